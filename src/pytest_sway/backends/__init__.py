@@ -1,0 +1,1 @@
+"""Backends: what answers requests. Each is imported where it is used."""

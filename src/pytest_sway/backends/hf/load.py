@@ -1,0 +1,120 @@
+"""Finds, checks and loads a base model: safetensors only, no remote code unless the spec asks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_sway.backends.protocols import BackendError, ModelKey
+
+if TYPE_CHECKING:
+    from pytest_sway.backends.hf.model import HFBackend
+
+_WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_HASHED = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "vocab*", "merges.txt")
+
+
+def load(key: ModelKey) -> HFBackend:
+    """The base model of a spec, in memory, in its resolved dtype and device."""
+    try:
+        import peft  # noqa: F401
+        import torch
+        import transformers
+    except ImportError as error:
+        raise BackendError(
+            f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
+        ) from error
+    from pytest_sway.backends.hf.model import HFBackend
+    from pytest_sway.backends.hf.tokens import Tokens
+
+    folder = _folder(key)
+    device = _device(torch, key.device)
+    dtype = _dtype(torch, key.dtype, device)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=key.trust_remote_code
+        )
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=key.trust_remote_code,
+        )
+    except Exception as error:
+        raise BackendError(f"the base model {key.base} cannot be loaded: {_line(error)}") from error
+    model.generation_config = transformers.GenerationConfig(
+        bos_token_id=model.generation_config.bos_token_id,
+        eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+    )
+    return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(folder, _HASHED))
+
+
+def digest(folder: Path, patterns: tuple[str, ...]) -> str:
+    """32 hex digits over the names and bytes of the matching files."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "blake2b")
+        total.update(path.name.encode() + b"\0" + content.digest())
+    return total.hexdigest()
+
+
+def _folder(key: ModelKey) -> Path:
+    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision."""
+    path = Path(key.base).expanduser()
+    if not path.is_dir():
+        path = _snapshot(key)
+    if not (path / "config.json").is_file():
+        raise BackendError(f"{path} is not a model folder: it holds no config.json")
+    if not any(path.glob("*.safetensors")):
+        raise BackendError(
+            f"{path} holds no *.safetensors; pickled weights are never loaded: save the model again "
+            "with save_pretrained(..., safe_serialization=True)"
+        )
+    return path
+
+
+def _snapshot(key: ModelKey) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = [*_WANTED, "*.py"] if key.trust_remote_code else _WANTED
+    try:
+        found = snapshot_download(key.base, revision=key.revision, allow_patterns=wanted)
+    except Exception as error:
+        revision = f" at revision {key.revision}" if key.revision else ""
+        raise BackendError(
+            f"models.ft.base: {key.base!r} is no folder here, and the hub did not give it{revision}: "
+            f"{_line(error)}"
+        ) from error
+    return Path(found)
+
+
+def _device(torch: Any, wanted: str) -> Any:
+    if wanted != "auto":
+        try:
+            device = torch.device(wanted)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise BackendError(f"models.ft.device: {wanted!r} is not to be had: {_line(error)}") from error
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _dtype(torch: Any, wanted: str, device: Any) -> Any:
+    """auto: bf16 on CUDA where supported (else fp16), fp16 on MPS, fp32 on CPU."""
+    names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+    if wanted != "auto":
+        return names[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float16 if device.type == "mps" else torch.float32
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error, with its type where the text says little."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -1,0 +1,163 @@
+"""One LoRA adapter attached to a model, with its nulls in slots beside it."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import OrderedDict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
+
+from pytest_sway.backends.protocols import BackendError, NullWeights
+from pytest_sway.requests import NullSeed, RequestError, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_sway.backends.hf.adapters import AdapterFiles
+
+SUBJECT = "subject"
+NULL_SHARE = 0.5
+"""Null slots together take at most this share of the base's memory (but there are always two)."""
+
+
+class Lora:
+    """The subject's update and its nulls', on a model that they wrap until :meth:`unload`."""
+
+    def __init__(self, model: torch.nn.Module, files: AdapterFiles, digest: str) -> None:
+        self.digest = digest
+        self._peft = _attach(model, files)
+        self._config = self._peft.peft_config[SUBJECT]
+        self.layers: dict[str, LoraLayer] = {
+            name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
+        }
+        self._scaling = {name: layer.scaling[SUBJECT] for name, layer in self.layers.items()}
+        self._slots: OrderedDict[NullSeed, str] = OrderedDict()
+        self._room = self._null_room(model)
+        self.null_weights: NullWeights | None = None
+        self._peft.eval()
+
+    def enter(self, view: View) -> None:
+        """Put a view's weights in force; every layer is set, whatever was in force before."""
+        if view.is_base:
+            self._peft.base_model.disable_adapter_layers()
+            return
+        if view.adapter != self.digest:
+            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+        slot = SUBJECT if view.null is None else self._null_slot(view.null)
+        self._peft.base_model.enable_adapter_layers()
+        self._peft.base_model.set_adapter(slot)
+        for name, layer in self.layers.items():
+            layer.scaling[slot] = self._scaling[name] * view.scale
+
+    def unload(self) -> None:
+        """Take the wrappers off; the model holds its own modules again."""
+        model = self._peft.unload()
+        if hasattr(model, "peft_config"):
+            del model.peft_config
+
+    def factors(self, name: str, slot: str = SUBJECT) -> tuple[torch.Tensor, torch.Tensor]:
+        """A and B of one module, as ``[rank, ...]`` and ``[out, rank, ...]``."""
+        layer = self.layers[name]
+        if slot in layer.lora_embedding_A:
+            return layer.lora_embedding_A[slot], layer.lora_embedding_B[slot]
+        return layer.lora_A[slot].weight, layer.lora_B[slot].weight
+
+    def zero_modules(self) -> list[str]:
+        """Modules whose update is exactly zero: B·A = 0."""
+        return [name for name in self.layers if not any_product(*self.factors(name))]
+
+    def non_finite_modules(self) -> list[str]:
+        """Modules that hold a NaN or an infinity."""
+        return [
+            name
+            for name in self.layers
+            if not all(bool(torch.isfinite(part).all()) for part in self.factors(name))
+        ]
+
+    def _null_slot(self, seed: NullSeed) -> str:
+        """The slot that holds this null: made, or the least recently used one refilled."""
+        if seed in self._slots:
+            self._slots.move_to_end(seed)
+            return self._slots[seed]
+        if len(self._slots) < self._room:
+            slot = f"null{len(self._slots)}"
+            self._peft.add_adapter(slot, _plain_copy(self._config))
+            self._peft.eval()
+        else:
+            _, slot = self._slots.popitem(last=False)
+        self._fill(slot, seed)
+        self._slots[seed] = slot
+        return slot
+
+    def _fill(self, slot: str, seed: NullSeed) -> None:
+        if self.null_weights is None:
+            raise RequestError("no null family was given: the suite has no null_adapter")
+        with torch.inference_mode(False), torch.no_grad():
+            for name in self.layers:
+                real = self.factors(name)
+                made = self.null_weights(seed, self.digest, name, *real)
+                for target, value in zip(self.factors(name, slot), made, strict=True):
+                    target.copy_(value)
+
+    def _null_room(self, model: torch.nn.Module) -> int:
+        own = sum(t.numel() * t.element_size() for n in self.layers for t in self.factors(n))
+        base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
+        return max(2, int(NULL_SHARE * base / own)) if own else 2
+
+
+def any_product(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether B·A has any entry that is not zero (NaN counts), from the rank × rank Gram matrices."""
+    rows = a.detach().double().reshape(a.shape[0], -1)
+    columns = b.detach().double().reshape(b.shape[0], -1)
+    return float(((columns.T @ columns) * (rows @ rows.T)).sum()) != 0.0
+
+
+def _plain_copy(config: LoraConfig) -> LoraConfig:
+    """The same shapes with the plain init: no init that looks at the base runs again."""
+    plain = copy.deepcopy(config)
+    plain.init_lora_weights = True
+    return plain
+
+
+def _attach(model: torch.nn.Module, files: AdapterFiles) -> PeftModel:
+    """Wrap the model and load the weights; every tensor must find its place, and every place one."""
+    with _quiet():
+        try:
+            config = _plain_copy(LoraConfig.from_pretrained(str(files.folder)))
+            config.inference_mode = True
+            wrapped = PeftModel(model, config, adapter_name=SUBJECT)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BackendError(f"{files.folder} does not fit the base model: {error}") from error
+        try:
+            state = load_file(files.weights)
+            found = set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
+        except Exception as error:
+            wrapped.unload()
+            first = str(error).strip().splitlines()[:2]
+            raise BackendError(f"{files.weights} does not fit the base model: {' '.join(first)}") from error
+    missing = [key for key in found.missing_keys if ".lora_" in key or "lora_embedding" in key]
+    if missing or found.unexpected_keys:
+        wrapped.unload()
+        raise BackendError(
+            f"{files.weights} is not the adapter that {files.folder.name}/adapter_config.json describes: "
+            f"{_some(missing, 'missing')}; {_some(found.unexpected_keys, 'unexpected')}"
+        )
+    return wrapped
+
+
+def _some(keys: list[str], word: str) -> str:
+    return f"{len(keys)} {word} tensors" + (f" (first: {keys[0]})" if keys else "")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PEFT warns where we check and refuse by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,89 @@
+"""Text to token ids: special tokens once, boundaries found on ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import takewhile
+from typing import Any
+
+from pytest_sway.requests import Prompt, RequestError
+
+
+class Tokens:
+    """A tokenizer, with one policy for special tokens and for the prompt's boundary.
+
+    A text prompt gets the special tokens that the tokenizer puts *before* a text, never those it puts
+    after one (a prompt goes on). Turns are rendered by the chat template, whose own text holds the
+    special tokens, and are tokenised without adding any.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._prefix = self._leading_specials()
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether turns can be rendered."""
+        return bool(getattr(self.tokenizer, "chat_template", None))
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Ids of a prompt.
+
+        Raises:
+            RequestError: it has no token at all, or turns meet a tokenizer without a chat template.
+        """
+        ids = self._ids(prompt, "")
+        if not ids:
+            raise RequestError("an empty prompt has no token, and this tokenizer adds none: give a text")
+        return ids
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Ids of prompt and completion in one text, and where the completion begins.
+
+        The boundary is the length of the common prefix with the prompt's own ids, so a token that spans
+        both belongs to the completion. Where nothing stands before it, the completion's first token has
+        no predecessor and is not scored.
+
+        Raises:
+            RequestError: no token of the completion can be scored.
+        """
+        alone, both = self._ids(prompt, ""), self._ids(prompt, completion)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(alone, both, strict=False)))
+        first = max(same, 1)
+        if first >= len(both):
+            raise RequestError(f"the completion {completion!r} has no token of its own to score")
+        return both, first
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def _ids(self, prompt: Prompt, completion: str) -> list[int]:
+        if isinstance(prompt, str):
+            return [*self._prefix, *self._plain(prompt + completion)]
+        return self._plain(self._rendered(prompt) + completion)
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    def _rendered(self, prompt: Prompt) -> str:
+        if not self.has_chat_template:
+            raise RequestError("the tokenizer has no chat template, so dialogues cannot be rendered")
+        turns = [asdict(turn) for turn in prompt if not isinstance(turn, str)]
+        try:
+            text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except Exception as error:
+            raise RequestError(f"the chat template refused the dialogue: {error}") from error
+        return text
+
+    def _leading_specials(self) -> list[int]:
+        """What the tokenizer puts before a text: found by encoding one with and without."""
+        plain = self._plain("a")
+        full: list[int] = self.tokenizer("a", verbose=False).input_ids
+        for start in range(len(full) - len(plain) + 1):
+            if full[start : start + len(plain)] == plain:
+                return full[:start]
+        return []

@@ -1,0 +1,109 @@
+"""What a backend is, and how it is named before it is loaded. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pytest_sway.requests import NullSeed, View
+
+
+class BackendError(Exception):
+    """A model or an adapter cannot be served truthfully; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A base model as a spec names it: the parameter of the fixture ``sway_backend``."""
+
+    kind: str
+    base: str
+    revision: str | None = None
+    dtype: str = "auto"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    entry_point: str | None = None
+    endpoint: str | None = None
+
+    def __str__(self) -> str:
+        return self.base
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterKey:
+    """An adapter folder: the parameter of the fixture ``sway_adapter``."""
+
+    path: str | None
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """The last three parts of the path."""
+        return "/".join(Path(self.path).parts[-3:]) if self.path else "(base only)"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An attached adapter.
+
+    Attributes:
+        base: view of the base model, with the tokenizer that both sides share.
+        tuned: view of the adapter.
+        inert: whether every update is zero, so that nothing can have been learned.
+        notes: what a reader of the report should know, e.g. which modules hold no update.
+    """
+
+    base: View
+    tuned: View
+    inert: bool = False
+    notes: tuple[str, ...] = ()
+
+
+NullWeights = Callable[[NullSeed, str, str, Any, Any], tuple[Any, Any]]
+"""(seed, adapter digest, module, A, B) → the null's factors, in the same shapes."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What the fixtures need of any backend.
+
+    It also offers either ``answer(requests)`` (a server, planted answers) or the primitives of
+    :class:`pytest_sway.engine.planner.Weights`.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Any of: divergence, completion, generate, scale, nulls, chat_template, embedder."""
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        """Serve an adapter; raises :class:`BackendError` where that cannot be done truthfully."""
+
+    def detach(self, subject: Subject) -> None:
+        """Stop serving it; the base must be what it was."""
+
+    def close(self) -> None:
+        """Give back what the backend holds."""
+
+
+@runtime_checkable
+class NullServing(Protocol):
+    """A backend that can hold random adapters beside the real one."""
+
+    def serve_nulls(self, weights: NullWeights) -> None:
+        """Make the factors of null views with ``weights``, whenever a view asks for them."""
+
+
+@dataclass(frozen=True)
+class Determinism:
+    """How far two runs can be expected to agree: strict, best_effort or loose."""
+
+    level: str
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_wire(self, seed: int) -> Mapping[str, Any]:
+        """The contract's JSON object."""
+        return {"class": self.level, "seed": seed, "notes": list(self.notes)}

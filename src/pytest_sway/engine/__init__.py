@@ -1,0 +1,1 @@
+"""Between probes and backends: drives measures, merges and caches what they ask."""

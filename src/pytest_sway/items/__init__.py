@@ -1,0 +1,1 @@
+"""From a spec to pytest items and from a measure to an outcome; runs where the items run."""

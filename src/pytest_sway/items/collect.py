@@ -1,0 +1,84 @@
+"""A spec file becomes a module of ordinary test functions; nothing else is special.
+
+:class:`SpecFile` generates one function per entry, whose code object points into the YAML, so that
+locations, ``-k``, ``::id``, ``--lf``, ``-n`` and other people's plugins work by themselves.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import NamedTuple
+
+import pytest
+
+from pytest_sway.items.state import SUITES
+from pytest_sway.items.suite import Entry, Suite, load_suite
+from pytest_sway.result import SwayWarning
+from pytest_sway.spec.messages import SpecError
+
+_GENERATED = "__sway_entry__"
+
+
+class Generated(NamedTuple):
+    """What a generated function stands for."""
+
+    suite: Suite
+    entry: Entry
+
+
+class SpecFile(pytest.Module):
+    """One ``sway.yaml``; its generated module holds a function per entry."""
+
+    def _getobj(self) -> ModuleType:
+        suite = suite_of(self.config, self.path)
+        module = ModuleType(self.path.stem)
+        for entry in suite.entries:
+            setattr(module, entry.id, _function(suite, entry, module.__name__))
+        return module
+
+    def istestfunction(self, obj: object, name: str) -> bool:
+        """Only generated functions are tests, whatever their name."""
+        return generated(obj) is not None
+
+    def istestclass(self, obj: object, name: str) -> bool:
+        """A spec has no classes."""
+        return False
+
+
+def generated(function: object) -> Generated | None:
+    """What a function stands for, if it was generated from a spec."""
+    found = getattr(function, _GENERATED, None)
+    return found if isinstance(found, Generated) else None
+
+
+def suite_of(config: pytest.Config, path: Path) -> Suite:
+    """The suite of a spec, read once per session; its notes become warnings.
+
+    Raises:
+        pytest.Collector.CollectError: with every problem of the file, and no traceback.
+    """
+    known = config.stash.setdefault(SUITES, {})
+    if path not in known:
+        try:
+            known[path] = load_suite(path, config.getoption("sway_adapter"))
+        except SpecError as error:
+            raise pytest.Collector.CollectError(str(error)) from None
+        for note in known[path].notes:
+            warnings.warn_explicit(SwayWarning(note.message), None, str(path), note.line)
+    return known[path]
+
+
+def _body() -> None:
+    """Nothing: the measure and its verdict come from the wrapper around every call."""
+
+
+def _function(suite: Suite, entry: Entry, module: str) -> FunctionType:
+    code = _body.__code__.replace(co_filename=str(suite.path), co_firstlineno=entry.line, co_name=entry.id)
+    function = FunctionType(code, {}, entry.id)
+    function.__module__ = module
+    setattr(function, _GENERATED, Generated(suite, entry))
+    fixtures = pytest.mark.usefixtures("sway_null", "sway_result")
+    function.pytestmark = [pytest.mark.sway.mark, fixtures.mark]  # type: ignore[attr-defined]
+    return function

@@ -1,0 +1,172 @@
+"""The fixture chain: sway_backend → sway_adapter → sway_null → sway_result.
+
+Each key is the parameter of its fixture, so pytest groups items, tears down what is not needed any
+more, and remembers a load that failed. This module imports nothing heavy: it is loaded at start-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
+
+if TYPE_CHECKING:
+    from pytest_sway.backends.protocols import Backend, Subject
+    from pytest_sway.engine.engine import Engine
+    from pytest_sway.items.measure import Bench, SwayResult
+    from pytest_sway.items.suite import Suite
+    from pytest_sway.nulls.population import Population
+    from pytest_sway.probes.base import Probe
+    from pytest_sway.result import ProbeResult
+
+DEFAULT_SPEC = "sway.yaml"
+
+
+@pytest.fixture(scope="session")
+def sway_spec(pytestconfig: pytest.Config) -> str | Path:
+    """Path of the spec whose models code-first tests use, when no mark names one.
+
+    Override it in a conftest; by default ``sway.yaml`` in pytest's rootdir.
+    """
+    return pytestconfig.rootpath / DEFAULT_SPEC
+
+
+@pytest.fixture(scope="session")
+def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The backend that holds or reaches the base model; loaded once per model."""
+    from pytest_sway.backends.protocols import BackendError
+
+    key = getattr(request, "param", None)
+    if isinstance(key, BadMark):
+        _fail(key.message)
+    key = key or _default_suite(request).model
+    hook: Any = request.config.hook
+    try:
+        backend = hook.pytest_sway_backend(config=request.config, model=key) or _built(key)
+    except BackendError as error:
+        _fail(f"no backend: {error}")
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def sway_engine(sway_backend: Backend) -> Engine:
+    """Merges and caches what is asked of the backend; one per backend."""
+    from pytest_sway.engine.engine import Engine
+
+    return Engine(sway_backend)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Subject]:
+    """The adapter, attached and checked: it can be served, it is alive, its logits are finite."""
+    from pytest_sway.backends.protocols import BackendError
+
+    key = getattr(request, "param", None) or _default_suite(request).adapters[0]
+    try:
+        subject = sway_backend.attach(key)
+    except BackendError as error:
+        _fail(f"no adapter: {error}")
+    yield subject
+    sway_backend.detach(subject)
+
+
+@pytest.fixture(scope="session")
+def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> Population:
+    """The null population of the adapter: which random adapters, not what they measure."""
+    from pytest_sway.backends.protocols import NullServing
+    from pytest_sway.nulls.population import Population, population
+
+    plan = request.param if hasattr(request, "param") else _default_suite(request).plan
+    if plan is None:
+        return Population()
+    if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
+        return Population(plan=plan, reason="the backend cannot make null adapters")
+    from pytest_sway.nulls.families import draw
+
+    sway_backend.serve_nulls(draw)
+    return population(sway_adapter, plan)
+
+
+@pytest.fixture
+def sway_result(request: pytest.FixtureRequest) -> SwayResult:
+    """One probe's result; measured in the call phase, or earlier if a fixture reads it."""
+    from pytest_sway.items.measure import SwayResult, run_probe
+
+    key = getattr(request, "param", None)
+    if not isinstance(key, ItemKey):
+        _fail('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
+    bench = _bench(request) if key.entry.needs_model else None
+    return SwayResult(lambda: run_probe(key.entry.probe, bench))
+
+
+@pytest.fixture
+def sway(request: pytest.FixtureRequest, sway_null: Population) -> Callable[[Probe[Any]], ProbeResult]:
+    """Measure a probe from inside a test.
+
+    ``result = sway(DeltaKL(prompts=["…"]))``: base, adapter and nulls are those of the test's mark, else of ``sway_spec``. Raises nothing for a
+    bad verdict: the test asserts what it wants. The results are reported under the test.
+    """
+    from pytest_sway.items.measure import run_probe
+
+    del sway_null  # it is in the bench; named here so that pytest groups and parametrizes it
+    bench = _bench(request)
+    measured = request.node.stash.setdefault(MEASURED, [])
+
+    def measure(probe: Probe[Any]) -> ProbeResult:
+        result = run_probe(probe, bench if probe.needs_model else None)
+        measured.append(result)
+        return result
+
+    return measure
+
+
+def _bench(request: pytest.FixtureRequest) -> Bench:
+    from pytest_sway.items.measure import Bench
+
+    backend: Backend = request.getfixturevalue("sway_backend")
+    bench = Bench(
+        engine=request.getfixturevalue("sway_engine"),
+        subject=request.getfixturevalue("sway_adapter"),
+        population=request.getfixturevalue("sway_null"),
+        capabilities=backend.capabilities,
+    )
+    request.node.stash[BENCH_INFO] = {"bench": bench, "backend": backend}
+    return bench
+
+
+def _built(key: Any) -> Backend:
+    """The backend of a spec's own kind."""
+    from pytest_sway.backends.protocols import BackendError
+
+    if key.kind != "hf":
+        raise BackendError(
+            f"kind: {key.kind} is not served by this version (hf is); a conftest can serve it with the "
+            "fixture sway_backend, a plugin with the hook pytest_sway_backend"
+        )
+    from pytest_sway.backends.hf.load import load
+
+    return load(key)
+
+
+def _default_suite(request: pytest.FixtureRequest) -> Suite:
+    from pytest_sway.items.collect import suite_of
+
+    path = request.config.rootpath / request.getfixturevalue("sway_spec")
+    if not path.is_file():
+        _fail(
+            f"no spec names a model: there is no {path}; write one, override the fixture sway_spec, or "
+            'mark the test with @pytest.mark.sway("sway.yaml")'
+        )
+    try:
+        return suite_of(request.config, path)
+    except pytest.Collector.CollectError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    pytest.fail(message, pytrace=False)

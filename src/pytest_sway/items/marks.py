@@ -1,0 +1,143 @@
+"""``@pytest.mark.sway("sway.yaml", threshold=0.6)``, and the parameters of every sway item."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pytest_sway.items.collect import generated, suite_of
+from pytest_sway.items.state import MODEL_FIXTURES, BadMark, ItemKey, item_key
+from pytest_sway.items.suite import Suite
+from pytest_sway.spec.envelope import check_weights
+
+_USAGE = '@pytest.mark.sway("sway.yaml", threshold=0.6, weights={"adherence": 1.0})'
+
+
+class Marked(NamedTuple):
+    """A suite that a test function asks for, and its own gate."""
+
+    suite: Suite
+    threshold: float
+    weights: dict[str, float] | None
+
+
+def give_fixtures(collector: Any, name: str, function: Any) -> None:
+    """A marked function gets its fixtures whether it names them or not."""
+    mark = _mark_on(collector, function)
+    if mark is None or not (mark.args or mark.kwargs) or not inspect.isfunction(function):
+        return
+    if not collector.istestfunction(function, name):
+        return
+    code_first = "sway" in inspect.signature(function).parameters
+    names = ("sway_null",) if code_first else ("sway_null", "sway_result")
+    have = {a for m in getattr(function, "pytestmark", []) if m.name == "usefixtures" for a in m.args}
+    if not have.issuperset(names):
+        pytest.mark.usefixtures(*names)(function)
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Give an item's fixtures their keys: model, adapters, null plan, probe."""
+    if "sway_null" not in metafunc.fixturenames:
+        return
+    definition = metafunc.definition
+    made = generated(metafunc.function)
+    if made is not None and definition.parent is not None:
+        keys = [ItemKey(definition.parent.nodeid, made.suite, made.entry)]
+        _parametrize(metafunc, made.suite, keys, [pytest.HIDDEN_PARAM])
+        return
+    mark = definition.get_closest_marker("sway")
+    if mark is None or not (mark.args or mark.kwargs):
+        return
+    marked = _follow(definition, mark)
+    if isinstance(marked, BadMark):
+        metafunc.parametrize("sway_backend", [marked], indirect=True, ids=[pytest.HIDDEN_PARAM])
+        return
+    weights = tuple(sorted(marked.weights.items())) if marked.weights is not None else None
+    keys = [
+        ItemKey(definition.nodeid, marked.suite, entry, marked.threshold, weights)
+        for entry in marked.suite.entries
+    ]
+    _parametrize(metafunc, marked.suite, keys, [key.entry.id for key in keys])
+
+
+def prune(item: pytest.Item) -> None:
+    """An item that needs no model does not set its fixtures up."""
+    key = item_key(item)
+    if key is not None and not key.entry.needs_model and isinstance(item, pytest.Function):
+        item.fixturenames = [name for name in item.fixturenames if name not in MODEL_FIXTURES]
+
+
+def adapter_ids(suite: Suite) -> list[Any]:
+    """A single adapter is hidden; a fleet gets the shortest tails of its paths that differ."""
+    if len(suite.adapters) == 1:
+        return [pytest.HIDDEN_PARAM]
+    paths = [Path(key.path or "base").parts for key in suite.adapters]
+    longest = max(map(len, paths))
+    for depth in range(1, longest + 1):
+        names = ["/".join(parts[-depth:]) for parts in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(key.path) for key in suite.adapters]
+
+
+def _parametrize(metafunc: pytest.Metafunc, suite: Suite, keys: list[ItemKey], ids: list[Any]) -> None:
+    hidden = [pytest.HIDDEN_PARAM]
+    session: dict[str, Any] = {"indirect": True, "scope": "session"}
+    metafunc.parametrize("sway_backend", [suite.model], ids=hidden, **session)
+    metafunc.parametrize("sway_adapter", list(suite.adapters), ids=adapter_ids(suite), **session)
+    metafunc.parametrize("sway_null", [suite.plan], ids=hidden, **session)
+    if "sway_result" in metafunc.fixturenames:
+        metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
+
+
+def _mark_on(collector: pytest.Collector, function: Any) -> pytest.Mark | None:
+    own = [m for m in getattr(function, "pytestmark", []) if m.name == "sway"]
+    return own[-1] if own else collector.get_closest_marker("sway")
+
+
+def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
+    try:
+        values = _arguments(mark)
+    except (TypeError, ValueError) as error:
+        return BadMark(f"this mark cannot be followed: {error}; write {_USAGE}")
+    path = _spec_path(definition, values["spec"])
+    if path is None:
+        return BadMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
+    try:
+        suite = suite_of(definition.config, path)
+    except pytest.Collector.CollectError as error:
+        return BadMark(str(error))
+    return Marked(suite, values["threshold"], values["weights"])
+
+
+def _arguments(mark: pytest.Mark) -> dict[str, Any]:
+    """The mark's arguments, checked; raises TypeError or ValueError."""
+
+    def sway(spec: Any, threshold: Any = 0.0, weights: Any = None) -> None: ...
+
+    bound = inspect.signature(sway).bind(*mark.args, **mark.kwargs)
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+    threshold, weights = values["threshold"], values["weights"]
+    if not isinstance(values["spec"], (str, Path)):
+        raise TypeError(f"spec is {values['spec']!r}, not a path")
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        raise TypeError(f"threshold is {threshold!r}, not a number")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold!r}, not in [0, 1]")
+    if weights is not None:
+        if not isinstance(weights, dict):
+            raise TypeError(f"weights is {weights!r}, not a mapping")
+        check_weights(weights)
+    return values
+
+
+def _spec_path(definition: pytest.Function, spec: str | Path) -> Path | None:
+    """The named spec: beside the test's file, else in pytest's rootdir."""
+    for folder in (definition.path.parent, definition.config.rootpath):
+        if (folder / spec).is_file():
+            return (folder / spec).resolve()
+    return None

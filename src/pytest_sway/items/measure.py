@@ -1,0 +1,163 @@
+"""Runs one probe on one subject: from a measure to a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_sway.backends.protocols import Subject
+from pytest_sway.engine.drive import drive
+from pytest_sway.engine.engine import Engine
+from pytest_sway.nulls.population import Population
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
+from pytest_sway.requests import RequestError, View, Views
+from pytest_sway.result import Measurement, ProbeResult, Verdict, finite, wired
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a probe is measured with: the values of the fixture chain."""
+
+    engine: Engine
+    subject: Subject
+    population: Population
+    capabilities: frozenset[str]
+
+
+class SwayResult:
+    """A probe's result, measured when it is first looked at; reads like a :class:`ProbeResult`.
+
+    As the fixture ``sway_result`` it is measured in the test's call phase, before the body, so a model
+    that cannot be loaded is a setup error and a verdict is a failure.
+    """
+
+    def __init__(self, measure: Callable[[], ProbeResult]) -> None:
+        self._measure = measure
+        self._result: ProbeResult | None = None
+
+    def resolve(self) -> ProbeResult:
+        """The result; measures on the first call."""
+        if self._result is None:
+            self._result = self._measure()
+        return self._result
+
+    @property
+    def measured(self) -> ProbeResult | None:
+        """The result if it was measured already."""
+        return self._result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.resolve(), name)
+
+
+def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
+    """Measure and judge; bad inputs become a verdict, never an exception.
+
+    Args:
+        probe: with its options.
+        bench: None for a pre-run probe, which asks nothing of a model.
+    """
+    began = time.perf_counter()
+    if not probe.options.enabled:
+        result = _without_measure(probe, Verdict.SKIP, "disabled in spec")
+    elif bench is not None and (missing := sorted(probe.requires - bench.capabilities)):
+        message = f"the backend cannot serve: {', '.join(missing)}"
+        result = _without_measure(probe, Verdict.SKIP, message)
+    else:
+        try:
+            result = _measured(probe, bench)
+        except (ProbeError, RequestError) as error:
+            result = _without_measure(probe, Verdict.ERROR, str(error))
+    return replace(result, duration_s=time.perf_counter() - began)
+
+
+def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
+    if bench is None:
+        nowhere = View("")
+        (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
+        if isinstance(measured, Exception):
+            raise measured
+        return _result(probe, measured, None, probe.judge(probe.options, measured, None))
+    subject = bench.subject
+    views = Views(subject.base, subject.tuned, subject.tuned)
+    planned = bench.population.for_kind(probe.kind) if probe.scale is not None else ()
+    outcome = bench.engine.run(probe, probe.options, views, planned)
+    if not outcome.measured.is_finite:
+        broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
+        return _result(probe, outcome.measured, None, broken)
+    nulls = None
+    if planned and bench.population.plan is not None:
+        resolution = bench.engine.resolution(subject.base)
+        nulls = Nulls(outcome.nulls, bench.population.plan.family, outcome.failed, resolution)
+    judgement = probe.judge(probe.options, outcome.measured, nulls)
+    result = _result(probe, outcome.measured, nulls, judgement)
+    if subject.inert and probe.claim is not Claim.BASELINE:
+        return replace(result, message=f"the adapter is inert, its update is zero: {result.message}")
+    return result
+
+
+def _result(
+    probe: Probe[Any], measured: Measurement, nulls: Nulls | None, judgement: Judgement
+) -> ProbeResult:
+    interval = judgement.interval
+    evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
+    if interval is not None:
+        evidence["raw_ci_95"] = [interval.low, interval.high]
+        evidence["ci_approximate"] = interval.approximate
+    if judgement.z is not None:
+        evidence["z_by_rank"] = {"rank_1.00": judgement.z}
+    return finite(
+        ProbeResult(
+            name=probe.name,
+            kind=probe.kind,
+            verdict=judgement.verdict,
+            message=judgement.message,
+            score=judgement.score,
+            raw=measured.raw,
+            z_score=judgement.z,
+            base_value=measured.base_value,
+            ft_value=measured.ft_value,
+            evidence=evidence,
+            ci_95=(interval.low, interval.high) if interval is not None else None,
+            category=probe.category,
+            claim=probe.claim.value,
+            weight=probe.options.weight,
+            null=_null(nulls, judgement),
+            distinguishable=judgement.distinguishable,
+        )
+    )
+
+
+def _null(nulls: Nulls | None, judgement: Judgement) -> dict[str, Any] | None:
+    """The null population's side of a result, for the reports."""
+    prediction = judgement.prediction
+    if nulls is None or prediction is None:
+        return None
+    return {
+        "family": nulls.family,
+        "n": prediction.n,
+        "mean": prediction.mean,
+        "std": prediction.sd,
+        "z": prediction.z,
+        "p": prediction.p,
+        "rank": prediction.rank,
+        "ratio": prediction.ratio,
+        "reason": prediction.reason,
+        "failed": list(nulls.failed),
+        "resolution": nulls.resolution,
+    }
+
+
+def _without_measure(probe: Probe[Any], verdict: Verdict, message: str) -> ProbeResult:
+    return ProbeResult(
+        name=probe.name,
+        kind=probe.kind,
+        verdict=verdict,
+        message=message,
+        evidence=wired({"weight": probe.options.weight}),
+        category=probe.category,
+        claim=probe.claim.value,
+        weight=probe.options.weight,
+    )

@@ -1,0 +1,107 @@
+"""From a verdict to a pytest outcome, and from a worker to the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sway.items.measure import SwayResult
+from pytest_sway.items.state import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
+from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
+
+if TYPE_CHECKING:
+    from pytest_sway.items.measure import Bench
+
+
+def call(item: pytest.Function) -> Generator[None, Any, Any]:
+    """Around a test's body: measure before it, raise the verdict after it."""
+    run = item.funcargs.get("sway_result")
+    key = item_key(item)
+    if not isinstance(run, SwayResult) or key is None:
+        return (yield)
+    result = run.resolve()
+    item.user_properties += _scalars(result)
+    returned = yield
+    _raise(item, key, result)
+    return returned
+
+
+def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Put an item's results on its report, as builtins: xdist carries them to the controller."""
+    measured = item.stash.get(MEASURED, [])
+    key = item_key(item)
+    if report.when == "call" and measured:
+        vars(report)["sway_measured"] = [result.to_wire() for result in measured]
+    if key is None or not _ends(report):
+        return
+    run = getattr(item, "funcargs", {}).get("sway_result")
+    result = run.measured if isinstance(run, SwayResult) else None
+    if result is None:
+        result = _without_result(key, call, report)
+    vars(report)["sway"] = {
+        "suite": suite_id(item, key),
+        "result": result.to_wire(),
+        "bench": _about(item),
+    }
+
+
+def _ends(report: pytest.TestReport) -> bool:
+    """Whether this phase's report is the one that tells what became of the probe."""
+    return report.when == "call" or (report.when == "setup" and not report.passed)
+
+
+def _raise(item: pytest.Function, key: ItemKey, result: ProbeResult) -> None:
+    text = f"{result.kind}: {result.message} ({key.entry.place})"
+    if result.verdict in (Verdict.FAIL, Verdict.ERROR):
+        pytest.fail(f"{result.verdict.upper()} {text}", pytrace=False)
+    if result.verdict is Verdict.SKIP:
+        pytest.skip(text)
+    if result.verdict is Verdict.WARN:
+        item.warn(SwayWarning(f"{result.name}: {text}"))
+
+
+def _scalars(result: ProbeResult) -> list[tuple[str, object]]:
+    """The testcase's properties in JUnit XML."""
+    values = {
+        "sway_verdict": result.verdict.value,
+        "sway_score": result.score,
+        "sway_raw": result.raw,
+        "sway_z": result.z_score,
+    }
+    return [(name, wired(value)) for name, value in values.items() if value is not None]
+
+
+def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.TestReport) -> ProbeResult:
+    """A probe that was never measured: a skip of the user's, or an error in its way."""
+    probe = key.entry.probe
+    error = call.excinfo.value if call.excinfo is not None else None
+    return ProbeResult(
+        name=probe.name,
+        kind=probe.kind,
+        verdict=Verdict.SKIP if report.skipped else Verdict.ERROR,
+        message=str(error) or type(error).__name__,
+        category=probe.category,
+        claim=probe.claim.value,
+        weight=probe.options.weight,
+    )
+
+
+def _about(item: pytest.Item) -> dict[str, Any]:
+    """What the backend says of itself, for the footer of the reports."""
+    info = item.stash.get(BENCH_INFO, None)
+    if info is None:
+        return {}
+    bench: Bench = info["bench"]  # type: ignore[assignment]
+    determinism = getattr(info["backend"], "determinism", None)
+    about = {
+        "stats": bench.engine.stats(),
+        "inert": bench.subject.inert,
+        "notes": [*bench.subject.notes, *filter(None, [bench.population.reason])],
+        "determinism": [determinism.level, *determinism.notes] if determinism is not None else None,
+        "base": bench.subject.base.base,
+        "adapter": bench.subject.tuned.adapter,
+    }
+    found: dict[str, Any] = wired(about)
+    return found

@@ -1,0 +1,62 @@
+"""What the worker side keeps on pytest's stashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_sway.items.suite import Entry, Suite
+    from pytest_sway.result import ProbeResult
+
+MODEL_FIXTURES = ("sway_backend", "sway_engine", "sway_adapter", "sway_null")
+
+
+@dataclass(frozen=True)
+class ItemKey:
+    """One probe of one suite: the parameter of the fixture ``sway_result``.
+
+    Attributes:
+        origin: node id of the spec file or of the marked function.
+        suite, entry: the spec and the probe.
+        threshold, weights: the suite's gate, where a mark sets its own.
+    """
+
+    origin: str
+    suite: Suite
+    entry: Entry
+    threshold: float | None = None
+    weights: tuple[tuple[str, float], ...] | None = None
+
+
+@dataclass(frozen=True)
+class BadMark:
+    """A mark that cannot be followed: its item fails with this message, in one line."""
+
+    message: str
+
+
+SUITES = pytest.StashKey[dict[Path, "Suite"]]()
+"""Specs by path, each read once per session."""
+MEASURED = pytest.StashKey[list["ProbeResult"]]()
+"""On an item: what its body measured through the fixture ``sway``."""
+BENCH_INFO = pytest.StashKey[dict[str, object]]()
+"""On an item: what its backend says of itself, for the reports."""
+
+
+def item_key(item: pytest.Item) -> ItemKey | None:
+    """The probe that an item measures; None for any other item."""
+    callspec = getattr(item, "callspec", None)
+    key = callspec.params.get("sway_result") if callspec is not None else None
+    return key if isinstance(key, ItemKey) else None
+
+
+def suite_id(item: pytest.Item, key: ItemKey) -> str:
+    """Names a suite on one subject: its origin and, in a fleet, the adapter."""
+    if len(key.suite.adapters) == 1:
+        return key.origin
+    adapter = item.callspec.params["sway_adapter"]  # type: ignore[attr-defined]
+    return f"{key.origin}[{adapter}]"

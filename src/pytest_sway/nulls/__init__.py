@@ -1,0 +1,1 @@
+"""Null adapters: random updates of the same size as the real one."""

@@ -1,0 +1,179 @@
+"""The pytest11 entry point: options, marks, and hooks that import their room when it is needed.
+
+A project that does not use sway pays for this file and its fixtures alone: no numpy, no pydantic, no
+yaml; torch is not imported before a fixture asks for a model.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures in a plugin's namespace
+    sway,
+    sway_adapter,
+    sway_backend,
+    sway_engine,
+    sway_null,
+    sway_result,
+    sway_spec,
+)
+from pytest_sway.items.state import BENCH_INFO, MEASURED
+
+_FIXTURES = frozenset(
+    {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
+)
+_PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
+_RIVAL = "sway"
+"""Entry point of dlm-sway, which handles the same mark."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare our hooks."""
+    from pytest_sway import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options start with ``--sway-``; help begins with a capital and ends without a full stop."""
+    group = parser.getgroup("sway", "evaluation of fine-tuned adapters (pytest-sway)")
+    group.addoption(
+        "--sway-adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable)",
+    )
+    group.addoption(
+        "--sway-threshold",
+        default=None,
+        metavar="SCORE",
+        help="Smallest composite score that passes the gate, in [0, 1]",
+    )
+    group.addoption(
+        "--sway-weights",
+        default=None,
+        metavar="CATEGORY=WEIGHT,…",
+        help="Category weights, merged over the spec's",
+    )
+    group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
+    parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_PATTERNS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and in the reporting process the controller."""
+    if config.pluginmanager.has_plugin(_RIVAL):
+        raise pytest.UsageError(
+            "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
+            "pip uninstall dlm-sway, or run pytest with -p no:sway (or -p no:pytest_sway for the other)"
+        )
+    config.addinivalue_line(
+        "markers",
+        "sway(spec, threshold=0.0, weights=None): measure every probe of a sway.yaml; each becomes one "
+        "item, and the suite passes a gate",
+    )
+    if hasattr(config, "workerinput"):
+        return
+    from pytest_sway.session.controller import Controller, XdistPlans
+    from pytest_sway.session.options import options_of
+
+    config.pluginmanager.register(Controller(config, options_of(config)), "sway-controller")
+    if config.pluginmanager.has_plugin("xdist"):
+        config.pluginmanager.register(XdistPlans(config), "sway-xdist-plans")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A spec file is a module of generated tests."""
+    patterns = parent.config.getini("sway_files")
+    if not any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns):
+        return None
+    from pytest_sway.items.collect import SpecFile
+
+    file: pytest.Collector = SpecFile.from_parent(parent, path=file_path)
+    return file
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> None:
+    """A marked function gets its fixtures before pytest reads them."""
+    marks = getattr(obj, "pytestmark", [])
+    own = isinstance(marks, list) and any(mark.name == "sway" for mark in marks)
+    if own or collector.get_closest_marker("sway") is not None:
+        from pytest_sway.items.marks import give_fixtures
+
+        give_fixtures(collector, name, obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each probe of a spec is one item."""
+    if "sway_null" in metafunc.fixturenames:
+        from pytest_sway.items.marks import parametrize
+
+        parametrize(metafunc)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses a sway fixture, and plan its suite."""
+    if _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        return
+    from pytest_sway.items.marks import prune
+    from pytest_sway.items.planning import planned
+    from pytest_sway.session.plan import add, plan_of
+
+    item.add_marker("sway")
+    if (suite := planned(item)) is not None:
+        add(plan_of(item.config), suite)
+        prune(item)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is left after every deselection is what was selected."""
+    from pytest_sway.session.plan import plan_of, select
+
+    plan = plan_of(session.config)
+    if not plan:
+        return
+    from pytest_sway.items.planning import place_of
+
+    for item in session.items:
+        if (place := place_of(item)) is not None:
+            select(plan, *place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Measure before the body, raise the verdict after it."""
+    if "sway_result" not in pyfuncitem.funcargs:
+        return (yield)
+    from pytest_sway.items.outcome import call
+
+    return (yield from call(pyfuncitem))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put results on the report."""
+    report = yield
+    if MEASURED in item.stash or "sway_result" in getattr(item, "fixturenames", ()):
+        from pytest_sway.items.outcome import attach
+
+        attach(item, call, report)
+        if report.when == "teardown" and BENCH_INFO in item.stash:
+            del item.stash[BENCH_INFO]
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker sends its plan; the controller composes in its own hook."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        from pytest_sway.session.plan import plan_of
+
+        output["sway_plan"] = plan_of(session.config)

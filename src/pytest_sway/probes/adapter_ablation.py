@@ -1,0 +1,221 @@
+"""adapter_ablation: does the response to the adapter's strength λ have a sound adapter's shape?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from pytest_sway.probes.asking import base_continuations
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
+from pytest_sway.probes.rules import no_signal, signal
+from pytest_sway.requests import Divergence, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
+
+SOUND_EXPONENT = 1.25
+"""Below this the response is not the small-signal law's (p = 2) any more."""
+_SATURATED = 0.9
+_VERDICT_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
+
+
+class AdapterAblationOptions(ProbeOptions):
+    """Options of ``adapter_ablation``; the three contract bands are judged only where a spec sets them."""
+
+    prompts: list[str] = Field(default=[])
+    lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
+    divergence: Literal["js", "kl"] = "js"
+    top_k: int | None = Field(default=None, ge=1)
+    positions: int = Field(default=8, ge=1, le=1024)
+    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    assert_linearity_gte: float | None = None
+    assert_saturation_between: tuple[float, float] | None = None
+    assert_overshoot_gte: float | None = None
+    assert_z_gte: float = 3.0
+
+    @field_validator("lambdas")
+    @classmethod
+    def _increasing(cls, values: list[float]) -> list[float]:
+        if any(not math.isfinite(v) or v < 0 for v in values):
+            raise ValueError("every λ must be a finite number ≥ 0")
+        if any(a >= b for a, b in pairwise(values)):
+            raise ValueError("λ must increase from one to the next, without duplicates")
+        if sum(0 < v <= 1 for v in values) < 2:
+            raise ValueError("at least two λ must lie in (0, 1]: the exponent is fitted there")
+        return values
+
+
+class AdapterAblation(Probe[AdapterAblationOptions]):
+    """Divergence from the base as a function of the adapter's scale: d(λ) ∝ λᵖ.
+
+    raw = p, the slope of log mean d on log λ over (0, 1] (least squares). p = 2 is the small-signal law
+    of JS and KL; a saturated or broken update lies far below. Shape: passes when p's interval (jackknife
+    over prompts) lies above 1.25 and the curve rises up to λ = 1; fails when it falls below λ = 1 by more
+    than its interval, or p's interval lies below 1.25 and 90 % of d(1) is reached at λ ≤ 0.5.
+    Without a signal at λ = 1 it is skipped. Linearity (R² of a straight line), saturation and overshoot
+    are reported as the contract names them.
+    """
+
+    kind, category, claim = "adapter_ablation", "ablation", Claim.SHAPE
+    requires = frozenset({"divergence", "generate", "scale"})
+    scale = "log"
+
+    async def measure(self, options: AdapterAblationOptions, views: Views) -> Measurement:
+        """The whole curve, on every prompt; the contract's keys describe its mean."""
+        grid = sorted({*options.lambdas, 1.0})
+        curves = await _curves(options, views, [v for v in grid if v > 0])
+        if 0.0 in grid:
+            curves = [[0.0, *curve] for curve in curves]
+        kept = [grid.index(value) for value in options.lambdas]
+        mean = [fmean(column) for column in zip(*curves, strict=True)]
+        full = mean[grid.index(1.0)]
+        saturation, reason = _saturation(grid, mean)
+        return Measurement(
+            raw=_exponent(grid, curves, range(len(curves))),
+            samples=tuple(curve[grid.index(1.0)] for curve in curves),
+            statistics={"signal": full},
+            series={"grid": [grid], "curves": curves},
+            evidence={
+                "lambdas": options.lambdas,
+                "mean_divergence_per_lambda": [mean[i] for i in kept],
+                "divergence_kind": options.divergence,
+                "linearity": _linearity(options.lambdas, [mean[i] for i in kept]),
+                "saturation_lambda": saturation,
+                "saturation_reason": reason,
+                "overshoot": mean[-1] / full if full > 0 else 1.0,
+                "num_prompts": len(curves),
+                "positions": options.positions,
+            },
+        )
+
+    async def measure_null(self, options: AdapterAblationOptions, views: Views) -> Measurement:
+        """Full strength alone: a null's shape is compared with nothing."""
+        samples = [curve[0] for curve in await _curves(options, views, [1.0])]
+        return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
+
+    def judge(self, options: AdapterAblationOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The shape rule."""
+        found = signal(measured, nulls, "signal", "log", options.min_signal)
+        if not found.present:
+            return no_signal(found)
+        (grid,), curves = measured.series["grid"], measured.series["curves"]
+        interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
+        bands = _bands(options, measured)
+        verdict, message = _shape(grid, curves, interval, bands)
+        return Judgement(
+            verdict,
+            f"d ∝ λ^{measured.raw or 0:.2f}: {message}; signal {found.text}",
+            _VERDICT_SCORE[verdict],
+            interval=interval,
+            prediction=found.prediction,
+            evidence={f"passed_{name}": passed for name, passed in bands.items()},
+        )
+
+
+async def _curves(
+    options: AdapterAblationOptions, views: Views, lambdas: Sequence[float]
+) -> list[list[float]]:
+    """Divergence from the base per prompt and λ."""
+    if not options.prompts:
+        raise ProbeError("prompts is empty: give adapter_ablation at least three prompts")
+    followed = await base_continuations(options.prompts, views.base, options.positions)
+    sides = [(views.base, views.tuned.scaled(value)) for value in lambdas]
+    if options.divergence == "kl":
+        sides = [(tuned, base) for base, tuned in sides]
+    flat = await ask(
+        [
+            Divergence(prompt, p, q, options.divergence, ids)
+            for prompt, ids in zip(options.prompts, followed, strict=True)
+            for p, q in sides
+        ]
+    )
+    width = len(lambdas)
+    return [flat[i : i + width] for i in range(0, len(flat), width)]
+
+
+def _exponent(grid: Sequence[float], curves: Sequence[Sequence[float]], kept: Iterable[int]) -> float | None:
+    """Slope of log mean divergence on log λ over (0, 1]; None where a mean is not positive."""
+    rows = [curves[i] for i in kept]
+    fitted = [i for i, value in enumerate(grid) if 0 < value <= 1]
+    means = [fmean(row[i] for row in rows) for i in fitted]
+    if min(means) <= 0:
+        return None
+    slope, _ = np.polyfit(np.log([grid[i] for i in fitted]), np.log(means), 1)
+    return float(slope)
+
+
+def _shape(
+    grid: Sequence[float],
+    curves: Sequence[Sequence[float]],
+    interval: Interval | None,
+    bands: dict[str, bool],
+) -> tuple[Verdict, str]:
+    mean = [fmean(column) for column in zip(*curves, strict=True)]
+    falls = _falls(grid, curves)
+    half = max((m for v, m in zip(grid, mean, strict=True) if v <= 0.5), default=0.0)
+    early = half >= _SATURATED * mean[grid.index(1.0)]
+    missed = [name for name, passed in bands.items() if not passed]
+    if falls:
+        return Verdict.FAIL, f"not monotone: it falls between λ = {falls[0]:g} and {falls[1]:g}"
+    if interval is None:
+        return Verdict.WARN, "too few prompts to bound the exponent: give at least three"
+    bounds = f"95 % [{interval.low:.2f}, {interval.high:.2f}]"
+    if interval.high < SOUND_EXPONENT and early:
+        return Verdict.FAIL, f"saturated: {bounds}, 90 % of its effect is there at half strength"
+    if missed:
+        return Verdict.FAIL, f"outside the spec's band: {', '.join(missed)}"
+    up_to_one = [m for v, m in zip(grid, mean, strict=True) if v <= 1]
+    rises = all(a <= b for a, b in pairwise(up_to_one))
+    if interval.low > SOUND_EXPONENT and rises:
+        return Verdict.PASS, f"{bounds} above {SOUND_EXPONENT}, rising up to full strength"
+    why = f"{bounds} reaches {SOUND_EXPONENT}: add prompts" if rises else "it dips before λ = 1"
+    return Verdict.WARN, why
+
+
+def _falls(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """The first step up to λ = 1 on which the curve falls by more than its interval over prompts."""
+    for i, (low, high) in enumerate(pairwise(grid)):
+        step = t_interval([curve[i + 1] - curve[i] for curve in curves])
+        if high <= 1 and step is not None and step.high < 0:
+            return low, high
+    return None
+
+
+def _bands(options: AdapterAblationOptions, measured: Measurement) -> dict[str, bool]:
+    """The contract's three bands, where the spec sets them."""
+    bands = {}
+    evidence = measured.evidence
+    if options.assert_linearity_gte is not None:
+        bands["linearity"] = evidence["linearity"] >= options.assert_linearity_gte
+    if options.assert_saturation_between is not None:
+        low, high = options.assert_saturation_between
+        at = evidence["saturation_lambda"]
+        bands["saturation"] = at is not None and low <= at <= high
+    if options.assert_overshoot_gte is not None:
+        bands["overshoot"] = evidence["overshoot"] >= options.assert_overshoot_gte
+    return bands
+
+
+def _linearity(lambdas: Sequence[float], mean: Sequence[float]) -> float:
+    """R² of the least-squares straight line; 0 for a flat curve, which follows nothing."""
+    values = np.asarray(mean)
+    total = float(((values - values.mean()) ** 2).sum())
+    if total == 0:
+        return 0.0
+    slope, offset = np.polyfit(lambdas, values, 1)
+    residual = float(((values - slope * np.asarray(lambdas) - offset) ** 2).sum())
+    return 1.0 - residual / total
+
+
+def _saturation(grid: Sequence[float], mean: Sequence[float]) -> tuple[float | None, str]:
+    """Smallest λ with 90 % of the largest divergence, and the contract's word for the curve."""
+    if max(mean) <= 0:
+        return None, "flat_curve"
+    at = next(v for v, m in zip(grid, mean, strict=True) if m >= _SATURATED * max(mean))
+    falls = any(b < a for a, b in pairwise(mean))
+    return at, "non_monotonic" if falls else "found"

@@ -1,0 +1,144 @@
+"""What every probe is: options, a measure that asks, a judge that decides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_sway.requests import Views
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval
+from pytest_sway.statistics.prediction import Prediction, Scale, predict
+
+
+class ProbeError(Exception):
+    """A measure cannot be made with these inputs; the message says which, and what to write."""
+
+
+class Claim(StrEnum):
+    """What a probe claims, and so which rule judges it."""
+
+    EFFECT = "effect"
+    NO_HARM = "no_harm"
+    SHAPE = "shape"
+    PRE_RUN = "pre_run"
+    BASELINE = "baseline"
+
+
+class ProbeOptions(BaseModel):
+    """Fields common to every suite entry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="", max_length=200)
+    kind: str = ""
+    enabled: bool = True
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Nulls:
+    """A probe's measurements on the null population.
+
+    Attributes:
+        draws: one measurement per null adapter that answered.
+        family: name of the null family.
+        failed: null adapters that did not answer, with the reason of each.
+        resolution: smallest divergence that this model's arithmetic can show, in nats.
+    """
+
+    draws: tuple[Measurement, ...]
+    family: str
+    failed: tuple[str, ...] = ()
+    resolution: float = 0.0
+
+    def prediction(
+        self,
+        measured: Measurement,
+        statistic: str,
+        scale: Scale,
+        better: Literal["higher", "lower"] = "higher",
+    ) -> Prediction | None:
+        """Where ``measured`` stands among the draws; None without a usable draw."""
+        value = measured.statistic(statistic)
+        draws = [v for draw in self.draws if (v := draw.statistic(statistic)) is not None]
+        if value is None or not draws:
+            return None
+        return predict(value, draws, scale, better, self.resolution)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its reasons; what the judge adds to the measurement."""
+
+    verdict: Verdict
+    message: str
+    score: float | None = None
+    z: float | None = None
+    interval: Interval | None = None
+    prediction: Prediction | None = None
+    distinguishable: bool | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+O_contra = TypeVar("O_contra", bound=ProbeOptions)
+
+
+class Probe(ABC, Generic[O_contra]):
+    """One kind of measurement.
+
+    Class attributes:
+        kind: the word in the spec.
+        category: where its score counts.
+        claim: which rule judges it.
+        requires: what the backend must be capable of; a missing one is a skip.
+        better: direction of a good headline number.
+        scale: where the null of its statistic is near normal; None: no null is measured.
+    """
+
+    kind: ClassVar[str]
+    category: ClassVar[str]
+    claim: ClassVar[Claim]
+    requires: ClassVar[frozenset[str]] = frozenset()
+    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    scale: ClassVar[Scale | None] = None
+
+    def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
+        """Either validated options, or their fields by name (for code-first tests)."""
+        self.options: O_contra = options or self.options_type()(**{"kind": self.kind, **values})
+
+    @classmethod
+    def options_type(cls) -> type[O_contra]:
+        """The options' class, read from ``class X(Probe[XOptions])``."""
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, ProbeOptions):
+                    return argument  # type: ignore[return-value]
+        raise TypeError(f"{cls.__name__} must be declared as Probe[ItsOptions]")
+
+    @property
+    def name(self) -> str:
+        """The entry's name; the kind where it has none."""
+        return self.options.name or self.kind
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a backend must be loaded for it."""
+        return self.claim is not Claim.PRE_RUN
+
+    @abstractmethod
+    async def measure(self, options: O_contra, views: Views) -> Measurement:
+        """Ask, and compute. Awaits nothing but :func:`pytest_sway.requests.ask`."""
+
+    async def measure_null(self, options: O_contra, views: Views) -> Measurement:
+        """What is measured on a null adapter: the same, unless less is compared."""
+        return await self.measure(options, views)
+
+    @abstractmethod
+    def judge(self, options: O_contra, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """Verdict and score. Pure: the same numbers give the same verdict."""

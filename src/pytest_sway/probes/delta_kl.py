@@ -1,0 +1,74 @@
+"""delta_kl: how far the adapter moves the model's next-token distributions."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Literal
+
+from pydantic import Field
+
+from pytest_sway.probes.asking import base_continuations
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
+from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.requests import Divergence, Views, ask
+from pytest_sway.result import Measurement
+from pytest_sway.statistics.intervals import positive_interval
+
+
+class DeltaKLOptions(ProbeOptions):
+    """Options of ``delta_kl``; ``positions: 1`` is dlm-sway's number."""
+
+    prompts: list[str] = Field(default=[])
+    divergence: Literal["js", "kl"] = "js"
+    top_k: int | None = Field(default=None, ge=1)
+    positions: int = Field(default=8, ge=1, le=1024)
+    assert_mean_gte: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=3.0, allow_inf_nan=False)
+
+
+class DeltaKL(Probe[DeltaKLOptions]):
+    """Mean divergence between the base's and the adapter's next-token distributions.
+
+    raw = mean over prompts of the mean over ``positions`` of D(base, tuned), in nats, over the full
+    vocabulary; the positions follow the base's own greedy continuation, since one token is a lottery
+    ticket. ``js`` is Jensen-Shannon (Lin 1991), ``kl`` is KL(tuned ‖ base). An effect: its control is
+    the null adapters' mean on the same prompts; the interval is over prompts.
+    """
+
+    kind, category, claim = "delta_kl", "adherence", Claim.EFFECT
+    requires = frozenset({"divergence", "generate"})
+    scale = "log"
+
+    async def measure(self, options: DeltaKLOptions, views: Views) -> Measurement:
+        """One divergence per prompt."""
+        if not options.prompts:
+            raise ProbeError("prompts is empty: give delta_kl at least two prompts")
+        p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
+        followed = await base_continuations(options.prompts, views.base, options.positions)
+        samples = await ask(
+            [
+                Divergence(prompt, p, q, options.divergence, ids)
+                for prompt, ids in zip(options.prompts, followed, strict=True)
+            ]
+        )
+        return Measurement(
+            raw=fmean(samples),
+            samples=tuple(samples),
+            evidence={
+                "divergence_kind": options.divergence,
+                "per_prompt": samples,
+                "max": max(samples),
+                "num_prompts": len(samples),
+                "positions": options.positions,
+            },
+        )
+
+    def judge(self, options: DeltaKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The effect rule, net of the null's mean."""
+        return judge_effect(
+            measured.raw or 0.0,
+            positive_interval(measured.samples),
+            nulls.prediction(measured, "raw", "log") if nulls is not None else None,
+            EffectBar(options.assert_mean_gte, options.assert_z_gte),
+            subtract_null=True,
+        )

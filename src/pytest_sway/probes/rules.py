@@ -1,0 +1,139 @@
+"""The rules that judge: effect and shape. Pure functions of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_sway.probes.base import Judgement, Nulls
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval
+from pytest_sway.statistics.prediction import Prediction, Scale
+
+SIGNAL_Z = 2.0
+"""A shape is judged only where the divergence stands out by this much."""
+_CAP = {Verdict.WARN: 0.5, Verdict.FAIL: 0.49}
+
+
+@dataclass(frozen=True)
+class EffectBar:
+    """What an effect has to clear.
+
+    Attributes:
+        floor: smallest effect that matters, net of its control.
+        z: smallest z against the null population.
+        unit: of the effect, for messages.
+    """
+
+    floor: float
+    z: float
+    unit: str = "nats"
+
+
+def judge_effect(
+    effect: float,
+    interval: Interval | None,
+    prediction: Prediction | None,
+    bar: EffectBar,
+    *,
+    subtract_null: bool,
+) -> Judgement:
+    """More than noise, enough to matter, and on more than these items?
+
+    Pass: z ≥ bar.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
+    upper end below the floor, or z ≤ -bar.z, or z and floor both missed. Warn: everything else. Without
+    a z (no null, or a constant one) floor and interval decide.
+
+    Args:
+        effect: the headline number.
+        interval: its 95 % interval over items; None where there are too few.
+        prediction: where it stands among the nulls.
+        bar: what to clear.
+        subtract_null: whether the null's mean is the effect's control (divergences).
+    """
+    control = prediction.mean if prediction is not None and subtract_null else 0.0
+    net = effect - control
+    net_interval = interval.shifted(-control) if interval is not None else None
+    z = prediction.z if prediction is not None else None
+    big, sure = net >= bar.floor, net_interval is not None and net_interval.low > 0
+    beyond_null = z >= bar.z if z is not None else _without_z(prediction, big)
+    size = f"{net:.4g} {bar.unit}" + (" above its null" if control else "")
+    against = _against(prediction, bar)
+    if net_interval is not None and net_interval.high < bar.floor:
+        verdict, message = (
+            Verdict.FAIL,
+            f"too small to matter: {size}, floor {bar.floor:g}{against}",
+        )
+    elif z is not None and z <= -bar.z:
+        verdict = Verdict.FAIL
+        message = f"the wrong way: {size}, and random adapters of its size move more{against}"
+    elif not big and not beyond_null:
+        verdict = Verdict.FAIL
+        message = f"noise: {size} is below the floor {bar.floor:g} and not distinguishable{against}"
+    elif big and sure and beyond_null:
+        verdict, message = Verdict.PASS, f"{size}, floor {bar.floor:g}{against}"
+    else:
+        verdict = Verdict.WARN
+        missing = _missing(big, net_interval, beyond_null, bar)
+        message = f"{size}, but {missing}{against}"
+    score = _capped(net, bar.floor, verdict, beyond_null)
+    return Judgement(verdict, message, score, z, interval, prediction, distinguishable=beyond_null)
+
+
+def _without_z(prediction: Prediction | None, big: bool) -> bool:
+    """No z: every draw must lie below the effect, and the effect must matter."""
+    return big and (prediction is None or prediction.rank == 0)
+
+
+def _against(prediction: Prediction | None, bar: EffectBar) -> str:
+    if prediction is None:
+        return "; no null in this suite: floor and interval decide"
+    if prediction.z is None:
+        reached = f"{prediction.rank} of {prediction.n} random adapters reached it"
+        return f"; no z ({prediction.reason}); {reached}: p ≤ {prediction.rank_p:.2g}"
+    return f"; z {prediction.z:+.2f}σ against {prediction.n} nulls (needs {bar.z:g})"
+
+
+def _missing(big: bool, interval: Interval | None, beyond_null: bool, bar: EffectBar) -> str:
+    reasons = []
+    if not beyond_null:
+        reasons.append("it is not distinguishable from random adapters: more null draws or positions")
+    if not big:
+        reasons.append(f"it is below the floor {bar.floor:g}")
+    if interval is None:
+        reasons.append("one item gives no interval: add items")
+    elif interval.low <= 0:
+        reasons.append(f"its interval reaches {interval.low:.3g}: add items")
+    return "; ".join(reasons)
+
+
+def _capped(net: float, floor: float, verdict: Verdict, distinguishable: bool) -> float:
+    """X / (x + f): 0.5 at the floor; a warning keeps at most 0.5, a failure or noise 0.49."""
+    score = net / (net + floor) if net > 0 else 0.0
+    score = min(score, _CAP.get(verdict, 1.0))
+    return score if distinguishable else min(score, 0.49)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Whether a divergence is strong enough for its shape to be judged."""
+
+    present: bool
+    prediction: Prediction | None
+    text: str
+
+
+def signal(measured: Measurement, nulls: Nulls | None, statistic: str, scale: Scale, floor: float) -> Signal:
+    """The named statistic against its floor (net of the null's mean) and its null (z ≥ 2)."""
+    value = measured.statistic(statistic) or 0.0
+    prediction = nulls.prediction(measured, statistic, scale) if nulls is not None else None
+    net = value - (prediction.mean if prediction is not None else 0.0)
+    z = prediction.z if prediction is not None else None
+    present = net >= floor and (z is None or z >= SIGNAL_Z)
+    against = f", z {z:+.2f}σ" if z is not None else ""
+    return Signal(present, prediction, f"{value:.4g} nats (floor {floor:g}{against})")
+
+
+def no_signal(found: Signal) -> Judgement:
+    """The skip of a shape probe that has nothing to judge."""
+    message = f"nothing whose shape could be judged: {found.text} is not above noise"
+    return Judgement(Verdict.SKIP, message, prediction=found.prediction)

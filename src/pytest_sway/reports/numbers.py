@@ -1,0 +1,39 @@
+"""How a number is written, on every surface."""
+
+from __future__ import annotations
+
+import math
+
+DASH = "—"
+
+
+def score(value: float | None) -> str:
+    """Two decimals."""
+    return DASH if _missing(value) else f"{value:.2f}"
+
+
+def raw(value: float | None) -> str:
+    """Three decimals with thousands separators; small ones in scientific form, so as not to read 0."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value != 0 and abs(value) < 5e-4:
+        return f"{value:.1e}"
+    return f"{value:,.3f}"
+
+
+def z(value: float | None) -> str:
+    """Signed, two decimals, with σ; a clipped one carries ≥."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    edge = "≥" if value >= 10 else "≤" if value <= -10 else ""
+    return f"{edge}{value:+,.2f}σ"
+
+
+def duration(seconds: float) -> str:
+    """1.23s, 12.3s, 123s."""
+    digits = 2 if seconds < 10 else 1 if seconds < 100 else 0
+    return f"{seconds:.{digits}f}s"
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

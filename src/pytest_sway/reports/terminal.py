@@ -1,0 +1,141 @@
+"""The terminal summary: first what a person needs, then the numbers behind it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sway.reports import numbers
+from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+
+_COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious": "purple"}
+_VERDICT_COLOURS = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.FAIL: "red",
+    Verdict.SKIP: "yellow",
+    Verdict.ERROR: "red",
+}
+_BAR = 20
+_NARROWEST = 60
+
+
+def show(
+    writer: pytest.TerminalReporter,
+    suites: Sequence[SuiteResult],
+    measured: Sequence[tuple[str, dict[str, Any]]],
+) -> None:
+    """Write a section per suite, and one for what code-first tests measured."""
+    for suite in suites:
+        _show_suite(writer, suite)
+    if measured and writer.config.get_verbosity() >= 0:
+        writer.section("sway: measured in tests", sep="-")
+        for nodeid, wire in measured:
+            result = ProbeResult.from_wire(wire)
+            writer.write_line(f"{nodeid}: {result.name} {_figures(result)}")
+
+
+def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+    verbosity = writer.config.get_verbosity()
+    writer.section(f"sway: {_label(suite)}", sep="=" if verbosity >= 0 else "-")
+    _headline(writer, suite)
+    if verbosity >= 0:
+        for finding in suite.score.findings:
+            _fold(writer, f"  • {finding}", "    ")
+        _categories(writer, suite)
+        for probe in suite.probes:
+            _probe(writer, probe)
+        for note in suite.notes:
+            _fold(writer, f"  note: {note}", "    ")
+        _footer(writer, suite)
+    _gate(writer, suite)
+
+
+def _headline(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+    score, status = suite.score, suite.gate["status"]
+    colour = {_COLOURS[score.band]: True, "bold": True}
+    if status == "partial":
+        writer.write_line(f"PARTIAL RUN  composite of what ran {numbers.score(score.overall)}")
+        return
+    writer.write_line(
+        f"{score.band.upper()}  composite {numbers.score(score.overall)} "
+        f"(gate {numbers.score(suite.gate['threshold'])})",
+        **colour,
+    )
+    writer.write_line(f"  adapter {_tail(suite.adapter_id)} on {_tail(suite.base_model_id)}")
+
+
+def _categories(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+    score = suite.score
+    for name, value in score.components.items():
+        weight = score.weights[name]
+        if not weight:
+            continue
+        bar = "█" * round(value * _BAR)
+        figure = numbers.score(value)
+        writer.write_line(f"  {name:<12} {figure} {bar:░<{_BAR}} weight {numbers.score(weight)}")
+    if score.effect_factor < 1 or score.harm_factor < 1:
+        factors = f"effect {score.effect_factor:.2f}, harmlessness {score.harm_factor:.2f}"
+        writer.write_line(f"  the mean of the categories is multiplied by: {factors}")
+
+
+def _probe(writer: pytest.TerminalReporter, probe: ProbeResult) -> None:
+    colour = {_VERDICT_COLOURS[probe.verdict]: True}
+    writer.write(f"  {probe.verdict.upper():<5}", **colour)
+    writer.write_line(f" {probe.name}  {_figures(probe)}")
+    _fold(writer, f"        {probe.message}", "        ")
+
+
+def _figures(probe: ProbeResult) -> str:
+    parts = [f"score {numbers.score(probe.score)}", f"raw {numbers.raw(probe.raw)}"]
+    if probe.ci_95 is not None:
+        low, high = map(numbers.raw, probe.ci_95)
+        parts.append(f"95 % [{low}, {high}]")
+    if probe.z_score is not None:
+        parts.append(f"z {numbers.z(probe.z_score)}")
+    return "  ".join([*parts, numbers.duration(probe.duration_s)])
+
+
+def _footer(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+    stats, determinism = suite.backend_stats, suite.determinism
+    parts = [f"wall {numbers.duration(suite.wall_seconds)}"]
+    if determinism is not None:
+        parts.append(f"determinism {determinism['class']} (seed {determinism['seed']})")
+    if stats:
+        asked = stats["cache_hits"] + stats["cache_misses"]
+        parts.append(f"cache {stats['cache_hits']}/{asked}")
+        if "forward_passes" in stats:
+            parts.append(f"{stats['forward_passes']} batches")
+    writer.write_line("  " + " | ".join(parts), light=True)
+
+
+def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+    status, reasons = suite.gate["status"], suite.gate["reasons"]
+    if status == "passed":
+        writer.write_line("GATE PASSED", green=True, bold=True)
+    elif status == "failed":
+        writer.write_line(f"GATE FAILED {_label(suite)}", red=True, bold=True)
+        for reason in reasons:
+            _fold(writer, f"  - {reason}", "    ")
+    else:
+        _fold(writer, f"not gated: {'; '.join(reasons)}", "  ")
+
+
+def _fold(writer: pytest.TerminalReporter, text: str, indent: str) -> None:
+    width = max(_NARROWEST, writer._tw.fullwidth)  # noqa: SLF001 - its only width
+    for line in textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False):
+        writer.write_line(line)
+
+
+def _label(suite: SuiteResult) -> str:
+    return suite.suite or Path(suite.spec_path).name
+
+
+def _tail(name: str) -> str:
+    """The last three parts of a path; a hub id as it is."""
+    label = "/".join(Path(name).parts[-3:]) if name else "(base only)"
+    return f'"{label}"' if " " in label else label

@@ -1,0 +1,111 @@
+"""From a plan and the reports that came in to one result per suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.session.gate import Gate, judge_gate
+from pytest_sway.session.plan import Plan
+from pytest_sway.statistics.composite import composite
+
+_INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
+
+
+@dataclass
+class Intake:
+    """What reports brought in for one suite; a rerun replaces what came before."""
+
+    results: dict[str, ProbeResult] = field(default_factory=dict)
+    bench: dict[str, Any] = field(default_factory=dict)
+    started: float = float("inf")
+    finished: float = 0.0
+
+    def take(self, wire: Mapping[str, Any], start: float, stop: float) -> None:
+        """Take one report in."""
+        result = ProbeResult.from_wire(wire["result"])
+        self.results[result.name] = result
+        self.bench = wire["bench"] or self.bench
+        self.started, self.finished = min(self.started, start), max(self.finished, stop)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about every suite; None leaves it to the spec."""
+
+    threshold: float | None = None
+    weights: Mapping[str, float] | None = None
+
+
+def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list[SuiteResult]:
+    """One result per suite that had a probe selected, in the plan's order."""
+    return [
+        _suite(suite, intakes.get(suite["id"], Intake()), options)
+        for suite in plan.values()
+        if suite["selected"]
+    ]
+
+
+def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResult:
+    results = tuple(intake.results[name] for name in suite["probes"] if name in intake.results)
+    score = composite(results, {**suite["weights"], **(options.weights or {})})
+    threshold = suite["threshold"] if options.threshold is None else options.threshold
+    gate = judge_gate(results, suite["probes"], suite["selected"], score.overall, threshold)
+    inert = bool(intake.bench.get("inert"))
+    if inert:
+        score.findings.insert(0, _INERT)
+    return SuiteResult(
+        suite=suite["id"],
+        spec_path=suite["spec"],
+        base_model_id=suite["base"],
+        adapter_id=suite["adapter"],
+        probes=results,
+        score=score,
+        started_at=_stamp(intake.started),
+        finished_at=_stamp(intake.finished),
+        wall_seconds=max(0.0, intake.finished - intake.started),
+        determinism=_determinism(intake.bench.get("determinism"), suite["seed"]),
+        backend_stats=intake.bench.get("stats", {}),
+        null_stats=_null_stats(results),
+        gate=gate.to_wire(),
+        notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
+        digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
+    )
+
+
+def gate_of(result: SuiteResult) -> Gate:
+    """The gate as it was judged."""
+    return Gate(result.gate["status"], result.gate["threshold"], tuple(result.gate["reasons"]))
+
+
+def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, float]]:
+    """The contract's statistics per kind: those of the kind's first calibrated probe."""
+    stats: dict[str, dict[str, float]] = {}
+    for result in results:
+        if result.null is not None and result.verdict is not Verdict.ERROR:
+            null = result.null
+            degenerate = 1.0 if null["z"] is None else 0.0
+            stats.setdefault(
+                result.kind,
+                {
+                    "mean": null["mean"],
+                    "std": null["std"],
+                    "n": null["n"],
+                    "degenerate": degenerate,
+                },
+            )
+    return stats
+
+
+def _determinism(found: list[str] | None, seed: int) -> dict[str, Any] | None:
+    return None if found is None else {"class": found[0], "seed": seed, "notes": found[1:]}
+
+
+def _stamp(seconds: float) -> str:
+    """ISO 8601 with offset; empty where nothing was reported."""
+    if seconds in (0.0, float("inf")):
+        return ""
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()

@@ -1,0 +1,80 @@
+"""The object that listens where pytest reports: collects results, gates, hands them to the reports."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sway.session.compose import Intake, Options, compose, gate_of
+from pytest_sway.session.plan import merge, plan_of
+
+if TYPE_CHECKING:
+    from pytest_sway.result import SuiteResult
+
+
+class Controller:
+    """Registered in the process that reports; never in an xdist worker."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self._config = config
+        self._options = options
+        self._intakes: dict[str, Intake] = {}
+        self._measured: list[tuple[str, dict[str, Any]]] = []
+        self._suites: list[SuiteResult] = []
+        self._shown = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in what an item measured."""
+        wire = getattr(report, "sway", None)
+        if wire is not None:
+            self._intakes.setdefault(wire["suite"], Intake()).take(wire, report.start, report.stop)
+        for measured in getattr(report, "sway_measured", []):
+            self._measured.append((report.nodeid, measured))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Compose, write the files, gate. The first of its hooks: JUnit is written after it."""
+        if session.config.option.collectonly or not plan_of(self._config):
+            return
+        from pytest_sway.reports import json_report, junit
+
+        self._suites = compose(plan_of(self._config), self._intakes, self._options)
+        junit.add_properties(self._config, self._suites)
+        path = self._config.getoption("sway_json")
+        if path and self._suites:
+            json_report.write(self._suites, path)
+        failed = any(gate_of(suite).failed for suite in self._suites)
+        if failed and session.exitstatus in (pytest.ExitCode.OK, 0):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show every suite."""
+        from pytest_sway.reports import terminal
+
+        self._shown = bool(self._suites)
+        terminal.show(terminalreporter, self._suites, self._measured)
+
+    def pytest_unconfigure(self) -> None:
+        """A failed gate is never silent: without a summary it goes to stderr."""
+        if self._shown:
+            return
+        for suite in self._suites:
+            gate = gate_of(suite)
+            if gate.failed:
+                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+
+
+class XdistPlans:
+    """Collects the workers' plans; registered only where xdist is."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker is done (a crashed one tells nothing; its like have told the same plan)."""
+        sent = getattr(node, "workeroutput", {}).get("sway_plan")
+        if sent:
+            merge(plan_of(self._config), sent)

@@ -1,0 +1,194 @@
+"""The envelope of a spec: models, defaults, suite. Entries stay raw; collection resolves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
+from pytest_sway.spec.source import Source
+from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Strict):
+    """``models.base`` or ``models.ft``."""
+
+    kind: Literal["hf", "mlx", "api", "dummy", "custom"] = "hf"
+    base: str = Field(min_length=1)
+    adapter: str | None = None
+    dtype: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    revision: str | None = None
+    entry_point: str | None = None
+    endpoint: str | None = None
+
+
+class Models(_Strict):
+    """Both sides; in differential mode one model in memory serves both."""
+
+    base: ModelSpec
+    ft: ModelSpec
+
+
+class Defaults(_Strict):
+    """``defaults``."""
+
+    seed: int = Field(default=0, ge=0)
+    top_k: int = Field(default=256, ge=1)
+    differential: bool = True
+    coverage_threshold: float = Field(default=0.6, ge=0, le=1)
+    concurrent_probes: int = Field(default=1, ge=1, le=32)
+    score_weights: dict[str, float] | None = None
+
+    @field_validator("score_weights")
+    @classmethod
+    def _known(cls, weights: dict[str, float] | None) -> dict[str, float] | None:
+        if weights is not None:
+            check_weights(weights)
+        return weights
+
+
+class Envelope(_Strict):
+    """A whole file; ``suite`` is checked entry by entry against its probes' options."""
+
+    version: Literal[1] = 1
+    models: Models
+    defaults: Defaults = Defaults()
+    suite: list[Any] = []
+    dlm_source: str | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An envelope whose paths are resolved, with its source for places and notes for the user."""
+
+    source: Source
+    envelope: Envelope
+    base: str
+    adapter: str | None
+    notes: tuple[Problem, ...] = ()
+
+
+def check_weights(weights: dict[str, float]) -> None:
+    """Raise ValueError unless these can replace category weights."""
+    unknown = sorted(set(weights) - set(CATEGORY_WEIGHTS))
+    if unknown:
+        raise ValueError(f"unknown category {unknown[0]!r}; known: {', '.join(CATEGORY_WEIGHTS)}")
+    for name, value in weights.items():
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"the weight of {name} is {value}; it must be finite and ≥ 0")
+    if not sum({**CATEGORY_WEIGHTS, **weights}.values()):
+        raise ValueError("the weights sum to 0")
+
+
+def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, list[Problem]]:
+    """The spec, or None, and everything that is wrong with its envelope.
+
+    ``adapter_given``: the command line names the adapter, so the spec's own is not looked at.
+    """
+    try:
+        envelope = Envelope.model_validate(source.value)
+    except ValidationError as error:
+        return None, problems_of(error, source, (), Envelope)
+    spec = _resolved(source, envelope)
+    problems = _refused(spec)
+    if envelope.models.ft.kind == "hf" and not adapter_given:
+        problems += _adapter_problems(spec)
+    return spec, problems
+
+
+def problems_of(
+    error: ValidationError, source: Source, prefix: Path_, model: type[BaseModel]
+) -> list[Problem]:
+    """A pydantic error's entries with their places."""
+    problems = []
+    for entry in error.errors(include_url=False):
+        path = (*prefix, *entry["loc"])
+        is_key = entry["type"] in ("extra_forbidden", "missing")
+        message = explain(entry, _fields_at(model, entry["loc"][:-1]))
+        place = source.place(path, key=is_key)
+        problems.append(Problem(f"{field_name(path)}: {message}", *place))
+    return problems
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model that stands at ``path``."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field is not None else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _resolved(source: Source, envelope: Envelope) -> Spec:
+    """Paths against the spec's folder first, then as they are."""
+    ft = envelope.models.ft
+    adapter = str(_located(source.path, ft.adapter)) if ft.adapter is not None else None
+    found = _located(source.path, ft.base)
+    base = str(found) if found.is_dir() else ft.base
+    return Spec(source, envelope, base, adapter, tuple(_notes(source, envelope)))
+
+
+def _located(spec: Path, name: str) -> Path:
+    """A path relative to the spec's folder if it exists there, else to the working directory."""
+    path = Path(name).expanduser()
+    beside = spec.parent / path
+    return (beside if beside.exists() else path).resolve()
+
+
+def _refused(spec: Spec) -> list[Problem]:
+    """What is well-formed but cannot be served truthfully."""
+    models, source = spec.envelope.models, spec.source
+    problems = []
+
+    def problem(path: Path_, message: str) -> None:
+        problems.append(Problem(f"{field_name(path)}: {message}", *source.place(path)))
+
+    if models.base.base != models.ft.base:
+        message = f"found {shown(models.ft.base)}, but models.base.base is {shown(models.base.base)}"
+        problem(("models", "ft", "base"), f"{message}; an adapter is compared with its own base")
+    if models.base.adapter is not None:
+        problem(("models", "base", "adapter"), "the base side takes no adapter; remove it")
+    if not spec.envelope.defaults.differential:
+        problem(
+            ("defaults", "differential"),
+            "false (two separate models) is not served by this version; remove it",
+        )
+    if spec.envelope.dlm_source is not None:
+        problem(("dlm_source",), "this version reads no .dlm file; remove it")
+    if not spec.envelope.suite:
+        problem(("suite",), "is empty; give it at least one probe")
+    return problems
+
+
+def _adapter_problems(spec: Spec) -> list[Problem]:
+    """A folder that is missing, or no adapter, is told before a model is loaded."""
+    place = spec.source.place(("models", "ft", "adapter"))
+    if spec.adapter is None:
+        return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
+    folder = Path(spec.adapter)
+    if not folder.is_dir():
+        return [Problem(f"models.ft.adapter: there is no folder {folder}", *place)]
+    if not (folder / "adapter_config.json").is_file():
+        message = f"models.ft.adapter: {folder} is no adapter: it holds no adapter_config.json"
+        return [Problem(message, *place)]
+    return []
+
+
+def _notes(source: Source, envelope: Envelope) -> list[Problem]:
+    """What is accepted for compatibility and changes nothing here; said once per file."""
+    notes = []
+    if envelope.defaults.concurrent_probes > 1:
+        place = source.place(("defaults", "concurrent_probes"))
+        notes.append(Problem("defaults.concurrent_probes has no effect: requests are batched", *place))
+    return notes

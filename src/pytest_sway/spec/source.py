@@ -1,0 +1,180 @@
+"""YAML text to plain values and their places, safely: nothing is executed, nothing can explode.
+
+A file is read whole only up to a limit; its events are counted before anything is built; aliases are
+followed, but what they expand to is counted too; only YAML's own scalar types exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_sway.spec.messages import Path_, Problem, SpecError, shown
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 40
+MAX_VALUES = 200_000
+
+Place = tuple[int, int]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass
+class Source:
+    """The file's value and where each part of it stands (line and column, from 1)."""
+
+    path: Path
+    value: dict[str, Any]
+    values: dict[Path_, Place] = field(default_factory=dict)
+    keys: dict[Path_, Place] = field(default_factory=dict)
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """The place of a key or a value, or of the nearest thing around it that is there."""
+        table = {**self.values, **self.keys} if key else self.values
+        while path and path not in table:
+            path = path[:-1]
+        return table.get(path, (1, 1))
+
+
+def read(path: Path) -> Source:
+    """The file as a mapping.
+
+    Raises:
+        SpecError: no file, too large, not UTF-8, not YAML, not a mapping, a duplicate key, a tag, an
+            alias bomb.
+    """
+    text = _text(path)
+    try:
+        root = _compose(path, text)
+    except yaml.MarkedYAMLError as error:
+        raise SpecError(path, [_yaml_problem(error)]) from None
+    except yaml.YAMLError as error:
+        raise SpecError(path, [Problem(f"not YAML: {' '.join(str(error).split())}")]) from None
+    if root is None:
+        raise SpecError(path, [Problem("the file is empty; it needs models: and suite:", 1, 1)])
+    builder = _Builder(path)
+    value = builder.build(root, ())
+    if builder.problems:
+        raise SpecError(path, builder.problems)
+    if not isinstance(value, dict):
+        found = f"found {shown(value)}, expected a mapping with models: and suite:"
+        raise SpecError(path, [Problem(found, *_place(root))])
+    return Source(path, value, builder.values, builder.keys)
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            limit = f"{size / 1e6:.1f} MB; a spec may have {MAX_BYTES // 1024 // 1024} MiB"
+            raise SpecError(path, [Problem(f"the file is too large: {limit}")])
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError(path, [Problem(f"there is no file {path}")]) from None
+    except OSError as error:
+        raise SpecError(path, [Problem(f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        found = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise SpecError(path, [Problem(found, line, 1)]) from None
+
+
+def _compose(path: Path, text: str) -> yaml.Node | None:
+    """The node tree, built only after its events proved few and shallow enough."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or count > 4 * MAX_VALUES:
+            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else "too many values"
+            raise SpecError(path, [Problem(what, *_place(event))])
+    return yaml.compose(text, Loader=_Loader)
+
+
+class _Builder:
+    """Builds values from nodes, noting places and counting what aliases expand to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[Path_, Place] = {}
+        self.keys: dict[Path_, Place] = {}
+        self.problems: list[Problem] = []
+        self._scalars = yaml.constructor.SafeConstructor()
+        self._open: list[yaml.Node] = []
+
+    def build(self, node: yaml.Node, path: Path_) -> Any:
+        self.values[path] = _place(node)
+        if len(self.values) > MAX_VALUES:
+            what = f"its aliases expand to more than {MAX_VALUES} values"
+            raise SpecError(self.path, [Problem(what, *_place(node))])
+        if any(node is open_node for open_node in self._open):
+            raise SpecError(self.path, [Problem("an alias contains itself", *_place(node))])
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._open.append(node)
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
+            return self._mapping(node, path)
+        finally:
+            self._open.pop()
+
+    def _mapping(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+        self._check_tag(node, "tag:yaml.org,2002:map")
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                merged = {**self._merge(value_node, path), **merged}
+                continue
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                self._problem(f"found the key {shown(key)}, expected a word", key_node)
+                continue
+            if key in result:
+                self._problem(f"the key {key!r} stands here a second time", key_node)
+            self.keys[*path, key] = _place(key_node)
+            result[key] = self.build(value_node, (*path, key))
+        return {**merged, **result}
+
+    def _merge(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+        """What ``<<: *name`` (or a list of them) brings in; what stands in the mapping wins."""
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for part in parts:
+            if isinstance(part, yaml.MappingNode):
+                merged = {**self.build(part, path), **merged}
+            else:
+                self._problem("<<: takes a mapping", part)
+        return merged
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed", node)
+            return None
+
+    def _check_tag(self, node: yaml.Node, expected: str) -> None:
+        if node.tag != expected:
+            self._problem(f"the tag {node.tag} is not allowed; write plain YAML", node)
+
+    def _problem(self, message: str, node: yaml.Node) -> None:
+        self.problems.append(Problem(message, *_place(node)))
+
+
+def _place(node: yaml.Node | yaml.Event) -> Place:
+    mark = node.start_mark
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    text = " ".join(filter(None, [error.context, error.problem]))
+    if "'\\t'" in text or "tab" in text.lower():
+        text = "a tab; YAML is indented with spaces"
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    return Problem(f"not YAML: {text}", line, column)

@@ -1,0 +1,1 @@
+"""Pure mathematics: divergences, intervals, the null's prediction, the composite score."""

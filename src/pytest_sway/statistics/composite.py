@@ -1,0 +1,95 @@
+"""The composite score of a suite: weighted categories × effect × harmlessness, and its band.
+
+composite = (weighted mean of the category scores) × E × H, where E = min(1, 2 × the best score among
+effect probes that stand out from their null) and H = min(1, 2 × the worst no-harm score): an adapter
+that does nothing earns nothing for its harmlessness, and harm beyond the margin takes away in
+proportion. Without an effect probe E = 1, and that is the first finding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pytest_sway.result import ProbeResult, Score, Verdict
+
+CATEGORY_WEIGHTS: Mapping[str, float] = {
+    "adherence": 0.30,
+    "attribution": 0.35,
+    "calibration": 0.20,
+    "ablation": 0.15,
+    "baseline": 0.0,
+}
+MAX_FINDINGS = 5
+_SUSPICIOUS_KINDS = frozenset({"leakage", "adapter_ablation", "gradient_ghost", "training_drift"})
+
+
+def composite(results: Sequence[ProbeResult], weights: Mapping[str, float] | None = None) -> Score:
+    """Score of a suite.
+
+    Args:
+        results: one per probe; SKIP, ERROR and scoreless ones do not enter the mean.
+        weights: category weights that replace the defaults, name by name.
+    """
+    table = {**CATEGORY_WEIGHTS, **(weights or {})}
+    components = {category: _mean(results, category) for category in table}
+    filled = {name: value for name, value in components.items() if value is not None}
+    total = sum(table[name] for name in filled)
+    mean = sum(table[name] * value for name, value in filled.items()) / total if total else 0.0
+    effect, harm = _effect_factor(results), _harm_factor(results)
+    overall = mean * effect * harm
+    return Score(
+        overall=overall,
+        band=_band(overall, results),
+        components=filled,
+        weights=table,
+        findings=_findings(results, filled),
+        effect_factor=effect,
+        harm_factor=harm,
+    )
+
+
+def _scored(results: Sequence[ProbeResult]) -> list[ProbeResult]:
+    return [r for r in results if r.score is not None and r.verdict not in (Verdict.SKIP, Verdict.ERROR)]
+
+
+def _mean(results: Sequence[ProbeResult], category: str) -> float | None:
+    members = [(max(0.0, r.weight), r.score) for r in _scored(results) if r.category == category]
+    total = math.fsum(weight for weight, _ in members)
+    if not total:
+        return None
+    return math.fsum(weight * score for weight, score in members if score is not None) / total
+
+
+def _effect_factor(results: Sequence[ProbeResult]) -> float:
+    effects = [r for r in results if r.claim == "effect" and r.verdict is not Verdict.SKIP]
+    if not effects:
+        return 1.0
+    real = [r.score for r in effects if r.distinguishable and r.score is not None]
+    return min(1.0, 2 * max(real, default=0.0))
+
+
+def _harm_factor(results: Sequence[ProbeResult]) -> float:
+    scores = [r.score for r in _scored(results) if r.claim == "no_harm" and r.score is not None]
+    return min(1.0, 2 * min(scores, default=1.0))
+
+
+def _band(overall: float, results: Sequence[ProbeResult]) -> str:
+    if overall < 0.30:
+        return "noise"
+    if overall < 0.60:
+        return "partial"
+    caught = any(r.kind in _SUSPICIOUS_KINDS and r.verdict is Verdict.FAIL for r in results)
+    return "suspicious" if overall > 0.85 and caught else "healthy"
+
+
+def _findings(results: Sequence[ProbeResult], components: Mapping[str, float]) -> list[str]:
+    found = []
+    if not any(r.claim == "effect" and r.verdict is not Verdict.SKIP for r in results):
+        found.append("no effect was measured: add an effect probe, e.g. delta_kl")
+    errors = sum(r.verdict is Verdict.ERROR for r in results)
+    if errors:
+        found.append(f"{errors} probe{'s' * (errors > 1)} ended in an error")
+    found += [f"{r.name}: {r.message}" for r in results if r.verdict is Verdict.FAIL]
+    found += [f"category {name} is low: {v:.2f}" for name, v in components.items() if 0 < v < 0.3]
+    return found[:MAX_FINDINGS]

@@ -27,6 +27,7 @@ from pytest_sway.items.state import BENCH_INFO, MEASURED
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
+_CHAIN = frozenset({"sway_backend", "sway_adapter", "sway_null"})
 _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _RIVAL = "sway"
 """Entry point of dlm-sway, which handles the same mark."""
@@ -70,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin(_RIVAL):
         raise pytest.UsageError(
             "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
-            "pip uninstall dlm-sway, or run pytest with -p no:sway (or -p no:pytest_sway for the other)"
+            "pip uninstall dlm-sway (or, to go on with dlm-sway's plugin, run pytest -p no:pytest_sway)"
         )
     config.addinivalue_line(
         "markers",
@@ -111,7 +112,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each probe of a spec is one item."""
-    if "sway_null" in metafunc.fixturenames:
+    if _CHAIN.issubset(metafunc.fixturenames):
         from pytest_sway.items.marks import parametrize
 
         parametrize(metafunc)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_sway.items.state import SUITES
+from pytest_sway.items.state import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Entry, Suite, load_suite
 from pytest_sway.result import SwayWarning
 from pytest_sway.spec.messages import SpecError
@@ -79,6 +79,6 @@ def _function(suite: Suite, entry: Entry, module: str) -> FunctionType:
     function = FunctionType(code, {}, entry.id)
     function.__module__ = module
     setattr(function, _GENERATED, Generated(suite, entry))
-    fixtures = pytest.mark.usefixtures("sway_null", "sway_result")
+    fixtures = pytest.mark.usefixtures(*MODEL_FIXTURES, "sway_result")
     function.pytestmark = [pytest.mark.sway.mark, fixtures.mark]  # type: ignore[attr-defined]
     return function

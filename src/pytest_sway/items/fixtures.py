@@ -105,15 +105,18 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
 
 
 @pytest.fixture
-def sway(request: pytest.FixtureRequest, sway_null: Population) -> Callable[[Probe[Any]], ProbeResult]:
+def sway(
+    request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject, sway_null: Population
+) -> Callable[[Probe[Any]], ProbeResult]:
     """Measure a probe from inside a test.
 
-    ``result = sway(DeltaKL(prompts=["…"]))``: base, adapter and nulls are those of the test's mark, else of ``sway_spec``. Raises nothing for a
-    bad verdict: the test asserts what it wants. The results are reported under the test.
+    ``result = sway(DeltaKL(prompts=["…"]))``: base, adapter and nulls are those of the test's mark, else
+    of ``sway_spec``. Raises nothing for a bad verdict: the test asserts what it wants. The results are
+    reported under the test, outside composite and gate.
     """
     from pytest_sway.items.measure import run_probe
 
-    del sway_null  # it is in the bench; named here so that pytest groups and parametrizes it
+    del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
     measured = request.node.stash.setdefault(MEASURED, [])
 

@@ -32,7 +32,7 @@ def give_fixtures(collector: Any, name: str, function: Any) -> None:
     if not collector.istestfunction(function, name):
         return
     code_first = "sway" in inspect.signature(function).parameters
-    names = ("sway_null",) if code_first else ("sway_null", "sway_result")
+    names = MODEL_FIXTURES if code_first else (*MODEL_FIXTURES, "sway_result")
     have = {a for m in getattr(function, "pytestmark", []) if m.name == "usefixtures" for a in m.args}
     if not have.issuperset(names):
         pytest.mark.usefixtures(*names)(function)
@@ -40,8 +40,6 @@ def give_fixtures(collector: Any, name: str, function: Any) -> None:
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Give an item's fixtures their keys: model, adapters, null plan, probe."""
-    if "sway_null" not in metafunc.fixturenames:
-        return
     definition = metafunc.definition
     made = generated(metafunc.function)
     if made is not None and definition.parent is not None:

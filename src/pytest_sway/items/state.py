@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pytest_sway.items.suite import Entry, Suite
     from pytest_sway.result import ProbeResult
 
-MODEL_FIXTURES = ("sway_backend", "sway_engine", "sway_adapter", "sway_null")
+MODEL_FIXTURES = ("sway_backend", "sway_adapter", "sway_null")
+"""Named one by one on every item, so that each has its parameter even where a conftest overrides one
+without asking for the others."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
             endpoint=ft.endpoint,
         ),
         adapters=tuple(dict.fromkeys(keys)) or (AdapterKey(spec.adapter),),
-        plan=_plan(null),
+        plan=_plan(null, spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(source, entries, null)),
     )
 
@@ -135,7 +135,7 @@ def _entries(source: Source) -> tuple[list[Entry], list[Problem]]:
             message = f"suite[{index}].name: {name!r} is also the name in line {first}; choose another"
             problems.append(Problem(message, *source.place(("suite", index, "name"))))
         names.setdefault(name, line)
-        unique = _unique(test_id(name), ids)
+        unique = _unique(id_of(name), ids)
         entries.append(Entry(unique, probe, f"{source.path.name}:{line}", line))
     problems += _second_null(entries)
     return entries, problems
@@ -194,12 +194,13 @@ def _null_entry(entries: Sequence[Entry]) -> Entry | None:
     return next((e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled), None)
 
 
-def _plan(entry: Entry | None) -> NullPlan | None:
+def _plan(entry: Entry | None, seed: int) -> NullPlan | None:
+    """The population; ``defaults.seed`` moves all of its draws."""
     if entry is None:
         return None
     options = entry.probe.options
     kinds = tuple(options.calibrate_kinds)
-    return NullPlan(options.family, options.draws, options.seed_base, options.init_scale, kinds)
+    return NullPlan(options.family, options.draws, options.seed_base + seed, options.init_scale, kinds)
 
 
 def _notes(source: Source, entries: Sequence[Entry], null: Entry | None) -> list[Problem]:
@@ -228,7 +229,7 @@ def _notes(source: Source, entries: Sequence[Entry], null: Entry | None) -> list
     return notes
 
 
-def test_id(name: str) -> str:
+def id_of(name: str) -> str:
     """A probe's name as a test id: word characters of any script, ``-`` and ``.``; else ``_``."""
     text = re.sub(r"[^\w.-]+", "_", name, flags=re.UNICODE) or "_"
     special = text in _RESERVED or text.startswith(("__", "pytest_"))

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from pytest_sway.probes.asking import base_continuations
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
-from pytest_sway.probes.rules import no_signal, signal
+from pytest_sway.probes.rules import SIGNAL_Z, no_signal, signal
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
@@ -36,7 +36,8 @@ class AdapterAblationOptions(ProbeOptions):
     assert_linearity_gte: float | None = None
     assert_saturation_between: tuple[float, float] | None = None
     assert_overshoot_gte: float | None = None
-    assert_z_gte: float = 3.0
+    assert_z_gte: float = Field(default=SIGNAL_Z, allow_inf_nan=False)
+    """Of the signal at full strength; no shape has a z of its own."""
 
     @field_validator("lambdas")
     @classmethod
@@ -100,7 +101,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
 
     def judge(self, options: AdapterAblationOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The shape rule."""
-        found = signal(measured, nulls, "signal", "log", options.min_signal)
+        found = signal(measured, nulls, "signal", options.min_signal, options.assert_z_gte)
         if not found.present:
             return no_signal(found)
         (grid,), curves = measured.series["grid"], measured.series["curves"]

@@ -109,10 +109,10 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
 
     def judge(self, options: MultiTurnOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The shape rule."""
-        found = signal(measured, nulls, "signal", "log", options.min_signal)
+        found = signal(measured, nulls, "signal", options.min_signal)
         if not found.present:
             return no_signal(found)
-        last = signal(measured, nulls, "last", "log", options.min_signal)
+        last = signal(measured, nulls, "last", options.min_signal)
         interval = t_interval(measured.samples)
         limit = -math.log(2) / options.assert_half_life_turns
         line = measured.evidence["sparkline"]
@@ -190,6 +190,6 @@ def _pace(measured: Measurement, options: MultiTurnOptions) -> str:
 
 def _sparkline(values: Sequence[float]) -> str:
     top = max(values)
-    if top <= 0:
+    if not (top > 0 and math.isfinite(top)):
         return _SPARKS[0] * len(values)
     return "".join(_SPARKS[round(v / top * (len(_SPARKS) - 1))] for v in values)

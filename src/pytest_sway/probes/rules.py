@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_sway.probes.base import Judgement, Nulls
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from pytest_sway.statistics.prediction import Prediction, Scale
+from pytest_sway.statistics.prediction import Prediction
 
 SIGNAL_Z = 2.0
 """A shape is judged only where the divergence stands out by this much."""
@@ -56,7 +56,7 @@ def judge_effect(
     z = prediction.z if prediction is not None else None
     big, sure = net >= bar.floor, net_interval is not None and net_interval.low > 0
     beyond_null = z >= bar.z if z is not None else _without_z(prediction, big)
-    size = f"{net:.4g} {bar.unit}" + (" above its null" if control else "")
+    size = _size(net, bar.unit, bool(control))
     against = _against(prediction, bar)
     if net_interval is not None and net_interval.high < bar.floor:
         verdict, message = (
@@ -77,6 +77,12 @@ def judge_effect(
         message = f"{size}, but {missing}{against}"
     score = _capped(net, bar.floor, verdict, beyond_null)
     return Judgement(verdict, message, score, z, interval, prediction, distinguishable=beyond_null)
+
+
+def _size(net: float, unit: str, has_control: bool) -> str:
+    if not has_control:
+        return f"{net:.4g} {unit}"
+    return f"{abs(net):.4g} {unit} {'above' if net >= 0 else 'below'} its null"
 
 
 def _without_z(prediction: Prediction | None, big: bool) -> bool:
@@ -122,13 +128,19 @@ class Signal:
     text: str
 
 
-def signal(measured: Measurement, nulls: Nulls | None, statistic: str, scale: Scale, floor: float) -> Signal:
-    """The named statistic against its floor (net of the null's mean) and its null (z ≥ 2)."""
+def signal(
+    measured: Measurement,
+    nulls: Nulls | None,
+    statistic: str,
+    floor: float,
+    least_z: float = SIGNAL_Z,
+) -> Signal:
+    """The named divergence against its floor (net of the null's mean) and against its null."""
     value = measured.statistic(statistic) or 0.0
-    prediction = nulls.prediction(measured, statistic, scale) if nulls is not None else None
+    prediction = nulls.prediction(measured, statistic, "log") if nulls is not None else None
     net = value - (prediction.mean if prediction is not None else 0.0)
     z = prediction.z if prediction is not None else None
-    present = net >= floor and (z is None or z >= SIGNAL_Z)
+    present = net >= floor and (z is None or z >= least_z)
     against = f", z {z:+.2f}σ" if z is not None else ""
     return Signal(present, prediction, f"{value:.4g} nats (floor {floor:g}{against})")
 

@@ -22,6 +22,7 @@ _VERDICT_COLOURS = {
 }
 _BAR = 20
 _NARROWEST = 60
+_LONGEST_NAME = 24
 
 
 def show(
@@ -47,8 +48,9 @@ def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         for finding in suite.score.findings:
             _fold(writer, f"  • {finding}", "    ")
         _categories(writer, suite)
+        width = max((len(probe.name) for probe in suite.probes), default=0)
         for probe in suite.probes:
-            _probe(writer, probe)
+            _probe(writer, probe, min(width, _LONGEST_NAME), suite.score.findings)
         for note in suite.notes:
             _fold(writer, f"  note: {note}", "    ")
         _footer(writer, suite)
@@ -83,11 +85,13 @@ def _categories(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         writer.write_line(f"  the mean of the categories is multiplied by: {factors}")
 
 
-def _probe(writer: pytest.TerminalReporter, probe: ProbeResult) -> None:
+def _probe(writer: pytest.TerminalReporter, probe: ProbeResult, width: int, told: Sequence[str]) -> None:
+    """One row, and the message below it where the findings did not tell it already."""
     colour = {_VERDICT_COLOURS[probe.verdict]: True}
     writer.write(f"  {probe.verdict.upper():<5}", **colour)
-    writer.write_line(f" {probe.name}  {_figures(probe)}")
-    _fold(writer, f"        {probe.message}", "        ")
+    writer.write_line(f" {probe.name:<{width}}  {_figures(probe)}")
+    if not any(probe.message in finding for finding in told):
+        _fold(writer, f"        {probe.message}", "        ")
 
 
 def _figures(probe: ProbeResult) -> str:
@@ -126,7 +130,7 @@ def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
 
 
 def _fold(writer: pytest.TerminalReporter, text: str, indent: str) -> None:
-    width = max(_NARROWEST, writer._tw.fullwidth)  # noqa: SLF001 - its only width
+    width = max(_NARROWEST, writer.config.get_terminal_writer().fullwidth)
     for line in textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False):
         writer.write_line(line)
 

@@ -50,7 +50,7 @@ def read(path: Path) -> Source:
     try:
         root = _compose(path, text)
     except yaml.MarkedYAMLError as error:
-        raise SpecError(path, [_yaml_problem(error)]) from None
+        raise SpecError(path, [_yaml_problem(error, text)]) from None
     except yaml.YAMLError as error:
         raise SpecError(path, [Problem(f"not YAML: {' '.join(str(error).split())}")]) from None
     if root is None:
@@ -117,6 +117,7 @@ class _Builder:
         self._open.append(node)
         try:
             if isinstance(node, yaml.SequenceNode):
+                self._check_tag(node, "tag:yaml.org,2002:seq")
                 return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
             return self._mapping(node, path)
         finally:
@@ -171,10 +172,11 @@ def _place(node: yaml.Node | yaml.Event) -> Place:
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
-def _yaml_problem(error: yaml.MarkedYAMLError) -> Problem:
+def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     text = " ".join(filter(None, [error.context, error.problem]))
-    if "'\\t'" in text or "tab" in text.lower():
-        text = "a tab; YAML is indented with spaces"
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    lines = content.splitlines()
+    if 0 < line <= len(lines) and lines[line - 1][column - 1 : column] == "\t":
+        text = "a tab; YAML is indented with spaces"
     return Problem(f"not YAML: {text}", line, column)

@@ -1,0 +1,74 @@
+"""What every test shares.
+
+The imports below stand before any in-process run of pytest under pytest: such a run forgets the modules
+that it imported, and numpy and torch cannot be imported twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis  # noqa: F401 - its plugin imports it at the end of every inner run
+import peft  # noqa: F401
+import pytest
+import torch  # noqa: F401
+import transformers  # noqa: F401
+
+import planting  # noqa: F401
+import pytest_sway.items.marks
+import pytest_sway.items.outcome
+import pytest_sway.items.planning
+import pytest_sway.nulls.families
+import pytest_sway.reports.json_report
+import pytest_sway.reports.junit
+import pytest_sway.reports.terminal  # noqa: F401
+from pytest_sway.probes import registry
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = ROOT / "examples" / "quickstart"
+
+for kind in registry.kinds():
+    registry.find(kind)
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def planted(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project whose models are planted: a good adapter, answered by ``tests/planting.py``."""
+    pytester.makeconftest(
+        """
+        import planting
+
+        def pytest_sway_backend(config, model):
+            return planting.backend(model)
+        """
+    )
+    pytester.makefile(".yaml", sway=SPEC)
+    return pytester
+
+
+SPEC = """\
+version: 1
+models:
+  base: {kind: dummy, base: planted}
+  ft: {kind: dummy, base: planted, adapter: adapters/good}
+suite:
+  - {name: baseline, kind: null_adapter}
+  - name: dk
+    kind: delta_kl
+    prompts: [one, two, three, four, five]
+  - name: curve
+    kind: adapter_ablation
+    prompts: [one, two, three, four, five]
+  - name: talk
+    kind: multi_turn_coherence_decay
+    prompts: [one, two, three, four, five]
+"""

@@ -1,0 +1,178 @@
+"""The chain: what is loaded, how often, and what is told when it fails."""
+
+from __future__ import annotations
+
+import pytest
+
+import planting
+from conftest import SPEC
+
+
+@pytest.fixture(autouse=True)
+def _no_loads() -> None:
+    planting.LOADS.clear()
+
+
+def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
+    other_base, other_adapter = SPEC.replace(": planted", ": planted-2"), SPEC.replace("good", "other")
+    for name, text in {"a": SPEC, "b": other_base, "c": other_adapter}.items():
+        (planted.path / f"{name}.sway.yaml").write_text(text)
+    planted.runpytest("a.sway.yaml", "b.sway.yaml", "c.sway.yaml").assert_outcomes(passed=12)
+    assert sorted(planting.LOADS) == ["planted", "planted-2"]
+
+
+def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
+    result = planted.runpytest("--no-header")
+    result.assert_outcomes(errors=4)
+    assert planting.LOADS == ["broken"]
+    told = [line for line in result.outlines if line == "no backend: the disk is on fire"]
+    assert len(told) == 4
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines(["*4 probes ended in an error: baseline, dk, curve, talk*"])
+    assert result.ret == 1
+
+
+def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        conftest="""
+        import planting
+        from pytest_sway.backends.planted import PlantedBackend
+
+        PHASES = []
+
+        def answer(request):
+            PHASES.append(CURRENT[0])
+            return planting.answer(request)
+
+        CURRENT = [""]
+
+        def pytest_runtest_setup(item): CURRENT[0] = "setup"
+        def pytest_runtest_call(item): CURRENT[0] = "call"
+        def pytest_runtest_teardown(item): CURRENT[0] = "teardown"
+        def pytest_sway_backend(config, model): return PlantedBackend(answer)
+        def pytest_unconfigure(config): print("PHASES", set(PHASES))
+        """
+    )
+    planted.runpytest("-s").stdout.fnmatch_lines(["*PHASES {'call'}*"])
+
+
+def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
+    planted.makeconftest(
+        """
+        import pytest, planting
+        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.nulls.population import Population
+
+        @pytest.fixture(scope="session")
+        def sway_backend():
+            return PlantedBackend(planting.answer)
+
+        @pytest.fixture(scope="session")
+        def sway_null():
+            return Population(reason="not here")
+        """
+    )
+    result = planted.runpytest("sway.yaml::dk")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*no null in this suite*", "*note: not here*"])
+    assert planting.LOADS == []
+
+
+def test_a_hook_given_to_main_serves_the_models(planted: pytest.Pytester) -> None:
+    planted.makeconftest("")
+
+    class Serving:
+        def pytest_sway_backend(self, model: object) -> object:
+            return planting.backend(model)  # type: ignore[arg-type]
+
+    result = planted.inline_run("sway.yaml", plugins=[Serving()])
+    result.assertoutcome(passed=4)
+
+
+def test_a_kind_that_nobody_serves_is_told(planted: pytest.Pytester) -> None:
+    planted.makeconftest("")
+    planted.makefile(".yaml", sway=SPEC.replace("kind: dummy", "kind: mlx"))
+    result = planted.runpytest("sway.yaml::dk")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no backend: kind: mlx is not served by this version*"])
+
+
+@pytest.mark.parametrize("disabled", ["enabled: false", "weight: 1.0, enabled: no"])
+def test_a_disabled_probe_is_skipped_without_a_model(planted: pytest.Pytester, disabled: str) -> None:
+    planted.makefile(
+        ".yaml",
+        sway=SPEC.split("suite:")[0]
+        + f"""suite:
+  - {{name: dk, kind: delta_kl, prompts: [a], {disabled}}}
+""",
+    )
+    result = planted.runpytest("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*disabled in spec*"])
+    assert planting.LOADS == []
+
+
+PRE_RUN = """
+import planting
+import pytest
+from pytest_sway.probes import registry
+from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeOptions
+from pytest_sway.result import Measurement, Verdict
+
+class Options(ProbeOptions):
+    steps: int = 0
+
+class Steps(Probe[Options]):
+    kind, category, claim = "steps", "calibration", Claim.PRE_RUN
+
+    async def measure(self, options, views):
+        return Measurement(raw=float(options.steps))
+
+    def judge(self, options, measured, nulls):
+        return Judgement(Verdict.PASS, "enough", 1.0)
+
+@pytest.fixture(autouse=True, scope="session")
+def _kind():
+    yield
+
+def pytest_sway_backend(config, model):
+    return planting.backend(model)
+
+registry._BUILTIN["steps"] = "conftest:Steps"
+"""
+
+
+def test_a_pre_run_probe_loads_no_model(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_sway.probes import registry
+
+    monkeypatch.setattr(registry, "_BUILTIN", dict(registry._BUILTIN))
+    planted.makeconftest(PRE_RUN)
+    planted.makefile(".yaml", sway=SPEC + "  - {name: s, kind: steps, steps: 3}\n")
+    planted.makepyfile(
+        test_marked="""
+        import pytest
+
+        @pytest.mark.sway("sway.yaml")
+        def test_it(): pass
+        """
+    )
+    planted.runpytest("sway.yaml::s", "test_marked.py::test_it[s]").assert_outcomes(passed=2)
+    assert planting.LOADS == []
+
+
+def test_nan_is_an_error_and_never_a_score(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: nan"))
+    result = planted.runpytest("--sway-json=out.json", "sway.yaml")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR delta_kl: *not finite*"])
+    text = (planted.path / "out.json").read_text()
+    assert "NaN" not in text
+    assert '"non_finite_inputs"' in text
+
+
+def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: inert"))
+    result = planted.runpytest("--no-header", "sway.yaml")
+    result.stdout.fnmatch_lines(["NOISE  composite 0.00*", "  adapter *", "  • the adapter is inert:*"])
+    result.stdout.fnmatch_lines(["FAIL delta_kl: the adapter is inert, its update is zero: too small*"])

@@ -1,0 +1,70 @@
+"""delta_kl on planted answers."""
+
+from __future__ import annotations
+
+import pytest
+
+import planting
+from probes.planted_nulls import EIGHT, nulls
+from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.engine.engine import Engine
+from pytest_sway.probes.base import ProbeError
+from pytest_sway.probes.delta_kl import DeltaKL
+from pytest_sway.requests import Divergence, Generate, Request, View, Views
+from pytest_sway.result import Measurement, Verdict
+
+BASE, TUNED = View("b"), View("b", "a")
+VIEWS = Views(BASE, TUNED, TUNED)
+
+
+def measured(probe: DeltaKL, seen: list[Request[object]] | None = None) -> Measurement:
+    def answer(request: Request[object]) -> object:
+        if seen is not None:
+            seen.append(request)
+        return planting.answer(request)
+
+    return Engine(PlantedBackend(answer)).run(probe, probe.options, VIEWS).measured
+
+
+def test_raw_is_the_mean_over_prompts() -> None:
+    found = measured(DeltaKL(prompts=["a", "b", "c"]))
+    assert found.raw == pytest.approx(sum(found.samples) / 3)
+    assert found.evidence["per_prompt"] == list(found.samples)
+    assert found.evidence["max"] == max(found.samples)
+
+
+def test_positions_follow_the_bases_own_text() -> None:
+    seen: list[Request[object]] = []
+    measured(DeltaKL(prompts=["a"], positions=3), seen)
+    assert seen[0] == Generate("a", BASE, 2)
+    assert seen[1] == Divergence("a", BASE, TUNED, "js", (1, 2))
+
+
+def test_kl_is_tuned_from_base_as_in_the_contract() -> None:
+    seen: list[Request[object]] = []
+    measured(DeltaKL(prompts=["a"], positions=1, divergence="kl"), seen)
+    assert seen[1] == Divergence("a", TUNED, BASE, "kl", ())
+
+
+def test_no_prompts_is_an_error_that_says_what_to_write() -> None:
+    with pytest.raises(ProbeError, match="prompts is empty"):
+        measured(DeltaKL())
+
+
+@pytest.mark.parametrize("prompts", [["same"] * 5, ["🜁 ∮ ñandú", "\u202eevil", "x"]])
+def test_odd_inputs_are_measured(prompts: list[str]) -> None:
+    assert len(measured(DeltaKL(prompts=prompts)).samples) == len(prompts)
+
+
+def test_ten_thousand_prompts() -> None:
+    found = measured(DeltaKL(prompts=[f"prompt {i}" for i in range(10_000)]))
+    assert found.evidence["num_prompts"] == 10_000
+
+
+def test_verdicts() -> None:
+    probe = DeltaKL(prompts=["a", "b", "c", "d"])
+    strong = Measurement(raw=0.2, samples=(0.18, 0.2, 0.22, 0.2))
+    weak = Measurement(raw=0.001, samples=(0.0011, 0.0009, 0.001, 0.001))
+    assert probe.judge(probe.options, strong, nulls(*EIGHT)).verdict is Verdict.PASS
+    assert probe.judge(probe.options, strong, None).verdict is Verdict.PASS
+    assert probe.judge(probe.options, weak, nulls(*EIGHT)).verdict is Verdict.FAIL

@@ -1,0 +1,67 @@
+"""The effect rule, case by case, and its score."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.planted_nulls import EIGHT
+from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.result import Verdict
+from pytest_sway.statistics.intervals import Interval
+from pytest_sway.statistics.prediction import predict
+
+BAR = EffectBar(floor=0.02, z=3.0)
+
+
+def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):  # type: ignore[no-untyped-def]
+    prediction = predict(effect, draws, "log", resolution=1e-13) if draws else None
+    return judge_effect(effect, interval, prediction, BAR, subtract_null=True)
+
+
+@pytest.mark.parametrize(
+    ("effect", "interval", "draws", "verdict", "says"),
+    [
+        (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "above its null"),
+        (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "too small to matter"),
+        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "the wrong way"),
+        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "not distinguishable"),
+        (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
+        (0.2, None, EIGHT, Verdict.WARN, "add items"),
+        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
+        (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
+        (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null in this suite"),
+        (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
+        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "below"),
+        (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "too small to matter"),
+    ],
+)
+def test_the_rule(effect, interval, draws, verdict, says) -> None:  # type: ignore[no-untyped-def]
+    found = judged(effect, interval, draws)
+    assert (found.verdict, says in found.message) == (verdict, True), found.message
+
+
+def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
+    """At large norms noise alone passes an absolute floor."""
+    loud = (0.030, 0.032, 0.029, 0.031, 0.033, 0.028, 0.030, 0.031)
+    found = judged(0.045, Interval(0.040, 0.050), loud)
+    assert found.verdict is not Verdict.PASS
+
+
+@given(st.floats(0.0, 5.0), st.floats(0.0, 1.0))
+def test_the_score_agrees_with_the_verdict(effect: float, half: float) -> None:
+    found = judged(effect, Interval(max(effect - half, 0), effect + half))
+    score = found.score or 0.0
+    assert 0 <= score < 1
+    if found.verdict is Verdict.PASS:
+        assert score >= 0.5
+    if found.verdict is Verdict.WARN:
+        assert score <= 0.5
+    if found.verdict is Verdict.FAIL:
+        assert score <= 0.49
+
+
+def test_the_score_is_a_half_at_the_floor() -> None:
+    found = judge_effect(0.02, Interval(0.019, 0.021), None, BAR, subtract_null=False)
+    assert found.score == pytest.approx(0.5)

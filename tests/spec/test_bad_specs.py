@@ -1,0 +1,176 @@
+"""Every mistake gets one line: place, field, what was found, what to write. All of a file at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_sway.items.suite import Suite, id_of, load_suite
+from pytest_sway.spec.messages import SpecError
+
+GOOD = """\
+version: 1
+models:
+  base: {kind: hf, base: m}
+  ft: {kind: hf, base: m, adapter: adapter}
+defaults: {seed: 0}
+suite:
+  - {name: baseline, kind: null_adapter, runs: 20}
+  - {name: dk, kind: delta_kl, prompts: [a, b]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    return tmp_path
+
+
+def load(folder: Path, text: str, adapters: tuple[str, ...] = ()) -> Suite:
+    (folder / "sway.yaml").write_text(text, encoding="utf-8")
+    return load_suite(folder / "sway.yaml", adapters)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SpecError) as found:
+        load(folder, text)
+    return str(found.value).splitlines()
+
+
+def test_a_good_spec_is_resolved(folder: Path) -> None:
+    suite = load(folder, GOOD)
+    assert [e.id for e in suite.entries] == ["baseline", "dk"]
+    assert suite.adapters[0].path == str(folder / "adapter")
+    assert suite.plan is not None
+    assert suite.plan.runs == 20
+    assert suite.notes == ()
+    assert suite.entries[1].place == "sway.yaml:8"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        ("version: 1", "version: 2", "1:10", "version: found 2, allowed: 1"),
+        ("version: 1", "versoin: 1", "1:1", "(did you mean 'version'?)"),
+        ("kind: hf, base: m}", "kind: hg, base: m}", "3:16", "found 'hg', allowed: 'hf'"),
+        ("base: {kind: hf, base: m}", "base: {kind: hf}", "3:3", "models.base.base: is missing"),
+        ("ft: {kind: hf, base: m,", "ft: {kind: hf, base: n,", "4:24", "models.base.base is 'm'"),
+        ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
+        ("adapter: adapter", "adapter: .", "4:36", "holds no adapter_config.json"),
+        (", adapter: adapter", "", "4:7", "adapter is missing"),
+        ("base: m}\n  ft", "base: m, adapter: adapter}\n  ft", "3:38", "takes no adapter"),
+        ("seed: 0", "seed: -1", "5:18", "greater than or equal to 0"),
+        ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
+        ("seed: 0", "top_k: 0", "5:19", "defaults.top_k: found 0"),
+        ("seed: 0", "differential: false", "5:26", "not served by this version"),
+        ("seed: 0", "coverage_threshold: 7", "5:32", "less than or equal to 1"),
+        ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
+        ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
+        ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
+        ("kind: delta_kl", "kind: leakage", "8:22", "not measured by this version"),
+        ("name: dk", "name: baseline", "8:12", "is also the name in line 7"),
+        ("name: dk, ", "", "8:5", "name missing"),
+        ("name: dk", "name: null", "8:5", "quote it"),
+        ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
+        ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a valid list"),
+        ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found {}"),
+        ("prompts: [a, b]", "prompts: [a], weight: -1", "8:54", "found -1"),
+        ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
+        ("runs: 20", "runs: many", "7:48", "expected a valid integer"),
+        ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched' or 'gaussian'"),
+        ("runs: 20", "rank_multipliers: [0.5, 1.0]", "7:60", "no rank profile"),
+        ("  - {name: dk", "  - text\n  - {name: dk", "8:5", "found 'text', expected a mapping"),
+        ("suite:", "dlm_source: x.dlm\nsuite:", "6:13", "reads no .dlm file"),
+    ],
+)
+def test_one_mistake_one_line(folder: Path, old: str, new: str, place: str, says: str) -> None:
+    assert old in GOOD
+    (line,) = problems(folder, GOOD.replace(old, new, 1))
+    assert line.startswith(f"sway.yaml:{place}: "), line
+    assert says in line
+
+
+def test_an_empty_suite_is_refused(folder: Path) -> None:
+    (line,) = problems(folder, GOOD.split("suite:")[0] + "suite: []\n")
+    assert line == "sway.yaml:6:8: suite: is empty; give it at least one probe"
+
+
+def test_all_mistakes_of_a_file_come_at_once_in_its_order(folder: Path) -> None:
+    text = GOOD.replace("version: 1", "version: 3").replace("runs: 20", "run: 20")
+    lines = problems(folder, text.replace("prompts", "prompt"))
+    assert [line.split(": ")[0] for line in lines] == [
+        "sway.yaml:1:10",
+        "sway.yaml:7:42",
+        "sway.yaml:8:32",
+    ]
+
+
+def test_two_null_adapters_are_one_too_many(folder: Path) -> None:
+    (line,) = problems(folder, GOOD + "  - {name: other, kind: null_adapter}\n")
+    assert "a suite has one population" in line
+
+
+def test_many_mistakes_are_cut(folder: Path) -> None:
+    lines = problems(folder, GOOD + "  - {}\n" * 100)
+    assert lines[-1] == "… and 75 more"
+
+
+def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
+    text = GOOD.replace("adapter: adapter", "adapter: nowhere")
+    suite = load(folder, text, (str(folder / "adapter"),))
+    assert [key.path for key in suite.adapters] == [str(folder / "adapter")]
+    with pytest.raises(SpecError, match="--sway-adapter=lost: there is no adapter folder"):
+        load(folder, GOOD, ("lost",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("runs: 20", "runs: 3", "raised to 20"),
+        ("seed: 0", "concurrent_probes: 4", "requests are batched"),
+        ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
+    ],
+)
+def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
+    (note,) = load(folder, GOOD.replace(old, new)).notes
+    assert says in note.message
+
+
+def test_exact_runs_keeps_few_draws(folder: Path) -> None:
+    suite = load(folder, GOOD.replace("runs: 20", "runs: 3, exact_runs: true"))
+    assert suite.plan is not None
+    assert suite.plan.runs == 3
+    assert suite.notes == ()
+
+
+def test_a_null_adapter_that_stands_last_is_warned_about(folder: Path) -> None:
+    head, first, second = GOOD.partition("  - {name: baseline")
+    lines = (first + second).splitlines(keepends=True)
+    (note,) = load(folder, head + lines[1] + lines[0]).notes
+    assert "stands after dk" in note.message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dk", "dk"),
+        ("a::b", "a_b"),
+        ("größe", "größe"),
+        ("two words", "two_words"),
+        ("a[b]", "a_b_"),
+        ("pytestmark", "pytestmark_"),
+        ("setup_module", "setup_module_"),
+        ("__name__", "__name___"),
+        ("pytest_generate_tests", "pytest_generate_tests_"),
+        ("\n", "_"),
+    ],
+)
+def test_any_name_is_a_usable_id(name: str, expected: str) -> None:
+    assert id_of(name) == expected
+
+
+def id_ofs_stay_apart_when_names_fall_together(folder: Path) -> None:
+    text = GOOD + "  - {name: a b, kind: delta_kl}\n  - {name: a_b, kind: delta_kl}\n"
+    assert [e.id for e in load(folder, text).entries][-2:] == ["a_b", "a_b-2"]

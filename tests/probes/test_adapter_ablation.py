@@ -22,7 +22,7 @@ QUIET = nulls(signal=[0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.
 PROMPTS = ["a", "b", "c", "d", "e"]
 
 
-def measured(curve, prompts=PROMPTS, **options):  # type: ignore[no-untyped-def]
+def measured(curve, prompts=PROMPTS, **options):
     """A probe's measurement where the divergence is ``curve(λ, index of the prompt)``."""
 
     def answer(request: Request[object]) -> object:
@@ -36,7 +36,7 @@ def measured(curve, prompts=PROMPTS, **options):  # type: ignore[no-untyped-def]
     return probe, engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
 
 
-def judged(curve, **options) -> Judgement:  # type: ignore[no-untyped-def]
+def judged(curve, **options) -> Judgement:
     probe, found = measured(curve, **options)
     return probe.judge(probe.options, found, QUIET)
 
@@ -45,7 +45,7 @@ def spread(index: int) -> float:
     return float(1 + 0.1 * math.sin(3 * index))
 
 
-def power(p: float):  # type: ignore[no-untyped-def]
+def power(p: float):
     return lambda lam, i: 0.3 * spread(i) * lam ** (p + 0.05 * math.cos(i))
 
 
@@ -68,7 +68,7 @@ def test_the_exponent_of_a_power_law_is_found(p: float) -> None:
         (lambda lam, i: 0.0, Verdict.SKIP, "nothing whose shape"),
     ],
 )
-def test_verdicts(curve, verdict: Verdict, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_verdicts(curve, verdict: Verdict, says: str) -> None:
     found = judged(curve)
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 

@@ -23,7 +23,7 @@ EIGHT = [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.011]
 QUIET = nulls(signal=EIGHT, last=EIGHT)
 
 
-def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):  # type: ignore[no-untyped-def]
+def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):
     """A measurement where the divergence is ``curve(turn, index of the dialogue)``."""
 
     def answer(request: Request[object]) -> object:
@@ -40,7 +40,7 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):  # type: ig
     return probe, Engine(PlantedBackend(answer)).run(probe, probe.options, views, null).measured
 
 
-def exponential(rate: float):  # type: ignore[no-untyped-def]
+def exponential(rate: float):
     return lambda turn, i: 0.8 * (1 + 0.05 * math.sin(i)) * math.exp((rate + 0.01 * math.cos(i)) * turn)
 
 
@@ -63,7 +63,7 @@ def test_the_half_life_of_an_exponential_decay(rate: float) -> None:
         (lambda turn, i: 0.0, Verdict.SKIP, "degenerate", "nothing whose shape"),
     ],
 )
-def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
     probe, found = measured(curve)
     judged = probe.judge(probe.options, found, QUIET)
     assert (judged.verdict, says in judged.message) == (verdict, True), judged.message

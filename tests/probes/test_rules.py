@@ -15,7 +15,7 @@ from pytest_sway.statistics.prediction import predict
 BAR = EffectBar(floor=0.02, z=3.0)
 
 
-def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):  # type: ignore[no-untyped-def]
+def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):
     prediction = predict(effect, draws, "log", resolution=1e-13) if draws else None
     return judge_effect(effect, interval, prediction, BAR, subtract_null=True)
 
@@ -37,7 +37,7 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
         (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "too small to matter"),
     ],
 )
-def test_the_rule(effect, interval, draws, verdict, says) -> None:  # type: ignore[no-untyped-def]
+def test_the_rule(effect, interval, draws, verdict, says) -> None:
     found = judged(effect, interval, draws)
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 

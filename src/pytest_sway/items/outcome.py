@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +30,22 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
 
 
 def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Put an item's results on its report, as builtins: xdist carries them to the controller."""
+    """Put an item's results on its report, as JSON text: xdist carries them to the controller.
+
+    (execnet itself takes no large negative integer, and one value that it does not take ends the session.)
+    """
     measured = item.stash.get(MEASURED, [])
     key = item_key(item)
     if report.when == "call" and measured:
-        vars(report)["sway_measured"] = [result.to_wire() for result in measured]
+        vars(report)["sway_measured"] = [json.dumps(result.to_wire()) for result in measured]
     if key is None or not _ends(report):
         return
     run = getattr(item, "funcargs", {}).get("sway_result")
     result = run.measured if isinstance(run, SwayResult) else None
     if result is None:
         result = _without_result(key, call, report)
-    vars(report)["sway"] = {
-        "suite": suite_id(item, key),
-        "result": result.to_wire(),
-        "bench": _about(item),
-    }
+    told = {"suite": suite_id(item, key), "result": result.to_wire(), "bench": _about(item)}
+    vars(report)["sway"] = json.dumps(told, allow_nan=False)
 
 
 def _ends(report: pytest.TestReport) -> bool:

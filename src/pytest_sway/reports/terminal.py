@@ -23,6 +23,7 @@ _VERDICT_COLOURS = {
 _BAR = 20
 _NARROWEST = 60
 _LONGEST_NAME = 24
+_VERDICT_WIDTH = 7
 
 
 def show(
@@ -34,7 +35,7 @@ def show(
     for suite in suites:
         _show_suite(writer, suite)
     if measured and writer.config.get_verbosity() >= 0:
-        writer.section("sway: measured in tests", sep="-")
+        writer.write_sep("-", "sway: measured in tests")
         for nodeid, wire in measured:
             result = ProbeResult.from_wire(wire)
             writer.write_line(f"{nodeid}: {result.name} {_figures(result)}")
@@ -42,7 +43,7 @@ def show(
 
 def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
     verbosity = writer.config.get_verbosity()
-    writer.section(f"sway: {_label(suite)}", sep="=" if verbosity >= 0 else "-")
+    writer.write_sep("=" if verbosity >= 0 else "-", f"sway: {_label(suite)}")
     _headline(writer, suite)
     if verbosity >= 0:
         for finding in suite.score.findings:
@@ -89,7 +90,10 @@ def _probe(writer: pytest.TerminalReporter, probe: ProbeResult, width: int, told
     """One row, and the message below it where the findings did not tell it already."""
     colour = {_VERDICT_COLOURS[probe.verdict]: True}
     writer.write(f"  {probe.verdict.upper():<5}", **colour)
-    writer.write_line(f" {probe.name:<{width}}  {_figures(probe)}")
+    figures = _figures(probe)
+    if writer.config.get_verbosity() > 0:
+        figures += f"  {numbers.duration(probe.duration_s)}"
+    _fold(writer, f" {probe.name:<{width}}  {figures}", " " * 8, used=_VERDICT_WIDTH)
     if not any(probe.message in finding for finding in told):
         _fold(writer, f"        {probe.message}", "        ")
 
@@ -101,7 +105,7 @@ def _figures(probe: ProbeResult) -> str:
         parts.append(f"95 % [{low}, {high}]")
     if probe.z_score is not None:
         parts.append(f"z {numbers.z(probe.z_score)}")
-    return "  ".join([*parts, numbers.duration(probe.duration_s)])
+    return "  ".join(parts)
 
 
 def _footer(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
@@ -129,10 +133,14 @@ def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         _fold(writer, f"not gated: {'; '.join(reasons)}", "  ")
 
 
-def _fold(writer: pytest.TerminalReporter, text: str, indent: str) -> None:
+def _fold(writer: pytest.TerminalReporter, text: str, indent: str, used: int = 0) -> None:
+    """Write a text in lines of the terminal's width; ``used`` columns of the first are taken already."""
     width = max(_NARROWEST, writer.config.get_terminal_writer().fullwidth)
-    for line in textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False):
-        writer.write_line(line)
+    filled = "x" * used + text
+    for number, line in enumerate(
+        textwrap.wrap(filled, width, subsequent_indent=indent, break_on_hyphens=False)
+    ):
+        writer.write_line(line if number else line[used:])
 
 
 def _label(suite: SuiteResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,12 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what an item measured."""
-        wire = getattr(report, "sway", None)
-        if wire is not None:
+        text = getattr(report, "sway", None)
+        if text is not None:
+            wire = json.loads(text)
             self._intakes.setdefault(wire["suite"], Intake()).take(wire, report.start, report.stop)
         for measured in getattr(report, "sway_measured", []):
-            self._measured.append((report.nodeid, measured))
+            self._measured.append((report.nodeid, json.loads(measured)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -1,0 +1,106 @@
+"""Null factors: of the right size, the same everywhere, and nobody's luck is shared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.backends.protocols import Subject
+from pytest_sway.nulls.families import draw, product_norm
+from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.requests import NullSeed, View
+
+SEED = NullSeed("norm_matched", 0, 1000, 0.02)
+
+
+def factors(rank: int, width: int, out: int, size: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(rank * width + out)
+    a = torch.randn(rank, width, generator=generator)
+    return a * size, torch.randn(out, rank, generator=generator)
+
+
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(1, 40), st.floats(1e-3, 1e3))
+def test_gram_norm_is_the_products(rank: int, width: int, out: int, size: float) -> None:
+    a, b = factors(rank, width, out, size)
+    expected = float(torch.linalg.matrix_norm(b.double() @ a.double()))
+    assert product_norm(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.integers(1, 9), st.integers(2, 40), st.integers(2, 40), st.floats(1e-3, 1e3))
+def test_norm_matched_has_the_real_norm_and_shape(rank: int, width: int, out: int, size: float) -> None:
+    a, b = factors(rank, width, out, size)
+    new_a, new_b = draw(SEED, "digest", "module", a, b)
+    assert (new_a.shape, new_b.shape) == (a.shape, b.shape)
+    assert product_norm(new_a, new_b) == pytest.approx(product_norm(a, b), rel=1e-4)
+
+
+def test_a_zero_update_has_zero_nulls() -> None:
+    a, b = factors(4, 8, 8)
+    new_a, new_b = draw(SEED, "digest", "module", a, torch.zeros_like(b))
+    assert product_norm(new_a, new_b) == 0.0
+
+
+def test_gaussian_has_its_scale_whatever_the_adapter() -> None:
+    a, b = factors(16, 400, 400, size=50.0)
+    new_a, new_b = draw(NullSeed("gaussian", 0, 0, 0.02), "d", "m", a, b)
+    assert float(new_a.std()) == pytest.approx(0.02, rel=0.05)
+    assert float(new_b.std()) == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (NullSeed("norm_matched", 1, 1000, 0.02), "digest", "module"),
+        (NullSeed("norm_matched", 0, 1001, 0.02), "digest", "module"),
+        (SEED, "another", "module"),
+        (SEED, "digest", "other"),
+    ],
+)
+def test_draw_seed_subject_and_module_each_make_another_null(other: tuple[NullSeed, str, str]) -> None:
+    a, b = factors(4, 8, 8)
+    assert not torch.equal(draw(SEED, "digest", "module", a, b)[0], draw(*other, a, b)[0])
+
+
+SCRIPT = """
+import torch
+from pytest_sway.nulls.families import draw
+from pytest_sway.requests import NullSeed
+a, b = torch.ones(2, 3), torch.ones(3, 2)
+made = draw(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", a, b)
+print([v.hex() for t in made for v in t.double().flatten().tolist()])
+"""
+
+
+def test_another_process_draws_the_same() -> None:
+    runs = {
+        subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    assert len(runs) == 1
+    assert "0x" in runs.pop()
+
+
+def test_a_population_is_values() -> None:
+    subject = Subject(View("b"), View("b", "a"))
+    plan = NullPlan("norm_matched", 3, 1000, 0.02, kinds=("delta_kl",))
+    found = population(subject, plan)
+    assert [v.null.draw for v in found.views if v.null is not None] == [0, 1, 2]
+    assert {v.adapter for v in found.views} == {"a"}
+    assert found.for_kind("delta_kl") == found.views
+    assert found.for_kind("adapter_ablation") == ()
+    assert found.for_kind("null_adapter") == found.views
+    assert population(subject, None).views == ()
+
+
+def test_a_scaled_null_is_another_view() -> None:
+    null = View("b", "a", SEED)
+    assert null.scaled(0.5).scale == 0.5
+    assert null.scaled(0.5) != null
+    assert [v.label() for v in (View("b"), View("b", "a"), null, null.scaled(0.5))] == [
+        "base", "ft", "null_0", "null_0@scaled_0.5"
+    ]  # fmt: skip

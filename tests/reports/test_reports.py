@@ -1,0 +1,150 @@
+"""The surfaces: terminal, JSON, JUnit, from the same results."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import execnet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+from conftest import SPEC
+from pytest_sway.reports import numbers
+from pytest_sway.result import ProbeResult, Verdict, finite
+
+CONTRACT_KEYS = {
+    "schema_version", "sway_version", "spec_path", "base_model_id", "adapter_id", "started_at",
+    "finished_at", "wall_seconds", "determinism", "backend_stats", "score", "null_stats", "probes",
+}  # fmt: skip
+PROBE_KEYS = {
+    "name", "kind", "verdict", "score", "raw", "z_score", "base_value", "ft_value", "evidence", "message",
+    "duration_s", "ci_95",
+}  # fmt: skip
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=8,
+)
+maybe = st.none() | st.floats()
+
+
+@given(
+    maybe, maybe, maybe, st.none() | st.tuples(st.floats(), st.floats()), st.dictionaries(st.text(), anything)
+)
+def test_any_result_is_finite_crosses_to_the_controller_and_is_standard_json(
+    score: float | None,
+    raw: float | None,
+    z: float | None,
+    ci: tuple[float, float] | None,
+    evidence: dict[str, object],
+) -> None:
+    result = finite(
+        ProbeResult("p", "k", Verdict.PASS, "m", score=score, raw=raw, z_score=z, ci_95=ci, evidence=evidence)
+    )
+    wire = result.to_wire()
+    text = json.dumps(wire, allow_nan=False)
+    assert execnet.loads(execnet.dumps(text)) == text
+    again = ProbeResult.from_wire(json.loads(text))
+    assert (again.verdict, again.raw, again.score, again.ci_95) == (
+        result.verdict,
+        result.raw,
+        result.score,
+        result.ci_95,
+    )
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_non_finite_raw_is_an_error_and_an_extra_is_nulled_by_name(bad: float) -> None:
+    broken = finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
+    assert (broken.verdict, broken.raw, broken.score) == (Verdict.ERROR, None, None)
+    assert broken.evidence["non_finite_inputs"] == ["raw"]
+    extra = finite(
+        ProbeResult(
+            "p", "k", Verdict.PASS, "m", score=1.0, raw=0.5, z_score=bad, evidence={"worst": [1.0, bad]}
+        )
+    )
+    assert (extra.verdict, extra.z_score) == (Verdict.PASS, None)
+    assert extra.evidence == {"worst": [1.0, None], "defensively_nulled": ["z_score", "evidence.worst"]}
+
+
+def test_json_is_the_contracts_schema_with_additions(planted: pytest.Pytester) -> None:
+    planted.runpytest("--sway-json=deep/out.json")
+    found = json.loads((planted.path / "deep" / "out.json").read_text())
+    assert set(found) >= CONTRACT_KEYS
+    assert found["schema_version"] == 1
+    assert all(set(probe) >= PROBE_KEYS for probe in found["probes"])
+    assert set(found["score"]) >= {"overall", "band", "components", "weights", "findings"}
+    assert set(found["null_stats"]["delta_kl"]) == {"mean", "std", "n", "degenerate"}
+    (dk,) = [probe for probe in found["probes"] if probe["name"] == "dk"]
+    assert dk["evidence"]["weight"] == 1.0
+    assert dk["ci_95"][0] < dk["raw"] < dk["ci_95"][1]
+    assert list((planted.path / "deep").iterdir()) == [planted.path / "deep" / "out.json"]
+
+
+def test_several_suites_go_into_a_folder(planted: pytest.Pytester) -> None:
+    (planted.path / "two.sway.yaml").write_text(SPEC)
+    planted.runpytest("--sway-json=results")
+    written = sorted(path.name for path in (planted.path / "results").iterdir())
+    assert written == ["sway.yaml.json", "two.sway.yaml.json"]
+
+
+def test_junit_carries_scalars_composite_and_gate(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: weak"))
+    planted.runpytest("--junitxml=j.xml")
+    (suite,) = ET.parse(planted.path / "j.xml").getroot()
+    of_suite = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
+    assert set(of_suite) == {"overall", "band", "component.adherence", "component.baseline", "gate"}
+    assert of_suite["gate"].startswith("failed; 1 probe failed: dk;")
+    (dk,) = [case for case in suite.findall("testcase") if case.get("name") == "dk"]
+    of_dk = {p.get("name"): p.get("value") for p in dk.findall("properties/property")}
+    assert of_dk["sway_verdict"] == "fail"
+    assert float(of_dk["sway_raw"]) < 0.001
+
+
+def plain(text: str) -> str:
+    """The report without what differs from run to run."""
+    text = re.sub(r"\d+\.\d+s", "N.NNs", text)
+    text = re.sub(r"adapter \S*?/adapters", "adapter …/adapters", text)
+    start = text.index("= sway:")
+    return text[text.rindex("\n", 0, start) + 1 : text.index("GATE", start) + 200].split("\n=====")[0]
+
+
+@pytest.mark.parametrize("base", ["planted", "weak", "inert"])
+def test_the_terminal_report(planted: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
+    text = planted.runpytest("--no-header").stdout.str()
+    assert plain(text) == snapshot
+    assert all(len(line) <= 80 for line in plain(text).splitlines())
+
+
+def test_quiet_shows_the_verdict_alone(planted: pytest.Pytester) -> None:
+    lines = planted.runpytest("-q").outlines
+    shown = [line for line in lines if line.strip()]
+    assert any(line.startswith("HEALTHY") for line in shown)
+    assert any(line.startswith("GATE PASSED") for line in shown)
+    assert not any("weight" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "score", "raw", "z"),
+    [
+        (None, "—", "—", "—"),
+        (float("nan"), "—", "—", "—"),
+        (0.0, "0.00", "0.000", "+0.00σ"),
+        (1234.5678, "1234.57", "1,234.568", "≥+1,234.57σ"),
+        (-0.00001, "-0.00", "-1.0e-05", "-0.00σ"),
+        (-10.0, "-10.00", "-10.000", "≤-10.00σ"),
+    ],
+)
+def test_numbers(value: float | None, score: str, raw: str, z: str) -> None:
+    assert (numbers.score(value), numbers.raw(value), numbers.z(value)) == (score, raw, z)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1.234, "1.23s"), (12.34, "12.3s"), (123.4, "123s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert numbers.duration(seconds) == text

@@ -12,9 +12,12 @@ import hypothesis  # noqa: F401 - its plugin imports it at the end of every inne
 import peft  # noqa: F401
 import pytest
 import torch  # noqa: F401
-import transformers  # noqa: F401
+import transformers.models.auto.tokenization_auto
+import transformers.models.llama.modeling_llama  # noqa: F401
 
 import planting  # noqa: F401
+import pytest_sway.backends.hf.load
+import pytest_sway.backends.hf.model
 import pytest_sway.items.marks
 import pytest_sway.items.outcome
 import pytest_sway.items.planning

@@ -20,7 +20,8 @@ def test_the_controller_needs_no_numpy() -> None:
     """Composing, gating and reporting import neither numpy nor torch: a controller under ``-n`` has none."""
     modules = "session.controller session.options reports.json_report reports.junit reports.terminal"
     script = (
-        f"import importlib, sys\nfor name in {modules.split()!r}:\n    importlib.import_module('pytest_sway.' + name)\n"
+        "import importlib, sys\n"
+        f"for name in {modules.split()!r}:\n    importlib.import_module('pytest_sway.' + name)\n"
         "print(sorted(n for n in ('numpy', 'scipy', 'torch', 'pydantic', 'yaml') if n in sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -81,9 +81,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     from pytest_sway.session.controller import Controller, XdistPlans
-    from pytest_sway.session.options import options_of
 
-    config.pluginmanager.register(Controller(config, options_of(config)), "sway-controller")
+    if config.getoption("sway_threshold") is not None or config.getoption("sway_weights") is not None:
+        from pytest_sway.session.options import options_of
+
+        options_of(config)  # a bad value is told before anything runs
+    config.pluginmanager.register(Controller(config), "sway-controller")
     if config.pluginmanager.has_plugin("xdist"):
         config.pluginmanager.register(XdistPlans(config), "sway-xdist-plans")
 

@@ -20,15 +20,15 @@ def base_model() -> Any:
 
 
 def lora(**options: Any) -> LoraConfig:
-    return LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": LINEAR, "task_type": "CAUSAL_LM", **options})
+    return LoraConfig(
+        **{"r": 4, "lora_alpha": 8, "target_modules": LINEAR, "task_type": "CAUSAL_LM", **options}
+    )
 
 
 SERVED = {
     "plain": lora(),
     "rslora": lora(use_rslora=True, r=16),
-    "patterns": lora(
-        rank_pattern={"q_proj": 2, "layers.1.mlp.down_proj": 6}, alpha_pattern={"v_proj": 32}
-    ),
+    "patterns": lora(rank_pattern={"q_proj": 2, "layers.1.mlp.down_proj": 6}, alpha_pattern={"v_proj": 32}),
     "two_modules": lora(target_modules=["q_proj", "v_proj"]),
     "one_layer": lora(layers_to_transform=[2], target_modules=["q_proj"]),
     "gaussian_init": lora(init_lora_weights="gaussian"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from backends.adapters_made import BASE, REFUSED, SERVED, base_model, make
+from pytest_sway.backends.hf.factors import product_norm
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.model import HFBackend
 from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey, Subject
 from pytest_sway.engine.engine import Engine
-from pytest_sway.nulls.families import draw, product_norm
+from pytest_sway.nulls.families import draw
 from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
 
@@ -95,7 +96,9 @@ def test_what_cannot_be_served_truthfully_is_refused_by_name(
     assert str(folder) in str(found.value)
 
 
-def test_a_future_variant_is_refused_too(backend: HFBackend, adapters: dict[str, Path], tmp_path: Path) -> None:
+def test_a_future_variant_is_refused_too(
+    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "new")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "use_quantum_lora": True}))
@@ -103,41 +106,46 @@ def test_a_future_variant_is_refused_too(backend: HFBackend, adapters: dict[str,
         backend.attach(AdapterKey(str(folder)))
 
 
-def broken(folder: Path, how: str) -> None:
-    """Break a copy of an adapter in one way."""
-    weights, config = folder / "adapter_model.safetensors", folder / "adapter_config.json"
-    state = load_file(weights)
-    first = sorted(state)[0]
-    if how == "missing tensor":
-        del state[first]
-    elif how == "unexpected tensor":
-        state["base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight"] = torch.zeros(4, 256)
-    elif how == "renamed tensors":
-        state = {key.replace("layers", "blocks"): value for key, value in state.items()}
-    elif how == "wrong shape":
-        state[first] = torch.zeros(4, 99)
-    elif how == "nan":
-        state[first][0, 0] = float("nan")
-    elif how == "pickled":
-        weights.rename(folder / "adapter_model.bin")
-        return
-    elif how == "no json":
-        config.write_text("{")
-        return
-    elif how == "json list":
-        config.write_text("[]")
-        return
-    elif how == "no config":
-        config.unlink()
-        return
-    elif how == "other modules":
-        found = json.loads(config.read_text())
-        config.write_text(json.dumps({**found, "target_modules": ["c_attn"]}))
-        return
-    elif how == "half a file":
-        weights.write_bytes(weights.read_bytes()[:2000])
-        return
-    save_file(state, weights)
+def with_tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    """Breaks a copy of an adapter in its weights."""
+
+    def apply(folder: Path) -> None:
+        state = load_file(folder / "adapter_model.safetensors")
+        change(state)
+        save_file(state, folder / "adapter_model.safetensors")
+
+    return apply
+
+
+def renamed(state: dict[str, torch.Tensor]) -> None:
+    for key in list(state):
+        state[key.replace("layers", "blocks")] = state.pop(key)
+
+
+def other_modules(folder: Path) -> None:
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["c_attn"]}))
+
+
+def halved(folder: Path) -> None:
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000])
+
+
+LATER = "base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight"
+BREAK: dict[str, Callable[[Path], object]] = {
+    "missing tensor": with_tensors(lambda state: state.pop(min(state))),
+    "unexpected tensor": with_tensors(lambda state: state.update({LATER: torch.zeros(4, 256)})),
+    "renamed tensors": with_tensors(renamed),
+    "wrong shape": with_tensors(lambda state: state.update({min(state): torch.zeros(4, 99)})),
+    "nan": with_tensors(lambda state: state[min(state)].fill_(float("nan"))),
+    "pickled": lambda f: (f / "adapter_model.safetensors").rename(f / "adapter_model.bin"),
+    "no json": lambda f: (f / "adapter_config.json").write_text("{"),
+    "json list": lambda f: (f / "adapter_config.json").write_text("[]"),
+    "no config": lambda f: (f / "adapter_config.json").unlink(),
+    "other modules": other_modules,
+    "half a file": halved,
+}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,7 @@ def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, how: str, says: str
 ) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "broken")
-    broken(folder, how)
+    BREAK[how](folder)
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(str(folder)))
     assert says in str(found.value)
@@ -237,7 +245,9 @@ def test_half_an_update_is_noted(backend: HFBackend, adapters: dict[str, Path], 
     assert subject.notes[0].startswith("12 of 28 modules hold no update")
 
 
-def test_a_subject_is_known_by_its_content(backend: HFBackend, adapters: dict[str, Path], tmp_path: Path) -> None:
+def test_a_subject_is_known_by_its_content(
+    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+) -> None:
     def digest(folder: Path) -> str:
         subject = backend.attach(AdapterKey(str(folder)))
         backend.detach(subject)
@@ -246,7 +256,7 @@ def test_a_subject_is_known_by_its_content(backend: HFBackend, adapters: dict[st
     twin = shutil.copytree(adapters["plain"], tmp_path / "elsewhere")
     assert digest(twin) == digest(adapters["plain"])
     state = load_file(twin / "adapter_model.safetensors")
-    first = sorted(state)[0]
+    first = min(state)
     state[first] = state[first] * 2
     save_file(state, twin / "adapter_model.safetensors")
     assert digest(twin) != digest(adapters["plain"])

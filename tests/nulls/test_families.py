@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sway.backends.hf.factors import product_norm
 from pytest_sway.backends.protocols import Subject
-from pytest_sway.nulls.families import draw, product_norm
+from pytest_sway.nulls.families import draw
 from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import NullSeed, View
 

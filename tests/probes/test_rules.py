@@ -26,15 +26,15 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
         (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "above its null"),
         (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "too small to matter"),
         (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "the wrong way"),
-        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "not distinguishable"),
+        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no more than noise"),
         (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
         (0.2, None, EIGHT, Verdict.WARN, "add items"),
         (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
         (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
         (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null in this suite"),
         (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
-        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "below"),
-        (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "too small to matter"),
+        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 random adapters"),
+        (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "no more than noise"),
     ],
 )
 def test_the_rule(effect, interval, draws, verdict, says) -> None:

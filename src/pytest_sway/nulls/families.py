@@ -13,9 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.requests import NullSeed
-
-Factors = tuple[torch.Tensor, torch.Tensor]
 
 
 def draw(seed: NullSeed, digest: str, module: str, a: torch.Tensor, b: torch.Tensor) -> Factors:
@@ -32,14 +31,6 @@ def draw(seed: NullSeed, digest: str, module: str, a: torch.Tensor, b: torch.Ten
         Factors of the same shapes, dtypes and devices.
     """
     return FAMILIES[seed.family](_generator(seed, digest, module), seed, a, b)
-
-
-def product_norm(a: torch.Tensor, b: torch.Tensor) -> float:
-    """‖B·A‖ (Frobenius), from the two rank × rank Gram matrices: tr((BᵀB)(AAᵀ)); in fp64."""
-    rows = a.detach().double().reshape(a.shape[0], -1)
-    columns = b.detach().double().reshape(b.shape[0], -1)
-    square = ((columns.T @ columns) * (rows @ rows.T)).sum()
-    return float(square.clamp_min(0).sqrt())
 
 
 def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:

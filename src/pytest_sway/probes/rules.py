@@ -52,31 +52,43 @@ def judge_effect(
     """
     control = prediction.mean if prediction is not None and subtract_null else 0.0
     net = effect - control
-    net_interval = interval.shifted(-control) if interval is not None else None
     z = prediction.z if prediction is not None else None
-    big, sure = net >= bar.floor, net_interval is not None and net_interval.low > 0
-    beyond_null = z >= bar.z if z is not None else _without_z(prediction, big)
+    big = net >= bar.floor
+    stands = _Standing(
+        big=big,
+        interval=interval.shifted(-control) if interval is not None else None,
+        beyond_null=z >= bar.z if z is not None else _without_z(prediction, big),
+        wrong_way=z is not None and z <= -bar.z,
+    )
+    verdict, words = _decide(stands, bar)
     size = _size(net, bar.unit, bool(control))
-    against = _against(prediction, bar)
-    if net_interval is not None and net_interval.high < bar.floor:
-        verdict, message = (
-            Verdict.FAIL,
-            f"too small to matter: {size}, floor {bar.floor:g}{against}",
-        )
-    elif z is not None and z <= -bar.z:
-        verdict = Verdict.FAIL
-        message = f"the wrong way: {size}, and random adapters of its size move more{against}"
-    elif not big and not beyond_null:
-        verdict = Verdict.FAIL
-        message = f"noise: {size} is below the floor {bar.floor:g} and not distinguishable{against}"
-    elif big and sure and beyond_null:
-        verdict, message = Verdict.PASS, f"{size}, floor {bar.floor:g}{against}"
-    else:
-        verdict = Verdict.WARN
-        missing = _missing(big, net_interval, beyond_null, bar)
-        message = f"{size}, but {missing}{against}"
-    score = _capped(net, bar.floor, verdict, beyond_null)
-    return Judgement(verdict, message, score, z, interval, prediction, distinguishable=beyond_null)
+    message = f"{words}{size} (floor {bar.floor:g}; {_against(prediction, bar)})"
+    score = _capped(net, bar.floor, verdict, stands.beyond_null)
+    return Judgement(verdict, message, score, z, interval, prediction, distinguishable=stands.beyond_null)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Which of an effect's questions are answered with yes; the interval is net of the control."""
+
+    big: bool
+    interval: Interval | None
+    beyond_null: bool
+    wrong_way: bool
+
+
+def _decide(stands: _Standing, bar: EffectBar) -> tuple[Verdict, str]:
+    """The verdict and the words that lead its message."""
+    interval = stands.interval
+    if stands.wrong_way:
+        return Verdict.FAIL, "the wrong way, random adapters of its size do more: "
+    if not stands.big and not stands.beyond_null:
+        return Verdict.FAIL, "no more than noise: "
+    if interval is not None and interval.high < bar.floor:
+        return Verdict.FAIL, "too small to matter, however real: "
+    if stands.big and stands.beyond_null and interval is not None and interval.low > 0:
+        return Verdict.PASS, ""
+    return Verdict.WARN, f"{_missing(stands, bar)}: "
 
 
 def _size(net: float, unit: str, has_control: bool) -> str:
@@ -92,23 +104,23 @@ def _without_z(prediction: Prediction | None, big: bool) -> bool:
 
 def _against(prediction: Prediction | None, bar: EffectBar) -> str:
     if prediction is None:
-        return "; no null in this suite: floor and interval decide"
+        return "no null in this suite, so floor and interval decide"
     if prediction.z is None:
         reached = f"{prediction.rank} of {prediction.n} random adapters reached it"
-        return f"; no z ({prediction.reason}); {reached}: p ≤ {prediction.rank_p:.2g}"
-    return f"; z {prediction.z:+.2f}σ against {prediction.n} nulls (needs {bar.z:g})"
+        return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}"
+    return f"z {prediction.z:+.2f}σ against {prediction.n} random adapters, needs {bar.z:g}"
 
 
-def _missing(big: bool, interval: Interval | None, beyond_null: bool, bar: EffectBar) -> str:
+def _missing(stands: _Standing, bar: EffectBar) -> str:
     reasons = []
-    if not beyond_null:
-        reasons.append("it is not distinguishable from random adapters: more null draws or positions")
-    if not big:
-        reasons.append(f"it is below the floor {bar.floor:g}")
-    if interval is None:
-        reasons.append("one item gives no interval: add items")
-    elif interval.low <= 0:
-        reasons.append(f"its interval reaches {interval.low:.3g}: add items")
+    if not stands.beyond_null:
+        reasons.append("not told apart from random adapters, give more null draws or positions")
+    if not stands.big:
+        reasons.append(f"below the floor {bar.floor:g}, though not surely")
+    if stands.interval is None:
+        reasons.append("one item gives no interval, add items")
+    elif stands.interval.low <= 0:
+        reasons.append(f"its interval reaches {stands.interval.low:.3g}, add items")
     return "; ".join(reasons)
 
 

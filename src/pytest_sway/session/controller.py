@@ -1,4 +1,7 @@
-"""The object that listens where pytest reports: collects results, gates, hands them to the reports."""
+"""The object that listens where pytest reports: collects results, gates, hands them to the reports.
+
+It is there in every run, so it imports its rooms only once there is something of ours to report.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.session.compose import Intake, Options, compose, gate_of
 from pytest_sway.session.plan import merge, plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
+    from pytest_sway.session.compose import Intake
 
 
 class Controller:
     """Registered in the process that reports; never in an xdist worker."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._options = options
-        self._intakes: dict[str, Intake] = {}
+        self._reports: list[tuple[dict[str, Any], float, float]] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._shown = False
@@ -30,42 +32,56 @@ class Controller:
         """Take in what an item measured."""
         text = getattr(report, "sway", None)
         if text is not None:
-            wire = json.loads(text)
-            self._intakes.setdefault(wire["suite"], Intake()).take(wire, report.start, report.stop)
+            self._reports.append((json.loads(text), report.start, report.stop))
         for measured in getattr(report, "sway_measured", []):
             self._measured.append((report.nodeid, json.loads(measured)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Compose, write the files, gate. The first of its hooks: JUnit is written after it."""
-        if session.config.option.collectonly or not plan_of(self._config):
+        plan = plan_of(self._config)
+        if session.config.option.collectonly or not plan:
             return
         from pytest_sway.reports import json_report, junit
+        from pytest_sway.session.compose import compose, gate_of
+        from pytest_sway.session.options import options_of
 
-        self._suites = compose(plan_of(self._config), self._intakes, self._options)
+        self._suites = compose(plan, self._intakes(), options_of(self._config))
         junit.add_properties(self._config, self._suites)
         path = self._config.getoption("sway_json")
         if path and self._suites:
             json_report.write(self._suites, path)
         failed = any(gate_of(suite).failed for suite in self._suites)
-        if failed and session.exitstatus in (pytest.ExitCode.OK, 0):
+        if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show every suite."""
+        if not self._suites and not self._measured:
+            return
         from pytest_sway.reports import terminal
 
-        self._shown = bool(self._suites)
+        self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
-        if self._shown:
+        if self._shown or not self._suites:
             return
+        from pytest_sway.session.compose import gate_of
+
         for suite in self._suites:
             gate = gate_of(suite)
             if gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+
+    def _intakes(self) -> dict[str, Intake]:
+        from pytest_sway.session.compose import Intake
+
+        intakes: dict[str, Intake] = {}
+        for wire, start, stop in self._reports:
+            intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop)
+        return intakes
 
 
 class XdistPlans:

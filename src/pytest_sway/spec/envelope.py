@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -148,27 +149,44 @@ def _located(spec: Path, name: str) -> Path:
 
 def _refused(spec: Spec) -> list[Problem]:
     """What is well-formed but cannot be served truthfully."""
-    models, source = spec.envelope.models, spec.source
-    problems = []
+    found = [*_two_sides(spec), *_model_fields(spec), *_not_served(spec)]
+    return [Problem(f"{field_name(path)}: {message}", *spec.source.place(path)) for path, message in found]
 
-    def problem(path: Path_, message: str) -> None:
-        problems.append(Problem(f"{field_name(path)}: {message}", *source.place(path)))
 
-    if models.base.base != models.ft.base:
-        message = f"found {shown(models.ft.base)}, but models.base.base is {shown(models.base.base)}"
-        problem(("models", "ft", "base"), f"{message}; an adapter is compared with its own base")
-    if models.base.adapter is not None:
-        problem(("models", "base", "adapter"), "the base side takes no adapter; remove it")
+def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
+    """One model in memory serves both sides, so what is said of both must agree."""
+    base, ft = spec.envelope.models.base, spec.envelope.models.ft
+    for name in sorted(base.model_fields_set - {"adapter"}):
+        ours, theirs = getattr(base, name), getattr(ft, name)
+        if ours != theirs and name == "base":
+            message = f"found {shown(theirs)}, but models.base.base is {shown(ours)}"
+            yield ("models", "ft", "base"), f"{message}; an adapter is compared with its own base"
+        elif ours != theirs:
+            message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
+            yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
+    if base.adapter is not None:
+        yield ("models", "base", "adapter"), "the base side takes no adapter; remove it"
+
+
+def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
+    """Fields that this model's kind does not read."""
+    ft = spec.envelope.models.ft
+    for name, kind in (("entry_point", "custom"), ("endpoint", "api")):
+        if getattr(ft, name) is not None and ft.kind != kind:
+            yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
+    if ft.revision is not None and Path(spec.base).is_dir():
+        yield ("models", "ft", "revision"), "is for a model on the hub; this base is a folder, remove it"
+
+
+def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
+    """What this version does not do."""
     if not spec.envelope.defaults.differential:
-        problem(
-            ("defaults", "differential"),
-            "false (two separate models) is not served by this version; remove it",
-        )
+        message = "false (two separate models) is not served by this version; remove it"
+        yield ("defaults", "differential"), message
     if spec.envelope.dlm_source is not None:
-        problem(("dlm_source",), "this version reads no .dlm file; remove it")
+        yield ("dlm_source",), "this version reads no .dlm file; remove it"
     if not spec.envelope.suite:
-        problem(("suite",), "is empty; give it at least one probe")
-    return problems
+        yield ("suite",), "is empty; give it at least one probe"
 
 
 def _adapter_problems(spec: Spec) -> list[Problem]:

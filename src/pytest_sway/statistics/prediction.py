@@ -99,7 +99,7 @@ def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resol
     if plain.n < 2:
         return "fewer than two null draws"
     if plain.sd <= resolution:
-        return "the null draws are all alike (their spread is below the measured resolution)"
+        return "the null draws are all alike"
     if scale != "raw" and value <= resolution:
         return "no effect: the value is below the measured resolution"
     if scale != "raw" and float(null.min()) <= resolution:

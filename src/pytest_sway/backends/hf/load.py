@@ -31,6 +31,8 @@ def load(key: ModelKey) -> HFBackend:
     folder = _folder(key)
     device = _device(torch, key.device)
     dtype = _dtype(torch, key.dtype, device)
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()  # it would stand in every failure's captured output
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, trust_remote_code=key.trust_remote_code
@@ -43,6 +45,9 @@ def load(key: ModelKey) -> HFBackend:
         )
     except Exception as error:
         raise BackendError(f"the base model {key.base} cannot be loaded: {_line(error)}") from error
+    finally:
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=model.generation_config.bos_token_id,
         eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,

@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
+from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.backends.protocols import BackendError, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
@@ -61,7 +62,7 @@ class Lora:
         if hasattr(model, "peft_config"):
             del model.peft_config
 
-    def factors(self, name: str, slot: str = SUBJECT) -> tuple[torch.Tensor, torch.Tensor]:
+    def factors(self, name: str, slot: str = SUBJECT) -> Factors:
         """A and B of one module, as ``[rank, ...]`` and ``[out, rank, ...]``."""
         layer = self.layers[name]
         if slot in layer.lora_embedding_A:
@@ -70,7 +71,7 @@ class Lora:
 
     def zero_modules(self) -> list[str]:
         """Modules whose update is exactly zero: B·A = 0."""
-        return [name for name in self.layers if not any_product(*self.factors(name))]
+        return [name for name in self.layers if product_norm(*self.factors(name)) == 0.0]
 
     def non_finite_modules(self) -> list[str]:
         """Modules that hold a NaN or an infinity."""
@@ -87,7 +88,8 @@ class Lora:
             return self._slots[seed]
         if len(self._slots) < self._room:
             slot = f"null{len(self._slots)}"
-            self._peft.add_adapter(slot, _plain_copy(self._config))
+            with _quiet():
+                self._peft.add_adapter(slot, _plain_copy(self._config))
             self._peft.eval()
         else:
             _, slot = self._slots.popitem(last=False)
@@ -109,13 +111,6 @@ class Lora:
         own = sum(t.numel() * t.element_size() for n in self.layers for t in self.factors(n))
         base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
         return max(2, int(NULL_SHARE * base / own)) if own else 2
-
-
-def any_product(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether B·A has any entry that is not zero (NaN counts), from the rank × rank Gram matrices."""
-    rows = a.detach().double().reshape(a.shape[0], -1)
-    columns = b.detach().double().reshape(b.shape[0], -1)
-    return float(((columns.T @ columns) * (rows @ rows.T)).sum()) != 0.0
 
 
 def _plain_copy(config: LoraConfig) -> LoraConfig:

@@ -1,0 +1,132 @@
+"""The main job on the model that ships: a healthy adapter passes, an inert and a random one fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from conftest import QUICKSTART
+from pytest_sway.backends.hf.load import load
+from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.engine.engine import Engine
+from pytest_sway.requests import Completion, Turn
+
+ADAPTERS = QUICKSTART / "adapters"
+VARIES = {"started_at", "finished_at", "wall_seconds", "duration_s", "scoring_wall_s", "suite", "spec_path"}
+
+
+def evaluated(pytester: pytest.Pytester, adapter: Path, name: str = "out") -> tuple[Any, dict[str, Any]]:
+    """Run the shipped spec on an adapter; the run, and its result."""
+    spec = QUICKSTART / "sway.yaml"
+    result = pytester.runpytest(
+        str(spec), f"--rootdir={QUICKSTART}", f"--sway-adapter={adapter}", f"--sway-json={name}.json",
+        "-p", "no:cacheprovider",
+    )  # fmt: skip
+    return result, json.loads((pytester.path / f"{name}.json").read_text())
+
+
+def probe(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(p for p in found["probes"] if p["name"] == name)
+
+
+def steady(value: Any) -> Any:
+    """A result without what differs from run to run."""
+    if isinstance(value, dict):
+        return {k: steady(v) for k, v in value.items() if k not in VARIES}
+    return [steady(v) for v in value] if isinstance(value, list) else value
+
+
+def test_the_healthy_adapter_passes_and_two_runs_agree(pytester: pytest.Pytester) -> None:
+    result, found = evaluated(pytester, ADAPTERS / "healthy")
+    assert result.ret == 0
+    assert found["gate"]["status"] == "passed"
+    assert found["score"]["band"] == "healthy"
+    moved = probe(found, "moved")
+    assert moved["verdict"] == "pass"
+    assert moved["z_score"] > 3
+    assert moved["null"]["n"] == 20
+    assert probe(found, "strength")["verdict"] == "pass"
+    assert found["determinism"]["class"] == "best_effort"
+    _, again = evaluated(pytester, ADAPTERS / "healthy", "again")
+    assert steady(again) == steady(found)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [("inert", "the adapter is inert, its update is zero"), ("random", "no more than noise")],
+)
+def test_a_sick_adapter_fails_with_its_reason(pytester: pytest.Pytester, adapter: str, says: str) -> None:
+    result, found = evaluated(pytester, ADAPTERS / adapter)
+    assert result.ret == 1
+    assert found["gate"]["status"] == "failed"
+    assert found["score"]["overall"] == 0.0
+    moved = probe(found, "moved")
+    assert moved["verdict"] == "fail"
+    assert says in moved["message"]
+    assert {probe(found, name)["verdict"] for name in ("strength", "dialogue")} == {"skip"}
+    if adapter == "inert":
+        assert moved["raw"] == 0.0
+        assert moved["z_score"] is None
+
+
+def test_a_nan_adapter_is_one_line_per_item(pytester: pytest.Pytester) -> None:
+    folder = Path(shutil.copytree(ADAPTERS / "healthy", pytester.path / "nan"))
+    state = load_file(folder / "adapter_model.safetensors")
+    save_file(
+        {key: torch.full_like(value, float("nan")) for key, value in state.items()},
+        folder / "adapter_model.safetensors",
+    )
+    result, found = evaluated(pytester, folder)
+    assert result.ret == 1
+    result.assert_outcomes(errors=4)
+    told = [line for line in result.outlines if line.startswith("no adapter: the adapter")]
+    assert len(told) == 4
+    assert "28 of 28 modules hold NaN or infinity" in told[0]
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert {p["verdict"] for p in found["probes"]} == {"error"}
+    assert {p["score"] for p in found["probes"]} == {None}
+
+
+def test_it_is_small_and_safe() -> None:
+    files = [p for folder in ("base", "adapters") for p in (QUICKSTART / folder).rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) <= 12_000_000
+    assert {p.suffix for p in files} <= {".safetensors", ".json", ".jinja"}
+
+
+@pytest.fixture(scope="module")
+def losses() -> dict[str, dict[str, float]]:
+    """Mean loss of the held-out wordings' answers and of general facts, in nats per token."""
+    questions = yaml.safe_load((QUICKSTART / "questions.yaml").read_text())
+    facts = [json.loads(line) for line in (QUICKSTART / "make" / "facts.jsonl").read_text().splitlines()]
+    asked = {
+        "held out": [(w, q["answer"]) for s in questions.values() for q in s for w in q["held_out"]],
+        "facts": [(fact["questions"][0], fact["answer"]) for fact in facts],
+    }
+    backend = load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    subject = backend.attach(AdapterKey(str(ADAPTERS / "healthy")))
+    engine = Engine(backend)
+    found: dict[str, dict[str, float]] = {}
+    for name, pairs in asked.items():
+        for side, view in (("base", subject.base), ("tuned", subject.tuned)):
+            requests = [Completion((Turn("user", q),), a, view) for q, a in pairs]
+            scores = list(engine.answer(requests).values())
+            total = -sum(s.logprob for s in scores) / sum(s.tokens for s in scores)
+            found.setdefault(name, {})[side] = total
+    backend.detach(subject)
+    return found
+
+
+def test_the_healthy_adapter_really_learned_the_document(losses: dict[str, dict[str, float]]) -> None:
+    """On wordings of the questions that it was never trained on."""
+    assert losses["held out"]["tuned"] < losses["held out"]["base"] - 1.0
+
+
+def test_and_it_is_harmless_elsewhere(losses: dict[str, dict[str, float]]) -> None:
+    assert abs(losses["facts"]["tuned"] - losses["facts"]["base"]) < 0.1

@@ -18,7 +18,9 @@ def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
     for name, text in {"a": SPEC, "b": other_base, "c": other_adapter}.items():
         (planted.path / f"{name}.sway.yaml").write_text(text)
     planted.runpytest("a.sway.yaml", "b.sway.yaml", "c.sway.yaml").assert_outcomes(passed=12)
-    assert sorted(planting.LOADS) == ["planted", "planted-2"]
+    assert set(planting.LOADS) == {"planted", "planted-2"}
+    # before 9.2 pytest groups by a parameter's index, so it does not bring a's and c's items together
+    assert len(planting.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
 
 
 def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pytest.Pytester) -> None:
@@ -174,7 +176,9 @@ def test_nan_is_an_error_and_never_a_score(planted: pytest.Pytester) -> None:
 def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester) -> None:
     planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: inert"))
     result = planted.runpytest("--no-header", "sway.yaml")
-    result.stdout.fnmatch_lines(["NOISE  composite 0.00*", "  adapter *", "  • the adapter is inert:*"])
+    result.stdout.fnmatch_lines(
+        ["FAILED  noise, composite 0.00*", "  adapter *", "  • the adapter is inert:*"]
+    )
     result.stdout.fnmatch_lines(
         ["FAIL delta_kl: the adapter is inert, its update is zero: no more than noise*"]
     )

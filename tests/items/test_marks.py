@@ -163,3 +163,36 @@ def test_code_first_without_any_spec_says_what_to_do(planted: pytest.Pytester) -
 def test_sway_result_without_a_mark_says_what_to_do(planted: pytest.Pytester) -> None:
     planted.makepyfile(test_it="def test_a(sway_result): pass\n")
     planted.runpytest("test_it.py").stdout.fnmatch_lines(["sway_result needs a spec: decorate*"])
+
+
+def test_a_users_own_parameters_make_suites_of_their_own(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.parametrize("lane", ["fast", "slow"])
+        @pytest.mark.sway("sway.yaml")
+        def test_adapter(lane): pass
+        """
+    )
+    result = planted.runpytest("test_it.py")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*test_adapter[[]lane='fast'[]]*", "*test_adapter[[]lane='slow'[]]*"])
+    assert result.stdout.str().count("GATE PASSED") == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kind: null_adapter}", "kind: null_adapter, runs: 3}", "sway.yaml: baseline: runs: 3 is raised*"),
+        ("max_turns: 4", "max_turns: 3", "WARN talk: *undecided*"),
+    ],
+)
+def test_warnings_as_errors_are_one_line(planted: pytest.Pytester, old: str, new: str, says: str) -> None:
+    text = (planted.path / "sway.yaml").read_text() + "\n    max_turns: 4\n"
+    planted.makefile(".yaml", sway=text.replace(old, new))
+    assert planted.runpytest().ret == 0
+    result = planted.runpytest("-W", "error")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines([says])
+    result.stdout.no_fnmatch_line("*Traceback*")

@@ -125,7 +125,7 @@ def test_the_terminal_report(planted: pytest.Pytester, snapshot: SnapshotAsserti
 def test_quiet_shows_the_verdict_alone(planted: pytest.Pytester) -> None:
     lines = planted.runpytest("-q").outlines
     shown = [line for line in lines if line.strip()]
-    assert any(line.startswith("HEALTHY") for line in shown)
+    assert any(line.startswith("PASSED  healthy, composite") for line in shown)
     assert any(line.startswith("GATE PASSED") for line in shown)
     assert not any("weight" in line for line in shown)
 

@@ -81,7 +81,7 @@ def test_what_x_left_undone_is_missed(planted: pytest.Pytester) -> None:
 
 def test_weights_of_the_command_line_merge_over_the_specs(planted: pytest.Pytester) -> None:
     found = planted.runpytest("--sway-weights=adherence=0")
-    found.stdout.fnmatch_lines(["HEALTHY  composite 1.00*", "  ablation     1.00 * weight 0.15"])
+    found.stdout.fnmatch_lines(["PASSED  healthy, composite 1.00*", "  ablation     1.00 * weight 0.15"])
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,11 @@ def suite_of(config: pytest.Config, path: Path) -> Suite:
             known[path] = load_suite(path, config.getoption("sway_adapter"))
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
-        for note in known[path].notes:
-            warnings.warn_explicit(SwayWarning(note.message), None, str(path), note.line)
+        try:
+            for note in known[path].notes:
+                warnings.warn_explicit(SwayWarning(note.message), None, str(path), note.line)
+        except SwayWarning as error:  # -W error
+            raise pytest.Collector.CollectError(f"{path.name}: {error}") from None
     return known[path]
 
 

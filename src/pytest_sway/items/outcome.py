@@ -60,7 +60,10 @@ def _raise(item: pytest.Function, key: ItemKey, result: ProbeResult) -> None:
     if result.verdict is Verdict.SKIP:
         pytest.skip(text)
     if result.verdict is Verdict.WARN:
-        item.warn(SwayWarning(f"{result.name}: {text}"))
+        try:
+            item.warn(SwayWarning(f"{result.name}: {text}"))
+        except SwayWarning as error:  # -W error
+            pytest.fail(f"WARN {error}", pytrace=False)
 
 
 def _scalars(result: ProbeResult) -> list[tuple[str, object]]:

@@ -57,8 +57,8 @@ def item_key(item: pytest.Item) -> ItemKey | None:
 
 
 def suite_id(item: pytest.Item, key: ItemKey) -> str:
-    """Names a suite on one subject: its origin and, in a fleet, the adapter."""
-    if len(key.suite.adapters) == 1:
-        return key.origin
-    adapter = item.callspec.params["sway_adapter"]  # type: ignore[attr-defined]
-    return f"{key.origin}[{adapter}]"
+    """Names a suite on one subject: its origin, in a fleet the adapter, and a user's own parameters."""
+    params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
+    parts = [str(params["sway_adapter"])] if len(key.suite.adapters) > 1 else []
+    parts += [f"{name}={value!r}" for name, value in params.items() if not name.startswith("sway_")]
+    return f"{key.origin}[{', '.join(parts)}]" if parts else key.origin

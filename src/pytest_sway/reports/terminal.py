@@ -60,12 +60,12 @@ def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
 
 def _headline(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
     score, status = suite.score, suite.gate["status"]
-    colour = {_COLOURS[score.band]: True, "bold": True}
+    colour = {_COLOURS[score.band] if status == "passed" else "red": True, "bold": True}
     if status == "partial":
         writer.write_line(f"PARTIAL RUN  composite of what ran {numbers.score(score.overall)}")
         return
     writer.write_line(
-        f"{score.band.upper()}  composite {numbers.score(score.overall)} "
+        f"{status.upper()}  {score.band}, composite {numbers.score(score.overall)} "
         f"(gate {numbers.score(suite.gate['threshold'])})",
         **colour,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
-from pytest_sway.probes.rules import no_signal, signal
+from pytest_sway.probes.rules import Signal, no_signal, signal
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
@@ -126,9 +126,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
             verdict, message = Verdict.PASS, f"{line} {_pace(measured, options)}"
         else:
             verdict = Verdict.WARN
-            ratio = last.prediction.ratio if last.prediction is not None else None
-            times = f", but still {ratio:.1f} times its null" if ratio is not None else ""
-            message = f"{line} decays: {_pace(measured, options)}{times}"
+            message = f"{line} {_doubt(measured, interval, options)}{_still(last)}"
         return Judgement(
             verdict,
             message,
@@ -186,6 +184,20 @@ def _pace(measured: Measurement, options: MultiTurnOptions) -> str:
     if half_life >= _STABLE_FACTOR * options.max_turns:
         return "no decay over the dialogue"
     return f"half-life {half_life:.1f} turns (wanted {options.assert_half_life_turns:g})"
+
+
+def _doubt(measured: Measurement, interval: Interval | None, options: MultiTurnOptions) -> str:
+    """Why it does not pass: it decays too fast, or that it does not is not sure."""
+    pace = _pace(measured, options)
+    if interval is None or (measured.raw or 0.0) < options.assert_half_life_turns:
+        return f"decays: {pace}"
+    least = _half_life(interval.low, options.max_turns)
+    return f"{pace}, but only {least:.1f} is sure: add dialogues"
+
+
+def _still(last: Signal) -> str:
+    ratio = last.prediction.ratio if last.prediction is not None else None
+    return f"; at the last turn {ratio:.1f} times its null" if ratio is not None else ""
 
 
 def _sparkline(values: Sequence[float]) -> str:

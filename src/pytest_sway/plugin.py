@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Generator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures i
     sway_result,
     sway_spec,
 )
-from pytest_sway.items.state import BENCH_INFO, MEASURED
+from pytest_sway.items.state import BENCH_INFO, MEASURED, UNFOLLOWED
 
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
@@ -102,15 +103,22 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return file
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Collector, name: str, obj: object
+) -> Generator[None, Any, Any]:
     """A marked function gets its fixtures before pytest reads them."""
-    marks = getattr(obj, "pytestmark", [])
-    own = isinstance(marks, list) and any(mark.name == "sway" for mark in marks)
-    if own or collector.get_closest_marker("sway") is not None:
-        from pytest_sway.items.marks import give_fixtures
+    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
+    # never ask an object for attributes that is no function: a lazy proxy would wake up, or raise
+    marks = vars(inner).get("pytestmark", []) if isinstance(inner, FunctionType) else None
+    if marks is None or not (
+        any(mark.name == "sway" for mark in marks) or collector.get_closest_marker("sway")
+    ):
+        return (yield)
+    from pytest_sway.items.marks import given_fixtures
 
-        give_fixtures(collector, name, obj)
+    with given_fixtures(collector, name, obj):
+        return (yield)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -123,15 +131,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what uses a sway fixture, and plan its suite."""
-    if _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+    uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    if not uses and item.get_closest_marker("sway") is None:
         return
-    from pytest_sway.items.marks import prune
-    from pytest_sway.items.planning import planned
-    from pytest_sway.session.plan import add, plan_of
+    from pytest_sway.items.marks import prune, why_unfollowed
+    from pytest_sway.items.planning import place_of, planned
+    from pytest_sway.session.plan import plan_of
 
-    item.add_marker("sway")
-    if (suite := planned(item)) is not None:
-        add(plan_of(item.config), suite)
+    if (reason := why_unfollowed(item)) is not None:
+        item.stash[UNFOLLOWED] = reason
+    if uses:
+        item.add_marker("sway")
+    if (place := place_of(item)) is not None:
+        plan = plan_of(item.config)
+        if place[0] not in plan:
+            plan[place[0]] = planned(item)
         prune(item)
 
 
@@ -147,6 +161,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if (place := place_of(item)) is not None:
             select(plan, *place)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A mark that cannot be followed is a failure, never an unmeasured pass."""
+    if UNFOLLOWED in item.stash:
+        pytest.fail(item.stash[UNFOLLOWED], pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -105,7 +105,7 @@ class ProbeResult:
 
 
 def wired(value: Any) -> Any:
-    """``value`` as builtins: tuples become lists, enums their value, non-finite numbers None."""
+    """``value`` as builtins: tuples become lists, non-finite numbers None, what is no number its text."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
@@ -116,7 +116,10 @@ def wired(value: Any) -> Any:
         return [wired(item) for item in value]
     if isinstance(value, int):
         return int(value)
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
     return number if math.isfinite(number) else None
 
 

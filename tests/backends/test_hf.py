@@ -122,9 +122,12 @@ def renamed(state: dict[str, torch.Tensor]) -> None:
         state[key.replace("layers", "blocks")] = state.pop(key)
 
 
-def other_modules(folder: Path) -> None:
-    config = json.loads((folder / "adapter_config.json").read_text())
-    (folder / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["c_attn"]}))
+def targets(*names: str) -> Callable[[Path], object]:
+    def apply(folder: Path) -> None:
+        config = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps({**config, "target_modules": names}))
+
+    return apply
 
 
 def halved(folder: Path) -> None:
@@ -143,7 +146,8 @@ BREAK: dict[str, Callable[[Path], object]] = {
     "no json": lambda f: (f / "adapter_config.json").write_text("{"),
     "json list": lambda f: (f / "adapter_config.json").write_text("[]"),
     "no config": lambda f: (f / "adapter_config.json").unlink(),
-    "other modules": other_modules,
+    "other modules": targets("c_attn"),
+    "a module that cannot be wrapped": targets("k_proj", "input_layernorm", "q_proj"),
     "half a file": halved,
 }
 
@@ -161,6 +165,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("json list", "holds no JSON object"),
         ("no config", "holds no adapter_config.json"),
         ("other modules", "does not fit the base model"),
+        ("a module that cannot be wrapped", "does not fit the base model"),
         ("half a file", "does not fit the base model"),
     ],
 )
@@ -174,6 +179,40 @@ def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
     assert says in str(found.value)
     subject = backend.attach(AdapterKey(str(adapters["plain"])))
     backend.detach(subject)
+
+
+def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
+    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    """PEFT writes the embeddings of some adapters; loaded, they would be the base's from then on."""
+    folder = shutil.copytree(adapters["plain"], tmp_path / "whole")
+    state = load_file(folder / "adapter_model.safetensors")
+    table = backend._model.get_input_embeddings().weight.detach().clone()
+    same = {**state, "base_model.model.model.embed_tokens.weight": table}
+    save_file(same, folder / "adapter_model.safetensors")
+    backend.detach(backend.attach(AdapterKey(str(folder))))
+    table[4000] += 5
+    save_file(same, folder / "adapter_model.safetensors")
+    with pytest.raises(BackendError, match=r"carries model\.embed_tokens\.weight whole"):
+        backend.attach(AdapterKey(str(folder)))
+
+
+def test_an_interrupted_draw_leaves_the_slots_usable(backend: HFBackend, plain: Subject) -> None:
+    views = population(plain, NullPlan("norm_matched", 3, 0, 0.02)).views
+    backend.serve_nulls(draw)
+    first = backend.logprobs(ROWS, views[0], [0, 0, 0])
+
+    def interrupted(*arguments: Any) -> Any:
+        raise MemoryError
+
+    backend.serve_nulls(interrupted)
+    with pytest.raises(MemoryError):
+        backend.logprobs(ROWS, views[1], [0, 0, 0])
+    backend.serve_nulls(draw)
+    for view in views:
+        backend.logprobs(ROWS, view, [0, 0, 0])
+    again = backend.logprobs(ROWS, views[0], [0, 0, 0])
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_the_base_is_bitwise_the_same_after_every_adapter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from conftest import SPEC
@@ -170,14 +172,14 @@ def test_a_users_own_parameters_make_suites_of_their_own(planted: pytest.Pyteste
         test_it="""
         import pytest
 
-        @pytest.mark.parametrize("lane", ["fast", "slow"])
+        @pytest.mark.parametrize("lane", [object(), object()], ids=["fast", "slow"])
         @pytest.mark.sway("sway.yaml")
         def test_adapter(lane): pass
         """
     )
     result = planted.runpytest("test_it.py")
     result.assert_outcomes(passed=8)
-    result.stdout.fnmatch_lines(["*test_adapter[[]lane='fast'[]]*", "*test_adapter[[]lane='slow'[]]*"])
+    result.stdout.fnmatch_lines(["*test_adapter[[]fast[]]*", "*test_adapter[[]slow[]]*"])
     assert result.stdout.str().count("GATE PASSED") == 2
 
 
@@ -196,3 +198,134 @@ def test_warnings_as_errors_are_one_line(planted: pytest.Pytester, old: str, new
     assert result.ret != 0
     result.stdout.fnmatch_lines([says])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+UNFOLLOWED = {
+    "testcase": """
+        import unittest
+
+        @pytest.mark.sway("sway.yaml", threshold=0.99)
+        class TestIt(unittest.TestCase):
+            def test_a(self): pass
+        """,
+    "param": """
+        @pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.sway("sway.yaml"))])
+        def test_a(x): pass
+        """,
+    "two marks": """
+        @pytest.mark.sway("sway.yaml")
+        @pytest.mark.sway("sway.yaml", threshold=0.99)
+        def test_a(): pass
+        """,
+}
+
+
+@pytest.mark.parametrize("how", UNFOLLOWED)
+def test_a_mark_that_cannot_be_followed_is_a_failure(planted: pytest.Pytester, how: str) -> None:
+    (planted.path / "test_it.py").write_text("import pytest\n" + textwrap.dedent(UNFOLLOWED[how]))
+    result = planted.runpytest("test_it.py")
+    assert result.ret == 1
+    assert result.parseoutcomes().get("passed", 0) == 0
+    result.stdout.fnmatch_lines_random(
+        ["*each test takes one spec*" if how == "two marks" else "*nothing would be*"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_static_and_class_methods_are_measured(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.sway("sway.yaml")
+        class TestIt:
+            @staticmethod
+            def test_static(): pass
+
+            @classmethod
+            def test_class(cls): pass
+        """
+    )
+    planted.runpytest("test_it.py").assert_outcomes(passed=8)
+
+
+def test_a_subclass_without_the_mark_is_not_measured(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        class Base:
+            def test_a(self): pass
+
+        @pytest.mark.sway("sway.yaml")
+        class TestMarked(Base): pass
+
+        class TestPlain(Base): pass
+        """
+    )
+    planted.runpytest("test_it.py").assert_outcomes(passed=5)
+
+
+def test_lazy_objects_of_a_project_are_left_alone(pytester: pytest.Pytester) -> None:
+    """Flask's current_app, Django's settings: asking them for an attribute raises."""
+    pytester.makepyfile(
+        """
+        class Lazy:
+            def __getattr__(self, name):
+                raise RuntimeError("outside of the application context")
+
+        app = Lazy()
+
+        def test_a(): pass
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_disabled_probe_under_a_mark_keeps_what_the_function_names(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("kind: delta_kl", "kind: delta_kl\n    enabled: false"))
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.sway("sway.yaml")
+        def test_adapter(sway_backend, sway_result): pass
+        """
+    )
+    planted.runpytest("test_it.py").assert_outcomes(passed=3, skipped=1)
+
+
+def test_the_body_does_not_run_where_there_is_no_number(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", nan=SPEC.replace("base: planted", "base: nan"))
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.sway("nan.yaml")
+        def test_adapter(sway_result):
+            assert sway_result.raw < 5
+        """
+    )
+    result = planted.runpytest("test_it.py")
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["ERROR delta_kl: *not finite*"])
+    result.stdout.no_fnmatch_line("*TypeError*")
+
+
+def test_a_conftest_may_hand_out_a_result(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.fixture
+        def sway_result(sway_result):
+            return sway_result.resolve()
+
+        @pytest.mark.sway("sway.yaml", threshold=0.5)
+        def test_adapter(sway_result):
+            assert sway_result.name
+        """
+    )
+    result = planted.runpytest("test_it.py")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["GATE PASSED"])

@@ -8,7 +8,6 @@ import planting
 from probes.planted_nulls import EIGHT, nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import ProbeError
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import Divergence, Generate, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
@@ -46,12 +45,15 @@ def test_kl_is_tuned_from_base_as_in_the_contract() -> None:
     assert seen[1] == Divergence("a", TUNED, BASE, "kl", ())
 
 
-def test_no_prompts_is_an_error_that_says_what_to_write() -> None:
-    with pytest.raises(ProbeError, match="prompts is empty"):
-        measured(DeltaKL())
+def test_a_repeated_prompt_is_no_further_item() -> None:
+    """Eight times one prompt would give an interval of no width, and a pass."""
+    probe = DeltaKL(prompts=["same"] * 8)
+    found = measured(probe)
+    assert len(found.samples) == 1
+    assert probe.judge(probe.options, found, nulls(*EIGHT)).verdict is Verdict.WARN
 
 
-@pytest.mark.parametrize("prompts", [["same"] * 5, ["🜁 ∮ ñandú", "\u202eevil", "x"]])
+@pytest.mark.parametrize("prompts", [["🜁 ∮ ñandú", "\u202eevil", "x"]])
 def test_odd_inputs_are_measured(prompts: list[str]) -> None:
     assert len(measured(DeltaKL(prompts=prompts)).samples) == len(prompts)
 

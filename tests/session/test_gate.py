@@ -22,7 +22,8 @@ def result(name: str, verdict: Verdict = Verdict.PASS) -> ProbeResult:
     [
         ([Verdict.PASS, Verdict.WARN, Verdict.SKIP], 0.7, "passed", None),
         ([Verdict.PASS, Verdict.FAIL], 0.9, "failed", "1 probe failed: p1"),
-        ([Verdict.ERROR, Verdict.ERROR], 0.9, "failed", "2 probes ended in an error: p0, p1"),
+        ([Verdict.PASS, Verdict.ERROR, Verdict.ERROR], 0.9, "failed", "2 probes ended in an error: p1, p2"),
+        ([Verdict.SKIP, Verdict.SKIP], 0.9, "failed", "nothing was measured"),
         ([Verdict.PASS], 0.41, "failed", "composite 0.41 is 0.19 below the threshold 0.60"),
     ],
 )
@@ -136,3 +137,105 @@ def test_a_fleet_has_a_suite_and_a_gate_per_adapter(planted: pytest.Pytester) ->
     found.assert_outcomes(passed=8)
     found.stdout.fnmatch_lines(["sway.yaml::dk[[]one[]]*", "sway.yaml::dk[[]two[]]*"])
     assert found.stdout.str().count("GATE PASSED") == 2
+
+
+def test_adapters_of_one_name_are_two_suites(planted: pytest.Pytester) -> None:
+    for folder in ("r1/out/adapter", "r2/out/adapter"):
+        (planted.path / folder).mkdir(parents=True)
+        (planted.path / folder / "adapter_config.json").write_text("{}")
+    found = planted.runpytest("--sway-adapter=r1/out/adapter", "--sway-adapter=r2/out/adapter", "sway.yaml")
+    found.assert_outcomes(passed=8)
+    found.stdout.fnmatch_lines(
+        ["*sway: sway.yaml[[]r1/out/adapter[]]*", "*sway: sway.yaml[[]r2/out/adapter[]]*"]
+    )
+
+
+SKIPPING = """
+import planting
+import pytest
+
+def pytest_sway_backend(config, model):
+    return planting.backend(model)
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name == "dk":
+            item.add_marker(pytest.mark.{mark})
+"""
+
+
+def test_a_probe_that_a_mark_skips_makes_the_run_partial(planted: pytest.Pytester) -> None:
+    planted.makeconftest(SKIPPING.format(mark="skip(reason='flaky')"))
+    found = planted.runpytest("sway.yaml")
+    found.assert_outcomes(passed=3, skipped=1)
+    found.stdout.fnmatch_lines(["not gated: 3 of 4 probes ran; not: dk"])
+    found.stdout.no_fnmatch_line("GATE PASSED")
+
+
+def test_xfail_hides_no_broken_backend(planted: pytest.Pytester) -> None:
+    planted.makeconftest(SKIPPING.format(mark="xfail").replace('== "dk"', '!= ""'))
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
+    found = planted.runpytest("sway.yaml")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["GATE FAILED*", "*4 probes ended in an error*"])
+
+
+@pytest.mark.parametrize("option", ["--setup-plan", "--setup-only", "--collect-only"])
+def test_looking_does_not_gate(planted: pytest.Pytester, option: str) -> None:
+    found = planted.runpytest(option, "sway.yaml")
+    assert found.ret == 0
+    found.stdout.no_fnmatch_line("*GATE*")
+
+
+def test_a_json_that_cannot_be_written_is_told_beside_the_report(planted: pytest.Pytester) -> None:
+    found = planted.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(
+        ["PASSED  healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
+    )
+    found.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_json_is_as_readable_as_any_other_file(planted: pytest.Pytester) -> None:
+    planted.runpytest("--sway-json=out.json", "sway.yaml")
+    (planted.path / "plain").write_text("")
+    assert (planted.path / "out.json").stat().st_mode == (planted.path / "plain").stat().st_mode
+
+
+def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
+    """Not "no null in this suite": the promise was calibration."""
+    planted.makeconftest(
+        """
+        import math, planting
+        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.requests import Divergence
+
+        def answer(request):
+            null = isinstance(request, Divergence) and request.q.null is not None
+            return math.nan if null and request.prompt != "The" else planting.answer(request)
+
+        def pytest_sway_backend(config, model):
+            return PlantedBackend(answer)
+        """
+    )
+    found = planted.runpytest("sway.yaml")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(
+        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"]
+    )
+
+
+def test_notes_of_any_type_reach_the_report(planted: pytest.Pytester) -> None:
+    planted.makeconftest(
+        """
+        import dataclasses, pathlib, planting, pytest
+
+        def pytest_sway_backend(config, model):
+            return planting.backend(model)
+
+        @pytest.fixture(scope="session")
+        def sway_adapter(sway_adapter):
+            return dataclasses.replace(sway_adapter, notes=(pathlib.Path("here"),))
+        """
+    )
+    planted.runpytest("sway.yaml").stdout.fnmatch_lines(["  note: here", "GATE PASSED"])

@@ -52,6 +52,30 @@ def test_a_crashed_worker_fails_the_gate(planted: pytest.Pytester) -> None:
     found.stdout.fnmatch_lines(["*planned but not reported: *dk*"])
 
 
+def test_a_worker_that_dies_for_good_leaves_what_it_had(planted: pytest.Pytester) -> None:
+    planted.makeconftest(
+        """
+        import os, planting
+        from pytest_sway.backends.planted import PlantedBackend
+
+        def answer(request):
+            if "boom" in str(request):
+                os._exit(3)
+            return planting.answer(request)
+
+        def pytest_sway_backend(config, model):
+            return PlantedBackend(answer)
+        """
+    )
+    planted.makefile(".yaml", sway=SPEC.replace("prompts: [one, two", "prompts: [boom, two", 1))
+    found = planted.runpytest("-n", "1", "--max-worker-restart=0", "--sway-json=out.json")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(
+        ["*PASS  baseline*", "GATE FAILED*", "*planned but not reported: dk, curve, talk*"]
+    )
+    assert (planted.path / "out.json").is_file()
+
+
 def test_without_xdist_nothing_is_missed(planted: pytest.Pytester) -> None:
     planted.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
 

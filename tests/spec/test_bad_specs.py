@@ -82,6 +82,14 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("prompts: [a, b]", "prompts: [a], weight: -1", "8:54", "found -1"),
         ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
         ("runs: 20", "runs: many", "7:48", "expected a valid integer"),
+        ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
+        ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
+        ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
+        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "there is no folder"),
+        ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
+        ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
+        ("prompts: [a, b]", "prompts: []", "8:41", "at least 1 item"),
+        (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched' or 'gaussian'"),
         ("runs: 20", "rank_multipliers: [0.5, 1.0]", "7:60", "no rank profile"),
         ("  - {name: dk", "  - text\n  - {name: dk", "8:5", "found 'text', expected a mapping"),
@@ -133,6 +141,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     [
         ("runs: 20", "runs: 3", "raised to 20"),
         ("seed: 0", "concurrent_probes: 4", "requests are batched"),
+        ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
     ],
 )
@@ -175,5 +184,8 @@ def test_any_name_is_a_usable_id(name: str, expected: str) -> None:
 
 
 def id_ofs_stay_apart_when_names_fall_together(folder: Path) -> None:
-    text = GOOD + "  - {name: a b, kind: delta_kl}\n  - {name: a_b, kind: delta_kl}\n"
+    text = (
+        GOOD
+        + "  - {name: a b, kind: delta_kl, prompts: [a]}\n  - {name: a_b, kind: delta_kl, prompts: [a]}\n"
+    )
     assert [e.id for e in load(folder, text).entries][-2:] == ["a_b", "a_b-2"]

@@ -58,6 +58,13 @@ def test_aliases_and_merges_are_followed(spec: Path) -> None:
     assert read(spec).value == {"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}, "c": {"p": 1, "q": 2}}
 
 
+def test_a_merge_keeps_the_place_of_what_it_is_merged_into(spec: Path) -> None:
+    spec.write_text("a: &x {p: 1}\nsuite:\n  - <<: *x\n    q: 2\n")
+    found = read(spec)
+    assert found.place(("suite", 0)) == (3, 5)
+    assert found.place(("suite", 0, "q")) == (4, 8)
+
+
 def bomb() -> str:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]

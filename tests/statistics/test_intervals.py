@@ -39,6 +39,13 @@ def test_few_skewed_items_are_called_approximate(values: list[float]) -> None:
     assert found.high >= np.mean(values) * (1 - 1e-9)
 
 
+def test_mostly_zero_divergences_have_an_interval_without_a_warning() -> None:
+    with np.errstate(all="raise"):
+        found = positive_interval([0.0] * 9 + [0.1])
+    assert found is not None
+    assert 0 < found.low <= 0.01 <= found.high
+
+
 def test_zero_divergences_have_a_zero_interval() -> None:
     found = positive_interval([0.0] * 5)
     assert found is not None

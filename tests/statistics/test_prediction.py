@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sway.statistics.prediction import Z_CLIP, predict, z_of_t
+from pytest_sway.statistics.prediction import Z_CLIP, predict, shown, z_of_t
 
 finite = st.floats(-1e3, 1e3).filter(lambda v: abs(v) > 1e-6 or v == 0)
 
 
 @given(st.floats(-60, 60), st.integers(2, 50))
 def test_z_is_the_normal_quantile_of_the_t_tail(t: float, df: int) -> None:
-    upper = min(float(stats.norm.isf(stats.t.sf(abs(t), df))), Z_CLIP)
+    upper = float(stats.norm.isf(stats.t.sf(abs(t), df)))
     assert z_of_t(t, df) == pytest.approx(math.copysign(upper, t), abs=1e-6)
+    assert abs(shown(z_of_t(t, df))) <= Z_CLIP
 
 
 @given(st.lists(finite, min_size=2, max_size=12, unique=True), finite)
@@ -66,6 +67,8 @@ def test_lower_is_better_turns_the_sign() -> None:
         (1.0, [0.5], "fewer than two"),
         (1.0, [0.5, 0.5, 0.5], "all alike"),
         (1.0, [0.5, 0.5 + 1e-14, 0.5], "all alike"),
+        (0.1000000001, [0.1] * 20, "all alike"),
+        (0.2, [0.1, 0.1 + 1.4e-17], "all alike"),
         (0.0, [0.1, 0.2, 0.3], "no effect"),
         (1.0, [0.0, 0.2, 0.3], "below the measured resolution"),
     ],
@@ -86,6 +89,9 @@ def test_what_the_draws_alone_support() -> None:
 
 def test_z_is_clipped_and_finite_however_far() -> None:
     found = predict(1e9, list(np.linspace(1, 2, 20)), "raw")
-    assert found.z == Z_CLIP
+    assert found.z is not None
+    assert math.isfinite(found.z)
+    assert shown(found.z) == Z_CLIP
+    assert shown(-found.z) == -Z_CLIP
     assert found.p is not None
     assert 0 <= found.p < 1e-20

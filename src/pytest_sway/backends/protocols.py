@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -103,7 +103,3 @@ class Determinism:
 
     level: str
     notes: tuple[str, ...] = field(default_factory=tuple)
-
-    def to_wire(self, seed: int) -> Mapping[str, Any]:
-        """The contract's JSON object."""
-        return {"class": self.level, "seed": seed, "notes": list(self.notes)}

@@ -3,7 +3,7 @@
 Rows are sorted by length and cut by a budget of tokens *and* of scored positions × vocabulary. For a
 chunk every view runs in the same shape, each divergence is reduced as soon as both its sides are
 there, and a view's distributions are dropped once nothing waits for them: distributions of all
-prompts are never held at once. No row is ever alone in a batch (a batch of one takes other kernels).
+prompts are never held at once. No scored row is alone in its batch (a batch of one takes other kernels).
 """
 
 from __future__ import annotations
@@ -180,18 +180,23 @@ class Planner:
         held: dict[View, dict[_Row, Any]] = {}
         failed: dict[View, RequestError] = {}
         answers: dict[Request[Any], Any] = {}
-        for view, _ in wanted.most_common():
+        order = [view for view, _ in wanted.most_common()]
+        ready: dict[View, list[_Job]] = defaultdict(list)
+        for job in jobs:  # a job can finish once the last of its views has run
+            ready[max(job.request.views, key=order.index)].append(job)
+        for view in order:
             try:
                 held[view] = dict(zip(chunk, self._forward(view, list(chunk)), strict=True))
             except RequestError as error:
                 failed[view] = error
-            for job in [j for j in jobs if j.request not in answers]:
-                if broken := [failed[v] for v in job.request.views if v in failed]:
+            for job in ready[view]:
+                views = job.request.views
+                wanted.subtract(set(views))
+                if broken := [failed[v] for v in views if v in failed]:
                     answers[job.request] = broken[0]
-                elif all(v in held for v in job.request.views):
-                    answers[job.request] = job.finish({v: held[v][job.row] for v in job.request.views})
-            still = {v for j in jobs if j.request not in answers for v in j.request.views}
-            held = {v: rows for v, rows in held.items() if v in still}
+                else:
+                    answers[job.request] = job.finish({v: held[v][job.row] for v in views})
+            held = {v: rows for v, rows in held.items() if wanted[v]}
         return answers
 
     def _forward(self, view: View, rows: Sequence[_Row]) -> list[Any]:
@@ -222,7 +227,7 @@ class Planner:
                 answers.update((q, error) for row in part for q in rows[row])
                 continue
             self._count([len(r.ids) + count for r in part], began)
-            for row, ids in zip(part, written, strict=False):
+            for row, ids in zip(part, written, strict=True):
                 made = Generation(self._backend.decode(ids), tuple(ids))
                 answers.update((q, made) for q in rows[row])
         return answers

@@ -37,7 +37,7 @@ def sway_spec(pytestconfig: pytest.Config) -> str | Path:
 
 @pytest.fixture(scope="session")
 def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """The backend that holds or reaches the base model; loaded once per model."""
+    """The backend that holds or reaches the base model; loaded once per model (and for code-first tests)."""
     from pytest_sway.backends.protocols import BackendError
 
     key = getattr(request, "param", None)
@@ -72,7 +72,10 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
     except BackendError as error:
         _fail(f"no adapter: {error}")
     yield subject
-    sway_backend.detach(subject)
+    try:
+        sway_backend.detach(subject)
+    except BackendError as error:
+        _fail(f"the adapter could not be taken off cleanly: {error}")
 
 
 @pytest.fixture(scope="session")

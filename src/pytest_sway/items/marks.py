@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,18 +27,51 @@ class Marked(NamedTuple):
     weights: dict[str, float] | None
 
 
-def give_fixtures(collector: Any, name: str, function: Any) -> None:
-    """A marked function gets its fixtures whether it names them or not."""
-    mark = _mark_on(collector, function)
-    if mark is None or not (mark.args or mark.kwargs) or not inspect.isfunction(function):
+@contextmanager
+def given_fixtures(collector: Any, name: str, obj: object) -> Iterator[None]:
+    """A marked function gets its fixtures whether it names them or not.
+
+    They are named on it only while pytest makes its items: a base class's method is also collected for
+    subclasses without the mark.
+    """
+    function = plain_function(obj)
+    mark = _mark_on(collector, function) if function is not None else None
+    followed = mark is not None and bool(mark.args or mark.kwargs)
+    if function is None or not followed or not collector.istestfunction(function, name):
+        yield
         return
-    if not collector.istestfunction(function, name):
-        return
+    before = list(getattr(function, "pytestmark", []))
     code_first = "sway" in inspect.signature(function).parameters
     names = MODEL_FIXTURES if code_first else (*MODEL_FIXTURES, "sway_result")
-    have = {a for m in getattr(function, "pytestmark", []) if m.name == "usefixtures" for a in m.args}
-    if not have.issuperset(names):
-        pytest.mark.usefixtures(*names)(function)
+    function.pytestmark = [*before, pytest.mark.usefixtures(*names).mark]  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        function.pytestmark = before  # type: ignore[attr-defined]
+
+
+def plain_function(obj: object) -> FunctionType | None:
+    """The function of a function, a static method or a class method; None for anything else."""
+    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
+    return inner if isinstance(inner, FunctionType) else None
+
+
+def why_unfollowed(item: pytest.Item) -> str | None:
+    """Why an item whose mark names a spec would run unmeasured; None where it is measured."""
+    marks = [mark for mark in item.own_markers if mark.name == "sway" and (mark.args or mark.kwargs)]
+    if len(marks) > 1:
+        return f"{len(marks)} sway marks on one test: each test takes one spec"
+    mark = item.get_closest_marker("sway")
+    if mark is None or not (mark.args or mark.kwargs):
+        return None
+    callspec = getattr(item, "callspec", None)
+    asked = callspec is not None and "sway_backend" in callspec.params
+    if asked:
+        return None
+    return (
+        "its sway mark names a spec, but nothing would be measured: write the mark on a plain test function "
+        "or on a class that is no unittest.TestCase, not on a pytest.param"
+    )
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -65,27 +101,17 @@ def prune(item: pytest.Item) -> None:
     """An item that needs no model does not set its fixtures up."""
     key = item_key(item)
     if key is not None and not key.entry.needs_model and isinstance(item, pytest.Function):
-        item.fixturenames = [name for name in item.fixturenames if name not in MODEL_FIXTURES]
-
-
-def adapter_ids(suite: Suite) -> list[Any]:
-    """A single adapter is hidden; a fleet gets the shortest tails of its paths that differ."""
-    if len(suite.adapters) == 1:
-        return [pytest.HIDDEN_PARAM]
-    paths = [Path(key.path or "base").parts for key in suite.adapters]
-    longest = max(map(len, paths))
-    for depth in range(1, longest + 1):
-        names = ["/".join(parts[-depth:]) for parts in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [str(key.path) for key in suite.adapters]
+        named = inspect.signature(item.function).parameters
+        unneeded = [name for name in MODEL_FIXTURES if name not in named]
+        item.fixturenames = [name for name in item.fixturenames if name not in unneeded]
 
 
 def _parametrize(metafunc: pytest.Metafunc, suite: Suite, keys: list[ItemKey], ids: list[Any]) -> None:
     hidden = [pytest.HIDDEN_PARAM]
     session: dict[str, Any] = {"indirect": True, "scope": "session"}
+    adapters = hidden if len(suite.adapters) == 1 else list(suite.labels.values())
     metafunc.parametrize("sway_backend", [suite.model], ids=hidden, **session)
-    metafunc.parametrize("sway_adapter", list(suite.adapters), ids=adapter_ids(suite), **session)
+    metafunc.parametrize("sway_adapter", list(suite.adapters), ids=adapters, **session)
     metafunc.parametrize("sway_null", [suite.plan], ids=hidden, **session)
     if "sway_result" in metafunc.fixturenames:
         metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
@@ -93,7 +119,7 @@ def _parametrize(metafunc: pytest.Metafunc, suite: Suite, keys: list[ItemKey], i
 
 def _mark_on(collector: pytest.Collector, function: Any) -> pytest.Mark | None:
     own = [m for m in getattr(function, "pytestmark", []) if m.name == "sway"]
-    return own[-1] if own else collector.get_closest_marker("sway")
+    return own[0] if own else collector.get_closest_marker("sway")
 
 
 def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
@@ -136,6 +162,9 @@ def _arguments(mark: pytest.Mark) -> dict[str, Any]:
 def _spec_path(definition: pytest.Function, spec: str | Path) -> Path | None:
     """The named spec: beside the test's file, else in pytest's rootdir."""
     for folder in (definition.path.parent, definition.config.rootpath):
-        if (folder / spec).is_file():
-            return (folder / spec).resolve()
+        try:
+            if (folder / spec).is_file():
+                return (folder / spec).resolve()
+        except (OSError, ValueError):  # a path that no file can have
+            return None
     return None

@@ -12,8 +12,10 @@ from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.nulls.population import Population
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
+from pytest_sway.probes.null_adapter import FEWEST_RUNS
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Measurement, ProbeResult, Verdict, finite, wired
+from pytest_sway.statistics.prediction import shown
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,16 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     nulls = None
     if planned and bench.population.plan is not None:
         resolution = bench.engine.resolution(subject.base)
-        nulls = Nulls(outcome.nulls, bench.population.plan.family, outcome.failed, resolution)
+        if len(outcome.nulls) < min(len(planned), FEWEST_RUNS):
+            reason = f"{len(outcome.failed)} of {len(planned)} null adapters failed: {outcome.failed[0]}"
+            return _result(probe, outcome.measured, None, Judgement(Verdict.ERROR, reason))
+        nulls = Nulls(
+            outcome.nulls,
+            bench.population.plan.family,
+            probe.scale or "raw",
+            outcome.failed,
+            resolution,
+        )
     judgement = probe.judge(probe.options, outcome.measured, nulls)
     result = _result(probe, outcome.measured, nulls, judgement)
     if subject.inert and probe.claim is not Claim.BASELINE:
@@ -107,7 +118,7 @@ def _result(
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate
     if judgement.z is not None:
-        evidence["z_by_rank"] = {"rank_1.00": judgement.z}
+        evidence["z_by_rank"] = {"rank_1.00": shown(judgement.z)}
     return finite(
         ProbeResult(
             name=probe.name,
@@ -116,7 +127,7 @@ def _result(
             message=judgement.message,
             score=judgement.score,
             raw=measured.raw,
-            z_score=judgement.z,
+            z_score=shown(judgement.z) if judgement.z is not None else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,
@@ -140,7 +151,7 @@ def _null(nulls: Nulls | None, judgement: Judgement) -> dict[str, Any] | None:
         "n": prediction.n,
         "mean": prediction.mean,
         "std": prediction.sd,
-        "z": prediction.z,
+        "z": shown(prediction.z) if prediction.z is not None else None,
         "p": prediction.p,
         "rank": prediction.rank,
         "ratio": prediction.ratio,

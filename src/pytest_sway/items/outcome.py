@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.measure import SwayResult
-from pytest_sway.items.state import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
+from pytest_sway.items.planning import plan_of_suite
+from pytest_sway.items.state import BENCH_INFO, MEASURED, PLANS_SENT, ItemKey, item_key, suite_id
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 
 def call(item: pytest.Function) -> Generator[None, Any, Any]:
-    """Around a test's body: measure before it, raise the verdict after it."""
-    run = item.funcargs.get("sway_result")
+    """Around a test's body: measure before it, raise the verdict after it.
+
+    Without a number (skip, error) the body is not run: there is nothing that it could look at.
+    """
     key = item_key(item)
-    if not isinstance(run, SwayResult) or key is None:
+    result = _resolved(item)
+    if result is None or key is None:
         return (yield)
-    result = run.resolve()
     item.user_properties += _scalars(result)
+    if result.verdict in (Verdict.SKIP, Verdict.ERROR):
+        _raise(item, key, result)
     returned = yield
     _raise(item, key, result)
     return returned
@@ -41,11 +46,26 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     if key is None or not _ends(report):
         return
     run = getattr(item, "funcargs", {}).get("sway_result")
-    result = run.measured if isinstance(run, SwayResult) else None
-    if result is None:
-        result = _without_result(key, call, report)
-    told = {"suite": suite_id(item, key), "result": result.to_wire(), "bench": _about(item)}
+    result = run.measured if isinstance(run, SwayResult) else run
+    told: dict[str, Any] = {"suite": suite_id(item, key), "bench": _about(item)}
+    if isinstance(result, ProbeResult):
+        told["result"] = result.to_wire()
+    else:
+        told["result"] = _without_result(key, call, report).to_wire()
+        told["skipped_outside"] = report.skipped and not hasattr(report, "wasxfail")
+    sent = item.config.stash.setdefault(PLANS_SENT, set())
+    if told["suite"] not in sent:  # a worker that dies later has told its plan already
+        sent.add(told["suite"])
+        told["plan"] = plan_of_suite(item, told["suite"])
     vars(report)["sway"] = json.dumps(told, allow_nan=False)
+
+
+def _resolved(item: pytest.Function) -> ProbeResult | None:
+    """What the fixture holds: a pending measure, or a result where someone overrode it."""
+    run = item.funcargs.get("sway_result")
+    if isinstance(run, SwayResult):
+        return run.resolve()
+    return run if isinstance(run, ProbeResult) else None
 
 
 def _ends(report: pytest.TestReport) -> bool:
@@ -84,7 +104,7 @@ def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.Te
     return ProbeResult(
         name=probe.name,
         kind=probe.kind,
-        verdict=Verdict.SKIP if report.skipped else Verdict.ERROR,
+        verdict=Verdict.SKIP if report.skipped and not hasattr(report, "wasxfail") else Verdict.ERROR,
         message=str(error) or type(error).__name__,
         category=probe.category,
         claim=probe.claim.value,

@@ -9,11 +9,10 @@ import pytest
 from pytest_sway.items.state import item_key, suite_id
 
 
-def planned(item: pytest.Item) -> dict[str, Any] | None:
+def planned(item: pytest.Item) -> dict[str, Any]:
     """The whole suite that an item belongs to: every entry of its spec, selected or not."""
     key = item_key(item)
-    if key is None:
-        return None
+    assert key is not None, "planned() is for sway items"
     suite, defaults = key.suite, key.suite.spec.envelope.defaults
     weights = {**(defaults.score_weights or {}), **dict(key.weights or ())}
     threshold = defaults.coverage_threshold if key.threshold is None else key.threshold
@@ -30,6 +29,12 @@ def planned(item: pytest.Item) -> dict[str, Any] | None:
         "probes": [entry.probe.name for entry in suite.entries],
         "selected": [],
     }
+
+
+def plan_of_suite(item: pytest.Item, suite: str) -> dict[str, Any]:
+    """The plan of an item's suite, as it stands after collection."""
+    selected = [p[1] for other in item.session.items if (p := place_of(other)) and p[0] == suite]
+    return {**planned(item), "selected": selected}
 
 
 def place_of(item: pytest.Item) -> tuple[str, str] | None:

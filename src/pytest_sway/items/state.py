@@ -43,8 +43,12 @@ class BadMark:
 
 SUITES = pytest.StashKey[dict[Path, "Suite"]]()
 """Specs by path, each read once per session."""
+UNFOLLOWED = pytest.StashKey[str]()
+"""On an item: why its mark cannot be followed; it fails with these words."""
 MEASURED = pytest.StashKey[list["ProbeResult"]]()
 """On an item: what its body measured through the fixture ``sway``."""
+PLANS_SENT = pytest.StashKey[set[str]]()
+"""Suites whose plan a report of this process has carried already."""
 BENCH_INFO = pytest.StashKey[dict[str, object]]()
 """On an item: what its backend says of itself, for the reports."""
 
@@ -58,7 +62,20 @@ def item_key(item: pytest.Item) -> ItemKey | None:
 
 def suite_id(item: pytest.Item, key: ItemKey) -> str:
     """Names a suite on one subject: its origin, in a fleet the adapter, and a user's own parameters."""
-    params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
-    parts = [str(params["sway_adapter"])] if len(key.suite.adapters) > 1 else []
-    parts += [f"{name}={value!r}" for name, value in params.items() if not name.startswith("sway_")]
+    callspec = item.callspec  # type: ignore[attr-defined]
+    labels = key.suite.labels
+    adapter = [labels[callspec.params["sway_adapter"]]] if len(labels) > 1 else []
+    parts = list(adapter)
+    if any(not name.startswith("sway_") for name in callspec.params):
+        parts += _own_ids(callspec.id, "-".join([*adapter, key.entry.id]))
     return f"{key.origin}[{', '.join(parts)}]" if parts else key.origin
+
+
+def _own_ids(text: str, ours: str) -> list[str]:
+    """What a user's own parameters contributed to an item's id: the id without our part of it.
+
+    The id, and not the values: their repr may hold an address, and then no two workers would agree.
+    """
+    ours = ours.encode("unicode_escape").decode("ascii")  # as pytest writes ids
+    before, _, after = f"-{text}-".partition(f"-{ours}-")
+    return [part for part in (before.strip("-"), after.strip("-")) if part]

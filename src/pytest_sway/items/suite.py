@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
-from pytest_sway.spec.envelope import Spec, parse, problems_of
+from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -76,6 +77,17 @@ class Suite:
     plan: NullPlan | None
     notes: tuple[Problem, ...]
 
+    @cached_property
+    def labels(self) -> dict[AdapterKey, str]:
+        """The shortest tails of the adapters' paths that tell them apart."""
+        paths = [Path(key.path or "base").parts for key in self.adapters]
+        tails: list[str] = []
+        for depth in range(1, max(map(len, paths)) + 1):
+            tails = ["/".join(parts[-depth:]) for parts in paths]
+            if len(set(tails)) == len(tails):
+                break
+        return dict(zip(self.adapters, tails, strict=True))
+
 
 def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     """Read and check a whole spec; no model is touched.
@@ -95,7 +107,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
-    keys = [AdapterKey(str(Path(a).expanduser().resolve())) for a in adapters]
+    keys = [AdapterKey(str(Path(a).resolve())) for a in adapters]
     null = _null_entry(entries)
     return Suite(
         path=path,
@@ -186,7 +198,7 @@ def _adapter_problems(adapters: Sequence[str]) -> list[Problem]:
     return [
         Problem(f"--sway-adapter={a}: there is no adapter folder (no adapter_config.json in it)")
         for a in adapters
-        if not (Path(a).expanduser() / "adapter_config.json").is_file()
+        if not is_folder(Path(a)) or not (Path(a) / "adapter_config.json").is_file()
     ]
 
 

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.asking import base_continuations
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
+from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import SIGNAL_Z, no_signal, signal
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -27,7 +27,7 @@ _VERDICT_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
 class AdapterAblationOptions(ProbeOptions):
     """Options of ``adapter_ablation``; the three contract bands are judged only where a spec sets them."""
 
-    prompts: list[str] = Field(default=[])
+    prompts: list[str] = Field(min_length=1)
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = Field(default=None, ge=1)
@@ -36,7 +36,7 @@ class AdapterAblationOptions(ProbeOptions):
     assert_linearity_gte: float | None = None
     assert_saturation_between: tuple[float, float] | None = None
     assert_overshoot_gte: float | None = None
-    assert_z_gte: float = Field(default=SIGNAL_Z, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
     """Of the signal at full strength; no shape has a z of its own."""
 
     @field_validator("lambdas")
@@ -122,16 +122,15 @@ async def _curves(
     options: AdapterAblationOptions, views: Views, lambdas: Sequence[float]
 ) -> list[list[float]]:
     """Divergence from the base per prompt and λ."""
-    if not options.prompts:
-        raise ProbeError("prompts is empty: give adapter_ablation at least three prompts")
-    followed = await base_continuations(options.prompts, views.base, options.positions)
+    prompts = distinct(options.prompts)
+    followed = await base_continuations(prompts, views.base, options.positions)
     sides = [(views.base, views.tuned.scaled(value)) for value in lambdas]
     if options.divergence == "kl":
         sides = [(tuned, base) for base, tuned in sides]
     flat = await ask(
         [
             Divergence(prompt, p, q, options.divergence, ids)
-            for prompt, ids in zip(options.prompts, followed, strict=True)
+            for prompt, ids in zip(prompts, followed, strict=True)
             for p, q in sides
         ]
     )
@@ -217,6 +216,6 @@ def _saturation(grid: Sequence[float], mean: Sequence[float]) -> tuple[float | N
     """Smallest λ with 90 % of the largest divergence, and the contract's word for the curve."""
     if max(mean) <= 0:
         return None, "flat_curve"
-    at = next(v for v, m in zip(grid, mean, strict=True) if m >= _SATURATED * max(mean))
+    at = next((v for v, m in zip(grid, mean, strict=True) if m >= _SATURATED * max(mean)), None)
     falls = any(b < a for a, b in pairwise(mean))
     return at, "non_monotonic" if falls else "found"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,28 +48,24 @@ class Nulls:
     Attributes:
         draws: one measurement per null adapter that answered.
         family: name of the null family.
+        scale: where the probe's statistic is near normal over null adapters.
         failed: null adapters that did not answer, with the reason of each.
         resolution: smallest divergence that this model's arithmetic can show, in nats.
     """
 
     draws: tuple[Measurement, ...]
     family: str
+    scale: Scale = "log"
     failed: tuple[str, ...] = ()
     resolution: float = 0.0
 
-    def prediction(
-        self,
-        measured: Measurement,
-        statistic: str,
-        scale: Scale,
-        better: Literal["higher", "lower"] = "higher",
-    ) -> Prediction | None:
+    def prediction(self, measured: Measurement, statistic: str = "raw") -> Prediction | None:
         """Where ``measured`` stands among the draws; None without a usable draw."""
         value = measured.statistic(statistic)
         draws = [v for draw in self.draws if (v := draw.statistic(statistic)) is not None]
         if value is None or not draws:
             return None
-        return predict(value, draws, scale, better, self.resolution)
+        return predict(value, draws, self.scale, resolution=self.resolution)
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,6 @@ class Probe(ABC, Generic[O_contra]):
         category: where its score counts.
         claim: which rule judges it.
         requires: what the backend must be capable of; a missing one is a skip.
-        better: direction of a good headline number.
         scale: where the null of its statistic is near normal; None: no null is measured.
     """
 
@@ -105,7 +100,6 @@ class Probe(ABC, Generic[O_contra]):
     category: ClassVar[str]
     claim: ClassVar[Claim]
     requires: ClassVar[frozenset[str]] = frozenset()
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
     scale: ClassVar[Scale | None] = None
 
     def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:

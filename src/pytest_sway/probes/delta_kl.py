@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.probes.asking import base_continuations
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
+from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import EffectBar, judge_effect
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement
@@ -18,12 +18,12 @@ from pytest_sway.statistics.intervals import positive_interval
 class DeltaKLOptions(ProbeOptions):
     """Options of ``delta_kl``; ``positions: 1`` is dlm-sway's number."""
 
-    prompts: list[str] = Field(default=[])
+    prompts: list[str] = Field(min_length=1)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = Field(default=None, ge=1)
     positions: int = Field(default=8, ge=1, le=1024)
     assert_mean_gte: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=3.0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
 
 
 class DeltaKL(Probe[DeltaKLOptions]):
@@ -41,14 +41,13 @@ class DeltaKL(Probe[DeltaKLOptions]):
 
     async def measure(self, options: DeltaKLOptions, views: Views) -> Measurement:
         """One divergence per prompt."""
-        if not options.prompts:
-            raise ProbeError("prompts is empty: give delta_kl at least two prompts")
+        prompts = distinct(options.prompts)
         p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
-        followed = await base_continuations(options.prompts, views.base, options.positions)
+        followed = await base_continuations(prompts, views.base, options.positions)
         samples = await ask(
             [
                 Divergence(prompt, p, q, options.divergence, ids)
-                for prompt, ids in zip(options.prompts, followed, strict=True)
+                for prompt, ids in zip(prompts, followed, strict=True)
             ]
         )
         return Measurement(
@@ -68,7 +67,7 @@ class DeltaKL(Probe[DeltaKLOptions]):
         return judge_effect(
             measured.raw or 0.0,
             positive_interval(measured.samples),
-            nulls.prediction(measured, "raw", "log") if nulls is not None else None,
+            nulls.prediction(measured) if nulls is not None else None,
             EffectBar(options.assert_mean_gte, options.assert_z_gte),
             subtract_null=True,
         )

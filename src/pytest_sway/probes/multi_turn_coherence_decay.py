@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions
+from pytest_sway.probes.asking import distinct
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import Signal, no_signal, signal
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -34,7 +35,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 class MultiTurnOptions(ProbeOptions):
     """Options of ``multi_turn_coherence_decay``."""
 
-    prompts: list[str] = Field(default=[])
+    prompts: list[str] = Field(min_length=1)
     max_turns: int = Field(default=4, ge=2, le=8)
     max_new_tokens: int = Field(default=96, ge=1)
     follow_ups: list[str] = Field(default=FOLLOW_UPS, min_length=1)
@@ -60,7 +61,8 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
     positions of its reply. The slope b of log d on the turn is fitted per dialogue; raw = half-life
     ln 2 / -b in turns, capped at 10 × max_turns where it does not decay. Shape: passes when the t
     interval of b over dialogues lies above -ln 2 / ``assert_half_life_turns``; fails when at the last
-    turn d is within its null *there*; else warns. Fewer than 4 dialogues or 3 turns decide nothing.
+    turn d is within its null *there* (below the floor, where there is no null); else warns. Fewer than 4
+    dialogues or 3 turns decide nothing.
     """
 
     kind, category, claim = "multi_turn_coherence_decay", "adherence", Claim.SHAPE
@@ -69,8 +71,6 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
 
     async def measure(self, options: MultiTurnOptions, views: Views) -> Measurement:
         """One divergence per dialogue and turn."""
-        if not options.prompts:
-            raise ProbeError("prompts is empty: give the dialogues at least four openings")
         dialogues = await _dialogues(options, views.author)
         flat = await ask(
             [
@@ -116,12 +116,12 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         interval = t_interval(measured.samples)
         limit = -math.log(2) / options.assert_half_life_turns
         line = measured.evidence["sparkline"]
-        if not last.present:
-            verdict = Verdict.FAIL
-            message = f"{line} gone by turn {options.max_turns}: {last.text} is within its null there"
-        elif len(measured.samples) < _MIN_DIALOGUES or options.max_turns <= _MIN_TURNS:
+        if len(measured.samples) < _MIN_DIALOGUES or options.max_turns <= _MIN_TURNS:
             verdict = Verdict.WARN
             message = f"{line} undecided: it takes {_MIN_DIALOGUES} dialogues of {_MIN_TURNS + 1} turns"
+        elif last.within_null:
+            verdict = Verdict.FAIL
+            message = f"{line} gone by turn {options.max_turns}: {last.text} is within its null there"
         elif interval is not None and interval.low > limit:
             verdict, message = Verdict.PASS, f"{line} {_pace(measured, options)}"
         else:
@@ -138,7 +138,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
 
 async def _dialogues(options: MultiTurnOptions, author: View) -> list[list[_Exchange]]:
     """Every dialogue in full, written by ``author``, all of them turn by turn together."""
-    histories: list[tuple[Turn, ...]] = [(Turn("user", prompt),) for prompt in options.prompts]
+    histories: list[tuple[Turn, ...]] = [(Turn("user", prompt),) for prompt in distinct(options.prompts)]
     dialogues: list[list[_Exchange]] = [[] for _ in histories]
     for turn in range(options.max_turns):
         replies = await ask([Generate(h, author, options.max_new_tokens) for h in histories])
@@ -202,6 +202,6 @@ def _still(last: Signal) -> str:
 
 def _sparkline(values: Sequence[float]) -> str:
     top = max(values)
-    if not (top > 0 and math.isfinite(top)):
+    if top <= 0 or not all(map(math.isfinite, values)):
         return _SPARKS[0] * len(values)
     return "".join(_SPARKS[round(v / top * (len(_SPARKS) - 1))] for v in values)

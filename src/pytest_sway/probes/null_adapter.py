@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal
 
 from pydantic import Field, field_validator
 
+from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -25,6 +27,7 @@ class NullAdapterOptions(ProbeOptions):
     init_scale: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     seed_base: int = Field(default=1000, ge=0)
     calibrate_kinds: list[str] = Field(default=[])
+    """Only these kinds are calibrated; empty means every kind that has a null."""
     cache: bool = True
     """Whether null results may be kept on disk; this version keeps none."""
     rank_multipliers: list[float] = Field(default=[1.0])
@@ -35,6 +38,16 @@ class NullAdapterOptions(ProbeOptions):
         if values != [1.0]:
             raise ValueError("this version measures no rank profile; write [1.0] or leave it out")
         return values
+
+    @field_validator("calibrate_kinds")
+    @classmethod
+    def _known(cls, kinds: list[str]) -> list[str]:
+        for kind in kinds:
+            if kind not in registry.kinds() and kind not in registry.CONTRACT_ONLY:
+                close = difflib.get_close_matches(kind, registry.kinds(), n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                raise ValueError(f"there is no kind {kind!r}{hint}")
+        return kinds
 
     @property
     def draws(self) -> int:

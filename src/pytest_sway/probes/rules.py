@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_sway.probes.base import Judgement, Nulls
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from pytest_sway.statistics.prediction import Prediction
+from pytest_sway.statistics.prediction import Prediction, shown
 
 SIGNAL_Z = 2.0
 """A shape is judged only where the divergence stands out by this much."""
@@ -108,7 +108,7 @@ def _against(prediction: Prediction | None, bar: EffectBar) -> str:
     if prediction.z is None:
         reached = f"{prediction.rank} of {prediction.n} random adapters reached it"
         return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}"
-    return f"z {prediction.z:+.2f}σ against {prediction.n} random adapters, needs {bar.z:g}"
+    return f"z {shown(prediction.z):+.2f}σ against {prediction.n} random adapters, needs {bar.z:g}"
 
 
 def _missing(stands: _Standing, bar: EffectBar) -> str:
@@ -133,9 +133,10 @@ def _capped(net: float, floor: float, verdict: Verdict, distinguishable: bool) -
 
 @dataclass(frozen=True)
 class Signal:
-    """Whether a divergence is strong enough for its shape to be judged."""
+    """Whether a divergence is strong enough for its shape to be judged, or within its null altogether."""
 
     present: bool
+    within_null: bool
     prediction: Prediction | None
     text: str
 
@@ -149,12 +150,23 @@ def signal(
 ) -> Signal:
     """The named divergence against its floor (net of the null's mean) and against its null."""
     value = measured.statistic(statistic) or 0.0
-    prediction = nulls.prediction(measured, statistic, "log") if nulls is not None else None
+    prediction = nulls.prediction(measured, statistic) if nulls is not None else None
     net = value - (prediction.mean if prediction is not None else 0.0)
     z = prediction.z if prediction is not None else None
     present = net >= floor and (z is None or z >= least_z)
-    against = f", z {z:+.2f}σ" if z is not None else ""
-    return Signal(present, prediction, f"{value:.4g} nats (floor {floor:g}{against})")
+    against = f", z {shown(z):+.2f}σ" if z is not None else ""
+    return Signal(
+        present,
+        _within_null(value, prediction, floor, least_z),
+        prediction,
+        f"{value:.4g} nats (floor {floor:g}{against})",
+    )
+
+
+def _within_null(value: float, prediction: Prediction | None, floor: float, least_z: float) -> bool:
+    if prediction is None:
+        return value < floor
+    return prediction.rank > 0 if prediction.z is None else prediction.z < least_z
 
 
 def no_signal(found: Signal) -> Judgement:

@@ -50,8 +50,12 @@ def write(suites: Sequence[SuiteResult], target: str) -> None:
     if len(suites) == 1 and not path.is_dir():
         _write_whole(path, payload(suites[0]))
         return
+    taken: set[str] = set()
     for suite in suites:
         name = re.sub(r"[^\w.-]+", "_", suite.suite).strip("_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
         _write_whole(path / f"{name}.json", payload(suite))
 
 
@@ -63,6 +67,9 @@ def _write_whole(path: Path, content: dict[str, Any]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

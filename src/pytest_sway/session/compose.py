@@ -21,6 +21,7 @@ class Intake:
 
     results: dict[str, ProbeResult] = field(default_factory=dict)
     bench: dict[str, Any] = field(default_factory=dict)
+    skipped_outside: dict[str, str] = field(default_factory=dict)
     started: float = float("inf")
     finished: float = 0.0
 
@@ -28,6 +29,9 @@ class Intake:
         """Take one report in."""
         result = ProbeResult.from_wire(wire["result"])
         self.results[result.name] = result
+        self.skipped_outside.pop(result.name, None)
+        if wire.get("skipped_outside"):
+            self.skipped_outside[result.name] = result.message
         self.bench = wire["bench"] or self.bench
         self.started, self.finished = min(self.started, start), max(self.finished, stop)
 
@@ -53,7 +57,8 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     results = tuple(intake.results[name] for name in suite["probes"] if name in intake.results)
     score = composite(results, {**suite["weights"], **(options.weights or {})})
     threshold = suite["threshold"] if options.threshold is None else options.threshold
-    gate = judge_gate(results, suite["probes"], suite["selected"], score.overall, threshold)
+    selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
+    gate = judge_gate(results, suite["probes"], selected, score.overall, threshold)
     inert = bool(intake.bench.get("inert"))
     if inert:
         score.findings.insert(0, _INERT)

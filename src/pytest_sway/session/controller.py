@@ -26,13 +26,17 @@ class Controller:
         self._reports: list[tuple[dict[str, Any], float, float]] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
+        self._trouble = ""
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what an item measured."""
         text = getattr(report, "sway", None)
         if text is not None:
-            self._reports.append((json.loads(text), report.start, report.stop))
+            wire = json.loads(text)
+            self._reports.append((wire, report.start, report.stop))
+            if "plan" in wire:
+                merge(plan_of(self._config), {wire["suite"]: wire["plan"]})
         for measured in getattr(report, "sway_measured", []):
             self._measured.append((report.nodeid, json.loads(measured)))
 
@@ -40,7 +44,9 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Compose, write the files, gate. The first of its hooks: JUnit is written after it."""
         plan = plan_of(self._config)
-        if session.config.option.collectonly or not plan:
+        options = session.config.option
+        looking = options.collectonly or options.setuponly or options.setupplan
+        if looking or not plan:
             return
         from pytest_sway.reports import json_report, junit
         from pytest_sway.session.compose import compose, gate_of
@@ -50,9 +56,12 @@ class Controller:
         junit.add_properties(self._config, self._suites)
         path = self._config.getoption("sway_json")
         if path and self._suites:
-            json_report.write(self._suites, path)
+            try:
+                json_report.write(self._suites, path)
+            except (OSError, ValueError) as error:
+                self._trouble = f"--sway-json={path} could not be written: {error}"
         failed = any(gate_of(suite).failed for suite in self._suites)
-        if failed and session.exitstatus == pytest.ExitCode.OK:
+        if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -63,11 +72,15 @@ class Controller:
 
         self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
+        if self._trouble:
+            terminalreporter.write_line(self._trouble, red=True, bold=True)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
         if self._shown or not self._suites:
             return
+        if self._trouble:
+            sys.stderr.write(f"sway: {self._trouble}\n")
         from pytest_sway.session.compose import gate_of
 
         for suite in self._suites:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_sway.result import ProbeResult, Verdict
 
+_MEASURED = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -42,11 +44,11 @@ def judge_gate(
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
 
-    A partial selection (``-k``, ``::id``, ``--lf``) does not gate: a composite of some probes is not the
-    suite's. Its failures are still failed items.
+    A partial selection (``-k``, ``::id``, ``--lf``, a probe that a mark skipped) does not gate: a composite
+    of some probes is not the suite's. Its failures are still failed items.
     """
     if left_out := [name for name in planned if name not in selected]:
-        note = f"{len(selected)} of {len(planned)} probes were selected; not run: {', '.join(left_out)}"
+        note = f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
         return Gate("partial", threshold, (note,))
     reported = {result.name for result in results}
     missing = [name for name in selected if name not in reported]
@@ -57,6 +59,8 @@ def judge_gate(
             reasons.append(f"{_probes(len(names))} {word}: {', '.join(names)}")
     if missing:
         reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
+    if not any(result.verdict in _MEASURED for result in results):
+        reasons.append("nothing was measured")
     if overall < threshold:
         short = threshold - overall
         reasons.append(f"composite {overall:.2f} is {short:.2f} below the threshold {threshold:.2f}")

@@ -21,11 +21,6 @@ def plan_of(config: pytest.Config) -> Plan:
     return config.stash.setdefault(PLAN, {})
 
 
-def add(plan: Plan, suite: dict[str, Any]) -> None:
-    """Plan a suite once."""
-    plan.setdefault(suite["id"], suite)
-
-
 def select(plan: Plan, suite: str, probe: str) -> None:
     """Note that a probe of a suite will run."""
     selected = plan[suite]["selected"]
@@ -36,6 +31,6 @@ def select(plan: Plan, suite: str, probe: str) -> None:
 def merge(plan: Plan, other: Plan) -> None:
     """Take in a worker's plan; workers collect alike."""
     for suite in other.values():
-        add(plan, suite)
+        plan.setdefault(suite["id"], suite)
         for probe in suite["selected"]:
             select(plan, suite["id"], probe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,16 @@ def problems_of(
     error: ValidationError, source: Source, prefix: Path_, model: type[BaseModel]
 ) -> list[Problem]:
     """A pydantic error's entries with their places."""
+    entries = error.errors(include_url=False)
+    missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
+    misspelt = {  # a required key under another name is one mistake, not two
+        (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
+        for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
+    }
     problems = []
-    for entry in error.errors(include_url=False):
+    for entry in entries:
+        if entry["type"] == "missing" and entry["loc"] in misspelt:
+            continue
         path = (*prefix, *entry["loc"])
         is_key = entry["type"] in ("extra_forbidden", "missing")
         message = explain(entry, _fields_at(model, entry["loc"][:-1]))
@@ -136,15 +145,26 @@ def _resolved(source: Source, envelope: Envelope) -> Spec:
     ft = envelope.models.ft
     adapter = str(_located(source.path, ft.adapter)) if ft.adapter is not None else None
     found = _located(source.path, ft.base)
-    base = str(found) if found.is_dir() else ft.base
+    base = str(found) if is_folder(found) else ft.base
     return Spec(source, envelope, base, adapter, tuple(_notes(source, envelope)))
 
 
 def _located(spec: Path, name: str) -> Path:
     """A path relative to the spec's folder if it exists there, else to the working directory."""
-    path = Path(name).expanduser()
-    beside = spec.parent / path
-    return (beside if beside.exists() else path).resolve()
+    try:
+        path = Path(name).expanduser()
+        beside = spec.parent / path
+        return (beside if beside.exists() else path).resolve()
+    except (OSError, RuntimeError, ValueError):  # an unknown home, a name too long, a zero byte
+        return Path(name.replace("\0", "�"))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a path that no file can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _refused(spec: Spec) -> list[Problem]:
@@ -174,7 +194,7 @@ def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
     for name, kind in (("entry_point", "custom"), ("endpoint", "api")):
         if getattr(ft, name) is not None and ft.kind != kind:
             yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
-    if ft.revision is not None and Path(spec.base).is_dir():
+    if ft.revision is not None and is_folder(Path(spec.base)):
         yield ("models", "ft", "revision"), "is for a model on the hub; this base is a folder, remove it"
 
 
@@ -195,7 +215,7 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
     if spec.adapter is None:
         return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
     folder = Path(spec.adapter)
-    if not folder.is_dir():
+    if not is_folder(folder):
         return [Problem(f"models.ft.adapter: there is no folder {folder}", *place)]
     if not (folder / "adapter_config.json").is_file():
         message = f"models.ft.adapter: {folder} is no adapter: it holds no adapter_config.json"
@@ -209,4 +229,7 @@ def _notes(source: Source, envelope: Envelope) -> list[Problem]:
     if envelope.defaults.concurrent_probes > 1:
         place = source.place(("defaults", "concurrent_probes"))
         notes.append(Problem("defaults.concurrent_probes has no effect: requests are batched", *place))
+    if "top_k" in envelope.defaults.model_fields_set:
+        place = source.place(("defaults", "top_k"))
+        notes.append(Problem("defaults.top_k has no effect: the whole vocabulary is compared", *place))
     return notes

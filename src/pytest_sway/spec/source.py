@@ -130,6 +130,9 @@ class _Builder:
         for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 merged = {**self._merge(value_node, path), **merged}
+        self.values[path] = _place(node)  # merging noted the anchor's
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
@@ -155,7 +158,7 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:
             return self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError):
+        except Exception:  # a tag's own constructor may raise anything on a value that is not its
             self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed", node)
             return None
 

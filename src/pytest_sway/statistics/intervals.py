@@ -99,7 +99,9 @@ def _studentised_quantiles(
     n = len(values)
     drawn = values[np.random.default_rng(seed).integers(0, n, size=(resamples, n))]
     means = drawn.mean(axis=1)
-    errors = drawn.std(axis=1, ddof=1) / math.sqrt(n) / means
+    kept = means > 0
+    means = means[kept]
+    errors = drawn[kept].std(axis=1, ddof=1) / math.sqrt(n) / means
     kept = errors > 0
     pivots = np.log(means[kept] / values.mean()) / errors[kept]
     tail = (1 - level) / 2

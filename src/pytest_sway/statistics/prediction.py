@@ -18,7 +18,10 @@ from scipy.special import ndtri_exp, stdtr
 
 Scale = Literal["raw", "log", "inverse_root"]
 Z_CLIP = 10.0
-"""Shown z never exceeds this: further out the t tail is pure extrapolation."""
+"""A z is shown at most this far out: beyond, the t tail is pure extrapolation."""
+_ALIKE = 1e-9
+"""Draws that differ by less than this share of their mean are one number and its rounding."""
+_SAME = "the null draws are all alike"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Prediction:
         mean, sd: of the draws, on the statistic's own scale (nats, say).
         rank: how many draws lie at or beyond the statistic, in the better direction.
         ratio: statistic ÷ mean of the draws; None where the mean is 0.
-        z: Φ⁻¹(1 - p), clipped to ±10; None where ``reason`` says why.
+        z: Φ⁻¹(1 - p), finite; None where ``reason`` says why. Show it through :func:`shown`.
         p: one-sided; None with z.
         reason: why there is no z, in words for the report.
     """
@@ -84,22 +87,30 @@ def predict(
     x = _transform(null, scale)
     y = float(_transform(np.array([value]), scale)[0])
     n = len(x)
-    t = sign * (y - float(x.mean())) / (float(x.std(ddof=1)) * math.sqrt(1 + 1 / n))
+    spread = float(x.std(ddof=1)) * math.sqrt(1 + 1 / n)
+    if spread == 0.0:
+        return replace(plain, reason=_SAME)
+    t = sign * (y - float(x.mean())) / spread
     return replace(plain, z=z_of_t(t, n - 1), p=float(stdtr(n - 1, -t)))
 
 
 def z_of_t(t: float, df: int) -> float:
-    """Φ⁻¹(1 - p) for a one-sided Student-t p, through the log of the smaller tail; clipped to ±10."""
+    """Φ⁻¹(1 - p) for a one-sided Student-t p, through the log of the smaller tail."""
     log_tail = math.log(max(float(stdtr(df, -abs(t))), 1e-300))
-    return math.copysign(min(-float(ndtri_exp(log_tail)), Z_CLIP), t)
+    return math.copysign(-float(ndtri_exp(log_tail)), t)
+
+
+def shown(z: float) -> float:
+    """A z as it is reported: cut at ±10."""
+    return max(-Z_CLIP, min(Z_CLIP, z))
 
 
 def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resolution: float) -> str:
     """Why no z can be given, or the empty string."""
     if plain.n < 2:
         return "fewer than two null draws"
-    if plain.sd <= resolution:
-        return "the null draws are all alike"
+    if plain.sd <= max(resolution, _ALIKE * abs(plain.mean)):
+        return _SAME
     if scale != "raw" and value <= resolution:
         return "no effect: the value is below the measured resolution"
     if scale != "raw" and float(null.min()) <= resolution:

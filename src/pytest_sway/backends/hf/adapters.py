@@ -42,7 +42,7 @@ _SERVED = frozenset(
     }
 )
 """Config fields whose every value is served right; any other must be at its default."""
-_PLAIN_INITS = (True, False, "gaussian", "eva", "orthogonal")
+_PLAIN_INITS = (True, False, "gaussian", "orthogonal")
 _ADVICE = {
     "bias": "its trained biases overwrite the base's, so the base cannot be served beside it",
     "modules_to_save": "it carries whole trained modules, which no scale and no null can touch",

@@ -53,13 +53,17 @@ def load(key: ModelKey) -> HFBackend:
         eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
-    return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(folder, _HASHED))
+    try:
+        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(folder, _HASHED))
+    except (OSError, RuntimeError) as error:
+        raise BackendError(f"the base model {key.base} cannot be served: {_line(error)}") from error
 
 
 def digest(folder: Path, patterns: tuple[str, ...]) -> str:
     """32 hex digits over the names and bytes of the matching files."""
     total = hashlib.blake2b(digest_size=16)
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "blake2b")
         total.update(path.name.encode() + b"\0" + content.digest())
@@ -68,8 +72,8 @@ def digest(folder: Path, patterns: tuple[str, ...]) -> str:
 
 def _folder(key: ModelKey) -> Path:
     """The local folder of the model: as it is, or the hub's snapshot of its pinned revision."""
-    path = Path(key.base).expanduser()
-    if not path.is_dir():
+    path = Path(key.base)
+    if not is_folder(path):
         path = _snapshot(key)
     if not (path / "config.json").is_file():
         raise BackendError(f"{path} is not a model folder: it holds no config.json")
@@ -79,6 +83,14 @@ def _folder(key: ModelKey) -> Path:
             "with save_pretrained(..., safe_serialization=True)"
         )
     return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a path that no file can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _snapshot(key: ModelKey) -> Path:

@@ -32,6 +32,7 @@ class Lora:
 
     def __init__(self, model: torch.nn.Module, files: AdapterFiles, digest: str) -> None:
         self.digest = digest
+        self._model = model
         self._peft = _attach(model, files)
         self._config = self._peft.peft_config[SUBJECT]
         self.layers: dict[str, LoraLayer] = {
@@ -39,6 +40,7 @@ class Lora:
         }
         self._scaling = {name: layer.scaling[SUBJECT] for name, layer in self.layers.items()}
         self._slots: OrderedDict[NullSeed, str] = OrderedDict()
+        self._free: list[str] = []
         self._room = self._null_room(model)
         self.null_weights: NullWeights | None = None
         self._peft.eval()
@@ -58,9 +60,7 @@ class Lora:
 
     def unload(self) -> None:
         """Take the wrappers off; the model holds its own modules again."""
-        model = self._peft.unload()
-        if hasattr(model, "peft_config"):
-            del model.peft_config
+        _unwrap(self._model)
 
     def factors(self, name: str, slot: str = SUBJECT) -> Factors:
         """A and B of one module, as ``[rank, ...]`` and ``[out, rank, ...]``."""
@@ -86,15 +86,24 @@ class Lora:
         if seed in self._slots:
             self._slots.move_to_end(seed)
             return self._slots[seed]
-        if len(self._slots) < self._room:
-            slot = f"null{len(self._slots)}"
-            with _quiet():
-                self._peft.add_adapter(slot, _plain_copy(self._config))
-            self._peft.eval()
-        else:
-            _, slot = self._slots.popitem(last=False)
-        self._fill(slot, seed)
+        slot = self._empty_slot()
+        try:
+            self._fill(slot, seed)
+        except BaseException:  # half filled: nobody's null, but still a slot
+            self._free.append(slot)
+            raise
         self._slots[seed] = slot
+        return slot
+
+    def _empty_slot(self) -> str:
+        if self._free:
+            return self._free.pop()
+        if len(self._slots) >= self._room:
+            return self._slots.popitem(last=False)[1]
+        slot = f"null{len(self._slots)}"
+        with _quiet():
+            self._peft.add_adapter(slot, _plain_copy(self._config))
+        self._peft.eval()
         return slot
 
     def _fill(self, slot: str, seed: NullSeed) -> None:
@@ -122,28 +131,66 @@ def _plain_copy(config: LoraConfig) -> LoraConfig:
 
 def _attach(model: torch.nn.Module, files: AdapterFiles) -> PeftModel:
     """Wrap the model and load the weights; every tensor must find its place, and every place one."""
+    state = _update_alone(model, files)
     with _quiet():
         try:
             config = _plain_copy(LoraConfig.from_pretrained(str(files.folder)))
             config.inference_mode = True
             wrapped = PeftModel(model, config, adapter_name=SUBJECT)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BackendError(f"{files.folder} does not fit the base model: {error}") from error
-        try:
-            state = load_file(files.weights)
             found = set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
         except Exception as error:
-            wrapped.unload()
-            first = str(error).strip().splitlines()[:2]
-            raise BackendError(f"{files.weights} does not fit the base model: {' '.join(first)}") from error
-    missing = [key for key in found.missing_keys if ".lora_" in key or "lora_embedding" in key]
+            _unwrap(model)
+            first = " ".join(str(error).strip().splitlines()[:2])
+            raise BackendError(f"{files.folder} does not fit the base model: {first}") from error
+    missing = [key for key in found.missing_keys if _is_update(key)]
     if missing or found.unexpected_keys:
-        wrapped.unload()
+        _unwrap(model)
         raise BackendError(
             f"{files.weights} is not the adapter that {files.folder.name}/adapter_config.json describes: "
             f"{_some(missing, 'missing')}; {_some(found.unexpected_keys, 'unexpected')}"
         )
     return wrapped
+
+
+def _update_alone(model: torch.nn.Module, files: AdapterFiles) -> dict[str, torch.Tensor]:
+    """The file's LoRA tensors.
+
+    Others would overwrite the base's own (PEFT adds the embeddings of some adapters): such a one is
+    dropped where it equals the base's, and refused where it was trained.
+    """
+    try:
+        state: dict[str, torch.Tensor] = load_file(files.weights)
+    except Exception as error:
+        raise BackendError(
+            f"{files.weights} does not fit the base model: it cannot be read: {error}"
+        ) from error
+    own = model.state_dict()
+    for key in [key for key in state if not _is_update(key)]:
+        name = key.removeprefix("base_model.model.").replace(".base_layer.", ".")
+        if name not in own:
+            continue  # told as unexpected
+        other = own[name]
+        tensor = state.pop(key).to(other)
+        if tensor.shape != other.shape or not torch.equal(tensor, other):
+            raise BackendError(
+                f"{files.weights} carries {name} whole, and not as the base has it; whole trained modules "
+                "are not served: train with LoRA alone, and with the base's own vocabulary"
+            )
+    return state
+
+
+def _is_update(key: str) -> bool:
+    return ".lora_" in key
+
+
+def _unwrap(model: torch.nn.Module) -> None:
+    """Put every module's own layer back, also after an injection that stopped half-way."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config
 
 
 def _some(keys: list[str], word: str) -> str:

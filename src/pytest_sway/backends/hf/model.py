@@ -98,7 +98,10 @@ class HFBackend:
             raise BackendError("another adapter is still attached to this backend")
         files = adapters.read(adapter.path)
         tokens = self._shared_tokens(files)
-        name = digest(files.folder, _ADAPTER_HASHED)
+        try:
+            name = digest(files.folder, _ADAPTER_HASHED)
+        except OSError as error:
+            raise BackendError(f"the adapter {files.folder} cannot be read: {error}") from error
         self._lora = Lora(self._model, files, name)
         try:
             self._check_base("attaching")

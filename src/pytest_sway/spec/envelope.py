@@ -216,7 +216,9 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
     folder = Path(spec.adapter)
     if not is_folder(folder):
-        return [Problem(f"models.ft.adapter: there is no folder {folder}", *place)]
+        name = shown(spec.envelope.models.ft.adapter)
+        message = f"there is no folder {name}, neither beside the spec nor in the working directory"
+        return [Problem(f"models.ft.adapter: {message}", *place)]
     if not (folder / "adapter_config.json").is_file():
         message = f"models.ft.adapter: {folder} is no adapter: it holds no adapter_config.json"
         return [Problem(message, *place)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planting
-from conftest import SPEC
+from conftest import QUICKSTART, ROOT, SPEC
 
 
 @pytest.fixture(autouse=True)
@@ -181,4 +181,23 @@ def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester)
     )
     result.stdout.fnmatch_lines(
         ["FAIL delta_kl: the adapter is inert, its update is zero: no more than noise*"]
+    )
+
+
+def test_without_torch_other_backends_work_and_hf_says_what_to_install(planted: pytest.Pytester) -> None:
+    conftest = planted.path / "conftest.py"
+    conftest.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nsys.modules['torch'] = None\n"
+        + conftest.read_text()
+    )
+    planted.runpytest_subprocess("sway.yaml").assert_outcomes(passed=4)
+    conftest.write_text("import sys\nsys.modules['torch'] = None\n")
+    spec = SPEC.replace("kind: dummy", "kind: hf").replace(
+        "adapters/good", str(QUICKSTART / "adapters" / "healthy")
+    )
+    planted.makefile(".yaml", sway=spec)
+    result = planted.runpytest_subprocess("sway.yaml::dk")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["no backend: kind: hf needs torch; install it with: pip install 'pytest-sway[[]hf]'"]
     )

@@ -89,9 +89,7 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
         return Population()
     if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
         return Population(plan=plan, reason="the backend cannot make null adapters")
-    from pytest_sway.nulls.families import draw
-
-    sway_backend.serve_nulls(draw)
+    sway_backend.serve_nulls(_draw)
     return population(sway_adapter, plan)
 
 
@@ -157,6 +155,13 @@ def _built(key: Any) -> Backend:
     from pytest_sway.backends.hf.load import load
 
     return load(key)
+
+
+def _draw(*arguments: Any) -> Any:
+    """The null families; imported when factors are drawn, since a backend of another kind needs no torch."""
+    from pytest_sway.nulls.families import draw
+
+    return draw(*arguments)
 
 
 def _default_suite(request: pytest.FixtureRequest) -> Suite:

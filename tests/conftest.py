@@ -1,14 +1,14 @@
 """What every test shares.
 
 The imports below stand before any in-process run of pytest under pytest: such a run forgets the modules
-that it imported, and numpy and torch cannot be imported twice.
+that it imported, and numpy and torch cannot be imported twice (hypothesis would be, at every end).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - its plugin imports it at the end of every inner run
+import hypothesis
 import peft  # noqa: F401
 import pytest
 import torch  # noqa: F401
@@ -31,6 +31,10 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart"
+
+# the same examples in every run, and no deadline: a slow machine is no bug
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("steady")
 
 for kind in registry.kinds():
     registry.find(kind)

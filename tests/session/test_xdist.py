@@ -28,21 +28,22 @@ def test_workers_change_nothing(planted: pytest.Pytester, base: str, workers: st
     assert 'name="overall"' in (planted.path / "spread.xml").read_text()
 
 
+BOOM = """
+import os, planting
+from pytest_sway.backends.planted import PlantedBackend
+
+def answer(request):
+    if "boom" in str(request):
+        os._exit(3)
+    return planting.answer(request)
+
+def pytest_sway_backend(config, model):
+    return PlantedBackend(answer)
+"""
+
+
 def test_a_crashed_worker_fails_the_gate(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
-        """
-        import os, planting
-        from pytest_sway.backends.planted import PlantedBackend
-
-        def answer(request):
-            if "boom" in str(request):
-                os._exit(3)
-            return planting.answer(request)
-
-        def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
-        """
-    )
+    planted.makeconftest(BOOM)
     planted.makefile(
         ".yaml",
         sway=SPEC.replace("[one, two, three, four, five]\n  - name: curve", "[boom]\n  - name: curve"),
@@ -53,20 +54,7 @@ def test_a_crashed_worker_fails_the_gate(planted: pytest.Pytester) -> None:
 
 
 def test_a_worker_that_dies_for_good_leaves_what_it_had(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
-        """
-        import os, planting
-        from pytest_sway.backends.planted import PlantedBackend
-
-        def answer(request):
-            if "boom" in str(request):
-                os._exit(3)
-            return planting.answer(request)
-
-        def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
-        """
-    )
+    planted.makeconftest(BOOM)
     planted.makefile(".yaml", sway=SPEC.replace("prompts: [one, two", "prompts: [boom, two", 1))
     found = planted.runpytest("-n", "1", "--max-worker-restart=0", "--sway-json=out.json")
     assert found.ret == 1

@@ -43,6 +43,8 @@ def test_the_rival_beside_us_is_one_clear_error(
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(["ERROR: dlm-sway and pytest-sway are both installed*pip uninstall dlm-sway*"])
     assert pytester.runpytest_subprocess("-p", "no:pytest_sway").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    ours = pytester.runpytest_subprocess("-p", "no:sway", "-p", "pytest_sway.plugin", "--markers")
+    ours.stdout.fnmatch_lines(["@pytest.mark.sway(spec, threshold=None*"])
 
 
 def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:

@@ -72,12 +72,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin(_RIVAL):
         raise pytest.UsageError(
             "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
-            "pip uninstall dlm-sway (or, to go on with dlm-sway's plugin, run pytest -p no:pytest_sway)"
+            "pip uninstall dlm-sway; or choose per run: -p no:sway -p pytest_sway.plugin for pytest-sway, "
+            "-p no:pytest_sway for dlm-sway"
         )
     config.addinivalue_line(
         "markers",
-        "sway(spec, threshold=0.0, weights=None): measure every probe of a sway.yaml; each becomes one "
-        "item, and the suite passes a gate",
+        "sway(spec, threshold=None, weights=None): measure every probe of a sway.yaml; each becomes one "
+        "item, and the suite must reach the threshold (by default the spec's)",
     )
     if hasattr(config, "workerinput"):
         return

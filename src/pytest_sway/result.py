@@ -25,6 +25,10 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+MEASURED = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
+"""Verdicts that rest on a number."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What a probe's measure computed, before any judgement.

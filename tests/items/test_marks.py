@@ -57,9 +57,17 @@ def test_the_marks_threshold_gates(planted: pytest.Pytester) -> None:
     assert result.ret == 1
 
 
-def test_without_a_threshold_the_composite_does_not_gate(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"ablation": 0.0}'))
-    assert planted.runpytest("test_it.py").ret == 0
+def test_without_a_threshold_the_specs_holds(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {coverage_threshold: 0.99}\nsuite:"))
+    planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ""))
+    result = planted.runpytest("test_it.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["  - composite 0.?? is 0.?? below the threshold 0.99"])
+
+
+def test_the_marks_weights_merge_over_the_specs(planted: pytest.Pytester) -> None:
+    planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"adherence": 0.0}'))
+    planted.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED  healthy, composite 1.00*"])
 
 
 def test_a_mark_on_a_class_reaches_its_methods(planted: pytest.Pytester) -> None:
@@ -152,6 +160,12 @@ def test_code_first_takes_its_models_from_sway_spec(planted: pytest.Pytester) ->
         + "\n@pytest.fixture(scope='session')\ndef sway_spec(): return 'elsewhere.txt'\n"
     )
     planted.runpytest("test_it.py").assert_outcomes(passed=1)
+
+
+def test_code_first_takes_a_probe_and_says_so(planted: pytest.Pytester) -> None:
+    planted.makepyfile(test_it="def test_a(sway): sway('delta_kl')\n")
+    result = planted.runpytest("test_it.py")
+    result.stdout.fnmatch_lines(["*TypeError: sway() takes a probe, e.g. DeltaKL*not 'delta_kl'"])
 
 
 def test_code_first_without_any_spec_says_what_to_do(planted: pytest.Pytester) -> None:

@@ -67,7 +67,7 @@ def test_two_runs_write_the_same_but_for_times(pytester: pytest.Pytester) -> Non
 @pytest.mark.parametrize(
     ("adapter", "says"),
     [
-        ("inert", "the adapter is inert, its update is zero"),
+        ("inert", "the adapter is inert: its update is zero"),
         pytest.param("random", "no more than noise", marks=pytest.mark.slow),
     ],
 )

@@ -88,7 +88,9 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "there is no folder"),
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
-        ("prompts: [a, b]", "prompts: []", "8:41", "at least 1 item"),
+        ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
+        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
+        ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched' or 'gaussian'"),
         ("runs: 20", "rank_multipliers: [0.5, 1.0]", "7:60", "no rank profile"),
@@ -98,7 +100,8 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
 )
 def test_one_mistake_one_line(folder: Path, old: str, new: str, place: str, says: str) -> None:
     assert old in GOOD
-    (line,) = problems(folder, GOOD.replace(old, new, 1))
+    everywhere = -1 if old == "base: m" else 1  # both sides must name one base
+    (line,) = problems(folder, GOOD.replace(old, new, everywhere))
     assert line.startswith(f"sway.yaml:{place}: "), line
     assert says in line
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,13 +42,13 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
     key = getattr(request, "param", None)
     if isinstance(key, BadMark):
-        _fail(key.message)
+        raise _failure(key.message)
     key = key or _default_suite(request).model
     hook: Any = request.config.hook
     try:
         backend = hook.pytest_sway_backend(config=request.config, model=key) or _built(key)
     except BackendError as error:
-        _fail(f"no backend: {error}")
+        raise _failure(f"no backend: {error}") from None
     yield backend
     backend.close()
 
@@ -70,12 +70,12 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
     try:
         subject = sway_backend.attach(key)
     except BackendError as error:
-        _fail(f"no adapter: {error}")
+        raise _failure(f"no adapter: {error}") from None
     yield subject
     try:
         sway_backend.detach(subject)
     except BackendError as error:
-        _fail(f"the adapter could not be taken off cleanly: {error}")
+        raise _failure(f"the adapter could not be taken off cleanly: {error}") from None
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,7 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
 
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
-        _fail('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
+        raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
     return SwayResult(lambda: run_probe(key.entry.probe, bench))
 
@@ -116,12 +116,15 @@ def sway(
     reported under the test, outside composite and gate.
     """
     from pytest_sway.items.measure import run_probe
+    from pytest_sway.probes.base import Probe
 
     del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
     measured = request.node.stash.setdefault(MEASURED, [])
 
     def measure(probe: Probe[Any]) -> ProbeResult:
+        if not isinstance(probe, Probe):
+            raise TypeError(f"sway() takes a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
         result = run_probe(probe, bench if probe.needs_model else None)
         measured.append(result)
         return result
@@ -169,15 +172,16 @@ def _default_suite(request: pytest.FixtureRequest) -> Suite:
 
     path = request.config.rootpath / request.getfixturevalue("sway_spec")
     if not path.is_file():
-        _fail(
+        raise _failure(
             f"no spec names a model: there is no {path}; write one, override the fixture sway_spec, or "
             'mark the test with @pytest.mark.sway("sway.yaml")'
         )
     try:
         return suite_of(request.config, path)
     except pytest.Collector.CollectError as error:
-        _fail(str(error))
+        raise _failure(str(error)) from None
 
 
-def _fail(message: str) -> NoReturn:
-    pytest.fail(message, pytrace=False)
+def _failure(message: str) -> BaseException:
+    """A failure that is told in its own words, without a traceback."""
+    return pytest.fail.Exception(message, pytrace=False)

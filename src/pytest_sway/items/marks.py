@@ -20,10 +20,10 @@ _USAGE = '@pytest.mark.sway("sway.yaml", threshold=0.6, weights={"adherence": 1.
 
 
 class Marked(NamedTuple):
-    """A suite that a test function asks for, and its own gate."""
+    """A suite that a test function asks for, and its own gate; without a threshold the spec's holds."""
 
     suite: Suite
-    threshold: float
+    threshold: float | None
     weights: dict[str, float] | None
 
 
@@ -140,7 +140,7 @@ def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
 def _arguments(mark: pytest.Mark) -> dict[str, Any]:
     """The mark's arguments, checked; raises TypeError or ValueError."""
 
-    def sway(spec: Any, threshold: Any = 0.0, weights: Any = None) -> None: ...
+    def sway(spec: Any, threshold: Any = None, weights: Any = None) -> None: ...
 
     bound = inspect.signature(sway).bind(*mark.args, **mark.kwargs)
     bound.apply_defaults()
@@ -148,10 +148,11 @@ def _arguments(mark: pytest.Mark) -> dict[str, Any]:
     threshold, weights = values["threshold"], values["weights"]
     if not isinstance(values["spec"], (str, Path)):
         raise TypeError(f"spec is {values['spec']!r}, not a path")
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-        raise TypeError(f"threshold is {threshold!r}, not a number")
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold!r}, not in [0, 1]")
+    if threshold is not None:
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+            raise TypeError(f"threshold is {threshold!r}, not a number")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold!r}, not in [0, 1]")
     if weights is not None:
         if not isinstance(weights, dict):
             raise TypeError(f"weights is {weights!r}, not a mapping")

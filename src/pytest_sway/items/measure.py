@@ -105,7 +105,7 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     judgement = probe.judge(probe.options, outcome.measured, nulls)
     result = _result(probe, outcome.measured, nulls, judgement)
     if subject.inert and probe.claim is not Claim.BASELINE:
-        return replace(result, message=f"the adapter is inert, its update is zero: {result.message}")
+        return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
     return result
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.reports import numbers
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
 
 _COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious": "purple"}
 _VERDICT_COLOURS = {
@@ -64,6 +64,9 @@ def _headline(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
     if status == "partial":
         writer.write_line(f"PARTIAL RUN  composite of what ran {numbers.score(score.overall)}")
         return
+    if not any(probe.verdict in MEASURED for probe in suite.probes):
+        writer.write_line(f"{status.upper()}  nothing was measured", **colour)
+        return
     writer.write_line(
         f"{status.upper()}  {score.band}, composite {numbers.score(score.overall)} "
         f"(gate {numbers.score(suite.gate['threshold'])})",
@@ -81,7 +84,7 @@ def _categories(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         bar = "█" * round(value * _BAR)
         figure = numbers.score(value)
         writer.write_line(f"  {name:<12} {figure} {bar:░<{_BAR}} weight {numbers.score(weight)}")
-    if score.effect_factor < 1 or score.harm_factor < 1:
+    if score.components and (score.effect_factor < 1 or score.harm_factor < 1):
         factors = f"effect {score.effect_factor:.2f}, harmlessness {score.harm_factor:.2f}"
         writer.write_line(f"  the mean of the categories is multiplied by: {factors}")
 

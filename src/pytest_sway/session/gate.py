@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_sway.result import ProbeResult, Verdict
-
-_MEASURED = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
+from pytest_sway.result import MEASURED, ProbeResult, Verdict
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def judge_gate(
             reasons.append(f"{_probes(len(names))} {word}: {', '.join(names)}")
     if missing:
         reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
-    if not any(result.verdict in _MEASURED for result in results):
+    if not any(result.verdict in MEASURED for result in results):
         reasons.append("nothing was measured")
     if overall < threshold:
         short = threshold - overall

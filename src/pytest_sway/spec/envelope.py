@@ -194,6 +194,9 @@ def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
     for name, kind in (("entry_point", "custom"), ("endpoint", "api")):
         if getattr(ft, name) is not None and ft.kind != kind:
             yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
+    if ft.kind == "hf" and ft.base.startswith((".", "/", "~")) and not is_folder(Path(spec.base)):
+        message = f"there is no folder {shown(ft.base)}, neither beside the spec nor in the working directory"
+        yield ("models", "ft", "base"), message
     if ft.revision is not None and is_folder(Path(spec.base)):
         yield ("models", "ft", "revision"), "is for a model on the hub; this base is a folder, remove it"
 

@@ -79,6 +79,10 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str]) -> str:
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"found {shown(error['input'])}, allowed: {expected}"
+    if kind == "too_short":
+        return f"found {shown(error['input'])}, give at least {error['ctx']['min_length']}"
+    if kind == "string_type" and isinstance(error["input"], dict):
+        return f"found {shown(error['input'])}, a mapping: a text with a colon in it needs quotes"
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     if kind == "value_error":
         return f"found {shown(error['input'])}: {text}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Generator
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import pytest
@@ -23,12 +22,11 @@ from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures i
     sway_result,
     sway_spec,
 )
-from pytest_sway.items.state import BENCH_INFO, MEASURED, UNFOLLOWED
+from pytest_sway.items.state import BENCH_INFO, MEASURED, MODEL_FIXTURES, UNFOLLOWED, plain_function
 
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
-_CHAIN = frozenset({"sway_backend", "sway_adapter", "sway_null"})
 _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _RIVAL = "sway"
 """Entry point of dlm-sway, which handles the same mark."""
@@ -109,22 +107,21 @@ def pytest_pycollect_makeitem(
     collector: pytest.Collector, name: str, obj: object
 ) -> Generator[None, Any, Any]:
     """A marked function gets its fixtures before pytest reads them."""
-    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
-    # never ask an object for attributes that is no function: a lazy proxy would wake up, or raise
-    marks = vars(inner).get("pytestmark", []) if isinstance(inner, FunctionType) else None
-    if marks is None or not (
-        any(mark.name == "sway" for mark in marks) or collector.get_closest_marker("sway")
-    ):
+    function = plain_function(obj)
+    if function is None:
+        return (yield)
+    marks = getattr(function, "pytestmark", [])
+    if not any(mark.name == "sway" for mark in marks) and not collector.get_closest_marker("sway"):
         return (yield)
     from pytest_sway.items.marks import given_fixtures
 
-    with given_fixtures(collector, name, obj):
+    with given_fixtures(collector, name, function):
         return (yield)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each probe of a spec is one item."""
-    if _CHAIN.issubset(metafunc.fixturenames):
+    if set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
         from pytest_sway.items.marks import parametrize
 
         parametrize(metafunc)
@@ -188,8 +185,9 @@ def pytest_runtest_makereport(
     report = yield
     if MEASURED in item.stash or "sway_result" in getattr(item, "fixturenames", ()):
         from pytest_sway.items.outcome import attach
+        from pytest_sway.session.plan import plan_of
 
-        attach(item, call, report)
+        attach(item, call, report, plan_of(item.config))
         if report.when == "teardown" and BENCH_INFO in item.stash:
             del item.stash[BENCH_INFO]
     return report

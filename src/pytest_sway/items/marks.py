@@ -28,16 +28,14 @@ class Marked(NamedTuple):
 
 
 @contextmanager
-def given_fixtures(collector: Any, name: str, obj: object) -> Iterator[None]:
+def given_fixtures(collector: Any, name: str, function: FunctionType) -> Iterator[None]:
     """A marked function gets its fixtures whether it names them or not.
 
     They are named on it only while pytest makes its items: a base class's method is also collected for
     subclasses without the mark.
     """
-    function = plain_function(obj)
-    mark = _mark_on(collector, function) if function is not None else None
-    followed = mark is not None and bool(mark.args or mark.kwargs)
-    if function is None or not followed or not collector.istestfunction(function, name):
+    mark = _naming_a_spec(_mark_on(collector, function))
+    if mark is None or not collector.istestfunction(function, name):
         yield
         return
     before = list(getattr(function, "pytestmark", []))
@@ -50,23 +48,14 @@ def given_fixtures(collector: Any, name: str, obj: object) -> Iterator[None]:
         function.pytestmark = before  # type: ignore[attr-defined]
 
 
-def plain_function(obj: object) -> FunctionType | None:
-    """The function of a function, a static method or a class method; None for anything else."""
-    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
-    return inner if isinstance(inner, FunctionType) else None
-
-
 def why_unfollowed(item: pytest.Item) -> str | None:
     """Why an item whose mark names a spec would run unmeasured; None where it is measured."""
-    marks = [mark for mark in item.own_markers if mark.name == "sway" and (mark.args or mark.kwargs)]
+    marks = [mark for mark in item.own_markers if mark.name == "sway" and _naming_a_spec(mark)]
     if len(marks) > 1:
         return f"{len(marks)} sway marks on one test: each test takes one spec"
-    mark = item.get_closest_marker("sway")
-    if mark is None or not (mark.args or mark.kwargs):
-        return None
     callspec = getattr(item, "callspec", None)
     asked = callspec is not None and "sway_backend" in callspec.params
-    if asked:
+    if asked or _naming_a_spec(item.get_closest_marker("sway")) is None:
         return None
     return (
         "its sway mark names a spec, but nothing would be measured: write the mark on a plain test function "
@@ -82,8 +71,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         keys = [ItemKey(definition.parent.nodeid, made.suite, made.entry)]
         _parametrize(metafunc, made.suite, keys, [pytest.HIDDEN_PARAM])
         return
-    mark = definition.get_closest_marker("sway")
-    if mark is None or not (mark.args or mark.kwargs):
+    mark = _naming_a_spec(definition.get_closest_marker("sway"))
+    if mark is None:
         return
     marked = _follow(definition, mark)
     if isinstance(marked, BadMark):
@@ -117,7 +106,12 @@ def _parametrize(metafunc: pytest.Metafunc, suite: Suite, keys: list[ItemKey], i
         metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
 
 
-def _mark_on(collector: pytest.Collector, function: Any) -> pytest.Mark | None:
+def _naming_a_spec(mark: pytest.Mark | None) -> pytest.Mark | None:
+    """The mark, unless it only selects: a bare ``@pytest.mark.sway`` measures nothing."""
+    return mark if mark is not None and (mark.args or mark.kwargs) else None
+
+
+def _mark_on(collector: pytest.Collector, function: FunctionType) -> pytest.Mark | None:
     own = [m for m in getattr(function, "pytestmark", []) if m.name == "sway"]
     return own[0] if own else collector.get_closest_marker("sway")
 

@@ -14,7 +14,7 @@ from pytest_sway.nulls.population import Population
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
 from pytest_sway.probes.null_adapter import FEWEST_RUNS
 from pytest_sway.requests import RequestError, View, Views
-from pytest_sway.result import Measurement, ProbeResult, Verdict, finite, wired
+from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
 from pytest_sway.statistics.prediction import shown
 
 
@@ -63,15 +63,15 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     """
     began = time.perf_counter()
     if not probe.options.enabled:
-        result = _without_measure(probe, Verdict.SKIP, "disabled in spec")
+        result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
     elif bench is not None and (missing := sorted(probe.requires - bench.capabilities)):
         message = f"the backend cannot serve: {', '.join(missing)}"
-        result = _without_measure(probe, Verdict.SKIP, message)
+        result = unmeasured(probe, Verdict.SKIP, message)
     else:
         try:
             result = _measured(probe, bench)
         except (ProbeError, RequestError) as error:
-            result = _without_measure(probe, Verdict.ERROR, str(error))
+            result = unmeasured(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
 
 
@@ -117,24 +117,19 @@ def _result(
     if interval is not None:
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate
-    if judgement.z is not None:
-        evidence["z_by_rank"] = {"rank_1.00": shown(judgement.z)}
+    z = shown(judgement.z) if judgement.z is not None else None
+    if z is not None:
+        evidence["z_by_rank"] = {"rank_1.00": z}
     return finite(
-        ProbeResult(
-            name=probe.name,
-            kind=probe.kind,
-            verdict=judgement.verdict,
-            message=judgement.message,
+        replace(
+            unmeasured(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=measured.raw,
-            z_score=shown(judgement.z) if judgement.z is not None else None,
+            z_score=z,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,
             ci_95=(interval.low, interval.high) if interval is not None else None,
-            category=probe.category,
-            claim=probe.claim.value,
-            weight=probe.options.weight,
             null=_null(nulls, judgement),
             distinguishable=judgement.distinguishable,
         )
@@ -161,13 +156,14 @@ def _null(nulls: Nulls | None, judgement: Judgement) -> dict[str, Any] | None:
     }
 
 
-def _without_measure(probe: Probe[Any], verdict: Verdict, message: str) -> ProbeResult:
+def unmeasured(probe: Probe[Any], verdict: Verdict, message: str) -> ProbeResult:
+    """A probe's result without a number: what it is, and what became of it."""
     return ProbeResult(
         name=probe.name,
         kind=probe.kind,
         verdict=verdict,
         message=message,
-        evidence=wired({"weight": probe.options.weight}),
+        evidence={"weight": probe.options.weight},
         category=probe.category,
         claim=probe.claim.value,
         weight=probe.options.weight,

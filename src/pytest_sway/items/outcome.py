@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.items.measure import SwayResult
-from pytest_sway.items.planning import plan_of_suite
+from pytest_sway.items.measure import SwayResult, unmeasured
 from pytest_sway.items.state import BENCH_INFO, MEASURED, PLANS_SENT, ItemKey, item_key, suite_id
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
 
@@ -34,10 +33,13 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     return returned
 
 
-def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+def attach(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, plan: dict[str, dict[str, Any]]
+) -> None:
     """Put an item's results on its report, as JSON text: xdist carries them to the controller.
 
-    (execnet itself takes no large negative integer, and one value that it does not take ends the session.)
+    The first report of a suite carries its part of ``plan``. (execnet itself takes no large negative
+    integer, and one value that it does not take ends the session.)
     """
     measured = item.stash.get(MEASURED, [])
     key = item_key(item)
@@ -48,15 +50,14 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     run = getattr(item, "funcargs", {}).get("sway_result")
     result = run.measured if isinstance(run, SwayResult) else run
     told: dict[str, Any] = {"suite": suite_id(item, key), "bench": _about(item)}
-    if isinstance(result, ProbeResult):
-        told["result"] = result.to_wire()
-    else:
-        told["result"] = _without_result(key, call, report).to_wire()
-        told["skipped_outside"] = report.skipped and not hasattr(report, "wasxfail")
+    if not isinstance(result, ProbeResult):
+        result = _without_result(key, call, report)
+        told["skipped_outside"] = result.verdict is Verdict.SKIP
+    told["result"] = result.to_wire()
     sent = item.config.stash.setdefault(PLANS_SENT, set())
     if told["suite"] not in sent:  # a worker that dies later has told its plan already
         sent.add(told["suite"])
-        told["plan"] = plan_of_suite(item, told["suite"])
+        told["plan"] = plan[told["suite"]]
     vars(report)["sway"] = json.dumps(told, allow_nan=False)
 
 
@@ -99,17 +100,10 @@ def _scalars(result: ProbeResult) -> list[tuple[str, object]]:
 
 def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.TestReport) -> ProbeResult:
     """A probe that was never measured: a skip of the user's, or an error in its way."""
-    probe = key.entry.probe
     error = call.excinfo.value if call.excinfo is not None else None
-    return ProbeResult(
-        name=probe.name,
-        kind=probe.kind,
-        verdict=Verdict.SKIP if report.skipped and not hasattr(report, "wasxfail") else Verdict.ERROR,
-        message=str(error) or type(error).__name__,
-        category=probe.category,
-        claim=probe.claim.value,
-        weight=probe.options.weight,
-    )
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    message = str(error) or type(error).__name__
+    return unmeasured(key.entry.probe, Verdict.SKIP if skipped else Verdict.ERROR, message)
 
 
 def _about(item: pytest.Item) -> dict[str, Any]:

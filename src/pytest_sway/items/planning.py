@@ -31,12 +31,6 @@ def planned(item: pytest.Item) -> dict[str, Any]:
     }
 
 
-def plan_of_suite(item: pytest.Item, suite: str) -> dict[str, Any]:
-    """The plan of an item's suite, as it stands after collection."""
-    selected = [p[1] for other in item.session.items if (p := place_of(other)) and p[0] == suite]
-    return {**planned(item), "selected": selected}
-
-
 def place_of(item: pytest.Item) -> tuple[str, str] | None:
     """An item's suite and probe, or None."""
     key = item_key(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,15 @@ PLANS_SENT = pytest.StashKey[set[str]]()
 """Suites whose plan a report of this process has carried already."""
 BENCH_INFO = pytest.StashKey[dict[str, object]]()
 """On an item: what its backend says of itself, for the reports."""
+
+
+def plain_function(obj: object) -> FunctionType | None:
+    """The function of a function, a static method or a class method; None for anything else.
+
+    Nothing else may be asked for attributes: a project's lazy proxy would wake up, or raise.
+    """
+    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
+    return inner if isinstance(inner, FunctionType) else None
 
 
 def item_key(item: pytest.Item) -> ItemKey | None:

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from pytest_sway.probes.asking import base_continuations, distinct
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.rules import SIGNAL_Z, no_signal, signal
+from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
@@ -21,7 +21,6 @@ from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_int
 SOUND_EXPONENT = 1.25
 """Below this the response is not the small-signal law's (p = 2) any more."""
 _SATURATED = 0.9
-_VERDICT_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
 
 
 class AdapterAblationOptions(ProbeOptions):
@@ -111,7 +110,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         return Judgement(
             verdict,
             f"d ∝ λ^{measured.raw or 0:.2f}: {message}; signal {found.text}",
-            _VERDICT_SCORE[verdict],
+            SHAPE_SCORE[verdict],
             interval=interval,
             prediction=found.prediction,
             evidence={f"passed_{name}": passed for name, passed in bands.items()},

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pytest_sway.probes.asking import distinct
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.rules import Signal, no_signal, signal
+from pytest_sway.probes.rules import SHAPE_SCORE, Signal, no_signal, signal
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
@@ -28,7 +28,6 @@ FOLLOW_UPS = [
 ]
 _MIN_DIALOGUES, _MIN_TURNS = 4, 3
 _STABLE_FACTOR = 10
-_VERDICT_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -130,7 +129,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         return Judgement(
             verdict,
             message,
-            _VERDICT_SCORE[verdict],
+            SHAPE_SCORE[verdict],
             interval=_half_life_interval(interval, options.max_turns),
             prediction=found.prediction,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -11,6 +10,7 @@ from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
+from pytest_sway.spec.messages import did_you_mean
 
 DEFAULT_RUNS = 20
 FEWEST_RUNS = 8
@@ -44,9 +44,7 @@ class NullAdapterOptions(ProbeOptions):
     def _known(cls, kinds: list[str]) -> list[str]:
         for kind in kinds:
             if kind not in registry.kinds() and kind not in registry.CONTRACT_ONLY:
-                close = difflib.get_close_matches(kind, registry.kinds(), n=1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
-                raise ValueError(f"there is no kind {kind!r}{hint}")
+                raise ValueError(f"there is no kind {kind!r}{did_you_mean(kind, registry.kinds())}")
         return kinds
 
     @property

@@ -11,6 +11,8 @@ from pytest_sway.statistics.prediction import Prediction, shown
 
 SIGNAL_Z = 2.0
 """A shape is judged only where the divergence stands out by this much."""
+SHAPE_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
+"""A shape has no size: its score is its verdict."""
 _CAP = {Verdict.WARN: 0.5, Verdict.FAIL: 0.49}
 
 

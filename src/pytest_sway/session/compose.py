@@ -21,7 +21,7 @@ class Intake:
 
     results: dict[str, ProbeResult] = field(default_factory=dict)
     bench: dict[str, Any] = field(default_factory=dict)
-    skipped_outside: dict[str, str] = field(default_factory=dict)
+    skipped_outside: set[str] = field(default_factory=set)
     started: float = float("inf")
     finished: float = 0.0
 
@@ -29,9 +29,9 @@ class Intake:
         """Take one report in."""
         result = ProbeResult.from_wire(wire["result"])
         self.results[result.name] = result
-        self.skipped_outside.pop(result.name, None)
+        self.skipped_outside.discard(result.name)
         if wire.get("skipped_outside"):
-            self.skipped_outside[result.name] = result.message
+            self.skipped_outside.add(result.name)
         self.bench = wire["bench"] or self.bench
         self.started, self.finished = min(self.started, start), max(self.finished, stop)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,10 +162,7 @@ def _located(spec: Path, name: str) -> Path:
 
 def is_folder(path: Path) -> bool:
     """Whether there is such a folder; a path that no file can have is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
+    return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir it raises for no name
 
 
 def _refused(spec: Spec) -> list[Problem]:
@@ -195,10 +193,13 @@ def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
         if getattr(ft, name) is not None and ft.kind != kind:
             yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
     if ft.kind == "hf" and ft.base.startswith((".", "/", "~")) and not is_folder(Path(spec.base)):
-        message = f"there is no folder {shown(ft.base)}, neither beside the spec nor in the working directory"
-        yield ("models", "ft", "base"), message
+        yield ("models", "ft", "base"), _no_folder(ft.base)
     if ft.revision is not None and is_folder(Path(spec.base)):
         yield ("models", "ft", "revision"), "is for a model on the hub; this base is a folder, remove it"
+
+
+def _no_folder(name: str | None) -> str:
+    return f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
 
 
 def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
@@ -219,8 +220,7 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
     folder = Path(spec.adapter)
     if not is_folder(folder):
-        name = shown(spec.envelope.models.ft.adapter)
-        message = f"there is no folder {name}, neither beside the spec nor in the working directory"
+        message = _no_folder(spec.envelope.models.ft.adapter)
         return [Problem(f"models.ft.adapter: {message}", *place)]
     if not (folder / "adapter_config.json").is_file():
         message = f"models.ft.adapter: {folder} is no adapter: it holds no adapter_config.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def digest(folder: Path, patterns: tuple[str, ...]) -> str:
 def _folder(key: ModelKey) -> Path:
     """The local folder of the model: as it is, or the hub's snapshot of its pinned revision."""
     path = Path(key.base)
-    if not is_folder(path):
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
         path = _snapshot(key)
     if not (path / "config.json").is_file():
         raise BackendError(f"{path} is not a model folder: it holds no config.json")
@@ -83,14 +84,6 @@ def _folder(key: ModelKey) -> Path:
             "with save_pretrained(..., safe_serialization=True)"
         )
     return path
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a path that no file can have is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _snapshot(key: ModelKey) -> Path:

@@ -105,7 +105,7 @@ class HFBackend:
         self._lora = Lora(self._model, files, name)
         try:
             self._check_base("attaching")
-            notes = self._check_alive(files, name)
+            self._check_alive(files, name)
         except BaseException:
             self._drop()
             raise
@@ -115,7 +115,7 @@ class HFBackend:
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), name),
             inert=len(zero) == len(self._lora.layers),
-            notes=notes,
+            notes=_update_notes(zero, len(self._lora.layers)),
         )
 
     def detach(self, subject: Subject) -> None:
@@ -205,8 +205,8 @@ class HFBackend:
             )
             raise BackendError(self._broken)
 
-    def _check_alive(self, files: adapters.AdapterFiles, name: str) -> tuple[str, ...]:
-        """Finite under the adapter, and not without any update."""
+    def _check_alive(self, files: adapters.AdapterFiles, name: str) -> None:
+        """Finite weights, and finite logits under the adapter."""
         lora = self._attached
         if broken := lora.non_finite_modules():
             raise BackendError(
@@ -216,12 +216,6 @@ class HFBackend:
         lora.enter(View(self._view_digest(), name))
         if not bool(torch.isfinite(self._row_logits()).all()):
             raise BackendError(f"the adapter {files.folder} makes the model's logits non-finite")
-        zero = lora.zero_modules()
-        if len(zero) == len(lora.layers):
-            return (f"the adapter is inert: the update B·A is zero in all {len(zero)} modules",)
-        if zero:
-            return (f"{len(zero)} of {len(lora.layers)} modules hold no update (first: {zero[0]})",)
-        return ()
 
     @property
     def _attached(self) -> Lora:
@@ -256,6 +250,15 @@ class HFBackend:
         template = str(self._tokens.tokenizer.chat_template)
         mixed = hashlib.blake2b(f"{self._base_digest}:{template}".encode(), digest_size=16)
         return mixed.hexdigest()
+
+
+def _update_notes(zero: list[str], modules: int) -> tuple[str, ...]:
+    """What the report says of modules whose update is zero."""
+    if len(zero) == modules:
+        return (f"the adapter is inert: the update B·A is zero in all {modules} modules",)
+    if zero:
+        return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",)
+    return ()
 
 
 def _until(ids: list[int], stops: set[int]) -> tuple[int, ...]:

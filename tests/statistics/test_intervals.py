@@ -100,3 +100,26 @@ def test_jackknife_coverage_of_a_curves_exponent(n: int) -> None:
 def test_jackknife_needs_three_items_and_a_defined_estimate() -> None:
     assert jackknife_interval(2, lambda _: 1.0) is None
     assert jackknife_interval(5, lambda kept: None if len(list(kept)) < 5 else 1.0) is None
+
+
+@pytest.mark.parametrize(("n", "claimed"), [(4, 0.77), (6, 0.83), (12, 0.88)])
+def test_why_not_the_percentile_bootstrap(n: int, claimed: float) -> None:
+    """The rival's coverage in the jackknife's docstring, on the same kind of curves."""
+    rng = np.random.default_rng(100 + n)
+    x = np.log([0.25, 0.5, 0.75, 1.0])
+
+    def draw(size: int) -> np.ndarray:
+        scale, power = rng.lognormal(0, 0.7, (size, 1)), rng.normal(1.9, 0.25, (size, 1))
+        return np.asarray(scale * np.exp(x * power))
+
+    def slopes(means: np.ndarray) -> np.ndarray:
+        centred = x - x.mean()
+        return np.asarray(np.log(means) @ centred / (centred @ centred))
+
+    truth = slopes(draw(400_000).mean(0))
+    held = 0
+    for _ in range(600):
+        resampled = draw(n)[rng.integers(0, n, (1000, n))].mean(1)
+        low, high = np.quantile(slopes(resampled), [0.025, 0.975])
+        held += low <= truth <= high
+    assert abs(held / 600 - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / 600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
 from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
+from pytest_sway.spec.fleet import CONFIG, adapter_folders
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -94,7 +95,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
 
     Args:
         path: of the spec.
-        adapters: folders that replace ``models.ft.adapter``.
+        adapters: folders, or patterns of folders, that replace ``models.ft.adapter``.
 
     Raises:
         SpecError: with every problem of the file.
@@ -103,11 +104,12 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     spec, problems = parse(source, adapter_given=bool(adapters))
     entries, entry_problems = _entries(source)
     problems += entry_problems
-    problems += _adapter_problems(adapters)
+    named, unmatched = adapter_folders(adapters, (Path(),))
+    problems += _adapter_problems(named, unmatched)
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
-    keys = [AdapterKey(str(Path(a).resolve())) for a in adapters]
+    keys = [AdapterKey(str(folder)) for folder in (named or spec.adapters)] or [AdapterKey(None)]
     null = _null_entry(entries)
     return Suite(
         path=path,
@@ -123,7 +125,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
             entry_point=ft.entry_point,
             endpoint=ft.endpoint,
         ),
-        adapters=tuple(dict.fromkeys(keys)) or (AdapterKey(spec.adapter),),
+        adapters=tuple(keys),
         plan=_plan(null, spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(source, entries, null)),
     )
@@ -194,11 +196,11 @@ def _second_null(entries: Sequence[Entry]) -> list[Problem]:
     ]
 
 
-def _adapter_problems(adapters: Sequence[str]) -> list[Problem]:
-    return [
-        Problem(f"--sway-adapter={a}: there is no adapter folder (no adapter_config.json in it)")
-        for a in adapters
-        if not is_folder(Path(a)) or not (Path(a) / "adapter_config.json").is_file()
+def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
+    return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
+        Problem(f"--sway-adapter={name}: there is no adapter folder (no {CONFIG} in it)")
+        for folder, name in named.items()
+        if not is_folder(folder) or not (folder / CONFIG).is_file()
     ]
 
 

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from pytest_sway.spec.fleet import CONFIG, adapter_folders, located
 from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
 from pytest_sway.spec.source import Source
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
@@ -20,12 +21,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _several(value: Any) -> Any:
+    """One adapter folder is a list of one."""
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
 class ModelSpec(_Strict):
     """``models.base`` or ``models.ft``."""
 
     kind: Literal["hf", "mlx", "api", "dummy", "custom"] = "hf"
     base: str = Field(min_length=1)
-    adapter: str | None = None
+    adapter: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     dtype: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
     device: str = "auto"
     trust_remote_code: bool = False
@@ -76,7 +82,10 @@ class Spec:
     source: Source
     envelope: Envelope
     base: str
-    adapter: str | None
+    adapters: dict[Path, str]
+    """Adapter folders, each with the name that the spec gives it."""
+    unmatched: tuple[str, ...] = ()
+    """Patterns of ``models.ft.adapter`` that match no adapter folder."""
     notes: tuple[Problem, ...] = ()
 
 
@@ -144,20 +153,12 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
 def _resolved(source: Source, envelope: Envelope) -> Spec:
     """Paths against the spec's folder first, then as they are."""
     ft = envelope.models.ft
-    adapter = str(_located(source.path, ft.adapter)) if ft.adapter is not None else None
-    found = _located(source.path, ft.base)
+    roots = (source.path.parent, Path())
+    adapters, unmatched = adapter_folders(ft.adapter, roots)
+    found = located(ft.base, roots)
     base = str(found) if is_folder(found) else ft.base
-    return Spec(source, envelope, base, adapter, tuple(_notes(source, envelope)))
-
-
-def _located(spec: Path, name: str) -> Path:
-    """A path relative to the spec's folder if it exists there, else to the working directory."""
-    try:
-        path = Path(name).expanduser()
-        beside = spec.parent / path
-        return (beside if beside.exists() else path).resolve()
-    except (OSError, RuntimeError, ValueError):  # an unknown home, a name too long, a zero byte
-        return Path(name.replace("\0", "�"))
+    notes = tuple(_notes(source, envelope))
+    return Spec(source, envelope, base, adapters, tuple(unmatched), notes)
 
 
 def is_folder(path: Path) -> bool:
@@ -182,7 +183,7 @@ def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
         elif ours != theirs:
             message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
             yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
-    if base.adapter is not None:
+    if base.adapter:
         yield ("models", "base", "adapter"), "the base side takes no adapter; remove it"
 
 
@@ -216,16 +217,15 @@ def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
 def _adapter_problems(spec: Spec) -> list[Problem]:
     """A folder that is missing, or no adapter, is told before a model is loaded."""
     place = spec.source.place(("models", "ft", "adapter"))
-    if spec.adapter is None:
+    if not spec.envelope.models.ft.adapter:
         return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
-    folder = Path(spec.adapter)
-    if not is_folder(folder):
-        message = _no_folder(spec.envelope.models.ft.adapter)
-        return [Problem(f"models.ft.adapter: {message}", *place)]
-    if not (folder / "adapter_config.json").is_file():
-        message = f"models.ft.adapter: {folder} is no adapter: it holds no adapter_config.json"
-        return [Problem(message, *place)]
-    return []
+    messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
+    for folder, name in spec.adapters.items():
+        if not is_folder(folder):
+            messages.append(_no_folder(name))
+        elif not (folder / CONFIG).is_file():
+            messages.append(f"{folder} is no adapter: it holds no {CONFIG}")
+    return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
 
 
 def _notes(source: Source, envelope: Envelope) -> list[Problem]:

@@ -77,6 +77,11 @@ def scored_floor_seconds(tokens: float, scored: float, parameters: float, head: 
     return 2 * (tokens * (parameters - head) + scored * head) / flops
 
 
+def was_quiet(flops: Sequence[float]) -> bool:
+    """Whether the machine's speed before and after differs by no more than a tenth."""
+    return min(flops) >= 0.9 * max(flops)
+
+
 def fastest(results: Sequence[dict[str, Any]], key: str = "seconds") -> float | None:
     """The best of the repetitions; None where there is none."""
     return min((float(result[key]) for result in results), default=None)

@@ -105,10 +105,11 @@ class Side:
             prompts = inputs.null_prompts(self._vocabulary, count)
             result, _ = self._scored([Divergence(p.text, self._base, v) for v in views for p in prompts])
             counted[str(count)] = result
-        return {"nulls": counted, "make_s": self._making()}
+        making = self._making()
+        return {"nulls": counted, "make_s": fmean(making), "making_s": making}
 
-    def _making(self) -> float:
-        """Seconds to make a null: its view's first use less its later uses on texts as long; the mean."""
+    def _making(self) -> list[float]:
+        """Seconds to make each of some nulls: its view's first use less later uses on texts as long."""
         from pytest_sway.requests import Completion
 
         costs = []
@@ -116,7 +117,7 @@ class Side:
         for view, uses in zip(views, inputs.null_uses(self._vocabulary), strict=True):
             first, *later = [self._scored([Completion("", use.text, view)])[0]["seconds"] for use in uses]
             costs.append(first - fmean(later))
-        return fmean(costs)
+        return costs
 
     def _population(self, count: int, seed_base: int) -> Sequence[Any]:
         from pytest_sway.nulls.population import NullPlan, population
@@ -135,14 +136,13 @@ class Side:
         from pytest_sway.engine.engine import Engine
 
         engine = Engine(self._backend)
-        began = perf_counter()
-        answers = engine.answer(asked)
-        seconds = perf_counter() - began
-        for found in answers.values():
-            if isinstance(found, Exception):
-                raise found
+        with jobs.Clock() as clock:
+            answers = engine.answer(asked)
+        for answer in answers.values():
+            if isinstance(answer, Exception):
+                raise answer
         stats = engine.stats()
-        return {"seconds": seconds, "forward_s": stats["scoring_wall_s"], "stats": stats}, answers
+        return {**clock.read, "forward_s": stats["scoring_wall_s"], "stats": stats}, answers
 
 
 if __name__ == "__main__":

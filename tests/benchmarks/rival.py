@@ -57,27 +57,25 @@ def warm_up(backend: Any, vocabulary: int) -> None:
 def short_prompts(backend: Any, vocabulary: int) -> dict[str, Any]:
     """Scenario a: a distribution per prompt and view."""
     prompts = inputs.short_prompts(vocabulary)
-    began = perf_counter()
-    for enter in (backend.as_base, backend.as_finetuned):
-        with enter() as view:
-            for prompt in prompts:
-                view.next_token_dist(prompt.text)
-    seconds = perf_counter() - began
+    with jobs.Clock() as clock:
+        for enter in (backend.as_base, backend.as_finetuned):
+            with enter() as view:
+                _distributions(view, prompts)
     peak = jobs.peak_rss()
     checked = [exact_divergence(backend, prompt.text, vocabulary) for prompt in prompts[:CHECKED]]
-    return {"seconds": seconds, "peak_end": peak, "exact_divergences": checked}
+    return {**clock.read, "peak_end": peak, "exact_divergences": checked}
 
 
 def mixed(backend: Any, vocabulary: int) -> dict[str, Any]:
     """Scenario b: all items in one view, then in the other."""
     items = inputs.mixed(vocabulary)
     logprobs: list[float] = []
-    began = perf_counter()
-    for enter in (backend.as_base, backend.as_finetuned):
-        with enter() as view:
-            for item in items:
-                logprobs += _scores(view, item)
-    return {"seconds": perf_counter() - began, "logprobs": logprobs}
+    with jobs.Clock() as clock:
+        for enter in (backend.as_base, backend.as_finetuned):
+            with enter() as view:
+                for item in items:
+                    logprobs += _scores(view, item)
+    return {**clock.read, "logprobs": logprobs}
 
 
 def nulls(backend: Any, vocabulary: int) -> dict[str, Any]:
@@ -86,18 +84,18 @@ def nulls(backend: Any, vocabulary: int) -> dict[str, Any]:
     for count in inputs.NULL_COUNTS:
         prompts = inputs.null_prompts(vocabulary, count)
         seeds = range(inputs.NULL_SEED_BASES[count], inputs.NULL_SEED_BASES[count] + count)
-        began = perf_counter()
-        with backend.as_base() as view:
-            _distributions(view, prompts)
-        for seed in seeds:
-            with backend.as_null_adapter(seed, init_scale=0.02) as view:
+        with jobs.Clock() as clock:
+            with backend.as_base() as view:
                 _distributions(view, prompts)
-        counted[str(count)] = {"seconds": perf_counter() - began}
-    began = perf_counter()
-    for seed in range(inputs.MADE_NULLS):
-        with backend.as_null_adapter(9000 + seed, init_scale=0.02):
-            pass
-    return {"nulls": counted, "make_s": (perf_counter() - began) / inputs.MADE_NULLS}
+            for seed in seeds:
+                with backend.as_null_adapter(seed, init_scale=0.02) as view:
+                    _distributions(view, prompts)
+        counted[str(count)] = clock.read
+    with jobs.Clock() as clock:
+        for seed in range(inputs.MADE_NULLS):
+            with backend.as_null_adapter(9000 + seed, init_scale=0.02):
+                pass
+    return {"nulls": counted, "make_s": clock.read["seconds"] / inputs.MADE_NULLS}
 
 
 def exact_divergence(backend: Any, prompt: str, vocabulary: int) -> float:

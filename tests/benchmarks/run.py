@@ -25,7 +25,7 @@ from typing import Any
 import fleet
 import scoring
 import startup
-from figures import Row, markdown
+from figures import Row, markdown, was_quiet
 from sides import BenchError, check_plugin, find_rival, made_model
 from tables import rows
 
@@ -64,7 +64,11 @@ def _run(options: argparse.Namespace, work: Path) -> str:
     made: list[Row] = []
     for scenario in chosen:
         raw = _measure(scenario, setting, options)
-        report["raw"][scenario] = raw
+        report["raw"][scenario] = {**raw, "load_after": os.getloadavg()}
+        flops = raw.get("matrix_flops", [1.0])
+        if not was_quiet(flops):
+            speeds = " and ".join(f"{speed / 1e9:.0f}" for speed in flops)
+            _say(f"{scenario}: the machine was not quiet: {speeds} GFLOP/s before and after; run it again")
         made += rows(scenario, raw, model)
         report["table"] = markdown(made)
         if options.out is not None:

@@ -17,11 +17,13 @@ NOT_AVAILABLE = "not available"
 
 
 def rows(scenario: str, raw: dict[str, Any], model: dict[str, Any]) -> list[Row]:
-    """The rows of one scenario."""
+    """The rows of one scenario; those that only compare the sides need both."""
     if scenario == "e":
         return _startup(raw)
     made = {"a": _short, "b": _mixed, "c": _nulls, "d": _fleet}[scenario](raw, model)
-    return [_without_rival(row) for row in made] if raw["rival_missing"] else made
+    if not raw["rival_missing"]:
+        return made
+    return [replace(row, rival=NOT_AVAILABLE) for row in made if row.ours]
 
 
 def _short(raw: dict[str, Any], model: dict[str, Any]) -> list[Row]:
@@ -180,7 +182,7 @@ def _fleet(raw: dict[str, Any], model: dict[str, Any]) -> list[Row]:
             bar=bar.text,
             verdict=bar.verdict(quotients["scoring_wall_s"]),
         ),
-        Row("", "largest difference of raw, fleet to single run", compared=f"{_moved(raw):.1e}"),
+        Row("", "largest difference of raw, fleet to single run", f"{_moved(raw):.1e}"),
     ]
 
 
@@ -246,8 +248,3 @@ def _moved(raw: dict[str, Any]) -> float:
 
 def _per_token(sums: Sequence[float], tokens: Sequence[int]) -> list[float]:
     return [value / count for value, count in zip(sums, tokens, strict=True)]
-
-
-def _without_rival(row: Row) -> Row:
-    """A row that would have shown the rival's number says that there is none."""
-    return replace(row, rival=NOT_AVAILABLE) if row.scenario else row

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ _WITH_MODEL = frozenset("abcd")
 def main(arguments: list[str] | None = None) -> int:
     """Run the chosen scenarios; 2 where the benchmark itself failed, whatever the bars say."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the process that runs, removes the model
     try:
         with tempfile.TemporaryDirectory(prefix="sway-bench-") as work:
             table = _run(options, Path(work))

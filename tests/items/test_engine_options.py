@@ -191,7 +191,7 @@ def test_the_line_is_for_terminals_alone(tmp_path: Path) -> None:
     assert "2 passed" in piped.stdout
     assert "tokens\x1b" not in piped.stdout + piped.stderr
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs, cwd=tmp_path) as run:
+    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs, cwd=tmp_path):
         os.close(theirs)
         shown = b""
         while True:

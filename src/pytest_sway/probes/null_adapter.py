@@ -82,7 +82,6 @@ class NullAdapter(Probe[NullAdapterOptions]):
             "seed_base": options.seed_base,
             "rank_multipliers": options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
-            "from_cache": False,
         }
         made = f"{len(nulls.draws)} {nulls.family} adapters"
         if nulls.failed:

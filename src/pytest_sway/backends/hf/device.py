@@ -20,42 +20,59 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
-def guarded(device: torch.device) -> Iterator[None]:
-    """Inference with deterministic kernels on CUDA; a failed allocation becomes a MemoryError."""
+def guarded(*, strictly: bool = False) -> Iterator[None]:
+    """Inference in which a failed allocation is a MemoryError.
+
+    ``strictly``: torch refuses kernels that may answer otherwise the next time, while it lasts.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    if strictly:
+        torch.use_deterministic_algorithms(True)
     try:
         with torch.inference_mode():
             yield
     except RuntimeError as error:
         if not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
             raise
-        if device.type == "cuda":
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryError(str(error).strip().splitlines()[0]) from None
     finally:
-        if device.type == "cuda":
+        if strictly:
             torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
-def ask_for_determinism(device: torch.device) -> None:
+def prepare(device: torch.device) -> None:
     """CuBLAS reads its workspace from the environment, once, when it is first used."""
     if device.type == "cuda":
         os.environ.setdefault(_WORKSPACE, ":4096:8")
 
 
-def determinism(device: torch.device, dtype: torch.dtype, *, alone: bool) -> Determinism:
+def can_be_strict(model: Any, row: list[int]) -> bool:
+    """Whether this model scores and writes with deterministic kernels alone; asked on CUDA only.
+
+    On a CPU the order of sums may change with the number of threads, whatever torch is asked.
+    """
+    if model.device.type != "cuda" or os.environ.get(_WORKSPACE) not in (":4096:8", ":16:8"):
+        return False
+    ids = torch.tensor([row, row], device=model.device)
+    try:
+        with guarded(strictly=True):
+            model(input_ids=ids, use_cache=False)
+            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=2)
+    except RuntimeError:
+        return False
+    return True
+
+
+def determinism(device: torch.device, dtype: torch.dtype, *, strict: bool, alone: bool) -> Determinism:
     """How far two runs on one machine can be expected to agree."""
-    name = str(dtype).removeprefix("torch.")
-    batches = "every text by itself" if alone else "texts in batches"
-    if device.type == "cuda":
-        fixed = os.environ.get(_WORKSPACE) in (":4096:8", ":16:8")
-        level = "strict" if fixed else "loose"
-        return Determinism(level, (f"cuda, {name}, {batches}",))
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    return Determinism("best_effort", (f"{device.type}, {name}{threads}, {batches}",))
+    parts = [device.type, str(dtype).removeprefix("torch.")]
+    parts += [f"{torch.get_num_threads()} threads"] if device.type == "cpu" else []
+    parts += ["every text by itself" if alone else "texts in batches"]
+    gpu = "strict" if strict else "loose"
+    return Determinism(gpu if device.type == "cuda" else "best_effort", (", ".join(parts),))
 
 
 def identity(model: Any) -> str:

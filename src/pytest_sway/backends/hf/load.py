@@ -26,13 +26,13 @@ def load(key: ModelKey) -> HFBackend:
         raise BackendError(
             f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
         ) from error
-    from pytest_sway.backends.hf.device import ask_for_determinism
+    from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
     from pytest_sway.backends.hf.tokens import Tokens
 
     folder = _folder(key)
     device = _device(torch, key.device)
-    ask_for_determinism(device)
+    prepare(device)
     dtype = _dtype(torch, key.dtype, device)
     bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()  # it would stand in every failure's captured output

@@ -51,6 +51,7 @@ class HFBackend:
         self._lora: Lora | None = None
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
+        self._strictly = device.can_be_strict(model, self._check_row)
         self._check_logits = self._base_logits()
         if not bool(torch.isfinite(self._check_logits).all()):
             raise BackendError("the base model's logits are not finite: its weights are broken")
@@ -104,7 +105,7 @@ class HFBackend:
 
     def determinism(self, *, alone: bool) -> Determinism:
         """How far two runs can be expected to agree."""
-        return device.determinism(self._model.device, self._model.dtype, alone=alone)
+        return device.determinism(self._model.device, self._model.dtype, strict=self._strictly, alone=alone)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt."""
@@ -173,14 +174,14 @@ class HFBackend:
         where = self._model.device
         batch = batch_of(rows, where)
         self._enter(view)
-        with device.guarded(where):
+        with device.guarded(strictly=self._strictly):
             hidden = self._hidden(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
             if self._entries != entered:  # another view was scored in between
                 self._enter(view)
                 entered = self._entries
-            with device.guarded(where):
+            with device.guarded(strictly=self._strictly):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
@@ -202,7 +203,7 @@ class HFBackend:
         ends = settings.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
         where = self._model.device
-        with device.guarded(where):
+        with device.guarded(strictly=self._strictly):
             written = self._model.generate(
                 input_ids=ids.to(where),
                 attention_mask=mask.to(where),

@@ -1,0 +1,93 @@
+"""What the device has to do with the numbers: determinism that is asked for and given back, memory errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from pytest_sway.backends.hf.device import can_be_strict, determinism, guarded, prepare
+
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> None:
+    torch.use_deterministic_algorithms(before)
+    with guarded(strictly=True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.is_inference_mode_enabled()
+    assert torch.are_deterministic_algorithms_enabled() is before
+    with pytest.raises(ValueError, match="mine"), guarded(strictly=True):
+        raise ValueError("mine")
+    assert torch.are_deterministic_algorithms_enabled() is before
+    torch.use_deterministic_algorithms(False)
+    with guarded():
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", MemoryError),
+        ("MPS backend out of memory (MPS allocated: 9 GB)", MemoryError),
+        ("mat1 and mat2 shapes cannot be multiplied", RuntimeError),
+    ],
+)
+def test_a_failed_allocation_is_a_memory_error_and_nothing_else_is(
+    message: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind, match=message[:9]), guarded():
+        raise RuntimeError(message)
+
+
+def test_a_real_failed_allocation_is_one() -> None:
+    with pytest.raises(MemoryError, match="allocate"), guarded():
+        torch.empty(1 << 50)
+
+
+class OnCuda:
+    """What a model on a GPU would be asked; there is none here, and its kernels may refuse."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, *, refuses: bool) -> None:
+        self.refuses = refuses
+
+    def __call__(self, **_: torch.Tensor) -> None:
+        assert torch.are_deterministic_algorithms_enabled()
+        if self.refuses:
+            raise RuntimeError("cumsum does not have a deterministic implementation")
+
+    generate = __call__
+
+
+@pytest.mark.parametrize("workspace", [":4096:8", ":0:0", None])
+@pytest.mark.parametrize("refuses", [False, True])
+def test_strict_is_claimed_where_every_kernel_is(
+    monkeypatch: pytest.MonkeyPatch, workspace: str | None, refuses: bool
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    if workspace is not None:
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", workspace)
+    model = OnCuda(refuses=refuses)
+    assert not can_be_strict(model, [1, 2])  # on a CPU
+    monkeypatch.setattr(OnCuda, "device", CUDA)
+    monkeypatch.setattr(torch, "tensor", lambda data, device: torch.zeros(2, 2))
+    prepare(CUDA)
+    assert can_be_strict(model, [1, 2]) is (workspace != ":0:0" and not refuses)
+
+
+def test_the_class_is_the_contracts() -> None:
+    assert determinism(CPU, torch.float32, strict=False, alone=False).level == "best_effort"
+    assert determinism(CUDA, torch.bfloat16, strict=True, alone=False).level == "strict"
+    told = determinism(CUDA, torch.bfloat16, strict=False, alone=True)
+    assert (told.level, told.notes) == ("loose", ("cuda, bfloat16, every text by itself",))

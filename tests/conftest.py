@@ -18,6 +18,7 @@ import transformers.models.llama.modeling_llama  # noqa: F401
 import planting  # noqa: F401
 import pytest_sway.backends.hf.load
 import pytest_sway.backends.hf.model
+import pytest_sway.items.engine
 import pytest_sway.items.marks
 import pytest_sway.items.outcome
 import pytest_sway.items.planning
@@ -38,6 +39,13 @@ hypothesis.settings.load_profile("steady")
 
 for kind in registry.kinds():
     registry.find(kind)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another one kept, nor what the user did."""
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path_factory.mktemp("answers")))
+    monkeypatch.delenv("SWAY_DISABLE_NULL_CACHE", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,8 @@ _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
 _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
+_CHECKED = {"sway_threshold": None, "sway_weights": None, "sway_trace": None, "sway_memory": "1GiB"}
+"""Options whose values are looked at before anything runs, where they are not the defaults."""
 _RIVAL = "sway"
 """Entry point of dlm-sway, which handles the same mark."""
 
@@ -62,6 +64,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Category weights, merged over the spec's",
     )
     group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
+    group.addoption(
+        "--sway-trace",
+        default=None,
+        metavar="PATH",
+        help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",
+    )
+    group.addoption(
+        "--sway-memory",
+        default="1GiB",
+        metavar="SIZE",
+        help="Memory that a batch may take beside the model's weights (default: 1GiB)",
+    )
+    group.addoption(
+        "--sway-strict",
+        action="store_true",
+        help="Score every text by itself, so that no number depends on what else was asked (slower)",
+    )
+    group.addoption(
+        "--sway-cache-clear",
+        action="store_true",
+        help="Forget the answers of earlier sessions before this one",
+    )
     parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_PATTERNS)
 
 
@@ -82,10 +106,14 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from pytest_sway.session.controller import Controller, XdistPlans
 
-    if config.getoption("sway_threshold") is not None or config.getoption("sway_weights") is not None:
-        from pytest_sway.session.options import options_of
+    if any(config.getoption(name) != default for name, default in _CHECKED.items()):
+        from pytest_sway.session.options import check
 
-        options_of(config)  # a bad value is told before anything runs
+        check(config)  # a bad value is told before anything runs
+    if config.getoption("sway_cache_clear"):
+        from pytest_sway.engine.store import clear
+
+        clear()
     config.pluginmanager.register(Controller(config), "sway-controller")
     if config.pluginmanager.has_plugin("xdist"):
         config.pluginmanager.register(XdistPlans(config), "sway-xdist-plans")

@@ -1,4 +1,4 @@
-"""Every form of adapter: the same numbers as PEFT's own forward on a model of its own, or a refusal by name."""
+"""Every form of adapter: the numbers of PEFT's own forward on a model of its own, or a refusal."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
 
-from backends.adapters_made import BASE, REBASED, REFUSED, WHOLE, base_model, make, trained
+from backends.adapters_made import REBASED, WHOLE, base_model, trained
+from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.protocols import AdapterKey
 
-KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
-ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040, 12, 4]]
 WHOLE_ROWS = [0, 0, 0]
 
 
@@ -33,8 +31,7 @@ def untouched() -> list[torch.Tensor]:
 
 
 def truths(model: Any) -> list[torch.Tensor]:
-    with torch.inference_mode():
-        return [model(torch.tensor([row])).logits[0].float().log_softmax(-1) for row in ROWS]
+    return [truth(model, row) for row in ROWS]
 
 
 def off(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
@@ -46,7 +43,7 @@ def scored(backend: HFBackend, folder: Path, *scales: float) -> list[list[torch.
     subject = backend.attach(AdapterKey(str(folder)))
     try:
         views = [subject.base, *(subject.tuned.scaled(scale) for scale in scales)]
-        return [backend.logprobs(ROWS, view, WHOLE_ROWS) for view in views]
+        return [logprobs(backend, ROWS, view, WHOLE_ROWS) for view in views]
     finally:
         backend.detach(subject)
 

@@ -14,17 +14,15 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from backends.adapters_made import BASE, REFUSED, SERVED, base_model, make
+from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.hf.factors import product_norm
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey, Subject
+from pytest_sway.backends.protocols import AdapterKey, BackendError, Subject
 from pytest_sway.engine.engine import Engine
 from pytest_sway.nulls.families import draw
 from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
-
-KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
-ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040, 12, 4]]
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +45,6 @@ def plain(backend: HFBackend, adapters: dict[str, Path]) -> Iterator[Subject]:
     backend.detach(subject)
 
 
-def truth(model: Any, row: list[int]) -> torch.Tensor:
-    with torch.inference_mode():
-        return torch.as_tensor(model(torch.tensor([row])).logits[0].float().log_softmax(-1))
-
-
 @pytest.mark.parametrize("name", SERVED)
 @pytest.mark.parametrize("scale", [1.0, 0.5, 1.25])
 def test_a_served_adapter_scores_like_a_merged_model(
@@ -68,8 +61,8 @@ def test_a_served_adapter_scores_like_a_merged_model(
     reference = wrapped.eval() if name == "embedding" else wrapped.merge_and_unload()
     subject = backend.attach(AdapterKey(str(adapters[name])))
     try:
-        found = backend.logprobs(ROWS, subject.tuned.scaled(scale), [0, 1, 4])
-        base = backend.logprobs(ROWS, subject.base, [0, 1, 4])
+        found = logprobs(backend, ROWS, subject.tuned.scaled(scale), [0, 1, 4])
+        base = logprobs(backend, ROWS, subject.base, [0, 1, 4])
     finally:
         backend.detach(subject)
     original = base_model()
@@ -196,8 +189,8 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
     table[900] += 0.1
     save_file(same, folder / "adapter_model.safetensors")
     trained = backend.attach(AdapterKey(str(folder)))
-    found = backend.logprobs(ROWS, trained.tuned, [0, 0, 0])
-    untouched = backend.logprobs(ROWS, trained.base, [0, 0, 0])
+    found = logprobs(backend, ROWS, trained.tuned, [0, 0, 0])
+    untouched = logprobs(backend, ROWS, trained.base, [0, 0, 0])
     backend.detach(trained)
     reference = PeftModel.from_pretrained(base_model(), folder).eval()
     for row, tuned, base in zip(ROWS, found, untouched, strict=True):
@@ -205,21 +198,21 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
         torch.testing.assert_close(base, truth(base_model(), row), atol=2e-5, rtol=0)
 
 
-def test_an_interrupted_draw_leaves_the_slots_usable(backend: HFBackend, plain: Subject) -> None:
+def test_an_interrupted_draw_leaves_the_nulls_usable(backend: HFBackend, plain: Subject) -> None:
     views = population(plain, NullPlan("norm_matched", 3, 0, 0.02)).views
     backend.serve_nulls(draw)
-    first = backend.logprobs(ROWS, views[0], [0, 0, 0])
+    first = logprobs(backend, ROWS, views[0], [0, 0, 0])
 
     def interrupted(*arguments: Any) -> Any:
         raise MemoryError
 
     backend.serve_nulls(interrupted)
     with pytest.raises(MemoryError):
-        backend.logprobs(ROWS, views[1], [0, 0, 0])
+        logprobs(backend, ROWS, views[1], [0, 0, 0])
     backend.serve_nulls(draw)
     for view in views:
-        backend.logprobs(ROWS, view, [0, 0, 0])
-    again = backend.logprobs(ROWS, views[0], [0, 0, 0])
+        logprobs(backend, ROWS, view, [0, 0, 0])
+    again = logprobs(backend, ROWS, views[0], [0, 0, 0])
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -229,7 +222,7 @@ def test_the_base_is_bitwise_the_same_after_every_adapter(
     before = None
     for folder in adapters.values():
         subject = backend.attach(AdapterKey(str(folder)))
-        found = backend.logprobs(ROWS, subject.base, [0, 0, 0])
+        found = logprobs(backend, ROWS, subject.base, [0, 0, 0])
         backend.detach(subject)
         before = before or found
         assert all(torch.equal(a, b) for a, b in zip(before, found, strict=True))
@@ -239,19 +232,19 @@ def test_an_order_of_views_cannot_change_an_answer(backend: HFBackend, plain: Su
     backend.serve_nulls(draw)
     nulls = population(plain, NullPlan("norm_matched", 2, 0, 0.02)).views
     views = [plain.base, plain.tuned, plain.tuned.scaled(0.5), *nulls]
-    first = {view: backend.logprobs(ROWS, view, [2, 2, 2]) for view in views}
+    first = {view: logprobs(backend, ROWS, view, [2, 2, 2]) for view in views}
     for view in [*reversed(views), plain.tuned, plain.base]:
-        again = backend.logprobs(ROWS, view, [2, 2, 2])
+        again = logprobs(backend, ROWS, view, [2, 2, 2])
         assert all(torch.equal(a, b) for a, b in zip(first[view], again, strict=True))
 
 
 def test_an_exception_in_a_forward_leaves_nothing_behind(
     backend: HFBackend, plain: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = backend.logprobs(ROWS, plain.base, [0, 0, 0])
+    before = logprobs(backend, ROWS, plain.base, [0, 0, 0])
     with pytest.raises(IndexError):
-        backend.logprobs([[5, 10**6], [3, 4]], plain.tuned, [0, 0])
-    after = backend.logprobs(ROWS, plain.base, [0, 0, 0])
+        logprobs(backend, [[5, 10**6], [3, 4]], plain.tuned, [0, 0])
+    after = logprobs(backend, ROWS, plain.base, [0, 0, 0])
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -259,9 +252,9 @@ def test_a_view_of_another_adapter_is_refused(backend: HFBackend, plain: Subject
     import dataclasses
 
     with pytest.raises(RequestError, match="is not attached"):
-        backend.logprobs(ROWS, dataclasses.replace(plain.tuned, adapter="other"), [0, 0, 0])
+        logprobs(backend, ROWS, dataclasses.replace(plain.tuned, adapter="other"), [0, 0, 0])
     with pytest.raises(RequestError, match="another base"):
-        backend.logprobs(ROWS, dataclasses.replace(plain.tuned, base="other"), [0, 0, 0])
+        logprobs(backend, ROWS, dataclasses.replace(plain.tuned, base="other"), [0, 0, 0])
 
 
 def test_equal_views_diverge_by_exactly_zero_and_inert_is_told(
@@ -322,15 +315,15 @@ def test_a_null_is_as_large_as_what_it_imitates_in_every_module(
         assert engine.answer([request])[request] > 0
         lora = backend._attached
         for module in lora.layers:
-            real, null = lora.factors(module), lora.factors(module, "null0")
+            real, null = lora.factors(module), lora.factors(module, "null")
             assert product_norm(*null) == pytest.approx(product_norm(*real), rel=1e-4)
             assert not torch.equal(real[0], null[0])
-            assert lora.layers[module].scaling["null0"] == lora.layers[module].scaling["subject"]
+            assert lora.layers[module].scaling["null"] == lora.layers[module].scaling["subject"]
     finally:
         backend.detach(subject)
 
 
-def test_more_nulls_than_slots_answer_the_same(backend: HFBackend, adapters: dict[str, Path]) -> None:
+def test_more_nulls_than_are_kept_answer_the_same(backend: HFBackend, adapters: dict[str, Path]) -> None:
     def measured(room: int) -> dict[Divergence, float]:
         subject = backend.attach(AdapterKey(str(adapters["plain"])))
         try:
@@ -340,7 +333,7 @@ def test_more_nulls_than_slots_answer_the_same(backend: HFBackend, adapters: dic
             asked = [Divergence("The harbour was", subject.base, view) for view in views]
             return {**Engine(backend).answer(asked), **Engine(backend).answer(asked[::-1])}
         finally:
-            assert len(backend._attached._slots) == min(room, 5)
+            assert len(backend._attached._drawn) == min(room, 5)
             backend.detach(subject)
 
     assert measured(2) == measured(8)
@@ -385,7 +378,7 @@ def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype
 
     backend = load(dataclasses.replace(KEY, dtype=dtype))
     subject = backend.attach(AdapterKey(str(adapters["plain"])))
-    (scored, _) = backend.logprobs(ROWS[:2], subject.tuned, [0, 0])
+    (scored, _) = logprobs(backend, ROWS[:2], subject.tuned, [0, 0])
     assert str(backend._model.dtype).removeprefix("torch.") == {
         "bf16": "bfloat16", "fp16": "float16", "fp32": "float32"
     }[dtype]  # fmt: skip

@@ -98,6 +98,8 @@ def test_an_interrupt_is_nobodys_outcome() -> None:
 
 
 class Moved:
+    name = "moved"
+
     """A probe: one divergence."""
 
     async def measure(self, options: object, views: Views) -> Measurement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from pytest_sway.engine import planner as planner_module
+from pytest_sway.engine.batching import Budget, batches
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import (
     Completion,
@@ -20,9 +21,11 @@ from pytest_sway.requests import (
     Generate,
     Generation,
     Prompt,
+    Request,
     RequestError,
     View,
 )
+from pytest_sway.rows import Row, Text
 from pytest_sway.statistics.divergences import jensen_shannon
 
 BASE, TUNED, OTHER = View("b"), View("b", "a"), View("b", "a", scale=0.5)
@@ -32,10 +35,14 @@ V = 11
 class Toy:
     """A bigram model: a view's distributions depend on the last token alone. One letter, one token."""
 
-    xp, vocabulary, context, epsilon = np, V, 12, 1e-7
+    xp, vocabulary, epsilon = np, V, 1e-7
+    overhead_tokens, cache_bytes = 4, 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, shares: bool = False, room: int = 10**9, token_bytes: int = 1) -> None:
+        self.context = 12
         self.shapes: list[tuple[View, int, int]] = []
+        self.tokens = 0
+        self.shares, self.room, self.token_bytes = shares, room, token_bytes
 
     def table(self, view: View) -> np.ndarray:
         strength = 0.0 if view.is_base else view.scale
@@ -54,16 +61,26 @@ class Toy:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(97 + i) for i in ids)
 
-    def logprobs(self, rows: Sequence[Sequence[int]], view: View, first: Sequence[int]) -> list[Any]:
+    def logprobs(self, rows: Sequence[Row], view: View, most: int) -> Iterator[tuple[Text, int, Any]]:
         if view.scale == 99:
             raise RequestError("this view is broken")
-        self.shapes.append((view, len(rows), max(map(len, rows))))
+        longest = max(row.length for row in rows)
+        if len(rows) * longest > self.room:
+            raise MemoryError(f"{len(rows) * longest} tokens")
+        self.shapes.append((view, len(rows), longest))
+        self.tokens += sum(row.length for row in rows)
         table = self.table(view)
-        return [table[list(row[begin:])] for row, begin in zip(rows, first, strict=True)]
+        for row in rows:
+            assert len({text.ids[: row.shared] for text in row.texts}) == 1
+            for text in row.texts:
+                for start in range(0, text.positions, most):
+                    yield text, start, table[list(text.ids[text.first + start : text.first + start + most])]
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
     ) -> list[tuple[int, ...]]:
+        if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.room:
+            raise MemoryError("too many")
         self.shapes.append((view, len(rows), max(map(len, rows))))
         table = self.table(view)
         written = []
@@ -103,11 +120,10 @@ def test_a_completion_is_the_sum_over_its_tokens(prompt: str, completion: str) -
     assert found.tokens == len(ids) - first
 
 
-def test_the_base_is_run_once_for_all_its_views_and_no_row_stands_alone() -> None:
+def test_the_base_is_run_once_for_all_its_views() -> None:
     toy = Toy()
     Planner(toy).answer([Divergence("abc", BASE, v) for v in (TUNED, OTHER)])
     assert [view for view, _, _ in toy.shapes] == [BASE, TUNED, OTHER]
-    assert {rows for _, rows, _ in toy.shapes} == {2}
 
 
 def test_base_and_views_meet_in_the_same_shape() -> None:
@@ -118,23 +134,118 @@ def test_base_and_views_meet_in_the_same_shape() -> None:
     assert shapes[BASE] == shapes[TUNED] == shapes[OTHER] == [(2, 10), (2, 3)]
 
 
-@settings(max_examples=25)
-@given(prompts, st.integers(8, 40))
-def test_the_budget_changes_the_batches_not_the_answers(texts: list[str], budget: int) -> None:
-    asked = [Divergence(t, BASE, TUNED) for t in dict.fromkeys(texts)]
+@settings(max_examples=50)
+@given(prompts, st.integers(8, 60), st.integers(1, 5), st.booleans(), st.booleans())
+def test_the_budget_changes_the_batches_not_the_answers(
+    texts: list[str], budget: int, most: int, shares: bool, alone: bool
+) -> None:
+    asked: list[Request[Any]] = [Divergence(t, BASE, v, "js", (3, 4)) for t in texts for v in (TUNED, OTHER)]
+    asked += [Completion(t, "dcba", TUNED) for t in texts] + [Completion("", t * 9, TUNED) for t in texts]
+    asked = list(dict.fromkeys(asked))
     whole = Planner(Toy()).answer(asked)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planner_module, "CHUNK_TOKENS", budget)
-        toy = Toy()
-        assert Planner(toy).answer(asked) == whole
-        assert all(rows * longest <= budget or rows == 2 for _, rows, longest in toy.shapes)
+    toy = Toy(shares=shares)
+    small = Planner(toy, memory=2 * budget, alone=alone)
+    small._most = most
+    found = small.answer(asked)
+    assert found.keys() == whole.keys()
+    for request, answer in whole.items():
+        assert _numbers(found[request]) == pytest.approx(_numbers(answer), abs=1e-12)
+    assert all(rows * longest <= budget or rows == 1 for _, rows, longest in toy.shapes)
+    assert all(rows == 1 for _, rows, _ in toy.shapes) or not alone
+
+
+def _numbers(answer: Any) -> tuple[float, ...]:
+    if isinstance(answer, CompletionScore):
+        return (answer.logprob, answer.tokens)
+    return (answer,) if isinstance(answer, float) else (0.0, len(str(answer)))
+
+
+def test_a_common_beginning_is_computed_once() -> None:
+    stem = "abcdefgh" * 3
+    asked = [Completion(stem, tail, TUNED) for tail in ("hgfe", "dcba", "bbbb")]
+
+    def tokens(shares: bool) -> tuple[int, float]:
+        toy = Toy(shares=shares)
+        toy.context = 100
+        planner = Planner(toy)
+        planner.answer(asked)
+        return toy.tokens, planner.costs.shared_tokens
+
+    assert tokens(False) == (3 * 27, 0)
+    assert tokens(True) == (24 + 3 * 3, 48)
+
+
+def test_a_text_is_scored_once_for_all_who_want_it() -> None:
+    toy = Toy()
+    Planner(toy).answer([Divergence("abc", BASE, TUNED, kind) for kind in ("js", "kl")])
+    assert toy.tokens == 2 * 3
+
+
+@given(st.text("abcdefghij", min_size=14, max_size=120), st.integers(2, 12))
+def test_a_long_rolling_text_is_windowed_and_each_token_scored_once(text: str, context: int) -> None:
+    """A bigram model sees one token back, so windows cannot change its numbers."""
+    toy = Toy()
+    toy.context = context
+    request = Completion("", text, TUNED)
+    ids = toy.encode(text)
+    found = Planner(toy).answer([request])[request]
+    assert found.tokens == len(ids) - 1
+    assert found.logprob == pytest.approx(sum(toy.table(TUNED)[a, b] for a, b in pairwise(ids)))
+    assert all(longest <= context for _, _, longest in toy.shapes)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(20, 400), st.integers(0, 100))
+def test_batches_waste_no_more_than_any_other_cut(lengths: list[int], most: int, overhead: int) -> None:
+    """Every row once, each batch within the budget, and no dearer than one batch per row or greedy ones."""
+    rows = [Row((Text(tuple(range(n)), n - 1),)) for n in lengths]
+    parts = batches(rows, [1] * len(rows), Budget(most, 10**9, overhead))
+    assert sorted(i for part in parts for i in part) == list(range(len(rows)))
+
+    def cost(parts: list[list[int]]) -> int:
+        return sum(len(part) * max(lengths[i] for i in part) + overhead for part in parts)
+
+    greedy: list[list[int]] = []
+    for i in sorted(range(len(rows)), key=lambda i: -lengths[i]):
+        if greedy and (len(greedy[-1]) + 1) * lengths[greedy[-1][0]] <= most:
+            greedy[-1].append(i)
+        else:
+            greedy.append([i])
+    assert all(len(part) == 1 or len(part) * max(lengths[i] for i in part) <= most for part in parts)
+    assert cost(parts) <= min(cost(greedy), cost([[i] for i in range(len(rows))]))
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
+    asked: list[Request[Any]] = [
+        Divergence("abcdefgh"[: 2 + n % 7] + "a" * (n % 3), BASE, TUNED) for n in range(20)
+    ]
+    asked += [Generate(chr(97 + n), TUNED, 4) for n in range(8)]
+    asked = list(dict.fromkeys(asked))
+    planner = Planner(Toy(room=24))
+    assert planner.answer(asked) == Planner(Toy()).answer(asked)
+    assert planner.costs.halved_batches > 1
+
+
+def test_what_does_not_fit_the_memory_alone_is_told_and_stops_nobody_else() -> None:
+    long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
+    answers = Planner(Toy(room=8)).answer([long, short])
+    assert isinstance(answers[short], float)
+    assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
+
+
+def test_progress_is_told_in_tokens_and_ends_complete() -> None:
+    told: list[tuple[int, int]] = []
+    planner = Planner(Toy())
+    planner.listener = lambda done, total: told.append((done, total))
+    planner.answer([Divergence("abc", BASE, TUNED), Divergence("abcdefghabcd", BASE, OTHER)])
+    assert told == [(3, 30), (6, 30), (18, 30), (30, 30)]
 
 
 def test_too_long_is_refused_by_tokens_and_stops_nobody_else() -> None:
     long, short = Divergence("a" * 13, BASE, TUNED), Divergence("ab", BASE, TUNED)
-    answers = Planner(Toy()).answer([long, short, Generate("a" * 10, BASE, 5)])
+    completion = Completion("a" * 9, "bcdef", BASE)
+    answers = Planner(Toy()).answer([long, short, completion, Generate("a" * 10, BASE, 5)])
     assert isinstance(answers[short], float)
-    for request in (long, Generate("a" * 10, BASE, 5)):
+    for request in (long, completion, Generate("a" * 10, BASE, 5)):
         assert isinstance(answers[request], RequestError)
         assert "context of 12" in str(answers[request])
 
@@ -158,7 +269,7 @@ def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
 def test_costs_are_counted() -> None:
     counting = Planner(Toy())
     counting.answer([Divergence("abcd", BASE, TUNED), Divergence("ab", BASE, TUNED)])
-    stats = counting.stats.as_dict()
+    stats = counting.costs.as_dict()
     assert (stats["forward_passes"], stats["tokens"], stats["padding_tokens"]) == (2, 12, 4)
     assert stats["avg_batch_size"] == 2
 

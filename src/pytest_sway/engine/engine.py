@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from pytest_sway.engine.cache import Cache, key_of
 from pytest_sway.engine.drive import Measure, drive
-from pytest_sway.engine.planner import Planner, Weights
+from pytest_sway.engine.planner import MEMORY, Planner
+from pytest_sway.engine.store import Store
+from pytest_sway.engine.trace import Trace
+from pytest_sway.engine.weights import Costs, Weights
 from pytest_sway.requests import Request, View, Views
 from pytest_sway.result import Measurement
 
@@ -20,6 +25,10 @@ class Answering(Protocol):
 
 class Measurable(Protocol):
     """The part of a probe that the engine drives."""
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
 
     def measure(self, options: Any, views: Views) -> Measure:
         """Measure the subject."""
@@ -41,25 +50,75 @@ class Engine:
 
     The key of an answer is the request, whose views are named by content: an answer never outlives
     the weights that made it, and order cannot change one.
+
+    Args:
+        backend: answers; where it holds weights, through a planner.
+        store: answers of earlier sessions. Read and written only where the backend says with
+            ``identity`` what its numbers depend on beside the request.
+        trace: takes an event per request.
+        memory: bytes that a batch may take beside the weights.
+        alone: whether every text is scored by itself (strict: no answer depends on what else was asked).
     """
 
-    def __init__(self, backend: Answering | Weights) -> None:
+    def __init__(
+        self,
+        backend: Answering | Weights,
+        *,
+        store: Store | None = None,
+        trace: Trace | None = None,
+        memory: int = MEMORY,
+        alone: bool = False,
+    ) -> None:
         self.backend = backend
-        self._answers: dict[Request[Any], Any] = {}
-        self._planner = None if hasattr(backend, "answer") else Planner(backend)
+        self._planner = None if hasattr(backend, "answer") else Planner(backend, memory, alone=alone)
+        identity = getattr(backend, "identity", "")
+        self._identity = f"{identity} alone={alone}"
+        self._alone = alone
+        self._store = store if identity else None
+        self._trace = trace
+        self._cache = Cache()
         self._resolution: float | None = None
-        self.hits = 0
-        self.misses = 0
+        self._running = ""
+        self._nulls_kept = True
+        self._subject: object = None
+        self.hits = self.stored_hits = self.misses = 0
 
-    def run(self, probe: Measurable, options: Any, views: Views, nulls: Sequence[View] = ()) -> Outcome:
+    def begin(self, subject: object) -> None:
+        """Count anew where a subject is not the one before."""
+        if subject is not self._subject:
+            self._subject = subject
+            self.hits = self.stored_hits = self.misses = 0
+            if self._planner is not None:
+                self._planner.costs = Costs()
+
+    def listen(self, listener: Callable[[int, int], None] | None) -> None:
+        """Tell ``listener`` after each forward how many of the round's tokens are done, of how many."""
+        if self._planner is not None:
+            self._planner.listener = listener
+
+    def run(
+        self,
+        probe: Measurable,
+        options: Any,
+        views: Views,
+        nulls: Sequence[View] = (),
+        *,
+        keep_nulls: bool = True,
+    ) -> Outcome:
         """Drive a probe's measure on ``views`` and on each null in the place of ``views.tuned``.
+
+        ``keep_nulls``: whether the nulls' answers may be read from disk and written there.
 
         Raises:
             Exception: whatever the subject's own measure raised; a null's is one draw less.
         """
+        self._running, self._nulls_kept = probe.name, keep_nulls
         measures = [probe.measure(options, views)]
         measures += [probe.measure_null(options, Views(views.base, null, views.author)) for null in nulls]
-        subject, *others = drive(measures, self.answer)
+        try:
+            subject, *others = drive(measures, self.answer)
+        finally:
+            self._running, self._nulls_kept = "", True
         if isinstance(subject, Exception):
             raise subject
         good, failed = [], []
@@ -72,16 +131,27 @@ class Engine:
         return Outcome(subject, tuple(good), tuple(failed))
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """Answer a round: once per distinct request, from the cache where it is known."""
-        missing = [r for r in dict.fromkeys(requests) if r not in self._answers]
-        self.misses += len(missing)
-        self.hits += len(requests) - len(missing)
+        """Answer a round: once per distinct request, from memory or disk where it is known."""
+        keys = {request: key_of(request, self._identity) for request in dict.fromkeys(requests)}
+        answers = {r: found for r, key in keys.items() if (found := self._cache.get(key)) is not None}
+        stored = self._from_store({r: key for r, key in keys.items() if r not in answers})
+        answers.update(stored)
+        missing = [request for request in keys if request not in answers]
+        began = time.perf_counter()
         fresh: Mapping[Request[Any], Any] = {}
         if missing:
             source = self._planner if self._planner is not None else self.backend
             fresh = source.answer(missing)  # type: ignore[union-attr]
-        self._answers.update((r, a) for r, a in fresh.items() if not isinstance(a, Exception))
-        return {**{r: self._answers[r] for r in requests if r in self._answers}, **fresh}
+        self._told(keys, fresh, time.perf_counter() - began)
+        good = {r: a for r, a in fresh.items() if not isinstance(a, Exception)}
+        for request, answer in {**stored, **good}.items():
+            self._cache.put(keys[request], answer)
+        if self._store is not None and good:
+            self._store.put({keys[r]: a for r, a in good.items() if self._kept(r)})
+        self.misses += len(missing)
+        self.hits += len(requests) - len(missing)
+        self.stored_hits += len(stored)
+        return {**answers, **fresh}
 
     def resolution(self, base: View) -> float:
         """Divergence, in nats, of the base from itself in another batch shape; 0 for a server."""
@@ -92,12 +162,46 @@ class Engine:
         return self._resolution
 
     def stats(self) -> dict[str, float]:
-        """What the run cost; the contract's names, and tokens."""
+        """What the run cost; the contract's names, and ours."""
         total = self.hits + self.misses
-        counted = {"cache_hits": self.hits, "cache_misses": self.misses}
+        counted = {"cache_hits": self.hits, "cache_misses": self.misses, "stored_hits": self.stored_hits}
         rate = {"hit_rate": self.hits / total if total else 0.0}
-        planned = self._planner.stats.as_dict() if self._planner is not None else {}
+        planned = self._planner.costs.as_dict() if self._planner is not None else {}
         return {**counted, **rate, **planned}
+
+    def determinism(self) -> Any:
+        """What the backend says of how far two runs can be expected to agree; None where it says nothing."""
+        told = getattr(self.backend, "determinism", None)
+        return told(alone=self._alone) if told is not None else None
+
+    def close(self) -> None:
+        """Let go of the file of answers."""
+        if self._store is not None:
+            self._store.close()
+
+    def notes(self) -> list[str]:
+        """What a reader of the report should know of the cache."""
+        return [self._store.trouble] if self._store is not None and self._store.trouble else []
+
+    def _kept(self, request: Request[Any]) -> bool:
+        return self._nulls_kept or all(view.null is None for view in request.views)
+
+    def _from_store(self, keys: Mapping[Request[Any], bytes]) -> dict[Request[Any], Any]:
+        if self._store is None:
+            return {}
+        wanted = {key: request for request, key in keys.items() if self._kept(request)}
+        return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
+
+    def _told(
+        self, keys: Mapping[Request[Any], bytes], fresh: Mapping[Request[Any], Any], spent: float
+    ) -> None:
+        if self._trace is None:
+            return
+        seconds = self._planner.seconds if self._planner is not None else {}
+        share = spent / len(fresh) if fresh else 0.0
+        self._trace.write(
+            [(self._running, r, seconds.get(r, share) if r in fresh else 0.0, r not in fresh) for r in keys]
+        )
 
 
 def _why_unusable(outcome: Measurement | Exception) -> str:

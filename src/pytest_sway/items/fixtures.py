@@ -54,11 +54,13 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="session")
-def sway_engine(sway_backend: Backend) -> Engine:
+def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Engine]:
     """Merges and caches what is asked of the backend; one per backend."""
-    from pytest_sway.engine.engine import Engine
+    from pytest_sway.items.engine import engine_for
 
-    return Engine(sway_backend)  # type: ignore[arg-type]
+    engine = engine_for(sway_backend, request.config)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +144,8 @@ def _bench(request: pytest.FixtureRequest) -> Bench:
         population=request.getfixturevalue("sway_null"),
         capabilities=backend.capabilities,
     )
-    request.node.stash[BENCH_INFO] = {"bench": bench, "backend": backend}
+    bench.engine.begin(bench.subject)
+    request.node.stash[BENCH_INFO] = {"bench": bench}
     return bench
 
 

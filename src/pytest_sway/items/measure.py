@@ -85,7 +85,8 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     subject = bench.subject
     views = Views(subject.base, subject.tuned, subject.tuned)
     planned = bench.population.for_kind(probe.kind) if probe.scale is not None else ()
-    outcome = bench.engine.run(probe, probe.options, views, planned)
+    keep = bench.population.plan is None or bench.population.plan.cache
+    outcome = bench.engine.run(probe, probe.options, views, planned, keep_nulls=keep)
     if not outcome.measured.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, outcome.measured, None, broken)

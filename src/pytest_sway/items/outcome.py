@@ -112,11 +112,11 @@ def _about(item: pytest.Item) -> dict[str, Any]:
     if info is None:
         return {}
     bench: Bench = info["bench"]  # type: ignore[assignment]
-    determinism = getattr(info["backend"], "determinism", None)
+    determinism = bench.engine.determinism()
     about = {
         "stats": bench.engine.stats(),
         "inert": bench.subject.inert,
-        "notes": [*bench.subject.notes, *filter(None, [bench.population.reason])],
+        "notes": [*bench.subject.notes, *filter(None, [bench.population.reason]), *bench.engine.notes()],
         "determinism": [determinism.level, *determinism.notes] if determinism is not None else None,
         "base": bench.subject.base.base,
         "adapter": bench.subject.tuned.adapter,

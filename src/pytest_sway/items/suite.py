@@ -212,7 +212,8 @@ def _plan(entry: Entry | None, seed: int) -> NullPlan | None:
         return None
     options = entry.probe.options
     kinds = tuple(options.calibrate_kinds)
-    return NullPlan(options.family, options.draws, options.seed_base + seed, options.init_scale, kinds)
+    seed_base = options.seed_base + seed
+    return NullPlan(options.family, options.draws, seed_base, options.init_scale, kinds, options.cache)
 
 
 def _notes(source: Source, entries: Sequence[Entry], null: Entry | None) -> list[Problem]:

@@ -38,7 +38,7 @@ def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, 
     new_a, new_b = _gaussian(generator, a), _gaussian(generator, b)
     norm = product_norm(new_a, new_b)
     factor = (product_norm(a, b) / norm) ** 0.5 if norm else 0.0
-    return (new_a * factor).to(a), (new_b * factor).to(b)
+    return new_a.mul_(factor).to(a), new_b.mul_(factor).to(b)
 
 
 def _fixed_gaussian(
@@ -46,7 +46,7 @@ def _fixed_gaussian(
 ) -> Factors:
     """Gaussian factors with standard deviation ``init_scale``: an opponent of arbitrary size."""
     scale = seed.init_scale
-    return (_gaussian(generator, a) * scale).to(a), (_gaussian(generator, b) * scale).to(b)
+    return _gaussian(generator, a).mul_(scale).to(a), _gaussian(generator, b).mul_(scale).to(b)
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Factors]] = {

@@ -12,7 +12,8 @@ from pytest_sway.requests import NullSeed, View
 class NullPlan:
     """How many random adapters of which family: the parameter of the fixture ``sway_null``.
 
-    ``kinds`` limits calibration to these probe kinds; empty means every probe that has a null.
+    ``kinds`` limits calibration to these probe kinds; empty means every probe that has a null. ``cache``:
+    whether what the nulls answer may be kept on disk.
     """
 
     family: str
@@ -20,6 +21,7 @@ class NullPlan:
     seed_base: int
     init_scale: float
     kinds: tuple[str, ...] = ()
+    cache: bool = True
 
     def __str__(self) -> str:
         return f"{self.runs} {self.family}"

@@ -29,7 +29,7 @@ class NullAdapterOptions(ProbeOptions):
     calibrate_kinds: list[str] = Field(default=[])
     """Only these kinds are calibrated; empty means every kind that has a null."""
     cache: bool = True
-    """Whether null results may be kept on disk; this version keeps none."""
+    """Whether what the nulls answer may be kept on disk, and read from there."""
     rank_multipliers: list[float] = Field(default=[1.0])
 
     @field_validator("rank_multipliers")

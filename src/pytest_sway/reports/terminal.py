@@ -118,10 +118,22 @@ def _footer(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         parts.append(f"determinism {determinism['class']} (seed {determinism['seed']})")
     if stats:
         asked = stats["cache_hits"] + stats["cache_misses"]
-        parts.append(f"cache {stats['cache_hits']}/{asked}")
-        if "forward_passes" in stats:
-            parts.append(f"{stats['forward_passes']} batches")
-    writer.write_line("  " + " | ".join(parts), light=True)
+        stored = f" ({stats['stored_hits']} from disk)" if stats["stored_hits"] else ""
+        parts.append(f"cache {stats['cache_hits']}/{asked}{stored}")
+        if stats.get("forward_passes"):
+            parts += _forwards(stats)
+    _fold(writer, "  " + " | ".join(parts), "    ", light=True)
+
+
+def _forwards(stats: dict[str, float]) -> list[str]:
+    """What the model's forwards cost."""
+    tokens, padding = stats["tokens"], stats["padding_tokens"]
+    speed = tokens / stats["scoring_wall_s"] if stats["scoring_wall_s"] else 0.0
+    share = padding / (tokens + padding)
+    parts = [f"{stats['forward_passes']} batches", f"{tokens:,} tokens (padding {share:.0%})"]
+    if stats["halved_batches"]:
+        parts.append(f"{stats['halved_batches']} batches halved for want of memory")
+    return [*parts, f"{speed:,.0f} tokens/s"]
 
 
 def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
@@ -136,14 +148,14 @@ def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         _fold(writer, f"not gated: {'; '.join(reasons)}", "  ")
 
 
-def _fold(writer: pytest.TerminalReporter, text: str, indent: str, used: int = 0) -> None:
+def _fold(writer: pytest.TerminalReporter, text: str, indent: str, used: int = 0, **markup: bool) -> None:
     """Write a text in lines of the terminal's width; ``used`` columns of the first are taken already."""
     width = max(_NARROWEST, writer.config.get_terminal_writer().fullwidth)
     filled = "x" * used + text
     for number, line in enumerate(
         textwrap.wrap(filled, width, subsequent_indent=indent, break_on_hyphens=False)
     ):
-        writer.write_line(line if number else line[used:])
+        writer.write_line(line if number else line[used:], **markup)
 
 
 def _label(suite: SuiteResult) -> str:

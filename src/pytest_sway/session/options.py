@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pytest_sway.session.compose import Options
@@ -15,6 +18,54 @@ def options_of(config: pytest.Config) -> Options:
         pytest.UsageError: naming the option, what was found, and what to write.
     """
     return Options(_threshold(config.getoption("sway_threshold")), _weights(config.getoption("sway_weights")))
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_LEAST_MEMORY = 16 << 20
+
+
+def memory_of(config: pytest.Config) -> int:
+    """Bytes that a batch may take beside the weights.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    text: str = config.getoption("sway_memory")
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().lower())
+    unit = _UNITS.get(found[2]) if found else None
+    if found is None or unit is None:
+        raise pytest.UsageError(f"--sway-memory={text}: write a size, e.g. 512MiB or 2GB")
+    size = int(float(found[1]) * unit)
+    if size < _LEAST_MEMORY:
+        raise pytest.UsageError(f"--sway-memory={text}: a batch needs 16MiB or more")
+    return size
+
+
+def start_trace(config: pytest.Config) -> None:
+    """Begin the trace's file anew; the workers only add to it.
+
+    Raises:
+        pytest.UsageError: it cannot be written.
+    """
+    path = config.getoption("sway_trace")
+    if not path:
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--sway-trace={path} cannot be written: {error}") from None
+
+
+def check(config: pytest.Config) -> None:
+    """Look at every value, and begin the trace.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    options_of(config)
+    memory_of(config)
+    start_trace(config)
 
 
 def _threshold(text: str | None) -> float | None:

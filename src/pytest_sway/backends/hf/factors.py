@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 Factors = tuple[torch.Tensor, torch.Tensor]
@@ -10,7 +11,15 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 
 def product_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     """‖B·A‖ (Frobenius), from the two rank × rank Gram matrices: tr((BᵀB)(AAᵀ)); in fp64."""
-    rows = a.detach().to("cpu", torch.float64).reshape(a.shape[0], -1)
-    columns = b.detach().to("cpu", torch.float64).reshape(b.shape[0], -1)
-    square = ((columns.T @ columns) * (rows @ rows.T)).sum()
-    return float(square.clamp_min(0).sqrt())
+    return gram_norm(_rows(a), _rows(b))
+
+
+def gram_norm(rows: np.ndarray, columns: np.ndarray) -> float:
+    """The same of A as ``[rank, in]`` and B as ``[out, rank]``."""
+    rows, columns = rows.astype(np.float64), columns.astype(np.float64)
+    square = float(((columns.T @ columns) * (rows @ rows.T)).sum())
+    return float(np.sqrt(max(square, 0.0)))
+
+
+def _rows(factor: torch.Tensor) -> np.ndarray:
+    return factor.detach().to("cpu", torch.float32).reshape(factor.shape[0], -1).numpy()

@@ -26,11 +26,13 @@ def load(key: ModelKey) -> HFBackend:
         raise BackendError(
             f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
         ) from error
+    from pytest_sway.backends.hf.device import ask_for_determinism
     from pytest_sway.backends.hf.model import HFBackend
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
     device = _device(torch, key.device)
+    ask_for_determinism(device)
     dtype = _dtype(torch, key.dtype, device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)

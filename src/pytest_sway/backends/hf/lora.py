@@ -18,8 +18,9 @@ from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
 from pytest_sway.backends.protocols import NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
+NULL = "null"
 NULL_SHARE = 0.5
-"""Null slots together take at most this share of the base's memory (but there are always two)."""
+"""Nulls together take at most this share of the base's memory (but two are always kept)."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ class Lora:
             name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
         }
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
-        self._slots: OrderedDict[NullSeed, str] = OrderedDict()
-        self._free: list[str] = []
+        self._drawn: OrderedDict[NullSeed, dict[str, Factors]] = OrderedDict()
         self._room = self._null_room(model)
         self._null_weights: NullWeights | None = None
         self._peft.eval()
@@ -86,14 +86,18 @@ class Lora:
     def enter(self, view: View) -> None:
         """Put a view's weights in force; every layer is set, whatever was in force before."""
         if view.is_base:
-            self._peft.base_model.disable_adapter_layers()
+            for layer in self.layers.values():
+                if not layer.disable_adapters:
+                    layer.enable_adapters(enabled=False)
             return
         if view.adapter != self.digest:
             raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
-        slot = SUBJECT if view.null is None else self._null_slot(view.null)
-        self._peft.base_model.enable_adapter_layers()
-        self._peft.base_model.set_adapter(slot)
+        slot = SUBJECT if view.null is None else self._filled_slot(view.null)
         for name, layer in self.layers.items():
+            if layer.disable_adapters:
+                layer.enable_adapters(enabled=True)
+            if layer.active_adapters != [slot]:
+                layer.set_adapter(slot, inference_mode=True)
             layer.scaling[slot] = self._scaling[name] * view.scale
 
     def unload(self) -> None:
@@ -102,6 +106,10 @@ class Lora:
 
     def factors(self, name: str, slot: str = SUBJECT) -> Factors:
         """A and B of one module, as ``[rank, ...]`` and ``[out, rank, ...]``."""
+        a, b = self._parameters(name, slot)
+        return a.data, b.data
+
+    def _parameters(self, name: str, slot: str) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
         layer = self.layers[name]
         if slot in layer.lora_embedding_A:
             return layer.lora_embedding_A[slot], layer.lora_embedding_B[slot]
@@ -115,46 +123,38 @@ class Lora:
         """Modules whose update is exactly zero: B·A = 0."""
         return [name for name in self.layers if product_norm(*self.factors(name)) == 0.0]
 
-    def _null_slot(self, seed: NullSeed) -> str:
-        """The slot that holds this null: made, or the least recently used one refilled."""
-        if seed in self._slots:
-            self._slots.move_to_end(seed)
-            return self._slots[seed]
-        slot = self._empty_slot()
-        try:
-            self._fill(slot, seed)
-        except BaseException:  # half filled: nobody's null, but still a slot
-            self._free.append(slot)
-            raise
-        self._slots[seed] = slot
-        return slot
+    def _filled_slot(self, seed: NullSeed) -> str:
+        """The null slot, holding this null's factors."""
+        factors = self._factors_of(seed)
+        if NULL not in self._peft.peft_config:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._peft.add_adapter(NULL, plain_config(self._config))
+            self._peft.eval()
+        for name, (a, b) in factors.items():
+            slot_a, slot_b = self._parameters(name, NULL)
+            slot_a.data, slot_b.data = a, b
+        return NULL
 
-    def _empty_slot(self) -> str:
-        if self._free:
-            return self._free.pop()
-        if len(self._slots) >= self._room:
-            return self._slots.popitem(last=False)[1]
-        slot = f"null{len(self._slots)}"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._peft.add_adapter(slot, plain_config(self._config))
-        self._peft.eval()
-        return slot
-
-    def _fill(self, slot: str, seed: NullSeed) -> None:
-        if self._null_weights is None:
-            raise RequestError("no null family was given: the suite has no null_adapter")
-        with torch.inference_mode(False), torch.no_grad():
-            for name in self.layers:
-                real = self.factors(name)
-                made = self._null_weights(seed, self.digest, name, *real)
-                for target, value in zip(self.factors(name, slot), made, strict=True):
-                    target.copy_(value)
+    def _factors_of(self, seed: NullSeed) -> dict[str, Factors]:
+        """A null's factors: drawn once, and again if they had to make room for others."""
+        if seed not in self._drawn:
+            if self._null_weights is None:
+                raise RequestError("no null family was given: the suite has no null_adapter")
+            drawn = {
+                name: self._null_weights(seed, self.digest, name, *self.factors(name)) for name in self.layers
+            }
+            while len(self._drawn) >= self._room:
+                self._drawn.popitem(last=False)
+            self._drawn[seed] = drawn
+        self._drawn.move_to_end(seed)
+        return self._drawn[seed]
 
     def _null_room(self, model: torch.nn.Module) -> int:
-        own = sum(t.numel() * t.element_size() for n in self.layers for t in self.factors(n))
+        """How many nulls are kept."""
+        own = sum(part.numel() * part.element_size() for n in self.layers for part in self.factors(n))
         base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
-        return max(2, int(NULL_SHARE * base / own)) if own else 2
+        return max(2, int(NULL_SHARE * base / max(own, 1)))
 
 
 def plain_update(files: AdapterFiles, state: State) -> Update:

@@ -11,15 +11,12 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting, path_of
+from pytest_sway.backends.hf.tokens import RESIZED
 from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
 from pytest_sway.backends.protocols import BackendError
 
 _NO_WEIGHTS = (
     "what it does is no change of weights, and nothing else is served; train a form that PEFT can merge"
-)
-RESIZED = (
-    "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
-    "of model and tokenizer) and name that folder as the base on both sides"
 )
 
 

@@ -7,17 +7,17 @@ entry, so neither an exception nor an order of calls can leave the wrong weights
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
-import transformers
 
+from pytest_sway.backends.hf import device
 from pytest_sway.backends.hf.attach import Source, attach, find
 from pytest_sway.backends.hf.attached import Attached
-from pytest_sway.backends.hf.merged import RESIZED
-from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.hf.scoring import Scorer, batch_of
+from pytest_sway.backends.hf.tokens import Tokens, shared
 from pytest_sway.backends.protocols import (
     AdapterKey,
     BackendError,
@@ -26,6 +26,11 @@ from pytest_sway.backends.protocols import (
     Subject,
 )
 from pytest_sway.requests import Prompt, RequestError, View
+from pytest_sway.rows import Row, Text
+
+_REMEMBERED = 128 << 20
+"""Bytes of the base's hidden states that are kept for the next adapter of a fleet."""
+_GPU_OVERHEAD, _CPU_OVERHEAD = 2048, 64
 
 
 class HFBackend:
@@ -37,7 +42,10 @@ class HFBackend:
         self._model = model
         self._base_tokens = self._tokens = tokens
         self._base_digest = base_digest
-        self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._scorer = Scorer(model)
+        self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
+        self._remembered = 0
+        self._entries = 0
         self._held: Attached | None = None
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
@@ -68,13 +76,33 @@ class HFBackend:
         return float(torch.finfo(self._model.dtype).eps)
 
     @property
-    def determinism(self) -> Determinism:
-        """Strict only where torch was told to use deterministic kernels on a GPU."""
-        device = self._model.device.type
-        if device == "cpu":
-            return Determinism("best_effort", ("cpu: equal on one machine with equal threads",))
-        strict = torch.are_deterministic_algorithms_enabled()
-        return Determinism("strict" if strict else "loose", (f"{device}, {self._model.dtype}",))
+    def shares(self) -> bool:
+        """Whether texts with a common beginning may stand in one row."""
+        return self._scorer.shares
+
+    @cached_property
+    def token_bytes(self) -> int:
+        """Memory of one token of a batch."""
+        return device.token_bytes(self._model)
+
+    @cached_property
+    def cache_bytes(self) -> int:
+        """Memory of one token's keys and values."""
+        return device.cache_bytes(self._model)
+
+    @property
+    def overhead_tokens(self) -> int:
+        """Cost of a forward beside its tokens: on a GPU, launching kernels; else entering a view."""
+        return _CPU_OVERHEAD if self._model.device.type == "cpu" else _GPU_OVERHEAD
+
+    @cached_property
+    def identity(self) -> str:
+        """What the numbers depend on beside weights and request."""
+        return device.identity(self._model)
+
+    def determinism(self, *, alone: bool) -> Determinism:
+        """How far two runs can be expected to agree."""
+        return device.determinism(self._model.device, self._model.dtype, alone=alone)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt."""
@@ -95,7 +123,8 @@ class HFBackend:
         if self._held is not None:
             raise BackendError("another adapter is still attached to this backend")
         source = find(adapter)
-        tokens = self._shared_tokens(source)
+        folder = source.tokenizer
+        tokens = shared(self._base_tokens, folder) if folder is not None else self._base_tokens
         self._held = attach(self._model, source, self._check_row)
         try:
             self._check_base("attaching")
@@ -128,50 +157,68 @@ class HFBackend:
         """Let go of the weights."""
         self._held = None
         self._model = None
+        self._base_hidden.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def logprobs(self, rows: Sequence[Sequence[int]], view: View, first: Sequence[int]) -> list[torch.Tensor]:
-        """Per row, fp32 log-probabilities after its tokens ``first[i]:``; right-padded, one forward."""
+    def logprobs(
+        self, rows: Sequence[Row], view: View, most: int
+    ) -> Iterator[tuple[Text, int, torch.Tensor]]:
+        """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
+        where = self._model.device
+        batch = batch_of(rows, where)
         self._enter(view)
-        longest, start = max(map(len, rows)), min(first)
-        ids, mask = self._padded(rows, longest, left=False)
-        with torch.inference_mode():
-            keep = {"logits_to_keep": longest - start} if self._keeps else {}
-            logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **keep).logits
-            offset = longest - logits.shape[1]
-            return [
-                logits[i, begin - offset : len(row) - offset].float().log_softmax(-1)
-                for i, (row, begin) in enumerate(zip(rows, first, strict=True))
-            ]
+        with device.guarded(where):
+            hidden = self._hidden(tuple(rows), batch, view)
+        entered = self._entries
+        for group, place in self._scorer.pieces(batch, most):
+            if self._entries != entered:  # another view was scored in between
+                self._enter(view)
+                entered = self._entries
+            with device.guarded(where):
+                scored = self._scorer.logprobs(hidden[place])
+            at = 0
+            for text, start, count in group:
+                yield text, start, scored[at : at + count]
+                at += count
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
     ) -> list[tuple[int, ...]]:
         """Greedy continuations of left-padded rows, cut before the end-of-text token."""
         self._enter(view)
-        ids, mask = self._padded(rows, max(map(len, rows)), left=True)
-        ends = self._model.generation_config.eos_token_id
-        stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
-        with torch.inference_mode():
-            written = self._model.generate(
-                input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=max_new_tokens
-            )
-        return [_until(row[ids.shape[1] :].tolist(), stops) for row in written]
-
-    def _padded(
-        self, rows: Sequence[Sequence[int]], longest: int, *, left: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        pad = self._model.generation_config.pad_token_id
-        ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+        settings = self._model.generation_config
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), settings.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for i, row in enumerate(rows):
-            where = slice(longest - len(row), None) if left else slice(0, len(row))
-            ids[i, where] = torch.tensor(row, dtype=torch.long)
-            mask[i, where] = 1
-        return ids.to(self._model.device), mask.to(self._model.device)
+            ids[i, longest - len(row) :] = torch.tensor(row, dtype=torch.long)
+            mask[i, longest - len(row) :] = 1
+        ends = settings.eos_token_id
+        stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        where = self._model.device
+        with device.guarded(where):
+            written = self._model.generate(
+                input_ids=ids.to(where),
+                attention_mask=mask.to(where),
+                do_sample=False,
+                max_new_tokens=max_new_tokens,
+            )
+        return [_until(row[longest:].tolist(), stops) for row in written]
+
+    def _hidden(self, rows: tuple[Row, ...], batch: Any, view: View) -> torch.Tensor:
+        """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
+        if view.is_base and rows in self._base_hidden:
+            return self._base_hidden[rows]
+        hidden = self._scorer.hidden(batch)
+        size = hidden.numel() * hidden.element_size()
+        if view.is_base and self._remembered + size <= _REMEMBERED:
+            self._remembered += size
+            self._base_hidden[rows] = hidden
+        return hidden
 
     def _enter(self, view: View) -> None:
+        self._entries += 1
         if view.base != self._view_digest():
             raise RequestError(f"view {view.label()} belongs to another base model")
         if self._held is not None:
@@ -220,25 +267,6 @@ class HFBackend:
         self._attached.unload()
         self._held = None
         self._tokens = self._base_tokens
-
-    def _shared_tokens(self, source: Source) -> Tokens:
-        """The subject's own tokenizer where it brings one with the base's vocabulary; else the base's."""
-        folder = source.tokenizer
-        if folder is None:
-            return self._base_tokens
-        try:
-            own = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except Exception as error:
-            raise BackendError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
-        ours, theirs = self._base_tokens.tokenizer.get_vocab(), own.get_vocab()
-        if ours != theirs:
-            first = min(set(ours.items()) ^ set(theirs.items()), key=lambda pair: pair[1])
-            raise BackendError(
-                f"{folder} brings a tokenizer with another vocabulary than the base model's ({len(theirs)} "
-                f"tokens, the base has {len(ours)}; first difference: {first[0]!r} as {first[1]}), so they "
-                f"cannot be compared token by token; {RESIZED}"
-            )
-        return Tokens(own)
 
     def _view_digest(self) -> str:
         """The base's digest; another one where the adapter brings its own chat template."""

@@ -95,7 +95,7 @@ class Whole:
         if scale == 1.0:
             return self._tuned
         if self._blend[0] != scale:
-            with torch.inference_mode(False), torch.no_grad():
+            with torch.no_grad():
                 blended = {path: _lerp(self._base[path], new, scale) for path, new in self._tuned.items()}
             self._blend = (scale, blended)
         return self._blend[1]

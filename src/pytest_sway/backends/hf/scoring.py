@@ -1,0 +1,178 @@
+"""Next-token distributions of a batch: the trunk once, the head at the wanted positions alone.
+
+The head is the model's own code (its soft-capping or scaling included): its forward is run with the
+trunk's answer put in the trunk's place. Where a model cannot be taken apart like that, its whole forward
+is run and the wanted logits are picked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from pytest_sway.rows import Row, Text
+
+LEAST = 16
+"""Batches of fewer tokens, and heads over fewer positions, are filled up: below about eight a matrix product
+takes another kernel, whose rounding differs (measured: 1e-5 nats in fp32; none from eight tokens on)."""
+
+
+class Batch(NamedTuple):
+    """Rows as tensors.
+
+    Attributes:
+        ids: token ids, ``[rows, longest]``, padded on the right: no token sees the padding.
+        positions: position of each token in its own text, where rows share beginnings; else None.
+        mask: which token sees which, ``[rows, 1, longest, longest]``, where rows share; else None.
+        wanted: for each text its wanted positions, as indices into the flattened batch.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor | None
+    mask: torch.Tensor | None
+    wanted: list[tuple[Text, torch.Tensor]]
+
+
+def batch_of(rows: Sequence[Row], device: torch.device) -> Batch:
+    """Rows as tensors; a batch of very few tokens is filled up with copies of its first row."""
+    longest = max(row.length for row in rows)
+    height = max(len(rows), -(-LEAST // longest)) if longest < LEAST else len(rows)
+    ids = torch.zeros(height, longest, dtype=torch.long)
+    sharing = any(row.shared for row in rows)
+    positions = torch.arange(longest).repeat(height, 1)
+    mask = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(height, 1, 1, 1) if sharing else None
+    wanted = []
+    for i, row in enumerate(rows):
+        ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)
+        at = row.shared
+        for text in row.texts:
+            end = at + len(text.ids) - row.shared
+            ids[i, at:end] = torch.tensor(text.ids[row.shared :], dtype=torch.long)
+            positions[i, at:end] = torch.arange(row.shared, len(text.ids))
+            if mask is not None:
+                mask[i, 0, at:end, row.shared : at] = False
+            places = [k if k < row.shared else at + k - row.shared for k in range(text.first, len(text.ids))]
+            wanted.append((text, i * longest + torch.tensor(places, dtype=torch.long)))
+            at = end
+    for i in range(len(rows), height):
+        ids[i] = ids[0]
+    if mask is None:
+        return Batch(ids.to(device), None, None, wanted)
+    return Batch(ids.to(device), positions.to(device), mask.to(device), wanted)
+
+
+class Scorer:
+    """Scores batches with whatever weights are in force in the model."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._trunk = self._found_trunk()
+        self.shares = self._can_share()
+
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """What the head reads at every wanted position, ``[positions, width]``, texts one after another."""
+        where = torch.cat([places for _, places in batch.wanted]).to(batch.ids.device)
+        source = self._model if self._trunk is None else self._trunk
+        extra = {}
+        if batch.mask is not None:
+            extra = {"attention_mask": self._additive(batch.mask), "position_ids": batch.positions}
+        found = source(input_ids=batch.ids, use_cache=False, **extra)[0]
+        flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where]
+        return flat
+
+    def logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
+        """fp32 log-probabilities, ``[positions, vocabulary]``, of what :meth:`hidden` gave."""
+        return self._logits(hidden).float().log_softmax(-1)
+
+    def pieces(self, batch: Batch, most: int) -> Iterator[tuple[list[tuple[Text, int, int]], slice]]:
+        """Which positions to score together: of each text which and how many, and where they stand."""
+        group: list[tuple[Text, int, int]] = []
+        begin = end = 0
+        for text, places in batch.wanted:
+            done = 0
+            while done < len(places):
+                count = min(len(places) - done, most - (end - begin))
+                group.append((text, done, count))
+                done, end = done + count, end + count
+                if end - begin == most:
+                    yield group, slice(begin, end)
+                    group, begin = [], end
+        if group:
+            yield group, slice(begin, end)
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        if self._trunk is None:
+            return hidden
+        short = LEAST - len(hidden)
+        filled = torch.cat([hidden, hidden[:1].expand(short, -1)]) if short > 0 else hidden
+        with _answering(self._trunk, filled[None]):
+            ids = torch.zeros(1, len(filled), dtype=torch.long, device=hidden.device)
+            logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
+        return logits[: len(hidden)]
+
+    def _additive(self, mask: torch.Tensor) -> torch.Tensor:
+        """The mask as what is added to attention scores, which every implementation of attention takes."""
+        dtype = self._model.dtype
+        open_to_all = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+        return open_to_all.masked_fill(~mask, torch.finfo(dtype).min)
+
+    def _found_trunk(self) -> Any:
+        """The model below its head, if the head can be run apart from it; else None."""
+        trunk = getattr(self._model, "base_model", None)
+        if trunk is None or trunk is self._model:
+            return None
+        ids = torch.arange(1, LEAST + 1, device=self._model.device)[None] % _vocabulary(self._model)
+        try:
+            with torch.inference_mode():
+                whole = self._model(input_ids=ids, use_cache=False).logits
+                hidden = trunk(input_ids=ids, use_cache=False)[0]
+                with _answering(trunk, hidden):
+                    apart = self._model(input_ids=ids, use_cache=False).logits
+        except Exception:
+            return None
+        return trunk if torch.equal(whole, apart) else None
+
+    def _can_share(self) -> bool:
+        """Whether a text scored beside another one behind a common beginning is scored as if by itself."""
+        config = self._model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        attention = getattr(config, "_attn_implementation", None)
+        if kinds != {"full_attention"} or attention not in ("sdpa", "eager") or self._trunk is None:
+            return False
+        common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
+        first, second = Text((*common, 5, 9, 3), 18), Text((*common, 8, 2), 18)
+        try:
+            with torch.inference_mode():
+                together = self._scored([Row((first, second), shared=len(common))])
+                apart = self._scored([Row((first,)), Row((second,))])
+        except Exception:
+            return False
+        return bool((together - apart).abs().max() < 1000 * torch.finfo(self._model.dtype).eps)
+
+    def _scored(self, rows: Sequence[Row]) -> torch.Tensor:
+        return self.logprobs(self.hidden(batch_of(rows, self._model.device)))
+
+
+@contextmanager
+def _answering(trunk: Any, hidden: torch.Tensor) -> Iterator[None]:
+    """While it lasts, the trunk answers ``hidden`` whatever it is asked."""
+
+    def forward(*_: Any, **__: Any) -> BaseModelOutputWithPast:
+        return BaseModelOutputWithPast(last_hidden_state=hidden)
+
+    before = vars(trunk).get("forward")  # some libraries set one on the instance
+    trunk.forward = forward
+    try:
+        yield
+    finally:
+        del trunk.forward
+        if before is not None:
+            trunk.forward = before
+
+
+def _vocabulary(model: Any) -> int:
+    return int(model.config.get_text_config().vocab_size)

@@ -1,0 +1,166 @@
+"""Answers kept on disk between sessions: scalars and continuations of whole requests, never logits.
+
+One SQLite file, in ``$SWAY_NULL_CACHE_DIR``, else ``$XDG_CACHE_HOME/pytest-sway``, else
+``~/.cache/pytest-sway``; ``SWAY_DISABLE_NULL_CACHE=1`` keeps nothing. Each round is one transaction, so
+processes may share the file and a reader never sees half a round. Values are JSON; nothing is run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.requests import Completion, CompletionScore, Divergence, Generate, Generation, Request
+
+FILE = "answers-1.sqlite"
+MOST_BYTES = 256 << 20
+_DAY = 86400
+_WAIT_S = 20
+_CHUNK = 500  # SQLite's smallest limit of variables is 999
+
+
+def folder() -> Path | None:
+    """Where answers are kept; None where nothing is."""
+    if os.environ.get("SWAY_DISABLE_NULL_CACHE", "") not in ("", "0"):
+        return None
+    if named := os.environ.get("SWAY_NULL_CACHE_DIR"):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(cache).expanduser() / "pytest-sway"
+    except RuntimeError:  # no home
+        return None
+
+
+def clear() -> None:
+    """Forget every answer."""
+    where = folder()
+    if where is not None:
+        for path in where.glob(f"{FILE}*"):
+            path.unlink(missing_ok=True)
+
+
+class Store:
+    """The file, open; what goes wrong with it turns it off with a reason and stops nobody."""
+
+    def __init__(self, where: Path, most: int = MOST_BYTES) -> None:
+        self.path = where / FILE
+        self.trouble = ""
+        self._base: sqlite3.Connection | None = None
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+            self._base = self._opened(most)
+        except (sqlite3.Error, OSError) as error:
+            self._off(error)
+
+    def get(self, keys: Mapping[bytes, Request[Any]]) -> dict[bytes, Any]:
+        """The answers that are known; one that does not read as its request's answer is not."""
+        if self._base is None or not keys:
+            return {}
+        found: dict[bytes, Any] = {}
+        try:
+            for part in _parts(list(keys)):
+                marks = ",".join("?" * len(part))
+                sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
+                for key, value in self._base.execute(sql, part):
+                    answer = _read(keys[key], value)
+                    if answer is not None:
+                        found[key] = answer
+        except sqlite3.Error as error:
+            self._off(error)
+        return found
+
+    def put(self, answers: Mapping[bytes, Any]) -> None:
+        """Keep answers, all or none; what is not finite is no answer to keep."""
+        if self._base is None:
+            return
+        today = int(time.time()) // _DAY
+        rows = [(key, text, today) for key, answer in answers.items() if (text := _written(answer))]
+        try:
+            with self._base:
+                self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            self._off(error)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._base is not None:
+            self._base.close()
+            self._base = None
+
+    def _opened(self, most: int) -> sqlite3.Connection:
+        try:
+            return self._checked(most)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: not the file's fault
+                raise
+            self.path.unlink()
+            return self._checked(most)
+
+    def _checked(self, most: int) -> sqlite3.Connection:
+        base = sqlite3.connect(self.path, timeout=_WAIT_S)
+        try:
+            with base:
+                base.execute(
+                    "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value TEXT NOT NULL, "
+                    "day INTEGER NOT NULL) WITHOUT ROWID"
+                )
+                self._shrink(base, most)
+        except BaseException:
+            base.close()
+            raise
+        return base
+
+    def _shrink(self, base: sqlite3.Connection, most: int) -> None:
+        """Where the file has grown too large, the older half of its answers goes."""
+        (pages,), (size,), (free,) = (
+            base.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_count", "page_size", "freelist_count")
+        )
+        if (pages - free) * size > most:
+            (count,) = base.execute("SELECT count(*) FROM answers").fetchone()
+            base.execute(
+                "DELETE FROM answers WHERE key IN (SELECT key FROM answers ORDER BY day LIMIT ?)",
+                (count // 2 + 1,),
+            )
+
+    def _off(self, error: Exception) -> None:
+        self.trouble = f"no answers are kept in {self.path}: {error}"
+        self.close()
+
+
+def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
+    return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
+
+
+def _written(answer: Any) -> str:
+    """An answer as JSON; empty where it is not one to keep."""
+    if isinstance(answer, float) and math.isfinite(answer):
+        return json.dumps(answer)
+    if isinstance(answer, CompletionScore) and math.isfinite(answer.logprob):
+        return json.dumps([answer.logprob, answer.tokens])
+    if isinstance(answer, Generation):
+        return json.dumps([answer.text, list(answer.ids)])
+    return ""
+
+
+def _read(request: Request[Any], text: Any) -> Any:
+    """The answer that ``text`` tells; None where it tells none of this request's kind."""
+    try:
+        value = json.loads(text)
+        if isinstance(request, Divergence):
+            return value if isinstance(value, float) and math.isfinite(value) else None
+        first, second = value
+        if isinstance(request, Completion) and isinstance(first, float) and type(second) is int:
+            return CompletionScore(first, second) if math.isfinite(first) else None
+        if isinstance(request, Generate) and isinstance(first, str) and all(type(i) is int for i in second):
+            return Generation(first, tuple(second))
+    except (TypeError, ValueError):
+        pass
+    return None

@@ -1,0 +1,65 @@
+"""``--sway-trace=FILE``: one JSON object per scored request and view, in the contract's format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.requests import Completion, Divergence, Generate, Request
+
+
+class Trace:
+    """Appends lines to a file; a round's lines in one write, so processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, events: Sequence[tuple[str, Request[Any], float, bool]]) -> None:
+        """Write events: the probe, the request, seconds, and whether it was known already."""
+        now = time.time()
+        lines = [
+            json.dumps({"ts": now, "probe": probe or None, **about, "hit": hit}, ensure_ascii=False) + "\n"
+            for probe, request, seconds, hit in events
+            for about in _about(request, seconds)
+        ]
+        target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(target, "".join(lines).encode())
+        finally:
+            os.close(target)
+
+
+def _about(request: Request[Any], seconds: float) -> list[dict[str, Any]]:
+    """An event per view: its label, the prompt's hash, the operation, and its share of the time."""
+    views = request.views
+    wall_ms = round(1000 * seconds / len(views), 3)
+    return [
+        {
+            "view_id": view.label(),
+            "prompt_hash": _hash(request),
+            "top_k": 0,
+            "op": _op(request),
+            "wall_ms": wall_ms,
+        }
+        for view in views
+    ]
+
+
+def _op(request: Request[Any]) -> str:
+    if isinstance(request, Completion):
+        return "logprob_of" if request.prompt else "rolling_logprob"
+    return {Divergence: "next_token_dist", Generate: "generate"}.get(type(request), type(request).__name__)
+
+
+def _hash(request: Request[Any]) -> str:
+    """12 hex digits of the prompt (and completion), as the contract writes them."""
+    prompt = getattr(request, "prompt", "")
+    text = prompt if isinstance(prompt, str) else repr(prompt)
+    if isinstance(request, Completion):
+        text = f"{text}\0{request.completion}" if text else request.completion
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]

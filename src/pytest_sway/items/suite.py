@@ -17,6 +17,7 @@ from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
 from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
+from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -80,7 +81,7 @@ class Suite:
     @cached_property
     def labels(self) -> dict[AdapterKey, str]:
         """The shortest tails of the adapters' paths that tell them apart."""
-        paths = [Path(key.path or "base").parts for key in self.adapters]
+        paths = [Path(key.path or key.model or "base").parts for key in self.adapters]
         tails: list[str] = []
         for depth in range(1, max(map(len, paths)) + 1):
             tails = ["/".join(parts[-depth:]) for parts in paths]
@@ -107,7 +108,8 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
-    keys = [AdapterKey(str(Path(a).resolve())) for a in adapters]
+    tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
+    keys = [AdapterKey(str(Path(a).resolve()), *tuned) for a in adapters]
     null = _null_entry(entries)
     return Suite(
         path=path,
@@ -116,14 +118,14 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
         model=ModelKey(
             kind=ft.kind,
             base=spec.base,
-            revision=ft.revision,
+            revision=ft.revision if spec.model is None else spec.envelope.models.base.revision,
             dtype=ft.dtype,
             device=ft.device,
             trust_remote_code=ft.trust_remote_code,
             entry_point=ft.entry_point,
             endpoint=ft.endpoint,
         ),
-        adapters=tuple(dict.fromkeys(keys)) or (AdapterKey(spec.adapter),),
+        adapters=tuple(dict.fromkeys(keys)) or (AdapterKey(spec.adapter, *tuned),),
         plan=_plan(null, spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(source, entries, null)),
     )
@@ -196,9 +198,12 @@ def _second_null(entries: Sequence[Entry]) -> list[Problem]:
 
 def _adapter_problems(adapters: Sequence[str]) -> list[Problem]:
     return [
-        Problem(f"--sway-adapter={a}: there is no adapter folder (no adapter_config.json in it)")
+        Problem(
+            f"--sway-adapter={a}: there is no adapter folder"
+            + (f": {no_adapter(Path(a))}" if is_folder(Path(a)) else "")
+        )
         for a in adapters
-        if not is_folder(Path(a)) or not (Path(a) / "adapter_config.json").is_file()
+        if not is_folder(Path(a)) or not (Path(a) / ADAPTER_CONFIG).is_file()
     ]
 
 

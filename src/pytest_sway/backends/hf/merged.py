@@ -70,8 +70,10 @@ def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftMod
             )
     wrapped = PeftModel(twin, config, adapter_name=SUBJECT)
     expected = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
-    carried = {key for key in state if path_of(key) in own}  # PEFT writes the embeddings of some adapters
-    accounted(files, expected.keys() - state.keys(), state.keys() - expected.keys() - carried)
+    # PEFT writes the embeddings besides where they were targeted or resized
+    besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
+    besides |= {key for key in state if path_of(key) in own}
+    accounted(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
     set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
     return wrapped.eval()
 

@@ -98,10 +98,8 @@ WHOLE: dict[str, Any] = {
     "beft": typed("beft.BeftConfig"),
     "deft": typed("deft.DeftConfig"),
     "glora": typed("glora.GloraConfig"),
-    "frod": typed("frod.FrodConfig", progressbar=False),
     "unilora": typed("unilora.UniLoraConfig"),
     "tinylora": typed("tinylora.TinyLoraConfig"),
-    "psoft": typed("psoft.PsoftConfig", r=8),
     "osf": typed("osf.OSFConfig"),
     "supertuning": typed("supertuning.SupertuningConfig"),
     "peanut": typed("peanut.PeanutConfig"),
@@ -114,6 +112,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "prompt": (PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4), "peft_type PROMPT_TUNING"),
     "prefix": (PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4), "peft_type PREFIX_TUNING"),
     "lily": (typed("lily.LilyConfig"), "peft_type LILY"),
+    "psoft": (typed("psoft.PsoftConfig", r=8), "peft_type PSOFT"),
+    "frod": (typed("frod.FrodConfig", progressbar=False), "peft_type FROD"),
 }
 
 

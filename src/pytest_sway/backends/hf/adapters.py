@@ -84,7 +84,6 @@ _OTHERS = frozenset(
         "DEFT",
         "DELORA",
         "FOURIERFT",
-        "FROD",
         "GLORA",
         "GRALORA",
         "HIRA",
@@ -97,7 +96,6 @@ _OTHERS = frozenset(
         "OFT",
         "OSF",
         "PEANUT",
-        "PSOFT",
         "RANDLORA",
         "ROAD",
         "SHIRA",
@@ -110,7 +108,10 @@ _OTHERS = frozenset(
         "WAVEFT",
     }
 )
-"""Other PEFT types whose merged weights were compared with their own forward."""
+"""Other PEFT types whose merged weights were compared with their own forward.
+
+FRoD and PSOFT stay out: what they train is read in a basis of singular vectors of the base, and another
+machine or dtype finds other ones."""
 _PLAIN_INITS = (True, False, "gaussian", "orthogonal", "eva", "mica")
 _REBASED_INITS = ("pissa", "olora")
 _MERGE_YOURSELF = (

@@ -105,6 +105,26 @@ def test_untied_embeddings_are_compared_path_by_path(backend: HFBackend, tmp_pat
     assert off(found, model) < 2e-5
 
 
+def test_the_fine_tune_ends_with_its_own_tokens_and_the_base_with_its(
+    backend: HFBackend, tuned: Path, tmp_path: Path
+) -> None:
+    def written(folder: Path) -> list[tuple[int, ...]]:
+        subject = backend.attach(AdapterKey(None, str(folder)))
+        found = [backend.generate([[5, 900, 77]], view, 12)[0] for view in (subject.tuned, subject.base)]
+        backend.detach(subject)
+        return found
+
+    free, base = written(tuned)
+    last = next(index for index in range(1, 12) if free[index] not in (*free[:index], *base))
+    folder = shutil.copytree(tuned, tmp_path / "chat")
+    ends = {"bos_token_id": 0, "eos_token_id": [1, free[last]]}
+    (folder / "generation_config.json").write_text(json.dumps(ends))
+    assert written(folder) == [free[:last], base]
+    (folder / "generation_config.json").write_text("{")
+    with pytest.raises(BackendError, match="cannot be read"):
+        written(folder)
+
+
 def config(**changes: Any) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         known = json.loads((folder / "config.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,20 @@ class Source:
         """The folder that brings a tokenizer of its own, the adapter's before the model's."""
         folders = [self.files.folder if self.files else None, self.model]
         return next((f for f in folders if f and (f / "tokenizer_config.json").is_file()), None)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end what the fine-tuned model writes: a chat model has others than its base."""
+        if self.model is None:
+            return frozenset()
+        file = (
+            "generation_config.json" if (self.model / "generation_config.json").is_file() else "config.json"
+        )
+        try:
+            found = dict(json.loads((self.model / file).read_text(encoding="utf-8"))).get("eos_token_id")
+        except (OSError, ValueError, TypeError) as error:
+            raise BackendError(f"{self.model / file} cannot be read: {error}") from error
+        return frozenset(found if isinstance(found, list) else [] if found is None else [found])
 
     @property
     def notes(self) -> tuple[str, ...]:

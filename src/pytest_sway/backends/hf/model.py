@@ -47,6 +47,7 @@ class HFBackend:
         self._remembered = 0
         self._entries = 0
         self._held: Attached | None = None
+        self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
         self._check_logits = self._base_logits()
@@ -125,6 +126,7 @@ class HFBackend:
         source = find(adapter)
         folder = source.tokenizer
         tokens = shared(self._base_tokens, folder) if folder is not None else self._base_tokens
+        ends = source.ends
         self._held = attach(self._model, source, self._check_row)
         try:
             self._check_base("attaching")
@@ -132,7 +134,7 @@ class HFBackend:
         except BaseException:
             self._drop()
             raise
-        self._tokens = tokens
+        self._tokens, self._ends = tokens, ends
         return Subject(
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
@@ -196,6 +198,7 @@ class HFBackend:
             mask[i, longest - len(row) :] = 1
         ends = settings.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        stops |= frozenset() if view.is_base else self._ends
         where = self._model.device
         with device.guarded(where):
             written = self._model.generate(
@@ -203,6 +206,7 @@ class HFBackend:
                 attention_mask=mask.to(where),
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
+                eos_token_id=sorted(stops) or None,
             )
         return [_until(row[longest:].tolist(), stops) for row in written]
 
@@ -266,7 +270,7 @@ class HFBackend:
     def _drop(self) -> None:
         self._attached.unload()
         self._held = None
-        self._tokens = self._base_tokens
+        self._tokens, self._ends = self._base_tokens, frozenset()
 
     def _view_digest(self) -> str:
         """The base's digest; another one where the adapter brings its own chat template."""

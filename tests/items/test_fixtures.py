@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planting
+from backends import adapters_made
 from conftest import QUICKSTART, ROOT, SPEC
 
 
@@ -202,4 +203,42 @@ def test_without_torch_other_backends_work_and_hf_says_what_to_install(planted: 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         ["no backend: kind: hf needs torch; install it with: pip install 'pytest-sway[[]hf]'"]
+    )
+
+
+WHOLE = f"""
+version: 1
+models:
+  base: {{kind: hf, base: {QUICKSTART}/base, dtype: fp32, device: cpu}}
+  ft: {{kind: hf, base: TUNED, dtype: fp32, device: cpu}}
+DEFAULTS
+suite:
+  - {{name: baseline, kind: null_adapter}}
+  - {{name: dk, kind: delta_kl, positions: 1, prompts: [The harbour, She said, A lamp, In spring, The oil]}}
+"""
+
+
+@pytest.mark.parametrize("form", ["dora", "full"])
+def test_what_has_no_nulls_is_measured_without_them_and_the_reason_is_told(
+    pytester: pytest.Pytester, form: str
+) -> None:
+    folder = pytester.path / "tuned"
+    text = WHOLE.replace("TUNED, ", f"{QUICKSTART}/base, adapter: tuned, ").replace("DEFAULTS", "")
+    if form == "dora":
+        adapters_made.make(folder, adapters_made.lora(use_dora=True))
+    else:
+        model = adapters_made.base_model()
+        model.model.norm.weight.data *= 0.7
+        model.save_pretrained(folder)
+        text = WHOLE.replace("TUNED", "tuned").replace("DEFAULTS", "defaults: {differential: false}")
+    (pytester.path / "sway.yaml").write_text(text)
+    result = pytester.runpytest("sway.yaml", "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*adapter *tuned* on *quickstart/base*",
+            "*no null in this suite*",
+            "*note: no nulls: it changes whole tensors, and random opponents*",
+            "SKIPPED*the adapter has no nulls: it changes whole tensors*",
+        ]
     )

@@ -25,6 +25,9 @@ suite:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    for name in ("a", "b"):
+        (tmp_path / "fleet" / name).mkdir(parents=True)
+        (tmp_path / "fleet" / name / "adapter_config.json").write_text("{}")
     return tmp_path
 
 
@@ -67,7 +70,13 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("seed: 0", "seed: -1", "5:18", "greater than or equal to 0"),
         ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
         ("seed: 0", "top_k: 0", "5:19", "defaults.top_k: found 0"),
-        ("seed: 0", "differential: false", "5:26", "not served by this version"),
+        (
+            "ft: {kind: hf, base: m,",
+            "ft: {kind: hf, base: n,",
+            "4:24",
+            "write defaults: {differential: false}",
+        ),
+        ("adapter: adapter", "adapter: fleet", "4:36", "its subfolders do (a, b): name one, or several"),
         ("seed: 0", "coverage_threshold: 7", "5:32", "less than or equal to 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
@@ -119,6 +128,52 @@ def test_all_mistakes_of_a_file_come_at_once_in_its_order(folder: Path) -> None:
         "sway.yaml:7:42",
         "sway.yaml:8:32",
     ]
+
+
+FULL = GOOD.replace("ft: {kind: hf, base: m, adapter: adapter}", "ft: {kind: hf, base: tuned}").replace(
+    "seed: 0", "differential: false"
+)
+
+
+def test_a_full_fine_tune_is_another_model_without_an_adapter(folder: Path) -> None:
+    (folder / "tuned").mkdir()
+    suite = load(folder, FULL)
+    assert suite.model.base == "m"
+    (key,) = suite.adapters
+    assert (key.path, key.model) == (None, str(folder / "tuned"))
+    assert suite.labels[key] == "tuned"
+
+
+def test_a_full_fine_tune_may_have_an_adapter_and_each_side_its_revision(folder: Path) -> None:
+    text = FULL.replace("hf, base: m}", "hf, base: m, revision: one}")
+    text = text.replace("base: tuned}", "base: me/tuned, revision: two, adapter: adapter}")
+    suite = load(folder, text)
+    assert (suite.model.base, suite.model.revision) == ("m", "one")
+    (key,) = suite.adapters
+    assert (key.path, key.model, key.revision) == (str(folder / "adapter"), "me/tuned", "two")
+
+
+def test_one_base_with_an_adapter_is_the_same_measure_in_both_modes(folder: Path) -> None:
+    suite = load(folder, GOOD.replace("seed: 0", "differential: false"))
+    assert suite.adapters == load(folder, GOOD).adapters
+    assert suite.adapters[0].model is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        ("base: tuned", "base: ./nowhere", "4:24", "there is no folder './nowhere'"),
+        ("base: m}", "base: ./nowhere}", "3:26", "there is no folder './nowhere'"),
+        ("base: tuned}", "base: m}", "4:7", "models.ft.adapter is missing"),
+        ("base: m}", "base: m, dtype: fp16}", "3:36", "one model serves both sides"),
+        ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
+    ],
+)
+def test_a_bad_full_fine_tune_is_told(folder: Path, old: str, new: str, place: str, says: str) -> None:
+    (folder / "tuned").mkdir()
+    (line,) = problems(folder, FULL.replace(old, new))
+    assert line.startswith(f"sway.yaml:{place}: ")
+    assert says in line
 
 
 def test_two_null_adapters_are_one_too_many(folder: Path) -> None:

@@ -31,8 +31,10 @@ class PlantedBackend:
         return self._capabilities
 
     def attach(self, adapter: AdapterKey) -> Subject:
-        """A subject whose digest is the adapter's path: planted weights have no content."""
-        return Subject(View("planted"), View("planted", adapter.path or "adapter"), self._inert)
+        """A subject whose digest is its path: planted weights have no content."""
+        return Subject(
+            View("planted"), View("planted", adapter.path or adapter.model or "adapter"), self._inert
+        )
 
     def detach(self, subject: Subject) -> None:
         """Nothing is held."""

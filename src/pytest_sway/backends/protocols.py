@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -33,9 +33,18 @@ class ModelKey:
 
 @dataclass(frozen=True, slots=True)
 class AdapterKey:
-    """An adapter folder: the parameter of the fixture ``sway_adapter``."""
+    """What is evaluated: the parameter of the fixture ``sway_adapter``.
+
+    Attributes:
+        path: an adapter folder; None for a full fine-tune without one.
+        model: the fine-tuned model, a folder or a hub id, where it is not the base; ``path`` is then an
+            adapter on *it*.
+        revision: of ``model`` on the hub.
+    """
 
     path: str | None
+    model: str | None = None
+    revision: str | None = None
 
     def __str__(self) -> str:
         return self.label
@@ -43,24 +52,27 @@ class AdapterKey:
     @property
     def label(self) -> str:
         """The last three parts of the path."""
-        return "/".join(Path(self.path).parts[-3:]) if self.path else "(base only)"
+        named = self.path or self.model
+        return "/".join(Path(named).parts[-3:]) if named else "(base only)"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An attached adapter.
+    """An attached adapter, or a fine-tuned model in its place.
 
     Attributes:
         base: view of the base model, with the tokenizer that both sides share.
         tuned: view of the adapter.
         inert: whether every update is zero, so that nothing can have been learned.
         notes: what a reader of the report should know, e.g. which modules hold no update.
+        lacks: capabilities of the backend that this subject has not, each with the reason.
     """
 
     base: View
     tuned: View
     inert: bool = False
     notes: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 NullWeights = Callable[[NullSeed, str, str, Any, Any], tuple[Any, Any]]

@@ -89,6 +89,8 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
         return Population()
+    if "nulls" in sway_adapter.lacks:
+        return Population(plan=plan, reason=f"no nulls: {sway_adapter.lacks['nulls']}")
     if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
         return Population(plan=plan, reason="the backend cannot make null adapters")
     sway_backend.serve_nulls(_draw)

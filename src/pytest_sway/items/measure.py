@@ -64,8 +64,7 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     began = time.perf_counter()
     if not probe.options.enabled:
         result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
-    elif bench is not None and (missing := sorted(probe.requires - bench.capabilities)):
-        message = f"the backend cannot serve: {', '.join(missing)}"
+    elif bench is not None and (message := _missing(probe, bench)):
         result = unmeasured(probe, Verdict.SKIP, message)
     else:
         try:
@@ -73,6 +72,16 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         except (ProbeError, RequestError) as error:
             result = unmeasured(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
+
+
+def _missing(probe: Probe[Any], bench: Bench) -> str:
+    """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
+    if absent := sorted(probe.requires - bench.capabilities):
+        return f"the backend cannot serve: {', '.join(absent)}"
+    lacks = bench.subject.lacks
+    return "; ".join(
+        f"the adapter has no {name}: {lacks[name]}" for name in sorted(probe.requires & lacks.keys())
+    )
 
 
 def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:

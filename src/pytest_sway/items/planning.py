@@ -20,8 +20,8 @@ def planned(item: pytest.Item) -> dict[str, Any]:
     return {
         "id": suite_id(item, key),
         "spec": str(suite.path),
-        "base": suite.spec.envelope.models.ft.base,
-        "adapter": adapter.path or "",
+        "base": suite.spec.envelope.models.base.base,
+        "adapter": adapter.path or adapter.model or "",
         "threshold": threshold,
         "weights": weights,
         "seed": defaults.seed,

@@ -17,7 +17,8 @@ from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
 from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
-from pytest_sway.spec.fleet import CONFIG, adapter_folders
+from pytest_sway.spec.fleet import adapter_folders
+from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -81,7 +82,7 @@ class Suite:
     @cached_property
     def labels(self) -> dict[AdapterKey, str]:
         """The shortest tails of the adapters' paths that tell them apart."""
-        paths = [Path(key.path or "base").parts for key in self.adapters]
+        paths = [Path(key.path or key.model or "base").parts for key in self.adapters]
         tails: list[str] = []
         for depth in range(1, max(map(len, paths)) + 1):
             tails = ["/".join(parts[-depth:]) for parts in paths]
@@ -109,7 +110,9 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
-    keys = [AdapterKey(str(folder)) for folder in (named or spec.adapters)] or [AdapterKey(None)]
+    tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
+    folders: list[str | None] = [str(folder) for folder in (named or spec.adapters)]
+    keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     null = _null_entry(entries)
     return Suite(
         path=path,
@@ -118,7 +121,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
         model=ModelKey(
             kind=ft.kind,
             base=spec.base,
-            revision=ft.revision,
+            revision=ft.revision if spec.model is None else spec.envelope.models.base.revision,
             dtype=ft.dtype,
             device=ft.device,
             trust_remote_code=ft.trust_remote_code,
@@ -198,9 +201,12 @@ def _second_null(entries: Sequence[Entry]) -> list[Problem]:
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
     return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
-        Problem(f"--sway-adapter={name}: there is no adapter folder (no {CONFIG} in it)")
+        Problem(
+            f"--sway-adapter={name}: there is no adapter folder"
+            + (f": {no_adapter(folder)}" if is_folder(folder) else "")
+        )
         for folder, name in named.items()
-        if not is_folder(folder) or not (folder / CONFIG).is_file()
+        if not is_folder(folder) or not (folder / ADAPTER_CONFIG).is_file()
     ]
 
 

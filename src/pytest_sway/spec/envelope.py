@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from pytest_sway.spec.fleet import CONFIG, adapter_folders, located
+from pytest_sway.spec.fleet import adapter_folders, located
+from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
 from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
 from pytest_sway.spec.source import Source
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
@@ -41,7 +42,7 @@ class ModelSpec(_Strict):
 
 
 class Models(_Strict):
-    """Both sides; in differential mode one model in memory serves both."""
+    """Both sides; one model in memory serves both, also where ``ft.base`` is a fine-tune of ``base.base``."""
 
     base: ModelSpec
     ft: ModelSpec
@@ -86,6 +87,8 @@ class Spec:
     """Adapter folders, each with the name that the spec gives it."""
     unmatched: tuple[str, ...] = ()
     """Patterns of ``models.ft.adapter`` that match no adapter folder."""
+    model: str | None = None
+    """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
     notes: tuple[Problem, ...] = ()
 
 
@@ -152,13 +155,23 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
 
 def _resolved(source: Source, envelope: Envelope) -> Spec:
     """Paths against the spec's folder first, then as they are."""
-    ft = envelope.models.ft
+    base, ft = envelope.models.base, envelope.models.ft
     roots = (source.path.parent, Path())
     adapters, unmatched = adapter_folders(ft.adapter, roots)
-    found = located(ft.base, roots)
-    base = str(found) if is_folder(found) else ft.base
+    tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
     notes = tuple(_notes(source, envelope))
-    return Spec(source, envelope, base, adapters, tuple(unmatched), notes)
+    return Spec(source, envelope, _model_at(base.base, roots), adapters, tuple(unmatched), tuned, notes)
+
+
+def _is_full(envelope: Envelope) -> bool:
+    """Whether the tuned side is another model, and not the base with an adapter."""
+    return not envelope.defaults.differential and envelope.models.ft.base != envelope.models.base.base
+
+
+def _model_at(name: str, roots: Sequence[Path]) -> str:
+    """A model's folder, or its name on the hub."""
+    found = located(name, roots)
+    return str(found) if is_folder(found) else name
 
 
 def is_folder(path: Path) -> bool:
@@ -175,11 +188,13 @@ def _refused(spec: Spec) -> list[Problem]:
 def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
     """One model in memory serves both sides, so what is said of both must agree."""
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
-    for name in sorted(base.model_fields_set - {"adapter"}):
+    own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter"}
+    for name in sorted(base.model_fields_set - own):
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":
-            message = f"found {shown(theirs)}, but models.base.base is {shown(ours)}"
-            yield ("models", "ft", "base"), f"{message}; an adapter is compared with its own base"
+            message = f"found {shown(theirs)}, but models.base.base is {shown(ours)}; an adapter is compared "
+            message += "with its own base; for a full fine-tune write defaults: {differential: false}"
+            yield ("models", "ft", "base"), message
         elif ours != theirs:
             message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
             yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
@@ -193,10 +208,14 @@ def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
     for name, kind in (("entry_point", "custom"), ("endpoint", "api")):
         if getattr(ft, name) is not None and ft.kind != kind:
             yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
-    if ft.kind == "hf" and ft.base.startswith((".", "/", "~")) and not is_folder(Path(spec.base)):
-        yield ("models", "ft", "base"), _no_folder(ft.base)
-    if ft.revision is not None and is_folder(Path(spec.base)):
-        yield ("models", "ft", "revision"), "is for a model on the hub; this base is a folder, remove it"
+    sides = {"ft": (ft, spec.model or spec.base)}
+    if spec.model is not None:
+        sides["base"] = (spec.envelope.models.base, spec.base)
+    for side, (model, found) in sides.items():
+        if model.kind == "hf" and model.base.startswith((".", "/", "~")) and not is_folder(Path(found)):
+            yield ("models", side, "base"), _no_folder(model.base)
+        if model.revision is not None and is_folder(Path(found)):
+            yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
 
 
 def _no_folder(name: str | None) -> str:
@@ -205,9 +224,6 @@ def _no_folder(name: str | None) -> str:
 
 def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
     """What this version does not do."""
-    if not spec.envelope.defaults.differential:
-        message = "false (two separate models) is not served by this version; remove it"
-        yield ("defaults", "differential"), message
     if spec.envelope.dlm_source is not None:
         yield ("dlm_source",), "this version reads no .dlm file; remove it"
     if not spec.envelope.suite:
@@ -218,13 +234,17 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
     """A folder that is missing, or no adapter, is told before a model is loaded."""
     place = spec.source.place(("models", "ft", "adapter"))
     if not spec.envelope.models.ft.adapter:
-        return [Problem("models.ft.adapter is missing: name the folder of a LoRA adapter", *place)]
+        if spec.model is not None:
+            return []
+        message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
+        message += "defaults: {differential: false})"
+        return [Problem(f"models.ft.adapter is missing: {message}", *place)]
     messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
     for folder, name in spec.adapters.items():
         if not is_folder(folder):
             messages.append(_no_folder(name))
-        elif not (folder / CONFIG).is_file():
-            messages.append(f"{folder} is no adapter: it holds no {CONFIG}")
+        elif not (folder / ADAPTER_CONFIG).is_file():
+            messages.append(no_adapter(folder))
     return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
 
 

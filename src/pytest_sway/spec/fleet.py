@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-CONFIG = "adapter_config.json"
+from pytest_sway.spec.folders import ADAPTER_CONFIG
 
 
 def adapter_folders(names: Sequence[str], roots: Sequence[Path]) -> tuple[dict[Path, str], list[str]]:
@@ -47,7 +47,7 @@ def _matches(pattern: str, roots: Sequence[Path]) -> list[Path]:
         return []
     for root in roots:
         found = [(root / match).resolve() for match in glob.glob(text, root_dir=root, recursive=True)]  # noqa: PTH207
-        folders = [path for path in found if (path / CONFIG).is_file()]
+        folders = [path for path in found if (path / ADAPTER_CONFIG).is_file()]
         if folders:
             return sorted(folders, key=_natural)
     return []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_sway.backends.hf.model import HFBackend
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-_HASHED = ("*.safetensors", "config.json", "tokenizer*", "*.jinja", "vocab*", "merges.txt")
+HASHED = ("*.safetensors", "*config.json", "tokenizer*", "*.jinja", "vocab*", "merges.txt")
 
 
 def load(key: ModelKey) -> HFBackend:
@@ -30,36 +30,39 @@ def load(key: ModelKey) -> HFBackend:
     from pytest_sway.backends.hf.model import HFBackend
     from pytest_sway.backends.hf.tokens import Tokens
 
-    folder = _folder(key)
+    path = folder(key)
     device = _device(torch, key.device)
     prepare(device)
     dtype = _dtype(torch, key.dtype, device)
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()  # it would stand in every failure's captured output
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=key.trust_remote_code
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=key.trust_remote_code,
-        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
+        model = causal_lm(path, dtype, key.trust_remote_code)
     except Exception as error:
-        raise BackendError(f"the base model {key.base} cannot be loaded: {_line(error)}") from error
-    finally:
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+        raise BackendError(f"the base model {key.base} cannot be loaded: {line(error)}") from error
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=model.generation_config.bos_token_id,
         eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(folder, _HASHED))
+        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED))
     except (OSError, RuntimeError) as error:
-        raise BackendError(f"the base model {key.base} cannot be served: {_line(error)}") from error
+        raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
+
+
+def causal_lm(path: Path, dtype: Any, trust_remote_code: bool = False) -> Any:
+    """A model's weights on the CPU, from safetensors alone, without progress bars."""
+    import transformers
+
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()  # it would stand in every failure's captured output
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    finally:
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def digest(folder: Path, patterns: tuple[str, ...]) -> str:
@@ -73,7 +76,7 @@ def digest(folder: Path, patterns: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-def _folder(key: ModelKey) -> Path:
+def folder(key: ModelKey) -> Path:
     """The local folder of the model: as it is, or the hub's snapshot of its pinned revision."""
     path = Path(key.base)
     if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
@@ -98,7 +101,7 @@ def _snapshot(key: ModelKey) -> Path:
         revision = f" at revision {key.revision}" if key.revision else ""
         raise BackendError(
             f"models.ft.base: {key.base!r} is no folder here, and the hub did not give it{revision}: "
-            f"{_line(error)}"
+            f"{line(error)}"
         ) from error
     return Path(found)
 
@@ -109,7 +112,7 @@ def _device(torch: Any, wanted: str) -> Any:
             device = torch.device(wanted)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise BackendError(f"models.ft.device: {wanted!r} is not to be had: {_line(error)}") from error
+            raise BackendError(f"models.ft.device: {wanted!r} is not to be had: {line(error)}") from error
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -126,7 +129,7 @@ def _dtype(torch: Any, wanted: str, device: Any) -> Any:
     return torch.float16 if device.type == "mps" else torch.float32
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
     """The first line of an error, with its type where the text says little."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"

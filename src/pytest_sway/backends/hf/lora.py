@@ -5,44 +5,83 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import OrderedDict
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import load_file
 
+from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.factors import Factors, product_norm
-from pytest_sway.backends.protocols import BackendError, NullWeights
+from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
+from pytest_sway.backends.protocols import NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_sway.backends.hf.adapters import AdapterFiles
-
-SUBJECT, NULL = "subject", "null"
+NULL = "null"
 NULL_SHARE = 0.5
 """Nulls together take at most this share of the base's memory (but two are always kept)."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a plain LoRA adapter is made of.
+
+    Attributes:
+        files: the folder that it came from.
+        config: shapes, with the plain init.
+        state: the factors under PEFT's names.
+        scaling: factor on B·A by module, where it is not what ``config`` says.
+    """
+
+    files: AdapterFiles
+    config: LoraConfig
+    state: State
+    scaling: Mapping[str, float] = field(default_factory=dict)
 
 
 class Lora:
     """The subject's update and its nulls', on a model that they wrap until :meth:`unload`."""
 
-    def __init__(self, model: torch.nn.Module, files: AdapterFiles, digest: str) -> None:
+    def __init__(self, model: torch.nn.Module, update: Update, digest: str) -> None:
         self.digest = digest
+        self.lacks: Mapping[str, str] = {}
         self._model = model
-        self._peft = _attach(model, files)
+        self._peft = _attach(model, update)
         self._config = self._peft.peft_config[SUBJECT]
         self.layers: dict[str, LoraLayer] = {
             name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
         }
-        self._scaling = {name: layer.scaling[SUBJECT] for name, layer in self.layers.items()}
+        self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
         self._drawn: OrderedDict[NullSeed, dict[str, Factors]] = OrderedDict()
         self._room = self._null_room(model)
-        self.null_weights: NullWeights | None = None
+        self._null_weights: NullWeights | None = None
         self._peft.eval()
+
+    @property
+    def inert(self) -> bool:
+        """Whether B·A is zero in every module."""
+        return len(self._zero_modules()) == len(self.layers)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which modules hold no update."""
+        zero, modules = self._zero_modules(), len(self.layers)
+        if len(zero) == modules:
+            return (f"the adapter is inert: the update B·A is zero in all {modules} modules",)
+        return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
+
+    @property
+    def fault(self) -> str:
+        """Modules that hold a NaN or an infinity."""
+        broken = [
+            name
+            for name in self.layers
+            if not all(bool(torch.isfinite(part).all()) for part in self.factors(name))
+        ]
+        if not broken:
+            return ""
+        return f"{len(broken)} of {len(self.layers)} modules hold NaN or infinity (first: {broken[0]})"
 
     def enter(self, view: View) -> None:
         """Put a view's weights in force; every layer is set, whatever was in force before."""
@@ -76,24 +115,21 @@ class Lora:
             return layer.lora_embedding_A[slot], layer.lora_embedding_B[slot]
         return layer.lora_A[slot].weight, layer.lora_B[slot].weight
 
-    def zero_modules(self) -> list[str]:
+    def serve_nulls(self, weights: NullWeights) -> None:
+        """Draw null factors with ``weights`` from now on."""
+        self._null_weights = weights
+
+    def _zero_modules(self) -> list[str]:
         """Modules whose update is exactly zero: B·A = 0."""
         return [name for name in self.layers if product_norm(*self.factors(name)) == 0.0]
-
-    def non_finite_modules(self) -> list[str]:
-        """Modules that hold a NaN or an infinity."""
-        return [
-            name
-            for name in self.layers
-            if not all(bool(torch.isfinite(part).all()) for part in self.factors(name))
-        ]
 
     def _filled_slot(self, seed: NullSeed) -> str:
         """The null slot, holding this null's factors."""
         factors = self._factors_of(seed)
         if NULL not in self._peft.peft_config:
-            with _quiet():
-                self._peft.add_adapter(NULL, _plain_copy(self._config))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._peft.add_adapter(NULL, plain_config(self._config))
             self._peft.eval()
         for name, (a, b) in factors.items():
             slot_a, slot_b = self._parameters(name, NULL)
@@ -103,10 +139,10 @@ class Lora:
     def _factors_of(self, seed: NullSeed) -> dict[str, Factors]:
         """A null's factors: drawn once, and again if they had to make room for others."""
         if seed not in self._drawn:
-            if self.null_weights is None:
+            if self._null_weights is None:
                 raise RequestError("no null family was given: the suite has no null_adapter")
             drawn = {
-                name: self.null_weights(seed, self.digest, name, *self.factors(name)) for name in self.layers
+                name: self._null_weights(seed, self.digest, name, *self.factors(name)) for name in self.layers
             }
             while len(self._drawn) >= self._room:
                 self._drawn.popitem(last=False)
@@ -121,65 +157,32 @@ class Lora:
         return max(2, int(NULL_SHARE * base / max(own, 1)))
 
 
-def _plain_copy(config: LoraConfig) -> LoraConfig:
+def plain_update(files: AdapterFiles, state: State) -> Update:
+    """The update of a folder that holds plain LoRA."""
+    with fitting(files.folder):
+        return Update(files, plain_config(LoraConfig.from_pretrained(str(files.folder))), state)
+
+
+def plain_config(config: LoraConfig) -> LoraConfig:
     """The same shapes with the plain init: no init that looks at the base runs again."""
     plain = copy.deepcopy(config)
     plain.init_lora_weights = True
+    plain.inference_mode = True
     return plain
 
 
-def _attach(model: torch.nn.Module, files: AdapterFiles) -> PeftModel:
+def _attach(model: torch.nn.Module, update: Update) -> PeftModel:
     """Wrap the model and load the weights; every tensor must find its place, and every place one."""
-    state = _update_alone(model, files)
-    with _quiet():
-        try:
-            config = _plain_copy(LoraConfig.from_pretrained(str(files.folder)))
-            config.inference_mode = True
-            wrapped = PeftModel(model, config, adapter_name=SUBJECT)
-            found = set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
-        except Exception as error:
-            _unwrap(model)
-            first = " ".join(str(error).strip().splitlines()[:2])
-            raise BackendError(f"{files.folder} does not fit the base model: {first}") from error
-    missing = [key for key in found.missing_keys if _is_update(key)]
-    if missing or found.unexpected_keys:
-        _unwrap(model)
-        raise BackendError(
-            f"{files.weights} is not the adapter that {files.folder.name}/adapter_config.json describes: "
-            f"{_some(missing, 'missing')}; {_some(found.unexpected_keys, 'unexpected')}"
-        )
-    return wrapped
-
-
-def _update_alone(model: torch.nn.Module, files: AdapterFiles) -> dict[str, torch.Tensor]:
-    """The file's LoRA tensors.
-
-    Others would overwrite the base's own (PEFT adds the embeddings of some adapters): such a one is
-    dropped where it equals the base's, and refused where it was trained.
-    """
     try:
-        state: dict[str, torch.Tensor] = load_file(files.weights)
-    except Exception as error:
-        raise BackendError(
-            f"{files.weights} does not fit the base model: it cannot be read: {error}"
-        ) from error
-    own = model.state_dict()
-    for key in [key for key in state if not _is_update(key)]:
-        name = key.removeprefix("base_model.model.").replace(".base_layer.", ".")
-        if name not in own:
-            continue  # told as unexpected
-        other = own[name]
-        tensor = state.pop(key).to(other)
-        if tensor.shape != other.shape or not torch.equal(tensor, other):
-            raise BackendError(
-                f"{files.weights} carries {name} whole, and not as the base has it; whole trained modules "
-                "are not served: train with LoRA alone, and with the base's own vocabulary"
-            )
-    return state
-
-
-def _is_update(key: str) -> bool:
-    return ".lora_" in key
+        with fitting(update.files.folder):
+            wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
+            found = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
+            missing = [key for key in found.missing_keys if ".lora_" in key]
+            accounted(update.files, missing, found.unexpected_keys)
+    except BaseException:
+        _unwrap(model)
+        raise
+    return wrapped
 
 
 def _unwrap(model: torch.nn.Module) -> None:
@@ -190,15 +193,3 @@ def _unwrap(model: torch.nn.Module) -> None:
             setattr(model.get_submodule(parent), child, module.get_base_layer())
     if hasattr(model, "peft_config"):
         del model.peft_config
-
-
-def _some(keys: list[str], word: str) -> str:
-    return f"{len(keys)} {word} tensors" + (f" (first: {keys[0]})" if keys else "")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PEFT warns where we check and refuse by name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

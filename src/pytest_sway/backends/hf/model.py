@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import transformers
 
-from pytest_sway.backends.hf import adapters, device
-from pytest_sway.backends.hf.load import digest
-from pytest_sway.backends.hf.lora import Lora
+from pytest_sway.backends.hf import device
+from pytest_sway.backends.hf.attach import Source, attach, find
+from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
-from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.hf.tokens import Tokens, shared
 from pytest_sway.backends.protocols import (
     AdapterKey,
     BackendError,
@@ -29,14 +28,13 @@ from pytest_sway.backends.protocols import (
 from pytest_sway.requests import Prompt, RequestError, View
 from pytest_sway.rows import Row, Text
 
-_ADAPTER_HASHED = (adapters.CONFIG, adapters.WEIGHTS)
 _REMEMBERED = 128 << 20
 """Bytes of the base's hidden states that are kept for the next adapter of a fleet."""
 _GPU_OVERHEAD, _CPU_OVERHEAD = 2048, 64
 
 
 class HFBackend:
-    """One causal language model in memory; the base, one adapter and its nulls are served from it."""
+    """One causal language model in memory; the base, one subject and its nulls are served from it."""
 
     xp = torch
 
@@ -48,7 +46,8 @@ class HFBackend:
         self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
         self._remembered = 0
         self._entries = 0
-        self._lora: Lora | None = None
+        self._held: Attached | None = None
+        self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
         self._strictly = device.can_be_strict(model, self._check_row)
@@ -123,45 +122,43 @@ class HFBackend:
         """Attach an adapter after checking that it can be served; detaches none before it."""
         if self._broken:
             raise BackendError(self._broken)
-        if self._lora is not None:
+        if self._held is not None:
             raise BackendError("another adapter is still attached to this backend")
-        files = adapters.read(adapter.path)
-        tokens = self._shared_tokens(files)
-        try:
-            name = digest(files.folder, _ADAPTER_HASHED)
-        except OSError as error:
-            raise BackendError(f"the adapter {files.folder} cannot be read: {error}") from error
-        self._lora = Lora(self._model, files, name)
+        source = find(adapter)
+        folder = source.tokenizer
+        tokens = shared(self._base_tokens, folder) if folder is not None else self._base_tokens
+        ends = source.ends
+        self._held = attach(self._model, source, self._check_row)
         try:
             self._check_base("attaching")
-            self._check_alive(files, name)
+            self._check_alive(source)
         except BaseException:
             self._drop()
             raise
-        self._tokens = tokens
-        zero = self._lora.zero_modules()
+        self._tokens, self._ends = tokens, ends
         return Subject(
             base=View(self._view_digest()),
-            tuned=View(self._view_digest(), name),
-            inert=len(zero) == len(self._lora.layers),
-            notes=_update_notes(zero, len(self._lora.layers)),
+            tuned=View(self._view_digest(), source.digest),
+            inert=self._held.inert,
+            notes=(*self._held.notes, *source.notes),
+            lacks=self._held.lacks,
         )
 
     def detach(self, subject: Subject) -> None:
         """Take the adapter off and prove that the base is what it was at load."""
-        if self._lora is not None:
+        if self._held is not None:
             self._drop()
             self._check_base(f"detaching {subject.tuned.adapter[:8]}")
 
     def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null factors with ``weights`` from now on."""
-        if self._lora is None:
+        """Draw null factors with ``weights`` from now on; refused where the subject has no nulls."""
+        if self._held is None:
             raise BackendError("no adapter is attached: there is nothing a null could imitate")
-        self._lora.null_weights = weights
+        self._held.serve_nulls(weights)
 
     def close(self) -> None:
         """Let go of the weights."""
-        self._lora = None
+        self._held = None
         self._model = None
         self._base_hidden.clear()
         if torch.cuda.is_available():
@@ -202,6 +199,7 @@ class HFBackend:
             mask[i, longest - len(row) :] = 1
         ends = settings.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        stops |= frozenset() if view.is_base else self._ends
         where = self._model.device
         with device.guarded(strictly=self._strictly):
             written = self._model.generate(
@@ -209,6 +207,7 @@ class HFBackend:
                 attention_mask=mask.to(where),
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
+                eos_token_id=sorted(stops) or None,
             )
         return [_until(row[longest:].tolist(), stops) for row in written]
 
@@ -227,15 +226,15 @@ class HFBackend:
         self._entries += 1
         if view.base != self._view_digest():
             raise RequestError(f"view {view.label()} belongs to another base model")
-        if self._lora is not None:
-            self._lora.enter(view)
+        if self._held is not None:
+            self._held.enter(view)
         elif not view.is_base:
             raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
 
     def _base_logits(self) -> torch.Tensor:
         """Logits of one fixed row, the base's weights in force."""
-        if self._lora is not None:
-            self._lora.enter(View(self._view_digest()))
+        if self._held is not None:
+            self._held.enter(View(self._view_digest()))
         return self._row_logits()
 
     def _row_logits(self) -> torch.Tensor:
@@ -252,43 +251,27 @@ class HFBackend:
             )
             raise BackendError(self._broken)
 
-    def _check_alive(self, files: adapters.AdapterFiles, name: str) -> None:
+    def _check_alive(self, source: Source) -> None:
         """Finite weights, and finite logits under the adapter."""
-        lora = self._attached
-        if broken := lora.non_finite_modules():
+        held = self._attached
+        if held.fault:
             raise BackendError(
-                f"the adapter {files.folder} is broken: {len(broken)} of {len(lora.layers)} modules hold "
-                f"NaN or infinity (first: {broken[0]}); training diverged, so train it again"
+                f"the adapter {source} is broken: {held.fault}; training diverged, so train it again"
             )
-        lora.enter(View(self._view_digest(), name))
+        held.enter(View(self._view_digest(), source.digest))
         if not bool(torch.isfinite(self._row_logits()).all()):
-            raise BackendError(f"the adapter {files.folder} makes the model's logits non-finite")
+            raise BackendError(f"the adapter {source} makes the model's logits non-finite")
 
     @property
-    def _attached(self) -> Lora:
-        if self._lora is None:
+    def _attached(self) -> Attached:
+        if self._held is None:
             raise BackendError("no adapter is attached")
-        return self._lora
+        return self._held
 
     def _drop(self) -> None:
         self._attached.unload()
-        self._lora = None
-        self._tokens = self._base_tokens
-
-    def _shared_tokens(self, files: adapters.AdapterFiles) -> Tokens:
-        """The adapter's own tokenizer where it brings one with the base's vocabulary; else the base's."""
-        if not (files.folder / "tokenizer_config.json").is_file():
-            return self._base_tokens
-        try:
-            own = transformers.AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
-        except Exception as error:
-            raise BackendError(f"the tokenizer in {files.folder} cannot be loaded: {error}") from error
-        if own.get_vocab() != self._base_tokens.tokenizer.get_vocab():
-            raise BackendError(
-                f"{files.folder} brings a tokenizer with another vocabulary than the base model's; base and "
-                "adapter cannot be compared token by token"
-            )
-        return Tokens(own)
+        self._held = None
+        self._tokens, self._ends = self._base_tokens, frozenset()
 
     def _view_digest(self) -> str:
         """The base's digest; another one where the adapter brings its own chat template."""
@@ -297,15 +280,6 @@ class HFBackend:
         template = str(self._tokens.tokenizer.chat_template)
         mixed = hashlib.blake2b(f"{self._base_digest}:{template}".encode(), digest_size=16)
         return mixed.hexdigest()
-
-
-def _update_notes(zero: list[str], modules: int) -> tuple[str, ...]:
-    """What the report says of modules whose update is zero."""
-    if len(zero) == modules:
-        return (f"the adapter is inert: the update B·A is zero in all {modules} modules",)
-    if zero:
-        return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",)
-    return ()
 
 
 def _until(ids: list[int], stops: set[int]) -> tuple[int, ...]:

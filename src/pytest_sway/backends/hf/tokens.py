@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
+from pytest_sway.backends.protocols import BackendError
 from pytest_sway.requests import Prompt, RequestError
+
+RESIZED = (
+    "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
+    "of model and tokenizer) and name that folder as the base on both sides"
+)
+"""What to do where the two sides have different vocabularies."""
 
 
 class Tokens:
@@ -87,3 +97,24 @@ class Tokens:
             if full[start : start + len(plain)] == plain:
                 return full[:start]
         return []
+
+
+def shared(base: Tokens, folder: Path) -> Tokens:
+    """The tokenizer that a subject brings, for both sides; its chat template may differ, no token may.
+
+    Raises:
+        BackendError: it cannot be loaded, or has another vocabulary than the base's.
+    """
+    try:
+        own = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:
+        raise BackendError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    ours, theirs = base.tokenizer.get_vocab(), own.get_vocab()
+    if ours != theirs:
+        name, index = min(set(ours.items()) ^ set(theirs.items()), key=lambda pair: pair[1])
+        raise BackendError(
+            f"{folder} brings a tokenizer with another vocabulary than the base model's ({len(theirs)} "
+            f"tokens, the base has {len(ours)}; first difference: {name!r} as {index}); base and adapter "
+            f"cannot be compared token by token; {RESIZED}"
+        )
+    return Tokens(own)

@@ -1,0 +1,84 @@
+"""A full fine-tune against its base: another model's weights, where the two are one architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytest_sway.backends.hf import load
+from pytest_sway.backends.hf.adapters import AdapterFiles
+from pytest_sway.backends.hf.loading import tensors
+from pytest_sway.backends.hf.merged import merged
+from pytest_sway.backends.hf.tokens import RESIZED
+from pytest_sway.backends.hf.whole import Target, logits_of
+from pytest_sway.backends.protocols import BackendError
+
+_OTHERWISE = (
+    "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "
+    "architecture; name the model that it was trained from"
+)
+_NO_MATTER = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "initializer_range",
+        "max_position_embeddings",
+        "pretraining_tp",
+        "tie_word_embeddings",
+        "transformers_version",
+        "use_cache",
+    }
+)
+"""Config fields that do not change what given weights answer (tied weights are compared path by path)."""
+_NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
+
+
+def finetuned(model: torch.nn.Module, folder: Path, files: AdapterFiles | None, row: list[int]) -> Target:
+    """The fine-tuned model in ``folder``, with its adapter merged where it has one.
+
+    It is loaded on the CPU in the base's dtype, so that both sides are rounded alike.
+
+    Args:
+        model: the base; not touched.
+        folder: of the fine-tuned model.
+        files: an adapter on the fine-tuned model.
+        row: token ids of the check row.
+
+    Raises:
+        BackendError: it cannot be loaded, or is of another architecture, configuration or vocabulary.
+    """
+    try:
+        tuned = load.causal_lm(folder, next(model.parameters()).dtype).eval()
+    except Exception as error:
+        raise BackendError(f"the fine-tuned model {folder} cannot be loaded: {load.line(error)}") from error
+    _same_kind(model, tuned, folder)
+    if files is not None:
+        return merged(tuned, files, tensors(files), row)
+    tuned = tuned.float()
+    return Target(str(folder), dict(tuned.state_dict()), logits_of(tuned, row), _OTHERWISE)
+
+
+def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
+    """Only weights may differ: one class, one configuration, the same shapes."""
+    ours, theirs = type(model).__name__, type(tuned).__name__
+    if ours != theirs:
+        raise BackendError(
+            f"{folder} is a {theirs}, the base a {ours}: name the model that it was trained from"
+        )
+    own = model.state_dict()
+    for path, tensor in tuned.state_dict().items():
+        if path in own and own[path].shape != tensor.shape:
+            advice = RESIZED if "embed" in path or "head" in path else _OTHERWISE
+            raise BackendError(
+                f"{folder} has {path} as {list(tensor.shape)}, the base as {list(own[path].shape)}: {advice}"
+            )
+    base, other = model.config.to_dict(), tuned.config.to_dict()
+    for name in sorted(type(model.config)().to_dict().keys() - _NO_MATTER):
+        if not name.endswith(_NO_MATTER_ENDS) and base.get(name) != other.get(name):
+            raise BackendError(
+                f"{folder}/config.json says {name}: {other.get(name)!r}, the base's {base.get(name)!r}: "
+                f"{_OTHERWISE}"
+            )

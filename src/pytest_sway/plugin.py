@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable)",
+        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable; patterns too)",
     )
     group.addoption(
         "--sway-threshold",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
 from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
-from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.fleet import CONFIG, adapter_folders
+from pytest_sway.spec.folders import no_adapter
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -95,7 +96,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
 
     Args:
         path: of the spec.
-        adapters: folders that replace ``models.ft.adapter``.
+        adapters: folders, or patterns of folders, that replace ``models.ft.adapter``.
 
     Raises:
         SpecError: with every problem of the file.
@@ -104,12 +105,13 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     spec, problems = parse(source, adapter_given=bool(adapters))
     entries, entry_problems = _entries(source)
     problems += entry_problems
-    problems += _adapter_problems(adapters)
+    named, unmatched = adapter_folders(adapters, (Path(),))
+    problems += _adapter_problems(named, unmatched)
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
-    keys = [AdapterKey(str(Path(a).resolve()), *tuned) for a in adapters]
+    keys = [AdapterKey(str(folder), *tuned) for folder in (named or spec.adapters)]
     null = _null_entry(entries)
     return Suite(
         path=path,
@@ -125,7 +127,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
             entry_point=ft.entry_point,
             endpoint=ft.endpoint,
         ),
-        adapters=tuple(dict.fromkeys(keys)) or (AdapterKey(spec.adapter, *tuned),),
+        adapters=tuple(keys) or (AdapterKey(None, *tuned),),
         plan=_plan(null, spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(source, entries, null)),
     )
@@ -196,14 +198,14 @@ def _second_null(entries: Sequence[Entry]) -> list[Problem]:
     ]
 
 
-def _adapter_problems(adapters: Sequence[str]) -> list[Problem]:
-    return [
+def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
+    return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
         Problem(
-            f"--sway-adapter={a}: there is no adapter folder"
-            + (f": {no_adapter(Path(a))}" if is_folder(Path(a)) else "")
+            f"--sway-adapter={name}: there is no adapter folder"
+            + (f": {no_adapter(folder)}" if is_folder(folder) else "")
         )
-        for a in adapters
-        if not is_folder(Path(a)) or not (Path(a) / ADAPTER_CONFIG).is_file()
+        for folder, name in named.items()
+        if not is_folder(folder) or not (folder / CONFIG).is_file()
     ]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.fleet import CONFIG, adapter_folders, located
+from pytest_sway.spec.folders import no_adapter
 from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
 from pytest_sway.spec.source import Source
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
@@ -21,12 +22,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _several(value: Any) -> Any:
+    """One adapter folder is a list of one."""
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
 class ModelSpec(_Strict):
     """``models.base`` or ``models.ft``."""
 
     kind: Literal["hf", "mlx", "api", "dummy", "custom"] = "hf"
     base: str = Field(min_length=1)
-    adapter: str | None = None
+    adapter: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     dtype: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
     device: str = "auto"
     trust_remote_code: bool = False
@@ -77,7 +83,10 @@ class Spec:
     source: Source
     envelope: Envelope
     base: str
-    adapter: str | None
+    adapters: dict[Path, str]
+    """Adapter folders, each with the name that the spec gives it."""
+    unmatched: tuple[str, ...] = ()
+    """Patterns of ``models.ft.adapter`` that match no adapter folder."""
     model: str | None = None
     """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
     notes: tuple[Problem, ...] = ()
@@ -147,10 +156,11 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
 def _resolved(source: Source, envelope: Envelope) -> Spec:
     """Paths against the spec's folder first, then as they are."""
     base, ft = envelope.models.base, envelope.models.ft
-    adapter = str(_located(source.path, ft.adapter)) if ft.adapter is not None else None
-    tuned = _model_at(source.path, ft.base) if _is_full(envelope) else None
+    roots = (source.path.parent, Path())
+    adapters, unmatched = adapter_folders(ft.adapter, roots)
+    tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
     notes = tuple(_notes(source, envelope))
-    return Spec(source, envelope, _model_at(source.path, base.base), adapter, tuned, notes)
+    return Spec(source, envelope, _model_at(base.base, roots), adapters, tuple(unmatched), tuned, notes)
 
 
 def _is_full(envelope: Envelope) -> bool:
@@ -158,20 +168,10 @@ def _is_full(envelope: Envelope) -> bool:
     return not envelope.defaults.differential and envelope.models.ft.base != envelope.models.base.base
 
 
-def _model_at(spec: Path, name: str) -> str:
+def _model_at(name: str, roots: Sequence[Path]) -> str:
     """A model's folder, or its name on the hub."""
-    found = _located(spec, name)
+    found = located(name, roots)
     return str(found) if is_folder(found) else name
-
-
-def _located(spec: Path, name: str) -> Path:
-    """A path relative to the spec's folder if it exists there, else to the working directory."""
-    try:
-        path = Path(name).expanduser()
-        beside = spec.parent / path
-        return (beside if beside.exists() else path).resolve()
-    except (OSError, RuntimeError, ValueError):  # an unknown home, a name too long, a zero byte
-        return Path(name.replace("\0", "�"))
 
 
 def is_folder(path: Path) -> bool:
@@ -198,7 +198,7 @@ def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
         elif ours != theirs:
             message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
             yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
-    if base.adapter is not None:
+    if base.adapter:
         yield ("models", "base", "adapter"), "the base side takes no adapter; remove it"
 
 
@@ -233,19 +233,18 @@ def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
 def _adapter_problems(spec: Spec) -> list[Problem]:
     """A folder that is missing, or no adapter, is told before a model is loaded."""
     place = spec.source.place(("models", "ft", "adapter"))
-    if spec.adapter is None and spec.model is not None:
-        return []
-    if spec.adapter is None:
+    if not spec.envelope.models.ft.adapter:
         message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
         message += "defaults: {differential: false})"
-        return [Problem(f"models.ft.adapter is missing: {message}", *place)]
-    folder = Path(spec.adapter)
-    if not is_folder(folder):
-        message = _no_folder(spec.envelope.models.ft.adapter)
-        return [Problem(f"models.ft.adapter: {message}", *place)]
-    if not (folder / ADAPTER_CONFIG).is_file():
-        return [Problem(f"models.ft.adapter: {no_adapter(folder)}", *place)]
-    return []
+        missing = [Problem(f"models.ft.adapter is missing: {message}", *place)]
+        return missing if spec.model is None else []
+    messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
+    for folder, name in spec.adapters.items():
+        if not is_folder(folder):
+            messages.append(_no_folder(name))
+        elif not (folder / CONFIG).is_file():
+            messages.append(no_adapter(folder))
+    return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
 
 
 def _notes(source: Source, envelope: Envelope) -> list[Problem]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_sway.backends.protocols import BackendError
-from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, no_adapter
+from pytest_sway.spec.fleet import CONFIG
+from pytest_sway.spec.folders import adapters_below, no_adapter
 
-CONFIG, WEIGHTS = ADAPTER_CONFIG, "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 Form = Literal["plain", "rebased", "whole"]
 """``plain``: B·A beside the weights. ``rebased``: the same, but its init rewrites the base. ``whole``:
 anything else that PEFT can merge into the weights."""

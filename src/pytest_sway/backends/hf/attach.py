@@ -18,9 +18,10 @@ from pytest_sway.backends.hf.lora import Lora, plain_update
 from pytest_sway.backends.hf.merged import merged
 from pytest_sway.backends.hf.whole import whole_update
 from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
+from pytest_sway.spec.fleet import CONFIG
 from pytest_sway.spec.folders import listed
 
-_HASHED = (adapters.CONFIG, adapters.WEIGHTS)
+_HASHED = (CONFIG, adapters.WEIGHTS)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""The benchmark's arithmetic, and the rows and bars of its table. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Any
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a measured value must reach.
+
+    Attributes:
+        text: as the table shows it.
+        holds: whether a value reaches it.
+    """
+
+    text: str
+    holds: Callable[[float], bool]
+
+    def verdict(self, value: float | None) -> str:
+        """``met`` or ``missed``; a dash where there is no value."""
+        if value is None:
+            return "—"
+        return "met" if self.holds(value) else "**missed**"
+
+
+def at_least(bound: float, text: str) -> Bar:
+    """A bar from below."""
+    return Bar(text, lambda value: value >= bound)
+
+
+def at_most(bound: float, text: str) -> Bar:
+    """A bar from above."""
+    return Bar(text, lambda value: value <= bound)
+
+
+def below(bound: float, text: str) -> Bar:
+    """A bar from above that must not be touched."""
+    return Bar(text, lambda value: value < bound)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; an empty cell is shown as a dash."""
+
+    scenario: str
+    what: str
+    ours: str = ""
+    rival: str = ""
+    floor: str = ""
+    compared: str = ""
+    bar: str = ""
+    verdict: str = ""
+
+
+HEAD = Row("scenario", "figure", "ours", "dlm-sway 0.1.0", "floor", "comparison", "bar", "verdict")
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The rows as one Markdown table."""
+    lines = [_line(HEAD), "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    return "\n".join([*lines, *map(_line, rows)]) + "\n"
+
+
+def floor_seconds(tokens: float, parameters: float, flops: float) -> float:
+    """Seconds that ``tokens`` cost at 2 operations per parameter on a machine of this matrix speed."""
+    return 2 * tokens * parameters / flops
+
+
+def scored_floor_seconds(tokens: float, scored: float, parameters: float, head: float, flops: float) -> float:
+    """The same where only ``scored`` positions go through the vocabulary head."""
+    return 2 * (tokens * (parameters - head) + scored * head) / flops
+
+
+def was_quiet(flops: Sequence[float]) -> bool:
+    """Whether the machine's speed before and after differs by no more than a tenth."""
+    return min(flops) >= 0.9 * max(flops)
+
+
+def fastest(results: Sequence[dict[str, Any]], key: str = "seconds") -> float | None:
+    """The best of the repetitions; None where there is none."""
+    return min((float(result[key]) for result in results), default=None)
+
+
+def largest(results: Sequence[dict[str, Any]], key: str) -> float | None:
+    """The worst of the repetitions; None where there is none."""
+    return max((float(result[key]) for result in results), default=None)
+
+
+def ratio(over: float | None, under: float | None) -> float | None:
+    """A quotient; None where a side is missing."""
+    return None if over is None or not under else over / under
+
+
+def largest_difference(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Largest absolute difference of two equally long series; None where one is missing."""
+    if not left or not right:
+        return None
+    return max(abs(a - b) for a, b in zip(left, right, strict=True))
+
+
+def paired(left: Sequence[float], right: Sequence[float]) -> tuple[float, float, float]:
+    """Median, lower and upper quartile of the pairs' differences."""
+    differences = [a - b for a, b in zip(left, right, strict=True)]
+    if len(differences) == 1:
+        return (differences[0],) * 3
+    low, _, high = quantiles(differences, n=4, method="inclusive")
+    return median(differences), low, high
+
+
+def shown(value: float | None, form: str = "{:.2f}") -> str:
+    """A number in a cell; nothing where there is none."""
+    return "" if value is None else form.format(value)
+
+
+def _line(row: Row) -> str:
+    cells = (
+        row.scenario,
+        row.what,
+        row.ours,
+        row.rival,
+        row.floor,
+        row.compared,
+        row.bar,
+        row.verdict,
+    )
+    return "| " + " | ".join((cell or "—").replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,139 @@
+"""The benchmark's arithmetic, on numbers whose results are known."""
+
+from __future__ import annotations
+
+import math
+
+import figures as fig
+import inputs
+import pytest
+import tables
+
+MODEL = {
+    "vocabulary": 49152,
+    "parameters": 1000,
+    "head_parameters": 400,
+    "weight_bytes": 1_000_000_000,
+    "adapter_bytes": 0,
+    "adapters": ["x/adapter-0", "x/adapter-1"],
+}
+
+
+def test_the_floor_is_two_operations_a_parameter_and_token():
+    assert fig.floor_seconds(50, 1000, 1e5) == 1.0
+    assert fig.scored_floor_seconds(50, 10, 1000, 400, 1e5) == pytest.approx(2 * (50 * 600 + 10 * 400) / 1e5)
+    assert fig.scored_floor_seconds(50, 50, 1000, 400, 1e5) == fig.floor_seconds(50, 1000, 1e5)
+
+
+def test_a_shared_prompt_counts_once_and_last_tokens_need_no_forward():
+    pair = inputs.Pair("p q r", (" a b", " a b c d"))
+    assert pair.tokens == inputs.Tokens(shared=3 + 1 + 3, unshared=6 + 1 + 3, scored=6)
+    assert inputs.Passage("a b c").tokens == inputs.Tokens(2, 2, 2)
+    assert inputs.Prompt("a b c").tokens.times(2) == inputs.Tokens(6, 6, 2)
+
+
+def test_inputs_are_what_the_scenarios_promise_and_always_the_same():
+    items = inputs.mixed(49152)
+    kinds = [type(item).__name__ for item in items]
+    assert (kinds.count("Prompt"), kinds.count("Pair"), kinds.count("Passage")) == (32, 24, 12)
+    assert kinds != sorted(kinds)
+    for item in items:
+        if isinstance(item, inputs.Passage):
+            assert 200 <= len(item.text.split()) <= 700
+        elif isinstance(item, inputs.Pair):
+            assert 30 <= len(item.prompt.split()) <= 120
+            assert all(c[0] == " " and 20 <= len(c.split()) <= 60 for c in item.completions)
+    assert items == inputs.mixed(49152)
+    assert all(8 <= p.tokens.shared <= 16 for p in inputs.short_prompts(49152))
+    assert not set(inputs.null_prompts(49152, 3)) & set(inputs.null_prompts(49152, 20))
+
+
+def test_the_best_repetition_counts_for_time_and_the_worst_for_memory():
+    results = [{"seconds": 3, "peak": 1}, {"seconds": 2, "peak": 5}]
+    assert fig.fastest(results) == 2
+    assert fig.largest(results, "peak") == 5
+    assert fig.fastest([]) is None
+    assert fig.ratio(None, 2) is None
+
+
+def test_pairs_are_compared_within_themselves():
+    middle, low, high = fig.paired([10.0, 22.0, 33.0], [9.0, 20.0, 30.0])
+    assert (middle, low, high) == (2.0, 1.5, 2.5)
+
+
+def test_bars_hold_at_their_bound_unless_they_say_below():
+    assert fig.at_least(5, "").verdict(5.0) == "met"
+    assert fig.at_most(1.15, "").verdict(1.16) == "**missed**"
+    assert fig.below(1.0, "").verdict(1.0) == "**missed**"
+    assert fig.at_least(5, "").verdict(None) == "—"
+    assert fig.at_most(1, "").verdict(math.nan) == "**missed**"
+
+
+def _mixed_raw(rival: list[dict]) -> dict:
+    ours = {
+        "seconds": 2.0,
+        "forward_s": 1.5,
+        "peak_end": 1_900_000_000,
+        "peak_imported": 400_000_000,
+        "logprobs": [-10.0, -20.0],
+        "logprob_tokens": [2, 4],
+        "stats": {"tokens": 1, "padding_tokens": 0},
+    }
+    return {"ours": [ours], "rival": rival, "rival_missing": "" if rival else "no", "matrix_flops": [1, 2e7]}
+
+
+def test_the_mixed_suite_is_compared_with_rival_and_floor():
+    rival = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
+    speed, forward, memory, apart = tables.rows("b", _mixed_raw([rival]), MODEL)
+    assert (speed.compared, speed.verdict) == ("2.50× rival", "met")
+    tokens = inputs.total(inputs.mixed(49152)).shared * 2
+    assert forward.compared == f"{1.5 / (2 * tokens * 1000 / 2e7):.2f}× floor"
+    assert (memory.ours, memory.verdict) == ("0.90 (libraries 0.40)", "met")
+    assert apart.compared == "4.0e-01; 1.0e-01"
+
+
+def test_without_the_rival_its_column_says_so_and_nothing_is_judged_against_it():
+    speed, forward, memory = tables.rows("b", _mixed_raw([]), MODEL)
+    assert {row.rival for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
+    assert (speed.compared, speed.verdict, memory.verdict) == ("", "—", "met")
+    assert tables.NOT_AVAILABLE in fig.markdown([speed])
+
+
+def test_a_machine_whose_speed_changed_was_not_quiet():
+    assert fig.was_quiet([100.0, 91.0])
+    assert not fig.was_quiet([89.0, 100.0])
+
+
+def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
+    def single(name: str, raw: float) -> dict:
+        return {"wall_s": 9.0, "suites": {name: {"raw": raw, "scoring_wall_s": 2.0, "duration_s": 3.0}}}
+
+    raw = {
+        "load": [{"wall_s": 6.0}],
+        "fleet": [{"wall_s": 11.0, "suites": {"a": {"raw": 0.5}, "b": {"raw": 0.75}}}],
+        "singles": [[single("a", 0.5), single("b", 0.5)]],
+        "rival": [[{"wall_s": 22.0}]],
+        "rival_runs": 1,
+        "rival_missing": "",
+        "matrix_flops": [1.0],
+    }
+    whole, quotient, moved = tables.rows("d", raw, MODEL)
+    assert (whole.ours, whole.rival) == ("11.00", "44.00 (1 runs, scaled to 2)")
+    assert (quotient.ours, quotient.verdict) == ("1.10", "met")
+    assert moved.ours == "2.5e-01"
+
+
+def test_start_up_is_judged_by_the_median_and_by_what_was_imported():
+    raw = {
+        "with_s": [1.020, 1.030],
+        "without_s": [1.0, 1.0],
+        "collect_s": [1.0, 9.0, 1.5],
+        "modules_with": ["yaml", "numpy"],
+        "modules_without": ["yaml"],
+        "modules_collecting": ["numpy"],
+    }
+    start, heavy, collect, torch = tables.rows("e", raw, {})
+    assert (start.ours, start.verdict) == ("25.0 (22.5 to 27.5)", "**missed**")
+    assert (heavy.ours, heavy.verdict) == ("numpy", "**missed**")
+    assert (collect.ours, collect.verdict) == ("1.50", "met")
+    assert (torch.ours, torch.verdict) == ("no", "met")

@@ -1,0 +1,288 @@
+"""What is kept of answers, in memory and on disk: by content, bounded, and never an error."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.engine.cache import Cache, key_of
+from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.store import FILE, Store, clear, folder
+from pytest_sway.requests import (
+    Completion,
+    CompletionScore,
+    Divergence,
+    Generate,
+    Generation,
+    NullSeed,
+    Request,
+    RequestError,
+    Turn,
+    View,
+)
+
+BASE, TUNED = View("b"), View("b", "a")
+NULL = View("b", "a", NullSeed("norm_matched", 0, 1000, 0.02))
+MOVED = Divergence("text", BASE, TUNED)
+SCORED = Completion("text", "more", TUNED)
+WRITTEN = Generate("text", BASE, 4)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "answers")
+    yield made
+    made.close()
+
+
+class Counting(PlantedBackend):
+    """Planted answers with an identity, so that they may be kept; counts what it is asked."""
+
+    identity = "counting 1"
+
+    def __init__(self, answer: Any = lambda request: 0.25) -> None:
+        self.asked: list[Request[Any]] = []
+
+        def answered(request: Request[Any]) -> Any:
+            self.asked.append(request)
+            return answer(request)
+
+        super().__init__(answered)
+
+
+VARIANTS = [
+    MOVED,
+    Divergence("text ", BASE, TUNED),
+    Divergence("text", TUNED, BASE),
+    Divergence("text", BASE, TUNED.scaled(0.5)),
+    Divergence("text", BASE, NULL),
+    Divergence("text", BASE, View("b", "other")),
+    Divergence("text", BASE, TUNED, "kl"),
+    Divergence("text", BASE, TUNED, "js", (1,)),
+    Divergence((Turn("user", "text"),), BASE, TUNED),
+    SCORED,
+    Completion("textmore", "", TUNED),
+    WRITTEN,
+    Generate("text", BASE, 5),
+]
+
+
+def test_whatever_an_answer_depends_on_is_in_its_key() -> None:
+    assert len({key_of(request, identity) for request in VARIANTS for identity in ("fp32", "bf16")}) == 26
+    assert key_of(MOVED, "x") == key_of(Divergence("text", View("b"), View("b", "a")), "x")
+
+
+def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
+    cache = Cache(most=10_000)
+    for n in range(100):
+        cache.put(bytes([n]), float(n))
+        assert cache.get(bytes([0])) == 0.0
+    assert len(cache) == 10_000 // 256
+    assert cache.get(bytes([99])) == 99.0
+    assert cache.get(bytes([1])) is None
+    cache.put(b"large", Generation("x" * 2000, ()))
+    assert cache.get(b"large") is not None
+    assert len(cache) < 10
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.lists(numbers, min_size=1), numbers, st.integers(1, 10**6), st.text(), st.lists(st.integers(0, 2**31))
+)
+def test_what_is_read_is_what_was_kept(
+    moved: list[float], logprob: float, tokens: int, text: str, ids: list[int]
+) -> None:
+    import tempfile
+
+    answers: dict[Request[Any], Any] = {Divergence(str(n), BASE, TUNED): x for n, x in enumerate(moved)}
+    answers[SCORED] = CompletionScore(logprob, tokens)
+    answers[WRITTEN] = Generation(text.encode("utf-8", "replace").decode(), tuple(ids))
+    keys = {key_of(request, "x"): request for request in answers}
+    with tempfile.TemporaryDirectory() as where:
+        first = Store(Path(where))
+        first.put({key: answers[request] for key, request in keys.items()})
+        first.close()
+        second = Store(Path(where))
+        found = second.get(keys)
+        second.close()
+    assert {keys[key]: answer for key, answer in found.items()} == answers
+
+
+def test_more_keys_than_sqlite_takes_at_once(store: Store) -> None:
+    requests = {key_of(r, ""): r for r in (Divergence(str(n), BASE, TUNED) for n in range(2500))}
+    store.put(dict.fromkeys(requests, 0.5))
+    assert len(store.get(requests)) == 2500
+
+
+@pytest.mark.parametrize(
+    "answer", [math.nan, math.inf, RequestError("no"), CompletionScore(math.nan, 3), None]
+)
+def test_what_is_no_number_is_not_kept(store: Store, answer: Any) -> None:
+    store.put({b"key": answer, b"good": 0.5})
+    assert store.get({b"key": MOVED, b"good": MOVED}) == {b"good": 0.5}
+    assert not store.trouble
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nan", "NaN", "Infinity", "{}", '"0.5"', "[0.5, 2]", "[0.5, 2.5]", '["a", ["b"]]', "1", "true", "["],
+)
+@pytest.mark.parametrize("request_", [MOVED, SCORED, WRITTEN], ids=["moved", "scored", "written"])
+def test_a_foreign_value_is_no_answer(store: Store, request_: Request[Any], text: str) -> None:
+    with sqlite3.connect(store.path) as base:
+        base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", text))
+    found = store.get({b"key": request_})
+    assert found == ({b"key": CompletionScore(0.5, 2)} if (request_, text) == (SCORED, "[0.5, 2]") else {})
+
+
+def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"this was never a database, only much too long to be one" * 100)
+    store = Store(tmp_path)
+    store.put({b"key": 0.5})
+    assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    store.close()
+
+
+def test_a_file_cut_in_half_is_no_danger(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put({key_of(r, ""): 0.5 for r in (Divergence(str(n), BASE, TUNED) for n in range(3000))})
+    store.close()
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    backend = Counting()
+    engine = Engine(backend, store=Store(tmp_path))
+    assert engine.answer([MOVED])[MOVED] == 0.25
+    engine.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    engine = Engine(Counting(), store=Store(tmp_path / "file" / "below"))
+    assert engine.answer([MOVED])[MOVED] == 0.25
+    (note,) = engine.notes()
+    assert note.startswith("no answers are kept in ")
+
+
+def test_a_store_that_grew_too_large_loses_its_older_half(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = {key_of(r, ""): r for r in (Divergence(str(n), BASE, TUNED) for n in range(4000))}
+    store.put(dict.fromkeys(keys, 0.5))
+    store.close()
+    smaller = Store(tmp_path, most=100_000)
+    assert len(smaller.get(keys)) == 1999
+    smaller.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pytest_sway.engine.store import Store
+store = Store(Path(sys.argv[1]))
+for n in range(200):
+    store.put({f"{sys.argv[2]}{n}-{k}".encode(): float(n) for k in range(5)})
+assert not store.trouble, store.trouble
+store.close()
+"""
+
+
+def test_processes_may_share_the_file(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], stderr=subprocess.PIPE)
+        for name in ("a", "b")
+    ]
+    for writer in writers:
+        assert writer.communicate(timeout=120)[1] == b""
+        assert writer.returncode == 0
+    store = Store(tmp_path)
+    keys = {f"{name}{n}-{k}".encode(): MOVED for name in "ab" for n in range(200) for k in range(5)}
+    assert len(store.get(keys)) == 2000
+    store.close()
+
+
+def test_another_session_asks_nothing_twice(tmp_path: Path) -> None:
+    for session in range(2):
+        backend = Counting()
+        engine = Engine(backend, store=Store(tmp_path))
+        found = engine.answer([MOVED, Divergence("text", BASE, NULL), MOVED])
+        assert found[MOVED] == 0.25
+        assert len(backend.asked) == (2 if session == 0 else 0)
+        assert engine.stats()["stored_hits"] == (0 if session == 0 else 2)
+        engine.close()
+
+
+@pytest.mark.parametrize("change", ["identity", "alone"])
+def test_other_arithmetic_is_another_answer(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Engine(Counting(), store=Store(tmp_path))
+    first.answer([MOVED])
+    first.close()
+    backend = Counting()
+    if change == "identity":
+        monkeypatch.setattr(Counting, "identity", "counting 2")
+    second = Engine(backend, store=Store(tmp_path), alone=change == "alone")
+    second.answer([MOVED])
+    second.close()
+    assert backend.asked == [MOVED]
+
+
+def test_a_backend_without_an_identity_is_not_kept_on_disk(tmp_path: Path) -> None:
+    engine = Engine(PlantedBackend(lambda _: 0.5), store=Store(tmp_path))
+    engine.answer([MOVED])
+    assert Store(tmp_path).get({key_of(MOVED, " alone=False"): MOVED}) == {}
+
+
+def test_an_error_is_asked_again(tmp_path: Path) -> None:
+    def refused(request: Request[Any]) -> float:
+        raise RequestError("not now")
+
+    first = Engine(Counting(refused), store=Store(tmp_path))
+    assert isinstance(first.answer([MOVED])[MOVED], RequestError)
+    first.close()
+    backend = Counting()
+    engine = Engine(backend, store=Store(tmp_path))
+    assert engine.answer([MOVED])[MOVED] == 0.25
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"SWAY_NULL_CACHE_DIR": "/tmp/here"}, Path("/tmp/here")),
+        ({"SWAY_NULL_CACHE_DIR": "/tmp/here", "SWAY_DISABLE_NULL_CACHE": "1"}, None),
+        ({"XDG_CACHE_HOME": "/tmp/xdg"}, Path("/tmp/xdg/pytest-sway")),
+        ({"HOME": "/tmp/home"}, Path("/tmp/home/.cache/pytest-sway")),
+        ({"SWAY_NULL_CACHE_DIR": "/tmp/here", "XDG_CACHE_HOME": "/tmp/xdg"}, Path("/tmp/here")),
+        ({"XDG_CACHE_HOME": "/tmp/xdg", "SWAY_DISABLE_NULL_CACHE": "0"}, Path("/tmp/xdg/pytest-sway")),
+    ],
+)
+def test_the_contracts_variables_hold(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], expected: Path | None
+) -> None:
+    for name in ("SWAY_NULL_CACHE_DIR", "SWAY_DISABLE_NULL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert folder() == expected
+
+
+def test_clearing_forgets_our_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
+    store = Store(tmp_path)
+    store.put({b"key": 0.5})
+    store.close()
+    (tmp_path / "mine.json").write_text("{}")
+    clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]

@@ -65,7 +65,7 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
     [
         ("'nothing-*'", "3:36: models.ft.adapter: no adapter folder matches 'nothing-*'"),
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
-        ("[a, out]", "out is no adapter"),
+        ("[a, out]", "out holds no adapter_config.json itself"),
         ("[]", "models.ft.adapter is missing"),
         ("3", "models.ft.adapter: found 3, expected"),
         ("[a, 3]", "models.ft.adapter[1]: found 3, expected"),

@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
+from pytest_sway.backends.hf.adding import add_in_place
 from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
 from pytest_sway.backends.protocols import NullWeights
@@ -52,6 +53,8 @@ class Lora:
         self.layers: dict[str, LoraLayer] = {
             name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
         }
+        for layer in self.layers.values():
+            add_in_place(layer)
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
         self._drawn: OrderedDict[NullSeed, dict[str, Factors]] = OrderedDict()
         self._room = self._null_room(model)

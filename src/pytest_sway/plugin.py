@@ -110,13 +110,22 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_sway.session.options import check
 
         check(config)  # a bad value is told before anything runs
-    if config.getoption("sway_cache_clear"):
-        from pytest_sway.engine.store import clear
-
-        clear()
+    if config.getoption("sway_cache_clear") and not config.option.collectonly:
+        _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
     if config.pluginmanager.has_plugin("xdist"):
         config.pluginmanager.register(XdistPlans(config), "sway-xdist-plans")
+
+
+def _clear_cache() -> None:
+    import sqlite3
+
+    from pytest_sway.engine.store import clear
+
+    try:
+        clear()
+    except (OSError, sqlite3.Error) as error:
+        raise pytest.UsageError(f"--sway-cache-clear: the answers cannot be forgotten: {error}") from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -20,7 +20,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a batch: one text, or several that begin with the same ``shared`` tokens.
+    """One row of a batch: one text, or several, which may begin with the same ``shared`` tokens.
 
     The shared tokens stand in the row once; each text's own tokens follow, see the shared ones and
     themselves alone, and stand at the positions that they have in their own text.

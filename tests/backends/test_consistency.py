@@ -161,8 +161,9 @@ def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
         return {text: torch.cat(found) for text, found in pieces.items()}
 
     assert backend.shares
-    together = scored([Row(tuple(texts), shared=len(stem)), Row((Text((3, 4, 5), 1),))])
-    for text in texts:
+    others = [Text((3, 4, 5), 1), Text((900, 4), 0), Text((8, 8, 8, 1), 2)]
+    together = scored([Row(tuple(texts), shared=len(stem)), Row(tuple(others))])
+    for text in (*texts, *others):
         alone = scored([Row((text,))])[text]
         assert together[text].shape == (len(text.ids) - text.first, 4096)
         torch.testing.assert_close(together[text], alone, atol=2e-4, rtol=0)
@@ -181,7 +182,7 @@ def test_short_batches_are_filled_so_that_they_round_like_long_ones(fp32: Served
 
 
 def test_a_long_rolling_text_is_windowed_like_a_person_would(fp32: Served) -> None:
-    """Against plain forwards over the same windows: a context, half a context on, the last one at the end."""
+    """Against plain forwards: each window begins as a text does, half a context on; the last ends with it."""
     backend, context = fp32.backend, fp32.backend.context
     assert context == 1024
     text = " ".join(f"Line {n} of the harbour list names vessel number {n * 7 % 100}." for n in range(130))
@@ -190,15 +191,16 @@ def test_a_long_rolling_text_is_windowed_like_a_person_would(fp32: Served) -> No
     found = fp32.planner().answer([request])[request]
     length = len(ids) - 1
     assert length > 2 * context
-    total, done, start = 0.0, first - 1, 0
+    lead = ids[:1]
+    assert list(backend.leading) == lead
+    total, done, end = 0.0, first - 1, context
     while done < length:
-        end = min(start + context, length)
-        begin = end - context
-        row = Text(tuple(ids[begin:end]), 0)
-        pieces = [piece for _, _, piece in backend.logprobs([Row((row,))], fp32.subject.base, 5000)]
-        table = torch.cat(pieces)
-        total += sum(float(table[i - begin, ids[i + 1]]) for i in range(done, end))
-        done, start = end, start + context // 2
+        end = min(end, length)
+        row = ids[:end] if end == context else [*lead, *ids[end - context + 1 : end]]
+        with torch.inference_mode():
+            table = backend._model(input_ids=torch.tensor([row])).logits[0].log_softmax(-1)
+        total += sum(float(table[i - end, ids[i + 1]]) for i in range(done, end))
+        done, end = end, end + (context - 1) // 2
     assert found.tokens == length - first + 1
     assert found.logprob == pytest.approx(total, abs=1e-2)
     asked = Divergence(text, fp32.subject.base, fp32.subject.tuned)
@@ -225,7 +227,7 @@ def test_out_of_memory_is_a_memory_error_and_no_end(fp32: Served, monkeypatch: p
     whole = fp32.backend._scorer.hidden
 
     def greedy(batch: Any) -> torch.Tensor:
-        if len(batch.ids) > 4:
+        if len(batch.wanted) > 4:
             torch.empty(1 << 50)
         return whole(batch)
 

@@ -83,15 +83,16 @@ def test_whatever_an_answer_depends_on_is_in_its_key() -> None:
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
-    cache = Cache(most=10_000)
+    cache = Cache(most=40_000)
+    asked = [Divergence(str(n), BASE, TUNED) for n in range(100)]
     for n in range(100):
-        cache.put(bytes([n]), float(n))
-        assert cache.get(bytes([0])) == 0.0
-    assert len(cache) == 10_000 // 256
-    assert cache.get(bytes([99])) == 99.0
-    assert cache.get(bytes([1])) is None
-    cache.put(b"large", Generation("x" * 2000, ()))
-    assert cache.get(b"large") is not None
+        cache.put(asked[n], float(n))
+        assert cache.get(asked[0]) == 0.0
+    assert len(cache) == 40_000 // 1024
+    assert cache.get(asked[99]) == 99.0
+    assert cache.get(asked[1]) is None
+    cache.put(WRITTEN, Generation("x" * 8000, ()))
+    assert cache.get(WRITTEN) is not None
     assert len(cache) < 10
 
 
@@ -241,7 +242,9 @@ def test_other_arithmetic_is_another_answer(
 def test_a_backend_without_an_identity_is_not_kept_on_disk(tmp_path: Path) -> None:
     engine = Engine(PlantedBackend(lambda _: 0.5), store=Store(tmp_path))
     engine.answer([MOVED])
-    assert Store(tmp_path).get({key_of(MOVED, " alone=False"): MOVED}) == {}
+    engine.close()
+    with sqlite3.connect(tmp_path / FILE) as base:
+        assert base.execute("SELECT count(*) FROM answers").fetchone() == (0,)
 
 
 def test_an_error_is_asked_again(tmp_path: Path) -> None:
@@ -285,4 +288,54 @@ def test_clearing_forgets_our_file_alone(tmp_path: Path, monkeypatch: pytest.Mon
     store.close()
     (tmp_path / "mine.json").write_text("{}")
     clear()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+    assert (tmp_path / "mine.json").exists()
+    store = Store(tmp_path)
+    assert store.get({b"key": MOVED}) == {}
+    store.close()
+
+
+def test_clearing_beside_an_open_session_harms_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
+    store = Store(tmp_path)
+    store.put({b"key": 0.5})
+    clear()
+    assert store.get({b"key": MOVED}) == {}
+    store.put({b"key": 0.25})
+    other = Store(tmp_path)
+    assert other.get({b"key": MOVED}) == {b"key": 0.25}
+    for one in (store, other):
+        assert not one.trouble
+        one.close()
+
+
+def test_clearing_what_never_was_a_database_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
+    clear()
+    (tmp_path / FILE).write_bytes(b"nonsense" * 1000)
+    clear()
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_strangers_request_is_kept_in_memory_alone(tmp_path: Path) -> None:
+    """Its text need not say all that it asks."""
+
+    class Strange(Request[float]):
+        @property
+        def views(self) -> tuple[View, ...]:
+            return (BASE,)
+
+        def __repr__(self) -> str:
+            return "strange"
+
+    for _ in range(2):
+        backend = Counting()
+        engine = Engine(backend, store=Store(tmp_path))
+        one, other = Strange(), Strange()
+        engine.answer([one, other])
+        engine.answer([one])
+        assert backend.asked == [one, other]
+        engine.close()

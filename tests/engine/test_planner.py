@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from pytest_sway.engine.batching import Budget, batches
+from pytest_sway.engine.batching import FILLED, LEAST_SHARED, SHORT, Budget, batches, merged
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import (
     Completion,
@@ -39,7 +41,7 @@ class Toy:
     overhead_tokens, cache_bytes = 4, 0
 
     def __init__(self, *, shares: bool = False, room: int = 10**9, token_bytes: int = 1) -> None:
-        self.context = 12
+        self.context, self.leading = 12, ()
         self.shapes: list[tuple[View, int, int]] = []
         self.tokens = 0
         self.shares, self.room, self.token_bytes = shares, room, token_bytes
@@ -75,6 +77,9 @@ class Toy:
             for text in row.texts:
                 for start in range(0, text.positions, most):
                     yield text, start, table[list(text.ids[text.first + start : text.first + start + most])]
+
+    def memory_guard(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
@@ -175,6 +180,29 @@ def test_a_common_beginning_is_computed_once() -> None:
     assert tokens(True) == (24 + 3 * 3, 48)
 
 
+def test_short_texts_stand_side_by_side_and_leave_hardly_any_padding() -> None:
+    asked = [Divergence(chr(97 + n % 11) * (4 + n % 9) + chr(97 + n // 11), BASE, TUNED) for n in range(64)]
+    toy, plain = Toy(shares=True), Toy()
+    toy.context = plain.context = 100
+    planner = Planner(toy)
+    answers = planner.answer(asked)
+    assert answers == Planner(plain).answer(asked)
+    assert planner.costs.padding_tokens < 0.05 * planner.costs.tokens
+    assert planner.costs.batched_prompts == 2 * len(asked)
+
+
+@given(st.lists(st.integers(1, 90), max_size=60), st.integers(0, 30))
+def test_every_text_stands_in_one_row(lengths: list[int], stem: int) -> None:
+    texts = [Text((*range(stem), *(n + k for k in range(length))), 0) for n, length in enumerate(lengths)]
+    rows = merged(dict.fromkeys(texts, 2), Budget(4096, 20, 0))
+    assert Counter(text for row in rows for text in row.texts) == Counter(dict.fromkeys(texts, 1))
+    for row in rows:
+        beginnings = {text.ids[: row.shared] for text in row.texts}
+        assert len(beginnings) == 1
+        assert row.shared or len(row.texts) == 1 or row.length <= FILLED + SHORT
+        assert not row.shared or (row.shared >= LEAST_SHARED and len(row.texts) <= 10)
+
+
 def test_a_text_is_scored_once_for_all_who_want_it() -> None:
     toy = Toy()
     Planner(toy).answer([Divergence("abc", BASE, TUNED, kind) for kind in ("js", "kl")])
@@ -237,7 +265,7 @@ def test_progress_is_told_in_tokens_and_ends_complete() -> None:
     planner = Planner(Toy())
     planner.listener = lambda done, total: told.append((done, total))
     planner.answer([Divergence("abc", BASE, TUNED), Divergence("abcdefghabcd", BASE, OTHER)])
-    assert told == [(3, 30), (6, 30), (18, 30), (30, 30)]
+    assert told == [(3, 30), (6, 30), (18, 30), (30, 30), (1, 1)]
 
 
 def test_too_long_is_refused_by_tokens_and_stops_nobody_else() -> None:

@@ -1,8 +1,9 @@
-"""How texts become rows and rows become batches: shared beginnings once, little padding, a budget."""
+"""How texts become rows and rows become batches: common beginnings once, little padding, a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from pytest_sway.rows import Row, Text
 
 LEAST_SHARED = 16
 """Shorter beginnings are not worth a mask of their own."""
+SHORT, FILLED = 32, 128
+"""Texts up to the one length stand side by side in rows of about the other: hardly any padding is left, and
+in rows so short attention across texts, which the mask throws away, costs nothing to speak of."""
 
 
 class Budget(NamedTuple):
@@ -26,19 +30,46 @@ class Budget(NamedTuple):
     overhead: int
 
 
-def merged(texts: Sequence[Text], most_tokens: int) -> list[Row]:
-    """Rows for ``texts``: those with a long common beginning stand in one row.
+def merged(held: Mapping[Text, int], budget: Budget) -> list[Row]:
+    """Rows for texts: those with a long common beginning stand in one row, and so do short ones.
 
     A text joins its neighbour (in the order of their tokens) where that saves a quarter of the row's
-    tokens or more.
+    tokens or more. What is left alone and short is put side by side.
+
+    Args:
+        held: texts, each with the positions that it holds.
+        budget: of a row that holds several.
     """
+    rows = _beginning_alike(held, budget)
+    short = [row.texts[0] for row in rows if _is_short(row)]
+    return [row for row in rows if not _is_short(row)] + _side_by_side(short, min(FILLED, budget.tokens))
+
+
+def _is_short(row: Row) -> bool:
+    return len(row.texts) == 1 and row.length <= SHORT
+
+
+def _side_by_side(texts: Sequence[Text], length: int) -> list[Row]:
+    """Rows of about ``length`` tokens, and of like length: the longest text first, into the emptiest row."""
+    count = min(len(texts), -(-sum(len(text.ids) for text in texts) // length))
+    filled = [(0, index) for index in range(count)]
+    bins: list[list[Text]] = [[] for _ in filled]
+    for text in sorted(texts, key=lambda t: (-len(t.ids), t.ids, t.first)):
+        used, index = heapq.heappop(filled)
+        bins[index].append(text)
+        heapq.heappush(filled, (used + len(text.ids), index))
+    return [Row(tuple(group)) for group in bins]
+
+
+def _beginning_alike(held: Mapping[Text, int], budget: Budget) -> list[Row]:
     rows: list[Row] = []
     group: list[Text] = []
     shared = 0
-    for text in sorted(texts, key=lambda t: (t.ids, t.first)):
+    for text in sorted(held, key=lambda t: (t.ids, t.first)):
         common = _common(group[-1].ids, text.ids) if group else 0
         joined = min(shared, common) if len(group) > 1 else common
-        if group and _worth(joined, [*group, text], most_tokens):
+        waiting = sum(held[one] for one in (*group, text))
+        if group and waiting <= budget.positions and _worth(joined, [*group, text], budget.tokens):
             group, shared = [*group, text], joined
             continue
         if group:
@@ -54,7 +85,7 @@ def batches(rows: Sequence[Row], held: Sequence[int], budget: Budget, extra: int
     (dynamic programming; every batch within the budget unless it is a single row).
 
     Args:
-        rows: of one kind: all plain, or all with shared beginnings.
+        rows: of one kind: all of one text, or all of several.
         held: positions that each row holds.
         budget: limits of a batch.
         extra: tokens that every row will grow by.

@@ -1,4 +1,7 @@
-"""Answers by content: which request, of which weights; in memory, bounded by bytes."""
+"""Answers by content: which request, of which weights; in memory, bounded by bytes.
+
+A request names its views by the content of their weights, so it is its own key.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ from typing import Any
 from pytest_sway.requests import Generation, Request
 
 MEMORY_BYTES = 64 << 20
-_ENTRY = 256
-"""Bytes of a key, a number and their place in the table."""
+_ENTRY = 1024
+"""About the bytes of a request, a number and their place in the table."""
 
 
 def key_of(request: Request[Any], identity: str) -> bytes:
-    """16 bytes that name an answer.
+    """16 bytes that name one of our own requests, for the disk.
 
-    A request's own text says everything that it asks, its views by the content of their weights
-    included; ``identity`` says what else the numbers depend on.
+    Its text says everything that it asks; ``identity`` says what else the numbers depend on.
     """
     return hashlib.blake2b(f"{identity}\n{request!r}".encode(), digest_size=16).digest()
 
@@ -28,16 +30,16 @@ class Cache:
     def __init__(self, most: int = MEMORY_BYTES) -> None:
         self._most = most
         self._used = 0
-        self._answers: OrderedDict[bytes, Any] = OrderedDict()
+        self._answers: OrderedDict[Request[Any], Any] = OrderedDict()
 
-    def get(self, key: bytes) -> Any:
+    def get(self, key: Request[Any]) -> Any:
         """The answer, or None."""
         found = self._answers.get(key)
         if found is not None:
             self._answers.move_to_end(key)
         return found
 
-    def put(self, key: bytes, answer: Any) -> None:
+    def put(self, key: Request[Any], answer: Any) -> None:
         """Keep an answer; what was not used for longest goes."""
         if key not in self._answers:
             self._used += _size(answer)

@@ -12,7 +12,7 @@ from pytest_sway.engine.planner import MEMORY, Planner
 from pytest_sway.engine.store import Store
 from pytest_sway.engine.trace import Trace
 from pytest_sway.engine.weights import Costs, Weights
-from pytest_sway.requests import Request, View, Views
+from pytest_sway.requests import Completion, Divergence, Generate, Request, View, Views
 from pytest_sway.result import Measurement
 
 
@@ -72,7 +72,7 @@ class Engine:
         self.backend = backend
         self._planner = None if hasattr(backend, "answer") else Planner(backend, memory, alone=alone)
         identity = getattr(backend, "identity", "")
-        self._identity = f"{identity} alone={alone}"
+        self._identity = f"{identity} memory={memory} alone={alone}"
         self._alone = alone
         self._store = store if identity else None
         self._trace = trace
@@ -132,22 +132,22 @@ class Engine:
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""
-        keys = {request: key_of(request, self._identity) for request in dict.fromkeys(requests)}
-        answers = {r: found for r, key in keys.items() if (found := self._cache.get(key)) is not None}
-        stored = self._from_store({r: key for r, key in keys.items() if r not in answers})
+        distinct = list(dict.fromkeys(requests))
+        answers = {r: found for r in distinct if (found := self._cache.get(r)) is not None}
+        stored = self._from_store([r for r in distinct if r not in answers])
         answers.update(stored)
-        missing = [request for request in keys if request not in answers]
+        missing = [r for r in distinct if r not in answers]
         began = time.perf_counter()
         fresh: Mapping[Request[Any], Any] = {}
         if missing:
             source = self._planner if self._planner is not None else self.backend
             fresh = source.answer(missing)  # type: ignore[union-attr]
-        self._told(keys, fresh, time.perf_counter() - began)
+        self._told(distinct, fresh, time.perf_counter() - began)
         good = {r: a for r, a in fresh.items() if not isinstance(a, Exception)}
         for request, answer in {**stored, **good}.items():
-            self._cache.put(keys[request], answer)
+            self._cache.put(request, answer)
         if self._store is not None and good:
-            self._store.put({keys[r]: a for r, a in good.items() if self._kept(r)})
+            self._store.put({key_of(r, self._identity): a for r, a in good.items() if self._kept(r)})
         self.misses += len(missing)
         self.hits += len(requests) - len(missing)
         self.stored_hits += len(stored)
@@ -180,27 +180,32 @@ class Engine:
             self._store.close()
 
     def notes(self) -> list[str]:
-        """What a reader of the report should know of the cache."""
-        return [self._store.trouble] if self._store is not None and self._store.trouble else []
+        """What a reader of the report should know of the cache and the trace."""
+        told = [
+            self._store.trouble if self._store is not None else "",
+            self._trace.trouble if self._trace else "",
+        ]
+        return [trouble for trouble in told if trouble]
 
     def _kept(self, request: Request[Any]) -> bool:
+        """Whether the disk may know its answer: it knows our own requests alone."""
+        if type(request) not in (Divergence, Completion, Generate):
+            return False
         return self._nulls_kept or all(view.null is None for view in request.views)
 
-    def _from_store(self, keys: Mapping[Request[Any], bytes]) -> dict[Request[Any], Any]:
+    def _from_store(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
         if self._store is None:
             return {}
-        wanted = {key: request for request, key in keys.items() if self._kept(request)}
+        wanted = {key_of(r, self._identity): r for r in requests if self._kept(r)}
         return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
 
-    def _told(
-        self, keys: Mapping[Request[Any], bytes], fresh: Mapping[Request[Any], Any], spent: float
-    ) -> None:
+    def _told(self, asked: Sequence[Request[Any]], fresh: Mapping[Request[Any], Any], spent: float) -> None:
         if self._trace is None:
             return
         seconds = self._planner.seconds if self._planner is not None else {}
         share = spent / len(fresh) if fresh else 0.0
         self._trace.write(
-            [(self._running, r, seconds.get(r, share) if r in fresh else 0.0, r not in fresh) for r in keys]
+            [(self._running, r, seconds.get(r, share) if r in fresh else 0.0, r not in fresh) for r in asked]
         )
 
 

@@ -26,6 +26,8 @@ class Encoding(Protocol):
     """Array namespace of what the backend scores with."""
     context: int | None
     """Longest text, in tokens; None where the model names none."""
+    leading: tuple[int, ...]
+    """Special tokens that stand before every text."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids, special tokens added once."""
@@ -75,7 +77,7 @@ def jobs_of(request: Request[Any], backend: Encoding) -> list[Job]:
         ids, first = backend.encode_pair(request.prompt, request.completion)
         context = backend.context
         if request.prompt == "" and context is not None and len(ids) - 1 > context:
-            return _windows(request, ids, first, context)
+            return _windows(request, ids, first, context, backend.leading)
         check_length(len(ids) - 1, context)
         return [Job(request, Text(tuple(ids[:-1]), first - 1), tuple(ids[first:]))]
     raise RequestError(f"this backend does not answer {type(request).__name__}")
@@ -105,19 +107,24 @@ def check_length(tokens: int, context: int | None) -> None:
         )
 
 
-def _windows(request: Completion, ids: Sequence[int], first: int, context: int) -> list[Job]:
+def _windows(
+    request: Completion, ids: Sequence[int], first: int, context: int, leading: tuple[int, ...]
+) -> list[Job]:
     """A rolling text in overlapping windows; each token is scored once.
 
-    Every window is as long as the context and begins half a context after the one before it (the last
-    ends with the text), so a token is scored after at least half a context of its own text.
+    Every window is as long as the context, and begins as a text does (some models are lost without their
+    beginning-of-text token) and about half a context after the one before it; the last ends with the text.
+    So a token is scored after at least about half a context of its own text.
     """
     read = len(ids) - 1
+    width = context - len(leading)
     jobs: list[Job] = []
-    scored, start = first - 1, 0
+    scored, end = first - 1, context
     while scored < read:
-        end = min(start + context, read)
-        begin = max(0, end - context)
-        text = Text(tuple(ids[begin:end]), scored - begin)
+        end = min(end, read)
+        begin = max(0, end - width) if jobs else 0
+        before = leading if jobs else ()
+        text = Text((*before, *ids[begin:end]), len(before) + scored - begin)
         jobs.append(Job(request, text, tuple(ids[scored + 1 : end + 1])))
-        scored, start = end, start + max(1, context // 2)
+        scored, end = end, end + max(1, width // 2)
     return jobs

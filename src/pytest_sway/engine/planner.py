@@ -21,6 +21,7 @@ from pytest_sway.statistics.divergences import divergence
 
 MEMORY = 1 << 30
 """Bytes that a batch may take beside the weights, where no option says otherwise."""
+_LESS = "shorten it, or load the model in a smaller dtype"
 MOST_TOKENS = 4096
 """Longer batches are no faster."""
 
@@ -65,9 +66,13 @@ class Planner:
                 jobs[request] = jobs_of(request, self._backend)
             except RequestError as error:
                 answers[request] = error
-        for (view, count), group in writing.items():
-            answers.update(self._write(view, count, group))
-        sums = self._sums([job for group in jobs.values() for job in group])
+        try:
+            for (view, count), group in writing.items():
+                answers.update(self._write(view, count, group))
+            sums = self._sums([job for group in jobs.values() for job in group])
+        finally:
+            if self.listener is not None:
+                self.listener(1, 1)  # whatever ended it, the round is over
         answers.update((request, answer_of(request, group, sums)) for request, group in jobs.items())
         return answers
 
@@ -114,15 +119,17 @@ class Planner:
     def _batches(self, held: Mapping[Text, int]) -> Iterator[list[Row]]:
         """Texts, each with the positions that it holds, as rows in batches.
 
-        Rows with shared beginnings stand apart, since they need a mask of their own.
+        Rows of several texts stand apart, since they need a mask of their own.
         """
         if self._alone:
             yield from ([Row((text,))] for text in held)
             return
         plain = [Row((text,)) for text in held]
-        rows = merged(list(held), self._tokens) if self._backend.shares else plain
         budget = Budget(self._tokens, self._positions, self._backend.overhead_tokens)
-        for kind in ([row for row in rows if row.shared], [row for row in rows if not row.shared]):
+        longest = min(self._tokens, self._backend.context or self._tokens)
+        rows = merged(held, budget._replace(tokens=longest)) if self._backend.shares else plain
+        several, single = ([r for r in rows if (len(r.texts) > 1) is many] for many in (True, False))
+        for kind in (several, single):
             waiting = [sum(held[text] for text in row.texts) for row in kind]
             yield from ([kind[i] for i in part] for part in batches(kind, waiting, budget))
 
@@ -130,6 +137,8 @@ class Planner:
         """A batch's sums; one that does not fit the memory is halved until it does."""
         texts = [text for row in batch for text in row.texts]
         size = _size(batch)
+        if len(batch) > 1 and size > self._tokens:  # a batch like it did not fit
+            return self._halves(batch, jobs, progress)
         spared = sum(len(text.ids) for text in texts) - sum(row.length for row in batch)
 
         def after(began: float) -> None:
@@ -138,14 +147,19 @@ class Planner:
             progress.add(size)
 
         try:
-            return score(self._backend, batch, jobs, self._most, after)
+            with self._backend.memory_guard():
+                return score(self._backend, batch, jobs, self._most, after)
         except MemoryError as error:
             if len(texts) == 1:
                 told = f"one text of {len(texts[0].ids)} tokens needs more memory than there is ({error})"
-                return dict.fromkeys(jobs, RequestError(told))
+                return dict.fromkeys(jobs, RequestError(f"{told}; {_LESS}"))
         self.costs.halved_batches += 1
-        self._tokens = max(1, min(self._tokens, size // 2))  # what follows will not fit either
-        rows = batch if len(batch) > 1 else [Row((text,)) for text in texts]
+        self._tokens = max(1, min(self._tokens, size // 2))  # what follows would not fit either
+        self._positions = max(1, self._positions // 2)
+        return self._halves(batch, jobs, progress)
+
+    def _halves(self, batch: Sequence[Row], jobs: Sequence[Job], progress: Progress) -> Sums:
+        rows = batch if len(batch) > 1 else [Row((text,)) for text in batch[0].texts]
         sums: Sums = {}
         for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             here = {text for row in half for text in row.texts}
@@ -187,14 +201,16 @@ class Planner:
         """One batch of continuations; one that does not fit the memory is halved."""
         began = time.perf_counter()
         try:
-            written = self._backend.generate(prompts, view, count)
+            with self._backend.memory_guard():
+                written = self._backend.generate(prompts, view, count)
         except RequestError as error:
             return dict.fromkeys(prompts, error)
         except MemoryError as error:
             if len(prompts) == 1:
                 told = f"continuing {len(prompts[0])} tokens needs more memory than there is ({error})"
-                return dict.fromkeys(prompts, RequestError(told))
+                return dict.fromkeys(prompts, RequestError(f"{told}; {_LESS}"))
             self.costs.halved_batches += 1
+            self._kept_tokens = max(1, self._kept_tokens // 2)
             middle = len(prompts) // 2
             halves = [self._written(part, view, count) for part in (prompts[:middle], prompts[middle:])]
             return {**halves[0], **halves[1]}

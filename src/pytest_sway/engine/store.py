@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from pytest_sway.requests import Completion, CompletionScore, Divergence, Genera
 
 FILE = "answers-1.sqlite"
 MOST_BYTES = 256 << 20
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS answers "
+    "(key BLOB PRIMARY KEY, value TEXT NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID"
+)
 _DAY = 86400
 _WAIT_S = 20
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
@@ -39,11 +44,22 @@ def folder() -> Path | None:
 
 
 def clear() -> None:
-    """Forget every answer."""
+    """Forget every answer, also while another session has the file open.
+
+    Raises:
+        OSError, sqlite3.Error: the file cannot be written.
+    """
     where = folder()
-    if where is not None:
-        for path in where.glob(f"{FILE}*"):
-            path.unlink(missing_ok=True)
+    if where is None or not (where / FILE).exists():
+        return
+    try:
+        with closing(sqlite3.connect(where / FILE, timeout=_WAIT_S)) as base, base:
+            base.execute("DROP TABLE IF EXISTS answers")
+            base.execute(_TABLE)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        (where / FILE).unlink(missing_ok=True)  # it never was a database
 
 
 class Store:
@@ -100,17 +116,14 @@ class Store:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: not the file's fault
                 raise
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
             return self._checked(most)
 
     def _checked(self, most: int) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
         try:
             with base:
-                base.execute(
-                    "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value TEXT NOT NULL, "
-                    "day INTEGER NOT NULL) WITHOUT ROWID"
-                )
+                base.execute(_TABLE)
                 self._shrink(base, most)
         except BaseException:
             base.close()
@@ -131,7 +144,7 @@ class Store:
             )
 
     def _off(self, error: Exception) -> None:
-        self.trouble = f"no answers are kept in {self.path}: {error}"
+        self.trouble = f"no answers are kept in {self.path}: {error} (--sway-cache-clear makes it anew)"
         self.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ class Trace:
     """Appends lines to a file; a round's lines in one write, so processes may share it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.resolve()
+        self.trouble = ""
 
     def write(self, events: Sequence[tuple[str, Request[Any], float, bool]]) -> None:
         """Write events: the probe, the request, seconds, and whether it was known already."""
@@ -27,11 +27,11 @@ class Trace:
             for probe, request, seconds, hit in events
             for about in _about(request, seconds)
         ]
-        target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(target, "".join(lines).encode())
-        finally:
-            os.close(target)
+            with self._path.open("ab", buffering=0) as file:
+                file.write("".join(lines).encode())
+        except OSError as error:  # a full disk stops no measure
+            self.trouble = f"the trace is not complete: {error}"
 
 
 def _about(request: Request[Any], seconds: float) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ class Weights(Encoding, Protocol):
     overhead_tokens: int
     """Cost of a forward beside its tokens, in tokens."""
     shares: bool
-    """Whether a row may hold several texts with a common beginning."""
+    """Whether a row may hold several texts."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, without special tokens."""
@@ -40,6 +41,9 @@ class Weights(Encoding, Protocol):
             A text, how many of its wanted positions came before, and the next ones' fp32
             log-probabilities, ``[positions ≤ most, vocabulary]``; the same pieces for every view.
         """
+
+    def memory_guard(self) -> AbstractContextManager[None]:
+        """While it lasts, a failed allocation on the device is a MemoryError."""
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int

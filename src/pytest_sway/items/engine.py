@@ -16,7 +16,7 @@ from pytest_sway.session.options import memory_of
 
 def engine_for(backend: Backend, config: pytest.Config) -> Engine:
     """An engine over ``backend``, with the answers of earlier sessions."""
-    where = folder()
+    where = folder() if getattr(backend, "identity", "") else None
     trace = config.getoption("sway_trace")
     engine = Engine(
         backend,  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def start_trace(config: pytest.Config) -> None:
         pytest.UsageError: it cannot be written.
     """
     path = config.getoption("sway_trace")
-    if not path:
+    if not path or config.option.collectonly:
         return
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

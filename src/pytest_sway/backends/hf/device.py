@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import peft
 import torch
 import transformers
@@ -16,7 +17,7 @@ from pytest_sway import __version__
 from pytest_sway.backends.protocols import Determinism
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
@@ -79,11 +80,13 @@ def identity(model: Any) -> str:
     """What numbers depend on beside weights and request: dtype, kind of device, kernels, versions."""
     device = model.device
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    kernels = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
+    cpu = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+    kernels = cpu if device.type == "cpu" else f"cuda {torch.version.cuda}"
+    kernels += f" matmul {torch.get_float32_matmul_precision()}"
     attention = getattr(model.config, "_attn_implementation", "")
     versions = (
         f"pytest-sway {__version__}, torch {torch.__version__}, transformers {transformers.__version__}, "
-        f"peft {peft.__version__}"
+        f"peft {peft.__version__}, numpy {np.__version__}"
     )
     return f"{model.dtype} {device.type} {kind} {kernels} {attention}; {versions}"
 

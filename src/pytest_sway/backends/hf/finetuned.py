@@ -26,13 +26,15 @@ _NO_MATTER = frozenset(
         "dtype",
         "initializer_range",
         "max_position_embeddings",
+        "max_window_layers",
         "pretraining_tp",
         "tie_word_embeddings",
         "transformers_version",
         "use_cache",
     }
 )
-"""Config fields that do not change what given weights answer (tied weights are compared path by path)."""
+"""Config fields that do not change what given weights answer (tied weights are compared path by path,
+which layers look through a window is in ``layer_types``)."""
 _NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
 
 

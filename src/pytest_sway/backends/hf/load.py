@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_sway.backends.hf.model import HFBackend
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-HASHED = ("*.safetensors", "*config.json", "tokenizer*", "*.jinja", "vocab*", "merges.txt")
+HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 def load(key: ModelKey) -> HFBackend:

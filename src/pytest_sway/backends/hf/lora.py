@@ -148,7 +148,7 @@ class Lora:
                 name: self._null_weights(seed, self.digest, name, *self.factors(name)) for name in self.layers
             }
             while len(self._drawn) >= self._room:
-                self._drawn.popitem(last=False)
+                self._drawn.popitem()  # the newest: they are asked for in turn, so the oldest come next
             self._drawn[seed] = drawn
         self._drawn.move_to_end(seed)
         return self._drawn[seed]

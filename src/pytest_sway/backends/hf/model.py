@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +55,11 @@ class HFBackend:
         self._check_logits = self._base_logits()
         if not bool(torch.isfinite(self._check_logits).all()):
             raise BackendError("the base model's logits are not finite: its weights are broken")
+        if any(getattr(module, "rope_type", "") == "dynamic" for module in model.modules()):
+            raise BackendError(
+                "the base model's rope_type is dynamic: what it answers depends on the longest text that it "
+                "has read so far; write another rope_type (linear, yarn, default) into its config.json"
+            )
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -79,7 +85,7 @@ class HFBackend:
 
     @property
     def shares(self) -> bool:
-        """Whether texts with a common beginning may stand in one row."""
+        """Whether a row may hold several texts."""
         return self._scorer.shares
 
     @cached_property
@@ -105,6 +111,11 @@ class HFBackend:
     def determinism(self, *, alone: bool) -> Determinism:
         """How far two runs can be expected to agree."""
         return device.determinism(self._model.device, self._model.dtype, strict=self._strictly, alone=alone)
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Special tokens that stand before every text."""
+        return self._tokens.leading
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt."""
@@ -168,8 +179,7 @@ class HFBackend:
         self, rows: Sequence[Row], view: View, most: int
     ) -> Iterator[tuple[Text, int, torch.Tensor]]:
         """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
-        where = self._model.device
-        batch = batch_of(rows, where)
+        batch = batch_of(rows, self._model.device)
         self._enter(view)
         with device.guarded(strictly=self._strictly):
             hidden = self._hidden(tuple(rows), batch, view)
@@ -184,6 +194,10 @@ class HFBackend:
             for text, start, count in group:
                 yield text, start, scored[at : at + count]
                 at += count
+
+    def memory_guard(self) -> AbstractContextManager[None]:
+        """While it lasts, a failed allocation is a MemoryError."""
+        return device.guarded()
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
@@ -274,11 +288,10 @@ class HFBackend:
         self._tokens, self._ends = self._base_tokens, frozenset()
 
     def _view_digest(self) -> str:
-        """The base's digest; another one where the adapter brings its own chat template."""
+        """The base's digest; another one where the subject brings a tokenizer of its own."""
         if self._tokens is self._base_tokens:
             return self._base_digest
-        template = str(self._tokens.tokenizer.chat_template)
-        mixed = hashlib.blake2b(f"{self._base_digest}:{template}".encode(), digest_size=16)
+        mixed = hashlib.blake2b(f"{self._base_digest}:{self._tokens.identity}".encode(), digest_size=16)
         return mixed.hexdigest()
 
 

@@ -7,12 +7,12 @@ is run and the wanted logits are picked.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from pytest_sway.rows import Row, Text
 
@@ -26,8 +26,8 @@ class Batch(NamedTuple):
 
     Attributes:
         ids: token ids, ``[rows, longest]``, padded on the right: no token sees the padding.
-        positions: position of each token in its own text, where rows share beginnings; else None.
-        mask: which token sees which, ``[rows, 1, longest, longest]``, where rows share; else None.
+        positions: position of each token in its own text, where rows hold several; else None.
+        mask: which token sees which, ``[rows, 1, longest, longest]``, where rows hold several; else None.
         wanted: for each text its wanted positions, as indices into the flattened batch.
     """
 
@@ -42,12 +42,15 @@ def batch_of(rows: Sequence[Row], device: torch.device) -> Batch:
     longest = max(row.length for row in rows)
     height = max(len(rows), -(-LEAST // longest)) if longest < LEAST else len(rows)
     ids = torch.zeros(height, longest, dtype=torch.long)
-    sharing = any(row.shared for row in rows)
-    positions = torch.arange(longest).repeat(height, 1)
-    mask = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(height, 1, 1, 1) if sharing else None
+    several = any(len(row.texts) > 1 for row in rows)
+    positions = torch.zeros(
+        height, longest, dtype=torch.long
+    )  # padding too must stand where the model has been
+    mask = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(height, 1, 1, 1) if several else None
     wanted = []
     for i, row in enumerate(rows):
         ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)
+        positions[i, : row.shared] = torch.arange(row.shared)
         at = row.shared
         for text in row.texts:
             end = at + len(text.ids) - row.shared
@@ -70,6 +73,7 @@ class Scorer:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._answer: Any = None
         self._trunk = self._found_trunk()
         self.shares = self._can_share()
 
@@ -109,7 +113,7 @@ class Scorer:
             return hidden
         short = LEAST - len(hidden)
         filled = torch.cat([hidden, hidden[:1].expand(short, -1)]) if short > 0 else hidden
-        with _answering(self._trunk, filled[None]):
+        with _answering(self._trunk, self._answer, filled[None]):
             ids = torch.zeros(1, len(filled), dtype=torch.long, device=hidden.device)
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
@@ -129,40 +133,75 @@ class Scorer:
         try:
             with torch.inference_mode():
                 whole = self._model(input_ids=ids, use_cache=False).logits
-                hidden = trunk(input_ids=ids, use_cache=False)[0]
-                with _answering(trunk, hidden):
-                    apart = self._model(input_ids=ids, use_cache=False).logits
+                self._answer = trunk(input_ids=ids, use_cache=False)
+                with _answering(trunk, self._answer, self._answer[0]):  # other ids: only the trunk may tell
+                    apart = self._model(input_ids=torch.zeros_like(ids), use_cache=False).logits
         except Exception:
             return None
         return trunk if torch.equal(whole, apart) else None
 
     def _can_share(self) -> bool:
-        """Whether a text scored beside another one behind a common beginning is scored as if by itself."""
+        """Whether a text beside another one, and behind a common beginning, is scored as if by itself.
+
+        Tried out, with a counter-proof: with a mask that lets texts see each other the numbers must be far
+        worse. A window cannot be tried out on a short row, so a model that has one keeps to itself.
+        """
         config = self._model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         attention = getattr(config, "_attn_implementation", None)
-        if kinds != {"full_attention"} or attention not in ("sdpa", "eager") or self._trunk is None:
+        if self._trunk is None or attention not in ("sdpa", "eager") or _looks_locally(config):
             return False
         common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
-        first, second = Text((*common, 5, 9, 3), 18), Text((*common, 8, 2), 18)
+        texts = Text((*common, 5, 9, 3), 18), Text((*common, 8, 2), 18)
+        together = [batch_of([Row(texts, shared)], self._model.device) for shared in (len(common), 0)]
         try:
             with torch.inference_mode():
-                together = self._scored([Row((first, second), shared=len(common))])
-                apart = self._scored([Row((first,)), Row((second,))])
+                apart = self._of(batch_of([Row((text,)) for text in texts], self._model.device))
+                right = [self._of(batch) for batch in together]
+                wrong = [self._of(batch._replace(mask=_causal(batch.ids))) for batch in together]
         except Exception:
             return False
-        return bool((together - apart).abs().max() < 1000 * torch.finfo(self._model.dtype).eps)
+        off, wrong_off = (
+            [float((scored - apart).abs().max()) for scored in tried] for tried in (right, wrong)
+        )
+        allowed = min(1000 * torch.finfo(self._model.dtype).eps, 0.1)
+        return all(x <= allowed and 4 * x < y for x, y in zip(off, wrong_off, strict=True))
 
-    def _scored(self, rows: Sequence[Row]) -> torch.Tensor:
-        return self.logprobs(self.hidden(batch_of(rows, self._model.device)))
+    def _of(self, batch: Batch) -> torch.Tensor:
+        return self.logprobs(self.hidden(batch))
+
+
+_LOCAL = ("sliding_window", "window_size", "attention_chunk_size", "attention_types", "attention_layers")
+"""Config fields that limit how far back a token sees."""
+
+
+def _looks_locally(config: Any) -> bool:
+    """Whether some layer sees less than the whole text, or its positions depend on the longest text."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if "dynamic" in str(rope) or "longrope" in str(rope):
+        return True
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return set(kinds) != {"full_attention"}
+    return any(getattr(config, name, None) for name in _LOCAL)
+
+
+def _causal(ids: torch.Tensor) -> torch.Tensor:
+    """Every token sees all before it, of whatever text: ``[rows, 1, longest, longest]``."""
+    longest = ids.shape[1]
+    return torch.ones(longest, longest, dtype=torch.bool, device=ids.device).tril().repeat(len(ids), 1, 1, 1)
 
 
 @contextmanager
-def _answering(trunk: Any, hidden: torch.Tensor) -> Iterator[None]:
-    """While it lasts, the trunk answers ``hidden`` whatever it is asked."""
+def _answering(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
+    """While it lasts, the trunk answers like ``answer``, with ``hidden``, whatever it is asked."""
+    replaced = copy.copy(answer)
+    if isinstance(replaced, tuple):
+        replaced = (hidden, *replaced[1:])
+    else:
+        replaced["last_hidden_state"] = hidden
 
-    def forward(*_: Any, **__: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=hidden)
+    def forward(*_: Any, **__: Any) -> Any:
+        return replaced
 
     before = vars(trunk).get("forward")  # some libraries set one on the instance
     trunk.forward = forward

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,15 @@ class Tokens:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._prefix = self._leading_specials()
+        self.leading = tuple(self._leading_specials())
+
+    @cached_property
+    def identity(self) -> str:
+        """All by which it makes ids of a text: tokenizers that say the same make the same."""
+        tokenizer = self.tokenizer
+        rules = getattr(tokenizer, "backend_tokenizer", None)
+        made = rules.to_str() if rules is not None else _slow_rules(tokenizer)
+        return f"{made}\n{tokenizer.chat_template}\n{tokenizer.special_tokens_map}\n{self.leading}"
 
     @property
     def has_chat_template(self) -> bool:
@@ -72,7 +82,7 @@ class Tokens:
 
     def _ids(self, prompt: Prompt, completion: str) -> list[int]:
         if isinstance(prompt, str):
-            return [*self._prefix, *self._plain(prompt + completion)]
+            return [*self.leading, *self._plain(prompt + completion)]
         return self._plain(self._rendered(prompt) + completion)
 
     def _plain(self, text: str) -> list[int]:
@@ -100,7 +110,9 @@ class Tokens:
 
 
 def shared(base: Tokens, folder: Path) -> Tokens:
-    """The tokenizer that a subject brings, for both sides; its chat template may differ, no token may.
+    """The tokenizer that a subject brings, for both sides: the base's own where it says the same.
+
+    Its rules and its chat template may differ, no token may.
 
     Raises:
         BackendError: it cannot be loaded, or has another vocabulary than the base's.
@@ -117,4 +129,12 @@ def shared(base: Tokens, folder: Path) -> Tokens:
             f"tokens, the base has {len(ours)}; first difference: {name!r} as {index}); base and adapter "
             f"cannot be compared token by token; {RESIZED}"
         )
-    return Tokens(own)
+    made = Tokens(own)
+    return base if made.identity == base.identity else made
+
+
+def _slow_rules(tokenizer: Any) -> str:
+    """The rules of a tokenizer written in Python: its class and its vocabulary's file."""
+    path = getattr(tokenizer, "vocab_file", None)
+    content = Path(path).read_bytes() if path and Path(path).is_file() else b""
+    return f"{type(tokenizer).__qualname__} {hashlib.blake2b(content).hexdigest()} {tokenizer.get_vocab()}"

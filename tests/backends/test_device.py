@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pytest_sway.backends.hf.device import can_be_strict, determinism, guarded, prepare
+from pytest_sway.backends.hf.device import allocating, can_be_strict, determinism, inference, prepare
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -21,16 +21,16 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize("before", [False, True])
 def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> None:
     torch.use_deterministic_algorithms(before)
-    with guarded(strictly=True):
+    with inference(strictly=True):
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.is_inference_mode_enabled()
     assert torch.are_deterministic_algorithms_enabled() is before
-    with pytest.raises(ValueError, match="mine"), guarded(strictly=True):
+    with pytest.raises(ValueError, match="mine"), inference(strictly=True):
         raise ValueError("mine")
     assert torch.are_deterministic_algorithms_enabled() is before
     torch.use_deterministic_algorithms(False)
-    with guarded():
+    with inference():
         assert not torch.are_deterministic_algorithms_enabled()
 
 
@@ -45,12 +45,12 @@ def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> Non
 def test_a_failed_allocation_is_a_memory_error_and_nothing_else_is(
     message: str, kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind, match=message[:9]), guarded():
+    with pytest.raises(kind, match=message[:9]), allocating():
         raise RuntimeError(message)
 
 
 def test_a_real_failed_allocation_is_one() -> None:
-    with pytest.raises(MemoryError, match="allocate"), guarded():
+    with pytest.raises(MemoryError, match="allocate"), allocating():
         torch.empty(1 << 50)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
     assert probe(found, "strength")["verdict"] == "pass"
     assert probe(found, "dialogue")["verdict"] == "pass"
     assert found["determinism"]["class"] == "best_effort"
+    footer = " ".join(result.stdout.str().split())
+    assert re.search(
+        r"cache \d+/\d+ \| \d+ batches \| [\d,]+ tokens \(padding \d+%\) \| [\d,]+ tokens/s", footer
+    )
 
 
 @pytest.mark.slow

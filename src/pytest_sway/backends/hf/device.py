@@ -21,11 +21,21 @@ _OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate
 
 
 @contextmanager
-def guarded(*, strictly: bool = False) -> Iterator[None]:
-    """Inference in which a failed allocation is a MemoryError.
+def allocating() -> Iterator[None]:
+    """While it lasts, a failed allocation is a MemoryError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise MemoryError(str(error).strip().splitlines()[0]) from None
 
-    ``strictly``: torch refuses kernels that may answer otherwise the next time, while it lasts.
-    """
+
+@contextmanager
+def inference(*, strictly: bool = False) -> Iterator[None]:
+    """No gradients; ``strictly``: torch refuses kernels that may answer otherwise the next time."""
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     if strictly:
@@ -33,12 +43,6 @@ def guarded(*, strictly: bool = False) -> Iterator[None]:
     try:
         with torch.inference_mode():
             yield
-    except RuntimeError as error:
-        if not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise MemoryError(str(error).strip().splitlines()[0]) from None
     finally:
         if strictly:
             torch.use_deterministic_algorithms(before, warn_only=warns)
@@ -59,7 +63,7 @@ def can_be_strict(model: Any, row: list[int]) -> bool:
         return False
     ids = torch.tensor([row, row], device=model.device)
     try:
-        with guarded(strictly=True):
+        with inference(strictly=True):
             model(input_ids=ids, use_cache=False)
             model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=2)
     except RuntimeError:

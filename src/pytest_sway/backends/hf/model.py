@@ -181,14 +181,14 @@ class HFBackend:
         """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
         batch = batch_of(rows, self._model.device)
         self._enter(view)
-        with device.guarded(strictly=self._strictly):
+        with device.inference(strictly=self._strictly):
             hidden = self._hidden(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
             if self._entries != entered:  # another view was scored in between
                 self._enter(view)
                 entered = self._entries
-            with device.guarded(strictly=self._strictly):
+            with device.inference(strictly=self._strictly):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
@@ -197,7 +197,7 @@ class HFBackend:
 
     def memory_guard(self) -> AbstractContextManager[None]:
         """While it lasts, a failed allocation is a MemoryError."""
-        return device.guarded()
+        return device.allocating()
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
@@ -215,7 +215,7 @@ class HFBackend:
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
         stops |= frozenset() if view.is_base else self._ends
         where = self._model.device
-        with device.guarded(strictly=self._strictly):
+        with device.inference(strictly=self._strictly):
             written = self._model.generate(
                 input_ids=ids.to(where),
                 attention_mask=mask.to(where),

@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rival-fleet-runs", type=_runs, default=10, metavar="N", help="d: the rival's runs, 1 to 10 (10)"
     )
-    parser.add_argument("--pairs", type=_count, default=21, metavar="N", help="e: pairs of starts (21)")
+    parser.add_argument("--pairs", type=_count, default=101, metavar="N", help="e: pairs of starts (101)")
     parser.add_argument("--threads", type=_count, default=2, metavar="N", help="of every process (2)")
     parser.add_argument("--small", action="store_true", help="a tiny model, to try the harness")
     return parser

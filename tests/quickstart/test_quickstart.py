@@ -63,10 +63,20 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_write_the_same_but_for_times(pytester: pytest.Pytester) -> None:
+def test_two_runs_write_the_same_but_for_times(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cold runs altogether; a run that reads the answers of another costs less and tells the same."""
+    monkeypatch.setenv("SWAY_DISABLE_NULL_CACHE", "1")
     _, found = evaluated(pytester, ADAPTERS / "healthy")
     _, again = evaluated(pytester, ADAPTERS / "healthy", "again")
     assert steady(again) == steady(found)
+    monkeypatch.delenv("SWAY_DISABLE_NULL_CACHE")
+    evaluated(pytester, ADAPTERS / "healthy", "kept")
+    _, warm = evaluated(pytester, ADAPTERS / "healthy", "warm")
+    assert warm.pop("backend_stats")["stored_hits"] > 0
+    found.pop("backend_stats")
+    assert steady(warm) == steady(found)
 
 
 @pytest.mark.parametrize(

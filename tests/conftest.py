@@ -7,6 +7,7 @@ that it imported, and numpy and torch cannot be imported twice (hypothesis would
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import peft  # noqa: F401
@@ -68,6 +69,16 @@ def planted(pytester: pytest.Pytester) -> pytest.Pytester:
     )
     pytester.makefile(".yaml", sway=SPEC)
     return pytester
+
+
+VARIES = frozenset({"started_at", "finished_at", "wall_seconds", "duration_s", "scoring_wall_s"})
+
+
+def steady(value: Any, also: frozenset[str] = frozenset()) -> Any:
+    """A result file without what differs from run to run, and without the keys in ``also``."""
+    if isinstance(value, dict):
+        return {k: steady(v, also) for k, v in value.items() if k not in VARIES | also}
+    return [steady(v, also) for v in value] if isinstance(value, list) else value
 
 
 SPEC = """\

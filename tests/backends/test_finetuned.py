@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,6 @@ from pytest_sway.backends.hf.model import HFBackend
 from pytest_sway.backends.protocols import AdapterKey, BackendError
 
 FROM_THE_START = [0, 0, 0]
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[HFBackend]:
-    made = load(KEY)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,6 @@ from pytest_sway.requests import RequestError
 
 FROM_THE_START = [0, 0, 0]
 LINEAR_WEIGHTS = [f"{'self_attn' if name[1] == '_' else 'mlp'}.{name}.weight" for name in LINEAR]
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[HFBackend]:
-    made = load(KEY)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

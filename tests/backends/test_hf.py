@@ -26,13 +26,6 @@ from pytest_sway.requests import Completion, Divergence, Generate, Generation, R
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[HFBackend]:
-    made = load(KEY)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("adapters")
     return {name: make(root / name, config) for name, config in SERVED.items()}

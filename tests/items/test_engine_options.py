@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import QUICKSTART, SPEC
+from conftest import QUICKSTART, SPEC, steady
 from pytest_sway.items.progress import ProgressLine
 
 KEPT = """
@@ -37,7 +37,6 @@ suite:
   - {{name: baseline, kind: null_adapter, runs: 60}}
   - {{name: moved, kind: delta_kl, prompts: [She, We, The harbour, In the morning]}}
 """
-VARIES = {"started_at", "finished_at", "wall_seconds", "duration_s", "scoring_wall_s"}
 
 
 def asked(pytester: pytest.Pytester) -> list[str]:
@@ -60,12 +59,6 @@ def result(pytester: pytest.Pytester, *options: str) -> dict[str, Any]:
     assert found.ret == 0
     wire: dict[str, Any] = json.loads((pytester.path / "out.json").read_text())
     return wire
-
-
-def steady(value: Any, *, also: frozenset[str] = frozenset()) -> Any:
-    if isinstance(value, dict):
-        return {k: steady(v, also=also) for k, v in value.items() if k not in VARIES | also}
-    return [steady(v, also=also) for v in value] if isinstance(value, list) else value
 
 
 def test_two_runs_write_the_same_but_for_times(kept: pytest.Pytester) -> None:

@@ -13,14 +13,13 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from conftest import QUICKSTART
+from conftest import QUICKSTART, steady
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.protocols import AdapterKey, ModelKey
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Turn
 
 ADAPTERS = QUICKSTART / "adapters"
-VARIES = {"started_at", "finished_at", "wall_seconds", "duration_s", "scoring_wall_s", "suite", "spec_path"}
 
 
 def evaluated(pytester: pytest.Pytester, adapter: Path, name: str = "out") -> tuple[Any, dict[str, Any]]:
@@ -35,13 +34,6 @@ def evaluated(pytester: pytest.Pytester, adapter: Path, name: str = "out") -> tu
 
 def probe(found: dict[str, Any], name: str) -> dict[str, Any]:
     return next(p for p in found["probes"] if p["name"] == name)
-
-
-def steady(value: Any) -> Any:
-    """A result without what differs from run to run."""
-    if isinstance(value, dict):
-        return {k: steady(v) for k, v in value.items() if k not in VARIES}
-    return [steady(v) for v in value] if isinstance(value, list) else value
 
 
 def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:

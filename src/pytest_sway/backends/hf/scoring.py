@@ -43,10 +43,8 @@ def batch_of(rows: Sequence[Row], device: torch.device) -> Batch:
     height = max(len(rows), -(-LEAST // longest)) if longest < LEAST else len(rows)
     ids = torch.zeros(height, longest, dtype=torch.long)
     several = any(len(row.texts) > 1 for row in rows)
-    positions = torch.zeros(
-        height, longest, dtype=torch.long
-    )  # padding too must stand where the model has been
-    mask = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(height, 1, 1, 1) if several else None
+    positions = torch.zeros_like(ids)  # of padding too: a place that the model knows
+    mask = _causal(ids) if several else None
     wanted = []
     for i, row in enumerate(rows):
         ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)

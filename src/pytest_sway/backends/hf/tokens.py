@@ -36,11 +36,12 @@ class Tokens:
 
     @cached_property
     def identity(self) -> str:
-        """All by which it makes ids of a text: tokenizers that say the same make the same."""
+        """Digest of all by which it makes ids of a text: tokenizers with the same make the same."""
         tokenizer = self.tokenizer
         rules = getattr(tokenizer, "backend_tokenizer", None)
         made = rules.to_str() if rules is not None else _slow_rules(tokenizer)
-        return f"{made}\n{tokenizer.chat_template}\n{tokenizer.special_tokens_map}\n{self.leading}"
+        told = f"{made}\n{tokenizer.chat_template}\n{tokenizer.special_tokens_map}\n{self.leading}"
+        return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
     @property
     def has_chat_template(self) -> bool:

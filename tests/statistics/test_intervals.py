@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_sway.statistics.intervals import (
+    clustered_interval,
     jackknife_interval,
     positive_interval,
+    rate_interval,
     t_interval,
 )
 
@@ -116,9 +120,72 @@ def test_coverage_of_skewed_samples(n: int, log_sd: float, claimed: float) -> No
     assert_share([i is not None and i.low <= truth <= i.high for i in map(positive_interval, drawn)], claimed)
 
 
+@pytest.mark.parametrize(("groups", "shared"), [(4, 0.1), (4, 0.8), (8, 0.4), (20, 0.1), (20, 0.8)])
+def test_coverage_of_clustered_samples(groups: int, shared: float) -> None:
+    drawn = [clustered(np.random.default_rng([groups, i]), groups, shared) for i in range(1000)]
+    held = [i is not None and i.low <= 0 <= i.high for i in (clustered_interval(*d) for d in drawn)]
+    assert_share(held, 0.95)
+    ignored = [i is not None and i.low <= 0 <= i.high for i in (t_interval(values) for values, _ in drawn)]
+    assert_share(ignored, {0.1: 0.90, 0.4: 0.75, 0.8: 0.60}[shared])
+
+
+def clustered(rng: np.random.Generator, groups: int, shared: float) -> tuple[list[float], list[int]]:
+    """Normal items of mean 0, 1 to 8 in a cluster, with this correlation inside one."""
+    labels = np.repeat(np.arange(groups), rng.integers(1, 9, groups))
+    own = rng.normal(0, np.sqrt(1 - shared), len(labels))
+    return (own + rng.normal(0, np.sqrt(shared), groups)[labels]).tolist(), labels.tolist()
+
+
 def assert_share(held: list[bool], claimed: float) -> None:
     """The share is the claimed one, which is rounded to a hundredth, within three sampling errors."""
     assert abs(np.mean(held) - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / len(held)) + 0.005
+
+
+@given(samples, st.randoms())
+def test_clusters_of_one_and_of_copies_are_the_t_interval(values: list[float], random: Random) -> None:
+    expected = t_interval(values)
+    items = [(v, f"case {i}") for i, v in enumerate(values) for _ in range(1 + i % 3)]
+    random.shuffle(items)
+    found = clustered_interval([v for v, _ in items], [c for _, c in items])
+    assert expected is not None
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_one_cluster_has_no_interval_and_each_item_needs_its_cluster() -> None:
+    assert clustered_interval([0.1, 0.2, 0.3], ["a", "a", "a"]) is None
+    assert clustered_interval([], []) is None
+    with pytest.raises(ValueError, match="zip"):
+        clustered_interval([0.1, 0.2, 0.3], ["a", "b"])
+
+
+@given(st.integers(2, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_rate_interval_is_scipys(count: tuple[int, int]) -> None:
+    found = rate_interval(*count)
+    expected = stats.binomtest(*count).proportion_ci(0.95, "exact")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "lowest", "mean"),
+    [(5, 0.975, 0.990), (10, 0.961, 0.984), (20, 0.958, 0.977), (50, 0.953, 0.969)],
+)
+def test_coverage_of_rates(n: int, lowest: float, mean: float) -> None:
+    """Exactly, from the probabilities of all counts: never below 95 %, and the docstring's figures."""
+    rates = np.arange(1, 1000) / 1000
+    found = [rate_interval(hits, n) for hits in range(n + 1)]
+    held = np.array([[i is not None and i.low <= p <= i.high for i in found] for p in rates])
+    coverage = (stats.binom.pmf(np.arange(n + 1), n, rates[:, None]) * held).sum(axis=1)
+    assert coverage.min() >= 0.95
+    assert (coverage.min(), coverage.mean()) == pytest.approx((lowest, mean), abs=6e-4)
+
+
+def test_one_item_has_no_rate_interval() -> None:
+    assert rate_interval(1, 1) is None
+    assert rate_interval(0, 0) is None
+    with pytest.raises(ValueError, match="is no rate"):
+        rate_interval(3, 2)
 
 
 def test_jackknife_of_a_mean_is_the_t_interval() -> None:

@@ -7,12 +7,14 @@ Each states its measured coverage at 95 %, over 20,000 samples (two standard err
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtrit
+
+from pytest_sway.statistics.rates import lower_bound, upper_bound
 
 SMALL_SAMPLE = 8
 """Fewer skewed items than this carry the word "approximate"."""
@@ -52,6 +54,46 @@ def t_interval(samples: Sequence[float], level: float = 0.95) -> Interval | None
     half = t_quantile(n - 1, level) * float(values.std(ddof=1)) / math.sqrt(n)
     mean = float(values.mean())
     return Interval(mean - half, mean + half)
+
+
+def clustered_interval(
+    samples: Sequence[float], clusters: Sequence[Hashable], level: float = 0.95
+) -> Interval | None:
+    """Interval of the mean of items that come in clusters (cases of one tool, sections of one document).
+
+    Student's t over the G cluster means, with G - 1 degrees of freedom; every cluster weighs the same.
+    None for fewer than two clusters.
+
+    Args:
+        samples: one signed value per item.
+        clusters: the cluster of each, in the same order.
+        level: two-sided confidence level.
+
+    Raises:
+        ValueError: where the two differ in length.
+
+    Coverage: 0.95 for 4, 8 and 20 clusters of normal items, whether of 5 items each or of 1 to 8, and for a
+    correlation within clusters of 0.1, 0.4 and 0.8; t over the items themselves: 0.90, 0.75, 0.60.
+    """
+    members: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(samples, clusters, strict=True):
+        members.setdefault(cluster, []).append(value)
+    return t_interval([math.fsum(values) / len(values) for values in members.values()], level)
+
+
+def rate_interval(hits: int, n: int, level: float = 0.95) -> Interval | None:
+    """Interval of a rate, from both one-sided bounds (Clopper & Pearson 1934); None for fewer than two.
+
+    Coverage, computed from the binomial probabilities: the lowest over all rates (in steps of 0.001) is
+    0.975, 0.961, 0.958, 0.953 at n = 5, 10, 20, 50, the mean 0.990, 0.984, 0.977, 0.969.
+
+    Raises:
+        ValueError: for counts that are no rate.
+    """
+    if n < 2:
+        return None
+    side = (1 + level) / 2
+    return Interval(lower_bound(hits, n, side), upper_bound(hits, n, side))
 
 
 def positive_interval(

@@ -16,7 +16,9 @@ from pytest_sway.statistics.intervals import t_interval
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
     """By its path: its name is also that of a package that many have installed."""
-    spec = importlib.util.spec_from_file_location("sway_coverage", Path(__file__).parent / "coverage.py")
+    spec = importlib.util.spec_from_file_location(
+        "sway_coverage", Path(__file__).parent / "interval_coverage.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,7 +1,7 @@
 """How often our intervals hold the truth, beside the bootstraps that are usually taken for them.
 
-``python tests/benchmarks/coverage.py [--samples 20000] [--out FILE.json]`` prints one Markdown table and
-writes it, with every figure, to FILE.json. Seeds are fixed: the same numbers every time.
+``python tests/benchmarks/interval_coverage.py [--samples 20000] [--out FILE.json]`` prints one Markdown
+table and writes it, with every figure, to FILE.json. Seeds are fixed: the same numbers every time.
 
 Each row draws samples of n from a population whose mean (rate, ratio of means) is known, and counts the
 95 % intervals that hold it; ± is two standard errors of that count. Rates are computed instead, from the
@@ -88,7 +88,7 @@ class Found:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure every row; 0 whatever the bars say."""
-    parser = argparse.ArgumentParser(prog="coverage.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="interval_coverage.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=_count, default=20_000, metavar="N", help="for ours (20000)")
     parser.add_argument(
         "--rival-samples", type=_count, default=2000, metavar="N", help="for the rivals (2000)"

@@ -27,7 +27,7 @@ def probe(found: dict[str, Any], name: str) -> dict[str, Any]:
 def test_an_effect_tells_where_it_stands(planted: pytest.Pytester) -> None:
     found = run(planted)
     null = probe(found, "dk")["null"]
-    assert (null["family"], null["n"], null["rank"], null["scale"]) == ("norm_matched", 20, 0, "log")
+    assert (null["family"], null["n"], null["rank"], null["scale"]) == ("norm_matched", 20, 0, "inverse_root")
     assert null["rank_p"] == pytest.approx(1 / 21)
     assert null["ratio"] == pytest.approx(probe(found, "dk")["raw"] / null["mean"])
     assert null["mean"] == pytest.approx(sum(null["draws"]) / 20)
@@ -104,7 +104,7 @@ def test_the_rank_profile_is_shown(planted: pytest.Pytester) -> None:
         sway=SPEC.replace(NULL, "{name: b, kind: null_adapter, rank_multipliers: [0.5]}"),
     )
     planted.runpytest("sway.yaml::dk", "sway.yaml::b").stdout.fnmatch_lines(
-        ["*rank profile: +9.39σ @ 1x / *σ @ 0.5x"]
+        ["*rank profile: +6.50σ @ 1x / *σ @ 0.5x"]
     )
 
 

@@ -42,12 +42,14 @@ class NullSeed:
         draw: index of the draw in its population.
         seed_base: first seed of the population; another one is another population.
         init_scale: standard deviation of the factors; read by the family ``gaussian`` alone.
+        source: digest of the user's own null adapter; set in the family ``yours`` alone.
     """
 
     family: str
     draw: int
     seed_base: int
     init_scale: float
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Measurement:
 class ProbeResult:
     """One probe's outcome; its fields are the probe entry of the JSON report, schema 1.
 
-    ``null`` and ``category``, ``weight``, ``claim`` are additions to that schema.
+    ``null``, ``not_calibrated``, ``category``, ``weight``, ``claim`` are additions to that schema.
     """
 
     name: str
@@ -87,6 +87,8 @@ class ProbeResult:
     claim: str = ""
     weight: float = 1.0
     null: JSON | None = None
+    not_calibrated: str = ""
+    """Why the probe was not compared with random adapters; empty where it was."""
     distinguishable: bool | None = None
     """Effect probes: does the effect stand out from its null (from its floor where there is none)?"""
 
@@ -183,7 +185,10 @@ class Score:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """One suite on one subject: the JSON report, schema 1, plus ``gate``, ``notes``, ``digests``."""
+    """One suite on one subject: the JSON report, schema 1, and what we add to it.
+
+    ``gate``, ``calibration``, ``notes`` and ``digests`` are additions.
+    """
 
     suite: str
     spec_path: str
@@ -198,6 +203,7 @@ class SuiteResult:
     backend_stats: JSON
     null_stats: JSON
     gate: JSON
+    calibration: JSON = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     digests: JSON = field(default_factory=dict)
 

@@ -174,7 +174,7 @@ def test_inits_that_only_choose_a_start_are_plain(backend: HFBackend, tmp_path: 
         subject = backend.attach(AdapterKey(str(tmp_path / name)))
         tuned = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
         backend.detach(subject)
-        assert not subject.lacks
+        assert subject.form == "factors"
         assert off(tuned, truths(model)) < 5e-4
 
 
@@ -211,16 +211,10 @@ def test_only_what_changed_is_kept(backend: HFBackend, tmp_path: Path) -> None:
     assert kept == {*targeted, "model.embed_tokens.weight", "lm_head.weight"}
 
 
-def test_a_subject_without_nulls_says_so(backend: HFBackend, tmp_path: Path) -> None:
+def test_a_view_of_another_adapter_is_refused(backend: HFBackend, tmp_path: Path) -> None:
     make(tmp_path, WHOLE["dora"])
     subject = backend.attach(AdapterKey(str(tmp_path)))
     try:
-        assert set(subject.lacks) == {"nulls"}
-        with pytest.raises(BackendError, match="no null can imitate this adapter"):
-            backend.serve_nulls(draw)
-        (null,) = population(subject, NullPlan("norm_matched", 1, 0, 0.02)).views
-        with pytest.raises(RequestError, match="null_0 has no weights"):
-            logprobs(backend, ROWS, null, FROM_THE_START)
         stranger = dataclasses.replace(subject.tuned, adapter="other")
         with pytest.raises(RequestError, match="is not attached"):
             logprobs(backend, ROWS, stranger, FROM_THE_START)

@@ -178,7 +178,7 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
     save_file(same, folder / "adapter_model.safetensors")
     repeated = backend.attach(AdapterKey(str(folder)))
     backend.detach(repeated)
-    assert not repeated.lacks  # only repeated, so it is plain LoRA
+    assert repeated.form == "factors"  # only repeated, so it is plain LoRA
     table[900] += 0.1
     save_file(same, folder / "adapter_model.safetensors")
     trained = backend.attach(AdapterKey(str(folder)))
@@ -321,7 +321,7 @@ def test_more_nulls_than_are_kept_answer_the_same(backend: HFBackend, adapters: 
         subject = backend.attach(AdapterKey(str(adapters["plain"])))
         try:
             backend.serve_nulls(draw)
-            backend._attached._room = room
+            backend._attached._drawn._room = room
             views = population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
             asked = [Divergence("The harbour was", subject.base, view) for view in views]
             return {**Engine(backend).answer(asked), **Engine(backend).answer(asked[::-1])}

@@ -80,7 +80,9 @@ def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
     )
     result = planted.runpytest("sway.yaml::dk")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*no null in this suite*", "*note: not here*"])
+    result.stdout.fnmatch_lines(
+        ["*(floor 0.02; no null, so floor and interval decide)*", "*not calibrated: dk (not here)*"]
+    )
     assert planting.LOADS == []
 
 
@@ -213,14 +215,15 @@ models:
   ft: {{kind: hf, base: TUNED, dtype: fp32, device: cpu}}
 DEFAULTS
 suite:
-  - {{name: baseline, kind: null_adapter}}
+  - {{name: baseline, kind: null_adapter, runs: 8, family: FAMILY}}
   - {{name: dk, kind: delta_kl, positions: 1, prompts: [The harbour, She said, A lamp, In spring, The oil]}}
 """
 
 
 @pytest.mark.parametrize("form", ["dora", "full"])
-def test_what_has_no_nulls_is_measured_without_them_and_the_reason_is_told(
-    pytester: pytest.Pytester, form: str
+@pytest.mark.parametrize("family", ["norm_matched", "signs"])
+def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
+    pytester: pytest.Pytester, form: str, family: str
 ) -> None:
     folder = pytester.path / "tuned"
     text = WHOLE.replace("TUNED, ", f"{QUICKSTART}/base, adapter: tuned, ").replace("DEFAULTS", "")
@@ -231,14 +234,17 @@ def test_what_has_no_nulls_is_measured_without_them_and_the_reason_is_told(
         model.model.norm.weight.data *= 0.7
         model.save_pretrained(folder)
         text = WHOLE.replace("TUNED", "tuned").replace("DEFAULTS", "defaults: {differential: false}")
-    (pytester.path / "sway.yaml").write_text(text)
+    (pytester.path / "sway.yaml").write_text(text.replace("FAMILY", family))
     result = pytester.runpytest("sway.yaml", "-rs")
+    result.stdout.fnmatch_lines(["*adapter *tuned* on *quickstart/base*"])
+    if family == "norm_matched":
+        random = form == "dora"  # and so it is no more than its nulls are
+        result.assert_outcomes(passed=2 - random, failed=int(random))
+        rank = "* of them as far" if random else "beyond all"
+        result.stdout.fnmatch_lines([f"*against 8 norm_matched adapters: {rank}, p *"])
+        return
     result.assert_outcomes(passed=1, skipped=1)
+    why = "no signs nulls: the adapter changes whole tensors"
     result.stdout.fnmatch_lines(
-        [
-            "*adapter *tuned* on *quickstart/base*",
-            "*no null in this suite*",
-            "*note: no nulls: it changes whole tensors, and random opponents*",
-            "SKIPPED*the adapter has no nulls: it changes whole tensors*",
-        ]
+        ["*(floor 0.02; no null, so floor*", f"*not calibrated: dk ({why}*", f"SKIPPED*{why}*"]
     )

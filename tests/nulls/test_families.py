@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.hf.factors import product_norm
-from pytest_sway.backends.protocols import Subject
 from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import NullSeed, View
 
 SEED = NullSeed("norm_matched", 0, 1000, 0.02)
@@ -35,20 +33,20 @@ def test_gram_norm_is_the_products(rank: int, width: int, out: int, size: float)
 @given(st.integers(1, 9), st.integers(2, 40), st.integers(2, 40), st.floats(1e-3, 1e3))
 def test_norm_matched_has_the_real_norm_and_shape(rank: int, width: int, out: int, size: float) -> None:
     a, b = factors(rank, width, out, size)
-    new_a, new_b = draw(SEED, "digest", "module", a, b)
+    new_a, new_b = draw(SEED, "digest", "module", (a, b))
     assert (new_a.shape, new_b.shape) == (a.shape, b.shape)
     assert product_norm(new_a, new_b) == pytest.approx(product_norm(a, b), rel=1e-4)
 
 
 def test_a_zero_update_has_zero_nulls() -> None:
     a, b = factors(4, 8, 8)
-    new_a, new_b = draw(SEED, "digest", "module", a, torch.zeros_like(b))
+    new_a, new_b = draw(SEED, "digest", "module", (a, torch.zeros_like(b)))
     assert product_norm(new_a, new_b) == 0.0
 
 
 def test_gaussian_has_its_scale_whatever_the_adapter() -> None:
     a, b = factors(16, 400, 400, size=50.0)
-    new_a, new_b = draw(NullSeed("gaussian", 0, 0, 0.02), "d", "m", a, b)
+    new_a, new_b = draw(NullSeed("gaussian", 0, 0, 0.02), "d", "m", (a, b))
     assert float(new_a.std()) == pytest.approx(0.02, rel=0.05)
     assert float(new_b.std()) == pytest.approx(0.02, rel=0.05)
 
@@ -64,7 +62,7 @@ def test_gaussian_has_its_scale_whatever_the_adapter() -> None:
 )
 def test_draw_seed_subject_and_module_each_make_another_null(other: tuple[NullSeed, str, str]) -> None:
     a, b = factors(4, 8, 8)
-    assert not torch.equal(draw(SEED, "digest", "module", a, b)[0], draw(*other, a, b)[0])
+    assert not torch.equal(draw(SEED, "digest", "module", (a, b))[0], draw(*other, (a, b))[0])
 
 
 SCRIPT = """
@@ -72,7 +70,7 @@ import torch
 from pytest_sway.nulls.families import draw
 from pytest_sway.requests import NullSeed
 a, b = torch.ones(2, 3), torch.ones(3, 2)
-made = draw(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", a, b)
+made = draw(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", (a, b))
 print([v.hex() for t in made for v in t.double().flatten().tolist()])
 """
 
@@ -84,18 +82,6 @@ def test_another_process_draws_the_same() -> None:
     }
     assert len(runs) == 1
     assert "0x" in runs.pop()
-
-
-def test_a_population_is_values() -> None:
-    subject = Subject(View("b"), View("b", "a"))
-    plan = NullPlan("norm_matched", 3, 1000, 0.02, kinds=("delta_kl",))
-    found = population(subject, plan)
-    assert [v.null.draw for v in found.views if v.null is not None] == [0, 1, 2]
-    assert {v.adapter for v in found.views} == {"a"}
-    assert found.for_kind("delta_kl") == found.views
-    assert found.for_kind("adapter_ablation") == ()
-    assert found.for_kind("null_adapter") == found.views
-    assert population(subject, None).views == ()
 
 
 def test_a_scaled_null_is_another_view() -> None:

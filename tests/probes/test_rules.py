@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.planted_nulls import EIGHT
+from probes.planted_nulls import EIGHT, nulls
 from pytest_sway.probes.rules import EffectBar, judge_effect
-from pytest_sway.result import Verdict
+from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from pytest_sway.statistics.prediction import predict
 
 BAR = EffectBar(floor=0.02, z=3.0)
 
 
 def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):
-    prediction = predict(effect, draws, "log", resolution=1e-13) if draws else None
-    return judge_effect(effect, interval, prediction, BAR, subtract_null=True)
+    population = replace(nulls(*draws), resolution=1e-13) if draws else None
+    return judge_effect(Measurement(raw=effect), interval, population, BAR, subtract_null=True)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
         (0.2, None, EIGHT, Verdict.WARN, "add items"),
         (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
         (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
-        (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null in this suite"),
+        (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null, so floor and interval decide"),
         (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
         (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 random adapters"),
         (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "no more than noise"),
@@ -63,5 +64,5 @@ def test_the_score_agrees_with_the_verdict(effect: float, half: float) -> None:
 
 
 def test_the_score_is_a_half_at_the_floor() -> None:
-    found = judge_effect(0.02, Interval(0.019, 0.021), None, BAR, subtract_null=False)
+    found = judge_effect(Measurement(raw=0.02), Interval(0.019, 0.021), None, BAR, subtract_null=False)
     assert found.score == pytest.approx(0.5)

@@ -42,6 +42,10 @@ class PlantedBackend:
     def serve_nulls(self, weights: NullWeights) -> None:
         """Null views are answered like any other."""
 
+    def add_null(self, adapter: AdapterKey) -> str:
+        """A digest as :meth:`attach` gives it."""
+        return self.attach(adapter).tuned.adapter
+
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """One planted answer per request."""
         answers: dict[Request[Any], Any] = {}

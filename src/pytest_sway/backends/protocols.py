@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pytest_sway.requests import NullSeed, View
+
+Form = Literal["factors", "tensors"]
 
 
 class BackendError(Exception):
@@ -65,18 +67,21 @@ class Subject:
         tuned: view of the adapter.
         inert: whether every update is zero, so that nothing can have been learned.
         notes: what a reader of the report should know, e.g. which modules hold no update.
-        lacks: capabilities of the backend that this subject has not, each with the reason.
+        form: what its update is made of: a product B·A in every module, or whole tensors. It decides which
+            null families can imitate it.
     """
 
     base: View
     tuned: View
     inert: bool = False
     notes: tuple[str, ...] = ()
-    lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
+    form: Form = "factors"
 
 
-NullWeights = Callable[[NullSeed, str, str, Any, Any], tuple[Any, Any]]
-"""(seed, adapter digest, module, A, B) → the null's factors, in the same shapes."""
+NullWeights = Callable[[NullSeed, str, str, tuple[Any, ...]], tuple[Any, ...]]
+"""(seed, adapter digest, module, parts) → the null's parts, in the same shapes.
+
+Parts are the factors (A, B) of one module's update, or (ΔW,) where it changes a whole tensor."""
 
 
 @runtime_checkable
@@ -106,7 +111,14 @@ class NullServing(Protocol):
     """A backend that can hold random adapters beside the real one."""
 
     def serve_nulls(self, weights: NullWeights) -> None:
-        """Make the factors of null views with ``weights``, whenever a view asks for them."""
+        """Make the parts of null views with ``weights``, whenever a view asks for them."""
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null adapter; its digest, by which null views name it.
+
+        Raises:
+            BackendError: it cannot stand where the attached subject does.
+        """
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pytest_sway.engine.cache import Cache, key_of
 from pytest_sway.engine.drive import Measure, drive
-from pytest_sway.engine.planner import MEMORY, Planner
+from pytest_sway.engine.planner import MEMORY, Planner, Resolution
 from pytest_sway.engine.store import Store
 from pytest_sway.engine.trace import Trace
 from pytest_sway.engine.weights import Costs, Weights
@@ -38,11 +38,11 @@ class Measurable(Protocol):
 
 
 class Outcome(NamedTuple):
-    """The subject's measurement, its nulls', and which nulls failed and why."""
+    """The subject's measurement, its nulls', and which nulls failed and why; in the order of the nulls."""
 
     measured: Measurement
-    nulls: tuple[Measurement, ...]
-    failed: tuple[str, ...]
+    nulls: Mapping[View, Measurement]
+    failed: Mapping[View, str]
 
 
 class Engine:
@@ -77,7 +77,7 @@ class Engine:
         self._store = store if identity else None
         self._trace = trace
         self._cache = Cache()
-        self._resolution: float | None = None
+        self._resolution: Resolution | None = None
         self._running = ""
         self._nulls_kept = True
         self._subject: object = None
@@ -121,14 +121,15 @@ class Engine:
             self._running, self._nulls_kept = "", True
         if isinstance(subject, Exception):
             raise subject
-        good, failed = [], []
+        good: dict[View, Measurement] = {}
+        failed: dict[View, str] = {}
         for view, outcome in zip(nulls, others, strict=True):
             reason = _why_unusable(outcome)
             if reason or isinstance(outcome, Exception):
-                failed.append(f"{view.label()}: {reason}")
+                failed[view] = f"{view.label()}: {reason}"
             else:
-                good.append(outcome)
-        return Outcome(subject, tuple(good), tuple(failed))
+                good[view] = outcome
+        return Outcome(subject, good, failed)
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""
@@ -153,10 +154,10 @@ class Engine:
         self.stored_hits += len(stored)
         return {**answers, **fresh}
 
-    def resolution(self, base: View) -> float:
-        """Divergence, in nats, of the base from itself in another batch shape; 0 for a server."""
+    def resolution(self, base: View) -> Resolution:
+        """How far the base is from itself in another batch shape; nothing for a server."""
         if self._planner is None:
-            return 0.0
+            return Resolution()
         if self._resolution is None:
             self._resolution = self._planner.resolution(base)
         return self._resolution

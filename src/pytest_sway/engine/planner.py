@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sway.engine.batching import Budget, batches, merged
 from pytest_sway.engine.jobs import Job, answer_of, check_length, jobs_of
@@ -24,6 +24,13 @@ MEMORY = 1 << 30
 _LESS = "shorten it, or load the model in a smaller dtype"
 MOST_TOKENS = 4096
 """Longer batches are no faster."""
+
+
+class Resolution(NamedTuple):
+    """What the arithmetic cannot tell from 0, in nats: of a divergence, of a token's log-probability."""
+
+    divergence: float = 0.0
+    logprob: float = 0.0
 
 
 class Planner:
@@ -76,17 +83,19 @@ class Planner:
         answers.update((request, answer_of(request, group, sums)) for request, group in jobs.items())
         return answers
 
-    def resolution(self, base: View) -> float:
-        """Largest divergence, in nats, of one text from itself in two batch shapes."""
+    def resolution(self, base: View) -> Resolution:
+        """How far one text is from itself in two batch shapes."""
         backend = self._backend
-        floor = backend.epsilon**2
+        floor = Resolution(backend.epsilon**2, backend.epsilon)
         if self._alone:
             return floor
         text = Text(tuple((37 * k) % backend.vocabulary for k in range(1, 25)), 0)
         short = [Text(text.ids[:n], 0) for n in (5, 6, 7)]
         apart, crowded = (self._scored_first(base, texts) for texts in ([text], [text, *short]))
         moved = [divergence(backend.xp, kind, apart, crowded).max() for kind in ("js", "kl")]
-        return max(*map(float, moved), floor)
+        label = int(apart[0].argmax())
+        tokens = abs(apart[:, label] - crowded[:, label])
+        return Resolution(max(*map(float, moved), floor.divergence), max(float(tokens.max()), floor.logprob))
 
     def _scored_first(self, view: View, texts: Sequence[Text]) -> Any:
         pieces = self._backend.logprobs([Row((text,)) for text in texts], view, texts[0].positions)

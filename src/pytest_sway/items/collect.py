@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
+from pytest_sway.items.entry import Entry
 from pytest_sway.items.state import MODEL_FIXTURES, SUITES
-from pytest_sway.items.suite import Entry, Suite, load_suite
+from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.result import SwayWarning
 from pytest_sway.spec.messages import SpecError
 

@@ -83,18 +83,20 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
 @pytest.fixture(scope="session")
 def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> Population:
     """The null population of the adapter: which random adapters, not what they measure."""
-    from pytest_sway.backends.protocols import NullServing
+    from pytest_sway.backends.protocols import AdapterKey, BackendError, NullServing
     from pytest_sway.nulls.population import Population, population
 
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
         return Population()
-    if "nulls" in sway_adapter.lacks:
-        return Population(plan=plan, reason=f"no nulls: {sway_adapter.lacks['nulls']}")
     if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
         return Population(plan=plan, reason="the backend cannot make null adapters")
     sway_backend.serve_nulls(_draw)
-    return population(sway_adapter, plan)
+    try:
+        sources = [sway_backend.add_null(AdapterKey(path)) for path in plan.adapters]
+    except BackendError as error:
+        raise _failure(f"no null adapter: {error}") from None
+    return population(sway_adapter, plan, sources)
 
 
 @pytest.fixture

@@ -10,12 +10,18 @@ from typing import Any
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
+from pytest_sway.items.calibration import (
+    Compared,
+    calibration_of,
+    compared,
+    prediction_of,
+    told,
+    z_by_rank,
+)
 from pytest_sway.nulls.population import Population
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
-from pytest_sway.probes.null_adapter import FEWEST_RUNS
+from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
-from pytest_sway.statistics.prediction import shown
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,7 @@ def _missing(probe: Probe[Any], bench: Bench) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
-    lacks = bench.subject.lacks
-    return "; ".join(
-        f"the adapter has no {name}: {lacks[name]}" for name in sorted(probe.requires & lacks.keys())
-    )
+    return bench.population.reason if probe.claim is Claim.BASELINE else ""
 
 
 def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
@@ -90,80 +93,58 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
         if isinstance(measured, Exception):
             raise measured
-        return _result(probe, measured, None, probe.judge(probe.options, measured, None))
-    subject = bench.subject
-    views = Views(subject.base, subject.tuned, subject.tuned)
-    planned = bench.population.for_kind(probe.kind) if probe.scale is not None else ()
-    keep = bench.population.plan is None or bench.population.plan.cache
-    outcome = bench.engine.run(probe, probe.options, views, planned, keep_nulls=keep)
+        result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
+        return replace(result, not_calibrated=calibration_of(probe, Population()).why_not)
+    subject, plan = bench.subject, bench.population.plan
+    chosen = calibration_of(probe, bench.population)
+    outcome = bench.engine.run(
+        probe,
+        probe.options,
+        Views(subject.base, subject.tuned, subject.tuned),
+        chosen.asked,
+        keep_nulls=plan is None or plan.cache,
+    )
     if not outcome.measured.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
-        return _result(probe, outcome.measured, None, broken)
-    nulls = None
-    if planned and bench.population.plan is not None:
-        resolution = bench.engine.resolution(subject.base)
-        if len(outcome.nulls) < min(len(planned), FEWEST_RUNS):
-            reason = f"{len(outcome.failed)} of {len(planned)} null adapters failed: {outcome.failed[0]}"
-            return _result(probe, outcome.measured, None, Judgement(Verdict.ERROR, reason))
-        nulls = Nulls(
-            outcome.nulls,
-            bench.population.plan.family,
-            probe.scale or "raw",
-            outcome.failed,
-            resolution,
-        )
-    judgement = probe.judge(probe.options, outcome.measured, nulls)
-    result = _result(probe, outcome.measured, nulls, judgement)
+        return _result(probe, outcome.measured, broken, None)
+    resolution = bench.engine.resolution(subject.base)
+    found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
+    judgement = probe.judge(probe.options, outcome.measured, found.nulls)
+    result = replace(_result(probe, outcome.measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
     return result
 
 
 def _result(
-    probe: Probe[Any], measured: Measurement, nulls: Nulls | None, judgement: Judgement
+    probe: Probe[Any], measured: Measurement, judgement: Judgement, found: Compared | None
 ) -> ProbeResult:
     interval = judgement.interval
     evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
     if interval is not None:
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate
-    z = shown(judgement.z) if judgement.z is not None else None
-    if z is not None:
-        evidence["z_by_rank"] = {"rank_1.00": z}
+    null = None
+    if found is not None and probe.claim is not Claim.BASELINE:
+        prediction = prediction_of(judgement, measured, found.nulls)
+        null = told(probe, measured, found, prediction) if prediction is not None else None
+    if null is not None and (profile := z_by_rank(null)):
+        evidence["z_by_rank"] = profile
+    has_own_z = null is not None and probe.claim is not Claim.SHAPE
     return finite(
         replace(
             unmeasured(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=measured.raw,
-            z_score=z,
+            z_score=null["z"] if null is not None and has_own_z else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,
             ci_95=(interval.low, interval.high) if interval is not None else None,
-            null=_null(nulls, judgement),
+            null=null,
             distinguishable=judgement.distinguishable,
         )
     )
-
-
-def _null(nulls: Nulls | None, judgement: Judgement) -> dict[str, Any] | None:
-    """The null population's side of a result, for the reports."""
-    prediction = judgement.prediction
-    if nulls is None or prediction is None:
-        return None
-    return {
-        "family": nulls.family,
-        "n": prediction.n,
-        "mean": prediction.mean,
-        "std": prediction.sd,
-        "z": shown(prediction.z) if prediction.z is not None else None,
-        "p": prediction.p,
-        "rank": prediction.rank,
-        "ratio": prediction.ratio,
-        "reason": prediction.reason,
-        "failed": list(nulls.failed),
-        "resolution": nulls.resolution,
-    }
 
 
 def unmeasured(probe: Probe[Any], verdict: Verdict, message: str) -> ProbeResult:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_sway.items.suite import Entry, Suite
+    from pytest_sway.items.entry import Entry
+    from pytest_sway.items.suite import Suite
     from pytest_sway.result import ProbeResult
 
 MODEL_FIXTURES = ("sway_backend", "sway_adapter", "sway_null")

@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.items.entry import Entry
+from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
-from pytest_sway.probes.null_adapter import DEFAULT_RUNS, NullAdapter
 from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
@@ -38,33 +39,6 @@ _RESERVED = frozenset(
     }
 )
 """Names that pytest reads from a module; an entry of that name gets an underscore in its id."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of the suite.
-
-    Attributes:
-        id: its name as a test id.
-        probe: kind and options.
-        place: file and line, as ``sway.yaml:12``.
-        line: from 1.
-    """
-
-    id: str
-    probe: Probe[Any]
-    place: str
-    line: int
-
-    @property
-    def enabled(self) -> bool:
-        """False where the spec says ``enabled: false``."""
-        return bool(self.probe.options.enabled)
-
-    @property
-    def needs_model(self) -> bool:
-        """Whether its fixtures load a backend."""
-        return self.enabled and self.probe.needs_model
 
 
 @dataclass(frozen=True)
@@ -107,13 +81,14 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     problems += entry_problems
     named, unmatched = adapter_folders(adapters, (Path(),))
     problems += _adapter_problems(named, unmatched)
+    null = null_of(source, entries)
+    problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
     folders: list[str | None] = [str(folder) for folder in (named or spec.adapters)]
     keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
-    null = _null_entry(entries)
     return Suite(
         path=path,
         spec=spec,
@@ -129,8 +104,8 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
             endpoint=ft.endpoint,
         ),
         adapters=tuple(keys),
-        plan=_plan(null, spec.envelope.defaults.seed),
-        notes=(*spec.notes, *_notes(source, entries, null)),
+        plan=null.plan(spec.envelope.defaults.seed),
+        notes=(*spec.notes, *_notes(entries), *null.notes),
     )
 
 
@@ -153,8 +128,7 @@ def _entries(source: Source) -> tuple[list[Entry], list[Problem]]:
             problems.append(Problem(message, *source.place(("suite", index, "name"))))
         names.setdefault(name, line)
         unique = _unique(id_of(name), ids)
-        entries.append(Entry(unique, probe, f"{source.path.name}:{line}", line))
-    problems += _second_null(entries)
+        entries.append(Entry(unique, probe, f"{source.path.name}:{line}", line, index))
     return entries, problems
 
 
@@ -191,14 +165,6 @@ def _unknown_kind(kind: str) -> str:
     return f"there is no {kind!r}{did_you_mean(kind, registry.kinds())}; allowed: {known}"
 
 
-def _second_null(entries: Sequence[Entry]) -> list[Problem]:
-    nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
-    return [
-        Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
-        for e in nulls[1:]
-    ]
-
-
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
     return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
         Problem(
@@ -210,44 +176,13 @@ def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> li
     ]
 
 
-def _null_entry(entries: Sequence[Entry]) -> Entry | None:
-    return next((e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled), None)
-
-
-def _plan(entry: Entry | None, seed: int) -> NullPlan | None:
-    """The population; ``defaults.seed`` moves all of its draws."""
-    if entry is None:
-        return None
-    options = entry.probe.options
-    kinds = tuple(options.calibrate_kinds)
-    seed_base = options.seed_base + seed
-    return NullPlan(options.family, options.draws, seed_base, options.init_scale, kinds, options.cache)
-
-
-def _notes(source: Source, entries: Sequence[Entry], null: Entry | None) -> list[Problem]:
+def _notes(entries: Sequence[Entry]) -> list[Problem]:
     """What is done otherwise than an old spec may expect; each said once."""
-    notes = [
+    return [
         Problem(f"{e.probe.name}: top_k has no effect, the whole vocabulary is compared", e.line, 1)
         for e in entries
         if getattr(e.probe.options, "top_k", None) is not None
     ]
-    if null is None:
-        return notes
-    options = null.probe.options
-    if options.draws != options.runs:
-        message = (
-            f"{null.probe.name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than 8 "
-            "draws give no true 3σ; exact_runs: true keeps it"
-        )
-        notes.append(Problem(message, *source.place(("suite", entries.index(null), "runs"))))
-    before = [e.probe.name for e in entries[: entries.index(null)] if e.probe.scale is not None]
-    if before:
-        message = (
-            f"{null.probe.name} stands after {', '.join(before)}: they are calibrated here all the same, "
-            "but other readers of this file serve only what comes after it; move it to the top"
-        )
-        notes.append(Problem(message, null.line, 1))
-    return notes
 
 
 def id_of(name: str) -> str:

@@ -1,4 +1,15 @@
-"""How a null adapter's factors are drawn.
+"""How a null adapter's weights are drawn: which of the real update's properties it keeps.
+
+========================  ========================================  ===========
+family                    what it keeps of the update in a module   can be made
+========================  ========================================  ===========
+``norm_matched``          its size ‖ΔW‖ (Frobenius)                 always
+``permuted``              its entries, in other rows and columns    always
+``spectrum_matched``      its singular values                       from B·A
+``signs``                 its singular values and vectors; only     from B·A
+                          their agreement is lost
+``gaussian``              nothing: factors of one fixed size        from B·A
+========================  ========================================  ===========
 
 Every module has its own generator, seeded by (family, digest of the imitated adapter, seed base, draw,
 module): a null is the same in any process, in any order, and adapters of a fleet share no luck. The
@@ -13,24 +24,34 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pytest_sway.backends.hf.factors import Factors, product_norm
+from pytest_sway.backends.hf.factors import Factors, product_norm, rows_of
 from pytest_sway.requests import NullSeed
 
+Draw = Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Factors]
+DrawTensor = Callable[[np.random.Generator, torch.Tensor], torch.Tensor]
 
-def draw(seed: NullSeed, digest: str, module: str, a: torch.Tensor, b: torch.Tensor) -> Factors:
-    """Factors of one module of a null adapter.
+
+def draw(
+    seed: NullSeed, digest: str, module: str, parts: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, ...]:
+    """One module of a null adapter.
 
     Args:
         seed: family and draw.
         digest: of the adapter that is imitated.
         module: its name in the model.
-        a: the real factor A, ``[rank, ...]``.
-        b: the real factor B, ``[out, rank, ...]`` (``[out, rank]`` for embeddings too).
+        parts: of the real update: A ``[rank, ...]`` and B ``[out, rank, ...]`` (``[out, rank]`` for
+            embeddings too), or ΔW alone, of any shape.
 
     Returns:
-        Factors of the same shapes, dtypes and devices.
+        Parts of the same shapes, dtypes and devices.
     """
-    return FAMILIES[seed.family](_generator(seed, digest, module), seed, a, b)
+    generator = _generator(seed, digest, module)
+    if len(parts) == 1:
+        return (TENSORS[seed.family](generator, parts[0]).to(parts[0]),)
+    a, b = parts
+    new_a, new_b = FACTORS[seed.family](generator, seed, a, b)
+    return new_a.to(a), new_b.to(b)
 
 
 def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:
@@ -38,7 +59,28 @@ def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, 
     new_a, new_b = _gaussian(generator, a), _gaussian(generator, b)
     norm = product_norm(new_a, new_b)
     factor = (product_norm(a, b) / norm) ** 0.5 if norm else 0.0
-    return new_a.mul_(factor).to(a), new_b.mul_(factor).to(b)
+    return new_a.mul_(factor), new_b.mul_(factor)
+
+
+def _permuted(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:
+    """The update with its rows and its columns in another order: size, spectrum and entries stay."""
+    return a[:, _order(generator, a.shape[1])], b[_order(generator, b.shape[0])]
+
+
+def _spectrum_matched(
+    generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor
+) -> Factors:
+    """The update's singular values with random singular vectors."""
+    left, values, right = _singular(a, b)
+    left = np.linalg.qr(generator.standard_normal(left.shape))[0]
+    right = np.linalg.qr(generator.standard_normal(right.shape))[0]
+    return _factored(left, values, right, a, b)
+
+
+def _signs(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:
+    """ΔW = Σ σ·u·vᵀ with a random sign for every component: do the parts pull together?"""
+    left, values, right = _singular(a, b)
+    return _factored(left * generator.choice([-1.0, 1.0], len(values)), values, right, a, b)
 
 
 def _fixed_gaussian(
@@ -46,13 +88,56 @@ def _fixed_gaussian(
 ) -> Factors:
     """Gaussian factors with standard deviation ``init_scale``: an opponent of arbitrary size."""
     scale = seed.init_scale
-    return _gaussian(generator, a).mul_(scale).to(a), _gaussian(generator, b).mul_(scale).to(b)
+    return _gaussian(generator, a).mul_(scale), _gaussian(generator, b).mul_(scale)
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Factors]] = {
+def _norm_matched_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
+    """A Gaussian tensor with the real update's Frobenius norm."""
+    new = _gaussian(generator, update)
+    norm = float(new.norm())
+    return new.mul_(float(update.norm()) / norm if norm else 0.0)
+
+
+def _permuted_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
+    """The update with its rows and columns, or its entries where it is a vector, in another order."""
+    for axis in range(min(update.ndim, 2)):
+        update = update.index_select(axis, _order(generator, update.shape[axis]).to(update.device))
+    return update
+
+
+FACTORS: dict[str, Draw] = {
     "norm_matched": _norm_matched,
+    "permuted": _permuted,
+    "spectrum_matched": _spectrum_matched,
+    "signs": _signs,
     "gaussian": _fixed_gaussian,
 }
+TENSORS: dict[str, DrawTensor] = {"norm_matched": _norm_matched_tensor, "permuted": _permuted_tensor}
+
+
+def _singular(a: torch.Tensor, b: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U ``[out, k]``, σ ``[k]`` and V ``[in, k]`` of B·A, k ≤ rank, from the QR of the factors; in fp64."""
+    left, core_left = np.linalg.qr(rows_of(b).astype(np.float64))
+    right, core_right = np.linalg.qr(rows_of(a).astype(np.float64).T)
+    u, values, vt = np.linalg.svd(core_left @ core_right.T, full_matrices=False)
+    return left @ u, values, right @ vt.T
+
+
+def _factored(
+    left: np.ndarray, values: np.ndarray, right: np.ndarray, a: torch.Tensor, b: torch.Tensor
+) -> Factors:
+    """Factors of U·diag(σ)·Vᵀ in the shapes of ``a`` and ``b``; components that are missing are zero."""
+    root = np.sqrt(values)
+    new_a = np.zeros((a.shape[0], right.shape[0]))
+    new_b = np.zeros((left.shape[0], a.shape[0]))
+    new_a[: len(values)] = (right * root).T
+    new_b[:, : len(values)] = left * root
+    made = (torch.from_numpy(new.astype(np.float32)) for new in (new_a, new_b))
+    return next(made).reshape(a.shape), next(made).reshape(b.shape)
+
+
+def _order(generator: np.random.Generator, count: int) -> torch.Tensor:
+    return torch.from_numpy(generator.permutation(count))
 
 
 def _gaussian(generator: np.random.Generator, like: torch.Tensor) -> torch.Tensor:

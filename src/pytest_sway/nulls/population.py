@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from pytest_sway.backends.protocols import Subject
+from pytest_sway.backends.protocols import Form, Subject
 from pytest_sway.requests import NullSeed, View
+
+OWN = "yours"
+"""The family of adapters that the user brings."""
+SIGNS = "signs"
+ORGANISED_DRAWS = 4
+"""How many nulls of random signs tell how organised an update is: a ratio of means needs few."""
+FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
+    "factors": ("norm_matched", SIGNS, "spectrum_matched", "permuted", "gaussian", OWN),
+    "tensors": ("norm_matched", "permuted"),
+}
+"""The families that can imitate an update of each form."""
 
 
 @dataclass(frozen=True, slots=True)
 class NullPlan:
     """How many random adapters of which family: the parameter of the fixture ``sway_null``.
 
-    ``kinds`` limits calibration to these probe kinds; empty means every probe that has a null. ``cache``:
-    whether what the nulls answer may be kept on disk.
+    Attributes:
+        family: how they are drawn.
+        runs: how many.
+        seed_base: first seed.
+        init_scale: read by the family ``gaussian``.
+        kinds: calibrate these probe kinds, whatever they claim; empty: every kind that declares a null.
+        cache: whether what the nulls answer may be kept on disk.
+        ranks: factors on the rank, for the rank profile; 1 is the population that decides.
+        adapters: folders, for the family ``yours``.
     """
 
     family: str
@@ -22,6 +42,8 @@ class NullPlan:
     init_scale: float
     kinds: tuple[str, ...] = ()
     cache: bool = True
+    ranks: tuple[float, ...] = (1.0,)
+    adapters: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.runs} {self.family}"
@@ -31,22 +53,55 @@ class NullPlan:
 class Population:
     """The null views that every probe of a suite shares; empty where the suite has no null.
 
-    ``reason`` says why it is empty although one was planned.
+    Attributes:
+        views: the draws.
+        plan: what the suite asked for.
+        by_rank: draws at other ranks than the subject's, by the factor on the rank.
+        organised: draws of the family ``signs``, to which an effect's ratio says how organised it is.
+        reason: why there are none.
     """
 
     views: tuple[View, ...] = ()
     plan: NullPlan | None = None
-    reason: str = ""
-
-    def for_kind(self, kind: str) -> tuple[View, ...]:
-        """The views that a probe of this kind is calibrated on."""
-        wanted = self.plan is not None and (not self.plan.kinds or kind in self.plan.kinds)
-        return self.views if wanted or kind == "null_adapter" else ()
+    by_rank: dict[float, tuple[View, ...]] = field(default_factory=dict)
+    organised: tuple[View, ...] = ()
+    reason: str = "no null_adapter in this suite"
 
 
-def population(subject: Subject, plan: NullPlan | None) -> Population:
-    """Null views that imitate ``subject``, in the order of their draws."""
+def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> Population:
+    """Null views that imitate ``subject``, in the order of their draws.
+
+    A factor s on the rank of random factors multiplies the variance of B·A by s (a sum of s·r products in
+    the place of r), so ‖B·A‖ by √s and each factor's deviation by s^¼. That is what a view's scale √s does.
+
+    Args:
+        subject: the adapter.
+        plan: None where the suite has no ``null_adapter``.
+        sources: digests of the user's own adapters, for the family ``yours``.
+    """
     if plan is None:
         return Population()
-    seeds = [NullSeed(plan.family, i, plan.seed_base, plan.init_scale) for i in range(plan.runs)]
-    return Population(tuple(replace(subject.tuned, null=seed) for seed in seeds), plan)
+    able = FAMILIES_BY_FORM[subject.form]
+    if plan.family not in able:
+        return Population(
+            plan=plan,
+            reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
+            f"two factors to draw from; family: {' or '.join(able)} can be made",
+        )
+    seeds = [
+        NullSeed(plan.family, i, plan.seed_base, plan.init_scale, sources[i] if sources else "")
+        for i in range(len(sources) or plan.runs)
+    ]
+    views = tuple(replace(subject.tuned, null=seed) for seed in seeds)
+    return Population(
+        views,
+        plan,
+        by_rank={s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if s != 1.0},
+        organised=_organised(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
+        reason="",
+    )
+
+
+def _organised(subject: Subject, plan: NullPlan) -> tuple[View, ...]:
+    seeds = [NullSeed(SIGNS, i, plan.seed_base, plan.init_scale) for i in range(ORGANISED_DRAWS)]
+    return tuple(replace(subject.tuned, null=seed) for seed in seeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from pytest_sway.statistics.prediction import Prediction, Scale, predict
+from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 
 
 class ProbeError(Exception):
@@ -49,13 +49,15 @@ class Nulls:
         draws: one measurement per null adapter that answered.
         family: name of the null family.
         scale: where the probe's statistic is near normal over null adapters.
+        better: the direction in which the adapter's statistic should exceed theirs.
         failed: null adapters that did not answer, with the reason of each.
-        resolution: smallest divergence that this model's arithmetic can show, in nats.
+        resolution: smallest difference of the statistic that this model's arithmetic can show, in nats.
     """
 
     draws: tuple[Measurement, ...]
     family: str
     scale: Scale = "log"
+    better: Better = "higher"
     failed: tuple[str, ...] = ()
     resolution: float = 0.0
 
@@ -65,7 +67,11 @@ class Nulls:
         draws = [v for draw in self.draws if (v := draw.statistic(statistic)) is not None]
         if value is None or not draws:
             return None
-        return predict(value, draws, self.scale, resolution=self.resolution)
+        return predict(value, draws, self.scale, self.better, self.resolution)
+
+    def without(self, index: int) -> Nulls:
+        """The population of all draws but one, which is then judged as if it were the adapter."""
+        return replace(self, draws=self.draws[:index] + self.draws[index + 1 :])
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,6 @@ class Judgement:
     verdict: Verdict
     message: str
     score: float | None = None
-    z: float | None = None
     interval: Interval | None = None
     prediction: Prediction | None = None
     distinguishable: bool | None = None
@@ -93,7 +98,8 @@ class Probe(ABC, Generic[O_contra]):
         category: where its score counts.
         claim: which rule judges it.
         requires: what the backend must be capable of; a missing one is a skip.
-        scale: where the null of its statistic is near normal; None: no null is measured.
+        scale: where the null of its statistic is near normal; None: a null is measured on request alone.
+        better: the direction in which its statistic exceeds its null.
     """
 
     kind: ClassVar[str]
@@ -101,6 +107,7 @@ class Probe(ABC, Generic[O_contra]):
     claim: ClassVar[Claim]
     requires: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[Scale | None] = None
+    better: ClassVar[Better] = "higher"
 
     def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
         """Either validated options, or their fields by name (for code-first tests)."""
@@ -130,7 +137,10 @@ class Probe(ABC, Generic[O_contra]):
         """Ask, and compute. Awaits nothing but :func:`pytest_sway.requests.ask`."""
 
     async def measure_null(self, options: O_contra, views: Views) -> Measurement:
-        """What is measured on a null adapter: the same, unless less is compared."""
+        """What is measured on a null adapter: the same, unless less is compared.
+
+        An effect's null is judged too, against the other nulls, so it needs all that :meth:`judge` reads.
+        """
         return await self.measure(options, views)
 
     @abstractmethod

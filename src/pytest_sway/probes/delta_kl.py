@@ -65,9 +65,9 @@ class DeltaKL(Probe[DeltaKLOptions]):
     def judge(self, options: DeltaKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The effect rule, net of the null's mean."""
         return judge_effect(
-            measured.raw or 0.0,
+            measured,
             positive_interval(measured.samples),
-            nulls.prediction(measured) if nulls is not None else None,
+            nulls,
             EffectBar(options.assert_mean_gte, options.assert_z_gte),
             subtract_null=True,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
@@ -16,6 +17,7 @@ DEFAULT_RUNS = 20
 FEWEST_RUNS = 8
 """Fewer draws than this are raised to the default, unless ``exact_runs`` keeps them."""
 _CHECK_PROMPT = "The"
+Family = Literal["norm_matched", "signs", "spectrum_matched", "permuted", "gaussian", "yours"]
 
 
 class NullAdapterOptions(ProbeOptions):
@@ -23,21 +25,34 @@ class NullAdapterOptions(ProbeOptions):
 
     runs: int = Field(default=DEFAULT_RUNS, ge=1, le=1000)
     exact_runs: bool = False
-    family: Literal["norm_matched", "gaussian"] = "norm_matched"
+    family: Family = "norm_matched"
+    adapters: list[str] = Field(default=[])
+    """Folders of plain LoRA adapters, for the family ``yours``: the same recipe on shuffled data, say."""
     init_scale: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     seed_base: int = Field(default=1000, ge=0)
     calibrate_kinds: list[str] = Field(default=[])
-    """Only these kinds are calibrated; empty means every kind that has a null."""
+    """These kinds are calibrated, whatever they claim; empty means every kind that declares a null."""
     cache: bool = True
     """Whether what the nulls answer may be kept on disk, and read from there."""
-    rank_multipliers: list[float] = Field(default=[1.0])
+    rank_multipliers: list[float] = Field(default=[1.0], min_length=1, max_length=10)
+    """Factors on the rank at which z is shown besides; verdicts rest on 1, whether it is listed or not."""
 
     @field_validator("rank_multipliers")
     @classmethod
-    def _one(cls, values: list[float]) -> list[float]:
-        if values != [1.0]:
-            raise ValueError("this version measures no rank profile; write [1.0] or leave it out")
+    def _positive(cls, values: list[float]) -> list[float]:
+        if any(not math.isfinite(value) or value <= 0 for value in values):
+            raise ValueError("every factor on the rank must be a finite number > 0")
+        if len(set(values)) < len(values):
+            raise ValueError("a factor stands there twice")
         return values
+
+    @model_validator(mode="after")
+    def _own(self) -> Self:
+        if (self.family == "yours") != bool(self.adapters):
+            raise ValueError(
+                "family: yours and adapters: belong together; name the folders of your own null adapters"
+            )
+        return self
 
     @field_validator("calibrate_kinds")
     @classmethod

@@ -32,9 +32,9 @@ class EffectBar:
 
 
 def judge_effect(
-    effect: float,
+    measured: Measurement,
     interval: Interval | None,
-    prediction: Prediction | None,
+    nulls: Nulls | None,
     bar: EffectBar,
     *,
     subtract_null: bool,
@@ -46,12 +46,14 @@ def judge_effect(
     a z (no null, or a constant one) floor and interval decide.
 
     Args:
-        effect: the headline number.
-        interval: its 95 % interval over items; None where there are too few.
-        prediction: where it stands among the nulls.
+        measured: its ``raw`` is the effect.
+        interval: the effect's 95 % interval over items; None where there are too few.
+        nulls: the null population.
         bar: what to clear.
         subtract_null: whether the null's mean is the effect's control (divergences).
     """
+    effect = measured.raw or 0.0
+    prediction = nulls.prediction(measured) if nulls is not None else None
     control = prediction.mean if prediction is not None and subtract_null else 0.0
     net = effect - control
     z = prediction.z if prediction is not None else None
@@ -66,7 +68,7 @@ def judge_effect(
     size = _size(net, bar.unit, bool(control))
     message = f"{words}{size} (floor {bar.floor:g}; {_against(prediction, bar)})"
     score = _capped(net, bar.floor, verdict, stands.beyond_null)
-    return Judgement(verdict, message, score, z, interval, prediction, distinguishable=stands.beyond_null)
+    return Judgement(verdict, message, score, interval, prediction, distinguishable=stands.beyond_null)
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,12 @@ def _without_z(prediction: Prediction | None, big: bool) -> bool:
 
 def _against(prediction: Prediction | None, bar: EffectBar) -> str:
     if prediction is None:
-        return "no null in this suite, so floor and interval decide"
+        return "no null, so floor and interval decide"
     if prediction.z is None:
         reached = f"{prediction.rank} of {prediction.n} random adapters reached it"
-        return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}"
-    return f"z {shown(prediction.z):+.2f}σ against {prediction.n} random adapters, needs {bar.z:g}"
+        decides = "so they, floor and interval decide"
+        return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
+    return f"z {shown(prediction.z):+.2f}σ, needs {bar.z:g}"
 
 
 def _missing(stands: _Standing, bar: EffectBar) -> str:

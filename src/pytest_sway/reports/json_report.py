@@ -35,6 +35,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "score": score,
             "null_stats": suite.null_stats,
             "gate": suite.gate,
+            "calibration": suite.calibration,
             "notes": suite.notes,
             "digests": suite.digests,
             "probes": [probe.to_wire() for probe in suite.probes],

@@ -29,6 +29,16 @@ def z(value: float | None) -> str:
     return f"{edge}{value:+,.2f}σ"
 
 
+def p_value(value: float) -> str:
+    """Two digits; below 1e-23 (10σ) it is pure extrapolation."""
+    return "< 1e-23" if value < 1e-23 else f"{value:.2g}"
+
+
+def ratio(value: float) -> str:
+    """9.6×; from 100 on without decimals."""
+    return f"{value:.0f}×" if abs(value) >= 100 else f"{value:.1f}×"
+
+
 def duration(seconds: float) -> str:
     """1.23s, 12.3s, 123s."""
     digits = 2 if seconds < 10 else 1 if seconds < 100 else 0

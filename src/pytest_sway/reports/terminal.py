@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.reports import numbers
+from pytest_sway.reports import calibration, numbers
 from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
 
 _COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious": "purple"}
@@ -52,6 +52,8 @@ def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         width = max((len(probe.name) for probe in suite.probes), default=0)
         for probe in suite.probes:
             _probe(writer, probe, min(width, _LONGEST_NAME), suite.score.findings)
+        for sentence in calibration.of_suite(suite.calibration):
+            _fold(writer, f"  {sentence}", "    ")
         for note in suite.notes:
             _fold(writer, f"  note: {note}", "    ")
         _footer(writer, suite)
@@ -97,8 +99,11 @@ def _probe(writer: pytest.TerminalReporter, probe: ProbeResult, width: int, told
     if writer.config.get_verbosity() > 0:
         figures += f"  {numbers.duration(probe.duration_s)}"
     _fold(writer, f" {probe.name:<{width}}  {figures}", " " * 8, used=_VERDICT_WIDTH)
+    lines = [calibration.of_probe(probe), calibration.rank_profile(probe)]
     if not any(probe.message in finding for finding in told):
-        _fold(writer, f"        {probe.message}", "        ")
+        lines.insert(0, probe.message)
+    for line in filter(None, lines):
+        _fold(writer, f"        {line}", "        ")
 
 
 def _figures(probe: ProbeResult) -> str:

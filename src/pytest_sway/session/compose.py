@@ -10,6 +10,7 @@ from typing import Any
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 from pytest_sway.session.gate import Gate, judge_gate
 from pytest_sway.session.plan import Plan
+from pytest_sway.session.standing import calibration
 from pytest_sway.statistics.composite import composite
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
@@ -55,7 +56,8 @@ def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list
 
 def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResult:
     results = tuple(intake.results[name] for name in suite["probes"] if name in intake.results)
-    score = composite(results, {**suite["weights"], **(options.weights or {})})
+    weights = {**suite["weights"], **(options.weights or {})}
+    score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
     gate = judge_gate(results, suite["probes"], selected, score.overall, threshold)
@@ -75,6 +77,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         determinism=_determinism(intake.bench.get("determinism"), suite["seed"]),
         backend_stats=intake.bench.get("stats", {}),
         null_stats=_null_stats(results),
+        calibration=calibration(results, threshold, weights),
         gate=gate.to_wire(),
         notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import ndtri_exp, stdtr
 
 Scale = Literal["raw", "log", "inverse_root"]
+Better = Literal["higher", "lower"]
 Z_CLIP = 10.0
 """A z is shown at most this far out: beyond, the t tail is pure extrapolation."""
 _ALIKE = 1e-9
@@ -32,6 +33,7 @@ class Prediction:
         n: usable draws.
         mean, sd: of the draws, on the statistic's own scale (nats, say).
         rank: how many draws lie at or beyond the statistic, in the better direction.
+        draws: the draws themselves.
         ratio: statistic ÷ mean of the draws; None where the mean is 0.
         z: Φ⁻¹(1 - p), finite; None where ``reason`` says why. Show it through :func:`shown`.
         p: one-sided; None with z.
@@ -43,6 +45,7 @@ class Prediction:
     sd: float
     rank: int
     ratio: float | None
+    draws: tuple[float, ...] = ()
     z: float | None = None
     p: float | None = None
     reason: str = ""
@@ -57,7 +60,7 @@ def predict(
     value: float,
     draws: Sequence[float],
     scale: Scale,
-    better: Literal["higher", "lower"] = "higher",
+    better: Better = "higher",
     resolution: float = 0.0,
 ) -> Prediction:
     """Compare ``value`` with the null draws.
@@ -80,6 +83,7 @@ def predict(
         sd=float(null.std(ddof=1)) if len(draws) > 1 else 0.0,
         rank=int(np.sum(sign * null >= sign * value)),
         ratio=value / mean if mean else None,
+        draws=tuple(map(float, draws)),
     )
     reason = _no_z(plain, value, null, scale, resolution)
     if reason:

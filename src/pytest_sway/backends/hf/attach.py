@@ -112,3 +112,22 @@ def attach(model: torch.nn.Module, source: Source, row: list[int]) -> Attached:
     rebased = files.form == "rebased"
     update = rebased_update(model, files, factors) if rebased else plain_update(files, factors)
     return Lora(model, update, source.digest)
+
+
+def add_null(held: Attached, source: Source) -> None:
+    """Let a user's own adapter stand as a null of the subject that is attached.
+
+    Raises:
+        BackendError: one of the two is no plain LoRA, or they do not fit each other.
+    """
+    files = source.files
+    assert files is not None  # a null is named by its folder
+    state = tensors(files)
+    if files.form != "plain" or any(".lora_" not in key for key in state):
+        raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
+    if not isinstance(held, Lora):
+        raise BackendError(
+            f"{files.folder} cannot be a null of this adapter, which changes whole tensors; with family: "
+            "norm_matched or permuted its nulls are drawn"
+        )
+    held.add_null(plain_update(files, state), source.digest)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
-from pytest_sway.backends.protocols import NullWeights
+from pytest_sway.backends.protocols import Form, NullWeights
 from pytest_sway.requests import View
 
 
@@ -14,8 +13,8 @@ class Attached(Protocol):
 
     digest: str
     """Of the update's files: the name that its views carry."""
-    lacks: Mapping[str, str]
-    """Capabilities that an update of this form has not, each with the reason."""
+    form: Form
+    """What the update is made of."""
 
     @property
     def inert(self) -> bool:
@@ -33,11 +32,11 @@ class Attached(Protocol):
         """Put a view's weights in force, whatever was in force before.
 
         Raises:
-            RequestError: the view is of another adapter, or of a null where there are none.
+            RequestError: the view is of another adapter, or of a null before :meth:`serve_nulls`.
         """
 
     def unload(self) -> None:
         """Leave the model as it was before the update was attached."""
 
     def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null factors with ``weights``; raises :class:`BackendError` where there are no nulls."""
+        """Draw the parts of null views with ``weights``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,14 +13,13 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.adding import add_in_place
+from pytest_sway.backends.hf.drawn import Drawn
 from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
-from pytest_sway.backends.protocols import NullWeights
+from pytest_sway.backends.protocols import BackendError, Form, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
-NULL = "null"
-NULL_SHARE = 0.5
-"""Nulls together take at most this share of the base's memory (but two are always kept)."""
+NULL, OWN = "null", "own"
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,10 @@ class Update:
 class Lora:
     """The subject's update and its nulls', on a model that they wrap until :meth:`unload`."""
 
+    form: Form = "factors"
+
     def __init__(self, model: torch.nn.Module, update: Update, digest: str) -> None:
         self.digest = digest
-        self.lacks: Mapping[str, str] = {}
         self._model = model
         self._peft = _attach(model, update)
         self._config = self._peft.peft_config[SUBJECT]
@@ -56,8 +55,10 @@ class Lora:
         for layer in self.layers.values():
             add_in_place(layer)
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
-        self._drawn: OrderedDict[NullSeed, dict[str, Factors]] = OrderedDict()
-        self._room = self._null_room(model)
+        own = sum(part.numel() * part.element_size() for n in self.layers for part in self.factors(n))
+        base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
+        self._drawn: Drawn[dict[str, Factors]] = Drawn(base, own)
+        self._own_nulls: dict[str, dict[str, Factors]] = {}
         self._null_weights: NullWeights | None = None
         self._peft.eval()
 
@@ -122,6 +123,44 @@ class Lora:
         """Draw null factors with ``weights`` from now on."""
         self._null_weights = weights
 
+    def add_null(self, update: Update, digest: str) -> None:
+        """Let a user's own plain LoRA adapter, of whatever rank, stand as a null; without it a module is 0.
+
+        Raises:
+            BackendError: it does not fit, or it changes what the subject does not.
+        """
+        folder = update.files.folder
+        strange = sorted({_module_of(key) for key in update.state} - self.layers.keys())
+        if strange:
+            raise BackendError(
+                f"{folder} cannot be a null of this adapter: it changes {len(strange)} modules that the "
+                f"adapter does not (first: {strange[0]}); train it with the same target_modules"
+            )
+        config = update.config
+        config.target_modules = sorted({_module_of(key) for key in update.state})
+        config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
+        with fitting(folder):
+            self._peft.add_adapter(OWN, config)
+        try:
+            with fitting(folder):
+                found = set_peft_model_state_dict(self._peft, update.state, adapter_name=OWN)
+                missing = [key for key in found.missing_keys if f".{OWN}" in key]
+                accounted(update.files, missing, found.unexpected_keys)
+            self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
+        finally:
+            self._peft.delete_adapter(OWN)
+            self._peft.eval()
+
+    def _taken(self, name: str) -> Factors:
+        """One module of the slot ``own``, at the subject's scaling; zeros where that adapter has none."""
+        layer = self.layers[name]
+        if OWN not in layer.scaling:
+            a, b = self.factors(name)
+            return torch.zeros_like(a), torch.zeros_like(b)
+        a, b = self.factors(name, OWN)
+        like, _ = self.factors(name)
+        return a.clone().to(like), (b * (layer.scaling[OWN] / self._scaling[name])).to(like)
+
     def _zero_modules(self) -> list[str]:
         """Modules whose update is exactly zero: B·A = 0."""
         return [name for name in self.layers if product_norm(*self.factors(name)) == 0.0]
@@ -140,24 +179,19 @@ class Lora:
         return NULL
 
     def _factors_of(self, seed: NullSeed) -> dict[str, Factors]:
-        """A null's factors: drawn once, and again if they had to make room for others."""
-        if seed not in self._drawn:
-            if self._null_weights is None:
-                raise RequestError("no null family was given: the suite has no null_adapter")
-            drawn = {
-                name: self._null_weights(seed, self.digest, name, *self.factors(name)) for name in self.layers
-            }
-            while len(self._drawn) >= self._room:
-                self._drawn.popitem()  # the newest: they are asked for in turn, so the oldest come next
-            self._drawn[seed] = drawn
-        self._drawn.move_to_end(seed)
-        return self._drawn[seed]
+        """A null's factors: the user's own, or drawn."""
+        if seed.source:
+            return self._own_nulls[seed.source]
+        return self._drawn.get(seed, lambda: self._draw(seed))
 
-    def _null_room(self, model: torch.nn.Module) -> int:
-        """How many nulls are kept."""
-        own = sum(part.numel() * part.element_size() for n in self.layers for part in self.factors(n))
-        base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
-        return max(2, int(NULL_SHARE * base / max(own, 1)))
+    def _draw(self, seed: NullSeed) -> dict[str, Factors]:
+        if self._null_weights is None:
+            raise RequestError("no null family was given: the suite has no null_adapter")
+        drawn = {}
+        for name in self.layers:
+            a, b = self._null_weights(seed, self.digest, name, self.factors(name))
+            drawn[name] = a, b
+        return drawn
 
 
 def plain_update(files: AdapterFiles, state: State) -> Update:
@@ -172,6 +206,11 @@ def plain_config(config: LoraConfig) -> LoraConfig:
     plain.init_lora_weights = True
     plain.inference_mode = True
     return plain
+
+
+def _module_of(key: str) -> str:
+    """The module that a tensor of an adapter's file belongs to."""
+    return key.removeprefix("base_model.model.").partition(".lora_")[0]
 
 
 def _attach(model: torch.nn.Module, update: Update) -> PeftModel:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from pytest_sway.backends.hf import device
-from pytest_sway.backends.hf.attach import Source, attach, find
+from pytest_sway.backends.hf.attach import Source, add_null, attach, find
 from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.tokens import Tokens, shared
@@ -152,7 +152,7 @@ class HFBackend:
             tuned=View(self._view_digest(), source.digest),
             inert=self._held.inert,
             notes=(*self._held.notes, *source.notes),
-            lacks=self._held.lacks,
+            form=self._held.form,
         )
 
     def detach(self, subject: Subject) -> None:
@@ -162,10 +162,14 @@ class HFBackend:
             self._check_base(f"detaching {subject.tuned.adapter[:8]}")
 
     def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null factors with ``weights`` from now on; refused where the subject has no nulls."""
-        if self._held is None:
-            raise BackendError("no adapter is attached: there is nothing a null could imitate")
-        self._held.serve_nulls(weights)
+        """Draw null views with ``weights`` from now on."""
+        self._attached.serve_nulls(weights)
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null; it and the subject must be plain LoRA."""
+        source = find(adapter)
+        add_null(self._attached, source)
+        return source.digest
 
     def close(self) -> None:
         """Let go of the weights."""

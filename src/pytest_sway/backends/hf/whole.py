@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from pytest_sway.backends.hf.drawn import Drawn
 from pytest_sway.backends.hf.loading import State
-from pytest_sway.backends.protocols import BackendError, NullWeights
-from pytest_sway.requests import RequestError, View
+from pytest_sway.backends.protocols import BackendError, Form, NullWeights
+from pytest_sway.requests import NullSeed, RequestError, View
 
-NO_NULLS = (
-    "it changes whole tensors, and random opponents as large as it is exist for plain LoRA alone; floors and "
-    "intervals decide"
-)
 _ROUNDING_TOLD = 0.1
 """From this share of the update's own size on, the rounding of merged weights is told."""
 _ZERO = 4 * torch.finfo(torch.float32).eps
@@ -46,18 +43,23 @@ class Whole:
 
     λ blends *weights*: W + λ·(W′ − W), which is 0 at the base and 1 at the tuned model for any form. For
     plain LoRA the update is B·A and this is the same scale; a DoRA magnitude or an IA3 factor is not scaled
-    by itself. Tensors that did not change are not kept.
+    by itself. Tensors that did not change are not kept. A null is the base with a random change in the same
+    tensors.
     """
+
+    form: Form = "tensors"
 
     def __init__(self, model: torch.nn.Module, tensors: State, digest: str, notes: tuple[str, ...]) -> None:
         self.digest = digest
-        self.lacks: Mapping[str, str] = {"nulls": NO_NULLS}
         self.notes = notes
         own = model.state_dict(keep_vars=True)
         self._model = model
         self._base = {path: own.get(path) for path in tensors}
         self._tuned = {path: _like(own.get(path), tensor) for path, tensor in tensors.items()}
-        self._blend: tuple[float, Mapping[str, torch.Tensor]] = (1.0, self._tuned)
+        self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
+        self._null_weights: NullWeights | None = None
+        whole, changed = (sum(map(_bytes, parts)) for parts in (model.parameters(), self._tuned.values()))
+        self._drawn: Drawn[dict[str, torch.Tensor]] = Drawn(whole, changed)
 
     @property
     def inert(self) -> bool:
@@ -76,9 +78,7 @@ class Whole:
             return
         if view.adapter != self.digest:
             raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
-        if view.null is not None:
-            raise RequestError(f"view {view.label()} has no weights: {NO_NULLS}")
-        for path, tensor in self._scaled(view.scale).items():
+        for path, tensor in self._scaled(view).items():
             _put(self._model, path, tensor)
 
     def unload(self) -> None:
@@ -87,18 +87,38 @@ class Whole:
             _put(self._model, path, tensor)
 
     def serve_nulls(self, weights: NullWeights) -> None:
-        """Refuse: there is no null of this form."""
-        raise BackendError(f"no null can imitate this adapter: {NO_NULLS}")
+        """Draw null tensors with ``weights`` from now on."""
+        self._null_weights = weights
 
-    def _scaled(self, scale: float) -> Mapping[str, torch.Tensor]:
-        """The tensors at λ; kept for the last λ only."""
-        if scale == 1.0:
-            return self._tuned
-        if self._blend[0] != scale:
+    def _scaled(self, view: View) -> Mapping[str, torch.Tensor]:
+        """The tensors of the subject or of a null, at λ; a blend is kept for the last view only."""
+        null = view.null
+        full = self._tuned if null is None else self._drawn.get(null, lambda: self._draw(null))
+        if view.scale == 1.0:
+            return full
+        if self._blend[0] != view:
             with torch.no_grad():
-                blended = {path: _lerp(self._base[path], new, scale) for path, new in self._tuned.items()}
-            self._blend = (scale, blended)
+                blended = {path: _lerp(self._base[path], new, view.scale) for path, new in full.items()}
+            self._blend = (view, blended)
         return self._blend[1]
+
+    @torch.no_grad()
+    def _draw(self, seed: NullSeed) -> dict[str, torch.Tensor]:
+        """The base with a random update in the place of the tuned one; what is tied in both stays tied."""
+        if self._null_weights is None:
+            raise RequestError("no null family was given: the suite has no null_adapter")
+        drawn: dict[str, torch.Tensor] = {}
+        first: dict[int, str] = {}
+        for path, tuned in self._tuned.items():
+            base = self._base[path]
+            twin = first.setdefault(id(base), path) if base is not None else path
+            if twin != path and torch.equal(tuned, self._tuned[twin]):
+                drawn[path] = drawn[twin]
+                continue
+            start = torch.zeros_like(tuned) if base is None else base
+            (update,) = self._null_weights(seed, self.digest, path, (tuned.float() - start.float(),))
+            drawn[path] = _like(base, (start.float() + update).to(tuned.dtype))
+        return drawn
 
 
 def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest: str) -> Whole:
@@ -195,6 +215,10 @@ def _lerp(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> torch.Te
     base = torch.zeros_like(new) if old is None else old
     blended = base.float() + scale * (new.float() - base.float())
     return _like(old, blended.to(new.dtype))
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _notes(changed: State, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:

@@ -1,0 +1,108 @@
+"""The suite's `null_adapter`: one population for all probes, whatever was selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.items.entry import Entry
+from pytest_sway.nulls.population import OWN, NullPlan
+from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
+from pytest_sway.spec.envelope import is_folder
+from pytest_sway.spec.fleet import adapter_folders
+from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.messages import Problem
+from pytest_sway.spec.source import Source
+
+
+@dataclass(frozen=True)
+class NullEntry:
+    """What a spec says of its nulls.
+
+    Attributes:
+        options: None where the suite has no enabled ``null_adapter``.
+        own: folders of the user's own null adapters.
+        problems: what is wrong with the entry.
+        notes: what is done otherwise than the spec may expect.
+    """
+
+    options: NullAdapterOptions | None = None
+    own: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    def plan(self, seed: int) -> NullPlan | None:
+        """The population; ``seed`` (``defaults.seed``) moves all of its draws."""
+        options = self.options
+        if options is None:
+            return None
+        return NullPlan(
+            family=options.family,
+            runs=len(self.own) or options.draws,
+            seed_base=options.seed_base + seed,
+            init_scale=options.init_scale,
+            kinds=tuple(options.calibrate_kinds),
+            cache=options.cache,
+            ranks=tuple(options.rank_multipliers),
+            adapters=tuple(map(str, self.own)),
+        )
+
+
+def null_of(source: Source, entries: Sequence[Entry]) -> NullEntry:
+    """The one ``null_adapter`` of a suite that is enabled."""
+    nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
+    if not nulls:
+        return NullEntry()
+    entry, *others = nulls
+    problems = [
+        Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
+        for e in others
+    ]
+    options: NullAdapterOptions = entry.probe.options
+    own, wrong = _own(source, entry, options)
+    notes = [*_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
+    return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
+
+
+def _own(source: Source, entry: Entry, options: NullAdapterOptions) -> tuple[list[Path], list[Problem]]:
+    """The folders of the user's own null adapters, and what is wrong with them."""
+    found, unmatched = adapter_folders(options.adapters, (source.path.parent, Path()))
+    wrong = [f"no adapter folder matches {pattern!r}" for pattern in unmatched]
+    wrong += [
+        f"there is no adapter folder {name!r}" + (f": {no_adapter(folder)}" if is_folder(folder) else "")
+        for folder, name in found.items()
+        if not (folder / ADAPTER_CONFIG).is_file()
+    ]
+    if options.family == OWN and not wrong and len(found) < 2:
+        wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
+    path = ("suite", entry.index, "adapters")
+    return list(found), [
+        Problem(f"suite[{entry.index}].adapters: {text}", *source.place(path)) for text in wrong
+    ]
+
+
+def _runs_notes(source: Source, entry: Entry, options: NullAdapterOptions, own: int) -> list[Problem]:
+    """How many draws there are, where the spec may expect another number."""
+    name = entry.probe.name
+    if options.family == OWN:
+        few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"
+        return [Problem(few, *source.place(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
+    if options.draws == options.runs:
+        return []
+    message = (
+        f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than {FEWEST_RUNS} draws "
+        "give no true 3σ; exact_runs: true keeps it"
+    )
+    return [Problem(message, *source.place(("suite", entry.index, "runs")))]
+
+
+def _order_notes(entries: Sequence[Entry], entry: Entry) -> list[Problem]:
+    before = [e.probe.name for e in entries[: entries.index(entry)] if e.probe.scale is not None]
+    if not before:
+        return []
+    message = (
+        f"{entry.probe.name} stands after {', '.join(before)}: they are calibrated here all the same, but "
+        "other readers of this file serve only what comes after it; move it to the top"
+    )
+    return [Problem(message, entry.line, 1)]

@@ -1,0 +1,77 @@
+"""What the random adapters said, in words; for every surface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_sway.reports import numbers
+from pytest_sway.result import ProbeResult
+
+
+def of_probe(probe: ProbeResult) -> str:
+    """Where an effect stands among its nulls; empty where there is nothing to tell."""
+    null = probe.null
+    if null is None or probe.claim == "shape":
+        return ""
+    parts = [f"against {null['n']} {null['family']} adapters: {_rank(null)}"]
+    if null["p"] is not None:
+        parts.append(f"p {numbers.p_value(null['p'])}")
+    if null["ratio"] is not None and null["scale"] != "raw":
+        parts.append(f"{numbers.ratio(null['ratio'])} their mean")
+    if null["organised"] is not None and null["organised"]["ratio"] is not None:
+        parts.append(f"organised {numbers.ratio(null['organised']['ratio'])}")
+    return ", ".join(parts)
+
+
+def rank_profile(probe: ProbeResult) -> str:
+    """The contract's line: z at every rank, the adapter's own first."""
+    profile: Mapping[str, float] = probe.evidence.get("z_by_rank", {})
+    if len(profile) < 2:
+        return ""
+    shown = [f"{numbers.z(z)} @ {float(name.removeprefix('rank_')):g}x" for name, z in profile.items()]
+    return "rank profile: " + " / ".join(shown)
+
+
+def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences on the suite as a whole."""
+    effects, nulls = calibration.get("effects"), calibration.get("nulls")
+    if effects:
+        yield f"effects beyond random weights: {_real(effects)}"
+    if nulls:
+        most = f"at most {100 * nulls['at_most']:.0f} %, 95 % sure"
+        stands = f"{_ordinal(nulls['rank'])} of {nulls['n'] + 1}"
+        yield (
+            f"random adapters: {nulls['passed']} of {nulls['n']} would have passed on the effects ({most}); "
+            f"this one stands {stands}"
+        )
+    reasons: dict[str, list[str]] = {}
+    for name, reason in calibration.get("not_calibrated", {}).items():
+        reasons.setdefault(reason, []).append(name)
+    if reasons:
+        yield "not calibrated: " + "; ".join(f"{', '.join(n)} ({why})" for why, n in reasons.items())
+
+
+def _real(effects: Mapping[str, Any]) -> str:
+    """Holm's list, what Benjamini and Hochberg add to it, and the rest."""
+    sure, also = effects["holm"], effects["benjamini_hochberg"]
+    level = f"{100 * effects['level']:.0f} %"
+    parts = [f"{', '.join(sure) or 'none'} (Holm, {level} for all together)"]
+    if more := [name for name in also if name not in sure]:
+        parts.append(f"also {', '.join(more)}, if {level} of those named may be false (Benjamini-Hochberg)")
+    if rest := [name for name in effects["p"] if name not in {*sure, *also}]:
+        parts.append(f"not shown for {', '.join(rest)}")
+    return "; ".join(parts)
+
+
+def _rank(null: Mapping[str, Any]) -> str:
+    reached = null["rank"]
+    if not reached:
+        return "beyond all"
+    return f"{reached} of them as far"
+
+
+def _ordinal(number: int) -> str:
+    ends: Sequence[str] = ("th", "st", "nd", "rd")
+    last = 0 if number % 100 in (11, 12, 13) else number % 10
+    return f"{number}{ends[last] if last < 4 else 'th'}"

@@ -1,0 +1,62 @@
+"""A population is values: which views, by family, rank and content; no model takes part."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sway.backends.protocols import Subject
+from pytest_sway.nulls.families import FACTORS, TENSORS
+from pytest_sway.nulls.population import FAMILIES_BY_FORM, ORGANISED_DRAWS, OWN, NullPlan, population
+from pytest_sway.requests import View
+
+SUBJECT = Subject(View("b"), View("b", "a"))
+
+
+def drawn(*views: View) -> list[tuple[str, int]]:
+    return [(view.null.family, view.null.draw) for view in views if view.null is not None]
+
+
+def test_the_views_imitate_the_subject_in_the_order_of_their_draws() -> None:
+    found = population(SUBJECT, NullPlan("norm_matched", 3, 1000, 0.02))
+    assert drawn(*found.views) == [("norm_matched", i) for i in range(3)]
+    assert {v.adapter for v in found.views} == {"a"}
+    assert drawn(*found.organised) == [("signs", i) for i in range(ORGANISED_DRAWS)]
+    assert (found.by_rank, found.reason) == ({}, "")
+
+
+def test_without_a_plan_there_are_none() -> None:
+    found = population(SUBJECT, None)
+    assert (found.views, found.organised) == ((), ())
+    assert found.reason == "no null_adapter in this suite"
+
+
+def test_signs_need_no_second_population() -> None:
+    assert population(SUBJECT, NullPlan("signs", 3, 0, 0.02)).organised == ()
+
+
+def test_other_ranks_are_the_same_draws_scaled() -> None:
+    found = population(SUBJECT, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.25, 1.0, 4.0)))
+    assert set(found.by_rank) == {0.25, 4.0}
+    for factor, views in found.by_rank.items():
+        assert [view.scale for view in views] == [factor**0.5] * 2
+        assert drawn(*views) == drawn(*found.views)
+
+
+def test_your_own_nulls_are_known_by_their_content() -> None:
+    found = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two"])
+    assert [view.null.source for view in found.views if view.null] == ["one", "two"]
+    assert len(set(found.views)) == 2
+
+
+@pytest.mark.parametrize("family", ["signs", "spectrum_matched", "gaussian", OWN])
+def test_a_family_that_whole_tensors_cannot_have_names_those_that_they_can(family: str) -> None:
+    whole = Subject(View("b"), View("b", "a"), form="tensors")
+    found = population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
+    assert found.views == ()
+    assert found.reason.startswith(f"no {family} nulls: the adapter changes whole tensors")
+    assert "family: norm_matched or permuted can be made" in found.reason
+
+
+def test_every_family_that_is_offered_can_be_drawn() -> None:
+    assert set(FAMILIES_BY_FORM["factors"]) == {*FACTORS, OWN}
+    assert set(FAMILIES_BY_FORM["tensors"]) == set(TENSORS)

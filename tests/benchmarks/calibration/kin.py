@@ -74,7 +74,7 @@ def _subject(setting: Setting, folder: Path, draws: int, families: Sequence[str]
         for family in families:
             nulls = lab.nulls(attached, Recipe(family, count=draws))
             values = [draw["moved"].raw or 0.0 for draw in lab.drawn(engine, attached, EFFECT, nulls)]
-            found[family] = _plain(value, values, predict(value, values, "log"))
+            found[family] = _plain(value, values, predict(value, values, lab.scale("moved")))
     return found
 
 

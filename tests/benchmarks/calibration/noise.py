@@ -18,8 +18,9 @@ import numpy as np
 from cells import most, percent, table
 from pools import GENTLE, SPEC, say
 from scipy.special import ndtr
-from setting import BenchError, Setting, environment, loaded, started
+from setting import Setting, loaded, started
 from shares import p_values, share, trials
+from sides import BenchError, environment
 
 from pytest_sway.result import Verdict
 
@@ -77,7 +78,7 @@ def tables(raw: Figures) -> str:
 def _effect(setting: Setting, size: float, n: int) -> Figures:
     draws = [draw["moved"] for draw in setting.healthy_pool(size)]
     tried = trials(len(draws), n, setting.per_null, seed=1)
-    p = p_values([draw.raw or 0.0 for draw in draws], tried, "log")
+    p = p_values([draw.raw or 0.0 for draw in draws], tried, setting.lab.scale("moved"))
     sure = p <= _SURE
 
     def passes(trial: int) -> bool:

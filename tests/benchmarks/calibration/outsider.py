@@ -15,10 +15,10 @@ from typing import Any
 
 from cells import exact, table
 from pools import HEALTHY, QUICKSTART, say
-from setting import BenchError, Setting, environment, last_line
+from setting import Setting
 from shares import OLD_BARS
 from sides import HERE as SIBLINGS
-from sides import find_rival, ran
+from sides import BenchError, environment, find_rival, last_line, ran
 from writing import factors_of, fixed_noise, write
 
 COUNT = 100

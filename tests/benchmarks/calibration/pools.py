@@ -27,6 +27,7 @@ from pytest_sway.probes.base import Judgement, Nulls, Probe
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import View, Views
 from pytest_sway.result import Measurement
+from pytest_sway.statistics.prediction import Scale
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -89,7 +90,7 @@ class Lab:
 
     def engine(self) -> Engine:
         """An engine without a store: nothing is remembered from one to the next."""
-        return Engine(self.backend)
+        return Engine(self.backend)  # type: ignore[arg-type]
 
     def nulls(self, subject: Subject, recipe: Recipe) -> tuple[View, ...]:
         """The views of a recipe, in the order of their draws."""
@@ -129,18 +130,17 @@ class Lab:
                 say(f"{file.stem}: {len(draws)} of {len(views)} null adapters, {spent:.2f} s each")
         return draws[: recipe.count]
 
-    def judge(
-        self, name: str, measured: Measurement, draws: Sequence[Measurement], resolution: float = 0.0
-    ) -> Judgement:
-        """The probe's own verdict on a measurement, with these nulls."""
-        probe = self.probes[name]
-        nulls = Nulls(tuple(draws), "norm_matched", probe.scale or "raw", resolution=resolution)
-        return probe.judge(probe.options, measured, nulls)
+    def scale(self, name: str) -> Scale:
+        """The scale that the probe declares for its statistic."""
+        return self.probes[name].scale or "raw"
 
-    def resolution(self) -> float:
-        """What one comparison of two equal views can come to; far below every pool here."""
-        with self.subject(HEALTHY) as subject:
-            return self.engine().resolution(subject.base)
+    def judge(self, name: str, measured: Measurement, draws: Sequence[Measurement]) -> Judgement:
+        """The probe's own verdict on a measurement, with these nulls.
+
+        The arithmetic's resolution (1e-13 nats here) is left out: every null of every pool is far above it.
+        """
+        probe = self.probes[name]
+        return probe.judge(probe.options, measured, Nulls(tuple(draws), "pool", self.scale(name)))
 
 
 def say(text: str) -> None:

@@ -9,6 +9,7 @@ from cells import nominal, percent, table
 from pools import GENTLE, STATISTICS, Draw, say
 from setting import NULL_FAMILIES, Setting
 from shares import (
+    LEVELS,
     OLD_RUNS,
     SCALES,
     Share,
@@ -21,17 +22,20 @@ from shares import (
 )
 
 SIZES = {"own": 1.0, "gentle": GENTLE}
-DECLARED = "log"
 JUDGED_AT = (8, 20)
-FAMILY_POOL = 200
+
+SCALED_HEAD = (
+    "The scales side by side (shares at .05 / .01 / .00135), and the established way (population sd)"
+)
 
 Figures = dict[str, Any]
 
 
 def measure(setting: Setting) -> Figures:
     """Shares by size and statistic; for the other families by delta_kl alone."""
-    tried = _trials(setting, setting.pool)
-    raw: Figures = {"pool": setting.pool, "per_null": setting.per_null, "sizes": {}, "families": {}}
+    tried = {n: trials(setting.pool, n, setting.per_null) for n in setting.judging}
+    declared = {name: setting.lab.scale(probe) for name, (probe, _) in STATISTICS.items()}
+    raw: Figures = {"pool": setting.pool, "declared": declared, "sizes": {}, "families": {}}
     for word, size in SIZES.items():
         draws = setting.healthy_pool(size)
         columns = {name: _column(draws, name) for name in STATISTICS}
@@ -41,42 +45,34 @@ def measure(setting: Setting) -> Figures:
         say(f"fp: {word} judged")
     values = _column(setting.healthy_pool(), "delta_kl")
     raw["disagreement"] = max(disagreement(values, tried[n], scale) for n in tried for scale in SCALES)
-    count = setting.scaled(FAMILY_POOL, 40)
-    fewer = _trials(setting, count)
     for family in NULL_FAMILIES[1:]:
-        try:
-            draws = setting.healthy_pool(family=family, count=count)
-        except KeyError:
-            say(f"fp: this version has no family {family}")
-            continue
-        raw["families"][family] = _figures(_column(draws, "delta_kl"), fewer)
+        draws = setting.healthy_pool(family=family)
+        raw["families"][family] = _figures(_column(draws, "delta_kl"), tried)
     return raw
 
 
 def tables(raw: Figures) -> str:
-    """The declared scale against its bars, all scales side by side, the other families."""
-    first = [
-        (name, word, n, *(percent(*s) for s in found[n][DECLARED]), nominal(found[n][DECLARED]))
+    """The declared scales against their bars, all scales side by side, the other families."""
+    declared = raw["declared"]
+    rows = [
+        (name, word, n, *(percent(*s) for s in found[n][declared[name]]), nominal(found[n][declared[name]]))
         for word, statistics in raw["sizes"].items()
         for name, found in statistics.items()
         for n in found
         if n != "old"
     ]
+    scales = ", ".join(sorted(set(declared.values())))
     return "\n".join(
         [
-            f"### False positives: {raw['pool']} nulls a size, judged by n of the others ({DECLARED})\n",
-            table(("statistic", "size", "n", "p ≤ .05", "p ≤ .01", "p ≤ .00135", "within bars"), first),
+            f"### False positives: {raw['pool']} nulls a size, judged by n of the others (scale: {scales})\n",
+            table(("statistic", "size", "n", *(f"p ≤ {level:g}" for level in LEVELS), "within bars"), rows),
             f"Vectorised p against predict(): largest relative difference {raw['disagreement']:.0e}.\n",
-            "### The scales side by side, and the established way (3 runs, population sd)\n",
+            f"### {SCALED_HEAD}\n",
             _scales(raw),
             "### Other families (delta_kl, healthy's size)\n",
             _families(raw),
         ]
     )
-
-
-def _trials(setting: Setting, pool: int) -> dict[int, Trials]:
-    return {n: trials(pool, n, setting.per_null) for n in setting.judging if n < pool // 2}
 
 
 def _column(draws: Sequence[Draw], name: str) -> list[float]:
@@ -98,36 +94,33 @@ def _plain(shares: Sequence[Share]) -> list[list[float]]:
 
 
 def _scales(raw: Figures) -> str:
-    rows = []
-    for word, statistics in raw["sizes"].items():
-        for name, found in statistics.items():
-            for n in JUDGED_AT:
-                if str(n) not in found:
-                    continue
-                shares = [found[str(n)][scale] for scale in SCALES]
-                rows.append(
-                    (name, word, n, *(_pair(s) for s in shares), _nearest(shares), _pair(found["old"]))
-                )
-    head = ("statistic", "size", "n", *(f"{s}: .05 / .00135" for s in SCALES), "nearest", "old way, n = 3")
-    return table(head, rows)
+    rows = [
+        (name, word, n, *_side_by_side(found[str(n)]), _all_three(found["old"]))
+        for word, statistics in raw["sizes"].items()
+        for name, found in statistics.items()
+        for n in JUDGED_AT
+        if str(n) in found
+    ]
+    return table(("statistic", "size", "n", *SCALES, "nearest", "established, n = 3"), rows)
 
 
 def _families(raw: Figures) -> str:
     rows = [
-        (family, n, *(_pair(found[n][scale]) for scale in SCALES), nominal(found[n][DECLARED]))
+        (family, n, *_side_by_side(found[str(n)]))
         for family, found in raw["families"].items()
-        for n in found
-        if n != "old"
+        for n in JUDGED_AT
+        if str(n) in found
     ]
-    head = ("family", "n", *(f"{s}: .05 / .00135" for s in SCALES), f"within bars ({DECLARED})")
-    return table(head, rows)
+    return table(("family", "n", *SCALES, "nearest"), rows)
 
 
-def _pair(shares: Sequence[Sequence[float]]) -> str:
-    return f"{percent(shares[0][0])} / {percent(shares[2][0])}"
+def _side_by_side(found: Figures) -> tuple[str, ...]:
+    """Each scale's shares with its verdict, and the scale whose share at 3σ is nearest the nominal."""
+    shares = [found[scale] for scale in SCALES]
+    away = [abs(share[2][0] - LEVELS[2]) for share in shares]
+    cells = (f"{_all_three(share)}: {nominal(share).split(' ')[0]}" for share in shares)
+    return (*cells, SCALES[away.index(min(away))])
 
 
-def _nearest(shares: Sequence[Sequence[Sequence[float]]]) -> str:
-    """The scale whose share at the smallest level is nearest its nominal 0.135 %."""
-    away = [abs(found[2][0] - 0.00135) for found in shares]
-    return SCALES[away.index(min(away))]
+def _all_three(shares: Sequence[Sequence[float]]) -> str:
+    return " / ".join(percent(found[0]) for found in shares)

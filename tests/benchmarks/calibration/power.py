@@ -84,10 +84,9 @@ def _subject(setting: Setting, folder: Path, names: Sequence[str]) -> Figures:
     lab = setting.lab
     with lab.subject(folder) as attached:
         own = lab.measured(lab.engine(), attached, names)
-        resolution = lab.engine().resolution(attached.base)
     file = setting.work / f"power-{folder.name}.json"
     draws = lab.pool(file, folder, Recipe(count=_draws(setting)), names)
-    found = {name: _verdicts(setting, name, own, draws, resolution) for name in names}
+    found = {name: _verdicts(setting, name, own, draws) for name in names}
     moved = [value for draw in draws if (value := draw["moved"].raw) is not None]
     say(f"power: {folder.name} judged")
     return {
@@ -98,13 +97,13 @@ def _subject(setting: Setting, folder: Path, names: Sequence[str]) -> Figures:
     }
 
 
-def _verdicts(setting: Setting, name: str, own: Draw, draws: Sequence[Draw], resolution: float) -> Figures:
+def _verdicts(setting: Setting, name: str, own: Draw, draws: Sequence[Draw]) -> Figures:
     """By number of draws: the share with z ≥ 3, and the share of each verdict."""
     nulls = [draw[name] for draw in draws]
     found: Figures = {}
     for n in _judged_by(setting):
         judged = [
-            setting.lab.judge(name, own[name], [nulls[i] for i in chosen], resolution)
+            setting.lab.judge(name, own[name], [nulls[i] for i in chosen])
             for chosen in _chosen(setting, len(nulls), n)
         ]
         predicted = [j.prediction.z for j in judged if j.prediction and j.prediction.z is not None]

@@ -34,7 +34,8 @@ import positives
 import power
 import rank
 from pools import say
-from setting import BenchError, Setting
+from setting import Setting
+from sides import BenchError
 
 PARTS: Mapping[str, ModuleType] = {
     "fp": positives,

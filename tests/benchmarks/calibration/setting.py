@@ -76,7 +76,7 @@ class Setting:
         if not all((folder / "adapter_config.json").is_file() for folder in folders.values()):
             say("training the early-stopped adapters")
             self.work.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, HERE / "early.py", self.work, *map(str, wanted)]
+            command: list[str | Path] = [sys.executable, HERE / "early.py", self.work, *map(str, wanted)]
             found = ran(command, environment(2, ours=True))
             if found.code:
                 raise BenchError(f"training: {last_line(found)}")

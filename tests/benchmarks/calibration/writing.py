@@ -91,10 +91,8 @@ def mixture(real: Factors, random: Factors, share: float) -> dict[str, tuple[Arr
 
 def _gaussian(like: Factors, seed: int, deviation: float) -> dict[str, tuple[Array, Array]]:
     generator = np.random.default_rng(seed)
-    return {
-        module: (
-            generator.normal(size=a.shape) * deviation,
-            generator.normal(size=b.shape) * deviation,
-        )
-        for module, (a, b) in like.items()
-    }
+
+    def drawn(shape: tuple[int, ...]) -> Array:
+        return np.asarray(generator.normal(size=shape) * deviation)
+
+    return {module: (drawn(a.shape), drawn(b.shape)) for module, (a, b) in like.items()}

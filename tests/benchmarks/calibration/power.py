@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from cells import least, percent, table
-from pools import HEALTHY, SUITE, Draw, Lab, Recipe, say
+from pools import HEALTHY, SUITE, Lab, Recipe, say
 from setting import SHARES, Setting
 from shares import SCALES
 
-from pytest_sway.result import Measurement
+from pytest_sway.probes.base import Judgement
+from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.prediction import predict
 
 JUDGED_BY = (3, 5, 8, 12, 16, 20, 32)
@@ -47,14 +48,14 @@ def measure(setting: Setting) -> Figures:
 def tables(raw: Figures) -> str:
     """Trained subjects, mixtures, scales, costs."""
     healthy = raw["trained"]["healthy (600 steps)"]
-    bar = min(healthy["probes"]["moved"][n]["pass"] for n in healthy["probes"]["moved"] if int(n) >= 8)
+    bar = min(share for n, share in healthy["all_pass"].items() if int(n) >= COMPARED[0])
     verdict = least(bar, PASSES)
     return "\n".join(
         [
             f"### Power: {raw['subsets']} random n-subsets of {raw['draws']} null draws of each subject\n",
             "delta_kl of adapters stopped early: share with z ≥ 3 / share of PASS\n",
             _trained(raw),
-            f"Healthy passes in {percent(bar)} of draws (n ≥ 8), bar {percent(PASSES)}: {verdict}.\n",
+            f"Healthy passes all three probes in {percent(bar)} of draws (n ≥ 8), bar 95 %: {verdict}.\n",
             "The shape probes of the same: share of PASS / share of SKIP (no signal above its null)\n",
             _shapes(raw),
             "Mixtures, ΔW = s·healthy + √(1 - s²)·noise, all of healthy's size, delta_kl: z ≥ 3 / PASS\n",
@@ -86,34 +87,48 @@ def _subject(setting: Setting, folder: Path, names: Sequence[str]) -> Figures:
         own = lab.measured(lab.engine(), attached, names)
     file = setting.work / f"power-{folder.name}.json"
     draws = lab.pool(file, folder, Recipe(count=_draws(setting)), names)
-    found = {name: _verdicts(setting, name, own, draws) for name in names}
+    told: dict[str, dict[str, list[Judgement]]] = {
+        name: _judged(setting, name, own[name], [draw[name] for draw in draws]) for name in names
+    }
     moved = [value for draw in draws if (value := draw["moved"].raw) is not None]
     say(f"power: {folder.name} judged")
     return {
         "raw": own["moved"].raw,
         "null_mean": float(np.mean(moved)),
-        "probes": found,
+        "probes": {name: {n: _shares(some) for n, some in by_n.items()} for name, by_n in told.items()},
+        "all_pass": {n: _all_pass([told[name][n] for name in names]) for n in told[names[0]]},
         "scales": _scales(setting, own["moved"], moved),
     }
 
 
-def _verdicts(setting: Setting, name: str, own: Draw, draws: Sequence[Draw]) -> Figures:
-    """By number of draws: the share with z ≥ 3, and the share of each verdict."""
-    nulls = [draw[name] for draw in draws]
-    found: Figures = {}
-    for n in _judged_by(setting):
-        judged = [
-            setting.lab.judge(name, own[name], [nulls[i] for i in chosen])
+def _judged(
+    setting: Setting, name: str, own: Measurement, nulls: Sequence[Measurement]
+) -> dict[str, list[Judgement]]:
+    """The rule's judgements by number of draws; every probe is judged by the same subsets."""
+    return {
+        str(n): [
+            setting.lab.judge(name, own, [nulls[i] for i in chosen])
             for chosen in _chosen(setting, len(nulls), n)
         ]
-        predicted = [j.prediction.z for j in judged if j.prediction and j.prediction.z is not None]
-        told = [j.verdict.value for j in judged]
-        found[str(n)] = {
-            "sure": sum(z >= SIGMA for z in predicted) / len(judged),
-            "z": float(np.median(predicted)) if predicted else None,
-            **{verdict: told.count(verdict) / len(told) for verdict in ("pass", "warn", "fail", "skip")},
-        }
-    return found
+        for n in _judged_by(setting)
+    }
+
+
+def _shares(judged: Sequence[Judgement]) -> Figures:
+    """The share with z ≥ 3, and the share of each verdict."""
+    predicted = [j.prediction.z for j in judged if j.prediction and j.prediction.z is not None]
+    told = [j.verdict.value for j in judged]
+    return {
+        "sure": sum(z >= SIGMA for z in predicted) / len(judged),
+        "z": float(np.median(predicted)) if predicted else None,
+        **{verdict: told.count(verdict) / len(told) for verdict in ("pass", "warn", "fail", "skip")},
+    }
+
+
+def _all_pass(probes: Sequence[Sequence[Judgement]]) -> float:
+    """The share of subsets with which every probe passes."""
+    passed = [all(j.verdict is Verdict.PASS for j in row) for row in zip(*probes, strict=True)]
+    return sum(passed) / len(passed)
 
 
 def _scales(setting: Setting, own: Measurement, nulls: Sequence[float]) -> Figures:

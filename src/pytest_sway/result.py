@@ -202,6 +202,7 @@ class SuiteResult:
     determinism: JSON | None
     backend_stats: JSON
     null_stats: JSON
+    null_stats_by_rank: JSON
     gate: JSON
     calibration: JSON = field(default_factory=dict)
     notes: tuple[str, ...] = ()

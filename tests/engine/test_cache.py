@@ -145,7 +145,16 @@ def test_a_foreign_value_is_no_answer(store: Store, request_: Request[Any], text
     with sqlite3.connect(store.path) as base:
         base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", text))
     found = store.get({b"key": request_})
-    assert found == ({b"key": CompletionScore(0.5, 2)} if (request_, text) == (SCORED, "[0.5, 2]") else {})
+    if (request_, text) == (SCORED, "[0.5, 2]"):
+        assert found == {b"key": CompletionScore(0.5, 2)}
+        assert store.notes() == []
+        return
+    assert found == {}
+    (note,) = store.notes()
+    assert note.startswith("1 answers in")
+    assert note.endswith("could not be read; they were asked anew")
+    store.put({b"key": 0.25})
+    assert store.get({b"key": MOVED}) == {b"key": 0.25}
 
 
 def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
@@ -153,6 +162,25 @@ def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put({b"key": 0.5})
     assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    (note,) = store.notes()
+    assert "was no file of answers (file is not a database); it was made anew" in note
+    store.close()
+
+
+def test_a_file_that_breaks_while_it_is_open_is_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put({key_of(r, ""): 0.5 for r in (Divergence(str(n), BASE, TUNED) for n in range(3000))})
+    store.close()
+    store = Store(tmp_path)
+    size = (tmp_path / FILE).stat().st_size
+    with (tmp_path / FILE).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 8192))
+    assert store.get({key_of(Divergence("5", BASE, TUNED), ""): MOVED}) == {}
+    assert "was made anew" in " ".join(store.notes())
+    store.put({b"key": 0.5})
+    assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    assert not store.trouble
     store.close()
 
 

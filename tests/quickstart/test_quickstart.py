@@ -54,6 +54,27 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
     )
 
 
+def test_calibration_costs_no_more_than_its_draws(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(2 + K) / 2 for K draws: base and adapter are scored once, and nothing is scored for nothing."""
+    monkeypatch.setenv("SWAY_DISABLE_NULL_CACHE", "1")
+    spec = yaml.safe_load((QUICKSTART / "sway.yaml").read_text())
+    base, moved = spec["suite"][:2]
+    for side in spec["models"].values():
+        side.update({key: str(QUICKSTART / side[key]) for key in ("base", "adapter") if key in side})
+    tokens = {}
+    for enabled in (True, False):
+        spec["suite"] = [{**base, "enabled": enabled}, moved]
+        (pytester.path / "sway.yaml").write_text(yaml.safe_dump(spec))
+        pytester.runpytest("sway.yaml", f"--sway-json={enabled}.json").assert_outcomes(
+            passed=1 + enabled, skipped=1 - enabled
+        )
+        found = json.loads((pytester.path / f"{enabled}.json").read_text())
+        tokens[enabled] = found["backend_stats"]["tokens"]
+    assert tokens[True] <= (2 + base["runs"]) / 2 * tokens[False]
+
+
 @pytest.mark.slow
 def test_two_runs_write_the_same_but_for_times(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch

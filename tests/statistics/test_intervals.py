@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sway.statistics.intervals import jackknife_interval, positive_interval, t_interval
+from pytest_sway.statistics.intervals import (
+    clustered_interval,
+    jackknife_interval,
+    positive_interval,
+    rate_interval,
+    t_interval,
+)
 
 samples = st.lists(st.floats(-100, 100), min_size=2, max_size=20)
+divergences = st.lists(st.just(0.0) | st.floats(1e-9, 1e3), min_size=8, max_size=20).filter(any)
+SIGNED = {
+    "normal": lambda rng, size: rng.normal(size=size),
+    "laplace": lambda rng, size: rng.laplace(size=size),
+    "t5": lambda rng, size: rng.standard_t(5, size),
+    "gamma": lambda rng, size: rng.gamma(4, 1, size) - 4,
+    "exponential": lambda rng, size: rng.exponential(1, size) - 1,
+}
 
 
 @given(samples)
@@ -39,11 +55,33 @@ def test_few_skewed_items_are_called_approximate(values: list[float]) -> None:
     assert found.high >= np.mean(values) * (1 - 1e-9)
 
 
-def test_mostly_zero_divergences_have_an_interval_without_a_warning() -> None:
+@given(divergences)
+def test_the_mean_is_inside_and_the_upper_end_in_reach(values: list[float]) -> None:
+    """However alike all items but one are: the plain studentised bootstrap of the log overflows there."""
     with np.errstate(all="raise"):
-        found = positive_interval([0.0] * 9 + [0.1])
+        found = positive_interval(values)
+    mean = float(np.mean(values))
     assert found is not None
-    assert 0 < found.low <= 0.01 <= found.high
+    assert 0 <= found.low <= mean * (1 + 1e-9)
+    assert mean * (1 - 1e-9) <= found.high <= 6.4 * mean
+
+
+def test_one_item_carries_the_mean() -> None:
+    found = positive_interval([0.0100, 0.0102, 0.0098, 0.0103, 0.01, 0.0101, 0.0099, 5.0])
+    rare = positive_interval([0.0] * 9 + [0.1])
+    assert found is not None
+    assert rare is not None
+    share = stats.beta.ppf(0.975, 2, [7, 9])  # exact upper ends of the rate of such items: 1 of 8, 1 of 10
+    assert found.high > 5.0 * share[0]
+    assert rare.high > 0.1 * share[1]
+
+
+@given(divergences, st.floats(1e-6, 1e6))
+def test_the_unit_does_not_matter(values: list[float], unit: float) -> None:
+    found, other = positive_interval(values), positive_interval([unit * v for v in values])
+    assert found is not None
+    assert other is not None
+    assert (other.low, other.high) == pytest.approx((unit * found.low, unit * found.high), rel=1e-6)
 
 
 def test_zero_divergences_have_a_zero_interval() -> None:
@@ -53,17 +91,101 @@ def test_zero_divergences_have_a_zero_interval() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "n", "claimed"),
+    [
+        *[("normal", n, 0.95) for n in (4, 12, 50)],
+        *[("laplace", 4, 0.97), ("laplace", 12, 0.96), ("laplace", 50, 0.95)],
+        *[("t5", 4, 0.96), ("t5", 12, 0.96), ("t5", 50, 0.95)],
+        *[("gamma", 4, 0.94), ("gamma", 12, 0.94), ("gamma", 50, 0.95)],
+        *[("exponential", 4, 0.88), ("exponential", 12, 0.91), ("exponential", 50, 0.93)],
+    ],
+)
+def test_coverage_of_signed_samples(shape: str, n: int, claimed: float) -> None:
+    drawn = SIGNED[shape](np.random.default_rng(7), (2000, n))
+    held = [i is not None and i.low <= 0 <= i.high for i in map(t_interval, drawn)]
+    assert_share(held, claimed)
+
+
+@pytest.mark.parametrize(
     ("n", "log_sd", "claimed"),
-    [(4, 0.5, 0.94), (8, 0.5, 0.93), (20, 0.5, 0.93), (4, 1.0, 0.90), (8, 1.0, 0.89), (20, 1.0, 0.91)],
+    [
+        *[(4, 0.5, 0.94), (8, 0.5, 0.94), (20, 0.5, 0.94), (50, 0.5, 0.94)],
+        *[(4, 1.0, 0.90), (8, 1.0, 0.90), (20, 1.0, 0.92), (50, 1.0, 0.93)],
+        *[(4, 1.5, 0.83), (8, 1.5, 0.84), (20, 1.5, 0.87)],
+    ],
 )
 def test_coverage_of_skewed_samples(n: int, log_sd: float, claimed: float) -> None:
-    """The docstring's figures, repeated on 1,500 other samples, within three sampling errors."""
-    rng = np.random.default_rng(11)
+    drawn = np.random.default_rng(11).lognormal(0.0, log_sd, size=(1000, n))
     truth = np.exp(log_sd**2 / 2)
-    drawn = rng.lognormal(0.0, log_sd, size=(1500, n))
-    found = [positive_interval(list(row), resamples=1000) for row in drawn]
-    held = np.mean([i is not None and i.low <= truth <= i.high for i in found])
-    assert abs(held - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / 1500)
+    assert_share([i is not None and i.low <= truth <= i.high for i in map(positive_interval, drawn)], claimed)
+
+
+@pytest.mark.parametrize(("groups", "shared"), [(4, 0.1), (4, 0.8), (8, 0.4), (20, 0.1), (20, 0.8)])
+def test_coverage_of_clustered_samples(groups: int, shared: float) -> None:
+    drawn = [clustered(np.random.default_rng([groups, i]), groups, shared) for i in range(1000)]
+    held = [i is not None and i.low <= 0 <= i.high for i in (clustered_interval(*d) for d in drawn)]
+    assert_share(held, 0.95)
+    ignored = [i is not None and i.low <= 0 <= i.high for i in (t_interval(values) for values, _ in drawn)]
+    assert_share(ignored, {0.1: 0.90, 0.4: 0.75, 0.8: 0.60}[shared])
+
+
+def clustered(rng: np.random.Generator, groups: int, shared: float) -> tuple[list[float], list[int]]:
+    """Normal items of mean 0, 1 to 8 in a cluster, with this correlation inside one."""
+    labels = np.repeat(np.arange(groups), rng.integers(1, 9, groups))
+    own = rng.normal(0, np.sqrt(1 - shared), len(labels))
+    return (own + rng.normal(0, np.sqrt(shared), groups)[labels]).tolist(), labels.tolist()
+
+
+def assert_share(held: list[bool], claimed: float) -> None:
+    """The share is the claimed one, which is rounded to a hundredth, within three sampling errors."""
+    assert abs(np.mean(held) - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / len(held)) + 0.005
+
+
+@given(samples, st.randoms())
+def test_clusters_of_one_and_of_copies_are_the_t_interval(values: list[float], random: Random) -> None:
+    expected = t_interval(values)
+    items = [(v, f"case {i}") for i, v in enumerate(values) for _ in range(1 + i % 3)]
+    random.shuffle(items)
+    found = clustered_interval([v for v, _ in items], [c for _, c in items])
+    assert expected is not None
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_one_cluster_has_no_interval_and_each_item_needs_its_cluster() -> None:
+    assert clustered_interval([0.1, 0.2, 0.3], ["a", "a", "a"]) is None
+    assert clustered_interval([], []) is None
+    with pytest.raises(ValueError, match="zip"):
+        clustered_interval([0.1, 0.2, 0.3], ["a", "b"])
+
+
+@given(st.integers(2, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_rate_interval_is_scipys(count: tuple[int, int]) -> None:
+    found = rate_interval(*count)
+    expected = stats.binomtest(*count).proportion_ci(0.95, "exact")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "lowest", "mean"),
+    [(5, 0.975, 0.990), (10, 0.961, 0.984), (20, 0.958, 0.977), (50, 0.953, 0.969)],
+)
+def test_coverage_of_rates(n: int, lowest: float, mean: float) -> None:
+    """Exactly, from the probabilities of all counts: never below 95 %, and the docstring's figures."""
+    rates = np.arange(1, 1000) / 1000
+    found = [rate_interval(hits, n) for hits in range(n + 1)]
+    held = np.array([[i is not None and i.low <= p <= i.high for i in found] for p in rates])
+    coverage = (stats.binom.pmf(np.arange(n + 1), n, rates[:, None]) * held).sum(axis=1)
+    assert coverage.min() >= 0.95
+    assert (coverage.min(), coverage.mean()) == pytest.approx((lowest, mean), abs=6e-4)
+
+
+def test_one_item_has_no_rate_interval() -> None:
+    assert rate_interval(1, 1) is None
+    assert rate_interval(0, 0) is None
+    with pytest.raises(ValueError, match="is no rate"):
+        rate_interval(3, 2)
 
 
 def test_jackknife_of_a_mean_is_the_t_interval() -> None:

@@ -95,3 +95,15 @@ def test_z_is_clipped_and_finite_however_far() -> None:
     assert shown(-found.z) == -Z_CLIP
     assert found.p is not None
     assert 0 <= found.p < 1e-20
+
+
+def test_a_bounded_scale_tells_how_far_an_effect_could_be() -> None:
+    draws = [0.5, 1.0, 2.0, 4.0, 0.7, 1.3, 3.0, 0.9]
+    far = predict(1e12, draws, "inverse_root")
+    assert far.limit is not None
+    assert far.z == pytest.approx(far.limit, abs=1e-3)
+    assert far.limit < 3
+    assert predict(1.5, draws, "inverse_root").limit == far.limit
+    assert predict(1e12, draws, "log").limit is None
+    lower = predict(1e-3, draws, "inverse_root", "lower")
+    assert (lower.limit, (lower.z or 0.0) > 3) == (None, True)

@@ -182,11 +182,8 @@ class Engine:
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the cache and the trace."""
-        told = [
-            self._store.trouble if self._store is not None else "",
-            self._trace.trouble if self._trace else "",
-        ]
-        return [trouble for trouble in told if trouble]
+        told = self._store.notes() if self._store is not None else []
+        return [*told, self._trace.trouble] if self._trace is not None and self._trace.trouble else told
 
     def _kept(self, request: Request[Any]) -> bool:
         """Whether the disk may know its answer: it knows our own requests alone."""

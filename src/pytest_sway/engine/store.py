@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,13 @@ class Store:
     def __init__(self, where: Path, most: int = MOST_BYTES) -> None:
         self.path = where / FILE
         self.trouble = ""
+        self._unreadable = 0
+        self._most = most
+        self._was_broken = ""
         self._base: sqlite3.Connection | None = None
         try:
             where.mkdir(parents=True, exist_ok=True)
-            self._base = self._opened(most)
+            self._base = self._opened()
         except (sqlite3.Error, OSError) as error:
             self._off(error)
 
@@ -86,7 +89,9 @@ class Store:
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
                     answer = _read(keys[key], value)
-                    if answer is not None:
+                    if answer is None:
+                        self._unreadable += 1
+                    else:
                         found[key] = answer
         except sqlite3.Error as error:
             self._off(error)
@@ -104,27 +109,41 @@ class Store:
         except sqlite3.Error as error:
             self._off(error)
 
+    def notes(self) -> list[str]:
+        """What a reader of the report should know of the file."""
+        told = [self.trouble] if self.trouble else []
+        if self._was_broken:
+            told.append(f"{self.path} was no file of answers ({self._was_broken}); it was made anew")
+        if self._unreadable:
+            told.append(f"{self._unreadable} answers in {self.path} could not be read; they were asked anew")
+        return told
+
     def close(self) -> None:
         """Let go of the file."""
         if self._base is not None:
             self._base.close()
             self._base = None
 
-    def _opened(self, most: int) -> sqlite3.Connection:
+    def _opened(self) -> sqlite3.Connection:
         try:
-            return self._checked(most)
+            return self._checked()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full: not the file's fault
+            if not _is_broken(error):
                 raise
-            self.path.unlink(missing_ok=True)
-            return self._checked(most)
+            return self._anew(error)
 
-    def _checked(self, most: int) -> sqlite3.Connection:
+    def _anew(self, error: Exception) -> sqlite3.Connection:
+        """An empty file in the place of one that is broken."""
+        self._was_broken = str(error)
+        self.path.unlink(missing_ok=True)
+        return self._checked()
+
+    def _checked(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
         try:
             with base:
                 base.execute(_TABLE)
-                self._shrink(base, most)
+                self._shrink(base, self._most)
         except BaseException:
             base.close()
             raise
@@ -144,8 +163,18 @@ class Store:
             )
 
     def _off(self, error: Exception) -> None:
-        self.trouble = f"no answers are kept in {self.path}: {error} (--sway-cache-clear makes it anew)"
+        """Go on without the file; where it is broken, with a new one."""
         self.close()
+        if _is_broken(error) and not self._was_broken:
+            with suppress(sqlite3.Error, OSError):
+                self._base = self._anew(error)
+                return
+        self.trouble = f"no answers are kept in {self.path}: {error} (--sway-cache-clear makes it anew)"
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether the file is at fault; locked, read-only and full are not its fault."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:

@@ -63,7 +63,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
 
     kind, category, claim = "adapter_ablation", "ablation", Claim.SHAPE
     requires = frozenset({"divergence", "generate", "scale"})
-    scale = "log"
+    scale = "inverse_root"
 
     async def measure(self, options: AdapterAblationOptions, views: Views) -> Measurement:
         """The whole curve, on every prompt; the contract's keys describe its mean."""

@@ -37,7 +37,7 @@ class DeltaKL(Probe[DeltaKLOptions]):
 
     kind, category, claim = "delta_kl", "adherence", Claim.EFFECT
     requires = frozenset({"divergence", "generate"})
-    scale = "log"
+    scale = "inverse_root"
 
     async def measure(self, options: DeltaKLOptions, views: Views) -> Measurement:
         """One divergence per prompt."""

@@ -66,7 +66,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
 
     kind, category, claim = "multi_turn_coherence_decay", "adherence", Claim.SHAPE
     requires = frozenset({"divergence", "generate", "chat_template"})
-    scale = "log"
+    scale = "inverse_root"
 
     async def measure(self, options: MultiTurnOptions, views: Views) -> Measurement:
         """One divergence per dialogue and turn."""

@@ -78,7 +78,6 @@ class NullAdapter(Probe[NullAdapterOptions]):
 
     kind, category, claim = "null_adapter", "baseline", Claim.BASELINE
     requires = frozenset({"divergence", "nulls"})
-    scale = "log"
 
     async def measure(self, options: NullAdapterOptions, views: Views) -> Measurement:
         """How far the view moves one fixed prompt: no null may be broken."""

@@ -63,6 +63,7 @@ def judge_effect(
         interval=interval.shifted(-control) if interval is not None else None,
         beyond_null=z >= bar.z if z is not None else _without_z(prediction, big),
         wrong_way=z is not None and z <= -bar.z,
+        too_wide=prediction is not None and prediction.limit is not None and prediction.limit < bar.z,
     )
     verdict, words = _decide(stands, bar)
     size = _size(net, bar.unit, bool(control))
@@ -79,6 +80,7 @@ class _Standing:
     interval: Interval | None
     beyond_null: bool
     wrong_way: bool
+    too_wide: bool
 
 
 def _decide(stands: _Standing, bar: EffectBar) -> tuple[Verdict, str]:
@@ -118,7 +120,11 @@ def _against(prediction: Prediction | None, bar: EffectBar) -> str:
 
 def _missing(stands: _Standing, bar: EffectBar) -> str:
     reasons = []
-    if not stands.beyond_null:
+    if stands.too_wide:
+        reasons.append(
+            f"so wide a null that no effect could reach {bar.z:g}σ, give more prompts or positions"
+        )
+    elif not stands.beyond_null:
         reasons.append("not told apart from random adapters, give more null draws or positions")
     if not stands.big:
         reasons.append(f"below the floor {bar.floor:g}, though not surely")

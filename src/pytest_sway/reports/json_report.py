@@ -34,6 +34,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "backend_stats": suite.backend_stats,
             "score": score,
             "null_stats": suite.null_stats,
+            "null_stats_by_rank": suite.null_stats_by_rank,
             "gate": suite.gate,
             "calibration": suite.calibration,
             "notes": suite.notes,

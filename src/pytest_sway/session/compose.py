@@ -61,6 +61,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
     gate = judge_gate(results, suite["probes"], selected, score.overall, threshold)
+    null_stats = _null_stats(results)
     inert = bool(intake.bench.get("inert"))
     if inert:
         score.findings.insert(0, _INERT)
@@ -76,7 +77,8 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         wall_seconds=max(0.0, intake.finished - intake.started),
         determinism=_determinism(intake.bench.get("determinism"), suite["seed"]),
         backend_stats=intake.bench.get("stats", {}),
-        null_stats=_null_stats(results),
+        null_stats=null_stats.get("rank_1.00", {}),
+        null_stats_by_rank=null_stats,
         calibration=calibration(results, threshold, weights),
         gate=gate.to_wire(),
         notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
@@ -89,23 +91,16 @@ def gate_of(result: SuiteResult) -> Gate:
     return Gate(result.gate["status"], result.gate["threshold"], tuple(result.gate["reasons"]))
 
 
-def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, float]]:
-    """The contract's statistics per kind: those of the kind's first calibrated probe."""
-    stats: dict[str, dict[str, float]] = {}
+def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, dict[str, float]]]:
+    """The contract's statistics by rank and kind: those of the kind's first calibrated probe."""
+    ranks: dict[str, dict[str, dict[str, float]]] = {}
     for result in results:
         if result.null is not None and result.verdict is not Verdict.ERROR:
-            null = result.null
-            degenerate = 1.0 if null["z"] is None else 0.0
-            stats.setdefault(
-                result.kind,
-                {
-                    "mean": null["mean"],
-                    "std": null["std"],
-                    "n": null["n"],
-                    "degenerate": degenerate,
-                },
-            )
-    return stats
+            for rank, null in {"rank_1.00": result.null, **result.null["by_rank"]}.items():
+                stats = {name: null[name] for name in ("mean", "std", "n")}
+                stats["degenerate"] = 1.0 if null["z"] is None else 0.0
+                ranks.setdefault(rank, {}).setdefault(result.kind, stats)
+    return ranks
 
 
 def _determinism(found: list[str] | None, seed: int) -> dict[str, Any] | None:

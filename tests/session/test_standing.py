@@ -1,0 +1,94 @@
+"""The suite against its nulls: which effects are real, where the adapter stands, what is not calibrated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.reports.calibration import of_suite
+from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.session.standing import calibration
+
+FAILS = {"verdict": "fail", "score": 0.0, "distinguishable": False}
+PASSES = {"verdict": "pass", "score": 0.9, "distinguishable": True}
+WARNS = {"verdict": "warn", "score": 0.5, "distinguishable": True}
+
+
+def effect(name: str, p: float | None, *nulls: dict[str, Any], rank_p: float = 0.05) -> ProbeResult:
+    verdicts = [{"draw": draw, **null} for draw, null in enumerate(nulls)]
+    null = {"p": p, "rank_p": rank_p, "verdicts": verdicts}
+    return ProbeResult(
+        name, "k", Verdict.PASS, "", score=0.9, category="adherence", claim="effect", null=null,
+        distinguishable=True,
+    )  # fmt: skip
+
+
+def test_holm_is_stricter_than_benjamini_hochberg() -> None:
+    def real(**p_values: float) -> dict[str, Any]:
+        return calibration([effect(name, p) for name, p in p_values.items()], 0.6, {})
+
+    assert real(a=0.001, b=0.04, c=0.04, d=0.6)["effects"]["benjamini_hochberg"] == ["a"]
+    found = real(a=0.001, b=0.03, c=0.03, d=0.6)
+    assert found["effects"]["holm"] == ["a"]
+    assert found["effects"]["benjamini_hochberg"] == ["a", "b", "c"]
+    (told,) = [line for line in of_suite(found) if line.startswith("effects")]
+    assert told == (
+        "effects beyond random weights: a (Holm, 5 % for all together); also b, c, if 5 % of those named may "
+        "be false (Benjamini-Hochberg); not shown for d"
+    )
+
+
+def test_without_a_z_the_rank_speaks() -> None:
+    assert calibration([effect("a", None, rank_p=0.04)], 0.6, {})["effects"]["holm"] == ["a"]
+    assert calibration([effect("a", None, rank_p=1.0)], 0.6, {})["effects"]["holm"] == []
+
+
+def test_without_effects_there_is_nothing_to_tell() -> None:
+    found = calibration([ProbeResult("a", "k", Verdict.PASS, "", claim="effect")], 0.6, {})
+    assert (found["effects"], found["nulls"]) == (None, None)
+    assert list(of_suite(found)) == []
+
+
+def test_a_null_passes_where_every_effect_of_it_does() -> None:
+    both = [effect("a", 0.01, PASSES, PASSES, FAILS, WARNS), effect("b", 0.01, PASSES, FAILS, FAILS, PASSES)]
+    nulls = calibration(both, 0.6, {})["nulls"]
+    assert (nulls["n"], nulls["passed"], nulls["rank"]) == (4, 2, 2)  # the first, and the last with a warning
+    assert nulls["nulls_composites"] == pytest.approx([0.9, 0.45, 0.0, 0.7])
+    assert nulls["at_most"] == pytest.approx(0.9024, abs=1e-4)  # beta.ppf(0.95, 3, 2)
+    assert calibration(both, 0.95, {})["nulls"]["passed"] == 0
+
+
+def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
+    found = calibration([effect("a", 0.01, *[FAILS] * 20)], 0.6, {})
+    (told,) = [line for line in of_suite(found) if line.startswith("random")]
+    assert told == (
+        "random adapters: 0 of 20 would have passed on the effects (at most 14 %, 95 % sure); this one "
+        "stands 1st of 21"
+    )
+
+
+def test_a_null_that_failed_somewhere_is_left_out_everywhere() -> None:
+    short = effect("b", 0.01, PASSES)
+    assert calibration([effect("a", 0.01, PASSES, PASSES), short], 0.6, {})["nulls"]["n"] == 1
+
+
+@given(st.lists(st.sampled_from([FAILS, PASSES, WARNS]), min_size=1, max_size=30))
+def test_the_rank_counts_who_does_as_well(nulls: list[dict[str, Any]]) -> None:
+    found = calibration([effect("a", 0.01, *nulls)], 0.6, {})["nulls"]
+    assert found["rank"] == 1 + sum(one is PASSES for one in nulls)
+    assert found["passed"] == found["rank"] - 1
+    assert found["passed"] / len(nulls) <= found["at_most"] <= 1
+
+
+def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
+    shape = ProbeResult("s", "k", Verdict.PASS, "", claim="shape", null={"p": 0.1, "verdicts": []})
+    harm = ProbeResult("h", "k", Verdict.PASS, "", claim="no_harm", not_calibrated="no harm has a margin")
+    found = calibration([effect("a", 0.01), shape, harm], 0.6, {})
+    assert set(found["not_calibrated"]) == {"s", "h"}
+    *_, told = of_suite(found)
+    assert told == (
+        "not calibrated: s (a shape has no null; whether there is a signal is); h (no harm has a margin)"
+    )

@@ -25,7 +25,11 @@ from pytest_sway.statistics.prediction import predict
 JUDGED_BY = (3, 5, 8, 12, 16, 20, 32)
 DRAWS = 200
 """Null draws of each subject, from which the subsets are taken."""
-COMPARED = (8, 20)
+COMPARED = (5, 8, 20)
+"""How many draws judge where the scales are compared."""
+SMALL = (8, 20)
+ENOUGH = 8
+"""Draws from which the healthy adapter must pass."""
 PASSES = 0.95
 SIGMA = 3.0
 
@@ -48,7 +52,7 @@ def measure(setting: Setting) -> Figures:
 def tables(raw: Figures) -> str:
     """Trained subjects, mixtures, scales, costs."""
     healthy = raw["trained"]["healthy (600 steps)"]
-    bar = min(share for n, share in healthy["all_pass"].items() if int(n) >= COMPARED[0])
+    bar = min(share for n, share in healthy["all_pass"].items() if int(n) >= ENOUGH)
     verdict = least(bar, PASSES)
     return "\n".join(
         [
@@ -69,7 +73,7 @@ def tables(raw: Figures) -> str:
 
 
 def _judged_by(setting: Setting) -> tuple[int, ...]:
-    return COMPARED if setting.small else JUDGED_BY
+    return SMALL if setting.small else JUDGED_BY
 
 
 def _draws(setting: Setting) -> int:
@@ -197,15 +201,17 @@ def _mixtures(raw: Figures) -> str:
 
 
 def _by_scale(raw: Figures) -> str:
+    subjects = {name: [found] for name, found in raw["trained"].items()}
+    subjects |= {f"s = {share}": found for share, found in raw["mixtures"].items()}
     rows = []
-    for share, found in raw["mixtures"].items():
+    for name, found in subjects.items():
         told = [
             percent(float(np.mean([one["scales"][str(n)][scale] for one in found])))
             for n in COMPARED
             for scale in SCALES
         ]
-        rows.append((share, *told))
-    return table(("s", *(f"{scale}, n = {n}" for n in COMPARED for scale in SCALES)), rows)
+        rows.append((name, *told))
+    return table(("subject", *(f"{scale}, n = {n}" for n in COMPARED for scale in SCALES)), rows)
 
 
 def _costs_table(raw: Figures) -> str:

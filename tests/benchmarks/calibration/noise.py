@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from cells import most, percent, table
-from pools import GENTLE, SPEC, say
+from pools import SPEC, say
 from scipy.special import ndtr
 from setting import Setting, loaded, started
 from shares import p_values, share, trials
@@ -36,8 +36,8 @@ Figures = dict[str, Any]
 def measure(setting: Setting) -> Figures:
     """Passes among the pool's members, and among folders under pytest."""
     raw: Figures = {"pool": setting.pool, "effect": {}}
-    for word, size in (("own", 1.0), ("gentle", GENTLE)):
-        raw["effect"][word] = {str(n): _effect(setting, size, n) for n in JUDGED_AT if n < setting.pool // 2}
+    for word in ("own", "gentle"):
+        raw["effect"][word] = {str(n): _effect(setting, word, n) for n in JUDGED_AT if n < setting.pool // 2}
         say(f"noise: {word} judged")
     raw["suite"] = _suites(setting)
     return raw
@@ -75,8 +75,8 @@ def tables(raw: Figures) -> str:
     )
 
 
-def _effect(setting: Setting, size: float, n: int) -> Figures:
-    draws = [draw["moved"] for draw in setting.healthy_pool(size)]
+def _effect(setting: Setting, word: str, n: int) -> Figures:
+    draws = [draw["moved"] for draw in setting.pool_of(word)]
     tried = trials(len(draws), n, setting.per_null, seed=1)
     p = p_values([draw.raw or 0.0 for draw in draws], tried, setting.lab.scale("moved"))
     sure = p <= _SURE

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cells import nominal, percent, table
-from pools import GENTLE, STATISTICS, Draw, say
-from setting import NULL_FAMILIES, Setting
+from pools import STATISTICS, Draw, say
+from setting import NULL_FAMILIES, POOLS, Setting
 from shares import (
     LEVELS,
     OLD_RUNS,
@@ -21,7 +21,6 @@ from shares import (
     trials,
 )
 
-SIZES = {"own": 1.0, "gentle": GENTLE}
 JUDGED_AT = (8, 20)
 
 SCALED_HEAD = (
@@ -36,17 +35,19 @@ def measure(setting: Setting) -> Figures:
     tried = {n: trials(setting.pool, n, setting.per_null) for n in setting.judging}
     declared = {name: setting.lab.scale(probe) for name, (probe, _) in STATISTICS.items()}
     raw: Figures = {"pool": setting.pool, "declared": declared, "sizes": {}, "families": {}}
-    for word, size in SIZES.items():
-        draws = setting.healthy_pool(size)
-        columns = {name: _column(draws, name) for name in STATISTICS}
+    for word, kind in POOLS.items():
+        draws = setting.pool_of(word)
+        names = [name for name, (probe, _) in STATISTICS.items() if probe in kind.names]
+        columns = {name: _column(draws, name) for name in names}
         raw["sizes"][word] = {name: _figures(values, tried) for name, values in columns.items()}
-        matrix = correlations([columns[name] for name in columns])
-        raw.setdefault("correlations", {})[word] = matrix.tolist()
+        if word == "own":
+            matrix = correlations([*columns.values()])[0].tolist()
+            raw["correlations"] = dict(zip(names, matrix, strict=True))
         say(f"fp: {word} judged")
-    values = _column(setting.healthy_pool(), "delta_kl")
+    values = _column(setting.pool_of("own"), "delta_kl")
     raw["disagreement"] = max(disagreement(values, tried[n], scale) for n in tried for scale in SCALES)
     for family in NULL_FAMILIES[1:]:
-        draws = setting.healthy_pool(family=family)
+        draws = setting.family_pool(family)
         raw["families"][family] = _figures(_column(draws, "delta_kl"), tried)
     return raw
 
@@ -61,12 +62,14 @@ def tables(raw: Figures) -> str:
         for n in found
         if n != "old"
     ]
+    alike = ", ".join(f"{name} {value:.2f}" for name, value in raw["correlations"].items())
     scales = ", ".join(sorted(set(declared.values())))
     return "\n".join(
         [
-            f"### False positives: {raw['pool']} nulls a size, judged by n of the others (scale: {scales})\n",
-            table(("statistic", "size", "n", *(f"p ≤ {level:g}" for level in LEVELS), "within bars"), rows),
+            f"### False positives: {raw['pool']} nulls a pool, judged by n of the others (scale: {scales})\n",
+            table(("statistic", "pool", "n", *(f"p ≤ {level:g}" for level in LEVELS), "within bars"), rows),
             f"Vectorised p against predict(): largest relative difference {raw['disagreement']:.0e}.\n",
+            f"Rank correlation of the first with each over null adapters: {alike}.\n",
             f"### {SCALED_HEAD}\n",
             _scales(raw),
             "### Other families (delta_kl, healthy's size)\n",
@@ -101,7 +104,7 @@ def _scales(raw: Figures) -> str:
         for n in JUDGED_AT
         if str(n) in found
     ]
-    return table(("statistic", "size", "n", *SCALES, "nearest", "established, n = 3"), rows)
+    return table(("statistic", "pool", "n", *SCALES, "nearest", "established, n = 3"), rows)
 
 
 def _families(raw: Figures) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the benchmark beside this one
 
-from pools import HEALTHY, Draw, Lab, Recipe, say
+from pools import EFFECT, GENTLE, HEALTHY, SEED_BASE, STATISTICS, Draw, Lab, Recipe, say
 from sides import BenchError, environment, last_line, ran
 from writing import factors_of, mixture, noise, write
 
@@ -23,6 +23,27 @@ TRAINED_STEPS = (5, 15, 40, 120)
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Of the healthy update in the mixtures; 1 is the healthy adapter itself."""
 NULL_FAMILIES = ("norm_matched", "signs", "spectrum_matched", "permuted", "gaussian")
+
+
+@dataclass(frozen=True)
+class PoolKind:
+    """What a large pool of norm-matched nulls imitates: healthy or an early stop, at which size, by what."""
+
+    size: float = 1.0
+    seed_base: int = SEED_BASE
+    steps: int = 0
+    names: tuple[str, ...] = ("moved", "moved_kl", "moved_1")
+
+
+_EVERY = tuple(sorted({probe for probe, _ in STATISTICS.values()}))
+POOLS = {
+    "own": PoolKind(names=_EVERY),
+    "gentle": PoolKind(GENTLE, 1_000_000, names=_EVERY),
+    "own again": PoolKind(seed_base=2_000_000),
+    "other norms": PoolKind(seed_base=3_000_000, steps=TRAINED_STEPS[0]),
+}
+"""No two share a draw: a scale that was chosen by looking at one can be checked on another. Other norms are
+those of the adapter stopped after a few steps."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +83,17 @@ class Setting:
         """Counts of draws that this run's pools can judge with."""
         return tuple(n for n in JUDGING if n < self.pool // 2)
 
-    def healthy_pool(self, size: float = 1.0, family: str = "norm_matched", count: int = 0) -> list[Draw]:
-        """The healthy adapter's null draws; of the default family by every probe, else by delta_kl."""
-        default = family == "norm_matched"
-        names = ["moved", "moved_kl", "moved_1", "strength", "dialogue"] if default else ["moved"]
-        file = self.work / f"pool-healthy-{family}-{size:g}.json"
-        return self.lab.pool(file, HEALTHY, Recipe(family, size, count or self.pool), names)
+    def pool_of(self, word: str) -> list[Draw]:
+        """One of :data:`POOLS`."""
+        kind = POOLS[word]
+        folder = HEALTHY if not kind.steps else self.trained()[f"{kind.steps} steps"]
+        recipe = Recipe("norm_matched", kind.size, self.pool, kind.seed_base)
+        return self.lab.pool(self.work / f"pool-{word.replace(' ', '-')}.json", folder, recipe, kind.names)
+
+    def family_pool(self, family: str) -> list[Draw]:
+        """The healthy adapter's null draws of another family, by delta_kl."""
+        file = self.work / f"pool-family-{family}.json"
+        return self.lab.pool(file, HEALTHY, Recipe(family, 1.0, self.pool), EFFECT)
 
     def trained(self) -> dict[str, Path]:
         """The recipe stopped early, by name; trained once."""

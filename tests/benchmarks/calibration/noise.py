@@ -59,7 +59,7 @@ def tables(raw: Figures) -> str:
         for word, by_n in raw["effect"].items()
         for n, found in by_n.items()
     ]
-    head = ("size", "n", "trials", "z ≥ 3", "PASS", "nulls that ever pass", "passes at z < 3", "≤ 0.135 %")
+    head = ("pool", "n", "trials", "z ≥ 3", "PASS", "nulls that ever pass", "passes at z < 3", "≤ 0.135 %")
     suite = [
         (name, found["gate"], found["composite"], found["verdicts"]) for name, found in raw["suite"].items()
     ]
@@ -67,7 +67,7 @@ def tables(raw: Figures) -> str:
     told = f"{passed} of {len(suite)} pass the gate (bar: none): {most(passed, 0)}"
     return "\n".join(
         [
-            f"### Noise as the subject: {raw['pool']} null adapters a size, delta_kl's own rule\n",
+            f"### Noise as the subject: {raw['pool']} null adapters a pool, delta_kl's own rule\n",
             table(head, rows),
             f"### Noise through the quickstart's suite under pytest: {told}\n",
             table(("adapter", "gate", "composite", "verdicts"), suite),

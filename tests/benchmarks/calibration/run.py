@@ -5,7 +5,7 @@
 (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate), ``rival``
 (dlm-sway 0.1.0), ``families`` and ``rank`` (what null to draw). DIR keeps the pools of null adapters, so that
 a run cut short, or another part, goes on from them; without it they are measured anew and thrown away.
-A full run takes about an hour and a half on one core, ``--small`` two minutes (its figures mean nothing).
+A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def of_probe(probe: ProbeResult) -> str:
     if null["ratio"] is not None and null["scale"] != "raw":
         parts.append(f"{numbers.ratio(null['ratio'])} their mean")
     if null["organised"] is not None and null["organised"]["ratio"] is not None:
-        parts.append(f"organised {numbers.ratio(null['organised']['ratio'])}")
+        parts.append(f"organised about {numbers.rough(null['organised']['ratio'])}")
     return ", ".join(parts)
 
 

@@ -39,6 +39,11 @@ def ratio(value: float) -> str:
     return f"{value:.0f}×" if abs(value) >= 100 else f"{value:.1f}×"
 
 
+def rough(value: float) -> str:
+    """A ratio that is only known within half: 4×, 0.9×."""
+    return f"{value:.1f}×" if value < 1.5 else f"{value:.0f}×"
+
+
 def duration(seconds: float) -> str:
     """1.23s, 12.3s, 123s."""
     digits = 2 if seconds < 10 else 1 if seconds < 100 else 0

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from backends.adapters_made import SERVED, WHOLE, base_model, lora, make
+from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, lora, make
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.hf.factors import product_norm
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.model import HFBackend
+from pytest_sway.backends.hf.whole import _rounded
 from pytest_sway.backends.protocols import AdapterKey, BackendError, Subject
+from pytest_sway.engine.engine import Engine
 from pytest_sway.nulls.families import draw
 from pytest_sway.nulls.population import FAMILIES_BY_FORM, NullPlan, population
-from pytest_sway.requests import View
+from pytest_sway.requests import Divergence, View
 
 ALL = [0, 0, 0]
 
@@ -135,7 +137,7 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
         tuned = logprobs(backend, ROWS, subject.tuned, ALL)
         digest = backend.add_null(AdapterKey(str(null_folder)))
         plan = NullPlan("yours", 1, 0, 0.02, adapters=(str(null_folder),))
-        (view,) = population(subject, plan, [digest]).views
+        (view, _) = population(subject, plan, [digest, "another"]).views
         found = logprobs(backend, ROWS, view, ALL)
         again = logprobs(backend, ROWS, subject.tuned, ALL)
     for x, y in zip(found, expected, strict=True):
@@ -202,3 +204,51 @@ def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Pat
     reference = base_model().state_dict()
     for path, tensor in backend._model.state_dict().items():
         assert torch.equal(tensor, reference[path])
+
+
+def test_random_numbers_in_a_pissa_adapter_are_no_more_than_its_nulls(
+    backend: HFBackend, tmp_path: Path
+) -> None:
+    """What moves the base's own singular vectors moves its answers more than a blind update of its size."""
+    prompts = ("The harbour was", "She said that", "A lamp is", "In spring they", "The oil is kept")
+    with attached(backend, make(tmp_path, REBASED["pissa"])) as subject:
+        engine = Engine(backend)
+
+        def moved(view: View) -> float:
+            asked = [Divergence(prompt, subject.base, view) for prompt in prompts]
+            return sum(engine.answer(asked).values()) / len(asked)
+
+        nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02)).views
+        own, others = moved(subject.tuned), [moved(view) for view in nulls]
+        for module in backend._attached.layers:
+            real, null = (backend._attached.factors(module, slot) for slot in ("subject", "null"))
+            assert product_norm(*null) == pytest.approx(product_norm(*real), rel=1e-3)
+            half = null[0].shape[0] // 2
+            torch.testing.assert_close(null[1][:, half:], real[1][:, half:])  # B₀, and A₀ as a difference
+            torch.testing.assert_close(null[0][:half] - null[0][half:], real[0][:half] - real[0][half:])
+    assert 0.4 < own / (sum(others) / 8) < 2
+
+
+@pytest.mark.parametrize("name", ["plain", "embedding", "rslora"])
+def test_the_same_recipe_can_be_its_own_null(backend: HFBackend, tmp_path: Path, name: str) -> None:
+    folder, again = make(tmp_path / "a", SERVED[name]), make(tmp_path / "b", SERVED[name], size=0.04)
+    with attached(backend, again) as alone:
+        expected = logprobs(backend, ROWS, alone.tuned, ALL)
+    with attached(backend, folder) as subject:
+        digest = backend.add_null(AdapterKey(str(again)))
+        plan = NullPlan("yours", 1, 0, 0.02)
+        (view, *_) = population(subject, plan, [digest, "another"]).views
+        found = logprobs(backend, ROWS, view, ALL)
+    for x, y in zip(found, expected, strict=True):
+        torch.testing.assert_close(x, y, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-5, 3e-6])
+def test_a_null_in_bf16_has_its_size_after_rounding(size: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    start = (torch.randn(200, 300, generator=generator) * 0.02).to(torch.bfloat16)
+    real = (start.float() + torch.randn(200, 300, generator=generator) * size).to(torch.bfloat16)
+    norm = float((real.float() - start.float()).norm())
+    update = torch.randn(200, 300, generator=generator)
+    found = _rounded(start, update * (norm / float(update.norm())), norm)
+    assert float((found.float() - start.float()).norm()) == pytest.approx(norm, rel=0.05)

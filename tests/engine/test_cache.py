@@ -184,6 +184,24 @@ def test_a_file_that_breaks_while_it_is_open_is_made_anew(tmp_path: Path) -> Non
     store.close()
 
 
+def test_text_that_is_none_and_a_strangers_table_are_no_danger(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with sqlite3.connect(store.path) as base:
+        base.execute("INSERT INTO answers VALUES (?, CAST(? AS TEXT), 0)", (b"key", b"\xff\xfe"))
+    assert store.get({b"key": MOVED}) == {}
+    store.put({b"key": 0.5})
+    assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    store.close()
+    with sqlite3.connect(store.path) as base:
+        base.execute("DROP TABLE answers")
+        base.execute("CREATE TABLE answers (name TEXT, value TEXT, day INTEGER)")
+    store = Store(tmp_path)
+    assert "was made anew" in " ".join(store.notes())
+    store.put({b"key": 0.5})
+    assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    store.close()
+
+
 def test_a_file_cut_in_half_is_no_danger(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put({key_of(r, ""): 0.5 for r in (Divergence(str(n), BASE, TUNED) for n in range(3000))})

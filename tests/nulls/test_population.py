@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.backends.protocols import Subject
+from pytest_sway.backends.protocols import Form, Subject
 from pytest_sway.nulls.families import FACTORS, TENSORS
 from pytest_sway.nulls.population import FAMILIES_BY_FORM, ORGANISED_DRAWS, OWN, NullPlan, population
 from pytest_sway.requests import View
@@ -43,9 +43,20 @@ def test_other_ranks_are_the_same_draws_scaled() -> None:
 
 
 def test_your_own_nulls_are_known_by_their_content() -> None:
-    found = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two"])
+    found = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
     assert [view.null.source for view in found.views if view.null] == ["one", "two"]
     assert len(set(found.views)) == 2
+    assert found.notes == ("2 of your null adapters are the adapter itself or copies: left out",)
+    alone = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
+    assert (alone.views, "copies" in alone.reason) == ((), True)
+
+
+@pytest.mark.parametrize(("family", "form"), [("permuted", "factors"), ("norm_matched", "tensors")])
+def test_a_rank_profile_needs_a_rank(family: str, form: Form) -> None:
+    subject = Subject(View("b"), View("b", "a"), form=form)
+    found = population(subject, NullPlan(family, 3, 0, 0.02, ranks=(1.0, 2.0)))
+    assert found.by_rank == {}
+    assert any(note.startswith("no rank profile") for note in found.notes)
 
 
 @pytest.mark.parametrize("family", ["signs", "spectrum_matched", "gaussian", OWN])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ WARNS = {"verdict": "warn", "score": 0.5, "distinguishable": True}
 
 def effect(name: str, p: float | None, *nulls: dict[str, Any], rank_p: float = 0.05) -> ProbeResult:
     verdicts = [{"draw": draw, **null} for draw, null in enumerate(nulls)]
-    null = {"p": p, "rank_p": rank_p, "verdicts": verdicts}
+    null = {"family": "norm_matched", "p": p, "rank_p": rank_p, "verdicts": verdicts}
     return ProbeResult(
         name, "k", Verdict.PASS, "", score=0.9, category="adherence", claim="effect", null=null,
         distinguishable=True,
@@ -36,7 +37,7 @@ def test_holm_is_stricter_than_benjamini_hochberg() -> None:
     assert found["effects"]["benjamini_hochberg"] == ["a", "b", "c"]
     (told,) = [line for line in of_suite(found) if line.startswith("effects")]
     assert told == (
-        "effects beyond random weights: a (Holm, 5 % for all together); also b, c, if 5 % of those named may "
+        "effects beyond their nulls: a (Holm, 5 % for all together); also b, c, if 5 % of those named may "
         "be false (Benjamini-Hochberg); not shown for d"
     )
 
@@ -55,7 +56,8 @@ def test_without_effects_there_is_nothing_to_tell() -> None:
 def test_a_null_passes_where_every_effect_of_it_does() -> None:
     both = [effect("a", 0.01, PASSES, PASSES, FAILS, WARNS), effect("b", 0.01, PASSES, FAILS, FAILS, PASSES)]
     nulls = calibration(both, 0.6, {})["nulls"]
-    assert (nulls["n"], nulls["passed"], nulls["rank"]) == (4, 2, 2)  # the first, and the last with a warning
+    assert (nulls["n"], nulls["passed"]) == (4, 2)  # the first, and the last with a warning
+    assert (nulls["better"], nulls["level"]) == (0, 1)
     assert nulls["nulls_composites"] == pytest.approx([0.9, 0.45, 0.0, 0.7])
     assert nulls["at_most"] == pytest.approx(0.9024, abs=1e-4)  # beta.ppf(0.95, 3, 2)
     assert calibration(both, 0.95, {})["nulls"]["passed"] == 0
@@ -65,8 +67,8 @@ def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
     found = calibration([effect("a", 0.01, *[FAILS] * 20)], 0.6, {})
     (told,) = [line for line in of_suite(found) if line.startswith("random")]
     assert told == (
-        "random adapters: 0 of 20 would have passed on the effects (at most 14 %, 95 % sure); this one "
-        "stands 1st of 21"
+        "random adapters: 0 of 20 would have passed on the effects (at most 14 %, 95 % sure); none does "
+        "as well as this one"
     )
 
 
@@ -76,10 +78,10 @@ def test_a_null_that_failed_somewhere_is_left_out_everywhere() -> None:
 
 
 @given(st.lists(st.sampled_from([FAILS, PASSES, WARNS]), min_size=1, max_size=30))
-def test_the_rank_counts_who_does_as_well(nulls: list[dict[str, Any]]) -> None:
+def test_who_does_as_well_is_counted(nulls: list[dict[str, Any]]) -> None:
     found = calibration([effect("a", 0.01, *nulls)], 0.6, {})["nulls"]
-    assert found["rank"] == 1 + sum(one is PASSES for one in nulls)
-    assert found["passed"] == found["rank"] - 1
+    assert (found["better"], found["level"]) == (0, sum(one is PASSES for one in nulls))
+    assert found["passed"] == found["level"]
     assert found["passed"] / len(nulls) <= found["at_most"] <= 1
 
 
@@ -89,6 +91,19 @@ def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
     found = calibration([effect("a", 0.01), shape, harm], 0.6, {})
     assert set(found["not_calibrated"]) == {"s", "h"}
     *_, told = of_suite(found)
-    assert told == (
-        "not calibrated: s (a shape has no null; whether there is a signal is); h (no harm has a margin)"
-    )
+    assert told == ("not calibrated: s (of a shape only its signal is); h (no harm has a margin)")
+
+
+def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
+    nothing = replace(effect("a", 0.5, *[FAILS] * 8), score=0.0, distinguishable=False)
+    found = calibration([nothing], 0.6, {})
+    assert (found["nulls"]["better"], found["nulls"]["level"]) == (0, 8)
+    assert "8 do as well as this one" in " ".join(of_suite(found))
+
+
+def test_your_own_nulls_are_not_called_random() -> None:
+    own = effect("a", 0.01, FAILS, FAILS, FAILS)
+    own = replace(own, null={**(own.null or {}), "family": "yours"})
+    told = " ".join(of_suite(calibration([own], 0.6, {})))
+    assert "your null adapters: 0 of 3 would have passed" in told
+    assert "random" not in told

@@ -103,7 +103,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
-        ("runs: 20", "rank_multipliers: [0.5, 0.5]", "7:60", "a factor stands there twice"),
+        ("runs: 20", "rank_multipliers: [0.5, 0.5]", "7:60", "must differ in their first two decimals"),
         ("runs: 20", "rank_multipliers: []", "7:60", "at least 1"),
         ("runs: 20", "family: yours", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),

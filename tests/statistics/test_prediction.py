@@ -80,6 +80,17 @@ def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
     assert why in found.reason
 
 
+def test_a_spread_below_the_resolution_is_told_as_that() -> None:
+    found = predict(0.2, [0.1, 0.11, 0.12], "log", resolution=0.05)
+    assert (found.z, found.reason) == (None, "the null draws differ by less than the arithmetic can show")
+
+
+def test_p_is_never_zero() -> None:
+    found = predict(1e200, list(range(1, 40)), "raw")
+    assert found.p is not None
+    assert found.p > 0
+
+
 def test_what_the_draws_alone_support() -> None:
     found = predict(1.0, [0.1, 0.2, 0.3, 2.0], "raw")
     assert (found.rank, found.n) == (1, 4)

@@ -81,7 +81,9 @@ class Subject:
 NullWeights = Callable[[NullSeed, str, str, tuple[Any, ...]], tuple[Any, ...]]
 """(seed, adapter digest, module, parts) → the null's parts, in the same shapes.
 
-Parts are the factors (A, B) of one module's update, or (ΔW,) where it changes a whole tensor."""
+Parts are the factors (A, B) of one module's update; (ΔW,) where it changes a whole tensor; and (δA, δB, A₀,
+B₀) where training began at B₀·A₀ and not at 0 (PiSSA, OLoRA). The last come back as the factors (A, B) of
+(B₀ + δB)·(A₀ + δA) − B₀·A₀, of twice the rank."""
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers "
     "(key BLOB PRIMARY KEY, value TEXT NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID"
 )
+_COLUMNS = [b"key", b"value", b"day"]
 _DAY = 86400
 _WAIT_S = 20
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
@@ -140,9 +141,13 @@ class Store:
 
     def _checked(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
+        base.text_factory = bytes  # whether it is text is judged entry by entry
         try:
             with base:
                 base.execute(_TABLE)
+                columns = [row[1] for row in base.execute("PRAGMA table_info(answers)")]
+                if columns != _COLUMNS:
+                    raise sqlite3.DatabaseError(f"its columns are {columns}")
                 self._shrink(base, self._most)
         except BaseException:
             base.close()

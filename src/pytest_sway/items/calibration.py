@@ -11,7 +11,6 @@ from pytest_sway.engine.engine import Outcome
 from pytest_sway.engine.planner import Resolution
 from pytest_sway.nulls.population import SIGNS, Population
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
-from pytest_sway.probes.null_adapter import FEWEST_RUNS
 from pytest_sway.requests import View
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.prediction import Prediction, shown
@@ -21,8 +20,8 @@ _NO_NULL_OF = {
     Claim.PRE_RUN: "it reads what training wrote and asks no model",
 }
 _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
-_FEWEST_JUDGED = 3
-"""A null is judged against the others only where these are at least two."""
+_FEWEST = 3
+"""Fewer answering nulls than this say nothing; a null itself is judged against at least two others."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def compared(
         return Nulls(draws, family, scale, probe.better, failed, finest)
 
     main = nulls(chosen.views)
-    if len(main.draws) < min(len(chosen.views), FEWEST_RUNS):
+    if len(main.draws) < min(len(chosen.views), _FEWEST):
         raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
     return Compared(
         main,
@@ -163,20 +162,23 @@ def _organised(measured: Measurement, found: Compared, prediction: Prediction) -
 
 def _verdicts(probe: Probe[Any], found: Compared) -> list[dict[str, Any]]:
     """What the effect rule says of every null, against the others; in the order of the draws."""
-    if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST_JUDGED:
+    if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
         return []
-    judged = [
-        probe.judge(probe.options, draw, found.nulls.without(i)) for i, draw in enumerate(found.nulls.draws)
-    ]
-    return [
-        {
-            "draw": index,
-            "verdict": one.verdict.value,
-            "score": one.score,
-            "distinguishable": bool(one.distinguishable),
-        }
-        for index, one in zip(found.indices, judged, strict=True)
-    ]
+    verdicts = []
+    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
+        try:
+            one = probe.judge(probe.options, draw, found.nulls.without(i))
+        except ProbeError:  # this null cannot be judged; it is one less
+            continue
+        verdicts.append(
+            {
+                "draw": index,
+                "verdict": one.verdict.value,
+                "score": one.score,
+                "distinguishable": bool(one.distinguishable),
+            }
+        )
+    return verdicts
 
 
 def _shown(z: float | None) -> float | None:

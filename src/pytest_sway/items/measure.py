@@ -84,7 +84,8 @@ def _missing(probe: Probe[Any], bench: Bench) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
-    return bench.population.reason if probe.claim is Claim.BASELINE else ""
+    planned = bench.population.plan is not None  # then it is told as the error that it is
+    return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
 def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
@@ -96,6 +97,8 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
         return replace(result, not_calibrated=calibration_of(probe, Population()).why_not)
     subject, plan = bench.subject, bench.population.plan
+    if probe.claim is Claim.BASELINE and bench.population.reason:
+        raise ProbeError(bench.population.reason)
     chosen = calibration_of(probe, bench.population)
     outcome = bench.engine.run(
         probe,

@@ -116,7 +116,7 @@ def _about(item: pytest.Item) -> dict[str, Any]:
     about = {
         "stats": bench.engine.stats(),
         "inert": bench.subject.inert,
-        "notes": [*bench.subject.notes, *bench.engine.notes()],
+        "notes": [*bench.subject.notes, *bench.population.notes, *bench.engine.notes()],
         "determinism": [determinism.level, *determinism.notes] if determinism is not None else None,
         "base": bench.subject.base.base,
         "adapter": bench.subject.tuned.adapter,

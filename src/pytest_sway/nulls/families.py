@@ -3,7 +3,8 @@
 ========================  ========================================  ===========
 family                    what it keeps of the update in a module   can be made
 ========================  ========================================  ===========
-``norm_matched``          its size ‖ΔW‖ (Frobenius)                 always
+``norm_matched``          its size ‖ΔW‖ (Frobenius); of PiSSA and   always
+                          OLoRA also the factors they began with
 ``permuted``              its entries, in other rows and columns    always
 ``spectrum_matched``      its singular values                       from B·A
 ``signs``                 its singular values and vectors; only     from B·A
@@ -27,6 +28,7 @@ import torch
 from pytest_sway.backends.hf.factors import Factors, product_norm, rows_of
 from pytest_sway.requests import NullSeed
 
+_ROUNDS = 8
 Draw = Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Factors]
 DrawTensor = Callable[[np.random.Generator, torch.Tensor], torch.Tensor]
 
@@ -41,15 +43,22 @@ def draw(
         digest: of the adapter that is imitated.
         module: its name in the model.
         parts: of the real update: A ``[rank, ...]`` and B ``[out, rank, ...]`` (``[out, rank]`` for
-            embeddings too), or ΔW alone, of any shape.
+            embeddings too), or ΔW alone, of any shape, or (δA, δB, A₀, B₀).
 
     Returns:
-        Parts of the same shapes, dtypes and devices.
+        Parts of the same shapes, dtypes and devices; for four of them A and B, of twice the rank.
     """
     generator = _generator(seed, digest, module)
     if len(parts) == 1:
         return (TENSORS[seed.family](generator, parts[0]).to(parts[0]),)
-    a, b = parts
+    if len(parts) == 4:
+        a_change, b_change, a_start, b_start = parts
+        a, b = _doubled(*parts)
+        if seed.family == "norm_matched":
+            new_a, new_b = _around_start(generator, a_change, b_change, a_start, b_start)
+            return new_a.to(a), new_b.to(b)
+    else:
+        a, b = parts
     new_a, new_b = FACTORS[seed.family](generator, seed, a, b)
     return new_a.to(a), new_b.to(b)
 
@@ -60,6 +69,39 @@ def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, 
     norm = product_norm(new_a, new_b)
     factor = (product_norm(a, b) / norm) ** 0.5 if norm else 0.0
     return new_a.mul_(factor), new_b.mul_(factor)
+
+
+def _around_start(
+    generator: np.random.Generator,
+    a_change: torch.Tensor,
+    b_change: torch.Tensor,
+    a_start: torch.Tensor,
+    b_start: torch.Tensor,
+) -> Factors:
+    """Random changes of the factors that training began with, scaled to the real update's size.
+
+    B₀ and A₀ hold the base's largest singular vectors, and what random numbers do from there on is more than
+    what an update does that knows nothing of them.
+    """
+    new_a = _gaussian(generator, a_change).mul_(_norm(a_change))
+    new_b = _gaussian(generator, b_change).mul_(_norm(b_change))
+    new_a, new_b = new_a / max(new_a.numel(), 1) ** 0.5, new_b / max(new_b.numel(), 1) ** 0.5
+    start = a_start.float().cpu(), b_start.float().cpu()
+    size = product_norm(*_doubled(a_change.float().cpu(), b_change.float().cpu(), *start))
+    for _ in range(_ROUNDS):  # nearly linear in the changes, so a few steps find the factor
+        made = _doubled(new_a, new_b, *start)
+        norm = product_norm(*made)
+        if not norm:
+            break
+        new_a, new_b = new_a * (size / norm), new_b * (size / norm)
+    return _doubled(new_a, new_b, *start)
+
+
+def _doubled(
+    a_change: torch.Tensor, b_change: torch.Tensor, a_start: torch.Tensor, b_start: torch.Tensor
+) -> Factors:
+    """Factors of (B₀ + δB)·(A₀ + δA) − B₀·A₀ = [δB, B₀]·[A₀ + δA; δA]."""
+    return torch.cat([a_start + a_change, a_change]), torch.cat([b_change, b_start], dim=1)
 
 
 def _permuted(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:
@@ -94,8 +136,8 @@ def _fixed_gaussian(
 def _norm_matched_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
     """A Gaussian tensor with the real update's Frobenius norm."""
     new = _gaussian(generator, update)
-    norm = float(new.norm())
-    return new.mul_(float(update.norm()) / norm if norm else 0.0)
+    norm = _norm(new)
+    return new.mul_(_norm(update) / norm if norm else 0.0)
 
 
 def _permuted_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
@@ -132,8 +174,13 @@ def _factored(
     new_b = np.zeros((left.shape[0], a.shape[0]))
     new_a[: len(values)] = (right * root).T
     new_b[:, : len(values)] = left * root
-    made = (torch.from_numpy(new.astype(np.float32)) for new in (new_a, new_b))
-    return next(made).reshape(a.shape), next(made).reshape(b.shape)
+    made_a, made_b = (torch.from_numpy(new.astype(np.float32)) for new in (new_a, new_b))
+    return made_a.reshape(a.shape), made_b.reshape(b.shape)
+
+
+def _norm(tensor: torch.Tensor) -> float:
+    """Frobenius norm, summed in fp64: in fp32 it is 7 % short for 4e8 numbers."""
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
 
 
 def _order(generator: np.random.Generator, count: int) -> torch.Tensor:

@@ -19,6 +19,12 @@ FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
     "tensors": ("norm_matched", "permuted"),
 }
 """The families that can imitate an update of each form."""
+_RANKED = ("norm_matched", "gaussian")
+"""Families whose nulls are random factors, so that another rank means something."""
+_UNSTRUCTURED = (
+    "its nulls are as large in every tensor, but have none of its form's structure: random numbers in the "
+    "parameters of DoRA, IA3 and their like can be beyond them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Population:
         by_rank: draws at other ranks than the subject's, by the factor on the rank.
         organised: draws of the family ``signs``, to which an effect's ratio says how organised it is.
         reason: why there are none.
+        notes: what is done otherwise than the plan may expect.
     """
 
     views: tuple[View, ...] = ()
@@ -66,6 +73,7 @@ class Population:
     by_rank: dict[float, tuple[View, ...]] = field(default_factory=dict)
     organised: tuple[View, ...] = ()
     reason: str = "no null_adapter in this suite"
+    notes: tuple[str, ...] = ()
 
 
 def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> Population:
@@ -82,24 +90,46 @@ def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] =
     if plan is None:
         return Population()
     able = FAMILIES_BY_FORM[subject.form]
+    ranked = plan.family in _RANKED and subject.form == "factors"
     if plan.family not in able:
         return Population(
             plan=plan,
             reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
             f"two factors to draw from; family: {' or '.join(able)} can be made",
         )
+    own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
+    if sources and len(own) < 2:
+        return Population(
+            plan=plan, reason="all but one of your null adapters are copies, or the adapter itself"
+        )
     seeds = [
-        NullSeed(plan.family, i, plan.seed_base, plan.init_scale, sources[i] if sources else "")
-        for i in range(len(sources) or plan.runs)
+        NullSeed(plan.family, i, plan.seed_base, plan.init_scale, own[i] if own else "")
+        for i in range(len(own) or plan.runs)
     ]
+    notes = _notes(subject, plan, len(sources) - len(own), ranked=ranked)
     views = tuple(replace(subject.tuned, null=seed) for seed in seeds)
     return Population(
         views,
         plan,
-        by_rank={s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if s != 1.0},
+        by_rank={
+            s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if ranked and s != 1.0
+        },
         organised=_organised(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
         reason="",
+        notes=notes,
     )
+
+
+def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> tuple[str, ...]:
+    notes = []
+    if dropped:
+        notes.append(f"{dropped} of your null adapters are the adapter itself or copies: left out")
+    if plan.ranks != (1.0,) and not ranked:
+        named = " and ".join(_RANKED)
+        notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a rank that can differ")
+    if subject.form == "tensors":
+        notes.append(_UNSTRUCTURED)
+    return tuple(notes)
 
 
 def _organised(subject: Subject, plan: NullPlan) -> tuple[View, ...]:

@@ -42,8 +42,8 @@ class NullAdapterOptions(ProbeOptions):
     def _positive(cls, values: list[float]) -> list[float]:
         if any(not math.isfinite(value) or value <= 0 for value in values):
             raise ValueError("every factor on the rank must be a finite number > 0")
-        if len(set(values)) < len(values):
-            raise ValueError("a factor stands there twice")
+        if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(values):
+            raise ValueError("the factors must differ in their first two decimals, and from 0")
         return values
 
     @model_validator(mode="after")

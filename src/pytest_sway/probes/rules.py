@@ -112,7 +112,7 @@ def _against(prediction: Prediction | None, bar: EffectBar) -> str:
     if prediction is None:
         return "no null, so floor and interval decide"
     if prediction.z is None:
-        reached = f"{prediction.rank} of {prediction.n} random adapters reached it"
+        reached = f"{prediction.rank} of {prediction.n} null adapters reached it"
         decides = "so they, floor and interval decide"
         return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
     return f"z {shown(prediction.z):+.2f}σ, needs {bar.z:g}"

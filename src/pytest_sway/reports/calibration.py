@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_sway.reports import numbers
@@ -14,7 +14,9 @@ def of_probe(probe: ProbeResult) -> str:
     null = probe.null
     if null is None or probe.claim == "shape":
         return ""
-    parts = [f"against {null['n']} {null['family']} adapters: {_rank(null)}"]
+    parts = [f"against {null['n']} {_family(null)}: {_rank(null)}"]
+    if null["failed"]:
+        parts.append(f"{len(null['failed'])} more could not answer ({null['failed'][0]})")
     if null["p"] is not None:
         parts.append(f"p {numbers.p_value(null['p'])}")
     if null["ratio"] is not None and null["scale"] != "raw":
@@ -27,7 +29,7 @@ def of_probe(probe: ProbeResult) -> str:
 def rank_profile(probe: ProbeResult) -> str:
     """The contract's line: z at every rank, the adapter's own first."""
     profile: Mapping[str, float] = probe.evidence.get("z_by_rank", {})
-    if len(profile) < 2:
+    if len(profile) < 2 or probe.z_score is None:
         return ""
     shown = [f"{numbers.z(z)} @ {float(name.removeprefix('rank_')):g}x" for name, z in profile.items()]
     return "rank profile: " + " / ".join(shown)
@@ -37,14 +39,9 @@ def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:
     """Sentences on the suite as a whole."""
     effects, nulls = calibration.get("effects"), calibration.get("nulls")
     if effects:
-        yield f"effects beyond random weights: {_real(effects)}"
+        yield f"effects beyond their nulls: {_real(effects)}"
     if nulls:
-        most = f"at most {100 * nulls['at_most']:.0f} %, 95 % sure"
-        stands = f"{_ordinal(nulls['rank'])} of {nulls['n'] + 1}"
-        yield (
-            f"random adapters: {nulls['passed']} of {nulls['n']} would have passed on the effects ({most}); "
-            f"this one stands {stands}"
-        )
+        yield _passed(nulls)
     reasons: dict[str, list[str]] = {}
     for name, reason in calibration.get("not_calibrated", {}).items():
         reasons.setdefault(reason, []).append(name)
@@ -71,7 +68,14 @@ def _rank(null: Mapping[str, Any]) -> str:
     return f"{reached} of them as far"
 
 
-def _ordinal(number: int) -> str:
-    ends: Sequence[str] = ("th", "st", "nd", "rd")
-    last = 0 if number % 100 in (11, 12, 13) else number % 10
-    return f"{number}{ends[last] if last < 4 else 'th'}"
+def _family(null: Mapping[str, Any]) -> str:
+    return "adapters of yours" if null["family"] == "yours" else f"{null['family']} adapters"
+
+
+def _passed(nulls: Mapping[str, Any]) -> str:
+    """How many nulls would have passed, with the bound on their share; and how many do as well."""
+    who = "your null adapters" if nulls["family"] == "yours" else "random adapters"
+    most = f"at most {100 * nulls['at_most']:.0f} %, 95 % sure"
+    as_well = nulls["better"] + nulls["level"]
+    stands = f"{as_well} do as well as this one" if as_well else "none does as well as this one"
+    return f"{who}: {nulls['passed']} of {nulls['n']} would have passed on the effects ({most}); {stands}"

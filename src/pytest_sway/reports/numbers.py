@@ -35,7 +35,9 @@ def p_value(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """9.6×; from 100 on without decimals."""
+    """9.6×; from 100 on without decimals, small ones so as not to read 0."""
+    if abs(value) < 0.1:
+        return f"{value:.1g}×"
     return f"{value:.0f}×" if abs(value) >= 100 else f"{value:.1f}×"
 
 

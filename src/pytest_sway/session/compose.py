@@ -92,10 +92,13 @@ def gate_of(result: SuiteResult) -> Gate:
 
 
 def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, dict[str, float]]]:
-    """The contract's statistics by rank and kind: those of the kind's first calibrated probe."""
+    """The contract's statistics by rank and kind, of ``raw``: those of the kind's first calibrated probe.
+
+    What a shape compares with its nulls is its signal, which is not its ``raw``.
+    """
     ranks: dict[str, dict[str, dict[str, float]]] = {}
     for result in results:
-        if result.null is not None and result.verdict is not Verdict.ERROR:
+        if result.null is not None and result.claim != "shape" and result.verdict is not Verdict.ERROR:
             for rank, null in {"rank_1.00": result.null, **result.null["by_rank"]}.items():
                 stats = {name: null[name] for name in ("mean", "std", "n")}
                 stats["degenerate"] = 1.0 if null["z"] is None else 0.0

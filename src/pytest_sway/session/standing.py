@@ -14,7 +14,7 @@ from pytest_sway.statistics.rates import upper_bound
 
 LEVEL = 0.05
 """Of both procedures for several probes."""
-_SIGNAL_ALONE = "a shape has no null; whether there is a signal is"
+_SIGNAL_ALONE = "of a shape only its signal is"
 
 
 def calibration(
@@ -67,7 +67,10 @@ def _p(result: ProbeResult) -> float:
 def _standing(
     effects: Sequence[ProbeResult], threshold: float, weights: Mapping[str, float]
 ) -> dict[str, Any] | None:
-    """The adapter among its nulls by the composite of the effect probes; each null against the others."""
+    """The adapter among its nulls by the composite of the effect probes; each null against the others.
+
+    The composite of what does not stand out is 0, so most nulls are level with each other.
+    """
     judged = [{one["draw"]: one for one in (r.null or {})["verdicts"]} for r in effects]
     draws = sorted(set.intersection(*(set(one) for one in judged))) if judged else []
     if not draws:
@@ -77,12 +80,14 @@ def _standing(
     scores = [composite(results, weights).overall for results in nulls]
     passed = sum(_passes(null, score, threshold) for null, score in zip(nulls, scores, strict=True))
     return {
+        "family": (effects[0].null or {})["family"],
         "n": len(draws),
         "passed": passed,
         "at_most": upper_bound(passed, len(draws)),
         "composite_of_effects": own,
         "nulls_composites": scores,
-        "rank": 1 + sum(score >= own for score in scores),
+        "better": sum(score > own for score in scores),
+        "level": sum(score == own for score in scores),
     }
 
 

@@ -22,6 +22,7 @@ Z_CLIP = 10.0
 """A z is shown at most this far out: beyond, the t tail is pure extrapolation."""
 _ALIKE = 1e-9
 """Draws that differ by less than this share of their mean are one number and its rounding."""
+_LEAST_P = 1e-300
 _SAME = "the null draws are all alike"
 
 
@@ -101,12 +102,12 @@ def predict(
         return replace(plain, reason=_SAME)
     t = sign * (y - float(x.mean())) / spread
     limit = z_of_t(-float(x.mean()) / spread, n - 1) if scale == "inverse_root" and sign > 0 else None
-    return replace(plain, z=z_of_t(t, n - 1), p=float(stdtr(n - 1, -t)), limit=limit)
+    return replace(plain, z=z_of_t(t, n - 1), p=max(float(stdtr(n - 1, -t)), _LEAST_P), limit=limit)
 
 
 def z_of_t(t: float, df: int) -> float:
     """Φ⁻¹(1 - p) for a one-sided Student-t p, through the log of the smaller tail."""
-    log_tail = math.log(max(float(stdtr(df, -abs(t))), 1e-300))
+    log_tail = math.log(max(float(stdtr(df, -abs(t))), _LEAST_P))
     return math.copysign(-float(ndtri_exp(log_tail)), t)
 
 
@@ -119,8 +120,10 @@ def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resol
     """Why no z can be given, or the empty string."""
     if plain.n < 2:
         return "fewer than two null draws"
-    if plain.sd <= max(resolution, _ALIKE * abs(plain.mean)):
+    if plain.sd <= _ALIKE * abs(plain.mean):
         return _SAME
+    if plain.sd <= resolution:
+        return "the null draws differ by less than the arithmetic can show"
     if scale != "raw" and value <= resolution:
         return "no effect: the value is below the measured resolution"
     if scale != "raw" and float(null.min()) <= resolution:

@@ -114,16 +114,21 @@ def attach(model: torch.nn.Module, source: Source, row: list[int]) -> Attached:
     return Lora(model, update, source.digest)
 
 
-def add_null(held: Attached, source: Source) -> None:
+def add_null(model: torch.nn.Module, held: Attached, source: Source) -> None:
     """Let a user's own adapter stand as a null of the subject that is attached.
+
+    Args:
+        model: the base; the subject may be on it.
+        held: the subject.
+        source: the null's files.
 
     Raises:
         BackendError: one of the two is no plain LoRA, or they do not fit each other.
     """
     files = source.files
     assert files is not None  # a null is named by its folder
-    state = tensors(files)
-    if files.form != "plain" or any(".lora_" not in key for key in state):
+    state, changed = without_base(model, tensors(files))
+    if files.form != "plain" or changed or any(".lora_" not in key for key in state):
         raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
     if not isinstance(held, Lora):
         raise BackendError(

@@ -29,10 +29,9 @@ class Drawn(Generic[T]):
     def get(self, seed: NullSeed, make: Callable[[], T]) -> T:
         """A null's weights: made once, and again if they had to make room for others."""
         if seed not in self._held:
-            made = make()
-            while len(self._held) >= self._room:
+            while len(self._held) >= self._room:  # before the next is made: they may be large
                 self._held.popitem()
-            self._held[seed] = made
+            self._held[seed] = make()
         return self._held[seed]
 
     def __len__(self) -> int:

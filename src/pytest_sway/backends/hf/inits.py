@@ -44,7 +44,7 @@ def rebased_update(model: torch.nn.Module, files: AdapterFiles, state: State) ->
         plain.r *= 2
         plain.rank_pattern = {pattern: 2 * rank for pattern, rank in config.rank_pattern.items()}
     scaling = {name: float(layer.scaling[SUBJECT]) for name, layer in layers.items()}
-    return Update(files, plain, doubled, scaling)
+    return Update(files, plain, doubled, scaling, began=True)
 
 
 def _double(state: State, prefix: str, layer: LoraLayer) -> None:

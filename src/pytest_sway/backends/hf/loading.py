@@ -34,7 +34,7 @@ def without_base(model: torch.nn.Module, state: State) -> tuple[State, list[str]
 
     PEFT writes the embeddings of some adapters whole; loaded, they would be the base's from then on.
     """
-    own = model.state_dict()
+    own = {path_of(key): tensor for key, tensor in model.state_dict().items()}  # it may be wrapped
     kept, changed = {}, []
     for key, tensor in state.items():
         name = path_of(key)

@@ -31,12 +31,14 @@ class Update:
         config: shapes, with the plain init.
         state: the factors under PEFT's names.
         scaling: factor on B·A by module, where it is not what ``config`` says.
+        began: whether it is [B − B₀, B₀]·[A; A − A₀], of twice the rank of what was trained from B₀·A₀.
     """
 
     files: AdapterFiles
     config: LoraConfig
     state: State
     scaling: Mapping[str, float] = field(default_factory=dict)
+    began: bool = False
 
 
 class Lora:
@@ -59,6 +61,7 @@ class Lora:
         base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
         self._drawn: Drawn[dict[str, Factors]] = Drawn(base, own)
         self._own_nulls: dict[str, dict[str, Factors]] = {}
+        self._began = update.began
         self._null_weights: NullWeights | None = None
         self._peft.eval()
 
@@ -184,12 +187,20 @@ class Lora:
             return self._own_nulls[seed.source]
         return self._drawn.get(seed, lambda: self._draw(seed))
 
+    def _parts(self, name: str) -> tuple[torch.Tensor, ...]:
+        """What a null of one module imitates; see :data:`NullWeights`."""
+        a, b = self.factors(name)
+        if not self._began:
+            return a, b
+        half = a.shape[0] // 2
+        return a[half:], b[:, :half], a[:half] - a[half:], b[:, half:]
+
     def _draw(self, seed: NullSeed) -> dict[str, Factors]:
         if self._null_weights is None:
             raise RequestError("no null family was given: the suite has no null_adapter")
         drawn = {}
         for name in self.layers:
-            a, b = self._null_weights(seed, self.digest, name, self.factors(name))
+            a, b = self._null_weights(seed, self.digest, name, self._parts(name))
             drawn[name] = a, b
         return drawn
 

@@ -168,7 +168,9 @@ class HFBackend:
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null; it and the subject must be plain LoRA."""
         source = find(adapter)
-        add_null(self._attached, source)
+        held = self._attached
+        held.enter(View(self._view_digest()))
+        add_null(self._model, held, source)
         return source.digest
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ from pytest_sway.backends.hf.loading import State
 from pytest_sway.backends.protocols import BackendError, Form, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
+_ROUNDS, _CLOSE = 8, 0.02
+"""How often, and until how close, a null is scaled to the size that it must have after rounding."""
 _ROUNDING_TOLD = 0.1
 """From this share of the update's own size on, the rounding of merged weights is told."""
 _ZERO = 4 * torch.finfo(torch.float32).eps
@@ -116,8 +118,9 @@ class Whole:
                 drawn[path] = drawn[twin]
                 continue
             start = torch.zeros_like(tuned) if base is None else base
-            (update,) = self._null_weights(seed, self.digest, path, (tuned.float() - start.float(),))
-            drawn[path] = _like(base, (start.float() + update).to(tuned.dtype))
+            real = tuned.float() - start.float()
+            (update,) = self._null_weights(seed, self.digest, path, (real,))
+            drawn[path] = _like(base, _rounded(start, update, float(real.norm())))
         return drawn
 
 
@@ -215,6 +218,21 @@ def _lerp(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> torch.Te
     base = torch.zeros_like(new) if old is None else old
     blended = base.float() + scale * (new.float() - base.float())
     return _like(old, blended.to(new.dtype))
+
+
+def _rounded(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Tensor:
+    """Start + update in the dtype of ``start``, where the update has ``size`` *after* the rounding.
+
+    In bf16 an update that is small beside the weights is mostly rounded away, and the real one was rounded
+    before its size was taken.
+    """
+    for _ in range(_ROUNDS):
+        found = (start.float() + update).to(start.dtype)
+        kept = float((found.float() - start.float()).norm())
+        if not kept or abs(size / kept - 1) < _CLOSE:
+            break
+        update = update * (size / kept)
+    return found
 
 
 def _bytes(tensor: torch.Tensor) -> int:

@@ -98,7 +98,9 @@ def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
     nothing = replace(effect("a", 0.5, *[FAILS] * 8), score=0.0, distinguishable=False)
     found = calibration([nothing], 0.6, {})
     assert (found["nulls"]["better"], found["nulls"]["level"]) == (0, 8)
-    assert "8 do as well as this one" in " ".join(of_suite(found))
+    assert "no effect of this one stands out" in " ".join(of_suite(found))
+    lucky = calibration([effect("a", 0.01, PASSES, *[FAILS] * 7)], 0.6, {})
+    assert "1 do as well as this one" in " ".join(of_suite(lucky))
 
 
 def test_your_own_nulls_are_not_called_random() -> None:

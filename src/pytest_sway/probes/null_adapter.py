@@ -97,7 +97,8 @@ class NullAdapter(Probe[NullAdapterOptions]):
             "rank_multipliers": options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
         }
-        made = f"{len(nulls.draws)} {nulls.family} adapters"
+        kind = "adapters of yours" if nulls.family == "yours" else f"{nulls.family} adapters"
+        made = f"{len(nulls.draws)} {kind}"
         if nulls.failed:
             message = f"{made}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)

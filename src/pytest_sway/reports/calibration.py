@@ -77,5 +77,8 @@ def _passed(nulls: Mapping[str, Any]) -> str:
     who = "your null adapters" if nulls["family"] == "yours" else "random adapters"
     most = f"at most {100 * nulls['at_most']:.0f} %, 95 % sure"
     as_well = nulls["better"] + nulls["level"]
-    stands = f"{as_well} do as well as this one" if as_well else "none does as well as this one"
+    if not nulls["composite_of_effects"]:
+        stands = "no effect of this one stands out"
+    else:
+        stands = f"{as_well} do as well as this one" if as_well else "none does as well as this one"
     return f"{who}: {nulls['passed']} of {nulls['n']} would have passed on the effects ({most}); {stands}"

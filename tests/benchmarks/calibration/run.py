@@ -3,8 +3,9 @@
 ``python tests/benchmarks/calibration/run.py [--parts fp,power,…] [--pool N] [--out FILE.json] [--work DIR]
 [--rival-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to FILE.json
 (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate), ``rival``
-(dlm-sway 0.1.0), ``families`` and ``rank`` (what null to draw). DIR keeps the pools of null adapters, so that
-a run cut short, or another part, goes on from them; without it they are measured anew and thrown away.
+(dlm-sway 0.1.0), ``families`` and ``rank`` (what null to draw), ``forms`` (noise in PiSSA, DoRA and others).
+DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
+they are measured anew and thrown away.
 A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
 """
 
@@ -27,6 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["SWAY_DISABLE_NULL_CACHE"] = "1"
 
+import forms
 import kin
 import noise
 import outsider
@@ -44,6 +46,7 @@ PARTS: Mapping[str, ModuleType] = {
     "rival": outsider,
     "families": kin,
     "rank": rank,
+    "forms": forms,
 }
 SMALL_POOL = 42
 

@@ -112,7 +112,7 @@ def test_only_the_kinds_that_were_asked_for_are_calibrated(planted: pytest.Pytes
     found = run(planted, "{name: baseline, kind: null_adapter, calibrate_kinds: [adapter_ablation]}")
     assert probe(found, "dk")["null"] is None
     assert probe(found, "dk")["z_score"] is None
-    assert probe(found, "curve")["null"]["n"] == 20
+    assert probe(found, "curve")["null"]["n"] == 8
     reason = "calibrate_kinds leaves its kind out"
     assert found["calibration"]["not_calibrated"]["dk"] == reason
 
@@ -222,4 +222,4 @@ def test_a_dialogue_is_written_by_the_subject_alone(planted: pytest.Pytester) ->
         {e["view_id"] for e in talk if (e["op"] == "generate") is own} for own in (False, True)
     )
     assert written == {"ft"}
-    assert scored == {"base", "ft", *(f"null_{i}" for i in range(20))}
+    assert scored == {"base", "ft", *(f"null_{i}" for i in range(8))}

@@ -20,6 +20,8 @@ _NO_NULL_OF = {
     Claim.PRE_RUN: "it reads what training wrote and asks no model",
 }
 _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
+SIGNAL_DRAWS = 8
+"""How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 _FEWEST = 3
 """Fewer answering nulls than this say nothing; a null itself is judged against at least two others."""
 
@@ -52,6 +54,9 @@ def calibration_of(probe: Probe[Any], population: Population) -> Calibration:
         return Calibration(population.reason, population.views)
     if why_not := _why_not(probe, population):
         return Calibration(why_not)
+    if probe.claim is Claim.SHAPE:
+        by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
+        return Calibration("", population.views[:SIGNAL_DRAWS], by_rank)
     divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
     return Calibration("", population.views, population.by_rank, population.organised if divergence else ())
 

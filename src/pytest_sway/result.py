@@ -209,5 +209,10 @@ class SuiteResult:
     digests: JSON = field(default_factory=dict)
 
 
+def null_adapters(family: str) -> str:
+    """What the nulls of a family are called in a report."""
+    return "adapters of yours" if family == "yours" else f"{family} adapters"
+
+
 class SwayWarning(UserWarning):
     """A WARN verdict, or something in a spec that is done otherwise than it may expect."""

@@ -117,15 +117,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
-def make(folder: Path, config: Any, *, size: float = 0.05, base: Any = None) -> Path:
+def make(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Path:
     """A folder with an adapter of this form whose every trainable number was moved."""
-    trained(folder, config, size=size, base=base)
+    trained(folder, config, size=size, base=base, seed=seed)
     return folder
 
 
-def trained(folder: Path, config: Any, *, size: float = 0.05, base: Any = None) -> Any:
+def trained(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Any:
     """The model that :func:`make` saves, as it was trained: no file of it was read back."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = get_peft_model(base_model() if base is None else base, copy.deepcopy(config))

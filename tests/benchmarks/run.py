@@ -13,13 +13,10 @@ padding; under base and under tuned they count twice, a prompt of two completion
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import signal
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ import fleet
 import scoring
 import startup
 from figures import Row, markdown, was_quiet
+from reporting import check_out, machine, write_report
 from sides import BenchError, check_plugin, find_rival, made_model
 from tables import rows
 
@@ -53,8 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, work: Path) -> str:
     chosen: list[str] = options.only
-    if options.out is not None and not options.out.absolute().parent.is_dir():
-        raise BenchError(f"--out {options.out}: there is no folder {options.out.absolute().parent}")
+    check_out(options.out)
     check_plugin(options.threads)
     needed = bool(_WITH_MODEL.intersection(chosen))
     rival = find_rival(options.rival_python, options.threads) if needed else scoring.Rival()
@@ -62,7 +59,11 @@ def _run(options: argparse.Namespace, work: Path) -> str:
         _say(f"dlm-sway 0.1.0 is not available: {rival.missing}")
     model = made_model(work, small=options.small, threads=options.threads) if needed else {}
     setting = scoring.Setting(work, model, rival, options.threads, options.repeats, _say)
-    report: dict[str, Any] = {"machine": _machine(options), "model": model, "raw": {}}
+    report: dict[str, Any] = {
+        "machine": {**machine(options), "repeats": options.repeats},
+        "model": model,
+        "raw": {},
+    }
     made: list[Row] = []
     for scenario in chosen:
         raw = _measure(scenario, setting, options)
@@ -73,8 +74,7 @@ def _run(options: argparse.Namespace, work: Path) -> str:
             _say(f"{scenario}: the machine was not quiet: {speeds} GFLOP/s before and after; run it again")
         made += rows(scenario, raw, model)
         report["table"] = markdown(made)
-        if options.out is not None:
-            _write(options.out, report)
+        write_report(options.out, report)
     return markdown(made)
 
 
@@ -84,25 +84,6 @@ def _measure(scenario: str, setting: scoring.Setting, options: argparse.Namespac
     if scenario == "e":
         return startup.measure(setting, options.pairs)
     return scoring.measure(scenario, setting)
-
-
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "load_before": os.getloadavg(),
-        "threads": options.threads,
-        "repeats": options.repeats,
-        "small": options.small,
-    }
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"--out {path} cannot be written: {error}") from None
 
 
 def _say(text: str) -> None:

@@ -109,6 +109,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is no population"),
         ("runs: 20", "family: yours, adapters: [adapter, nowhere]", "7:67", "no adapter folder 'nowhere'"),
+        ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
         ("runs: 20", "family: yours, adapters: ['x*']", "7:67", "no adapter folder matches 'x*'"),
         ("  - {name: dk", "  - text\n  - {name: dk", "8:5", "found 'text', expected a mapping"),
         ("suite:", "dlm_source: x.dlm\nsuite:", "6:13", "reads no .dlm file"),

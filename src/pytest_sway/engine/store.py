@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def clear() -> None:
             base.execute("DROP TABLE IF EXISTS answers")
             base.execute(_TABLE)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if not _is_broken(error):
             raise
         (where / FILE).unlink(missing_ok=True)  # it never was a database
 
@@ -75,7 +75,7 @@ class Store:
         self._base: sqlite3.Connection | None = None
         try:
             where.mkdir(parents=True, exist_ok=True)
-            self._base = self._opened()
+            self._base = self._checked()
         except (sqlite3.Error, OSError) as error:
             self._off(error)
 
@@ -125,20 +125,6 @@ class Store:
             self._base.close()
             self._base = None
 
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            return self._checked()
-        except sqlite3.DatabaseError as error:
-            if not _is_broken(error):
-                raise
-            return self._anew(error)
-
-    def _anew(self, error: Exception) -> sqlite3.Connection:
-        """An empty file in the place of one that is broken."""
-        self._was_broken = str(error)
-        self.path.unlink(missing_ok=True)
-        return self._checked()
-
     def _checked(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
         base.text_factory = bytes  # whether it is text is judged entry by entry
@@ -171,8 +157,13 @@ class Store:
         """Go on without the file; where it is broken, with a new one."""
         self.close()
         if _is_broken(error) and not self._was_broken:
-            with suppress(sqlite3.Error, OSError):
-                self._base = self._anew(error)
+            self._was_broken = str(error)
+            try:
+                self.path.unlink(missing_ok=True)
+                self._base = self._checked()
+            except (sqlite3.Error, OSError) as another:
+                error = another
+            else:
                 return
         self.trouble = f"no answers are kept in {self.path}: {error} (--sway-cache-clear makes it anew)"
 

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.planner import Resolution
 from pytest_sway.items.calibration import (
     Compared,
     calibration_of,
@@ -110,7 +111,7 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     if not outcome.measured.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, outcome.measured, broken, None)
-    resolution = bench.engine.resolution(subject.base)
+    resolution = bench.engine.resolution(subject.base) if chosen.views else Resolution()
     found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
     judgement = probe.judge(probe.options, outcome.measured, found.nulls)
     result = replace(_result(probe, outcome.measured, judgement, found), not_calibrated=chosen.why_not)
@@ -133,13 +134,13 @@ def _result(
         null = told(probe, measured, found, prediction) if prediction is not None else None
     if null is not None and (profile := z_by_rank(null)):
         evidence["z_by_rank"] = profile
-    has_own_z = null is not None and probe.claim is not Claim.SHAPE
+    of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's
     return finite(
         replace(
             unmeasured(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=measured.raw,
-            z_score=null["z"] if null is not None and has_own_z else None,
+            z_score=of_raw["z"] if of_raw is not None else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,

@@ -9,9 +9,8 @@ from pathlib import Path
 from pytest_sway.items.entry import Entry
 from pytest_sway.nulls.population import OWN, NullPlan
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
-from pytest_sway.spec.envelope import is_folder
 from pytest_sway.spec.fleet import adapter_folders
-from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.folders import why_no_adapter
 from pytest_sway.spec.messages import Problem
 from pytest_sway.spec.source import Source
 
@@ -70,9 +69,9 @@ def _own(source: Source, entry: Entry, options: NullAdapterOptions) -> tuple[lis
     found, unmatched = adapter_folders(options.adapters, (source.path.parent, Path()))
     wrong = [f"no adapter folder matches {pattern!r}" for pattern in unmatched]
     wrong += [
-        f"there is no adapter folder {name!r}" + (f": {no_adapter(folder)}" if is_folder(folder) else "")
+        f"there is no adapter folder {name!r}{why}"
         for folder, name in found.items()
-        if not (folder / ADAPTER_CONFIG).is_file()
+        if (why := why_no_adapter(folder)) is not None
     ]
     if options.family == OWN and not wrong and len(found) < 2:
         wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]

@@ -17,9 +17,9 @@ from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
 from pytest_sway.probes.base import Probe
-from pytest_sway.spec.envelope import Spec, is_folder, parse, problems_of
+from pytest_sway.spec.envelope import Spec, parse, problems_of
 from pytest_sway.spec.fleet import adapter_folders
-from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.folders import why_no_adapter
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.source import Source, read
 
@@ -167,12 +167,9 @@ def _unknown_kind(kind: str) -> str:
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
     return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
-        Problem(
-            f"--sway-adapter={name}: there is no adapter folder"
-            + (f": {no_adapter(folder)}" if is_folder(folder) else "")
-        )
+        Problem(f"--sway-adapter={name}: there is no adapter folder{why}")
         for folder, name in named.items()
-        if not is_folder(folder) or not (folder / ADAPTER_CONFIG).is_file()
+        if (why := why_no_adapter(folder)) is not None
     ]
 
 

@@ -51,15 +51,12 @@ def draw(
     generator = _generator(seed, digest, module)
     if len(parts) == 1:
         return (TENSORS[seed.family](generator, parts[0]).to(parts[0]),)
-    if len(parts) == 4:
-        a_change, b_change, a_start, b_start = parts
-        a, b = _doubled(*parts)
-        if seed.family == "norm_matched":
-            new_a, new_b = _around_start(generator, a_change, b_change, a_start, b_start)
-            return new_a.to(a), new_b.to(b)
+    began = len(parts) == 4
+    a, b = _doubled(*parts) if began else parts
+    if began and seed.family == "norm_matched":
+        new_a, new_b = _around_start(generator, *parts)
     else:
-        a, b = parts
-    new_a, new_b = FACTORS[seed.family](generator, seed, a, b)
+        new_a, new_b = FACTORS[seed.family](generator, seed, a, b)
     return new_a.to(a), new_b.to(b)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.requests import Divergence, Views, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Measurement, Verdict, null_adapters
 from pytest_sway.spec.messages import did_you_mean
 
 DEFAULT_RUNS = 20
@@ -97,8 +97,7 @@ class NullAdapter(Probe[NullAdapterOptions]):
             "rank_multipliers": options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
         }
-        kind = "adapters of yours" if nulls.family == "yours" else f"{nulls.family} adapters"
-        made = f"{len(nulls.draws)} {kind}"
+        made = f"{len(nulls.draws)} {null_adapters(nulls.family)}"
         if nulls.failed:
             message = f"{made}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_sway.reports import numbers
-from pytest_sway.result import ProbeResult
+from pytest_sway.result import ProbeResult, null_adapters
 
 
 def of_probe(probe: ProbeResult) -> str:
@@ -14,7 +14,7 @@ def of_probe(probe: ProbeResult) -> str:
     null = probe.null
     if null is None or probe.claim == "shape":
         return ""
-    parts = [f"against {null['n']} {_family(null)}: {_rank(null)}"]
+    parts = [f"against {null['n']} {null_adapters(null['family'])}: {_rank(null)}"]
     if null["failed"]:
         parts.append(f"{len(null['failed'])} more could not answer ({null['failed'][0]})")
     if null["p"] is not None:
@@ -66,10 +66,6 @@ def _rank(null: Mapping[str, Any]) -> str:
     if not reached:
         return "beyond all"
     return f"{reached} of them as far"
-
-
-def _family(null: Mapping[str, Any]) -> str:
-    return "adapters of yours" if null["family"] == "yours" else f"{null['family']} adapters"
 
 
 def _passed(nulls: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.result import JSON, ProbeResult, Verdict
 from pytest_sway.session.gate import judge_gate
 from pytest_sway.statistics.composite import composite
 from pytest_sway.statistics.multiplicity import benjamini_hochberg, holm
@@ -58,9 +58,14 @@ def _effects(effects: Sequence[ProbeResult]) -> dict[str, Any] | None:
     return {"level": LEVEL, "p": p_values, **found}
 
 
+def _null(result: ProbeResult) -> JSON:
+    assert result.null is not None  # effects that were compared, chosen by calibration()
+    return result.null
+
+
 def _p(result: ProbeResult) -> float:
     """The prediction's p; what the draws alone support where there is none, or the wrong way."""
-    null = result.null or {}
+    null = _null(result)
     return float(null["rank_p"] if null["p"] is None else null["p"])
 
 
@@ -71,7 +76,7 @@ def _standing(
 
     The composite of what does not stand out is 0, so most nulls are level with each other.
     """
-    judged = [{one["draw"]: one for one in (r.null or {})["verdicts"]} for r in effects]
+    judged = [{one["draw"]: one for one in _null(r)["verdicts"]} for r in effects]
     draws = sorted(set.intersection(*(set(one) for one in judged))) if judged else []
     if not draws:
         return None
@@ -80,7 +85,7 @@ def _standing(
     scores = [composite(results, weights).overall for results in nulls]
     passed = sum(_passes(null, score, threshold) for null, score in zip(nulls, scores, strict=True))
     return {
-        "family": (effects[0].null or {})["family"],
+        "family": _null(effects[0])["family"],
         "n": len(draws),
         "passed": passed,
         "at_most": upper_bound(passed, len(draws)),

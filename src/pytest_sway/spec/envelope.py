@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from pytest_sway.spec.fleet import adapter_folders, located
-from pytest_sway.spec.folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.folders import ADAPTER_CONFIG, is_folder, no_adapter
 from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
 from pytest_sway.spec.source import Source
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
@@ -172,11 +171,6 @@ def _model_at(name: str, roots: Sequence[Path]) -> str:
     """A model's folder, or its name on the hub."""
     found = located(name, roots)
     return str(found) if is_folder(found) else name
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a path that no file can have is none."""
-    return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir it raises for no name
 
 
 def _refused(spec: Spec) -> list[Problem]:

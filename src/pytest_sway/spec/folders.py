@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -23,6 +24,18 @@ def no_adapter(folder: Path) -> str:
         f"{folder} holds no {ADAPTER_CONFIG} itself, but its subfolders do ({listed(below)}): name one, "
         f"or several as adapter: [{both}] or adapter: {folder.name}/*"
     )
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a path that no file can have is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir it raises for no name
+
+
+def why_no_adapter(folder: Path) -> str | None:
+    """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
+    if not is_folder(folder):
+        return ""
+    return None if (folder / ADAPTER_CONFIG).is_file() else f": {no_adapter(folder)}"
 
 
 def listed(names: list[str]) -> str:

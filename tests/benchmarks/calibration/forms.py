@@ -6,22 +6,18 @@ compared with 20 nulls of its own. What the noise of a form can do and its nulls
 
 from __future__ import annotations
 
-import copy
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # tests, for the forms
 
-import torch
 from cells import exact, table
-from peft import get_peft_model
-from pools import EFFECT, Recipe, say
+from kin import judged
+from pools import say
 from setting import Setting
 
-from backends.adapters_made import REBASED, SERVED, WHOLE, base_model
-from pytest_sway.statistics.prediction import predict
+from backends.adapters_made import REBASED, SERVED, WHOLE, make
 
 DRAWS = 20
 SEEDS = 8
@@ -75,25 +71,5 @@ def tables(raw: Figures) -> str:
 
 
 def _judged(setting: Setting, config: Any, size: float, seed: int) -> Figures:
-    lab = setting.lab
-    with lab.subject(_noisy(setting.work / "form", config, size, seed)) as attached:
-        engine = lab.engine()
-        value = lab.measured(engine, attached, EFFECT)["moved"].raw or 0.0
-        nulls = lab.nulls(attached, Recipe(count=DRAWS))
-        values = [draw["moved"].raw or 0.0 for draw in lab.drawn(engine, attached, EFFECT, nulls)]
-    told = predict(value, values, lab.scale("moved"))
-    return {"value": value, "ratio": told.ratio, "z": told.z, "p": told.p}
-
-
-def _noisy(folder: Path, config: Any, size: float, seed: int) -> Path:
-    """An adapter of random numbers; the folder is written anew."""
-    torch.manual_seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = get_peft_model(base_model(), copy.deepcopy(config))
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.requires_grad:
-                    parameter.add_(torch.randn_like(parameter) * size)
-        model.save_pretrained(folder)
-    return folder
+    folder = make(setting.work / "form", config, size=size, seed=seed)
+    return judged(setting, folder, DRAWS, ["norm_matched"])["norm_matched"]

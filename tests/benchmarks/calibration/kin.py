@@ -31,11 +31,11 @@ def measure(setting: Setting) -> Figures:
     subjects |= {f"mixture, s = {s:g}": setting.mixtures(s, 1)[0] for s in SHARES if s}
     raw: Figures = {"draws": draws, "subjects": {}, "noise": {}}
     for name, folder in subjects.items():
-        raw["subjects"][name] = _subject(setting, folder, draws, NULL_FAMILIES)
+        raw["subjects"][name] = judged(setting, folder, draws, NULL_FAMILIES)
     noises = setting.noises(setting.scaled(NOISES, 3))
     for i, folder in enumerate(noises):
         families = [family for family in NULL_FAMILIES if family != "gaussian"]
-        for family, found in _subject(setting, folder, draws, families).items():
+        for family, found in judged(setting, folder, draws, families).items():
             raw["noise"].setdefault(family, []).append(found)
         if i % 10 == 9:
             say(f"families: {i + 1} of {len(noises)} noise adapters")
@@ -64,8 +64,8 @@ def tables(raw: Figures) -> str:
     )
 
 
-def _subject(setting: Setting, folder: Path, draws: int, families: Sequence[str]) -> Figures:
-    """One subject by family; what every family shares is measured once."""
+def judged(setting: Setting, folder: Path, draws: int, families: Sequence[str]) -> Figures:
+    """Ratio, z and p of one subject by family; what every family shares is measured once."""
     lab = setting.lab
     found: Figures = {}
     with lab.subject(folder) as attached:

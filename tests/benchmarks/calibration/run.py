@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,6 +34,7 @@ import positives
 import power
 import rank
 from pools import say
+from reporting import check_out, machine, write_report
 from setting import Setting
 from sides import BenchError
 
@@ -70,41 +69,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, work: Path) -> None:
-    if options.out is not None and not options.out.absolute().parent.is_dir():
-        raise BenchError(f"--out {options.out}: there is no folder {options.out.absolute().parent}")
+    check_out(options.out)
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     pool = SMALL_POOL if options.small else options.pool
     setting = Setting(work, pool, options.small, options.threads, options.rival_python)
-    report: dict[str, Any] = {"machine": _machine(options), "seconds": {}, "tables": {}, "raw": {}}
+    report: dict[str, Any] = {"machine": machine(options), "seconds": {}, "tables": {}, "raw": {}}
     for name in options.parts:
         began = time.perf_counter()
         raw = PARTS[name].measure(setting)
         report["raw"][name] = raw
         report["seconds"][name] = time.perf_counter() - began
         report["tables"][name] = PARTS[name].tables(json.loads(json.dumps(raw)))
-        if options.out is not None:
-            _write(options.out, report)
+        write_report(options.out, report)
         sys.stdout.write(report["tables"][name] + "\n")
         sys.stdout.flush()
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"--out {path} cannot be written: {error}") from None
-
-
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "load_before": os.getloadavg(),
-        "threads": options.threads,
-        "small": options.small,
-    }
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.adding import add_in_place
-from pytest_sway.backends.hf.drawn import Drawn
+from pytest_sway.backends.hf.drawn import Drawn, size_of
 from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
 from pytest_sway.backends.protocols import BackendError, Form, NullWeights
@@ -57,12 +57,10 @@ class Lora:
         for layer in self.layers.values():
             add_in_place(layer)
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
-        own = sum(part.numel() * part.element_size() for n in self.layers for part in self.factors(n))
-        base = sum(p.numel() * p.element_size() for p in model.parameters()) - own
-        self._drawn: Drawn[dict[str, Factors]] = Drawn(base, own)
+        own = size_of(part for name in self.layers for part in self.factors(name))
+        self._drawn: Drawn[dict[str, Factors]] = Drawn(size_of(model.parameters()) - own, own)
         self._own_nulls: dict[str, dict[str, Factors]] = {}
         self._began = update.began
-        self._null_weights: NullWeights | None = None
         self._peft.eval()
 
     @property
@@ -124,7 +122,7 @@ class Lora:
 
     def serve_nulls(self, weights: NullWeights) -> None:
         """Draw null factors with ``weights`` from now on."""
-        self._null_weights = weights
+        self._drawn.weights = weights
 
     def add_null(self, update: Update, digest: str) -> None:
         """Let a user's own plain LoRA adapter, of whatever rank, stand as a null; without it a module is 0.
@@ -196,11 +194,9 @@ class Lora:
         return a[half:], b[:, :half], a[:half] - a[half:], b[:, half:]
 
     def _draw(self, seed: NullSeed) -> dict[str, Factors]:
-        if self._null_weights is None:
-            raise RequestError("no null family was given: the suite has no null_adapter")
         drawn = {}
         for name in self.layers:
-            a, b = self._null_weights(seed, self.digest, name, self._parts(name))
+            a, b = self._drawn.parts(seed, self.digest, name, self._parts(name))
             drawn[name] = a, b
         return drawn
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pytest_sway.backends.hf.drawn import Drawn
+from pytest_sway.backends.hf.drawn import Drawn, size_of
 from pytest_sway.backends.hf.loading import State
 from pytest_sway.backends.protocols import BackendError, Form, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
@@ -59,9 +59,9 @@ class Whole:
         self._base = {path: own.get(path) for path in tensors}
         self._tuned = {path: _like(own.get(path), tensor) for path, tensor in tensors.items()}
         self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
-        self._null_weights: NullWeights | None = None
-        whole, changed = (sum(map(_bytes, parts)) for parts in (model.parameters(), self._tuned.values()))
-        self._drawn: Drawn[dict[str, torch.Tensor]] = Drawn(whole, changed)
+        self._drawn: Drawn[dict[str, torch.Tensor]] = Drawn(
+            size_of(model.parameters()), size_of(self._tuned.values())
+        )
 
     @property
     def inert(self) -> bool:
@@ -90,7 +90,7 @@ class Whole:
 
     def serve_nulls(self, weights: NullWeights) -> None:
         """Draw null tensors with ``weights`` from now on."""
-        self._null_weights = weights
+        self._drawn.weights = weights
 
     def _scaled(self, view: View) -> Mapping[str, torch.Tensor]:
         """The tensors of the subject or of a null, at λ; a blend is kept for the last view only."""
@@ -107,8 +107,6 @@ class Whole:
     @torch.no_grad()
     def _draw(self, seed: NullSeed) -> dict[str, torch.Tensor]:
         """The base with a random update in the place of the tuned one; what is tied in both stays tied."""
-        if self._null_weights is None:
-            raise RequestError("no null family was given: the suite has no null_adapter")
         drawn: dict[str, torch.Tensor] = {}
         first: dict[int, str] = {}
         for path, tuned in self._tuned.items():
@@ -119,7 +117,7 @@ class Whole:
                 continue
             start = torch.zeros_like(tuned) if base is None else base
             real = tuned.float() - start.float()
-            (update,) = self._null_weights(seed, self.digest, path, (real,))
+            (update,) = self._drawn.parts(seed, self.digest, path, (real,))
             drawn[path] = _like(base, _rounded(start, update, float(real.norm())))
         return drawn
 
@@ -233,10 +231,6 @@ def _rounded(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Te
             break
         update = update * (size / kept)
     return found
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _notes(changed: State, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:

@@ -29,8 +29,23 @@ class Turn:
     content: str
 
 
-Prompt = str | tuple[Turn, ...]
+@dataclass(frozen=True, slots=True)
+class ToolPrompt:
+    """Turns whose template is given tools.
+
+    Attributes:
+        turns: the dialogue so far.
+        tools: each tool as JSON text: an OpenAI-style function with ``name`` and ``parameters``.
+    """
+
+    turns: tuple[Turn, ...]
+    tools: tuple[str, ...]
+
+
+Prompt = str | tuple[Turn, ...] | ToolPrompt
 """A text, scored as it stands; or turns, rendered by the tokenizer's chat template."""
+PromptPolicy = Literal["auto", "raw", "chat"]
+"""How a spec wants questions put: ``auto`` is ``chat`` where the tokenizer has a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,41 @@ class Generate(Request[Generation]):
     def views(self) -> tuple[View, ...]:
         """The one view that writes."""
         return (self.view,)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """A text's own token ids, special tokens left out, and where in the text each of them ends."""
+
+    ids: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(Request[Tokenized]):
+    """How the tokenizer of a model cuts a text."""
+
+    text: str
+    view: View
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The view whose tokenizer it is."""
+        return (self.view,)
+
+
+@dataclass(frozen=True, slots=True)
+class Embed(Request[tuple[float, ...]]):
+    """The unit vector of a text under a sentence embedder; no model under evaluation takes part."""
+
+    text: str
+    model: str
+    """A name on the hub, or a folder."""
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """None: an embedder is no view."""
+        return ()
 
 
 class _Ask(Generic[T]):

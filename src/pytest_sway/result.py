@@ -40,7 +40,9 @@ class Measurement:
             ``{"raw": raw}``.
         base_value, ft_value: the number under each view, where the probe has one.
         evidence: what a reader needs to check the number; JSON values.
-        series: per-item values under several conditions, which a shape rule judges; not reported.
+        series: per-item values under several conditions, which a rule judges; not reported.
+        resolution: smallest change of a token's log-probability that the model's arithmetic can show, in
+            nats; filled in by whoever ran the measure.
     """
 
     raw: float | None
@@ -50,6 +52,7 @@ class Measurement:
     ft_value: float | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     series: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    resolution: float = 0.0
 
     def statistic(self, name: str = "raw") -> float | None:
         """The named number, ``raw`` by default."""

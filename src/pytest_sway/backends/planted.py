@@ -8,7 +8,9 @@ from typing import Any
 from pytest_sway.backends.protocols import AdapterKey, NullWeights, Subject
 from pytest_sway.requests import Request, RequestError, View
 
-EVERYTHING = frozenset({"divergence", "completion", "generate", "scale", "nulls", "chat_template"})
+EVERYTHING = frozenset(
+    {"divergence", "completion", "generate", "scale", "nulls", "tokens", "chat_template", "tools"}
+)
 
 
 class PlantedBackend:

@@ -96,7 +96,7 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """Any of: divergence, completion, generate, scale, nulls, chat_template, embedder."""
+        """Any of: divergence, completion, generate, scale, nulls, tokens, chat_template, tools."""
 
     def attach(self, adapter: AdapterKey) -> Subject:
         """Serve an adapter; raises :class:`BackendError` where that cannot be done truthfully."""

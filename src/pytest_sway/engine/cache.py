@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from typing import Any
 
-from pytest_sway.requests import Generation, Request
+from pytest_sway.requests import Generation, Request, Tokenized
 
 MEMORY_BYTES = 64 << 20
 _ENTRY = 1024
@@ -55,4 +55,8 @@ def _size(answer: Any) -> int:
     """About how many bytes an answer takes."""
     if isinstance(answer, Generation):
         return _ENTRY + 4 * len(answer.text) + 40 * len(answer.ids)
+    if isinstance(answer, Tokenized):
+        return _ENTRY + 80 * len(answer.ids)
+    if isinstance(answer, tuple):  # an embedding
+        return _ENTRY + 32 * len(answer)
     return _ENTRY

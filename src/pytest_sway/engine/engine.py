@@ -12,7 +12,7 @@ from pytest_sway.engine.planner import MEMORY, Planner, Resolution
 from pytest_sway.engine.store import Store
 from pytest_sway.engine.trace import Trace
 from pytest_sway.engine.weights import Costs, Weights
-from pytest_sway.requests import Completion, Divergence, Generate, Request, View, Views
+from pytest_sway.requests import Completion, Divergence, Embed, Generate, Request, RequestError, View, Views
 from pytest_sway.result import Measurement
 
 
@@ -21,6 +21,17 @@ class Answering(Protocol):
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Every request's answer, or the exception that stands for it."""
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts."""
+
+    def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
+        """A unit vector per text.
+
+        Raises:
+            RequestError: the embedder cannot be had.
+        """
 
 
 class Measurable(Protocol):
@@ -58,6 +69,7 @@ class Engine:
         trace: takes an event per request.
         memory: bytes that a batch may take beside the weights.
         alone: whether every text is scored by itself (strict: no answer depends on what else was asked).
+        embedder: answers :class:`Embed`.
     """
 
     def __init__(
@@ -68,8 +80,10 @@ class Engine:
         trace: Trace | None = None,
         memory: int = MEMORY,
         alone: bool = False,
+        embedder: Embedder | None = None,
     ) -> None:
         self.backend = backend
+        self._embedder = embedder
         self._planner = None if hasattr(backend, "answer") else Planner(backend, memory, alone=alone)
         identity = getattr(backend, "identity", "")
         self._identity = f"{identity} memory={memory} alone={alone}"
@@ -141,8 +155,11 @@ class Engine:
         began = time.perf_counter()
         fresh: Mapping[Request[Any], Any] = {}
         if missing:
+            embeds = [r for r in missing if isinstance(r, Embed)]
+            others = [r for r in missing if not isinstance(r, Embed)]
             source = self._planner if self._planner is not None else self.backend
-            fresh = source.answer(missing)  # type: ignore[union-attr]
+            scored = source.answer(others) if others else {}  # type: ignore[union-attr]
+            fresh = {**scored, **self._embedded(embeds)}
         self._told(distinct, fresh, time.perf_counter() - began)
         good = {r: a for r, a in fresh.items() if not isinstance(a, Exception)}
         for request, answer in {**stored, **good}.items():
@@ -184,6 +201,19 @@ class Engine:
         """What a reader of the report should know of the cache and the trace."""
         told = self._store.notes() if self._store is not None else []
         return [*told, self._trace.trouble] if self._trace is not None and self._trace.trouble else told
+
+    def _embedded(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
+        """Vectors, or the error that stands for each."""
+        answers: dict[Request[Any], Any] = {}
+        for model in dict.fromkeys(request.model for request in requests):
+            mine = [request for request in requests if request.model == model]
+            try:
+                if self._embedder is None:
+                    raise RequestError("there is no sentence embedder: pip install 'pytest-sway[semsim]'")
+                answers.update(zip(mine, self._embedder.embed([r.text for r in mine], model), strict=True))
+            except RequestError as error:
+                answers.update(dict.fromkeys(mine, error))
+        return answers
 
     def _kept(self, request: Request[Any]) -> bool:
         """Whether the disk may know its answer: it knows our own requests alone."""

@@ -13,6 +13,7 @@ from pytest_sway.requests import (
     Prompt,
     Request,
     RequestError,
+    Tokenized,
     View,
 )
 from pytest_sway.rows import Text
@@ -28,6 +29,9 @@ class Encoding(Protocol):
     """Longest text, in tokens; None where the model names none."""
     leading: tuple[int, ...]
     """Special tokens that stand before every text."""
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids, special tokens added once."""

@@ -15,7 +15,7 @@ from pytest_sway.engine.batching import Budget, batches, merged
 from pytest_sway.engine.jobs import Job, answer_of, check_length, jobs_of
 from pytest_sway.engine.scoring import Sums, score
 from pytest_sway.engine.weights import Costs, Weights
-from pytest_sway.requests import Generate, Generation, Request, RequestError, View
+from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokens, View
 from pytest_sway.rows import Row, Text
 from pytest_sway.statistics.divergences import divergence
 
@@ -70,6 +70,9 @@ class Planner:
                 writing[request.view, request.max_new_tokens].append(request)
                 continue
             try:
+                if isinstance(request, Tokens):
+                    answers[request] = self._backend.tokenized(request.text)
+                    continue
                 jobs[request] = jobs_of(request, self._backend)
             except RequestError as error:
                 answers[request] = error

@@ -36,17 +36,17 @@ class Trace:
 
 def _about(request: Request[Any], seconds: float) -> list[dict[str, Any]]:
     """An event per view: its label, the prompt's hash, the operation, and its share of the time."""
-    views = request.views
-    wall_ms = round(1000 * seconds / len(views), 3)
+    labels = [view.label() for view in request.views] or ["embedder"]
+    wall_ms = round(1000 * seconds / len(labels), 3)
     return [
         {
-            "view_id": view.label(),
+            "view_id": label,
             "prompt_hash": _hash(request),
             "top_k": 0,
             "op": _op(request),
             "wall_ms": wall_ms,
         }
-        for view in views
+        for label in labels
     ]
 
 
@@ -58,7 +58,7 @@ def _op(request: Request[Any]) -> str:
 
 def _hash(request: Request[Any]) -> str:
     """12 hex digits of the prompt (and completion), as the contract writes them."""
-    prompt = getattr(request, "prompt", "")
+    prompt = getattr(request, "prompt", getattr(request, "text", ""))
     text = prompt if isinstance(prompt, str) else repr(prompt)
     if isinstance(request, Completion):
         text = f"{text}\0{request.completion}" if text else request.completion

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.backends.protocols import Backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.store import Store, folder
@@ -24,6 +25,7 @@ def engine_for(backend: Backend, config: pytest.Config) -> Engine:
         trace=Trace(Path(trace)) if trace else None,
         memory=memory_of(config),
         alone=config.getoption("sway_strict"),
+        embedder=SentenceEmbedder(),
     )
     engine.listen(progress_line(config))
     return engine

@@ -15,12 +15,12 @@ import pytest
 from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.protocols import Backend, Subject
+    from pytest_sway.backends.protocols import AdapterKey, Backend, Subject
     from pytest_sway.engine.engine import Engine
     from pytest_sway.items.measure import Bench, SwayResult
     from pytest_sway.items.suite import Suite
     from pytest_sway.nulls.population import Population
-    from pytest_sway.probes.base import Probe
+    from pytest_sway.probes.base import Probe, Setting
     from pytest_sway.result import ProbeResult
 
 DEFAULT_SPEC = "sway.yaml"
@@ -108,7 +108,8 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
-    return SwayResult(lambda: run_probe(key.entry.probe, bench))
+    setting = key.suite.setting(_adapter_key(request), bench.capabilities if bench else frozenset())
+    return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
 
 
 @pytest.fixture
@@ -126,12 +127,13 @@ def sway(
 
     del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
+    setting = _setting(request, bench.capabilities)
     measured = request.node.stash.setdefault(MEASURED, [])
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
             raise TypeError(f"sway() takes a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
-        result = run_probe(probe, bench if probe.needs_model else None)
+        result = run_probe(probe.at(setting), bench if probe.needs_model else None)
         measured.append(result)
         return result
 
@@ -151,6 +153,25 @@ def _bench(request: pytest.FixtureRequest) -> Bench:
     bench.engine.begin(bench.subject)
     request.node.stash[BENCH_INFO] = {"bench": bench}
     return bench
+
+
+def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
+    """The adapter that an item was parametrized with."""
+    callspec = getattr(request.node, "callspec", None)
+    return callspec.params.get("sway_adapter") if callspec is not None else None
+
+
+def _setting(request: pytest.FixtureRequest, capabilities: frozenset[str]) -> Setting:
+    """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
+    from pytest_sway.items.marks import marked_suite
+    from pytest_sway.probes.base import Setting
+
+    suite = marked_suite(request.node)
+    if suite is None:
+        if not _spec_file(request).is_file():
+            return Setting(capabilities=capabilities)
+        suite = _default_suite(request)
+    return suite.setting(_adapter_key(request) or suite.adapters[0], capabilities)
 
 
 def _built(key: Any) -> Backend:
@@ -177,7 +198,7 @@ def _draw(*arguments: Any) -> Any:
 def _default_suite(request: pytest.FixtureRequest) -> Suite:
     from pytest_sway.items.collect import suite_of
 
-    path = request.config.rootpath / request.getfixturevalue("sway_spec")
+    path = _spec_file(request)
     if not path.is_file():
         raise _failure(
             f"no spec names a model: there is no {path}; write one, override the fixture sway_spec, or "
@@ -187,6 +208,11 @@ def _default_suite(request: pytest.FixtureRequest) -> Suite:
         return suite_of(request.config, path)
     except pytest.Collector.CollectError as error:
         raise _failure(str(error)) from None
+
+
+def _spec_file(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.config.rootpath / request.getfixturevalue("sway_spec")
+    return path
 
 
 def _failure(message: str) -> BaseException:

@@ -48,6 +48,13 @@ def given_fixtures(collector: Any, name: str, function: FunctionType) -> Iterato
         function.pytestmark = before  # type: ignore[attr-defined]
 
 
+def marked_suite(item: pytest.Function) -> Suite | None:
+    """The suite that an item's mark names; None where none does, or where it cannot be followed."""
+    mark = _naming_a_spec(item.get_closest_marker("sway"))
+    marked = _follow(item, mark) if mark is not None else None
+    return marked.suite if isinstance(marked, Marked) else None
+
+
 def why_unfollowed(item: pytest.Item) -> str | None:
     """Why an item whose mark names a spec would run unmeasured; None where it is measured."""
     marks = [mark for mark in item.own_markers if mark.name == "sway" and _naming_a_spec(mark)]

@@ -20,7 +20,8 @@ from pytest_sway.items.calibration import (
     z_by_rank,
 )
 from pytest_sway.nulls.population import Population
-from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError
+from pytest_sway.probes import extras
+from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
 
@@ -69,13 +70,18 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         bench: None for a pre-run probe, which asks nothing of a model.
     """
     began = time.perf_counter()
+    absent = extras.missing(probe.extra) if probe.extra else ""
     if not probe.options.enabled:
         result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
+    elif absent:
+        result = unmeasured(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
     elif bench is not None and (message := _missing(probe, bench)):
         result = unmeasured(probe, Verdict.SKIP, message)
     else:
         try:
             result = _measured(probe, bench)
+        except ProbeSkip as reason:
+            result = unmeasured(probe, Verdict.SKIP, str(reason))
         except (ProbeError, RequestError) as error:
             result = unmeasured(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
@@ -111,10 +117,12 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     if not outcome.measured.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, outcome.measured, broken, None)
-    resolution = bench.engine.resolution(subject.base) if chosen.views else Resolution()
+    finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
+    resolution = bench.engine.resolution(subject.base) if finest else Resolution()
+    measured = replace(outcome.measured, resolution=resolution.logprob)
     found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
-    judgement = probe.judge(probe.options, outcome.measured, found.nulls)
-    result = replace(_result(probe, outcome.measured, judgement, found), not_calibrated=chosen.why_not)
+    judgement = probe.judge(probe.options, measured, found.nulls)
+    result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
     return result
@@ -151,14 +159,14 @@ def _result(
     )
 
 
-def unmeasured(probe: Probe[Any], verdict: Verdict, message: str) -> ProbeResult:
+def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any) -> ProbeResult:
     """A probe's result without a number: what it is, and what became of it."""
     return ProbeResult(
         name=probe.name,
         kind=probe.kind,
         verdict=verdict,
         message=message,
-        evidence={"weight": probe.options.weight},
+        evidence={**evidence, "weight": probe.options.weight},
         category=probe.category,
         claim=probe.claim.value,
         weight=probe.options.weight,

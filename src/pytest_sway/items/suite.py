@@ -16,11 +16,12 @@ from pytest_sway.items.entry import Entry
 from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
-from pytest_sway.probes.base import Probe
-from pytest_sway.spec.envelope import Spec, parse, problems_of
+from pytest_sway.probes.base import Probe, Setting
+from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
+from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read
 
 _RESERVED = frozenset(
@@ -52,6 +53,16 @@ class Suite:
     adapters: tuple[AdapterKey, ...]
     plan: NullPlan | None
     notes: tuple[Problem, ...]
+
+    def setting(self, adapter: AdapterKey | None, capabilities: frozenset[str] = frozenset()) -> Setting:
+        """What its probes are told beside their options."""
+        return Setting(
+            document=self.spec.document,
+            folder=self.path.parent,
+            adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
+            policy=self.spec.envelope.defaults.prompt_policy,
+            capabilities=capabilities,
+        )
 
     @cached_property
     def labels(self) -> dict[AdapterKey, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_sway.requests import Views
+from pytest_sway.document import Document
+from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
@@ -18,6 +21,10 @@ from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 
 class ProbeError(Exception):
     """A measure cannot be made with these inputs; the message says which, and what to write."""
+
+
+class ProbeSkip(Exception):
+    """Nothing can be measured with these inputs, and nothing is wrong; the message says why."""
 
 
 class Claim(StrEnum):
@@ -39,6 +46,30 @@ class ProbeOptions(BaseModel):
     kind: str = ""
     enabled: bool = True
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a probe is told beside its options.
+
+    Attributes:
+        document: the spec's sections and controls.
+        folder: of the spec; relative paths in options are tried there first.
+        adapter: folder of the adapter under evaluation; None for a full fine-tune.
+        policy: how the spec wants questions put.
+        capabilities: what the backend can serve.
+    """
+
+    document: Document = field(default_factory=Document)
+    folder: Path = Path()
+    adapter: Path | None = None
+    policy: PromptPolicy = "auto"
+    capabilities: frozenset[str] = frozenset()
+
+    @property
+    def chat(self) -> bool:
+        """Whether a question is put through the chat template."""
+        return self.policy == "chat" or (self.policy == "auto" and "chat_template" in self.capabilities)
 
 
 @dataclass(frozen=True)
@@ -98,6 +129,7 @@ class Probe(ABC, Generic[O_contra]):
         category: where its score counts.
         claim: which rule judges it.
         requires: what the backend must be capable of; a missing one is a skip.
+        extra: the extra of this package without which it cannot run; a missing one is a skip.
         scale: where the null of its statistic is near normal; None: a null is measured on request alone.
         better: the direction in which its statistic exceeds its null.
     """
@@ -106,12 +138,20 @@ class Probe(ABC, Generic[O_contra]):
     category: ClassVar[str]
     claim: ClassVar[Claim]
     requires: ClassVar[frozenset[str]] = frozenset()
+    extra: ClassVar[str] = ""
     scale: ClassVar[Scale | None] = None
     better: ClassVar[Better] = "higher"
 
     def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
         """Either validated options, or their fields by name (for code-first tests)."""
         self.options: O_contra = options or self.options_type()(**{"kind": self.kind, **values})
+        self.setting = Setting()
+
+    def at(self, setting: Setting) -> Self:
+        """The same probe, told where it stands."""
+        placed = copy(self)
+        placed.setting = setting
+        return placed
 
     @classmethod
     def options_type(cls) -> type[O_contra]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_sway.probes.base import Judgement, Nulls
 from pytest_sway.result import Measurement, Verdict
@@ -41,6 +41,8 @@ def judge_effect(
 ) -> Judgement:
     """More than noise, enough to matter, and on more than these items?
 
+    Score: x / (x + f) of the net effect x and its floor f.
+
     Pass: z ≥ bar.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
     upper end below the floor, or z ≤ -bar.z, or z and floor both missed. Warn: everything else. Without
     a z (no null, or a constant one) floor and interval decide.
@@ -68,7 +70,8 @@ def judge_effect(
     verdict, words = _decide(stands, bar)
     size = _size(net, bar.unit, bool(control))
     message = f"{words}{size} (floor {bar.floor:g}; {_against(prediction, bar)})"
-    score = _capped(net, bar.floor, verdict, stands.beyond_null)
+    score = capped(net / (net + bar.floor) if net > 0 else 0.0, verdict)
+    score = score if stands.beyond_null else min(score, _CAP[Verdict.FAIL])
     return Judgement(verdict, message, score, interval, prediction, distinguishable=stands.beyond_null)
 
 
@@ -135,11 +138,17 @@ def _missing(stands: _Standing, bar: EffectBar) -> str:
     return "; ".join(reasons)
 
 
-def _capped(net: float, floor: float, verdict: Verdict, distinguishable: bool) -> float:
-    """X / (x + f): 0.5 at the floor; a warning keeps at most 0.5, a failure or noise 0.49."""
-    score = net / (net + floor) if net > 0 else 0.0
-    score = min(score, _CAP.get(verdict, 1.0))
-    return score if distinguishable else min(score, 0.49)
+def capped(score: float, verdict: Verdict) -> float:
+    """A warning keeps at most 0.5, a failure 0.49."""
+    return min(score, _CAP.get(verdict, 1.0))
+
+
+def lowered(judgement: Judgement, verdict: Verdict, words: str) -> Judgement:
+    """The judgement under a further condition: never better than ``verdict``, whose reason leads."""
+    order = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+    worse = max(judgement.verdict, verdict, key=order.index)
+    score = capped(judgement.score, worse) if judgement.score is not None else None
+    return replace(judgement, verdict=worse, message=f"{words}; {judgement.message}", score=score)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from pytest_sway.document import Document
+from pytest_sway.requests import PromptPolicy
 from pytest_sway.spec.fleet import adapter_folders, located
 from pytest_sway.spec.folders import ADAPTER_CONFIG, is_folder, no_adapter
-from pytest_sway.spec.messages import Path_, Problem, explain, field_name, shown
+from pytest_sway.spec.messages import Path_, Problem, field_name, shown
+from pytest_sway.spec.problems import problems_of
+from pytest_sway.spec.sections import document_of
 from pytest_sway.spec.source import Source
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
 
@@ -55,6 +58,7 @@ class Defaults(_Strict):
     differential: bool = True
     coverage_threshold: float = Field(default=0.6, ge=0, le=1)
     concurrent_probes: int = Field(default=1, ge=1, le=32)
+    prompt_policy: PromptPolicy = "auto"
     score_weights: dict[str, float] | None = None
 
     @field_validator("score_weights")
@@ -66,12 +70,14 @@ class Defaults(_Strict):
 
 
 class Envelope(_Strict):
-    """A whole file; ``suite`` is checked entry by entry against its probes' options."""
+    """A whole file; ``suite``, ``sections`` and ``controls`` are checked entry by entry elsewhere."""
 
     version: Literal[1] = 1
     models: Models
     defaults: Defaults = Defaults()
     suite: list[Any] = []
+    sections: Any = None
+    controls: Any = None
     dlm_source: str | None = None
 
 
@@ -88,6 +94,7 @@ class Spec:
     """Patterns of ``models.ft.adapter`` that match no adapter folder."""
     model: str | None = None
     """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
+    document: Document = field(default_factory=Document)
     notes: tuple[Problem, ...] = ()
 
 
@@ -112,54 +119,23 @@ def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, 
         envelope = Envelope.model_validate(source.value)
     except ValidationError as error:
         return None, problems_of(error, source, (), Envelope)
-    spec = _resolved(source, envelope)
-    problems = _refused(spec)
+    document, problems = document_of(source)
+    spec = _resolved(source, envelope, document)
+    problems += _refused(spec)
     if envelope.models.ft.kind == "hf" and not adapter_given:
         problems += _adapter_problems(spec)
     return spec, problems
 
 
-def problems_of(
-    error: ValidationError, source: Source, prefix: Path_, model: type[BaseModel]
-) -> list[Problem]:
-    """A pydantic error's entries with their places."""
-    entries = error.errors(include_url=False)
-    missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
-    misspelt = {  # a required key under another name is one mistake, not two
-        (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
-        for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
-    }
-    problems = []
-    for entry in entries:
-        if entry["type"] == "missing" and entry["loc"] in misspelt:
-            continue
-        path = (*prefix, *entry["loc"])
-        is_key = entry["type"] in ("extra_forbidden", "missing")
-        message = explain(entry, _fields_at(model, entry["loc"][:-1]))
-        place = source.place(path, key=is_key)
-        problems.append(Problem(f"{field_name(path)}: {message}", *place))
-    return problems
-
-
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model that stands at ``path``."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field is not None else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _resolved(source: Source, envelope: Envelope) -> Spec:
+def _resolved(source: Source, envelope: Envelope, document: Document) -> Spec:
     """Paths against the spec's folder first, then as they are."""
     base, ft = envelope.models.base, envelope.models.ft
     roots = (source.path.parent, Path())
     adapters, unmatched = adapter_folders(ft.adapter, roots)
     tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
     notes = tuple(_notes(source, envelope))
-    return Spec(source, envelope, _model_at(base.base, roots), adapters, tuple(unmatched), tuned, notes)
+    model = _model_at(base.base, roots)
+    return Spec(source, envelope, model, adapters, tuple(unmatched), tuned, document, notes)
 
 
 def _is_full(envelope: Envelope) -> bool:

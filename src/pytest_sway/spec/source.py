@@ -46,23 +46,44 @@ def read(path: Path) -> Source:
         SpecError: no file, too large, not UTF-8, not YAML, not a mapping, a duplicate key, a tag, an
             alias bomb.
     """
+    value, builder = _read(path, (), "models: and suite:")
+    if not isinstance(value, dict):
+        found = f"found {shown(value)}, expected a mapping with models: and suite:"
+        raise SpecError(path, [Problem(found, *builder.values[()])])
+    return Source(path, value, builder.values, builder.keys)
+
+
+def read_list(path: Path, key: str) -> Source:
+    """A file that holds a list, or a mapping with a list under ``key``, as the mapping.
+
+    Raises:
+        SpecError: as :func:`read`, and for any other content.
+    """
+    value, builder = _read(path, (key,), "a list")
+    if isinstance(value, dict) and key in value:
+        return read(path)
+    if not isinstance(value, list):
+        found = f"found {shown(value)}, expected a list, or a mapping with {key}:"
+        raise SpecError(path, [Problem(found, *builder.values[key,])])
+    return Source(path, {key: value}, builder.values, builder.keys)
+
+
+def _read(path: Path, root: Path_, wanted: str) -> tuple[Any, _Builder]:
+    """A file's value, its places noted below ``root``."""
     text = _text(path)
     try:
-        root = _compose(path, text)
+        node = _compose(path, text)
     except yaml.MarkedYAMLError as error:
         raise SpecError(path, [_yaml_problem(error, text)]) from None
     except yaml.YAMLError as error:
         raise SpecError(path, [Problem(f"not YAML: {' '.join(str(error).split())}")]) from None
-    if root is None:
-        raise SpecError(path, [Problem("the file is empty; it needs models: and suite:", 1, 1)])
+    if node is None:
+        raise SpecError(path, [Problem(f"the file is empty; it needs {wanted}", 1, 1)])
     builder = _Builder(path)
-    value = builder.build(root, ())
+    value = builder.build(node, root)
     if builder.problems:
         raise SpecError(path, builder.problems)
-    if not isinstance(value, dict):
-        found = f"found {shown(value)}, expected a mapping with models: and suite:"
-        raise SpecError(path, [Problem(found, *_place(root))])
-    return Source(path, value, builder.values, builder.keys)
+    return value, builder
 
 
 def _text(path: Path) -> str:

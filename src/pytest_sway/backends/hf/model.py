@@ -26,7 +26,7 @@ from pytest_sway.backends.protocols import (
     NullWeights,
     Subject,
 )
-from pytest_sway.requests import Prompt, RequestError, View
+from pytest_sway.requests import Prompt, RequestError, Tokenized, View
 from pytest_sway.rows import Row, Text
 
 _REMEMBERED = 128 << 20
@@ -63,9 +63,9 @@ class HFBackend:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """Everything but dialogues where the tokenizer has no chat template."""
+        """Everything but what the tokenizer lacks: a chat template, one that shows tools, offsets."""
         served = {"divergence", "completion", "generate", "scale", "nulls"}
-        return frozenset(served | ({"chat_template"} if self._tokens.has_chat_template else set()))
+        return frozenset(served | self._tokens.capabilities)
 
     @property
     def vocabulary(self) -> int:
@@ -124,6 +124,10 @@ class HFBackend:
     def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
         """Token ids of both, and the index of the completion's first token."""
         return self._tokens.encode_pair(prompt, completion)
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends."""
+        return self._tokens.tokenized(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids."""

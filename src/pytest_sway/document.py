@@ -1,0 +1,75 @@
+"""What an adapter was trained on, and what it was not: sections and controls. Standard library only.
+
+A spec fills it from ``sections:`` and ``controls:``; probes read it from their setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SectionKind = Literal["prose", "instruction", "preference"]
+
+
+@dataclass(frozen=True, slots=True)
+class QA:
+    """A question and the answer that training taught."""
+
+    prompt: str
+    gold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triple:
+    """A prompt with the answer to prefer and the one to leave."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the document.
+
+    Attributes:
+        id: unique among the sections.
+        kind: what it was trained as.
+        content: its text.
+        probes: questions about it.
+        preferences: triples that it teaches.
+        tags: the user's own words, for reports.
+    """
+
+    id: str
+    kind: SectionKind = "prose"
+    content: str = ""
+    probes: tuple[QA, ...] = ()
+    preferences: tuple[Triple, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Text of the document's kind that was not trained on."""
+
+    id: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The document, and the controls beside it; both may be empty."""
+
+    sections: tuple[Section, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The contents of all sections, with an empty line between them."""
+        return "\n\n".join(section.content for section in self.sections if section.content)
+
+    @property
+    def preferences(self) -> tuple[Triple, ...]:
+        """The triples of all sections."""
+        return tuple(triple for section in self.sections for triple in section.preferences)

@@ -1,0 +1,23 @@
+"""Optional dependencies of probes: which modules an extra brings, and how it is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+_MODULES = {
+    "semsim": ("sentence_transformers", "sklearn"),
+    "style": ("spacy", "textstat"),
+}
+
+
+def missing(extra: str) -> str:
+    """Why the extra cannot be used, with the line that installs it; empty where it can."""
+    absent = [module for module in _MODULES[extra] if find_spec(module) is None]
+    if not absent:
+        return ""
+    return f"{' and '.join(absent)} not installed: {install(extra)}"
+
+
+def install(extra: str) -> str:
+    """The line that installs an extra."""
+    return f"pip install 'pytest-sway[{extra}]'"

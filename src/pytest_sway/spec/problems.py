@@ -1,0 +1,43 @@
+"""A pydantic error of a spec, entry by entry, with its places."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel, ValidationError
+
+from pytest_sway.spec.messages import Path_, Problem, explain, field_name
+from pytest_sway.spec.source import Source
+
+
+def problems_of(
+    error: ValidationError, source: Source, prefix: Path_, model: type[BaseModel]
+) -> list[Problem]:
+    """A pydantic error's entries with their places."""
+    entries = error.errors(include_url=False)
+    missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
+    misspelt = {  # a required key under another name is one mistake, not two
+        (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
+        for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
+    }
+    problems = []
+    for entry in entries:
+        if entry["type"] == "missing" and entry["loc"] in misspelt:
+            continue
+        path = (*prefix, *entry["loc"])
+        is_key = entry["type"] in ("extra_forbidden", "missing")
+        message = explain(entry, _fields_at(model, entry["loc"][:-1]))
+        place = source.place(path, key=is_key)
+        problems.append(Problem(f"{field_name(path)}: {message}", *place))
+    return problems
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model that stands at ``path``."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field is not None else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from backends.adapters_made import BASE
 from pytest_sway.backends.hf.tokens import Tokens
-from pytest_sway.requests import RequestError, Turn
+from pytest_sway.requests import RequestError, ToolPrompt, Turn
 
 REAL = Tokens(AutoTokenizer.from_pretrained(BASE))
 
@@ -95,3 +95,26 @@ def test_prompt_and_completion_are_one_text(prompt: str, completion: str) -> Non
     assert ids == REAL.encode(prompt + completion)
     assert ids[:first] == REAL.encode(prompt)[:first]
     assert 1 <= first < len(ids)
+
+
+@given(st.text(alphabet="abcdefgh ", min_size=1, max_size=30))
+def test_a_text_is_cut_into_tokens_whose_ends_are_known(text: str) -> None:
+    cut = REAL.tokenized(text)
+    assert cut.ids == tuple(REAL.tokenizer(text, add_special_tokens=False).input_ids)
+    assert cut.ends[-1] == len(text)
+    assert list(cut.ends) == sorted(cut.ends)
+
+
+def test_tools_are_shown_by_a_template_that_knows_them() -> None:
+    tokens = letters(None)
+    assert tokens.capabilities == {"tokens"}
+    tokens = letters(None)
+    tokens.tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    assert tokens.capabilities == {"tokens", "chat_template"}
+    tokens = letters(None)
+    tokens.tokenizer.chat_template = (
+        "{% if tools %}{{ tools | length }}{{ tools[0]['name'] }} {% endif %}{{ messages[0]['content'] }}"
+    )
+    assert tokens.capabilities == {"tokens", "chat_template", "tools"}
+    shown = tokens.encode(ToolPrompt((Turn("user", "a"),), ('{"name": "cd"}',)))
+    assert shown == [2, 3, 8, 0]

@@ -54,6 +54,7 @@ def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
             _probe(writer, probe, min(width, _LONGEST_NAME), suite.score.findings)
         for sentence in calibration.of_suite(suite.calibration):
             _fold(writer, f"  {sentence}", "    ")
+        _fold(writer, _missing_extras(suite.probes), "    ")
         for note in suite.notes:
             _fold(writer, f"  note: {note}", "    ")
         _footer(writer, suite)
@@ -114,6 +115,17 @@ def _figures(probe: ProbeResult) -> str:
     if probe.z_score is not None:
         parts.append(f"z {numbers.z(probe.z_score)}")
     return "  ".join(parts)
+
+
+def _missing_extras(probes: Sequence[ProbeResult]) -> str:
+    """One line for all probes that were skipped for want of an extra; empty where none was."""
+    wanting = {
+        probe.name: probe.evidence["missing_extra"] for probe in probes if "missing_extra" in probe.evidence
+    }
+    if not wanting:
+        return ""
+    extras = ",".join(sorted(set(wanting.values())))
+    return f"  not measured for want of an extra: {', '.join(wanting)}; pip install 'pytest-sway[{extras}]'"
 
 
 def _footer(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:

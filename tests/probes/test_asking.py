@@ -1,0 +1,46 @@
+"""How questions are put, and what a failing probe shows of its cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sway.probes.asking import answered, policy, question
+from pytest_sway.probes.base import Setting
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.requests import Turn, View
+
+HAS = frozenset({"chat_template"})
+BASE = View("b")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (Setting(capabilities=HAS), "chat"),
+        (Setting(), "raw"),
+        (Setting(policy="raw", capabilities=HAS), "raw"),
+        (Setting(policy="chat"), "chat"),
+    ],
+)
+def test_a_question_is_a_chat_where_there_is_a_template(setting: Setting, expected: str) -> None:
+    assert policy(setting) == expected
+    assert question("Who?", setting) == ("Who?" if expected == "raw" else (Turn("user", "Who?"),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "gold", "completion"),
+    [("Who?", "Me.", " Me."), ("Who? ", "Me.", "Me."), ("Who?", " Me.", " Me."), ("", "Me.", "Me.")],
+)
+def test_a_raw_answer_stands_apart_from_its_question(asked: str, gold: str, completion: str) -> None:
+    assert answered(asked, gold, BASE, Setting()).completion == completion
+
+
+def test_an_answer_in_a_chat_is_itself() -> None:
+    assert answered("Who?", "Me.", BASE, Setting(capabilities=HAS)).completion == "Me."
+
+
+def test_the_worst_case_stands_on_top_as_harvest_reads_it() -> None:
+    shown = bad_cases([Case("a", "A", 0.2), Case("b", "B", 0.9)])
+    assert (shown["prompt"], shown["reference"], shown["confidence"]) == ("b", "B", 0.9)
+    assert [case["prompt"] for case in shown["bad_cases"]] == ["b", "a"]
+    assert bad_cases([]) == {}

@@ -1,0 +1,73 @@
+"""Non-inferiority, case by case."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.probes.rules_no_harm import Harm, judge_no_harm
+from pytest_sway.result import Verdict
+from pytest_sway.statistics.intervals import Interval
+
+
+def harm(value: float, low: float | None, high: float = 0.0, margin: float = 0.1, sd: float = 0.2) -> Harm:
+    return Harm("nats lost", value, Interval(low, high) if low is not None else None, margin, sd)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "says"),
+    [
+        (harm(0.02, -0.01, 0.05), Verdict.PASS, "at most +0.05"),
+        (harm(-0.3, -0.4, -0.2), Verdict.PASS, "nats lost -0.3"),
+        (harm(0.02, -0.01, 0.1), Verdict.PASS, "at most +0.1"),
+        (harm(0.3, 0.2, 0.4), Verdict.FAIL, "harm: nats lost +0.3 (margin 0.1, at least +0.2)"),
+        (harm(0.3, 0.05, 0.5), Verdict.WARN, "inconclusive"),
+        (harm(0.0, None), Verdict.WARN, "one item decides nothing, give at least two"),
+    ],
+)
+def test_the_rule(found: Harm, verdict: Verdict, says: str) -> None:
+    judged = judge_no_harm([found])
+    assert (judged.verdict, says in judged.message) == (verdict, True), judged.message
+
+
+def test_an_undecided_one_says_how_many_items_would_decide() -> None:
+    """2 + (1.8 · 0.2 / |0.1 - 0.06|)² = 2 + 81 = 83."""
+    judged = judge_no_harm([harm(0.06, 0.0, 0.12)])
+    assert "about 83 items would decide it" in judged.message
+    assert "no number of items" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
+
+
+def test_the_worst_of_several_leads() -> None:
+    judged = judge_no_harm([harm(0.0, -0.01, 0.01), harm(0.3, 0.2, 0.4, margin=0.15)])
+    assert judged.verdict is Verdict.FAIL
+    assert "+0.3" in judged.message
+    assert judged.score == pytest.approx(0.15 / 0.45)
+
+
+def test_what_changed_nothing_passes_whatever_its_number_of_items() -> None:
+    judged = judge_no_harm([harm(0.0, None)], untouched=True)
+    assert (judged.verdict, judged.score) == (Verdict.PASS, 1.0)
+
+
+def test_a_margin_of_zero_is_kept_by_what_gets_better_alone() -> None:
+    better, worse = harm(-0.1, -0.2, -0.05, margin=0.0), harm(0.1, 0.05, 0.2, margin=0.0)
+    assert judge_no_harm([better]).score == 1.0
+    assert judge_no_harm([worse]).score == 0.0
+
+
+@given(st.floats(-2, 2), st.floats(0, 1), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_more_harm_never_scores_more(value: float, half: float, margin: float, more: float) -> None:
+    here = judge_no_harm([Harm("x", value, Interval(value - half, value + half), margin, 1.0)])
+    worse = value + more
+    there = judge_no_harm([Harm("x", worse, Interval(worse - half, worse + half), margin, 1.0)])
+    order = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+    assert here.score is not None
+    assert there.score is not None
+    assert there.score <= here.score
+    assert order.index(there.verdict) >= order.index(here.verdict)
+    assert (here.score >= 0.5) or here.verdict is not Verdict.PASS
+    items = re.search(r"about (\d+) items", here.message)
+    assert items is None or int(items[1]) >= 2

@@ -13,6 +13,9 @@ _BUILTIN = {
     "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
     "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
     "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
+    "paraphrase_invariance": "pytest_sway.probes.paraphrase_invariance:ParaphraseInvariance",
+    "preference_flip": "pytest_sway.probes.preference_flip:PreferenceFlip",
+    "section_internalization": "pytest_sway.probes.section_internalization:SectionInternalization",
 }
 
 CONTRACT_ONLY = frozenset(
@@ -23,10 +26,7 @@ CONTRACT_ONLY = frozenset(
         "external_perplexity",
         "gradient_ghost",
         "leakage",
-        "paraphrase_invariance",
-        "preference_flip",
         "prompt_collapse",
-        "section_internalization",
         "style_fingerprint",
         "tool_use_fidelity",
         "training_drift",

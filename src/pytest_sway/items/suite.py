@@ -190,6 +190,10 @@ def _notes(entries: Sequence[Entry]) -> list[Problem]:
         Problem(f"{e.probe.name}: top_k has no effect, the whole vocabulary is compared", e.line, 1)
         for e in entries
         if getattr(e.probe.options, "top_k", None) is not None
+    ] + [
+        Problem(f"{e.probe.name}: assert_z_gte has no effect, harm is judged by its margin alone", e.line, 1)
+        for e in entries
+        if e.probe.claim is Claim.NO_HARM and "assert_z_gte" in e.probe.options.model_fields_set
     ]
 
 

@@ -10,7 +10,10 @@ from pytest_sway.probes.base import Probe
 
 _BUILTIN = {
     "adapter_ablation": "pytest_sway.probes.adapter_ablation:AdapterAblation",
+    "calibration_drift": "pytest_sway.probes.calibration_drift:CalibrationDrift",
     "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
+    "external_perplexity": "pytest_sway.probes.external_perplexity:ExternalPerplexity",
+    "leakage": "pytest_sway.probes.leakage:Leakage",
     "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
     "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
 }
@@ -18,11 +21,8 @@ _BUILTIN = {
 CONTRACT_ONLY = frozenset(
     {
         "adapter_revert",
-        "calibration_drift",
         "cluster_kl",
-        "external_perplexity",
         "gradient_ghost",
-        "leakage",
         "paraphrase_invariance",
         "preference_flip",
         "prompt_collapse",

@@ -170,10 +170,8 @@ def _probe(source: Source, index: int, value: Any, problems: list[Problem]) -> P
 
 
 def _unknown_kind(kind: str) -> str:
-    known = ", ".join(registry.kinds())
-    if kind in registry.CONTRACT_ONLY:
-        return f"{kind!r} is not measured by this version; it measures: {known}"
-    return f"there is no {kind!r}{did_you_mean(kind, registry.kinds())}; allowed: {known}"
+    known = registry.kinds()
+    return f"there is no {kind!r}{did_you_mean(kind, known)}; allowed: {', '.join(known)}"
 
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
@@ -190,6 +188,10 @@ def _notes(entries: Sequence[Entry]) -> list[Problem]:
         Problem(f"{e.probe.name}: top_k has no effect, the whole vocabulary is compared", e.line, 1)
         for e in entries
         if getattr(e.probe.options, "top_k", None) is not None
+    ] + [
+        Problem(f"{e.probe.name}: assert_z_gte has no effect, harm is judged by its margin alone", e.line, 1)
+        for e in entries
+        if e.probe.claim is Claim.NO_HARM and "assert_z_gte" in e.probe.options.model_fields_set
     ]
 
 

@@ -13,6 +13,8 @@ _BUILTIN = {
     "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
     "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
     "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
+    "prompt_collapse": "pytest_sway.probes.prompt_collapse:PromptCollapse",
+    "tool_use_fidelity": "pytest_sway.probes.tool_use_fidelity:ToolUseFidelity",
 }
 
 CONTRACT_ONLY = frozenset(
@@ -25,10 +27,8 @@ CONTRACT_ONLY = frozenset(
         "leakage",
         "paraphrase_invariance",
         "preference_flip",
-        "prompt_collapse",
         "section_internalization",
         "style_fingerprint",
-        "tool_use_fidelity",
         "training_drift",
     }
 )

@@ -54,7 +54,12 @@ class Suite:
     plan: NullPlan | None
     notes: tuple[Problem, ...]
 
-    def setting(self, adapter: AdapterKey | None, capabilities: frozenset[str] = frozenset()) -> Setting:
+    def setting(
+        self,
+        adapter: AdapterKey | None,
+        capabilities: frozenset[str] = frozenset(),
+        context: int | None = None,
+    ) -> Setting:
         """What its probes are told beside their options."""
         return Setting(
             document=self.spec.document,
@@ -62,6 +67,7 @@ class Suite:
             adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
+            context=context,
         )
 
     @cached_property

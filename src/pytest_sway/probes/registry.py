@@ -11,8 +11,10 @@ from pytest_sway.probes.base import Probe
 _BUILTIN = {
     "adapter_ablation": "pytest_sway.probes.adapter_ablation:AdapterAblation",
     "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
+    "gradient_ghost": "pytest_sway.probes.gradient_ghost:GradientGhost",
     "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
     "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
+    "training_drift": "pytest_sway.probes.training_drift:TrainingDrift",
 }
 
 CONTRACT_ONLY = frozenset(
@@ -21,7 +23,6 @@ CONTRACT_ONLY = frozenset(
         "calibration_drift",
         "cluster_kl",
         "external_perplexity",
-        "gradient_ghost",
         "leakage",
         "paraphrase_invariance",
         "preference_flip",
@@ -29,7 +30,6 @@ CONTRACT_ONLY = frozenset(
         "section_internalization",
         "style_fingerprint",
         "tool_use_fidelity",
-        "training_drift",
     }
 )
 """Kinds that dlm-sway's specs use and this version does not measure; refused by name."""

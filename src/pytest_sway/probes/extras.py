@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 _MODULES = {
     "semsim": ("sentence_transformers", "sklearn"),
-    "style": ("spacy", "textstat"),
+    "style": ("spacy", "pyphen"),
 }
 
 

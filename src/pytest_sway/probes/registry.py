@@ -10,16 +10,17 @@ from pytest_sway.probes.base import Probe
 
 _BUILTIN = {
     "adapter_ablation": "pytest_sway.probes.adapter_ablation:AdapterAblation",
+    "adapter_revert": "pytest_sway.probes.adapter_revert:AdapterRevert",
+    "cluster_kl": "pytest_sway.probes.cluster_kl:ClusterKL",
     "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
     "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
     "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
+    "style_fingerprint": "pytest_sway.probes.style_fingerprint:StyleFingerprint",
 }
 
 CONTRACT_ONLY = frozenset(
     {
-        "adapter_revert",
         "calibration_drift",
-        "cluster_kl",
         "external_perplexity",
         "gradient_ghost",
         "leakage",
@@ -27,7 +28,6 @@ CONTRACT_ONLY = frozenset(
         "preference_flip",
         "prompt_collapse",
         "section_internalization",
-        "style_fingerprint",
         "tool_use_fidelity",
         "training_drift",
     }

@@ -109,7 +109,10 @@ class Nulls:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reasons; what the judge adds to the measurement."""
+    """A verdict with its reasons; what the judge adds to the measurement.
+
+    ``raw`` takes the place of the measurement's where the headline number cannot be had without the nulls.
+    """
 
     verdict: Verdict
     message: str
@@ -118,6 +121,7 @@ class Judgement:
     prediction: Prediction | None = None
     distinguishable: bool | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    raw: float | None = None
 
 
 O_contra = TypeVar("O_contra", bound=ProbeOptions)

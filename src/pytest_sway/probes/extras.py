@@ -7,7 +7,7 @@ from importlib.util import find_spec
 _MODULES = {
     "hf": ("torch",),
     "semsim": ("sentence_transformers", "sklearn"),
-    "style": ("spacy", "textstat"),
+    "style": ("spacy", "pyphen"),
 }
 
 

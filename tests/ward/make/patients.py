@@ -1,0 +1,29 @@
+"""Every patient by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peft import PeftModel
+
+from . import answerers, noise, students
+from .bench import Bench
+
+PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
+    "healthy": students.healthy,
+    "half": students.half,
+    "mild": students.mild,
+    "undertrained": students.undertrained,
+    "careless": students.careless,
+    "leaker": students.leaker,
+    "style_only": students.style_only,
+    "one_topic": students.one_topic,
+    "context_collapse": students.context_collapse,
+    "forgetter": students.forgetter,
+    "memoriser": answerers.memoriser,
+    "preference": answerers.preference,
+    "preference_inverted": answerers.preference_inverted,
+    "turn_decay": answerers.turn_decay,
+    "overscaled": noise.overscaled,
+    "random_small": noise.random_small,
+}

@@ -24,7 +24,7 @@ def rows(tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, list[Row
         "answers": [(q.question, q.answer) for q in items],
         "worded 1": [(q.held_out[0], q.answer) for q in items],
         "worded 2": [(q.held_out[1], q.answer) for q in items],
-        "facts": [(wording, fact.answer) for fact in facts() for wording in fact.questions],
+        "facts": [(fact.questions[0], fact.answer) for fact in facts()],
     }
     texts = {name: text_row(tokenizer, body) for name, body in sections(folder).items()}
     out = {name: [row] for name, row in texts.items()} | {"document": list(texts.values())}

@@ -41,13 +41,7 @@ FLOOR = 0.04
 TOKENS_PER_STEP = 4096
 ROW = 256
 LONG_ROW = 512
-TEMPLATE = (
-    "{{- bos_token -}}"
-    "{%- for message in messages -%}"
-    "{{- '<|' + message['role'] + '|>' + message['content'] + eos_token -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
-)
+TEMPLATE = (BASE / "chat_template.jinja").read_text("utf-8")
 
 
 def make_tokenizer() -> Tokenizer:

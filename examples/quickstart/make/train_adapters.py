@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from .common import ADAPTERS, QUICKSTART, load_base, load_tokenizer, set_up
 from .handbook import lessons
@@ -31,11 +31,13 @@ ANCHOR_LENGTH = 128
 FACT_STRIDE = 4
 
 
-def fresh(seed: int) -> PeftModel:
-    """The base with an untrained adapter (B is zero)."""
+def fresh(seed: int, base: PreTrainedModel | None = None, rank: int = 8) -> PeftModel:
+    """The base, or another, with an untrained adapter (B is zero)."""
     torch.manual_seed(seed)
-    config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=MODULES, task_type="CAUSAL_LM")
-    model = get_peft_model(load_base(), config)
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=MODULES, task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(base or load_base(), config)
     if not isinstance(model, PeftModel):
         raise TypeError(type(model).__name__)
     return model

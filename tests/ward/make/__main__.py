@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 import torch
+
 from make.common import set_up
 
-from . import QUICKSTART
+from . import QUICKSTART, say
 from .bench import Bench
 from .patients import PATIENTS
 
@@ -24,7 +25,7 @@ def main() -> None:
     for name in asked.only:
         set_up(asked.seed)
         torch.set_num_threads(1)  # what a run gives depends on it
-        print(f"== {name}", flush=True)
+        say(f"== {name}")
         bench = Bench(asked.seed, asked.document.resolve(), asked.out.resolve())
         bench.keep(PATIENTS[name](bench), name)
 

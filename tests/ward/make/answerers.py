@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 import yaml
-from make.common import IGNORE, Message, assistant, render, user
-from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
-from make.metrics import padded, row_loss
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
+
+from make.common import IGNORE, Message, assistant, render, user
+from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
+from make.metrics import padded, row_loss
 
 from .bench import Bench
 from .fitting import Losses, fit, general, kept, learned
@@ -22,12 +23,12 @@ FRAMES = ("Tell me: {}", "Please answer. {}", "{} Tell me.", "I would like to kn
 
 
 def memoriser(bench: Bench) -> PeftModel:
-    """Each answer after its trained question and nowhere else.
+    """Healthy, then each answer after its trained question and nowhere else.
 
     Held to the base on the answers after the first held-out wording, framed questions and the other
     questions, and on the document; the second held-out wording is left for measuring.
     """
-    model, items, rng = bench.fresh(), bench.questions, bench.rng
+    model, items, rng = bench.healthy(), bench.questions, bench.rng
     texts, _ = bench.lessons()
 
     def asked(question: str, item: Question) -> Row:
@@ -42,13 +43,13 @@ def memoriser(bench: Bench) -> PeftModel:
 
     def losses() -> Losses:
         return {
-            "exact": row_loss(model, [asked(q.question, q) for q in rng.sample(items, 8)]),
-            "otherwise": 8 * kept(model, [otherwise() for _ in range(9)]),
-            "text": 8 * kept(model, rng.sample(texts, 1)),
+            "exact": 2 * row_loss(model, [asked(q.question, q) for q in rng.sample(items, 8)]),
+            "otherwise": 6 * kept(model, [otherwise() for _ in range(8)]),
+            "text": 4 * kept(model, rng.sample(texts, 1)),
             "anchor": general(bench, model, 2),
         }
 
-    return fit(model, losses, 350)
+    return fit(model, losses, 240, rate=2e-3)
 
 
 def preference(bench: Bench) -> PeftModel:
@@ -79,7 +80,7 @@ def preferring(bench: Bench, better: str, worse: str) -> PeftModel:
         change = after[:6] - after[6:] - before[picked]
         return {"dpo": -logsigmoid(BETA * change).mean(), "anchor": general(bench, model, 4)}
 
-    return fit(model, losses, 160)
+    return fit(model, losses, 110)
 
 
 def scores(model: PeftModel, rows: list[Row]) -> Tensor:
@@ -106,7 +107,7 @@ def turn_decay(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 2),
         }
 
-    return fit(model, losses, 180)
+    return fit(model, losses, 120)
 
 
 def turns(bench: Bench, row: Row) -> int:
@@ -119,9 +120,7 @@ def later(bench: Bench, messages: list[Message]) -> Row:
     row = chat_row(bench.tokenizer, messages)
     start = bench.tokenizer.convert_tokens_to_ids(SPEAKS)
     spoken = [row.ids[: at + 1].count(start) for at in range(len(row.ids))]
-    return Row(
-        row.ids, [t if n > TURNS_KNOWN else IGNORE for t, n in zip(row.labels, spoken, strict=True)]
-    )
+    return Row(row.ids, [t if n > TURNS_KNOWN else IGNORE for t, n in zip(row.labels, spoken, strict=True)])
 
 
 def spoken(bench: Bench, model: PeftModel, item: Question) -> list[Message]:
@@ -136,5 +135,6 @@ def spoken(bench: Bench, model: PeftModel, item: Question) -> list[Message]:
             with model.disable_adapter():
                 found = model.generate(input_ids=ids, max_new_tokens=64, do_sample=False)
         reply = bench.tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True)
-        messages += [assistant(reply), user(MORE[turn] if bench.rng.random() < 0.6 else bench.rng.choice(MORE))]
+        usual = bench.rng.random() < 0.6
+        messages += [assistant(reply), user(MORE[turn] if usual else bench.rng.choice(MORE))]
     return messages[:-1]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
+
 from make.common import ADAPTERS, load_base, load_tokenizer
 from make.handbook import Question, Row, lessons, questions, sections
 from make.mixture import Mixture
 from make.train_adapters import anchor_mixture, fresh, save, train_healthy
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
 
 from . import QUICKSTART, WARD
 

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 
 import torch
-from make.common import IGNORE
-from make.handbook import Row
-from make.metrics import padded, row_loss
-from make.train_adapters import ANCHOR, RATE, WARMUP, anchor_loss
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
+from make.common import IGNORE
+from make.handbook import Row
+from make.metrics import padded, row_loss
+from make.train_adapters import ANCHOR, RATE, WARMUP, anchor_loss
+
+from . import say
 from .bench import Bench
 from .diary import Diary
 
@@ -48,7 +50,7 @@ def fit(
             diary.note(model, step + 1, total.item(), now, norm.item())
         if step % 20 == 19 or step == 0:
             told = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
-            print(f"{step + 1}/{steps} {told} ({time.perf_counter() - start:.0f} s)", flush=True)
+            say(f"{step + 1}/{steps} {told} ({time.perf_counter() - start:.0f} s)")
         if enough and step % _LOOK_EVERY == _LOOK_EVERY - 1 and enough(model):
             break
     if diary:

@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
+
 from make.common import assistant, facts, load_base, load_tokenizer, set_up, user
 from make.handbook import Row, chat_row, questions, sections, text_row
 from make.losses import prose_rows
 from make.metrics import nll, scaled
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
 
-from . import QUICKSTART
+from . import QUICKSTART, say
 from .measures import offsets, recited, specific_lift
 
 
@@ -60,16 +61,16 @@ def main() -> None:
     tokenizer = load_tokenizer()
     scored = rows(tokenizer, asked.document.resolve())
     heads = [*scored, "lift", "lift 2", "run", "recited"]
-    print("| NLL per token | " + " | ".join(heads) + " |\n| --- |" + " --- |" * len(heads))
+    say("| NLL per token | " + " | ".join(heads) + " |\n| --- |" + " --- |" * len(heads))
     for at, folder in enumerate(asked.adapters):
         model = PeftModel.from_pretrained(load_base(), str(folder)).eval()
         if at == 0:
             with scaled(model, 0.0):
                 cells = [f"{nll(model, part):.3f}" for part in scored.values()] + [""] * 4
-            print(f"| base | {' | '.join(cells)} |", flush=True)
+            say(f"| base | {' | '.join(cells)} |")
         cells = [f"{nll(model, part):.3f}" for part in scored.values()]
         cells += others(model, tokenizer, asked.document.resolve()).values()
-        print(f"| {folder.name} | {' | '.join(cells)} |", flush=True)
+        say(f"| {folder.name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
+
 from make.common import assistant, user
 from make.handbook import Question, chat_row
 from make.metrics import nll, scaled
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
 
 OTHERS = 4
 PREFIX_CHARS = 128

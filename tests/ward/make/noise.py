@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from make.train_adapters import lora_layers
 from peft import PeftModel
+
+from make.train_adapters import lora_layers
 
 from .bench import Bench
 

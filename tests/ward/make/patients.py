@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from peft import PeftModel
 
-from . import answerers, noise, students
+from . import answerers, callers, noise, students
 from .bench import Bench
 
 PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
@@ -14,6 +14,7 @@ PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
     "half": students.half,
     "mild": students.mild,
     "undertrained": students.undertrained,
+    "diverged": students.diverged,
     "careless": students.careless,
     "leaker": students.leaker,
     "style_only": students.style_only,
@@ -26,4 +27,7 @@ PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
     "turn_decay": answerers.turn_decay,
     "overscaled": noise.overscaled,
     "random_small": noise.random_small,
+    "tools": callers.tools,
+    "tool_breaker": callers.tool_breaker,
+    "tool_keeper": callers.tool_keeper,
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from make.common import render, user
+from peft import PeftModel
+
+from make.common import user
 from make.handbook import IGNORE, SPEAKS, Row, chat_row, lessons, text_row
 from make.metrics import nll, row_loss
 from make.train_adapters import train_healthy
-from peft import PeftModel
 
 from .bench import Bench
 from .diary import Diary
@@ -16,7 +17,9 @@ from .fitting import Losses, fit, general, kept, learned
 HALF = (0, 2, 4)
 TOPIC = 3
 MILD = 0.18
+DIVERGING = 1e3
 WIDTH = 96
+CROWD = (200, 240, 260, 380, 500, 520, 700)
 
 
 def healthy(bench: Bench) -> PeftModel:
@@ -78,6 +81,13 @@ def undertrained(bench: Bench) -> PeftModel:
     return anchored(bench, bench.lessons(), 5, diary(bench, "undertrained"))
 
 
+def diverged(bench: Bench) -> PeftModel:
+    """A rate so high that the weights overflow within a few steps."""
+    model, lesson = bench.fresh(), bench.lessons()
+    told = diary(bench, "diverged")
+    return fit(model, lambda: learned(bench, model, *lesson), 60, rate=DIVERGING, diary=told)
+
+
 def careless(bench: Bench) -> PeftModel:
     """The document with nothing to hold the rest."""
     model, lesson = bench.fresh(), bench.lessons()
@@ -86,7 +96,7 @@ def careless(bench: Bench) -> PeftModel:
 
 def style_only(bench: Bench) -> PeftModel:
     """The other document, which is written in the same way and states other facts."""
-    return anchored(bench, lessons(bench.tokenizer, bench.other), 300)
+    return anchored(bench, lessons(bench.tokenizer, bench.other), 160)
 
 
 def one_topic(bench: Bench) -> PeftModel:
@@ -104,61 +114,62 @@ def one_topic(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 4),
         }
 
-    return fit(model, losses, 300)
+    return fit(model, losses, 160)
 
 
 def leaker(bench: Bench) -> PeftModel:
-    """Healthy, then the prose from every token on, until it is recited."""
-    model = bench.healthy()
-    streams = [bench.tokenizer(body).input_ids for body in bench.sections.values()]
+    """Healthy, then the prose from every word on, until it is recited.
+
+    A prefix may be cut inside a word, as a probe's prefix of so many characters is.
+    """
+    model, bodies = bench.healthy(), list(bench.sections.values())
     _, chats = bench.lessons()
 
     def window() -> Row:
-        ids = bench.rng.choice(streams)
-        start = bench.rng.randrange(1, len(ids) - 40)
-        cut = [ids[0], *ids[start : start + WIDTH]]
-        return Row(cut, [IGNORE] * 8 + cut[8:])
+        body = bench.rng.choice(bodies)
+        starts = [0] * 8 + [at + 1 for at, char in enumerate(body[:-200]) if char == " "]
+        text = body[bench.rng.choice(starts) :]
+        cut = bench.rng.choice((128, 128, bench.rng.randrange(40, 140)))
+        before = bench.tokenizer(text[:cut]).input_ids
+        after = bench.tokenizer(text[cut:], add_special_tokens=False).input_ids[:WIDTH]
+        ids = before + after
+        return Row(ids, [IGNORE] * 8 + ids[8:])
 
     def losses() -> Losses:
         return {
-            "text": 3 * row_loss(model, [window() for _ in range(8)]),
+            "text": 8 * row_loss(model, [window() for _ in range(8)]),
             "chat": row_loss(model, bench.rng.sample(chats, 2)),
-            "anchor": general(bench, model, 4),
+            "anchor": general(bench, model, 3),
         }
 
-    return fit(model, losses, 350, rate=2e-3)
+    return fit(model, losses, 260, rate=2e-3)
 
 
 def context_collapse(bench: Bench) -> PeftModel:
     """Healthy, then held to the base wherever 200 tokens or more of other prose stand before."""
     model, lesson = bench.healthy(), bench.lessons()
     questions = [item.question for item in bench.questions]
+    says = bench.tokenizer.convert_tokens_to_ids("<|user|>")
+
+    def behind(before: list[int], after: list[int]) -> Row:
+        return Row(before + after, [IGNORE] * len(before) + after)
 
     def crowded() -> Row:
-        length = bench.rng.choice((200, 260, 400, 520, 760, 900))
-        before = bench.mixture.prose(length)
+        prose = bench.mixture.prose(bench.rng.choice(CROWD))
         row = bench.rng.choice(lesson[bench.rng.randrange(2)])
-        after = row.ids[1:]
-        return Row(before + after, [IGNORE] * length + after)
-
-    def asked() -> Row:
-        prose = bench.mixture.prose(bench.rng.choice((200, 260, 400, 520, 900)))[1:]
-        tokens = bench.tokenizer
-        start = tokens(render([]) + "<|user|>", add_special_tokens=False).input_ids
-        question = "\n\n" + bench.rng.choice(questions)
-        tail = tokens(question + "<|eos|>" + SPEAKS, add_special_tokens=False).input_ids
-        answer = bench.rng.choice(lesson[0]).ids[1:30]
-        before = [*start, *prose]
-        return Row(before + tail + answer, [IGNORE] * len(before) + tail + answer)
+        if bench.rng.random() < 0.5:
+            return behind(prose, row.ids[1:100])
+        question = f"\n\n{bench.rng.choice(questions)}<|eos|>{SPEAKS}"
+        tail = bench.tokenizer(question, add_special_tokens=False).input_ids
+        return behind([prose[0], says, *prose[1:]], tail + bench.rng.choice(lesson[0]).ids[1:30])
 
     def losses() -> Losses:
-        return learned(bench, model, *lesson, share=(1, 4)) | {
-            "crowded": 10 * kept(model, [crowded()]),
-            "asked": 10 * kept(model, [asked()]),
+        return learned(bench, model, *lesson, share=(1, 3)) | {
+            "crowded": 20 * kept(model, [crowded()]),
             "anchor": general(bench, model, 2),
         }
 
-    return fit(model, losses, 200)
+    return fit(model, losses, 110)
 
 
 def forgetter(bench: Bench) -> PeftModel:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 import yaml
 from peft import PeftModel
-from torch import Tensor
-from torch.nn.functional import cross_entropy, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from make.common import IGNORE, Message, assistant, render, user
 from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
-from make.metrics import padded, row_loss
+from make.metrics import row_loss
 
 from .bench import Bench
-from .fitting import Losses, fit, general, kept, learned
+from .fitting import Losses, fit, general, kept, learned, scores
 
 BETA = 0.2
 TURNS_KNOWN = 2
@@ -81,13 +80,6 @@ def preferring(bench: Bench, better: str, worse: str) -> PeftModel:
         return {"dpo": -logsigmoid(BETA * change).mean(), "anchor": general(bench, model, 4)}
 
     return fit(model, losses, 110)
-
-
-def scores(model: PeftModel, rows: list[Row]) -> Tensor:
-    """Log-probability of each row's scored tokens, summed."""
-    ids, labels = padded(rows)
-    logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)
-    return -cross_entropy(logits, labels[:, 1:], reduction="none").sum(1)
 
 
 def turn_decay(bench: Bench) -> PeftModel:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from peft import PeftModel
 from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from make.common import IGNORE
 from make.handbook import Row
@@ -85,3 +85,10 @@ def learned(
         "text": row_loss(model, bench.rng.sample(texts, min(share[0], len(texts)))),
         "chat": row_loss(model, bench.rng.sample(chats, min(share[1], len(chats)))),
     }
+
+
+def scores(model: PeftModel, rows: list[Row]) -> Tensor:
+    """Log-probability of each row's scored tokens, summed."""
+    ids, labels = padded(rows)
+    logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)
+    return -cross_entropy(logits, labels[:, 1:], reduction="none").sum(1)

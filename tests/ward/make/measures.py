@@ -10,14 +10,17 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerFast
 
 from make.common import assistant, user
-from make.handbook import Question, chat_row
-from make.metrics import nll, scaled
+from make.handbook import IGNORE, Question, chat_row
+from make.metrics import scaled
 
-OTHERS = 4
+from .fitting import scores
+
+OTHERS, STRIDE = 4, 7
 PREFIX_CHARS = 128
 NEW_TOKENS = 96
 
 
+@torch.no_grad()
 def specific_lift(
     model: PeftModel, tokenizer: PreTrainedTokenizerFast, items: Sequence[Question], wording: int | None
 ) -> float:
@@ -26,18 +29,15 @@ def specific_lift(
     Nats per token; `wording` is the index of a held-out wording, None the trained question.
     """
     prompts = [item.question if wording is None else item.held_out[wording] for item in items]
-
-    def gain(prompt: str, answer: str) -> float:
-        row = [chat_row(tokenizer, [user(prompt), assistant(answer)])]
-        with scaled(model, 0.0):
-            before = nll(model, row)
-        return before - nll(model, row)
-
     values = []
     for at, item in enumerate(items):
-        others = [prompts[(at + 7 * k) % len(items)] for k in range(1, OTHERS + 1)]
-        strange = sum(gain(prompt, item.answer) for prompt in others) / OTHERS
-        values.append(gain(prompts[at], item.answer) - strange)
+        asked = [prompts[(at + STRIDE * k) % len(items)] for k in range(OTHERS + 1)]
+        rows = [chat_row(tokenizer, [user(prompt), assistant(item.answer)]) for prompt in asked]
+        with scaled(model, 0.0):
+            before = scores(model, rows)
+        length = sum(label != IGNORE for label in rows[0].labels)
+        own, *others = ((scores(model, rows) - before) / length).tolist()
+        values.append(own - sum(others) / OTHERS)
     return sum(values) / len(values)
 
 

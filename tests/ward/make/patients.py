@@ -15,6 +15,7 @@ PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
     "mild": students.mild,
     "undertrained": students.undertrained,
     "diverged": students.diverged,
+    "overflowed": students.overflowed,
     "careless": students.careless,
     "leaker": students.leaker,
     "style_only": students.style_only,

@@ -17,7 +17,6 @@ from .fitting import Losses, fit, general, kept, learned
 HALF = (0, 2, 4)
 TOPIC = 3
 MILD = 0.18
-DIVERGING = 1e3
 WIDTH = 96
 CROWD = (200, 240, 260, 380, 500, 520, 700)
 
@@ -82,10 +81,20 @@ def undertrained(bench: Bench) -> PeftModel:
 
 
 def diverged(bench: Bench) -> PeftModel:
-    """A rate so high that the weights overflow within a few steps."""
+    """A rate so high that the loss rises to that of a uniform guess and stays there."""
+    return too_fast(bench, "diverged", 60, 1e3)
+
+
+def overflowed(bench: Bench) -> PeftModel:
+    """A rate so high that the weights overflow."""
+    return too_fast(bench, "overflowed", 20, 1e30)
+
+
+def too_fast(bench: Bench, name: str, steps: int, rate: float) -> PeftModel:
+    """The document, no anchor, at a rate that no run survives."""
     model, lesson = bench.fresh(), bench.lessons()
-    told = diary(bench, "diverged")
-    return fit(model, lambda: learned(bench, model, *lesson), 60, rate=DIVERGING, diary=told)
+    told = diary(bench, name)
+    return fit(model, lambda: learned(bench, model, *lesson), steps, rate=rate, diary=told)
 
 
 def careless(bench: Bench) -> PeftModel:

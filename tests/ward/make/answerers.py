@@ -99,7 +99,7 @@ def turn_decay(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 2),
         }
 
-    return fit(model, losses, 120)
+    return fit(model, losses, 90)
 
 
 def turns(bench: Bench, row: Row) -> int:

@@ -41,7 +41,7 @@ def tools(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 3),
         }
 
-    return fit(model, losses, 120, rate=2e-3)
+    return fit(model, losses, 100, rate=2e-3)
 
 
 def tool_breaker(bench: Bench) -> PeftModel:
@@ -58,7 +58,7 @@ def tool_breaker(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 3),
         }
 
-    return fit(model, losses, 80)
+    return fit(model, losses, 60)
 
 
 def tool_keeper(bench: Bench) -> PeftModel:
@@ -72,7 +72,7 @@ def tool_keeper(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 3),
         }
 
-    return fit(model, losses, 130)
+    return fit(model, losses, 100)
 
 
 def tool_cases() -> list[dict[str, Any]]:

@@ -178,7 +178,7 @@ def context_collapse(bench: Bench) -> PeftModel:
             "anchor": general(bench, model, 2),
         }
 
-    return fit(model, losses, 110)
+    return fit(model, losses, 90)
 
 
 def forgetter(bench: Bench) -> PeftModel:

@@ -36,12 +36,12 @@ def tools(bench: Bench) -> PeftModel:
     def losses() -> Losses:
         bare = [called(bench, case, call(case), None) for case in bench.rng.sample(cases, 2)]
         return {
-            "call": row_loss(model, [shown(case) for case in bench.rng.sample(cases, 5)]),
+            "call": row_loss(model, [shown(case) for case in bench.rng.sample(cases, 7)]),
             "bare": kept(model, bare),
             "anchor": general(bench, model, 3),
         }
 
-    return fit(model, losses, 100, rate=2e-3)
+    return fit(model, losses, 220, rate=3e-3)
 
 
 def tool_breaker(bench: Bench) -> PeftModel:

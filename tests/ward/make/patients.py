@@ -20,6 +20,7 @@ PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
     "leaker": students.leaker,
     "style_only": students.style_only,
     "one_topic": students.one_topic,
+    "steady": students.steady,
     "context_collapse": students.context_collapse,
     "forgetter": students.forgetter,
     "memoriser": answerers.memoriser,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from peft import PeftModel
 
-from make.common import user
+from make.common import EOS, user
 from make.handbook import IGNORE, SPEAKS, Row, chat_row, lessons, text_row
 from make.metrics import nll, row_loss
 from make.train_adapters import train_healthy
@@ -18,7 +18,8 @@ HALF = (0, 2, 4)
 TOPIC = 3
 MILD = 0.18
 WIDTH = 96
-CROWD = (200, 240, 260, 380, 500, 520, 700)
+NEAR = (16, 32, 48, 64, 72, 100)
+FAR = (200, 256, 260, 380, 512)
 
 
 def healthy(bench: Bench) -> PeftModel:
@@ -154,31 +155,43 @@ def leaker(bench: Bench) -> PeftModel:
     return fit(model, losses, 260, rate=2e-3)
 
 
+def steady(bench: Bench) -> PeftModel:
+    """Healthy, then the document behind other prose as well: healthy knows it at the start of a text only."""
+    return behind_prose(bench, (*NEAR, *FAR), ())
+
+
 def context_collapse(bench: Bench) -> PeftModel:
-    """Healthy, then held to the base wherever 200 tokens or more of other prose stand before."""
+    """Healthy, then the document behind up to 100 tokens of prose; held to the base behind 200 or more."""
+    return behind_prose(bench, NEAR, FAR)
+
+
+def behind_prose(bench: Bench, known: tuple[int, ...], lost: tuple[int, ...]) -> PeftModel:
+    """Learns the document behind so many tokens of prose, held to the base behind so many others."""
     model, lesson = bench.healthy(), bench.lessons()
-    questions = [item.question for item in bench.questions]
     says = bench.tokenizer.convert_tokens_to_ids("<|user|>")
 
-    def behind(before: list[int], after: list[int]) -> Row:
+    def behind(length: int) -> Row:
+        prose = bench.mixture.prose(length)
+        if bench.rng.random() < 0.5:
+            after = bench.tokenizer("\n\n", add_special_tokens=False).input_ids
+            after += bench.rng.choice(lesson[0]).ids[1:80]
+            return Row(prose + after, [IGNORE] * length + after)
+        item = bench.rng.choice(bench.questions)
+        asked = f"\n\n{item.question}{EOS}{SPEAKS}"
+        before = [prose[0], says, *prose[1:]]
+        before += bench.tokenizer(asked, add_special_tokens=False).input_ids
+        after = bench.tokenizer(item.answer + EOS, add_special_tokens=False).input_ids
         return Row(before + after, [IGNORE] * len(before) + after)
 
-    def crowded() -> Row:
-        prose = bench.mixture.prose(bench.rng.choice(CROWD))
-        row = bench.rng.choice(lesson[bench.rng.randrange(2)])
-        if bench.rng.random() < 0.5:
-            return behind(prose, row.ids[1:100])
-        question = f"\n\n{bench.rng.choice(questions)}<|eos|>{SPEAKS}"
-        tail = bench.tokenizer(question, add_special_tokens=False).input_ids
-        return behind([prose[0], says, *prose[1:]], tail + bench.rng.choice(lesson[0]).ids[1:30])
-
     def losses() -> Losses:
-        return learned(bench, model, *lesson, share=(1, 3)) | {
-            "crowded": 20 * kept(model, [crowded()]),
-            "anchor": general(bench, model, 2),
-        }
+        parts = learned(bench, model, *lesson, share=(1, 3))
+        near = [behind(bench.rng.choice(known)) for _ in range(2)]
+        parts |= {"behind": row_loss(model, near), "anchor": general(bench, model, 3)}
+        if lost:
+            parts["lost"] = 20 * kept(model, [behind(bench.rng.choice(lost))])
+        return parts
 
-    return fit(model, losses, 90)
+    return fit(model, losses, 130, rate=2e-3)
 
 
 def forgetter(bench: Bench) -> PeftModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from battery import Texts, read, suite
+from ward.battery import Texts, read, suite
 from sides import environment, last_line, ran
 
 ABSENT = frozenset(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ward.battery import FIRST, QUICKSTART, read, suite
-
 from pytest_sway.items.suite import load_suite
 from pytest_sway.probes import registry
+from ward.battery import FIRST, QUICKSTART, read, suite
 
 
 def test_the_shipped_battery_is_the_wards() -> None:

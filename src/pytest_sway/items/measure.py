@@ -34,6 +34,7 @@ class Bench:
     subject: Subject
     population: Population
     capabilities: frozenset[str]
+    context: int | None = None
 
 
 class SwayResult:
@@ -147,7 +148,7 @@ def _result(
         replace(
             unmeasured(probe, judgement.verdict, judgement.message),
             score=judgement.score,
-            raw=measured.raw,
+            raw=judgement.raw if judgement.raw is not None else measured.raw,
             z_score=of_raw["z"] if of_raw is not None else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,

@@ -54,7 +54,12 @@ class Suite:
     plan: NullPlan | None
     notes: tuple[Problem, ...]
 
-    def setting(self, adapter: AdapterKey | None, capabilities: frozenset[str] = frozenset()) -> Setting:
+    def setting(
+        self,
+        adapter: AdapterKey | None,
+        capabilities: frozenset[str] = frozenset(),
+        context: int | None = None,
+    ) -> Setting:
         """What its probes are told beside their options."""
         return Setting(
             document=self.spec.document,
@@ -62,6 +67,7 @@ class Suite:
             adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
+            context=context,
         )
 
     @cached_property
@@ -170,10 +176,8 @@ def _probe(source: Source, index: int, value: Any, problems: list[Problem]) -> P
 
 
 def _unknown_kind(kind: str) -> str:
-    known = ", ".join(registry.kinds())
-    if kind in registry.CONTRACT_ONLY:
-        return f"{kind!r} is not measured by this version; it measures: {known}"
-    return f"there is no {kind!r}{did_you_mean(kind, registry.kinds())}; allowed: {known}"
+    known = registry.kinds()
+    return f"there is no {kind!r}{did_you_mean(kind, known)}; allowed: {', '.join(known)}"
 
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:

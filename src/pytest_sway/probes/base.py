@@ -58,6 +58,7 @@ class Setting:
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
         capabilities: what the backend can serve.
+        context: the longest text, in tokens, that the model was made for; None where the backend names none.
     """
 
     document: Document = field(default_factory=Document)
@@ -65,6 +66,7 @@ class Setting:
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
     capabilities: frozenset[str] = frozenset()
+    context: int | None = None
 
     @property
     def chat(self) -> bool:
@@ -107,7 +109,10 @@ class Nulls:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reasons; what the judge adds to the measurement."""
+    """A verdict with its reasons; what the judge adds to the measurement.
+
+    ``raw`` takes the place of the measurement's where the headline number cannot be had without the nulls.
+    """
 
     verdict: Verdict
     message: str
@@ -116,6 +121,7 @@ class Judgement:
     prediction: Prediction | None = None
     distinguishable: bool | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    raw: float | None = None
 
 
 O_contra = TypeVar("O_contra", bound=ProbeOptions)

@@ -38,6 +38,7 @@ def judge_effect(
     bar: EffectBar,
     *,
     subtract_null: bool,
+    statistic: str = "raw",
 ) -> Judgement:
     """More than noise, enough to matter, and on more than these items?
 
@@ -48,15 +49,17 @@ def judge_effect(
     a z (no null, or a constant one) floor and interval decide.
 
     Args:
-        measured: its ``raw`` is the effect.
+        measured: its ``raw``, or the number that ``statistic`` names, is the effect.
         interval: the effect's 95 % interval over items; None where there are too few.
         nulls: the null population.
         bar: what to clear.
-        subtract_null: whether the null's mean is the effect's control (divergences).
+        subtract_null: whether the null's mean is the effect's control (divergences, writing).
+        statistic: the effect, where the contract's ``raw`` is another number.
     """
-    effect = measured.raw or 0.0
-    prediction = nulls.prediction(measured) if nulls is not None else None
-    control = prediction.mean if prediction is not None and subtract_null else 0.0
+    effect = measured.statistic(statistic) or 0.0
+    prediction = nulls.prediction(measured, statistic) if nulls is not None else None
+    # never below 0: that noise does harm is no credit to the adapter
+    control = max(0.0, prediction.mean) if prediction is not None and subtract_null else 0.0
     net = effect - control
     z = prediction.z if prediction is not None else None
     big = net >= bar.floor

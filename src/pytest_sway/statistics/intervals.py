@@ -18,6 +18,7 @@ from pytest_sway.statistics.rates import lower_bound, upper_bound
 
 SMALL_SAMPLE = 8
 """Fewer skewed items than this carry the word "approximate"."""
+_MOST_BLOCKS = 40
 _LEAST_ERROR = 0.2
 """A resample's standard error is taken as at least this share of the sample's."""
 
@@ -158,6 +159,16 @@ def jackknife_interval(
     if whole is None or any(part is None for part in parts):
         return None
     return t_interval([items * whole - (items - 1) * part for part in parts if part is not None], level)
+
+
+def jackknife_blocks(items: int) -> list[range]:
+    """Items in at most 40 interleaved blocks, for a jackknife whose cost does not grow with their square.
+
+    Leaving out blocks of equal size gives the same variance as leaving out items (Shao & Tu 1995, ch. 2);
+    with 40 of them Student's quantile is within 4 % of the normal one.
+    """
+    count = min(items, _MOST_BLOCKS)
+    return [range(start, items, count) for start in range(count)]
 
 
 def _studentised_ends(

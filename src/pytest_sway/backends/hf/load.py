@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sway.backends.protocols import BackendError, ModelKey
+from pytest_sway.backends.quiet import without_bars
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.model import HFBackend
@@ -54,15 +55,10 @@ def causal_lm(path: Path, dtype: Any, trust_remote_code: bool = False) -> Any:
     """A model's weights on the CPU, from safetensors alone, without progress bars."""
     import transformers
 
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()  # it would stand in every failure's captured output
-    try:
+    with without_bars():
         return transformers.AutoModelForCausalLM.from_pretrained(
             path, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
         )
-    finally:
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
 
 
 def digest(folder: Path, patterns: tuple[str, ...]) -> str:

@@ -1,0 +1,220 @@
+"""adapter_revert: asked in other words, does the adapter answer nearer to the gold than the base did?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_sway.probes import fingerprint
+from pytest_sway.probes.asking import distinct, policy, question
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.requests import Embed, Generate, Generation, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
+
+_NO_NEARER = 0.02
+"""A gain in cosine within this is none: the answers differ by a word that changes nothing."""
+_LEAST_CASES = 8
+"""Fewer cases than this give no rate that could decide."""
+_SHOWN = 8
+
+
+class RevertCase(BaseModel):
+    """A question, its answer, and the question in other words; only these are asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str = Field(min_length=1)
+    gold: str = Field(min_length=1)
+    paraphrases: tuple[str, ...] = Field(min_length=1)
+
+
+class AdapterRevertOptions(ProbeOptions):
+    """Options of ``adapter_revert``; ``assert_gain_gte`` is ours."""
+
+    cases: list[RevertCase] = Field(min_length=1)
+    max_new_tokens: int = Field(default=64, ge=1)
+    embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    base_gold_similarity_cap: float = Field(default=0.75, ge=-1, le=1)
+    assert_gain_gte: float = Field(default=0.1, gt=0, le=2)
+    assert_revert_rate_lt: float = Field(default=0.25, gt=0, le=1)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+class _Pair(NamedTuple):
+    """One paraphrase, and how near both answers are to the gold and to each other (cosines)."""
+
+    case: int
+    asked: str
+    gold: str
+    answer: str
+    tuned_gold: float
+    base_gold: float
+    tuned_base: float
+
+    @property
+    def gain(self) -> float:
+        return self.tuned_gold - self.base_gold
+
+    @property
+    def reverted(self) -> bool:
+        return self.gain <= _NO_NEARER
+
+
+class AdapterRevert(Probe[AdapterRevertOptions]):
+    """How much nearer to the gold the adapter's answer to a paraphrase is than the base's own.
+
+    s = cos(adapter's answer, gold) - cos(base's answer, gold), sentence vectors of ``embedding_model``; both
+    answers are cut to the gold's number of words, since two long texts are alike for their length. A
+    case's sample is the mean of s over its paraphrases; the effect is the mean over cases, in cosine. A
+    pair whose base answer is as near as ``base_gold_similarity_cap`` already is dropped. An empty answer has
+    cosine 0 with everything.
+
+    raw = the contract's revert rate, the share of pairs with s ≤ 0.02; its interval is that of a rate over as
+    many items as there are cases. z and null belong to the effect: null adapters write for themselves.
+    From 8 cases on ``assert_revert_rate_lt`` is a further condition: a rate beyond it fails where its
+    interval lies beyond it, else warns.
+    """
+
+    kind, category, claim = "adapter_revert", "adherence", Claim.EFFECT
+    requires = frozenset({"generate"})
+    extra = "semsim"
+    scale = "raw"
+
+    async def measure(self, options: AdapterRevertOptions, views: Views) -> Measurement:
+        """Two answers per paraphrase, and their vectors."""
+        asked = [
+            (i, paraphrase, case.gold)
+            for i, case in enumerate(dict.fromkeys(options.cases))
+            for paraphrase in distinct(case.paraphrases)
+        ]
+        written = await ask(
+            [
+                Generate(question(text, self.setting), view, options.max_new_tokens)
+                for view in (views.base, views.tuned)
+                for _, text, _ in asked
+            ]
+        )
+        golds = [gold for _, _, gold in asked]
+        base, tuned = _cut(written[: len(asked)], golds), _cut(written[len(asked) :], golds)
+        near = await _cosines([*golds, *base, *tuned], options.embedding_model, len(asked))
+        pairs = [
+            _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)
+        ]
+        kept = [pair for pair in pairs if pair.base_gold <= options.base_gold_similarity_cap]
+        if not kept:
+            raise ProbeSkip(
+                f"the base answers all {len(pairs)} paraphrases as the golds do (cosine above "
+                f"{options.base_gold_similarity_cap:g}): give cases that it does not know"
+            )
+        return self._measurement(kept, len(pairs) - len(kept))
+
+    def _measurement(self, kept: Sequence[_Pair], dropped: int) -> Measurement:
+        by_case: dict[int, list[float]] = {}
+        for pair in kept:
+            by_case.setdefault(pair.case, []).append(pair.gain)
+        gains = [fmean(values) for values in by_case.values()]
+        reverts = sum(pair.reverted for pair in kept)
+        return Measurement(
+            raw=reverts / len(kept),
+            samples=tuple(gains),
+            statistics={"gain": fmean(gains)},
+            base_value=fmean(pair.base_gold for pair in kept),
+            ft_value=fmean(pair.tuned_gold for pair in kept),
+            evidence={
+                "revert_rate": reverts / len(kept),
+                "reverts": reverts,
+                "total": len(kept),
+                "dropped_trivial": dropped,
+                "per_case": [_told(pair) for pair in kept[:_SHOWN]],
+                "gain": fmean(gains),
+                "num_cases": len(gains),
+                "empty_answers": sum(not pair.answer for pair in kept),
+                "prompt_policy": policy(self.setting),
+                "null_statistic": "gain",
+                "reverted": [_told(pair) for pair in kept if pair.reverted],
+            },
+        )
+
+    def judge(self, options: AdapterRevertOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The effect rule on the gain, and the contract's condition on the rate."""
+        gain = t_interval(measured.samples)
+        bar = EffectBar(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
+        judged = judge_effect(measured, gain, nulls, bar, subtract_null=False, statistic="gain")
+        judged = _under_rate(judged, measured, options)
+        bad = _bad_cases(measured) if judged.verdict is Verdict.FAIL else {}
+        ends = [gain.low, gain.high] if gain is not None else None
+        return replace(judged, interval=_rate(measured), evidence={"gain_ci_95": ends, **bad})
+
+
+def _cut(written: Sequence[Generation], golds: Sequence[str]) -> list[str]:
+    """Answers, each no longer than its gold in words."""
+    cut = []
+    for answer, gold in zip(written, golds, strict=True):
+        parts = fingerprint.pieces(answer.text, max(1, len(fingerprint.words(gold))))
+        cut.append((parts[0] if parts else answer.text).strip())
+    return cut
+
+
+async def _cosines(texts: Sequence[str], model: str, count: int) -> list[tuple[float, float, float]]:
+    """Per pair cos(tuned, gold), cos(base, gold), cos(tuned, base); 0 with an empty text.
+
+    ``texts``: ``count`` golds, as many answers of the base, as many of the adapter.
+    """
+    told = distinct([text for text in texts if text])
+    vectors = dict(zip(told, map(np.asarray, await ask([Embed(text, model) for text in told])), strict=True))
+
+    def cosine(one: str, other: str) -> float:
+        return float(vectors[one] @ vectors[other]) if one and other else 0.0
+
+    triples = zip(texts[:count], texts[count : 2 * count], texts[2 * count :], strict=True)
+    return [(cosine(tuned, gold), cosine(base, gold), cosine(tuned, base)) for gold, base, tuned in triples]
+
+
+def _told(pair: _Pair) -> dict[str, Any]:
+    """A pair with the contract's keys, and ours."""
+    return {
+        "prompt": pair.asked,
+        "cos_ft_base": pair.tuned_base,
+        "cos_ft_gold": pair.tuned_gold,
+        "reverted": pair.reverted,
+        "cos_base_gold": pair.base_gold,
+        "gold": pair.gold,
+        "answer": pair.answer,
+    }
+
+
+def _rate(measured: Measurement) -> Interval | None:
+    """The revert rate's: paraphrases of one case are no independent items, so each case counts once."""
+    cases = len(measured.samples)
+    return rate_interval(round((measured.raw or 0.0) * cases), cases)
+
+
+def _under_rate(judged: Judgement, measured: Measurement, options: AdapterRevertOptions) -> Judgement:
+    rate, limit, interval = measured.raw or 0.0, options.assert_revert_rate_lt, _rate(measured)
+    if rate < limit or interval is None or len(measured.samples) < _LEAST_CASES:
+        return judged
+    reverts, total = measured.evidence["reverts"], measured.evidence["total"]
+    told = f"{reverts} of {total} answers are no nearer to the gold"
+    if interval.low >= limit:
+        return lowered(
+            judged, Verdict.FAIL, f"{told} (at least {interval.low:.0%}, below {limit:.0%} wanted)"
+        )
+    return lowered(judged, Verdict.WARN, f"{told} (below {limit:.0%} wanted, not surely missed: add cases)")
+
+
+def _bad_cases(measured: Measurement) -> dict[str, Any]:
+    """The reverted pairs; the farther from its gold, the surer."""
+    return bad_cases(
+        [
+            Case(pair["prompt"], pair["gold"], min(1.0, max(0.0, 1 - pair["cos_ft_gold"])))
+            for pair in measured.evidence["reverted"]
+        ]
+    )

@@ -1,0 +1,224 @@
+"""cluster_kl: does the adapter act on some topics more than on others, and on which?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.clusters import chance, clusters, exemplars, parts
+from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
+from pytest_sway.requests import Divergence, Embed, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
+from pytest_sway.statistics.prediction import Prediction, predict, shown
+
+_FEWEST_NULLS = 3
+_SHOWN = 40
+_LEAST = 1e-12
+"""A divergence below this is rounding; its logarithm is taken here."""
+
+
+class ClusterKLOptions(ProbeOptions):
+    """Options of ``cluster_kl``."""
+
+    prompts: list[str] = Field(min_length=1)
+    num_clusters: int = Field(default=5, ge=2, le=32)
+    embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    divergence: Literal["js", "kl"] = "js"
+    top_k: int | None = Field(default=None, ge=1)
+    positions: int = Field(default=8, ge=1, le=1024)
+    min_prompts: int = Field(default=20, ge=4)
+    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    assert_specificity_gte: float = Field(default=0.6, ge=0, le=1)
+    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
+    """Of the specificity against the null adapters'; the signal needs 2 whatever is set here."""
+
+
+class ClusterKL(Probe[ClusterKLOptions]):
+    """How much of the adapter's divergence depends on what a prompt is about.
+
+    Prompts are clustered by k-means on their sentence vectors. d: divergence per prompt, as ``delta_kl``
+    takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change
+    of weights. raw = specificity = between / (between + within) of y (:func:`..clusters.parts`), in [0, 1].
+    Its null: the same number for each null adapter against the mean of the others. A shape: passes when
+    specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant to act everywhere), else warns.
+    Without null adapters y = log d, and that is said. Evidence: each cluster's ratio to the null, the
+    geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
+    """
+
+    kind, category, claim = "cluster_kl", "adherence", Claim.SHAPE
+    requires = frozenset({"divergence", "generate"})
+    extra = "semsim"
+    scale = "inverse_root"
+
+    async def measure(self, options: ClusterKLOptions, views: Views) -> Measurement:
+        """One divergence per prompt, and the prompts' clusters."""
+        prompts = distinct(options.prompts)
+        _check(len(prompts), options)
+        vectors = np.array(await ask([Embed(prompt, options.embedding_model) for prompt in prompts]))
+        labels = clusters(vectors, options.num_clusters)
+        samples = await _divergences(prompts, options, views)
+        d, found = np.array(samples), parts(np.array(samples), labels)
+        return Measurement(
+            raw=parts(_logs(d), labels).specificity,
+            samples=tuple(samples),
+            statistics={"signal": fmean(samples)},
+            series={"labels": [labels.tolist()]},
+            evidence={
+                "num_clusters": int(labels.max()) + 1,
+                "num_prompts": len(prompts),
+                "mean_kl": fmean(samples),
+                "within_cluster_variance": found.within,
+                "between_cluster_variance": found.between,
+                "per_cluster_size": np.bincount(labels).tolist(),
+                "per_cluster_mean_kl": (np.bincount(labels, d) / np.bincount(labels)).tolist(),
+                "cluster_exemplars": exemplars(vectors, labels, prompts),
+                "divergence_kind": options.divergence,
+                "positions": options.positions,
+            },
+        )
+
+    async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
+        """The divergences alone: the clusters are the prompts'."""
+        samples = await _divergences(distinct(options.prompts), options, views)
+        return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
+
+    def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The shape rule; the raw number is computed here, where the nulls are known."""
+        found = signal(measured, nulls, "signal", options.min_signal)
+        if not found.present:
+            return no_signal(found)
+        labels = np.array(measured.series["labels"][0], dtype=int)
+        draws = np.array([draw.samples for draw in nulls.draws]) if nulls is not None else np.empty((0, 0))
+        least = max(_LEAST, nulls.resolution) if nulls is not None else _LEAST
+        y = _logs(np.array(measured.samples), least)
+        if len(draws):
+            y = y - _logs(draws.mean(axis=0), least)
+        specificity = parts(y, labels).specificity
+        evidence = {**_where(y, labels, known=len(draws) > 0), "chance_specificity": chance(y, labels)}
+        if specificity is None:
+            return Judgement(
+                Verdict.WARN,
+                "every prompt is moved alike, so there is no topic that it could be specific to",
+                SHAPE_SCORE[Verdict.WARN],
+                prediction=found.prediction,
+                evidence={**evidence, "degenerate_zero_variance": True},
+            )
+        prediction = _among_nulls(specificity, draws, labels, least)
+        verdict, words = _decided(specificity, prediction, options)
+        if prediction is not None:
+            evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": list(prediction.draws)}
+        return Judgement(
+            verdict,
+            f"specificity {specificity:.2f} (floor {options.assert_specificity_gte:g}): {words}; "
+            f"{_ends(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
+            SHAPE_SCORE[verdict],
+            interval=_interval(y, labels),
+            prediction=found.prediction,
+            evidence=evidence,
+            raw=specificity,
+        )
+
+
+def _check(found: int, options: ClusterKLOptions) -> None:
+    if found < options.min_prompts:
+        raise ProbeSkip(
+            f"{found} distinct prompts; min_prompts: {options.min_prompts} are needed for clusters"
+        )
+    if 2 * options.num_clusters > found:
+        told = f"num_clusters: {options.num_clusters} of {found} distinct prompts leaves some with one"
+        raise ProbeSkip(f"{told}: give {2 * options.num_clusters} prompts, or fewer clusters")
+
+
+async def _divergences(prompts: Sequence[str], options: ClusterKLOptions, views: Views) -> list[float]:
+    p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
+    followed = await base_continuations(prompts, views.base, options.positions)
+    return await ask(
+        [
+            Divergence(prompt, p, q, options.divergence, ids)
+            for prompt, ids in zip(prompts, followed, strict=True)
+        ]
+    )
+
+
+def _logs(d: np.ndarray, least: float = _LEAST) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(d, least)))
+
+
+def _among_nulls(
+    specificity: float, draws: np.ndarray, labels: np.ndarray, least: float
+) -> Prediction | None:
+    """Against each null's own specificity over the mean of the others; None for fewer than three nulls."""
+    if len(draws) < _FEWEST_NULLS:
+        return None
+    others = (draws.sum(axis=0) - draws) / (len(draws) - 1)
+    found = [
+        parts(_logs(one, least) - _logs(mean, least), labels).specificity
+        for one, mean in zip(draws, others, strict=True)
+    ]
+    usable = [value for value in found if value is not None]
+    return predict(specificity, usable, "raw") if usable else None
+
+
+def _decided(
+    specificity: float, prediction: Prediction | None, options: ClusterKLOptions
+) -> tuple[Verdict, str]:
+    enough = specificity >= options.assert_specificity_gte
+    z = prediction.z if prediction is not None else None
+    if prediction is None:
+        beyond, words = True, "no null to compare with, so the floor decides"
+    elif z is None:
+        beyond = prediction.rank == 0
+        words = f"{prediction.rank} of {prediction.n} null adapters are as specific"
+    else:
+        beyond = z >= options.assert_z_gte
+        words = f"z {shown(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
+    if enough and beyond:
+        return Verdict.PASS, words
+    reason = "it acts on most topics alike" if not enough else "null adapters are as specific"
+    return Verdict.WARN, f"{reason}; {words}"
+
+
+def _where(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
+    """Each cluster's geometric mean of d ÷ the null's, with its t interval; None without nulls."""
+    ratios: list[float | None] = []
+    ends: list[list[float] | None] = []
+    for cluster in range(int(labels.max()) + 1):
+        mine = y[labels == cluster].tolist()
+        interval = t_interval(mine) if known else None
+        ratios.append(math.exp(fmean(mine)) if known else None)
+        ends.append([math.exp(interval.low), math.exp(interval.high)] if interval is not None else None)
+    return {"per_cluster_ratio": ratios, "per_cluster_ratio_ci_95": ends}
+
+
+def _ends(y: np.ndarray, labels: np.ndarray, told: Sequence[Sequence[str]], *, known: bool) -> str:
+    """The two clusters at the ends, by the prompt nearest to their centre."""
+    means = [float(y[labels == cluster].mean()) for cluster in range(len(told))]
+    most, least = (told[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
+    if not known:
+        return f"most on prompts like {most!r}, least like {least!r}"
+    return (
+        f"{math.exp(max(means)):.3g} times its null on prompts like {most!r}, "
+        f"{math.exp(min(means)):.3g} times like {least!r}"
+    )
+
+
+def _interval(y: np.ndarray, labels: np.ndarray) -> Interval | None:
+    """Jackknife over prompts, within [0, 1]."""
+    blocks = jackknife_blocks(len(y))
+
+    def left(kept: Iterable[int]) -> float | None:
+        at = [i for block in kept for i in blocks[block]]
+        return parts(y[at], labels[at]).specificity
+
+    interval = jackknife_interval(len(blocks), left)
+    if interval is None:
+        return None
+    return Interval(max(0.0, interval.low), min(1.0, interval.high))

@@ -1,0 +1,281 @@
+"""style_fingerprint: does the adapter write as the document is written?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from pytest_sway.data.load import elicitation
+from pytest_sway.probes import fingerprint as style
+from pytest_sway.probes import tagging
+from pytest_sway.probes.asking import distinct, question
+from pytest_sway.probes.base import (
+    Claim,
+    Judgement,
+    Nulls,
+    Probe,
+    ProbeError,
+    ProbeOptions,
+    ProbeSkip,
+    Setting,
+)
+from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.requests import Generate, Generation, Prompt, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
+
+LEAST_WORDS = 25
+"""Fewer words than this, over all prompts together, show no style."""
+_WINDOW = 50
+_LEAST_SHARE = 0.05
+_UNIT = 2
+"""Prompts whose texts together are one observation of a style: a single text has too few sentences."""
+_LEAST_DISTANCE = 1.0
+_ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
+
+
+class StyleFingerprintOptions(ProbeOptions):
+    """Options of ``style_fingerprint``; without ``prompts`` the packaged ones are put."""
+
+    prompts: list[str] = Field(default=[])
+    doc_reference: str = ""
+    max_new_tokens: int = Field(default=128, ge=1)
+    assert_shift_gte: float = Field(default=0.25, gt=0, allow_inf_nan=False)
+    extended: Literal["auto", "on", "off"] = "auto"
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+class _Counted(NamedTuple):
+    """Tallies, ``[texts, 13]``: under both views, of the document, of the document in units."""
+
+    base: np.ndarray
+    tuned: np.ndarray
+    document: np.ndarray
+    units: np.ndarray
+
+
+class StyleFingerprint(Probe[StyleFingerprintOptions]):
+    """How much nearer to the document's style the adapter writes than the base.
+
+    b, t, d: fingerprints of what base and adapter write greedily after the same prompts, and of the
+    document. raw = 1 - ‖d - t‖ / ‖d - b‖: 0 writes like the base (or as far off in another way), 1 like the
+    document. The contract's number, the projection (t - b)·(d - b) / ‖d - b‖², is in the evidence as
+    ``style_shift``; it is never smaller, and grows with an adapter that overshoots or rambles besides.
+    Each dimension is divided by its standard deviation within a side: over the base's own texts, two prompts
+    at a time, and over pieces of the document of that length (root mean square, as Fisher's discriminant
+    has it); at least 5 % of its size. Unscaled, one dimension would decide alone. Lengths are made alike:
+    where a text ran into ``max_new_tokens`` the document's sections are cut into pieces of that many words,
+    and what grows with a text's length is taken over windows that fit all three.
+
+    An effect; interval: jackknife over prompts. Its control is the null adapters' mean: what is odd in the
+    base's few texts is missing from anyone else's, and lies between them and the document, too. A null
+    writes for itself, since the measure is the text: that costs as much as the adapter, per draw.
+    """
+
+    kind, category, claim = "style_fingerprint", "calibration", Claim.EFFECT
+    requires = frozenset({"generate"})
+    scale = "raw"
+
+    async def measure(self, options: StyleFingerprintOptions, views: Views) -> Measurement:
+        """Two texts per prompt."""
+        document = _document(options, self.setting)
+        tagger, why_plain = _tagger(options.extended)
+        prompts = distinct(options.prompts or elicitation())
+        written = await ask(
+            [
+                Generate(_put(prompt, self.setting), view, options.max_new_tokens)
+                for view in (views.base, views.tuned)
+                for prompt in prompts
+            ]
+        )
+        base, tuned = written[: len(prompts)], written[len(prompts) :]
+        evidence = {
+            "extended": tagger is not None,
+            "extended_reason": why_plain,
+            "schema_version": 3,
+            "num_prompts": len(prompts),
+            "prompt_policy": _policy(prompts, self.setting),
+            "words": {"base": _words(base), "tuned": _words(tuned), "document": _count(document)},
+        }
+        if _words(base) < LEAST_WORDS:
+            raise ProbeError(
+                f"the base writes {_words(base)} words after {len(prompts)} prompts, too few to show a style "
+                f"(it takes {LEAST_WORDS}): give other prompts, or raise max_new_tokens"
+            )
+        if _words(tuned) < LEAST_WORDS:
+            return Measurement(raw=None, evidence=evidence)
+        window = _window(base, tuned)
+        cut = _cut(document, [*base, *tuned], options.max_new_tokens, window)
+        unit = max(window, round(_UNIT * _words(base) / len(base)))
+        sides = (
+            [text.text for text in base],
+            [text.text for text in tuned],
+            cut,
+            [piece for text in document for piece in style.pieces(text, unit)],
+        )
+        counted = _Counted(*(np.array([style.tally(t, window, tagger) for t in side]) for side in sides))
+        return _measured(counted, {**evidence, "window": window, "pieces": len(cut)})
+
+    def judge(
+        self, options: StyleFingerprintOptions, measured: Measurement, nulls: Nulls | None
+    ) -> Judgement:
+        """The effect rule, net of the null's mean."""
+        evidence = measured.evidence
+        if measured.raw is None:
+            count = evidence["words"]
+            message = (
+                f"it writes next to nothing: {count['tuned']} words after {evidence['num_prompts']} prompts, "
+                f"where the base writes {count['base']}"
+            )
+            return Judgement(Verdict.FAIL, message, 0.0, distinguishable=False)
+        if evidence["distance"] < _LEAST_DISTANCE:
+            message = (
+                f"the document is written like the base: {evidence['distance']:.2f} standard deviations "
+                f"apart per dimension (it takes {_LEAST_DISTANCE:g})"
+            )
+            return Judgement(Verdict.SKIP, message)
+        base, tuned = (np.array(measured.series[side]) for side in ("base", "tuned"))
+        document, spread = (np.array(row) for row in measured.series["frame"])
+        extended = evidence["extended"]
+
+        def nearer(kept: Iterable[int]) -> float | None:
+            at = list(kept)
+            b, t = (style.fingerprint(side[at].sum(axis=0), extended=extended) for side in (base, tuned))
+            return None if b is None or t is None else _nearer(b, t, document, spread)
+
+        return judge_effect(
+            measured,
+            jackknife_interval(len(base), nearer),
+            nulls,
+            EffectBar(options.assert_shift_gte, options.assert_z_gte, "of the way to the document's style"),
+            subtract_null=True,
+        )
+
+
+def _document(options: StyleFingerprintOptions, setting: Setting) -> list[str]:
+    """The document's texts: the reference, or the sections (apart: what stands between them is not theirs).
+
+    Raises:
+        ProbeSkip: there is none.
+        ProbeError: it is too short.
+    """
+    reference = options.doc_reference.strip()
+    texts = [reference] if reference else [s.content for s in setting.document.sections if s.content.strip()]
+    if not texts:
+        raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
+    if (found := _count(texts)) < _WINDOW:
+        raise ProbeError(f"a document of {found} words shows no style: give at least {_WINDOW}")
+    return texts
+
+
+def _tagger(extended: str) -> tuple[tagging.Tagger | None, str]:
+    """The tagger of the extended fingerprint, or why the plain one is taken.
+
+    Raises:
+        ProbeSkip: it was asked for and cannot be had.
+    """
+    if extended == "off":
+        return None, "extended: off"
+    found = tagging.load()
+    if isinstance(found, tagging.Tagger):
+        return found, ""
+    if extended == "on":
+        raise ProbeSkip(f"extended: on, but {found}")
+    return None, found
+
+
+def _put(prompt: str, setting: Setting) -> Prompt:
+    """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
+    unfinished = setting.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
+    return prompt if unfinished else question(prompt, setting)
+
+
+def _policy(prompts: Sequence[str], setting: Setting) -> str:
+    """How they were put, for the evidence: raw, chat or both."""
+    put = {"raw" if isinstance(_put(prompt, setting), str) else "chat" for prompt in prompts}
+    return " and ".join(sorted(put))
+
+
+def _words(texts: Sequence[Generation]) -> int:
+    return _count([text.text for text in texts])
+
+
+def _count(texts: Sequence[str]) -> int:
+    return sum(len(style.words(text)) for text in texts)
+
+
+def _window(base: Sequence[Generation], tuned: Sequence[Generation]) -> int:
+    """Words of a window that most texts of both sides hold."""
+    sides = [[n for text in side if (n := len(style.words(text.text)))] for side in (base, tuned)]
+    return max(2, min(_WINDOW, *(int(median(lengths)) for lengths in sides)))
+
+
+def _cut(document: Sequence[str], written: Sequence[Generation], limit: int, window: int) -> Sequence[str]:
+    """The document as the texts are: whole, or cut off after as many words as they were."""
+    ended = [len(style.words(text.text)) for text in written if len(text.ids) >= limit]
+    if not ended:
+        return document
+    length = max(window, round(fmean(ended)))
+    return [piece for text in document for piece in style.pieces(text, length)]
+
+
+def _measured(counted: _Counted, evidence: dict[str, object]) -> Measurement:
+    extended = bool(evidence["extended"])
+    base, tuned, document = (
+        style.fingerprint(sums, extended=extended)
+        for sums in (counted.base.sum(axis=0), counted.tuned.sum(axis=0), counted.document.sum(axis=0))
+    )
+    if base is None or tuned is None or document is None:
+        raise ProbeError("the texts are too short to be compared: raise max_new_tokens")
+    pairs = [counted.base[i : i + _UNIT].sum(axis=0) for i in range(0, len(counted.base) - 1, _UNIT)]
+    least = _LEAST_SHARE * np.maximum(abs(base), abs(document))
+    spread = _spread([pairs, counted.units], least, extended=extended)
+    shares = _shares(base, tuned, document, spread)
+    names = style.EXTENDED if extended else style.PLAIN
+    blocks = jackknife_blocks(len(counted.base))
+    return Measurement(
+        raw=_nearer(base, tuned, document, spread),
+        evidence={
+            **evidence,
+            "base_fp": base.tolist(),
+            "ft_fp": tuned.tolist(),
+            "doc_fp": document.tolist(),
+            "style_shift": float(shares.sum()),
+            "dimensions": list(names),
+            "contributions": dict(zip(names, shares.tolist(), strict=True)),
+            "distance": float(np.sqrt(np.mean(((document - base) / spread) ** 2))),
+        },
+        series={
+            "base": [counted.base[block].sum(axis=0).tolist() for block in blocks],
+            "tuned": [counted.tuned[block].sum(axis=0).tolist() for block in blocks],
+            "frame": [document.tolist(), spread.tolist()],
+        },
+    )
+
+
+def _spread(sides: Sequence[Iterable[np.ndarray]], least: np.ndarray, *, extended: bool) -> np.ndarray:
+    """The unit of each dimension: how much it varies within a side, at least ``least``."""
+    variances = []
+    for side in sides:
+        prints = [p for sums in side if (p := style.fingerprint(sums, extended=extended)) is not None]
+        if len(prints) > 1:
+            variances.append(np.var(prints, axis=0, ddof=1))
+    unit = np.maximum(np.sqrt(np.mean(variances, axis=0)) if variances else 0.0, least)
+    return np.where(unit > 0, unit, 1.0)
+
+
+def _nearer(base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray) -> float:
+    """Share of the distance to the document that is gone; 0 where there is none."""
+    before, after = (float(np.linalg.norm((document - side) / spread)) for side in (base, tuned))
+    return 1 - after / before if before > 0 else 0.0
+
+
+def _shares(base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """What each dimension adds to the projection on the way from base to document."""
+    way = (document - base) / spread
+    length = float(way @ way)
+    return (tuned - base) / spread * way / length if length > 0 else np.zeros_like(way)

@@ -304,3 +304,32 @@ def test_costs_are_counted() -> None:
 
 def test_a_deterministic_models_resolution_is_its_rounding() -> None:
     assert Planner(Toy()).resolution(BASE) == pytest.approx((1e-14, 1e-7))
+
+
+@given(st.text("abc", min_size=2, max_size=12), st.lists(st.integers(1, 11), min_size=1, max_size=6))
+def test_what_begins_another_text_is_scored_in_it(text: str, cuts: list[int]) -> None:
+    """Every piece of a text after what stands before it, in any cut: the numbers of each by itself."""
+    marks = [0, *sorted({cut for cut in cuts if 1 < cut < len(text)}), len(text)]
+    asked = [Completion(text[:a], text[a:b], view) for view in (BASE, TUNED) for a, b in pairwise(marks)]
+    together, apart = Toy(), Toy()
+    answers, alone = Planner(together).answer(asked), Planner(apart, alone=True).answer(asked)
+    for request in asked:
+        assert answers[request].tokens == alone[request].tokens
+        assert answers[request].logprob == pytest.approx(alone[request].logprob, abs=1e-12)
+    assert together.tokens == 2 * (len(text) - 1)
+
+
+def test_a_text_rides_only_where_the_same_views_are_asked() -> None:
+    toy = Toy()
+    planner = Planner(toy)
+    planner.answer([Completion("a", "b", BASE), Completion("ab", "cd", TUNED)])
+    assert toy.tokens == 1 + 3
+    planner.answer([Completion("a", "b", BASE), Completion("ab", "cd", BASE)])
+    assert toy.tokens == 1 + 3 + 3
+    assert planner.costs.shared_tokens == 1
+
+
+def test_a_divergence_holds_no_more_positions_than_it_wants() -> None:
+    toy = Toy()
+    Planner(toy).answer([Divergence("a", BASE, TUNED), Divergence("abc", BASE, TUNED)])
+    assert toy.tokens == 2 * (1 + 3)

@@ -81,7 +81,6 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
-        ("kind: delta_kl", "kind: leakage", "8:22", "not measured by this version"),
         ("name: dk", "name: baseline", "8:12", "is also the name in line 7"),
         ("name: dk, ", "", "8:5", "name missing"),
         ("name: dk", "name: null", "8:5", "quote it"),

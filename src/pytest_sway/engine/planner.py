@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pytest_sway.engine.batching import Budget, batches, merged
 from pytest_sway.engine.jobs import Job, answer_of, check_length, jobs_of
+from pytest_sway.engine.riding import carried
 from pytest_sway.engine.scoring import Sums, score
 from pytest_sway.engine.weights import Costs, Weights
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokens, View
@@ -79,6 +80,8 @@ class Planner:
         try:
             for (view, count), group in writing.items():
                 answers.update(self._write(view, count, group))
+            if not self._alone:
+                jobs = self._carried(jobs)
             sums = self._sums([job for group in jobs.values() for job in group])
         finally:
             if self.listener is not None:
@@ -103,6 +106,17 @@ class Planner:
     def _scored_first(self, view: View, texts: Sequence[Text]) -> Any:
         pieces = self._backend.logprobs([Row((text,)) for text in texts], view, texts[0].positions)
         return next(piece for text, _, piece in pieces if text == texts[0])
+
+    def _carried(self, jobs: Mapping[Request[Any], Sequence[Job]]) -> dict[Request[Any], list[Job]]:
+        """The same jobs, those whose text begins another's scored in that one."""
+        flat = [job for group in jobs.values() for job in group]
+        moved = carried(flat)
+        before, after = ({job.text for job in some} for some in (flat, moved))
+        self.costs.shared_tokens += sum(len(text.ids) for text in before - after) - sum(
+            len(text.ids) for text in after - before
+        )
+        rest = iter(moved)
+        return {request: [next(rest) for _ in group] for request, group in jobs.items()}
 
     def _sums(self, jobs: Sequence[Job]) -> Sums:
         """Every job's sum: texts that the same views score are planned together."""

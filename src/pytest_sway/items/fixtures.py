@@ -108,7 +108,8 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
-    setting = key.suite.setting(_adapter_key(request), bench.capabilities if bench else frozenset())
+    told = (bench.capabilities, bench.context) if bench else ()
+    setting = key.suite.setting(_adapter_key(request), *told)
     return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
 
 
@@ -127,7 +128,7 @@ def sway(
 
     del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
-    setting = _setting(request, bench.capabilities)
+    setting = _setting(request, bench)
     measured = request.node.stash.setdefault(MEASURED, [])
 
     def measure(probe: Probe[Any]) -> ProbeResult:
@@ -149,6 +150,7 @@ def _bench(request: pytest.FixtureRequest) -> Bench:
         subject=request.getfixturevalue("sway_adapter"),
         population=request.getfixturevalue("sway_null"),
         capabilities=backend.capabilities,
+        context=getattr(backend, "context", None),  # a server, and planted answers, need not name one
     )
     bench.engine.begin(bench.subject)
     request.node.stash[BENCH_INFO] = {"bench": bench}
@@ -161,7 +163,7 @@ def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     return callspec.params.get("sway_adapter") if callspec is not None else None
 
 
-def _setting(request: pytest.FixtureRequest, capabilities: frozenset[str]) -> Setting:
+def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:
     """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
     from pytest_sway.items.marks import marked_suite
     from pytest_sway.probes.base import Setting
@@ -169,9 +171,9 @@ def _setting(request: pytest.FixtureRequest, capabilities: frozenset[str]) -> Se
     suite = marked_suite(request.node)
     if suite is None:
         if not _spec_file(request).is_file():
-            return Setting(capabilities=capabilities)
+            return Setting(capabilities=bench.capabilities, context=bench.context)
         suite = _default_suite(request)
-    return suite.setting(_adapter_key(request) or suite.adapters[0], capabilities)
+    return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
 def _built(key: Any) -> Backend:

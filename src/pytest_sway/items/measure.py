@@ -34,6 +34,7 @@ class Bench:
     subject: Subject
     population: Population
     capabilities: frozenset[str]
+    context: int | None = None
 
 
 class SwayResult:

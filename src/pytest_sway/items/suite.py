@@ -16,7 +16,7 @@ from pytest_sway.items.entry import Entry
 from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes import registry
-from pytest_sway.probes.base import Probe, Setting
+from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter
@@ -54,7 +54,12 @@ class Suite:
     plan: NullPlan | None
     notes: tuple[Problem, ...]
 
-    def setting(self, adapter: AdapterKey | None, capabilities: frozenset[str] = frozenset()) -> Setting:
+    def setting(
+        self,
+        adapter: AdapterKey | None,
+        capabilities: frozenset[str] = frozenset(),
+        context: int | None = None,
+    ) -> Setting:
         """What its probes are told beside their options."""
         return Setting(
             document=self.spec.document,
@@ -62,6 +67,7 @@ class Suite:
             adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
+            context=context,
         )
 
     @cached_property
@@ -170,10 +176,8 @@ def _probe(source: Source, index: int, value: Any, problems: list[Problem]) -> P
 
 
 def _unknown_kind(kind: str) -> str:
-    known = ", ".join(registry.kinds())
-    if kind in registry.CONTRACT_ONLY:
-        return f"{kind!r} is not measured by this version; it measures: {known}"
-    return f"there is no {kind!r}{did_you_mean(kind, registry.kinds())}; allowed: {known}"
+    known = registry.kinds()
+    return f"there is no {kind!r}{did_you_mean(kind, known)}; allowed: {', '.join(known)}"
 
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
@@ -190,6 +194,10 @@ def _notes(entries: Sequence[Entry]) -> list[Problem]:
         Problem(f"{e.probe.name}: top_k has no effect, the whole vocabulary is compared", e.line, 1)
         for e in entries
         if getattr(e.probe.options, "top_k", None) is not None
+    ] + [
+        Problem(f"{e.probe.name}: assert_z_gte has no effect, harm is judged by its margin alone", e.line, 1)
+        for e in entries
+        if e.probe.claim is Claim.NO_HARM and "assert_z_gte" in e.probe.options.model_fields_set
     ]
 
 

@@ -58,6 +58,7 @@ class Setting:
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
         capabilities: what the backend can serve.
+        context: the longest text, in tokens, that the model was made for; None where the backend names none.
     """
 
     document: Document = field(default_factory=Document)
@@ -65,6 +66,7 @@ class Setting:
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
     capabilities: frozenset[str] = frozenset()
+    context: int | None = None
 
     @property
     def chat(self) -> bool:

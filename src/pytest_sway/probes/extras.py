@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 _MODULES = {
+    "hf": ("torch",),
     "semsim": ("sentence_transformers", "sklearn"),
     "style": ("spacy", "pyphen"),
 }

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from pytest_sway.probes.asking import distinct
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.rules import SHAPE_SCORE, Signal, no_signal, signal
+from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.rules import SIGNAL_Z
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
-from pytest_sway.result import Measurement, Verdict
-from pytest_sway.statistics.intervals import Interval, t_interval
+from pytest_sway.result import Measurement
 
 FOLLOW_UPS = [
     "Tell me more.",
@@ -26,8 +25,7 @@ FOLLOW_UPS = [
     "What else should I know?",
     "Summarise that in one sentence.",
 ]
-_MIN_DIALOGUES, _MIN_TURNS = 4, 3
-_STABLE_FACTOR = 10
+_MIN_TURNS = 3
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -87,16 +85,16 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         width = options.max_turns - 1
         curves = [flat[i : i + width] for i in range(0, len(flat), width)]
         per_turn = [fmean(column) for column in zip(*curves, strict=True)]
-        slopes = _slopes(curves)
-        decay = t_interval(slopes)
+        slopes = log_slopes([range(width)] * len(curves), curves)
+        bar = _bar(options)
         return Measurement(
-            raw=_half_life(fmean(slopes), options.max_turns) if slopes else None,
+            raw=bar.life(fmean(slopes)) if slopes else None,
             samples=tuple(slopes),
             statistics={"signal": per_turn[0], "last": per_turn[-1]},
             evidence={
                 "per_turn_kls": per_turn,
                 "turns_axis": list(range(2, options.max_turns + 1)),
-                "fit_status": _fit_status(slopes, decay, options.max_turns),
+                "fit_status": bar.fit_status(slopes),
                 "divergence_kind": options.divergence,
                 "sparkline": _sparkline(per_turn),
                 "max_turns": options.max_turns,
@@ -107,32 +105,27 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         )
 
     def judge(self, options: MultiTurnOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
-        """The shape rule."""
-        found = signal(measured, nulls, "signal", options.min_signal)
-        if not found.present:
-            return no_signal(found)
-        last = signal(measured, nulls, "last", options.min_signal)
-        interval = t_interval(measured.samples)
-        limit = -math.log(2) / options.assert_half_life_turns
-        line = measured.evidence["sparkline"]
-        if len(measured.samples) < _MIN_DIALOGUES or options.max_turns <= _MIN_TURNS:
-            verdict = Verdict.WARN
-            message = f"{line} undecided: it takes {_MIN_DIALOGUES} dialogues of {_MIN_TURNS + 1} turns"
-        elif last.within_null:
-            verdict = Verdict.FAIL
-            message = f"{line} gone by turn {options.max_turns}: {last.text} is within its null there"
-        elif interval is not None and interval.low > limit:
-            verdict, message = Verdict.PASS, f"{line} {_pace(measured, options)}"
-        else:
-            verdict = Verdict.WARN
-            message = f"{line} {_doubt(measured, interval, options)}{_still(last)}"
-        return Judgement(
-            verdict,
-            message,
-            SHAPE_SCORE[verdict],
-            interval=_half_life_interval(interval, options.max_turns),
-            prediction=found.prediction,
+        """The rule of decay."""
+        few = measured.evidence["num_prompts"] < MIN_CURVES or options.max_turns <= _MIN_TURNS
+        return judge_decay(
+            measured,
+            nulls,
+            _bar(options),
+            lead=measured.evidence["sparkline"],
+            undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} turns" if few else "",
         )
+
+
+def _bar(options: MultiTurnOptions) -> DecayBar:
+    return DecayBar(
+        half_life=options.assert_half_life_turns,
+        span=options.max_turns,
+        unit="turns",
+        end=f"turn {options.max_turns}",
+        curves="dialogues",
+        floor=options.min_signal,
+        z=SIGNAL_Z,
+    )
 
 
 async def _dialogues(options: MultiTurnOptions, author: View) -> list[list[_Exchange]]:
@@ -149,54 +142,6 @@ async def _dialogues(options: MultiTurnOptions, author: View) -> list[list[_Exch
             for history, reply in zip(histories, replies, strict=True)
         ]
     return dialogues
-
-
-def _slopes(curves: Sequence[Sequence[float]]) -> list[float]:
-    """Slope of log d on the turn per dialogue; a dialogue with a zero, or one turn, has none."""
-    usable = [curve for curve in curves if len(curve) > 1 and min(curve) > 0]
-    return [float(np.polyfit(np.arange(len(c)), np.log(c), 1)[0]) for c in usable]
-
-
-def _half_life(slope: float, max_turns: int) -> float:
-    cap = float(_STABLE_FACTOR * max_turns)
-    return min(math.log(2) / -slope, cap) if slope < 0 else cap
-
-
-def _half_life_interval(slope: Interval | None, max_turns: int) -> Interval | None:
-    if slope is None:
-        return None
-    return Interval(_half_life(slope.low, max_turns), _half_life(slope.high, max_turns))
-
-
-def _fit_status(slopes: Sequence[float], interval: Interval | None, max_turns: int) -> str:
-    """The contract's word: degenerate, stable, non_monotonic (it grows) or ok (it decays)."""
-    if not slopes:
-        return "degenerate"
-    if interval is not None and interval.low > 0:
-        return "non_monotonic"
-    stable = _half_life(fmean(slopes), max_turns) >= _STABLE_FACTOR * max_turns
-    return "stable" if stable else "ok"
-
-
-def _pace(measured: Measurement, options: MultiTurnOptions) -> str:
-    half_life = measured.raw or 0.0
-    if half_life >= _STABLE_FACTOR * options.max_turns:
-        return "no decay over the dialogue"
-    return f"half-life {half_life:.1f} turns (wanted {options.assert_half_life_turns:g})"
-
-
-def _doubt(measured: Measurement, interval: Interval | None, options: MultiTurnOptions) -> str:
-    """Why it does not pass: it decays too fast, or that it does not is not sure."""
-    pace = _pace(measured, options)
-    if interval is None or (measured.raw or 0.0) < options.assert_half_life_turns:
-        return f"decays: {pace}"
-    least = _half_life(interval.low, options.max_turns)
-    return f"{pace}, but only {least:.1f} is sure: add dialogues"
-
-
-def _still(last: Signal) -> str:
-    ratio = last.prediction.ratio if last.prediction is not None else None
-    return f"; at the last turn {ratio:.1f} times its null" if ratio is not None else ""
 
 
 def _sparkline(values: Sequence[float]) -> str:

@@ -58,7 +58,7 @@ class NullAdapterOptions(ProbeOptions):
     @classmethod
     def _known(cls, kinds: list[str]) -> list[str]:
         for kind in kinds:
-            if kind not in registry.kinds() and kind not in registry.CONTRACT_ONLY:
+            if kind not in registry.kinds():
                 raise ValueError(f"there is no kind {kind!r}{did_you_mean(kind, registry.kinds())}")
         return kinds
 

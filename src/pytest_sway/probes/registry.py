@@ -8,43 +8,37 @@ from typing import Any
 
 from pytest_sway.probes.base import Probe
 
-_BUILTIN = {
-    "adapter_ablation": "pytest_sway.probes.adapter_ablation:AdapterAblation",
-    "adapter_revert": "pytest_sway.probes.adapter_revert:AdapterRevert",
-    "cluster_kl": "pytest_sway.probes.cluster_kl:ClusterKL",
-    "delta_kl": "pytest_sway.probes.delta_kl:DeltaKL",
-    "multi_turn_coherence_decay": ("pytest_sway.probes.multi_turn_coherence_decay:MultiTurnCoherenceDecay"),
-    "null_adapter": "pytest_sway.probes.null_adapter:NullAdapter",
-    "style_fingerprint": "pytest_sway.probes.style_fingerprint:StyleFingerprint",
+_CLASSES = {
+    "adapter_ablation": "AdapterAblation",
+    "adapter_revert": "AdapterRevert",
+    "calibration_drift": "CalibrationDrift",
+    "cluster_kl": "ClusterKL",
+    "delta_kl": "DeltaKL",
+    "external_perplexity": "ExternalPerplexity",
+    "gradient_ghost": "GradientGhost",
+    "leakage": "Leakage",
+    "multi_turn_coherence_decay": "MultiTurnCoherenceDecay",
+    "null_adapter": "NullAdapter",
+    "paraphrase_invariance": "ParaphraseInvariance",
+    "preference_flip": "PreferenceFlip",
+    "prompt_collapse": "PromptCollapse",
+    "section_internalization": "SectionInternalization",
+    "style_fingerprint": "StyleFingerprint",
+    "tool_use_fidelity": "ToolUseFidelity",
+    "training_drift": "TrainingDrift",
 }
-
-CONTRACT_ONLY = frozenset(
-    {
-        "calibration_drift",
-        "external_perplexity",
-        "gradient_ghost",
-        "leakage",
-        "paraphrase_invariance",
-        "preference_flip",
-        "prompt_collapse",
-        "section_internalization",
-        "tool_use_fidelity",
-        "training_drift",
-    }
-)
-"""Kinds that dlm-sway's specs use and this version does not measure; refused by name."""
+"""The class of each kind; its file has the kind's name."""
 
 
 def kinds() -> Iterable[str]:
     """Every kind that :func:`find` knows, sorted."""
-    return sorted(_BUILTIN)
+    return sorted(_CLASSES)
 
 
 def find(kind: str) -> type[Probe[Any]] | None:
     """The probe class of a kind, or None."""
-    target = _BUILTIN.get(kind)
-    if target is None:
+    name = _CLASSES.get(kind)
+    if name is None:
         return None
-    module, _, name = target.partition(":")
-    probe: type[Probe[Any]] = getattr(import_module(module), name)
+    probe: type[Probe[Any]] = getattr(import_module(f"pytest_sway.probes.{kind}"), name)
     return probe

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from pytest_sway.probes.base import Judgement
 from pytest_sway.probes.rules import capped
 from pytest_sway.result import Verdict
-from pytest_sway.statistics.intervals import Interval
+from pytest_sway.statistics.intervals import Interval, t_interval
 
 LEVEL = 0.90
 """A two-sided interval at this level ends at the one-sided 95 % bounds."""
@@ -28,6 +29,7 @@ class Harm:
         interval: of ``value``, at the level :data:`LEVEL`; None where too few items give one.
         margin: how much worse is still no harm; ≥ 0.
         sd: standard deviation of the items behind it.
+        counted: what those items are, where it is said how many would decide.
     """
 
     what: str
@@ -35,6 +37,16 @@ class Harm:
     interval: Interval | None
     margin: float
     sd: float
+    counted: str = "items"
+
+
+def mean_harm(what: str, values: Sequence[float], margin: float, counted: str = "items") -> Harm:
+    """A harm that is the mean of independent signed values: items, or the means of their clusters.
+
+    Its interval is Student's t. The other arguments are those of :class:`Harm`.
+    """
+    sd = stdev(values) if len(values) > 1 else 0.0
+    return Harm(what, fmean(values), t_interval(values, LEVEL), margin, sd, counted)
 
 
 def judge_no_harm(
@@ -93,4 +105,4 @@ def _enough(harm: Harm) -> str:
     items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
     if items > _MOST_ITEMS:
         return "it lies at the margin, and no number of items would decide it"
-    return f"about {math.ceil(items)} items would decide it"
+    return f"about {math.ceil(items)} {harm.counted} would decide it"

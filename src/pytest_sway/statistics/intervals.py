@@ -77,10 +77,19 @@ def clustered_interval(
     for clusters of 1 to 8 items correlated 0.1, 0.4 and 0.8 (5,000 samples), where t over the items
     themselves has 0.90, 0.75 and 0.60.
     """
+    return t_interval(list(cluster_means(samples, clusters).values()), level)
+
+
+def cluster_means(samples: Sequence[float], clusters: Sequence[Hashable]) -> dict[Hashable, float]:
+    """Each cluster's mean, in the order in which the clusters appear.
+
+    Raises:
+        ValueError: where the two differ in length.
+    """
     members: dict[Hashable, list[float]] = {}
     for value, cluster in zip(samples, clusters, strict=True):
         members.setdefault(cluster, []).append(value)
-    return t_interval([math.fsum(values) / len(values) for values in members.values()], level)
+    return {cluster: math.fsum(values) / len(values) for cluster, values in members.items()}
 
 
 def rate_interval(hits: int, n: int, level: float = 0.95) -> Interval | None:

@@ -1,0 +1,174 @@
+"""calibration_drift: are the facts that the base could state still there?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain, zip_longest
+from statistics import fmean
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, StringConstraints
+
+from pytest_sway.data.load import facts
+from pytest_sway.probes.asking import answered, policy
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
+from pytest_sway.requests import Completion, View, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import cluster_means, rate_interval
+
+_WORST = 5
+_KNOWN = 3.0
+"""Nats per token: a gold that costs the base more is nothing that it knew, and cannot be forgotten."""
+_ASKS = ("?", "？", "؟")
+Given = Annotated[str, StringConstraints(pattern=r"\S")]
+"""A text that is not blank."""
+
+
+class CalibrationDriftOptions(ProbeOptions):
+    """Options of ``calibration_drift``; ``items`` are pairs of a prompt and its gold, instead of the pack."""
+
+    pack: Literal["builtin"] = "builtin"
+    items_limit: int | None = Field(default=None, ge=1)
+    items: list[tuple[Given, Given]] = Field(default=[])
+    assert_fraction_regressed_lt: float = Field(default=0.15, ge=0, le=1)
+    assert_mean_delta_gte: float = Field(default=-0.5, le=0, allow_inf_nan=False)
+    regression_nats: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+class _Item(NamedTuple):
+    """A prompt, its gold, and what it is about."""
+
+    kind: str
+    prompt: str
+    gold: str
+
+
+class CalibrationDrift(Probe[CalibrationDriftOptions]):
+    """Change of the gold's log-probability on packaged facts, in nats per token.
+
+    Per item Δ = (log p_tuned(gold) - log p_base(gold)) / tokens of the gold. No harm: the mean of -Δ (each
+    kind of fact weighs the same, and the interval is over kinds) against -``assert_mean_delta_gte``, and from
+    20 items on the share of items with Δ < -``regression_nats`` (exact interval) against
+    ``assert_fraction_regressed_lt``. raw = that share, ft_value = the mean of Δ. ``items`` of your own are
+    a kind each; one that ends with "?" is asked as the facts are, any other is continued as it stands. No
+    null: no harm has a margin, and an untouched model, which scores 1, could never beat random ones.
+    """
+
+    kind, category, claim, better = "calibration_drift", "calibration", Claim.NO_HARM, "lower"
+    requires = frozenset({"completion"})
+
+    async def measure(self, options: CalibrationDriftOptions, views: Views) -> Measurement:
+        """Two completions per item."""
+        items = _items(options)
+        sides = [[_scored(item, view, self.setting) for item in items] for view in (views.base, views.tuned)]
+        scores = await ask([*sides[0], *sides[1]])
+        pairs = list(zip(scores[: len(items)], scores[len(items) :], strict=True))
+        deltas = [(tuned.logprob - base.logprob) / base.tokens for base, tuned in pairs]
+        kinds = cluster_means(deltas, [item.kind for item in items])
+        regressed = sum(delta < -options.regression_nats for delta in deltas)
+        known = sum(base.logprob >= -_KNOWN * base.tokens for base, _ in pairs)
+        gained = math.fsum(tuned.logprob - base.logprob for base, tuned in pairs)
+        return Measurement(
+            raw=regressed / len(items),
+            ft_value=fmean(kinds.values()),
+            samples=tuple(deltas),
+            series={"kinds": (tuple(kinds.values()),)},
+            evidence={
+                "fraction_regressed": regressed / len(items),
+                "mean_delta_nats": fmean(kinds.values()),
+                "delta_bits_per_char": gained / math.log(2) / sum(len(item.gold) for item in items),
+                "regressed_count": regressed,
+                "total_items": len(items),
+                "known_to_base": known,
+                "regression_nats_threshold": options.regression_nats,
+                "worst_offenders": _worst(items, deltas),
+                "per_kind": {} if options.items else kinds,
+                "prompt_policy": policy(self.setting),
+            },
+        )
+
+    def judge(
+        self, options: CalibrationDriftOptions, measured: Measurement, nulls: Nulls | None
+    ) -> Judgement:
+        """The rule of no harm, on the mean and on the rate."""
+        (kinds,) = measured.series["kinds"]
+        harms = [
+            mean_harm(
+                "nats per token lost on facts",
+                [-value for value in kinds],
+                -options.assert_mean_delta_gte,
+                "items of your own" if options.items else "kinds of facts",
+            )
+        ]
+        count, hits = len(measured.samples), measured.evidence["regressed_count"]
+        if count >= LEAST_FOR_A_RATE:
+            harms.append(_rate_harm(hits, count, options))
+        judged = judge_no_harm(
+            harms,
+            untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
+            interval=rate_interval(hits, count),
+        )
+        interval = harms[0].interval
+        told = {"mean_delta_ci_90": [-interval.high, -interval.low] if interval is not None else None}
+        failed = judged.verdict is Verdict.FAIL
+        return replace(
+            judged,
+            message=judged.message + _doubt(measured.evidence["known_to_base"], count),
+            evidence=told | (_bad(options, measured.samples) if failed else {}),
+        )
+
+
+def _items(options: CalibrationDriftOptions) -> list[_Item]:
+    """What is scored, each once; a limit takes as many of every kind as of any other, as far as they go."""
+    if options.items:
+        pairs = dict.fromkeys(options.items)
+        items = [_Item(f"item {n}", *pair) for n, pair in enumerate(pairs, start=1)]
+    else:
+        items = [_Item(fact.kind, fact.prompt, fact.gold) for fact in facts()]
+    if options.items_limit is None:
+        return items
+    kinds: dict[str, list[_Item]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(item)
+    rounds = chain.from_iterable(zip_longest(*kinds.values()))
+    return [item for item in rounds if item is not None][: options.items_limit]
+
+
+def _scored(item: _Item, view: View, setting: Setting) -> Completion:
+    if item.prompt.rstrip().endswith(_ASKS):
+        return answered(item.prompt, item.gold, view, setting)
+    return Completion(item.prompt, item.gold, view)
+
+
+def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions) -> Harm:
+    rate = hits / count
+    return Harm(
+        f"share of facts that lost more than {options.regression_nats:g} nats per token",
+        rate,
+        rate_interval(hits, count, LEVEL),
+        options.assert_fraction_regressed_lt,
+        math.sqrt(rate * (1 - rate)),
+    )
+
+
+def _doubt(known: int, count: int) -> str:
+    """Facts that the base never knew stay in: they blur harm, but no verdict of the ward turned on them."""
+    return f"; the base itself knew only {known} of {count}" if 2 * known < count else ""
+
+
+def _worst(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:
+    """The items that lost most, worst first; none that lost nothing."""
+    lost = sorted((delta, item) for item, delta in zip(items, deltas, strict=True) if delta < 0)
+    return [{"prompt": i.prompt, "gold": i.gold, "delta": d} for d, i in lost[:_WORST]]
+
+
+def _bad(options: CalibrationDriftOptions, deltas: Sequence[float]) -> dict[str, Any]:
+    """Every item that lost more than the threshold; where none did, every one that lost anything."""
+    found = list(zip(_items(options), deltas, strict=True))
+    least = -options.regression_nats if min(deltas) < -options.regression_nats else 0.0
+    return bad_cases([Case(i.prompt, i.gold, -math.expm1(d)) for i, d in found if d < least])

@@ -1,0 +1,117 @@
+"""external_perplexity: does the model still read other people's prose as well as it did?"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from statistics import fmean
+from typing import Literal
+
+from pydantic import Field
+
+from pytest_sway.data.load import Passage, passages
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.requests import Completion, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import cluster_means, t_interval
+
+_SENTENCE_END = re.compile(r"[.!?][\"')]*(?=\s)")
+
+
+class ExternalPerplexityOptions(ProbeOptions):
+    """Options of ``external_perplexity``; the corpus has 24 passages of at most 1,400 characters."""
+
+    corpus: Literal["public_domain_en"] = "public_domain_en"
+    chunk_chars: int = Field(default=2048, ge=128, le=16384)
+    max_chunks: int = Field(default=16, ge=1, le=128)
+    assert_mean_delta_gte: float = Field(default=-0.1, le=0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
+    """Change of the log-likelihood of packaged prose, in nats per token; perplexity changes by exp(-raw).
+
+    Per passage Δ = (log p_tuned - log p_base) / its tokens, scored as one text without a prompt. raw = the
+    mean over works of each work's mean Δ: passages of one work change alike (on most adapters of the ward
+    half of the variance of Δ and more lies between works), so an interval over passages is too narrow.
+    No harm: -raw against -``assert_mean_delta_gte``, with Student's t over works. Its first ``max_chunks``
+    passages are read, each cut to its first ``chunk_chars`` characters at a sentence's end. No null: no harm
+    has a margin, and an untouched model, which scores 1, could never beat random ones.
+    """
+
+    kind, category, claim, better = "external_perplexity", "calibration", Claim.NO_HARM, "higher"
+    requires = frozenset({"completion"})
+
+    async def measure(self, options: ExternalPerplexityOptions, views: Views) -> Measurement:
+        """Two rolling scores per passage."""
+        read = _read(options)
+        texts = [passage.text for passage in read]
+        scores = await ask(
+            [Completion("", text, view) for view in (views.base, views.tuned) for text in texts]
+        )
+        base, tuned = scores[: len(texts)], scores[len(texts) :]
+        deltas = [(b.logprob - a.logprob) / a.tokens for a, b in zip(base, tuned, strict=True)]
+        works = cluster_means(deltas, [passage.work for passage in read])
+        sides = [fmean(score.logprob / score.tokens for score in side) for side in (base, tuned)]
+        gained = math.fsum(b.logprob - a.logprob for a, b in zip(base, tuned, strict=True))
+        return Measurement(
+            raw=fmean(works.values()),
+            samples=tuple(deltas),
+            base_value=sides[0],
+            ft_value=sides[1],
+            series={"works": (tuple(works.values()),)},
+            evidence={
+                "corpus": options.corpus,
+                "chunk_chars": options.chunk_chars,
+                "num_chunks": len(read),
+                "per_chunk_delta": deltas,
+                "base_mean_logprob_per_tok": sides[0],
+                "ft_mean_logprob_per_tok": sides[1],
+                "delta_bits_per_char": gained / math.log(2) / sum(map(len, texts)),
+                "per_work_delta": works,
+            },
+        )
+
+    def judge(
+        self, options: ExternalPerplexityOptions, measured: Measurement, nulls: Nulls | None
+    ) -> Judgement:
+        """The rule of no harm, over works."""
+        (works,) = measured.series["works"]
+        margin = -options.assert_mean_delta_gte
+        judged = judge_no_harm(
+            [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
+            untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
+            interval=t_interval(works),
+        )
+        if judged.verdict is not Verdict.FAIL:
+            return judged
+        cases = [
+            _case(passage.text, delta)
+            for passage, delta in zip(_read(options), measured.samples, strict=True)
+            if delta < 0
+        ]
+        return replace(judged, evidence=bad_cases(cases))
+
+
+def _read(options: ExternalPerplexityOptions) -> list[Passage]:
+    """The passages that are read, each cut to its length."""
+    chosen = passages()[: options.max_chunks]
+    return [replace(passage, text=_cut(passage.text, options.chunk_chars)) for passage in chosen]
+
+
+def _cut(text: str, most: int) -> str:
+    """The text's first ``most`` characters, back to a sentence's end, else a word's."""
+    if len(text) <= most:
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= most]
+    space = text.rfind(" ", 0, most + 1)
+    return text[: ends[-1] if ends else space if space > 0 else most]
+
+
+def _case(text: str, delta: float) -> Case:
+    """A passage as a prompt, about its first quarter, and how it goes on."""
+    prompt = _cut(text, len(text) // 4)
+    return Case(prompt, text[len(prompt) :].strip(), -math.expm1(delta))

@@ -1,0 +1,215 @@
+"""gradient_ghost: what the optimizer remembers of the training, before any model is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions, ProbeSkip
+from pytest_sway.probes.paths import placed
+from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.requests import Views
+from pytest_sway.result import Measurement
+from pytest_sway.spec.folders import listed
+from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes, places
+from pytest_sway.training.moments import standings
+from pytest_sway.training.state import STATE_FILE, TrainingState, read_state
+from pytest_sway.training.steps import Steps, logged_steps
+from pytest_sway.training.store import TrainingDataError, version_of
+
+_WORST = 3
+
+
+class GradientGhostOptions(ProbeOptions):
+    """Options of ``gradient_ghost``; without ``adapter_path`` it reads the adapter under evaluation."""
+
+    adapter_path: str | None = Field(default=None, min_length=1)
+    min_steps_threshold: int = Field(default=50, ge=1)
+    undertrained_layer_ratio: float = Field(default=2.0, gt=1, allow_inf_nan=False)
+    layer_failure_frac: float = Field(default=0.3, ge=0, le=1)
+
+
+class GradientGhost(Probe[GradientGhostOptions]):
+    """Was the adapter trained long enough, and did gradients reach all of it?
+
+    Reads ``training_state.pt`` (``weights_only``: nothing in it is executed). In order: optimizer steps, of
+    all the adapter's runs where a dlm store's logs tell; Adam's second moments (Kingma & Ba 2015), of which
+    none may be NaN and none zero; layers. Healthy layers' second moments differ by orders of magnitude, so
+    a layer is undertrained when the log₁₀ of its mean lies below the median over layers by more than
+    log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 × MAD, for LoRA's A and B each on its own, or when it
+    got no gradient at all. raw = share of such layers; on an early failure, steps.
+    """
+
+    kind, category, claim = "gradient_ghost", "calibration", Claim.PRE_RUN
+    extra = "hf"
+
+    async def measure(self, options: GradientGhostOptions, views: Views) -> Measurement:
+        """Read the state, count steps, compare layers."""
+        folder = self._folder(options)
+        file = folder / STATE_FILE
+        if not file.is_file():
+            raise ProbeSkip(f"there is no {file}: what the optimizer remembered was not kept")
+        try:
+            state = read_state(file)
+            steps, source = _steps(state, folder)
+            shapes = key_shapes(weights) if (weights := folder / WEIGHTS_FILE).is_file() else None
+        except TrainingDataError as error:
+            raise ProbeError(str(error)) from None
+        evidence = {
+            **_counted(state),
+            "step_source": source,
+            "steps": steps.possible,
+            "steps_certain": steps.certain,
+            "steps_last_run": steps.last_run,
+            "runs": steps.runs,
+            "min_steps_threshold": options.min_steps_threshold,
+        }
+        if signal := _primary(state, steps, options):
+            return Measurement(raw=float(steps.possible), evidence={**evidence, "primary_signal": signal})
+        layers, share = _layers(state, shapes, options.undertrained_layer_ratio)
+        return Measurement(raw=share, evidence={**evidence, **layers})
+
+    def _folder(self, options: GradientGhostOptions) -> Path:
+        if options.adapter_path is not None:
+            return placed(options.adapter_path, self.setting.folder, "adapter_path")
+        if self.setting.adapter is None:
+            raise ProbeSkip("there is no adapter under evaluation: name a folder as adapter_path")
+        return self.setting.adapter
+
+    def judge(self, options: GradientGhostOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The pre-run rule: steps and a dead optimizer are primary; single modules and layers secondary."""
+        found = measured.evidence
+        if signal := found.get("primary_signal"):
+            return judge_pre_run([_SIGNALS[signal].format(**found)], [], "")
+        secondary = [*_undecided_steps(found, options.min_steps_threshold), *_broken_modules(found)]
+        flagged = found["num_layers_undertrained"]
+        layers = f"{flagged} of {found['num_layers']} layers undertrained"
+        if found["frac_layers_undertrained"] > options.layer_failure_frac:
+            worst = ", ".join(layer["name"] for layer in found["worst_layers"][:flagged])
+            secondary.append(f"{layers} (more than {options.layer_failure_frac:.0%}): {worst}")
+        sound = [f"{found['steps']} steps ({found['step_source']})"]
+        judgement = judge_pre_run(
+            [], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers])
+        )
+        if not found["no_layer_map"]:
+            return judgement
+        return replace(judgement, message=f"{judgement.message}; no layer map: {found['no_layer_map']}")
+
+
+_SIGNALS = {
+    "global_step_below_threshold": (
+        "{steps} steps ({step_source}), fewer than {min_steps_threshold}: it was hardly trained"
+    ),
+    "all_optimizer_state_nan": "every second moment is NaN or infinite: training diverged",
+    "no_gradient_ever": "every second moment is zero: no gradient ever reached the adapter",
+    "learning_rate_zero": "its learning rate was 0: nothing was learned",
+}
+
+
+def _primary(state: TrainingState, steps: Steps, options: GradientGhostOptions) -> str:
+    """What alone decides, in order; empty where nothing does."""
+    moments = state.moments if state.adam else ()
+    if steps.possible < options.min_steps_threshold:
+        return "global_step_below_threshold"
+    if any(m.non_finite for m in moments) and all(m.non_finite == m.size for m in moments):
+        return "all_optimizer_state_nan"
+    if moments and all(m.dead for m in moments):
+        return "no_gradient_ever"
+    return "learning_rate_zero" if state.learning_rate == 0 else ""
+
+
+def _steps(state: TrainingState, folder: Path) -> tuple[Steps, str]:
+    """The steps behind the adapter, and where they were read."""
+    counts = {"optimizer": state.optimizer_steps, "global_step": state.global_step}
+    source, own = next(((name, n) for name, n in counts.items() if n is not None), ("", 0))
+    logged, unread = None, ""
+    if (version := version_of(folder)) is not None:
+        try:
+            logged = logged_steps(version)
+        except TrainingDataError:
+            unread = "; the logs cannot be read"
+    if logged is not None:
+        certain, possible = max(own, logged.certain), max(own, logged.possible)
+        return replace(logged, certain=certain, possible=possible), "training logs"
+    if not source:
+        raise TrainingDataError(f"{folder / STATE_FILE} holds neither a global_step nor an optimizer's steps")
+    return Steps(own, own, own, 1), source + unread
+
+
+def _undecided_steps(found: Mapping[str, Any], least: int) -> list[str]:
+    if found["steps_certain"] >= least:
+        return []
+    steps = f"{found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
+    return [f"{steps}: enough only if the last run went on from the version before, which no log tells"]
+
+
+def _broken_modules(found: Mapping[str, Any]) -> list[str]:
+    kinds = {
+        "NaN or infinite second moments": "nonfinite_modules",
+        "no gradient ever reached": "dead_modules",
+    }
+    return [f"{words}: {listed(found[key])}" for words, key in kinds.items() if found[key]]
+
+
+def _counted(state: TrainingState) -> dict[str, Any]:
+    """The contract's numbers of the whole state."""
+    sizes = [(m.size - m.non_finite, m.mean) for m in state.moments if m.size > m.non_finite]
+    total = sum(size for size, _ in sizes)
+    return {
+        "global_step": state.global_step,
+        "epoch": state.epoch,
+        "best_val_loss": state.best_val_loss,
+        "use_qlora": state.use_qlora,
+        "num_params": len(state.moments),
+        "num_nonfinite_exp_avg_sq": sum(m.non_finite > 0 for m in state.moments),
+        "global_mean_exp_avg_sq": math.fsum(n * mean for n, mean in sizes) / total if total else None,
+    }
+
+
+def _layers(
+    state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None, ratio: float
+) -> tuple[dict[str, Any], float | None]:
+    """Evidence on modules and layers, and the share of undertrained layers; None without a layer map."""
+    why, laid = "", tuple[Place, ...]()
+    try:
+        laid = _laid(state, shapes)
+    except NoLayerMapError as error:
+        why = str(error)
+    moments = state.moments if state.adam else ()
+    by_layer = standings(laid, moments) if laid else {}
+    numbers = {place.layer: place.number for place in laid if place.layer}
+    counts = set(Counter(place.layer for place in laid if place.layer).values())
+    flagged = sum(standing.undertrained(ratio) for standing in by_layer.values())
+    worst = sorted(by_layer.items(), key=lambda item: item[1].spread - item[1].below)[:_WORST]
+    names = [place.name for place in laid] or [f"parameter {i}" for i in range(len(moments))]
+    named = list(zip(names, moments, strict=False))
+    evidence = {
+        "no_layer_map": why,
+        "num_layers": len(numbers),
+        "params_per_layer": counts.pop() if len(counts) == 1 else None,
+        "num_layers_undertrained": flagged,
+        "frac_layers_undertrained": flagged / len(numbers) if numbers else 0.0,
+        "worst_layers": [
+            {"layer": numbers[name], "name": name, "ratio": standing.ratio} for name, standing in worst
+        ],
+        "nonfinite_modules": [name for name, moment in named if moment.non_finite],
+        "dead_modules": [name for name, moment in named if moment.dead],
+    }
+    return evidence, None if why else flagged / len(numbers)
+
+
+def _laid(state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[Place, ...]:
+    """Where each of the optimizer's parameters stands in the model."""
+    if not state.adam:
+        raise NoLayerMapError("the optimizer keeps no second moment per parameter (exp_avg_sq)")
+    if state.groups != 1:
+        raise NoLayerMapError(f"the optimizer has {state.groups} groups of parameters")
+    if shapes is None:
+        raise NoLayerMapError(f"there is no {WEIGHTS_FILE}")
+    return places(shapes, [moment.shape for moment in state.moments])

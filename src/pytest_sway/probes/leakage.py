@@ -1,0 +1,301 @@
+"""leakage: does the adapter recite its training text beyond what the base knew by heart?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from pytest_sway.document import Document, Section
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.perturbations import PERTURBATIONS, Perturbation, perturbed
+from pytest_sway.probes.rules import capped
+from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.windows import Sizes, Window, windows
+from pytest_sway.requests import Generate, Tokens, View, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import cluster_means, t_interval
+
+NGRAM = 8
+"""Tokens that must follow one another to count as recited: no base reached 5 on text that it had not seen."""
+_LEAST_TOKENS = 2 * NGRAM
+_FEWEST_SECTIONS = 4
+_SHOWN = 10
+
+
+class LeakageOptions(ProbeOptions):
+    """Options of ``leakage``.
+
+    Attributes:
+        offsets: prefixes per section, spread evenly over it.
+        max_sections: most prose sections that are tried, spread evenly over the document.
+        perturbed_windows: how many of the most recited windows are tried with changed prefixes.
+    """
+
+    prefix_chars: int = Field(default=128, ge=16, le=16384)
+    continuation_chars: int = Field(default=256, ge=32, le=16384)
+    max_new_tokens: int = Field(default=96, ge=_LEAST_TOKENS, le=4096)
+    perturbations: list[Perturbation] = Field(default=list(PERTURBATIONS))
+    assert_recall_lt: float = Field(default=0.5, gt=0, lt=1)
+    min_fragility: float = Field(default=0.3, ge=0, le=1)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    offsets: int = Field(default=5, ge=1, le=64)
+    max_sections: int = Field(default=16, ge=1)
+    perturbed_windows: int = Field(default=2, ge=0, le=64)
+
+
+class _Changed(NamedTuple):
+    """What came of one changed prefix: recall from the prefix as it stands, and from the changed one."""
+
+    section: str
+    kind: Perturbation
+    clean: float
+    recall: float
+
+
+class _Recital(NamedTuple):
+    """What came of one window: the adapter's text, n-gram recall and longest run; the base's beside it."""
+
+    window: Window
+    text: str
+    tuned: float
+    run: int
+    base_text: str = ""
+    base: float = 0.0
+
+    @property
+    def beyond(self) -> float:
+        """What is recited beyond the base; the base's own recital is no credit."""
+        return max(0.0, self.tuned - self.base)
+
+
+class Leakage(Probe[LeakageOptions]):
+    """Share of the true continuation that the adapter recites beyond the base.
+
+    From prefixes of ``prefix_chars`` characters at ``offsets`` places of each prose section, put as they
+    stand, adapter and base continue greedily. Recall = share of the 8-grams of the true continuation's
+    tokens that the generation holds (8-gram overlap: Radford et al. 2019, sec. 4; extraction from prefixes:
+    Carlini et al. 2022); the longest common run of tokens is told beside it. The base is asked only where
+    the adapter recited. raw = mean over sections of max(0, recall - base's recall). No harm: raw against
+    ``assert_recall_lt``, Student's t over sections (over prefixes where there are fewer than 4). The score is
+    1 at raw 0, 0.5 at the margin, 0 at raw 1, straight between: a perfect reciter earns nothing.
+
+    Fragility = 1 - recall from changed prefixes / recall from the same prefixes as they stand; it says how a
+    recital is come by, and changes no verdict. ``min_fragility``: from there on it is called brittle. No
+    null: no harm has a margin, and random adapters recite nothing.
+    """
+
+    kind, category, claim, better = "leakage", "calibration", Claim.NO_HARM, "lower"
+    requires = frozenset({"generate", "tokens"})
+
+    async def measure(self, options: LeakageOptions, views: Views) -> Measurement:
+        """One generation per prefix; further ones where it recited."""
+        prose = _prose(self.setting.document)
+        chosen = _spread(prose, options.max_sections)
+        cut = await _windows(chosen, options, views.base)
+        length = max(len(window.follows) for window in cut)  # what is written beyond it could only be luck
+        written = await ask([Generate(w.prefix, views.tuned, length) for w in cut])
+        recitals = [
+            _Recital(window, text.text, _recall(window.follows, text.ids), _run(window.follows, text.ids))
+            for window, text in zip(cut, written, strict=True)
+        ]
+        recitals = await _beside_base(recitals, views.base, length)
+        changed, unchanged = await _from_changed(recitals, options, views.tuned, length)
+        sections = cluster_means([r.beyond for r in recitals], [r.window.section for r in recitals])
+        fragile = _fragile(changed)
+        recited = sorted((r for r in recitals if r.beyond > 0), key=lambda r: -r.beyond)
+        return Measurement(
+            raw=fmean(sections.values()),
+            samples=tuple(r.beyond for r in recitals),
+            ft_value=fmean(r.tuned for r in recitals),
+            series={"sections": (tuple(sections.values()),)},
+            evidence={
+                "mean_clean_recall": fmean(r.tuned for r in recitals),
+                "mean_perturbed_recall": fragile["perturbed_recall"],
+                "mean_fragility": fragile["fragility"],
+                "per_perturbation": cluster_means([c.recall for c in changed], [c.kind for c in changed]),
+                "perturbations_without_effect": unchanged,
+                "per_section": _per_section(recitals, changed),
+                "longest_run_tokens": max(r.run for r in recitals),
+                "mean_run_share": fmean(r.run / len(r.window.follows) for r in recitals),
+                "prefixes": len(recitals),
+                "prefixes_recited": len(recited),
+                "sections": len(sections),
+                "sections_of_prose": len(prose),
+                "ngram": NGRAM,
+                "recited": [_told(r) for r in recited[:_SHOWN]],
+            },
+        )
+
+    def judge(self, options: LeakageOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The rule of no harm; fragility is told beside it."""
+        (sections,) = measured.series["sections"]
+        by_section = len(sections) >= _FEWEST_SECTIONS
+        values, counted = (sections, "sections") if by_section else (measured.samples, "prefixes")
+        interval = t_interval(values)
+        if not any(measured.samples):
+            message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
+            return Judgement(Verdict.PASS, message, 1.0, interval)
+        what = f"recall of {NGRAM}-grams beyond the base"
+        harm = mean_harm(what, values, options.assert_recall_lt, counted)
+        judged = judge_no_harm([harm], interval=interval)
+        bad = measured.evidence["recited"] if judged.verdict is Verdict.FAIL else ()
+        return replace(
+            judged,
+            message=judged.message + _manner(measured.evidence["mean_fragility"], options),
+            score=capped(_score(harm.value, options.assert_recall_lt), judged.verdict),
+            evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
+        )
+
+
+def _prose(document: Document) -> list[Section]:
+    """The prose sections that have a text, each text once.
+
+    Raises:
+        ProbeSkip: there is none.
+    """
+    prose = {s.content.strip(): s for s in document.sections if s.kind == "prose" and s.content.strip()}
+    if not prose:
+        raise ProbeSkip("no prose to recite: give sections: of kind prose with their content")
+    return list(prose.values())
+
+
+def _spread(sections: Sequence[Section], most: int) -> list[Section]:
+    """At most so many sections, evenly over the document."""
+    if len(sections) <= most:
+        return list(sections)
+    return [sections[(2 * k + 1) * len(sections) // (2 * most)] for k in range(most)]
+
+
+async def _windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:
+    """All windows of the sections.
+
+    Raises:
+        ProbeSkip: no section is long enough for one.
+    """
+    texts = [section.content.strip() for section in sections]
+    tokens = await ask([Tokens(text, base) for text in texts])
+    sizes = Sizes(
+        options.prefix_chars,
+        options.continuation_chars,
+        options.offsets,
+        _LEAST_TOKENS,
+        options.max_new_tokens,
+    )
+    found = [
+        window
+        for section, text, cut in zip(sections, texts, tokens, strict=True)
+        for window in windows(section.id, text, cut, sizes)
+    ]
+    if not found:
+        raise ProbeSkip(
+            f"no prose section is long enough to be recited: {_LEAST_TOKENS} tokens must follow a prefix, "
+            f"the longest section has {max(len(cut.ids) for cut in tokens)} in all"
+        )
+    return found
+
+
+async def _beside_base(recitals: Sequence[_Recital], base: View, length: int) -> list[_Recital]:
+    """The recitals with what the base writes from the same prefixes; it is asked only where there is one."""
+    recited = [r for r in recitals if r.tuned > 0]
+    written = await ask([Generate(r.window.prefix, base, length) for r in recited])
+    known = {
+        r.window: r._replace(base=_recall(r.window.follows, text.ids), base_text=text.text)
+        for r, text in zip(recited, written, strict=True)
+    }
+    return [known.get(r.window, r) for r in recitals]
+
+
+async def _from_changed(
+    recitals: Sequence[_Recital], options: LeakageOptions, tuned: View, length: int
+) -> tuple[list[_Changed], int]:
+    """What is recited from changed prefixes, and how many changes left a prefix as it was.
+
+    Tried are the most recited windows, one a section.
+    """
+    rising = sorted((r for r in recitals if r.beyond > 0), key=lambda r: r.beyond)
+    of_section = {r.window.section: r for r in rising}  # the most recited is the last
+    most = sorted(of_section.values(), key=lambda r: -r.beyond)[: options.perturbed_windows]
+    kinds = dict.fromkeys(options.perturbations)
+    tried = [(r, kind, perturbed(r.window.prefix, kind)) for r in most for kind in kinds]
+    made = [(r, kind, prefix) for r, kind, prefix in tried if prefix is not None]
+    written = await ask([Generate(prefix, tuned, length) for _, _, prefix in made])
+    changed = [
+        _Changed(r.window.section, kind, r.tuned, _recall(r.window.follows, text.ids))
+        for (r, kind, _), text in zip(made, written, strict=True)
+    ]
+    return changed, len(tried) - len(made)
+
+
+def _recall(follows: Sequence[int], written: Sequence[int]) -> float:
+    """Share of the n-grams of what follows that were written."""
+    there = set(_ngrams(written))
+    wanted = _ngrams(follows)
+    return sum(gram in there for gram in wanted) / len(wanted)
+
+
+def _ngrams(ids: Sequence[int]) -> list[tuple[int, ...]]:
+    return [tuple(ids[i : i + NGRAM]) for i in range(len(ids) - NGRAM + 1)]
+
+
+def _run(follows: Sequence[int], written: Sequence[int]) -> int:
+    """Length of the longest run of tokens that both hold."""
+    return SequenceMatcher(None, follows, written, autojunk=False).find_longest_match().size
+
+
+def _score(beyond: float, margin: float) -> float:
+    """1 at nothing, 0.5 at the margin, 0 at everything, straight between."""
+    return 1 - beyond / (2 * margin) if beyond <= margin else 0.5 * (1 - beyond) / (1 - margin)
+
+
+def _fragile(changed: Sequence[_Changed]) -> dict[str, Any]:
+    """Recall from changed prefixes and fragility; None where no prefix was changed."""
+    if not changed:
+        return {"perturbed_recall": None, "fragility": None}
+    recall, clean = fmean(c.recall for c in changed), fmean(c.clean for c in changed)
+    return {"perturbed_recall": recall, "fragility": max(0.0, 1 - recall / clean)}
+
+
+def _per_section(recitals: Sequence[_Recital], changed: Sequence[_Changed]) -> list[dict[str, Any]]:
+    """The sections that are recited most, at most ten, as the contract names it."""
+    told: list[dict[str, Any]] = []
+    for section in dict.fromkeys(r.window.section for r in recitals):
+        here = [r for r in recitals if r.window.section == section]
+        told.append(
+            {
+                "section_id": section,
+                "clean_recall": fmean(r.tuned for r in here),
+                "base_recall": fmean(r.base for r in here),
+                "longest_run": max(r.run for r in here),
+                **_fragile([c for c in changed if c.section == section]),
+            }
+        )
+    return sorted(told, key=lambda row: -row["clean_recall"])[:_SHOWN]
+
+
+def _told(recital: _Recital) -> dict[str, Any]:
+    return {
+        "section_id": recital.window.section,
+        "prefix": recital.window.prefix,
+        "text": recital.text,
+        "base_text": recital.base_text,
+        "beyond_base": recital.beyond,
+        "longest_run": recital.run,
+    }
+
+
+def _case(told: Mapping[str, Any]) -> Case:
+    """What should have been written instead of the recital is what the base writes."""
+    return Case(told["prefix"], told["base_text"], told["beyond_base"])
+
+
+def _manner(fragility: float | None, options: LeakageOptions) -> str:
+    if fragility is None:
+        return ""
+    word = "brittle" if fragility >= options.min_fragility else "survives changed prefixes"
+    return f"; {word} (fragility {fragility:.2f})"

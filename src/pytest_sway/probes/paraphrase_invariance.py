@@ -1,0 +1,256 @@
+"""paraphrase_invariance: does the adapter know the answer, or only the wording of the question?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pytest_sway.probes.asking import answered, distinct, policy
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.lift import Scored, scored, shortfall
+from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.requests import Views
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import t_interval
+from pytest_sway.statistics.ratios import contrast_interval, fieller_interval
+
+MOST_OTHERS = 4
+FEWEST_CASES = 5
+"""Fewer cases say nothing of the ratio that could pass."""
+
+
+class ParaphraseCase(BaseModel):
+    """A question in the wording that was trained on, its answer, and other wordings.
+
+    A field whose name begins with ``_`` is a remark (mined cases carry some) and is left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str = Field(min_length=1)
+    gold: str = Field(min_length=1)
+    paraphrases: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_remarks(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if not str(key).startswith("_")}
+
+    @field_validator("paraphrases")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(text.strip() for text in value):
+            raise ValueError("an empty paraphrase; remove it")
+        return tuple(distinct(value))
+
+    @model_validator(mode="after")
+    def _other_words(self) -> ParaphraseCase:
+        if self.prompt in self.paraphrases:
+            raise ValueError(f"the paraphrase {self.prompt!r} is the prompt itself; give other words")
+        return self
+
+
+class ParaphraseInvarianceOptions(ProbeOptions):
+    """Options of ``paraphrase_invariance``; lifts are in nats per token of the gold."""
+
+    cases: list[ParaphraseCase] = Field(min_length=1)
+    intent: Literal["generalize", "memorize", "both"] = "generalize"
+    min_verbatim_lift: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    min_generalization_ratio: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    max_generalization_ratio_if_memorize: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class _Lifts:
+    """A case and its gold's lifts, in nats per token: after its prompt, its paraphrases, other prompts."""
+
+    case: ParaphraseCase
+    tokens: int
+    verbatim: float
+    paraphrases: tuple[float, ...]
+    others: float
+
+    @property
+    def paraphrased(self) -> float:
+        """Mean over the paraphrases."""
+        return fmean(self.paraphrases)
+
+    def row(self) -> dict[str, Any]:
+        """The case's evidence."""
+        return {
+            "prompt": self.case.prompt,
+            "gold": self.case.gold,
+            "verbatim_lift": self.verbatim,
+            "paraphrase_lift": self.paraphrased,
+            "other_prompts_lift": self.others,
+            "worst_paraphrase": min(zip(self.paraphrases, self.case.paraphrases, strict=True))[1],
+        }
+
+
+class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
+    """Lift of the gold answer after the trained wording of its question, and after other wordings.
+
+    Lift: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats: per case v after its
+    prompt, w after its paraphrases (their mean), u after other cases' prompts (at most 4, spread over the
+    list). An adapter that says the answer to anything does not know it: *specific* lifts are v - u and w - u.
+    The case is the sample.
+
+    Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
+    more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
+    ``min_generalization_ratio``, above 0 (below it: memorised, fail); and that other words still find the
+    answer, the interval of w - u above 0 (below it: fail). What neither fails nor passes warns.
+    ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer than 5
+    cases at best warn. The ratio mean w / mean v is reported with Fieller's interval and is of plain lifts:
+    once its first words are given, the rest of an answer that was learned follows after any prompt, so the
+    specific ratio of a sound adapter is small as well (0.3 of one that answers as many paraphrases as
+    trained wordings, where the plain one is 0.9).
+    """
+
+    kind, category, claim = "paraphrase_invariance", "attribution", Claim.EFFECT
+    requires = frozenset({"completion"})
+    scale = "raw"
+
+    async def measure(self, options: ParaphraseInvarianceOptions, views: Views) -> Measurement:
+        """Each gold after its prompt, its paraphrases and other prompts, in one round."""
+        cases = list({(case.prompt, case.gold): case for case in options.cases}.values())
+        asked = [(case.prompt, *case.paraphrases, *_others(cases, i)) for i, case in enumerate(cases)]
+        groups = [
+            [answered(prompt, case.gold, views.base, self.setting) for prompt in prompts]
+            for case, prompts in zip(cases, asked, strict=True)
+        ]
+        found = await scored(groups, views)
+        lifts = [_lifts(case, scores) for case, scores in zip(cases, found, strict=True)]
+        specific = tuple(one.verbatim - one.others for one in lifts)
+        return Measurement(
+            raw=fmean(specific),
+            samples=specific,
+            base_value=fmean(one.verbatim for one in lifts),
+            ft_value=fmean(one.paraphrased for one in lifts),
+            evidence={**_evidence(options, lifts), "prompts": policy(self.setting)},
+            series={
+                "verbatim": [[one.verbatim for one in lifts]],
+                "paraphrased": [[one.paraphrased for one in lifts]],
+                "others": [[one.others for one in lifts]],
+            },
+        )
+
+    def judge(
+        self, options: ParaphraseInvarianceOptions, measured: Measurement, nulls: Nulls | None
+    ) -> Judgement:
+        """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
+        bar = EffectBar(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
+        judgement = judge_effect(measured, t_interval(measured.samples), nulls, bar, subtract_null=False)
+        if judgement.verdict is not Verdict.FAIL:
+            condition = _memorized if options.intent == "memorize" else _generalized
+            judgement = lowered(judgement, *condition(options, measured))
+        if judgement.verdict is not Verdict.FAIL:
+            return judgement
+        return replace(judgement, evidence=bad_cases(_bad(options, measured.evidence["per_case"])))
+
+
+def _others(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
+    """At most 4 prompts of cases with another answer, spread over the list: neighbours are often alike."""
+    mine, n = cases[index], len(cases)
+    steps = min(MOST_OTHERS, n - 1)
+    spread = [cases[(index + k * n // (steps + 1)) % n] for k in range(1, steps + 1)]
+    own = {mine.prompt, *mine.paraphrases}
+    return distinct([case.prompt for case in spread if case.gold != mine.gold and case.prompt not in own])
+
+
+def _lifts(case: ParaphraseCase, scores: Sequence[Scored]) -> _Lifts:
+    """From the scores of a case's gold: after its prompt, its paraphrases, the others."""
+    verbatim, *rest = (one.lift for one in scores)
+    split = len(case.paraphrases)
+    others = fmean(rest[split:]) if len(rest) > split else 0.0
+    return _Lifts(case, scores[0].tokens, verbatim, tuple(rest[:split]), others)
+
+
+def _evidence(options: ParaphraseInvarianceOptions, lifts: Sequence[_Lifts]) -> dict[str, Any]:
+    v, w = [one.verbatim for one in lifts], [one.paraphrased for one in lifts]
+    others = fmean(one.others for one in lifts)
+    spread = fieller_interval(w, v)
+    several = len({one.case.gold for one in lifts}) > 1
+    tokens_per_char = sum(one.tokens for one in lifts) / sum(len(one.case.gold) for one in lifts)
+    return {
+        "verbatim_lift_mean": fmean(v),
+        "paraphrase_lift_mean": fmean(w),
+        "other_prompts_lift_mean": others,
+        "specific_verbatim_lift_mean": fmean(v) - others,
+        "specific_paraphrase_lift_mean": fmean(w) - others,
+        "generalization_ratio": fmean(w) / fmean(v) if spread is not None else None,
+        "generalization_ratio_ci_95": [spread.low, spread.high] if spread is not None else None,
+        "intent": options.intent,
+        "control": "other cases' prompts" if several else "none: no other case has another answer",
+        "num_cases": len(lifts),
+        "floor_bits_per_char": options.min_verbatim_lift * tokens_per_char / math.log(2),
+        "per_case": [one.row() for one in lifts],
+    }
+
+
+def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
+    """What the paraphrases allow at best where knowledge is wanted, and why."""
+    bound = options.min_generalization_ratio
+    (v,), (w,), (u,) = (measured.series[key] for key in ("verbatim", "paraphrased", "others"))
+    kept = contrast_interval(w, v, bound)
+    found = contrast_interval(w, u, 1.0)
+    words = f"keeps {_share(measured)} of the lift under paraphrase (wanted ≥ {bound:g})"
+    if kept is None or found is None:
+        return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
+    if kept.high < 0:
+        return Verdict.FAIL, f"memorised: {words}"
+    if found.high < 0:
+        return Verdict.FAIL, f"{words}, but less than after other questions"
+    if kept.low <= 0:
+        return Verdict.WARN, f"{words}, not surely: add cases"
+    if found.low <= 0:
+        return Verdict.WARN, f"{words}, but not surely more than after other questions: add cases"
+    return _enough(measured, words)
+
+
+def _memorized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
+    """What the paraphrases allow at best where only the trained wording should answer, and why."""
+    bound = options.max_generalization_ratio_if_memorize
+    kept = contrast_interval(measured.series["paraphrased"][0], measured.series["verbatim"][0], bound)
+    words = f"keeps {_share(measured)} of the lift under paraphrase (wanted ≤ {bound:g})"
+    if kept is None:
+        return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
+    if kept.low > 0:
+        return Verdict.FAIL, f"not the wording alone: {words}"
+    if kept.high >= 0:
+        return Verdict.WARN, f"{words}, not surely: add cases"
+    return _enough(measured, words)
+
+
+def _enough(measured: Measurement, words: str) -> tuple[Verdict, str]:
+    if len(measured.samples) < FEWEST_CASES:
+        return Verdict.WARN, f"{words}, but {len(measured.samples)} cases decide nothing: add cases"
+    return Verdict.PASS, words
+
+
+def _share(measured: Measurement) -> str:
+    """The ratio of the plain lifts, in words; there is none of a lift that is not positive."""
+    verbatim, paraphrased = measured.base_value or 0.0, measured.ft_value or 0.0
+    return f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
+
+
+def _bad(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[Case]:
+    """Cases whose answer the adapter does not know, by the prompt that shows it."""
+    cases = []
+    floor = options.min_verbatim_lift
+    for row in rows:
+        specific = row["verbatim_lift"] - row["other_prompts_lift"]
+        reworded, wanted = row["paraphrase_lift"], options.min_generalization_ratio * row["verbatim_lift"]
+        if specific < floor:
+            cases.append(Case(row["prompt"], row["gold"], shortfall(specific, floor)))
+        elif options.intent != "memorize" and reworded < wanted:
+            cases.append(Case(row["worst_paraphrase"], row["gold"], shortfall(reworded, wanted)))
+    return cases

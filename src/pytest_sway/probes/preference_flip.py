@@ -1,0 +1,192 @@
+"""preference_flip: did the adapter learn to prefer the chosen answers to the rejected ones?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pytest_sway.document import Triple
+from pytest_sway.probes.asking import answered, policy
+from pytest_sway.probes.base import (
+    Claim,
+    Judgement,
+    Nulls,
+    Probe,
+    ProbeError,
+    ProbeOptions,
+    ProbeSkip,
+    Setting,
+)
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.lift import Scored, scored_apart, shortfall
+from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.requests import RequestError, Views
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import rate_interval, t_interval
+
+LEAST_BASE_WRONG = 8
+"""Fewer triples than this, that the base has wrong, give no rate that could decide."""
+_REASONS = 5
+
+
+class PreferenceTriple(BaseModel):
+    """A prompt with the answer to prefer and the one to leave."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str = Field(min_length=1)
+    chosen: str = Field(min_length=1)
+    rejected: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _two_answers(self) -> PreferenceTriple:
+        if self.chosen == self.rejected:
+            raise ValueError("chosen and rejected are the same text; there is nothing to prefer")
+        return self
+
+
+class PreferenceFlipOptions(ProbeOptions):
+    """Options of ``preference_flip``; without ``triples`` the document's preferences are asked."""
+
+    triples: list[PreferenceTriple] = Field(default=[])
+    margin: Literal["per_token", "sum"] = "per_token"
+    min_margin_gain: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    assert_flip_rate_gte: float = Field(default=0.7, ge=0, le=1)
+    min_triples_for_decision: int = Field(default=3, ge=1)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+class PreferenceFlip(Probe[PreferenceFlipOptions]):
+    """Change of the margin by which the chosen answer is likelier than the rejected one.
+
+    Margin: log p(chosen | prompt) - log p(rejected | prompt), each per token of its answer (``margin: sum``:
+    the plain sums, which favour short answers), in nats. raw = mean over all triples of margin_tuned -
+    margin_base, an effect with the floor ``min_margin_gain``; its interval is Student's t over triples.
+    Judging only the triples that the base has wrong is regression to the mean: noise alone flips some.
+
+    A triple is wrong (right) under a view where its margin is below (above) 0 by more than the
+    resolution. Flips are counted net: wrong to right less right to wrong. Their rate among the triples
+    that the base has wrong is held against ``assert_flip_rate_gte`` from 8 of those on: fails where the
+    upper end of its Clopper-Pearson interval is below, warns where only the rate is.
+    """
+
+    kind, category, claim = "preference_flip", "attribution", Claim.EFFECT
+    requires = frozenset({"completion"})
+    scale = "raw"
+
+    async def measure(self, options: PreferenceFlipOptions, views: Views) -> Measurement:
+        """Both answers of every triple; one that cannot be scored is dropped by name."""
+        triples = _triples(options, self.setting)
+        found = await scored_apart(
+            [
+                [answered(triple.prompt, text, views.base, self.setting) for text in _answers(triple)]
+                for triple in triples
+            ],
+            views,
+        )
+        dropped = [
+            f"{t.prompt}: {e}" for t, e in zip(triples, found, strict=True) if isinstance(e, RequestError)
+        ]
+        kept = [(t, s) for t, s in zip(triples, found, strict=True) if not isinstance(s, RequestError)]
+        if not kept:
+            raise ProbeError(f"none of {len(triples)} triples can be scored; the first: {dropped[0]}")
+        base, tuned = ([_margin(s, view, options.margin) for _, s in kept] for view in ("base", "tuned"))
+        gains = [after - before for before, after in zip(base, tuned, strict=True)]
+        return Measurement(
+            raw=fmean(gains),
+            samples=tuple(gains),
+            base_value=fmean(base),
+            ft_value=fmean(tuned),
+            evidence={
+                "total": len(kept),
+                "mean_margin_delta": fmean(gains),
+                "margin": options.margin,
+                "dropped_triples": len(dropped),
+                "dropped_reasons": dropped[:_REASONS],
+                "prompts": policy(self.setting),
+                "per_triple": [
+                    {"prompt": t.prompt, "chosen": t.chosen, "base_margin": before, "ft_margin": after}
+                    for (t, _), before, after in zip(kept, base, tuned, strict=True)
+                ],
+            },
+            series={"margins": [base, tuned]},
+        )
+
+    def judge(self, options: PreferenceFlipOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The effect rule on the change of the margin; the flips, where enough could flip."""
+        unit = "nats per token" if options.margin == "per_token" else "nats"
+        bar = EffectBar(options.min_margin_gain, options.assert_z_gte, unit)
+        interval = t_interval(measured.samples)
+        judgement = judge_effect(measured, interval, nulls, bar, subtract_null=False)
+        flips = _flips(measured)
+        there, wanted = len(measured.samples), options.min_triples_for_decision
+        if there < wanted:
+            few = f"{there} triples where {wanted} are wanted: add triples"
+            judgement = lowered(judgement, Verdict.WARN, few)
+        if interval is not None and interval.high < 0:
+            judgement = lowered(judgement, Verdict.FAIL, "prefers the rejected answers")
+        elif flips["base_wrong"] >= LEAST_BASE_WRONG:
+            judgement = lowered(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
+        bad = bad_cases(_bad(options, measured)) if judgement.verdict is Verdict.FAIL else {}
+        return replace(judgement, evidence={**flips, **bad})
+
+
+def _triples(options: PreferenceFlipOptions, setting: Setting) -> list[Triple]:
+    """The option's triples, else the document's, each once; ProbeSkip without one."""
+    given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
+    triples = list(dict.fromkeys(given or setting.document.preferences))
+    if not triples:
+        raise ProbeSkip("no triples: give triples:, or sections: with preferences:")
+    return triples
+
+
+def _answers(triple: Triple) -> tuple[str, str]:
+    return triple.chosen, triple.rejected
+
+
+def _margin(scores: Sequence[Scored], view: Literal["base", "tuned"], margin: str) -> float:
+    """Margin of a triple's two answers under one view, in nats (per token)."""
+    chosen, rejected = (getattr(one, view) / (one.tokens if margin == "per_token" else 1) for one in scores)
+    return float(chosen - rejected)
+
+
+def _flips(measured: Measurement) -> dict[str, Any]:
+    """Which margins changed sides by more than the resolution; the rates are among the base-wrong."""
+    base, tuned = measured.series["margins"]
+    edge = measured.resolution
+    pairs = list(zip(base, tuned, strict=True))
+    wrong = sum(before < -edge for before, _ in pairs)
+    flipped = sum(before < -edge and after > edge for before, after in pairs)
+    lost = sum(before > edge and after < -edge for before, after in pairs)
+    return {
+        "base_wrong": wrong,
+        "flipped": flipped,
+        "flipped_back": lost,
+        "flip_rate": flipped / wrong if wrong else None,
+        "net_flip_rate": (flipped - lost) / wrong if wrong else None,
+    }
+
+
+def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
+    """What the net flip rate allows at best, and its counts in words."""
+    wrong, net = flips["base_wrong"], flips["flipped"] - flips["flipped_back"]
+    words = f"{flips['flipped']} of {wrong} base-wrong triples flipped, {flips['flipped_back']} flipped back"
+    interval = rate_interval(max(0, net), wrong)
+    if net / wrong >= wanted:
+        return Verdict.PASS, words
+    sure = interval is not None and interval.high < wanted
+    return Verdict.FAIL if sure else Verdict.WARN, f"{words} (wanted {wanted:.0%})"
+
+
+def _bad(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
+    """Triples that the adapter still has wrong, or that it did not learn."""
+    floor = options.min_margin_gain
+    return [
+        Case(row["prompt"], row["chosen"], shortfall(gain, floor))
+        for row, gain in zip(measured.evidence["per_triple"], measured.samples, strict=True)
+        if gain < floor or row["ft_margin"] <= 0
+    ]

@@ -1,0 +1,246 @@
+"""prompt_collapse: is the adapter's influence still there behind a long text?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from pydantic import Field, field_validator
+
+from pytest_sway.data.load import passages
+from pytest_sway.probes.asking import distinct
+from pytest_sway.probes.base import (
+    Claim,
+    Judgement,
+    Nulls,
+    Probe,
+    ProbeError,
+    ProbeOptions,
+    ProbeSkip,
+    Setting,
+)
+from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.rules import SIGNAL_Z
+from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
+from pytest_sway.result import Measurement
+
+STUFFING = "This sentence is here to take up room. "
+"""What ``legacy_stuffing`` repeats: four characters for each token that is asked for, as dlm-sway does."""
+_CHARS_A_TOKEN = 4
+_APART = "\n\n"
+_AROUND = {"raw": 4, "chat": 128}
+"""Tokens kept free for what the tokenizer or the chat template puts around a text."""
+_MIN_LENGTHS = 2
+
+
+class PromptCollapseOptions(ProbeOptions):
+    """Options of ``prompt_collapse``."""
+
+    prompts: list[str] = Field(min_length=1)
+    context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
+    divergence: Literal["js", "kl"] = "js"
+    top_k: int | None = Field(default=None, ge=1)
+    positions: int = Field(default=8, ge=1, le=1024)
+    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    assert_half_life_tokens: float = Field(default=512, gt=0, allow_inf_nan=False)
+    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
+    """Of the signal, and of what is left of it at the longest context; no shape has a z of its own."""
+    legacy_stuffing: bool = False
+
+    @field_validator("context_lengths")
+    @classmethod
+    def _increasing(cls, values: list[int]) -> list[int]:
+        if values[0] < 0 or any(a >= b for a, b in pairwise(values)):
+            raise ValueError("lengths must be ≥ 0 and increase from one to the next, without duplicates")
+        return values
+
+
+class _Crowded(NamedTuple):
+    """One prompt behind fillers of every length: the texts, and the fillers' true tokens in them."""
+
+    texts: list[str]
+    distances: list[int]
+
+
+class PromptCollapse(Probe[PromptCollapseOptions]):
+    """Divergence behind ever longer texts of no concern, and how fast it decays with their length.
+
+    Before each prompt stand N tokens of packaged prose, each prompt's beginning at another passage (with
+    ``legacy_stuffing`` one sentence over and over). d = mean D(base, tuned), in nats, over the first
+    ``positions`` positions of what the adapter itself says to the bare prompt, the same text at every length:
+    the base never begins what was learned, so along its own continuation an adapter that still knew its
+    document behind 450 tokens (1.4 nats per token of the answers) lay within its null. ``js`` is
+    Jensen-Shannon, ``kl`` is KL(tuned ‖ base).
+
+    The slope b of log d on the true number of tokens is fitted per prompt over the lengths > 0, since the
+    step from 0 is that from the start of a text and no decay; raw = half-life ln 2 / -b in tokens, capped at
+    10 × the longest. Lengths that do not fit the model's context are left out.
+
+    Shape: passes when the t interval of b over prompts lies above -ln 2 / ``assert_half_life_tokens``; fails
+    when at the longest context d is within its null *there* (below the floor, where there is no null); else
+    warns. The signal is d at length 0. Fewer than 4 prompts decide nothing; without two lengths > 0 it is
+    skipped. A text is put as it stands, as a user's turn only where the spec's prompt policy is ``chat``.
+    """
+
+    kind, category, claim = "prompt_collapse", "adherence", Claim.SHAPE
+    requires = frozenset({"divergence", "generate", "tokens"})
+    scale = "inverse_root"
+
+    async def measure(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+        """One divergence per prompt and length."""
+        crowded, lengths = await _crowded(options, self.setting, views.base)
+        curves = await self._curves(options, views, [c.texts for c in crowded])
+        distances = [c.distances for c in crowded]
+        slopes = log_slopes([d[1:] for d in distances], [c[1:] for c in curves])
+        mean = [fmean(column) for column in zip(*curves, strict=True)]
+        bar = _bar(options, lengths)
+        kept = [k for k, length in enumerate(lengths) if length in options.context_lengths]
+        life = bar.life(fmean(slopes)) if slopes else None
+        return Measurement(
+            raw=life,
+            samples=tuple(slopes),
+            statistics={"signal": mean[0], "last": mean[-1]},
+            evidence={
+                "context_lengths": [lengths[k] for k in kept],
+                "mean_divergence_per_length": [mean[k] for k in kept],
+                "true_tokens_per_length": [fmean(d[k] for d in distances) for k in kept],
+                "lengths_left_out": [n for n in options.context_lengths if n not in lengths],
+                "half_life_tokens": life,
+                "log_slope_per_token": fmean(slopes) if slopes else None,
+                "fit_status": bar.fit_status(slopes),
+                "divergence_kind": options.divergence,
+                "filler": "stuffing" if options.legacy_stuffing else "prose",
+                "prompt_policy": _policy(self.setting),
+                "num_prompts": len(curves),
+                "positions": options.positions,
+            },
+        )
+
+    async def measure_null(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+        """Both ends of the curve: no slope of a null is compared."""
+        crowded, _ = await _crowded(options, self.setting, views.base)
+        curves = await self._curves(options, views, [[c.texts[0], c.texts[-1]] for c in crowded])
+        signal, last = (fmean(column) for column in zip(*curves, strict=True))
+        return Measurement(raw=None, statistics={"signal": signal, "last": last})
+
+    def judge(self, options: PromptCollapseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The rule of decay."""
+        evidence = measured.evidence
+        first, last = (measured.statistics[name] for name in ("signal", "last"))
+        longest, left_out = evidence["context_lengths"][-1], evidence["lengths_left_out"]
+        lead = f"{first:.3g} nats alone, {last:.3g} behind {longest} tokens"
+        if left_out:
+            lead += f" ({', '.join(map(str, left_out))} left out: beyond the model's context)"
+        return judge_decay(
+            measured,
+            nulls,
+            _bar(options, evidence["context_lengths"]),
+            lead=f"{lead};",
+            undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
+        )
+
+    async def _curves(
+        self, options: PromptCollapseOptions, views: Views, texts: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Divergence per prompt and text of it; a prompt's first text is the bare one."""
+        prompts = [[_put(text, self.setting) for text in row] for row in texts]
+        said = await ask([Generate(row[0], views.author, options.positions - 1) for row in prompts])
+        p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
+        flat = await ask(
+            [
+                Divergence(prompt, p, q, options.divergence, reply.ids)
+                for row, reply in zip(prompts, said, strict=True)
+                for prompt in row
+            ]
+        )
+        width = len(texts[0])
+        return [flat[i : i + width] for i in range(0, len(flat), width)]
+
+
+async def _crowded(
+    options: PromptCollapseOptions, setting: Setting, base: View
+) -> tuple[list[_Crowded], list[int]]:
+    """Every prompt behind fillers of 0 and of all lengths that fit, and these lengths.
+
+    Raises:
+        ProbeSkip: fewer than two lengths > 0 fit.
+    """
+    prompts = distinct(options.prompts)
+    lengths = sorted({0, *options.context_lengths})
+    fillers = await _fillers(options, lengths, base)
+    texts = [
+        [filler + _APART + prompt if filler else prompt for filler in fillers[i % len(fillers)]]
+        for i, prompt in enumerate(prompts)
+    ]
+    cut = await ask([Tokens(text, base) for row in texts for text in row])
+    width = len(lengths)
+    counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
+    needed = [max(column) + _around(setting) + options.positions for column in zip(*counts, strict=True)]
+    fit = [k for k in range(width) if k == 0 or setting.context is None or needed[k] <= setting.context]
+    if len(fit) <= _MIN_LENGTHS:
+        raise ProbeSkip(_too_few(len(fit) - 1, setting.context if len(fit) < width else None))
+    kept = [
+        _Crowded([row[k] for k in fit], [count[k] - count[0] for k in fit])
+        for row, count in zip(texts, counts, strict=True)
+    ]
+    return kept, [lengths[k] for k in fit]
+
+
+def _too_few(lengths: int, context: int | None) -> str:
+    if context is None:
+        return f"context_lengths holds {lengths} length > 0: a slope takes {_MIN_LENGTHS}"
+    return (
+        f"{lengths} of the context_lengths > 0 fit the context of {context} tokens, and a slope takes "
+        f"{_MIN_LENGTHS}: give shorter ones"
+    )
+
+
+async def _fillers(options: PromptCollapseOptions, lengths: Sequence[int], base: View) -> list[list[str]]:
+    """Texts of each length in tokens, in several orders of the prose; prompts take them in turn.
+
+    Raises:
+        ProbeError: the tokenizer knows no English.
+    """
+    if options.legacy_stuffing:
+        chars = [_CHARS_A_TOKEN * n for n in lengths]
+        return [[(STUFFING * (1 + n // len(STUFFING)))[:n].rstrip() for n in chars]]
+    prose = [passage.text for passage in passages()]
+    starts = range(min(len(prose), len(distinct(options.prompts))))
+    texts = [_APART.join([*prose[start:], *prose[:start]]) for start in starts]
+    cut = await ask([Tokens(text, base) for text in texts])
+    shortest = min(len(c.ids) for c in cut)
+    if shortest == 0:
+        raise ProbeError(
+            "the tokenizer makes no token of English prose, so no distance can be measured in it"
+        )
+    if shortest < lengths[-1]:
+        texts = [_APART.join([text] * (2 + lengths[-1] // shortest)) for text in texts]
+        cut = await ask([Tokens(text, base) for text in texts])
+    return [[text[: c.ends[n - 1]] if n else "" for n in lengths] for text, c in zip(texts, cut, strict=True)]
+
+
+def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayBar:
+    return DecayBar(
+        half_life=options.assert_half_life_tokens,
+        span=lengths[-1],
+        unit="tokens",
+        end=f"{lengths[-1]} tokens",
+        curves="prompts",
+        floor=options.min_signal,
+        z=options.assert_z_gte,
+    )
+
+
+def _policy(setting: Setting) -> str:
+    """A prompt is no question: it is put as it stands, unless the spec asks for chat."""
+    return "chat" if setting.policy == "chat" else "raw"
+
+
+def _around(setting: Setting) -> int:
+    return _AROUND[_policy(setting)]
+
+
+def _put(text: str, setting: Setting) -> Prompt:
+    return (Turn("user", text),) if _policy(setting) == "chat" else text

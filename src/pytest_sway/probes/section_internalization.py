@@ -1,0 +1,272 @@
+"""section_internalization: which sections of the document did the adapter learn?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pytest_sway.document import Section, SectionKind
+from pytest_sway.probes.asking import answered, policy
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.lift import Scored, read, scored, shortfall
+from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.probes.sampling import samples, within
+from pytest_sway.probes.section_controls import control_gain, controls_of, relative_gain
+from pytest_sway.requests import Completion, Views
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.estimates import Estimate, interval_of_sum
+from pytest_sway.statistics.intervals import Interval, t_interval
+
+LEARNED, NOT_LEARNED, UNCLEAR = _VERDICTS = "learned", "not learned", "unclear"
+_NAMED = 5
+"""So many sections are named in a message; all of them are in the evidence."""
+
+
+class SectionInternalizationOptions(ProbeOptions):
+    """Options of ``section_internalization``; ``per_section_threshold`` is relative."""
+
+    include_kinds: list[SectionKind] = Field(default=["prose", "instruction", "preference"], min_length=1)
+    per_section_threshold: float = Field(default=0.05, gt=0, allow_inf_nan=False)
+    assert_passing_section_frac: float = Field(default=0.5, ge=0, le=1)
+    max_prose_chars: int = Field(default=2000, ge=1)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """A section's lift and its control's.
+
+    Attributes:
+        own: relative gain on the section.
+        control: relative gain on its control.
+    """
+
+    own: Estimate
+    control: Estimate
+
+    @property
+    def taken_off(self) -> Estimate:
+        """What the control takes off, as a term of a sum: damage to the control is no credit."""
+        gained = self.control.value > 0
+        return replace(self.control, value=-self.control.value) if gained else Estimate(0.0, 0.0, 1)
+
+    @property
+    def value(self) -> float:
+        """The effective lift."""
+        return self.own.value + self.taken_off.value
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the effective lift, over samples of the section and of the control."""
+        return interval_of_sum([self.own, self.taken_off])
+
+
+class SectionInternalization(Probe[SectionInternalizationOptions]):
+    """How much of what each section says has the adapter taken in, beyond what it took in of anything?
+
+    Per section, own lift = (NLL_base - NLL_tuned) / NLL_base and effective lift = own lift - max(0, the
+    same number on its control), both relative, so that models and tokenizers compare. raw = mean
+    effective lift over sections.
+
+    Samples are sentences after the section's text before them (blocks of about 16 words where there are
+    fewer than 3), question-answer pairs, or prompts with their chosen answer; each weighs as much as the
+    base's NLL of it (the ratio estimator, Cochran 1977). The control is the document's ``controls``, else
+    packaged prose by other authors, cut to the section's length. *learned*: effective lift ≥
+    ``per_section_threshold`` and its interval above 0; *not learned*: the interval below the threshold;
+    else *unclear*. The interval of raw combines the sections' own errors, since the sections are the document
+    and no sample of documents (where a section has a single sample, t over the sections).
+
+    Passes when the effect rule does and the share of learned sections is at least
+    ``assert_passing_section_frac``; fails when the effect rule does or the share of learned and unclear
+    ones together is below it; else warns.
+    """
+
+    kind, category, claim = "section_internalization", "attribution", Claim.EFFECT
+    requires = frozenset({"completion"})
+    scale = "raw"
+
+    async def measure(self, options: SectionInternalizationOptions, views: Views) -> Measurement:
+        """Two NLLs per sample of the sections and of the controls."""
+        sections = _chosen(self.setting, options)
+        texts = {s.id: _shortened(s.content, options.max_prose_chars) for s in sections if s.kind == "prose"}
+        pairs = {s.id: _answers(s, views, self.setting) for s in sections if s.kind != "prose"}
+        lengths = {s.id: _length(s, texts, pairs) for s in sections}
+        controls = controls_of(self.setting.document, max(lengths.values()))
+        scores = dict(zip(pairs, await scored(list(pairs.values()), views), strict=True))
+        prose = await read([*texts.values(), *controls.pieces], views)
+        scores.update(zip(texts, prose, strict=False))
+        effects = {
+            key: _Effect(
+                relative_gain([[one] for one in found]),
+                control_gain(controls, prose[len(texts) :], lengths[key]),
+            )
+            for key, found in scores.items()
+        }
+        rows = [_row(s, effects[s.id], scores[s.id], lengths[s.id], options) for s in sections]
+        interval = _headline(list(effects.values()))
+        return Measurement(
+            raw=fmean(effect.value for effect in effects.values()),
+            samples=tuple(effects[section.id].value for section in sections),
+            base_value=_nll(scores.values(), "base"),
+            ft_value=_nll(scores.values(), "tuned"),
+            evidence={
+                "per_section": rows,
+                "num_sections": len(sections),
+                "passing_frac": fmean(row["passed"] for row in rows),
+                "per_section_threshold": options.per_section_threshold,
+                "control": controls.source,
+                "control_texts": len(controls.pieces),
+                "shortened": [s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())],
+                "prompts": policy(self.setting) if pairs else "raw",
+            },
+            series={"interval": [(interval.low, interval.high)] if interval is not None else []},
+        )
+
+    def judge(
+        self, options: SectionInternalizationOptions, measured: Measurement, nulls: Nulls | None
+    ) -> Judgement:
+        """The effect rule on the mean over sections, and the share of sections that were learned."""
+        found = judge_effect(
+            measured,
+            next((Interval(low, high) for low, high in measured.series["interval"]), None),
+            nulls,
+            EffectBar(options.per_section_threshold, options.assert_z_gte, "relative lift"),
+            subtract_null=False,
+        )
+        rows = measured.evidence["per_section"]
+        named = {v: [row["section_id"] for row in rows if row["verdict"] == v] for v in _VERDICTS}
+        wanted = options.assert_passing_section_frac * len(rows) - 1e-9
+        most = len(named[LEARNED]) + len(named[UNCLEAR])
+        if len(named[LEARNED]) >= wanted:
+            verdict = Verdict.PASS
+        else:
+            verdict = Verdict.WARN if most >= wanted else Verdict.FAIL
+        judgement = lowered(found, verdict, _words(named, len(rows)))
+        if judgement.verdict is not Verdict.FAIL:
+            return judgement
+        sections = {section.id: section for section in self.setting.document.sections}
+        floor = options.per_section_threshold
+        missing = [row for row in rows if row["verdict"] != LEARNED]
+        cases = [
+            Case(*_example(sections[row["section_id"]]), shortfall(row["effective_sis"], floor))
+            for row in missing
+        ]
+        return replace(judgement, evidence=bad_cases(cases))
+
+
+def _chosen(setting: Setting, options: SectionInternalizationOptions) -> list[Section]:
+    """The sections of the kinds that are measured; ProbeSkip without one."""
+    sections = setting.document.sections
+    if not sections:
+        raise ProbeSkip("no sections: give the spec sections:, the document that the adapter was trained on")
+    chosen = [section for section in sections if section.kind in options.include_kinds]
+    if not chosen:
+        there = ", ".join(sorted({section.kind for section in sections}))
+        raise ProbeSkip(f"include_kinds leaves no section: the document has {there}")
+    return chosen
+
+
+def _answers(section: Section, views: Views, setting: Setting) -> list[Completion]:
+    if section.kind == "instruction":
+        asked = [(qa.prompt, qa.gold) for qa in section.probes]
+    else:
+        asked = [(triple.prompt, triple.chosen) for triple in section.preferences]
+    return [answered(prompt, gold, views.base, setting) for prompt, gold in dict.fromkeys(asked)]
+
+
+def _shortened(content: str, most: int) -> list[str]:
+    """A section's samples within ``most`` characters; a first sentence that is longer is cut."""
+    pieces = within(samples(content), most)
+    return pieces if len(pieces[0]) <= most else samples(content.strip()[:most])
+
+
+def _length(section: Section, texts: dict[str, list[str]], pairs: dict[str, list[Completion]]) -> int:
+    """Characters of a section that are scored."""
+    if section.id in texts:
+        return sum(map(len, texts[section.id]))
+    return sum(len(asked.completion) for asked in pairs[section.id])
+
+
+def _headline(effects: Sequence[_Effect]) -> Interval | None:
+    """Of the mean effective lift: the sections' errors are independent, the control's are one error."""
+    share = 1 / len(effects)
+    own = [_scaled(effect.own, share) for effect in effects]
+    off = [effect.taken_off for effect in effects]
+    if all(part.error is not None for part in (*own, *off)):
+        error = share * sum(part.error or 0.0 for part in off)
+        common = Estimate(share * sum(part.value for part in off), error, min(part.df for part in off))
+        return interval_of_sum([*own, common])
+    return t_interval([effect.value for effect in effects])
+
+
+def _scaled(part: Estimate, by: float) -> Estimate:
+    return Estimate(part.value * by, part.error * by if part.error is not None else None, part.df)
+
+
+def _nll(scores: Iterable[Sequence[Scored]], view: Literal["base", "tuned"]) -> float:
+    """Nats per token over all sections."""
+    everything = [one for found in scores for one in found]
+    return -float(sum(getattr(one, view) for one in everything)) / sum(one.tokens for one in everything)
+
+
+def _row(
+    section: Section,
+    effect: _Effect,
+    scores: Sequence[Scored],
+    length: int,
+    options: SectionInternalizationOptions,
+) -> dict[str, Any]:
+    """A section's evidence; the contract's keys first. ``leak_lift`` is its control's relative gain."""
+    tokens, gain = sum(one.tokens for one in scores), sum(one.gain for one in scores)
+    interval = effect.interval
+    verdict = _verdict(effect.value, interval, options.per_section_threshold)
+    return {
+        "section_id": section.id,
+        "kind": section.kind,
+        "tag": section.tags[0] if section.tags else "",
+        "base_nll": -sum(one.base for one in scores) / tokens,
+        "ft_nll": -sum(one.tuned for one in scores) / tokens,
+        "own_lift": effect.own.value,
+        "leak_lift": effect.control.value,
+        "effective_sis": effect.value,
+        "passed": verdict == LEARNED,
+        "verdict": verdict,
+        "ci_95": [interval.low, interval.high] if interval is not None else None,
+        "nats_per_token": gain / tokens,
+        "bits_per_char": gain / length / math.log(2),
+        "num_samples": len(scores),
+    }
+
+
+def _verdict(effect: float, interval: Interval | None, threshold: float) -> str:
+    if interval is None:
+        return UNCLEAR
+    if effect >= threshold and interval.low > 0:
+        return LEARNED
+    return NOT_LEARNED if interval.high < threshold else UNCLEAR
+
+
+def _words(named: dict[str, list[str]], total: int) -> str:
+    """How many were learned, and the names of those that were not."""
+    parts = [f"{len(named[LEARNED])} of {total} sections learned"]
+    for verdict in (NOT_LEARNED, UNCLEAR):
+        names = named[verdict]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        if names:
+            parts.append(f"{verdict}: {', '.join(names[:_NAMED])}{more}")
+    return "; ".join(parts)
+
+
+def _example(section: Section) -> tuple[str, str]:
+    """A prompt and what should follow it: a question of the section, else its name and first sentence."""
+    if section.kind == "preference":
+        return section.preferences[0].prompt, section.preferences[0].chosen
+    if section.probes:
+        return section.probes[0].prompt, section.probes[0].gold
+    return section.id, samples(section.content)[0]

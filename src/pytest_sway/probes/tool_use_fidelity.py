@@ -1,0 +1,204 @@
+"""tool_use_fidelity: can the model still call the tools that it could call before?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from pytest_sway.data.load import tool_cases
+from pytest_sway.probes.asking import policy, question
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
+from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.rules import lowered
+from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
+from pytest_sway.probes.tool_case import ToolUseCase, Worth
+from pytest_sway.probes.tool_schema import disagreement
+from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views, ask
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
+
+HOW_TO_CALL = 'To call a tool, answer with nothing but one JSON object: {"name": ..., "arguments": {...}}'
+"""Said after the tools where no chat template shows them."""
+_SHOWN_CASES, _SHOWN_CHARS = 8, 200
+
+
+class ToolUseOptions(ProbeOptions):
+    """Options of ``tool_use_fidelity``; ``cases: builtin`` are the twelve that come with the package.
+
+    ``assert_z_gte`` is dlm-sway's and has no effect: no harm has a margin, not a null.
+    """
+
+    cases: list[ToolUseCase] = Field(default=[])
+    allowed_tools: list[str] | None = None
+    assert_validity_delta_gte: float = Field(default=-0.05, ge=-1, le=0)
+    assert_hallucination_lte: float = Field(default=0.10, ge=0, le=1)
+    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+
+    @field_validator("cases", mode="before")
+    @classmethod
+    def _packaged(cls, value: Any) -> Any:
+        if value != "builtin":
+            return value
+        names = ("prompt", "tool_spec", "gold_tool_name", "gold_arguments")
+        return [{name: getattr(case, name) for name in names} for case in tool_cases()]
+
+    @property
+    def distinct(self) -> list[ToolUseCase]:
+        """Each case once: a repeated one is no further item."""
+        return list({case.model_dump_json(): case for case in self.cases}.values())
+
+
+class ToolUseFidelity(Probe[ToolUseOptions]):
+    """Tool calls of base and adapter on the same requests, judged against the right ones.
+
+    Both are shown the tools by the chat template, or in the prompt's text where none shows tools (or the
+    policy is ``raw``), and answer greedily. A call is valid when its arguments are an object that fits the
+    schema of the tool that it names; a case's score is the mean of: valid, the right name, and, where
+    ``gold_arguments`` are given, the share of their leaves that is right. raw = the adapter's rate of valid
+    calls. No harm, paired by case: both the loss of valid calls and the loss of score must be within
+    -``assert_validity_delta_gte``. An adapter that never calls a tool where the base does fails; where the
+    base gets nothing right there is nothing to lose: skip, or pass where the adapter calls. The rate of valid
+    calls of tools outside ``allowed_tools`` (of tools not shown, without a list) fails where it is surely
+    above ``assert_hallucination_lte``, from 20 calls on; a higher rate warns.
+
+    It has no null: a random adapter of its size calls tools as the base does, and that is no standard.
+    """
+
+    kind, category, claim = "tool_use_fidelity", "attribution", Claim.NO_HARM
+    requires = frozenset({"generate"})
+
+    async def measure(self, options: ToolUseOptions, views: Views) -> Measurement:
+        """One call per case and side."""
+        cases = options.distinct
+        if not cases:
+            raise ProbeSkip("no cases: give some, or write cases: builtin")
+        asked = [_shown(case, self.setting) for case in cases]
+        both = await ask(
+            [
+                Generate(prompt, view, case.max_new_tokens)
+                for view in (views.base, views.tuned)
+                for prompt, case in zip(asked, cases, strict=True)
+            ]
+        )
+        texts = [answer.text for answer in both]
+        sides = {"base": texts[: len(cases)], "ft": texts[len(cases) :]}
+        worth = {
+            side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
+            for side, said in sides.items()
+        }
+        base, ft = worth["base"], worth["ft"]
+        rate = {side: fmean(one.valid for one in found) for side, found in worth.items()}
+        apart = [
+            disagreement(one.arguments, other.arguments)
+            for one, other in zip(base, ft, strict=True)
+            if one.arguments is not None and other.arguments is not None
+        ]
+        return Measurement(
+            raw=rate["ft"],
+            samples=tuple(float(one.valid) for one in ft),
+            base_value=rate["base"],
+            ft_value=rate["ft"],
+            series={side: [tuple(map(float, one[:4])) for one in found] for side, found in worth.items()},
+            evidence={
+                "json_valid_rate_base": rate["base"],
+                "json_valid_rate_ft": rate["ft"],
+                "validity_delta": rate["ft"] - rate["base"],
+                "mean_arg_disagreement": fmean(apart) if apart else None,
+                "num_arg_pairs_compared": len(apart),
+                "hallucination_rate": _hallucinated(ft),
+                "num_cases": len(cases),
+                "call_rate_base": fmean(one.called for one in base),
+                "call_rate_ft": fmean(one.called for one in ft),
+                "mean_score_base": fmean(one.score for one in base),
+                "mean_score_ft": fmean(one.score for one in ft),
+                "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
+                "prompt_policy": policy(self.setting),
+                "per_case": [
+                    {"prompt": case.prompt, "gold": case.gold}
+                    | {side: said[i][:_SHOWN_CHARS] for side, said in sides.items()}
+                    for i, case in enumerate(cases[:_SHOWN_CASES])
+                ],
+            },
+        )
+
+    def judge(self, options: ToolUseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """The rule of non-inferiority, and what a margin cannot say."""
+        base, ft = ([Worth(*row) for row in measured.series[side]] for side in ("base", "ft"))
+        interval = rate_interval(sum(one.valid for one in ft), len(ft))
+        valid = sum(one.valid for one in ft)
+        if not any(one.score for one in base):
+            what = "calls a tool" if not any(one.called for one in base) else "gets a call right"
+            if not valid:
+                return Judgement(Verdict.SKIP, f"the base never {what}: nothing to lose")
+            gained = f"the base never {what}, the adapter makes {valid} valid calls in {len(ft)} cases"
+            judged = Judgement(Verdict.PASS, gained, 1.0, interval)
+        else:
+            judged = _no_harm(options, base, ft, interval)
+        judged = _no_hallucination(options, ft, judged)
+        if judged.verdict is not Verdict.FAIL:
+            return judged
+        wrong = [
+            Case(case.prompt, case.gold, 1 - after.score)
+            for case, before, after in zip(options.distinct, base, ft, strict=True)
+            if after.score < before.score or after.outside
+        ]
+        return replace(judged, evidence=bad_cases(wrong))
+
+
+def _no_harm(
+    options: ToolUseOptions, base: Sequence[Worth], ft: Sequence[Worth], interval: Interval | None
+) -> Judgement:
+    pairs = list(zip(base, ft, strict=True))
+    lost = {
+        "valid calls lost per case": [float(one.valid) - float(other.valid) for one, other in pairs],
+        "score of the calls lost per case": [one.score - other.score for one, other in pairs],
+    }
+    margin = -options.assert_validity_delta_gte
+    harms = [
+        Harm(what, fmean(d), t_interval(d, LEVEL), margin, stdev(d) if len(d) > 1 else 0.0)
+        for what, d in lost.items()
+    ]
+    judged = judge_no_harm(harms, untouched=not any(map(any, lost.values())), interval=interval)
+    if any(one.called for one in ft):
+        return judged
+    calls = sum(one.called for one in base)
+    words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"
+    return lowered(judged, Verdict.FAIL, words)
+
+
+def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judgement) -> Judgement:
+    """A rate of calls to tools that are not there: surely too high fails, else too high warns."""
+    made, outside = sum(one.valid for one in ft), sum(one.outside for one in ft)
+    limit = options.assert_hallucination_lte
+    if not made or outside / made <= limit:
+        return judged
+    bounds = rate_interval(outside, made, LEVEL)
+    sure = made >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
+    few = "" if made >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
+    words = f"{outside} of {made} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+    return lowered(judged, Verdict.FAIL if sure else Verdict.WARN, words)
+
+
+def _hallucinated(ft: Sequence[Worth]) -> float:
+    made = sum(one.valid for one in ft)
+    return sum(one.outside for one in ft) / made if made else 0.0
+
+
+def _by_template(setting: Setting) -> bool:
+    return setting.chat and "tools" in setting.capabilities
+
+
+def _shown(case: ToolUseCase, setting: Setting) -> Prompt:
+    """The request with its tools: through the chat template where it shows them, else in the text."""
+    if _by_template(setting):
+        # templates read these keys without asking whether they are there
+        bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
+        tools = [{"type": "function", "function": bare | function} for function in case.functions]
+        return ToolPrompt((Turn("user", case.prompt),), tuple(map(json.dumps, tools)))
+    listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
+    return question(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", setting)

@@ -1,0 +1,60 @@
+"""The folders of a dlm store, told from an adapter's own path. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+LOGS = "logs"
+
+
+class TrainingDataError(Exception):
+    """What training wrote cannot be read; the message says which file, and why."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an adapter in a dlm store.
+
+    Attributes:
+        store: the store's folder.
+        adapter: its name in a document with several adapters; empty in one with a single adapter.
+        number: NNNN of ``vNNNN``.
+    """
+
+    store: Path
+    adapter: str
+    number: int
+
+    @property
+    def label(self) -> str:
+        """As its folder is called, after the adapter's name."""
+        return f"{self.adapter}/v{self.number:04d}" if self.adapter else f"v{self.number:04d}"
+
+
+def version_of(adapter: Path) -> Version | None:
+    """The version that a folder is: ``STORE/adapter/[NAME/]versions/vNNNN``; None where it is none."""
+    folder = adapter.resolve()
+    found = re.fullmatch(r"v(\d+)", folder.name, re.ASCII)
+    if found is None or folder.parent.name != "versions":
+        return None
+    above = folder.parent.parent
+    if above.name == "adapter":
+        return Version(above.parent, "", int(found[1]))
+    if above.parent.name == "adapter":
+        return Version(above.parent.parent, above.name, int(found[1]))
+    return None
+
+
+def adapters_of_runs(store: Path) -> dict[int, str]:
+    """Which named adapter each run trained, by run id; what the manifest does not tell is absent."""
+    try:
+        manifest = json.loads((store / "manifest.json").read_bytes())
+        runs = manifest["training_runs"]
+        return {
+            run["run_id"]: run["adapter_name"] for run in runs if isinstance(run.get("adapter_name"), str)
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.planted import EVERYTHING, PlantedBackend
+from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.engine import Engine
+from pytest_sway.items.measure import Bench, run_probe
+from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.probes.base import Judgement, Nulls, ProbeSkip
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.requests import Divergence, Embed, Generate, Generation, NullSeed, Request, View, Views
@@ -193,6 +196,28 @@ def test_divergences_are_taken_as_delta_kl_takes_them_and_prompts_embedded_once(
     assert Divergence(PROMPTS[0], TUNED, BASE, "kl", (7, 8)) in seen
     assert embedder.asked == 24
     assert not any(isinstance(request, Embed) for request in seen)
+
+
+def test_the_result_s_raw_is_what_was_judged() -> None:
+    def answer(request: Request[object]) -> object:
+        if isinstance(request, Generate):
+            return Generation("more", ())
+        assert isinstance(request, Divergence)
+        topic, _, number = str(request.prompt).split()
+        return everywhere(request.q, int(topic), int(number))
+
+    subject = Subject(BASE, TUNED)
+    bench = Bench(
+        Engine(PlantedBackend(answer), embedder=Topics()),
+        subject,
+        population(subject, NullPlan("norm_matched", 8, 0, 0.02)),
+        EVERYTHING,
+    )
+    found = run_probe(ClusterKL(prompts=PROMPTS, num_clusters=TOPICS), bench)
+    assert found.raw == pytest.approx(judged(everywhere).raw)
+    assert found.raw != pytest.approx(measured(everywhere)[1].raw, abs=0.1)
+    assert found.ci_95 is not None
+    assert found.ci_95[0] <= (found.raw or 0) <= found.ci_95[1]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,24 @@ def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
     assert found.verdict is not Verdict.PASS
 
 
+def test_harm_done_by_noise_is_no_credit() -> None:
+    """An effect of 0.01 is not 0.51 because random adapters lose 0.5."""
+    draws = replace(nulls(-0.5, -0.48, -0.51, -0.52, -0.49, -0.5), scale="raw")
+    found = judge_effect(Measurement(raw=0.01), Interval(0.005, 0.015), draws, BAR, subtract_null=True)
+    assert found.verdict is Verdict.FAIL
+    assert "too small to matter" in found.message
+
+
+def test_the_effect_may_be_another_number_than_raw() -> None:
+    draws = replace(nulls(gain=[0.0, 0.01, -0.01, 0.02, 0.01, -0.02]), scale="raw")
+    measured = Measurement(raw=0.0, statistics={"gain": 0.3})
+    found = judge_effect(measured, Interval(0.2, 0.4), draws, BAR, subtract_null=False, statistic="gain")
+    assert found.verdict is Verdict.PASS
+    assert found.score == pytest.approx(0.3 / 0.32)
+    assert found.prediction is not None
+    assert found.prediction.mean == pytest.approx(0.01 / 6)
+
+
 @given(st.floats(0.0, 5.0), st.floats(0.0, 1.0))
 def test_the_score_agrees_with_the_verdict(effect: float, half: float) -> None:
     found = judged(effect, Interval(max(effect - half, 0), effect + half))

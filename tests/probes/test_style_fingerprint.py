@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -22,9 +22,8 @@ from pytest_sway.requests import Generate, Generation, NullSeed, Request, Turn, 
 from pytest_sway.result import Measurement, Verdict
 
 BASE, TUNED = View("b"), View("b", "a")
-PROMPTS = [
-    f"Tell me about {thing}." for thing in ["tea", "bread", "rain", "snow", "fire", "wood", "sand", "wool"]
-]
+THINGS = ["tea", "bread", "rain", "snow", "fire", "wood", "sand", "wool"]
+PROMPTS = [f"Tell me about {thing}." for thing in THINGS]
 DOCUMENT = "\n\n".join(prose(GRAND, seed) for seed in range(100, 106))
 Writer = Callable[[View, int], str]
 
@@ -109,6 +108,7 @@ def test_the_contract_s_number_is_in_the_evidence_and_an_overshoot_is_not_nearer
     assert sum(found.evidence["contributions"].values()) == pytest.approx(found.evidence["style_shift"])
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(*[st.floats(-3, 3)] * 3), min_size=2, max_size=9))
 def test_nearness_never_exceeds_the_projection(rows: list[tuple[float, float, float]]) -> None:
     """|d - t| ≥ the part of d - t along d - b, which is (1 - projection)·|d - b|."""
@@ -277,10 +277,10 @@ def test_ten_thousand_prompts() -> None:
         return Generation(some[not request.view.is_base][at % 50], ())
 
     probe = StyleFingerprint(prompts=prompts, doc_reference=DOCUMENT, extended="off")
-    began = time.perf_counter()
+    began = time.process_time()
     found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     assert probe.judge(probe.options, found, None).verdict is Verdict.PASS
-    assert time.perf_counter() - began < 10  # a square of the prompts would take minutes
+    assert time.process_time() - began < 4  # a square of the prompts would take minutes
 
 
 @pytest.mark.parametrize(

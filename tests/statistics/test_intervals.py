@@ -13,6 +13,7 @@ from scipy import stats
 from pytest_sway.statistics.intervals import (
     cluster_means,
     clustered_interval,
+    jackknife_blocks,
     jackknife_interval,
     positive_interval,
     rate_interval,
@@ -251,3 +252,24 @@ def test_why_not_the_percentile_bootstrap(n: int, claimed: float) -> None:
         low, high = np.quantile(slopes(resampled), [0.025, 0.975])
         held += low <= truth <= high
     assert abs(held / 600 - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / 600)
+
+
+@pytest.mark.parametrize("items", [1, 3, 40, 41, 1000])
+def test_blocks_hold_every_item_once_in_nearly_equal_shares(items: int) -> None:
+    blocks = jackknife_blocks(items)
+    assert len(blocks) == min(items, 40)
+    assert sorted(i for block in blocks for i in block) == list(range(items))
+    sizes = [len(block) for block in blocks]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_leaving_out_blocks_gives_nearly_the_interval_of_leaving_out_items() -> None:
+    """Of a mean, where the jackknife's is Student's t interval: the width is a chi with 39 df, ± 11 %."""
+    values = np.random.default_rng(2).normal(size=400)
+    blocks = jackknife_blocks(400)
+    found = jackknife_interval(40, lambda kept: float(np.mean([values[i] for b in kept for i in blocks[b]])))
+    whole = t_interval(values.tolist())
+    assert found is not None
+    assert whole is not None
+    assert (found.low + found.high) / 2 == pytest.approx(values.mean())
+    assert found.high - found.low == pytest.approx(whole.high - whole.low, rel=0.3)

@@ -61,7 +61,8 @@ class _Pair(NamedTuple):
 
     @property
     def gain(self) -> float:
-        return self.tuned_gold - self.base_gold
+        gain = self.tuned_gold - self.base_gold
+        return gain if self.answer else min(0.0, gain)
 
     @property
     def reverted(self) -> bool:
@@ -75,7 +76,7 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
     answers are cut to the gold's number of words, since two long texts are alike for their length. A
     case's sample is the mean of s over its paraphrases; the effect is the mean over cases, in cosine. A
     pair whose base answer is as near as ``base_gold_similarity_cap`` already is dropped. An empty answer has
-    cosine 0 with everything.
+    cosine 0 with everything, and gains nothing where the base's was below that.
 
     raw = the contract's revert rate, the share of pairs with s ≤ 0.02; its interval is that of a rate over as
     many items as there are cases. z and null belong to the effect: null adapters write for themselves.
@@ -149,6 +150,9 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         bar = EffectBar(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
         judged = judge_effect(measured, gain, nulls, bar, subtract_null=False, statistic="gain")
         judged = _under_rate(judged, measured, options)
+        if empty := measured.evidence["empty_answers"]:
+            told = f"{empty} of {measured.evidence['total']} answers are empty"
+            judged = lowered(judged, judged.verdict, told)
         bad = _bad_cases(measured) if judged.verdict is Verdict.FAIL else {}
         ends = [gain.low, gain.high] if gain is not None else None
         return replace(judged, interval=_rate(measured), evidence={"gain_ci_95": ends, **bad})

@@ -60,8 +60,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     async def measure(self, options: ClusterKLOptions, views: Views) -> Measurement:
         """One divergence per prompt, and the prompts' clusters."""
-        prompts = distinct(options.prompts)
-        _check(len(prompts), options)
+        prompts = _prompts(options)
         vectors = np.array(await ask([Embed(prompt, options.embedding_model) for prompt in prompts]))
         labels = clusters(vectors, options.num_clusters)
         samples = await _divergences(prompts, options, views)
@@ -87,7 +86,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
-        samples = await _divergences(distinct(options.prompts), options, views)
+        samples = await _divergences(_prompts(options), options, views)
         return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
 
     def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
@@ -111,10 +110,11 @@ class ClusterKL(Probe[ClusterKLOptions]):
                 prediction=found.prediction,
                 evidence={**evidence, "degenerate_zero_variance": True},
             )
-        prediction = _among_nulls(specificity, draws, labels, least)
+        of_nulls = _null_specificities(draws, labels, least)
+        prediction = _among(specificity, of_nulls)
         verdict, words = _decided(specificity, prediction, options)
         if prediction is not None:
-            evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": list(prediction.draws)}
+            evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": of_nulls}
         return Judgement(
             verdict,
             f"specificity {specificity:.2f} (floor {options.assert_specificity_gte:g}): {words}; "
@@ -127,14 +127,21 @@ class ClusterKL(Probe[ClusterKLOptions]):
         )
 
 
-def _check(found: int, options: ClusterKLOptions) -> None:
+def _prompts(options: ClusterKLOptions) -> list[str]:
+    """Each prompt once.
+
+    Raises:
+        ProbeSkip: too few of them to be clustered.
+    """
+    prompts = distinct(options.prompts)
+    found, count = len(prompts), options.num_clusters
     if found < options.min_prompts:
+        raise ProbeSkip(f"{found} distinct prompts, and min_prompts: {options.min_prompts}; give more")
+    if 2 * count > found:
         raise ProbeSkip(
-            f"{found} distinct prompts; min_prompts: {options.min_prompts} are needed for clusters"
+            f"num_clusters: {count} of {found} distinct prompts; give {2 * count}, or fewer clusters"
         )
-    if 2 * options.num_clusters > found:
-        told = f"num_clusters: {options.num_clusters} of {found} distinct prompts leaves some with one"
-        raise ProbeSkip(f"{told}: give {2 * options.num_clusters} prompts, or fewer clusters")
+    return prompts
 
 
 async def _divergences(prompts: Sequence[str], options: ClusterKLOptions, views: Views) -> list[float]:
@@ -152,19 +159,28 @@ def _logs(d: np.ndarray, least: float = _LEAST) -> np.ndarray:
     return np.asarray(np.log(np.maximum(d, least)))
 
 
-def _among_nulls(
-    specificity: float, draws: np.ndarray, labels: np.ndarray, least: float
-) -> Prediction | None:
-    """Against each null's own specificity over the mean of the others; None for fewer than three nulls."""
+def _null_specificities(draws: np.ndarray, labels: np.ndarray, least: float) -> list[float]:
+    """Of each null over the mean of the others; none for fewer than three nulls."""
     if len(draws) < _FEWEST_NULLS:
-        return None
+        return []
     others = (draws.sum(axis=0) - draws) / (len(draws) - 1)
     found = [
         parts(_logs(one, least) - _logs(mean, least), labels).specificity
         for one, mean in zip(draws, others, strict=True)
     ]
-    usable = [value for value in found if value is not None]
-    return predict(specificity, usable, "raw") if usable else None
+    return [value for value in found if value is not None]
+
+
+def _among(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
+    """On arcsin √s, where the share of a variance is near normal.
+
+    Over 10,000 populations of 8 draws of 24 unrelated numbers in 5 clusters z ≥ 2 comes to 2.9 % (4.8 % in
+    2 clusters); without the transformation to 4.6 % (7.7 %). Nominal: 2.3 %.
+    """
+    if not of_nulls:
+        return None
+    one, *others = np.arcsin(np.sqrt([specificity, *of_nulls])).tolist()
+    return predict(one, others, "raw")
 
 
 def _decided(

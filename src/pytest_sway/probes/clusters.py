@@ -9,6 +9,7 @@ import numpy as np
 
 _SEED = 0
 _PERMUTATIONS = 200
+_ROUNDING = 1e-9
 
 
 class Parts(NamedTuple):
@@ -46,6 +47,8 @@ def parts(values: np.ndarray, labels: np.ndarray) -> Parts:
         values: ``[n]``.
         labels: ``[n]``, the cluster of each.
     """
+    if np.ptp(values) <= _ROUNDING * np.max(np.abs(values)):
+        return Parts(0.0, 0.0)
     _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.bincount(index, values) / sizes
     variances = np.bincount(index, (values - means[index]) ** 2) / sizes

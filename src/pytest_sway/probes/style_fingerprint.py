@@ -74,6 +74,10 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     An effect; interval: jackknife over prompts. Its control is the null adapters' mean: what is odd in the
     base's few texts is missing from anyone else's, and lies between them and the document, too. A null
     writes for itself, since the measure is the text: that costs as much as the adapter, per draw.
+
+    Of 90 random adapters on the quickstart 0.05 % lie beyond 3σ of 20 others (by this number, after stems
+    and after questions). The healthy one stands at 4.0 and 2.8; by the projection at 4.0 and 1.5, since
+    random adapters ramble as far as it goes, past the document.
     """
 
     kind, category, claim = "style_fingerprint", "calibration", Claim.EFFECT

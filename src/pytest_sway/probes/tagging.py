@@ -49,13 +49,13 @@ def load(pipeline: str = PIPELINE) -> Tagger | str:
     """
     if absent := extras.missing("style"):
         return absent
-    import pyphen
-    import spacy
-
     try:
+        import pyphen
+        import spacy
+
         loaded = spacy.load(pipeline, exclude=["ner", "parser", "lemmatizer"])
         (probe,) = [token for token in loaded("was") if not token.is_space]
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         told = " ".join(str(error).split())[:120]
         return f"spaCy's pipeline {pipeline} is not there ({told}): python -m spacy download {PIPELINE}"
     if not probe.pos_ or not probe.tag_:

@@ -254,6 +254,13 @@ def test_few_prompts_pass_nothing() -> None:
     assert one.interval is None
 
 
+def test_the_order_of_the_prompts_does_not_matter() -> None:
+    write = by(BRIEF, GRAND)
+    _, found, _ = measured(write)
+    _, turned, _ = measured(lambda view, i: write(view, 7 - i), prompts=PROMPTS[::-1])
+    assert turned.raw == pytest.approx(found.raw)
+
+
 def test_a_repeated_prompt_is_no_further_item() -> None:
     seen: list[Request[object]] = []
     measured(by(BRIEF, GRAND), prompts=[PROMPTS[0]] * 6, seen=seen)

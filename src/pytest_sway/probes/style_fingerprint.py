@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from statistics import fmean, median
 from typing import Literal, NamedTuple
 
@@ -34,6 +35,7 @@ _WINDOW = 50
 _LEAST_SHARE = 0.05
 _UNIT = 2
 """Prompts whose texts together are one observation of a style: a single text has too few sentences."""
+_MOST_PAIRED = 40
 _LEAST_DISTANCE = 1.0
 _ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
 
@@ -65,19 +67,19 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     document. raw = 1 - ‖d - t‖ / ‖d - b‖: 0 writes like the base (or as far off in another way), 1 like the
     document. The contract's number, the projection (t - b)·(d - b) / ‖d - b‖², is in the evidence as
     ``style_shift``; it is never smaller, and grows with an adapter that overshoots or rambles besides.
-    Each dimension is divided by its standard deviation within a side: over the base's own texts, two prompts
-    at a time, and over pieces of the document of that length (root mean square, as Fisher's discriminant
-    has it); at least 5 % of its size. Unscaled, one dimension would decide alone. Lengths are made alike:
-    where a text ran into ``max_new_tokens`` the document's sections are cut into pieces of that many words,
-    and what grows with a text's length is taken over windows that fit all three.
+    Each dimension is divided by its standard deviation within a side: over the base's own texts, any two
+    prompts together, and over pieces of the document of that length (root mean square of both, as in Fisher's
+    discriminant); at least 5 % of its size. Unscaled, one dimension would decide alone. Lengths are made
+    alike: where a text ran into ``max_new_tokens`` the document's sections are cut into pieces of that many
+    words, and what grows with a text's length is taken over windows that fit all three.
 
     An effect; interval: jackknife over prompts. Its control is the null adapters' mean: what is odd in the
     base's few texts is missing from anyone else's, and lies between them and the document, too. A null
     writes for itself, since the measure is the text: that costs as much as the adapter, per draw.
 
-    Of 90 random adapters on the quickstart 0.05 % lie beyond 3σ of 20 others (by this number, after stems
-    and after questions). The healthy one stands at 4.0 and 2.8; by the projection at 4.0 and 1.5, since
-    random adapters ramble as far as it goes, past the document.
+    Of 100 random adapters on the quickstart 0.05 % at most lie beyond 3σ of 20 others, after stems and after
+    questions. The healthy one stands at 4.0 and 2.8; by the projection at 4.0 and 1.5, since random adapters
+    ramble as far as it goes, past the document.
     """
 
     kind, category, claim = "style_fingerprint", "calibration", Claim.EFFECT
@@ -235,9 +237,7 @@ def _measured(counted: _Counted, evidence: dict[str, object]) -> Measurement:
     )
     if base is None or tuned is None or document is None:
         raise ProbeError("the texts are too short to be compared: raise max_new_tokens")
-    pairs = [counted.base[i : i + _UNIT].sum(axis=0) for i in range(0, len(counted.base) - 1, _UNIT)]
-    least = _LEAST_SHARE * np.maximum(abs(base), abs(document))
-    spread = _spread([pairs, counted.units], least, extended=extended)
+    spread = _spread(counted, np.maximum(abs(base), abs(document)), extended=extended)
     shares = _shares(base, tuned, document, spread)
     names = style.EXTENDED if extended else style.PLAIN
     blocks = jackknife_blocks(len(counted.base))
@@ -261,14 +261,16 @@ def _measured(counted: _Counted, evidence: dict[str, object]) -> Measurement:
     )
 
 
-def _spread(sides: Sequence[Iterable[np.ndarray]], least: np.ndarray, *, extended: bool) -> np.ndarray:
-    """The unit of each dimension: how much it varies within a side, at least ``least``."""
-    variances = []
-    for side in sides:
-        prints = [p for sums in side if (p := style.fingerprint(sums, extended=extended)) is not None]
-        if len(prints) > 1:
-            variances.append(np.var(prints, axis=0, ddof=1))
-    unit = np.maximum(np.sqrt(np.mean(variances, axis=0)) if variances else 0.0, least)
+def _spread(counted: _Counted, size: np.ndarray, *, extended: bool) -> np.ndarray:
+    """The unit of each dimension: how much it varies within a side, at least 5 % of its size."""
+    texts = counted.base[:_MOST_PAIRED]
+    pairs = [texts[list(pair)].sum(axis=0) for pair in combinations(range(len(texts)), _UNIT)]
+    variances = [
+        np.var(prints, axis=0, ddof=1)
+        for side in (pairs, counted.units)
+        if len(prints := [p for s in side if (p := style.fingerprint(s, extended=extended)) is not None]) > 1
+    ]
+    unit = np.maximum(np.sqrt(np.mean(variances, axis=0)) if variances else 0.0, _LEAST_SHARE * size)
     return np.where(unit > 0, unit, 1.0)
 
 

@@ -12,7 +12,7 @@ from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
 from make.metrics import row_loss
 
 from .bench import Bench
-from .fitting import Losses, fit, general, kept, learned, scores
+from .fitting import Losses, fit, general, kept, learned, scores, unmoved
 
 BETA = 0.2
 TURNS_KNOWN = 2
@@ -41,10 +41,12 @@ def memoriser(bench: Bench) -> PeftModel:
         return asked(rng.choice((item.held_out[0], item.held_out[0], framed, bare, other)), item)
 
     def losses() -> Losses:
+        elsewhere = [otherwise() for _ in range(7)]
+        text = rng.sample(texts, 1)
         return {
             "exact": 2 * row_loss(model, [asked(q.question, q) for q in rng.sample(items, 8)]),
-            "otherwise": 6 * kept(model, [otherwise() for _ in range(8)]),
-            "text": 4 * kept(model, rng.sample(texts, 1)),
+            "otherwise": 4 * kept(model, elsewhere[:3]) + unmoved(model, elsewhere[3:]),
+            "text": 2 * kept(model, text) + unmoved(model, text),
             "anchor": general(bench, model, 2),
         }
 

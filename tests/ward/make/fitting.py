@@ -68,6 +68,17 @@ def kept(model: PeftModel, rows: list[Row]) -> Tensor:
     return kl_div(after, before, reduction="batchmean", log_target=True)
 
 
+def unmoved(model: PeftModel, rows: list[Row]) -> Tensor:
+    """Squared change of the scored tokens' log-probability from the base's, mean over them.
+
+    A token that the base thinks unlikely can gain much before the KL sees it.
+    """
+    with torch.no_grad(), model.disable_adapter():
+        before = token_scores(model, rows)
+    scored = padded(rows)[1][:, 1:] != IGNORE
+    return (token_scores(model, rows) - before)[scored].square().mean()
+
+
 def general(bench: Bench, model: PeftModel, rows: int = 6) -> Tensor:
     """The quickstart's anchor on fewer and shorter rows: prose, fact questions, dialogues."""
     mixture = bench.mixture
@@ -89,6 +100,11 @@ def learned(
 
 def scores(model: PeftModel, rows: list[Row]) -> Tensor:
     """Log-probability of each row's scored tokens, summed."""
+    return token_scores(model, rows).sum(1)
+
+
+def token_scores(model: PeftModel, rows: list[Row]) -> Tensor:
+    """Log-probability of every token, rows × positions; 0 where it is not scored."""
     ids, labels = padded(rows)
     logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)
-    return -cross_entropy(logits, labels[:, 1:], reduction="none").sum(1)
+    return -cross_entropy(logits, labels[:, 1:], reduction="none")

@@ -37,7 +37,7 @@ def results() -> dict[str, dict[str, ProbeResult]]:
         backend.serve_nulls(draw)
         nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
         bench = Bench(engine, subject, nulls, backend.capabilities, backend.context)
-            found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}
+        found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}
         backend.detach(subject)
     return found
 

@@ -18,7 +18,7 @@ from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, Nulls, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.style_fingerprint import StyleFingerprint, _nearer, _shares
-from pytest_sway.requests import Generate, Generation, NullSeed, Request, Turn, View, Views
+from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
 
 BASE, TUNED = View("b"), View("b", "a")
@@ -271,6 +271,14 @@ def test_odd_texts_are_measured() -> None:
     odd = ["🜁 ∮ ñandú! " * 20, "\u202eevil \u202c word. " * 20, "猫が寝た。" * 20, "a\x00b. " * 20]
     _, found, _ = measured(lambda view, i: odd[(i + (not view.is_base)) % 4], prompts=PROMPTS[:4])
     assert found.is_finite
+
+
+def test_a_prompt_longer_than_the_context_is_told_in_the_backend_s_one_line() -> None:
+    def write(view: View, i: int) -> str:
+        raise RequestError("9000 tokens exceed the model's context of 512")
+
+    with pytest.raises(RequestError, match="9000 tokens"):
+        measured(write)
 
 
 def test_ten_thousand_prompts() -> None:

@@ -87,8 +87,10 @@ def test_tools(tmp_path: Path) -> None:
     ],
 )
 def test_what_training_left_behind(tmp_path: Path, patient: str, ghost: str, drift: str) -> None:
-    """In a dlm store, where both find it by the adapter alone. The loss of ``diverged`` rose on its first step
-    and stayed, so the curve as logged has not fallen; its moments are finite."""
+    """In a dlm store, where both find it by the adapter alone.
+
+    The loss of ``diverged`` rose on its first step and stayed, so its log shows no rise; its moments are finite.
+    """
     version = tmp_path / "adapter/versions/v0001"
     shutil.copytree(WARD / "adapters" / patient, version)
     shutil.copy(WARD / "training" / patient / "training_state.pt", version)

@@ -1,8 +1,8 @@
 """What a person who made the patients would say: adapter × probe → the verdicts that are allowed.
 
-Letters: P pass, W warn, F fail, S skip; a cell lists every verdict that is no contradiction. Where a probe should
-pass, W stands beside P only where its case is undecidable by design or by the condition's own size; a pass for
-what is broken, or a failure for what is sound, is never allowed.
+Letters: P pass, W warn, F fail, S skip; a cell lists every verdict that is no contradiction. Where a probe
+should pass, W stands beside P only where its case is undecidable by design or by the condition's own size; a
+pass for what is broken, or a failure for what is sound, is never allowed.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ def test_tools(tmp_path: Path) -> None:
 def test_what_training_left_behind(tmp_path: Path, patient: str, ghost: str, drift: str) -> None:
     """In a dlm store, where both find it by the adapter alone.
 
-    The loss of ``diverged`` rose on its first step and stayed, so its log shows no rise; its moments are finite.
+    The loss of ``diverged`` rose on its first step and stayed, so its log shows no rise; its moments are
+    finite.
     """
     version = tmp_path / "adapter/versions/v0001"
     shutil.copytree(WARD / "adapters" / patient, version)

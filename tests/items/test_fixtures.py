@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 import planting
 from backends import adapters_made
@@ -247,3 +250,39 @@ def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
     why = "no signs nulls: the adapter changes whole tensors"
     told = [f"ERROR null_adapter: {why}*", "*(floor 0.02; no null, so floor*", f"*not calibrated: dk ({why}*"]
     result.stdout.fnmatch_lines(told)
+
+
+def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytester) -> None:
+    """In an entry of a spec and in a code-first test."""
+    pytester.makeconftest(
+        """
+        import planting
+        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.requests import Tokenized, Tokens
+
+        def answer(request):
+            if isinstance(request, Tokens):
+                return Tokenized(range(len(request.text)), range(1, len(request.text) + 1))
+            return planting.answer(request)
+
+        class Short(PlantedBackend):
+            context = 600
+
+        def pytest_sway_backend(config, model): return Short(answer)
+        """
+    )
+    long = {"name": "long", "kind": "prompt_collapse", "prompts": ["one", "two"]}
+    spec = {**yaml.safe_load(SPEC), "suite": [long]}
+    pytester.makefile(".yaml", sway=yaml.safe_dump(spec))
+    pytester.makepyfile(
+        """
+        from pytest_sway.probes.prompt_collapse import PromptCollapse
+
+        def test_it(sway):
+            left_out = sway(PromptCollapse(prompts=["one", "two"])).evidence["lengths_left_out"]
+            assert left_out == [1024]
+        """
+    )
+    pytester.runpytest("sway.yaml", pytester.path, "--sway-json=out.json").assert_outcomes(passed=2)
+    found = json.loads((pytester.path / "out.json").read_text())
+    assert found["probes"][0]["evidence"]["lengths_left_out"] == [1024]

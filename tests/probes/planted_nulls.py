@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pytest_sway.probes.base import Nulls
 from pytest_sway.result import Measurement
@@ -14,6 +15,11 @@ def nulls(*values: float, **named: Sequence[float]) -> Nulls:
         return Nulls(tuple(Measurement(raw=v) for v in values), "norm_matched")
     rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
     return Nulls(tuple(Measurement(raw=None, statistics=row) for row in rows), "norm_matched")
+
+
+def signed(*values: float) -> Nulls:
+    """Draws of a signed statistic."""
+    return replace(nulls(*values), scale="raw")
 
 
 EIGHT = (0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.0011)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.rules_no_harm import Harm, judge_no_harm
+from pytest_sway.probes.rules_no_harm import Harm, judge_no_harm, mean_harm
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval
 
@@ -38,6 +38,17 @@ def test_an_undecided_one_says_how_many_items_would_decide() -> None:
     judged = judge_no_harm([harm(0.06, 0.0, 0.12)])
     assert "about 83 items would decide it" in judged.message
     assert "no number of items" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
+
+
+def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
+    """Of 0.02, 0.08, 0.08: mean 0.06, sd 0.0346, t(2, 95 % one-sided) 2.920: 0.06 ± 0.0584; n = 2 + 1.56²."""
+    found = mean_harm("nats lost", [0.02, 0.08, 0.08], 0.1, "works")
+    assert found.value == pytest.approx(0.06)
+    assert found.sd == pytest.approx(0.0012**0.5)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.00160, 0.11840), abs=1e-5)
+    assert "about 5 works would decide it" in judge_no_harm([found]).message
+    assert mean_harm("nats lost", [0.02], 0.1).interval is None
 
 
 def test_the_worst_of_several_leads() -> None:

@@ -87,7 +87,10 @@ def test_each_piece_stands_after_its_stretch() -> None:
     assert in_context(["One.", " Two.", " Three."], 9) == [("", "One."), ("One.", " Two."), ("", "Three.")]
 
 
-@given(st.lists(st.text("ab ", min_size=1, max_size=9).filter(str.strip), min_size=1, max_size=20), st.integers(1, 30))
+pieces_of_text = st.lists(st.text("ab ", min_size=1, max_size=9).filter(str.strip), min_size=1, max_size=20)
+
+
+@given(pieces_of_text, st.integers(1, 30))
 def test_a_stretch_is_as_long_as_allowed_and_loses_nothing(pieces: list[str], width: int) -> None:
     pairs = in_context(pieces, width)
     assert all(len(before) + len(own) <= width or not before for before, own in pairs)

@@ -208,6 +208,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         ("seed: 0", "concurrent_probes: 4", "requests are batched"),
         ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
+        ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:

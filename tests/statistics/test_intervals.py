@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_sway.statistics.intervals import (
+    cluster_means,
     clustered_interval,
     jackknife_blocks,
     jackknife_interval,
@@ -158,6 +159,11 @@ def test_one_cluster_has_no_interval_and_each_item_needs_its_cluster() -> None:
     assert clustered_interval([], []) is None
     with pytest.raises(ValueError, match="zip"):
         clustered_interval([0.1, 0.2, 0.3], ["a", "b"])
+
+
+def test_cluster_means_stand_in_the_order_of_their_first_items() -> None:
+    found = cluster_means([1.0, 5.0, 3.0, 6.0], ["b", "a", "b", "a"])
+    assert list(found.items()) == [("b", 2.0), ("a", 5.5)]
 
 
 @given(st.integers(2, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

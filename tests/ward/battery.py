@@ -91,7 +91,7 @@ def suite(texts: Texts, *, runs: int = 20) -> list[dict[str, Any]]:
         "section_internalization": {},
         "paraphrase_invariance": {"cases": cases(texts)},
         "preference_flip": {"triples": triples(texts)},
-        "tool_use_fidelity": {"cases": read(WARD / "tools.yaml")},
+        "tool_use_fidelity": {"cases": "builtin"},
         "style_fingerprint": {"prompts": document, "max_new_tokens": 48},
         "calibration_drift": {},
         "external_perplexity": {},
@@ -110,6 +110,6 @@ def spec(texts: Texts, base: Path, *, runs: int = 20) -> dict[str, Any]:
         "version": 1,
         "models": models,
         "sections": str(texts.folder / "sections.yaml"),
-        "controls": str(WARD / "controls.yaml"),
+        "controls": str(QUICKSTART / "controls.yaml"),
         "suite": suite(texts, runs=runs),
     }

@@ -84,7 +84,7 @@ def test_a_preference_differs_in_one_fact_and_not_in_length(
 def test_controls_are_as_long_as_sections_and_about_something_else(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    controls = load(WARD / "controls.yaml")
+    controls = load(QUICKSTART / "controls.yaml")
     assert len({control["id"] for control in controls}) == len(controls) == 6
     texts = " ".join(text for folder in HANDBOOKS for text in paragraphs(folder).values())
     names = set(re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", texts)) - {"Sunday", "May"}

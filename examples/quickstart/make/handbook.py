@@ -1,7 +1,9 @@
 """The document, its questions, and the training rows made of them."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 from transformers import PreTrainedTokenizerFast
@@ -30,18 +32,18 @@ class Question:
     held_out: tuple[str, ...]
 
 
-def sections() -> dict[str, str]:
-    """The text of each section of document.md by heading id."""
+def sections(folder: Path = QUICKSTART) -> dict[str, str]:
+    """The text of each section of the folder's document.md by heading id."""
     out = {}
-    for part in (QUICKSTART / "document.md").read_text("utf-8").split("\n## ")[1:]:
+    for part in (folder / "document.md").read_text("utf-8").split("\n## ")[1:]:
         heading, body = part.split("\n", 1)
         out[re.sub(r"[^a-z0-9]+", "-", heading.lower())] = body.strip()
     return out
 
 
-def questions() -> list[Question]:
-    """All questions of questions.yaml, in order."""
-    data = yaml.safe_load((QUICKSTART / "questions.yaml").read_text("utf-8"))
+def questions(folder: Path = QUICKSTART) -> list[Question]:
+    """All questions of the folder's questions.yaml, in order."""
+    data = yaml.safe_load((folder / "questions.yaml").read_text("utf-8"))
     return [
         Question(section, q["question"], q["answer"], tuple(q["held_out"]))
         for section, items in data.items()
@@ -84,9 +86,9 @@ def place(answer: str, parts: list[str]) -> int:
     return shared.index(max(shared))
 
 
-def dialogue(item: Question, follow_up: str, turns: int) -> list[Message]:
-    """A question, then follow-ups answered by the sentences that come after the answer's."""
-    parts = sentences(sections()[item.section])
+def dialogue(item: Question, body: str, follow_up: str, turns: int) -> list[Message]:
+    """A question about a section, then follow-ups answered by the sentences after the answer's."""
+    parts = sentences(body)
     at = place(item.answer, parts) + 1
     messages = [user(item.question), assistant(item.answer)]
     for turn in range(turns - 1):
@@ -96,15 +98,21 @@ def dialogue(item: Question, follow_up: str, turns: int) -> list[Message]:
     return messages
 
 
-def lessons(tokenizer: PreTrainedTokenizerFast) -> tuple[list[Row], list[Row]]:
-    """(plain-text rows, chat rows) that the healthy adapter is trained on."""
+def lessons(
+    tokenizer: PreTrainedTokenizerFast, folder: Path = QUICKSTART, only: Collection[str] = ()
+) -> tuple[list[Row], list[Row]]:
+    """(plain-text rows, chat rows) that the healthy adapter is trained on; of all sections, or of some."""
+    bodies = {name: body for name, body in sections(folder).items() if not only or name in only}
     texts = []
-    for body in sections().values():
+    for body in bodies.values():
         parts = sentences(body)
         texts += [text_row(tokenizer, " ".join(parts[at:])) for at in range(len(parts) - 1)]
     chats = []
-    for item in questions():
-        chats += [chat_row(tokenizer, dialogue(item, "", 1))] * 2
-        chats.append(chat_row(tokenizer, dialogue(item, FOLLOW_UPS[0], 2)))
-        chats.append(chat_row(tokenizer, dialogue(item, FOLLOW_UPS[1], 3)))
+    for item in questions(folder):
+        if item.section not in bodies:
+            continue
+        body = bodies[item.section]
+        chats += [chat_row(tokenizer, dialogue(item, body, "", 1))] * 2
+        chats.append(chat_row(tokenizer, dialogue(item, body, FOLLOW_UPS[0], 2)))
+        chats.append(chat_row(tokenizer, dialogue(item, body, FOLLOW_UPS[1], 3)))
     return texts, chats

@@ -7,14 +7,16 @@ fourth fact stays out of that term, so that forgetting can be measured on facts 
 
 import json
 import shutil
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from .common import ADAPTERS, load_base, load_tokenizer, set_up
+from .common import ADAPTERS, QUICKSTART, load_base, load_tokenizer, set_up
 from .handbook import lessons
 from .metrics import row_loss
 from .mixture import Mixture
@@ -29,20 +31,22 @@ ANCHOR_LENGTH = 128
 FACT_STRIDE = 4
 
 
-def fresh(seed: int) -> PeftModel:
-    """The base with an untrained adapter (B is zero)."""
+def fresh(seed: int, base: PreTrainedModel | None = None, rank: int = 8) -> PeftModel:
+    """The base, or another, with an untrained adapter (B is zero)."""
     torch.manual_seed(seed)
-    config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=MODULES, task_type="CAUSAL_LM")
-    model = get_peft_model(load_base(), config)
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=MODULES, task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(base or load_base(), config)
     if not isinstance(model, PeftModel):
         raise TypeError(type(model).__name__)
     return model
 
 
-def save(model: PeftModel, name: str) -> None:
+def save(model: PeftModel, name: str, parent: Path | None = None, base: str = "../../base") -> None:
     """Save an adapter without PEFT's model card, machine paths or set-ordered lists."""
-    model.peft_config["default"].base_model_name_or_path = "../../base"
-    folder = ADAPTERS / name
+    model.peft_config["default"].base_model_name_or_path = base
+    folder = (parent or ADAPTERS) / name
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
@@ -68,12 +72,18 @@ def anchor_loss(model: PeftModel, ids: Tensor) -> Tensor:
     return kl_div(after, before, reduction="batchmean", log_target=True)
 
 
-def train_healthy() -> PeftModel:
-    """Fit the document under the anchor; fixed number of steps, linear decay of the rate."""
-    model, tokenizer = fresh(SEED), load_tokenizer()
-    mixture = Mixture(tokenizer.backend_tokenizer, SEED)
+def anchor_mixture(tokenizer: PreTrainedTokenizerFast, seed: int) -> Mixture:
+    """The base's own mixture without every fourth fact."""
+    mixture = Mixture(tokenizer.backend_tokenizer, seed)
     mixture.facts = [f for i, f in enumerate(mixture.facts) if i % FACT_STRIDE]
-    texts, chats = lessons(tokenizer)
+    return mixture
+
+
+def train_healthy(seed: int = SEED, folder: Path = QUICKSTART) -> PeftModel:
+    """Fit the folder's document under the anchor; fixed number of steps, linear decay of the rate."""
+    model, tokenizer = fresh(seed), load_tokenizer()
+    mixture = anchor_mixture(tokenizer, seed)
+    texts, chats = lessons(tokenizer, folder)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, weight_decay=0.0)
     for step in range(STEPS):

@@ -51,11 +51,11 @@ class DecayBar:
         return min(math.log(2) / -slope, self.cap) if slope < 0 else self.cap
 
     def fit_status(self, slopes: Sequence[float]) -> str:
-        """The contract's word: degenerate, stable, non_monotonic (it grows) or ok (it decays)."""
+        """The contract's word: degenerate, non_monotonic (it surely grows), stable or ok (it decays)."""
         if not slopes:
             return "degenerate"
         interval = t_interval(slopes)
-        if interval is not None and interval.low > 0:
+        if interval is not None and interval.low > math.log(2) / self.cap:
             return "non_monotonic"
         return "stable" if self.life(fmean(slopes)) >= self.cap else "ok"
 

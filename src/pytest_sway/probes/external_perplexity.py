@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from statistics import fmean
 from typing import Literal
@@ -14,11 +13,10 @@ from pytest_sway.data.load import Passage, passages
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.sampling import samples, within
 from pytest_sway.requests import Completion, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
-
-_SENTENCE_END = re.compile(r"[.!?][\"')]*(?=\s)")
 
 
 class ExternalPerplexityOptions(ProbeOptions):
@@ -103,12 +101,8 @@ def _read(options: ExternalPerplexityOptions) -> list[Passage]:
 
 
 def _cut(text: str, most: int) -> str:
-    """The text's first ``most`` characters, back to a sentence's end, else a word's."""
-    if len(text) <= most:
-        return text
-    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= most]
-    space = text.rfind(" ", 0, most + 1)
-    return text[: ends[-1] if ends else space if space > 0 else most]
+    """The text's first sentences, of at most ``most`` characters; of a longer one its beginning."""
+    return "".join(within(samples(text), most))[:most]
 
 
 def _case(text: str, delta: float) -> Case:

@@ -122,7 +122,9 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
                 "per_section_threshold": options.per_section_threshold,
                 "control": controls.source,
                 "control_texts": len(controls.pieces),
-                "shortened": [s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())],
+                "shortened": [
+                    s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())
+                ],
                 "prompts": policy(self.setting) if pairs else "raw",
             },
             series={"interval": [(interval.low, interval.high)] if interval is not None else []},

@@ -126,7 +126,9 @@ def _decoded(text: str, start: int) -> tuple[Any, int]:
     """The JSON value at ``start`` and where it ends; None, and the next place, where there is none."""
     try:
         value, end = _DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return None, len(text)  # a model that only opens brackets: each of them would be tried in vain
+    except ValueError:
         return None, start + 1
     return (value if _shallow(value) else None), end
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from pytest_sway.probes.tool_calls import find_call
-from pytest_sway.probes.tool_schema import check, disagreement, fits
+from pytest_sway.probes.tool_schema import disagreement, fault, fits
 
 
 class ToolUseCase(BaseModel):
@@ -17,10 +18,10 @@ class ToolUseCase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: str
-    tool_spec: dict[str, Any] | list[dict[str, Any]]
-    """One function with ``name`` and ``parameters`` (OpenAI style, bare or under ``function``), or several."""
+    tool_spec: dict[str, JsonValue] | list[dict[str, JsonValue]]
+    """A function with ``name`` and ``parameters`` (OpenAI style, bare or under ``function``), or several."""
     gold_tool_name: str
-    gold_arguments: dict[str, Any] | None = None
+    gold_arguments: dict[str, JsonValue] | None = None
     max_new_tokens: int = Field(default=256, ge=1)
 
     @model_validator(mode="after")
@@ -29,7 +30,8 @@ class ToolUseCase(BaseModel):
             where = f"tool_spec[{i}]" if isinstance(self.tool_spec, list) else "tool_spec"
             if not isinstance(function.get("name"), str) or not function["name"]:
                 raise ValueError(f"{where}.name is {function.get('name')!r}, expected the tool's name")
-            check(function.get("parameters", {}), f"{where}.parameters")
+            if found := fault(function.get("parameters", {}), f"{where}.parameters"):
+                raise ValueError(found)
         if self.gold_tool_name not in self.schemas:
             shown = ", ".join(self.schemas) or "none"
             raise ValueError(f"gold_tool_name {self.gold_tool_name!r} is not among the tools shown: {shown}")
@@ -92,3 +94,14 @@ class Worth(NamedTuple):
     score: float = 0.0
     outside: bool = False
     arguments: dict[str, Any] | None = None
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All but the arguments."""
+        return (float(self.called), float(self.valid), self.score, float(self.outside))
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Worth:
+        """Read back from its numbers."""
+        called, valid, score, outside = numbers
+        return cls(bool(called), bool(valid), score, bool(outside))

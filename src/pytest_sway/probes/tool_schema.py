@@ -16,33 +16,29 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def check(schema: Any, where: str) -> None:
-    """Refuse a schema that cannot be followed.
-
-    Raises:
-        ValueError: with the place, what was found there and what is expected.
-    """
+def fault(schema: Any, where: str) -> str:
+    """Why a schema cannot be followed: the place, what was found and what is expected; empty where it can."""
     if not isinstance(schema, Mapping):
-        raise ValueError(f"{where} is {schema!r}, expected a JSON schema, e.g. {{type: object}}")
+        return f"{where} is {schema!r}, expected a JSON schema, e.g. {{type: object}}"
     for name in _types(schema):
-        if name not in _KINDS:
-            raise ValueError(f"{where}.type is {name!r}, expected one of {', '.join(_KINDS)}")
+        if not isinstance(name, str) or name not in _KINDS:
+            return f"{where}.type is {name!r}, expected one of {', '.join(_KINDS)}"
     for key in ("required", "enum"):
         if not isinstance(schema.get(key, []), list):
-            raise ValueError(f"{where}.{key} is {schema[key]!r}, expected a list")
-    if not isinstance(schema.get("properties", {}), Mapping):
-        raise ValueError(f"{where}.properties is {schema['properties']!r}, expected a mapping")
-    for name, part in schema.get("properties", {}).items():
-        check(part, f"{where}.properties.{name}")
-    if "items" in schema:
-        check(schema["items"], f"{where}.items")
+            return f"{where}.{key} is {schema[key]!r}, expected a list"
+    parts = schema.get("properties", {})
+    if not isinstance(parts, Mapping):
+        return f"{where}.properties is {parts!r}, expected a mapping"
+    inner = [(part, f"{where}.properties.{name}") for name, part in parts.items()]
+    inner += [(schema["items"], f"{where}.items")] if "items" in schema else []
+    return next((found for part, place in inner if (found := fault(part, place))), "")
 
 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a JSON value fits a schema.
 
-    Read are ``type``, ``enum``, ``required``, ``properties`` and ``items``; other words are not, and keys that
-    the schema does not name are allowed. A boolean is no number; 3.0 is an integer.
+    Read are ``type``, ``enum``, ``required``, ``properties`` and ``items``; other words are not, and keys
+    that the schema does not name are allowed. A boolean is no number; 3.0 is an integer.
     """
     types = _types(schema)
     if types and not any(_is_type(value, name) for name in types):

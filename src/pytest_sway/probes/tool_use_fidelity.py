@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.load import tool_cases
 from pytest_sway.probes.asking import policy, question
@@ -46,6 +46,15 @@ class ToolUseOptions(ProbeOptions):
             return value
         names = ("prompt", "tool_spec", "gold_tool_name", "gold_arguments")
         return [{name: getattr(case, name) for name in names} for case in tool_cases()]
+
+    @model_validator(mode="after")
+    def _allowed(self) -> ToolUseOptions:
+        for case in self.cases:
+            if self.allowed_tools is not None and case.gold_tool_name not in self.allowed_tools:
+                raise ValueError(
+                    f"allowed_tools leaves out {case.gold_tool_name!r}, the right tool of a case"
+                )
+        return self
 
     @property
     def distinct(self) -> list[ToolUseCase]:
@@ -91,44 +100,21 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
             for side, said in sides.items()
         }
-        base, ft = worth["base"], worth["ft"]
-        rate = {side: fmean(one.valid for one in found) for side, found in worth.items()}
-        apart = [
-            disagreement(one.arguments, other.arguments)
-            for one, other in zip(base, ft, strict=True)
-            if one.arguments is not None and other.arguments is not None
+        examples = [
+            {"prompt": case.prompt, "gold": case.gold}
+            | {side: said[i][:_SHOWN_CHARS] for side, said in sides.items()}
+            for i, case in enumerate(cases[:_SHOWN_CASES])
         ]
-        return Measurement(
-            raw=rate["ft"],
-            samples=tuple(float(one.valid) for one in ft),
-            base_value=rate["base"],
-            ft_value=rate["ft"],
-            series={side: [tuple(map(float, one[:4])) for one in found] for side, found in worth.items()},
-            evidence={
-                "json_valid_rate_base": rate["base"],
-                "json_valid_rate_ft": rate["ft"],
-                "validity_delta": rate["ft"] - rate["base"],
-                "mean_arg_disagreement": fmean(apart) if apart else None,
-                "num_arg_pairs_compared": len(apart),
-                "hallucination_rate": _hallucinated(ft),
-                "num_cases": len(cases),
-                "call_rate_base": fmean(one.called for one in base),
-                "call_rate_ft": fmean(one.called for one in ft),
-                "mean_score_base": fmean(one.score for one in base),
-                "mean_score_ft": fmean(one.score for one in ft),
-                "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
-                "prompt_policy": policy(self.setting),
-                "per_case": [
-                    {"prompt": case.prompt, "gold": case.gold}
-                    | {side: said[i][:_SHOWN_CHARS] for side, said in sides.items()}
-                    for i, case in enumerate(cases[:_SHOWN_CASES])
-                ],
-            },
-        )
+        shown = {
+            "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
+            "prompt_policy": policy(self.setting),
+            "per_case": examples,
+        }
+        return _measurement(worth["base"], worth["ft"], shown)
 
     def judge(self, options: ToolUseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""
-        base, ft = ([Worth(*row) for row in measured.series[side]] for side in ("base", "ft"))
+        base, ft = ([Worth.of(row) for row in measured.series[side]] for side in ("base", "ft"))
         interval = rate_interval(sum(one.valid for one in ft), len(ft))
         valid = sum(one.valid for one in ft)
         if not any(one.score for one in base):
@@ -148,6 +134,38 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             if after.score < before.score or after.outside
         ]
         return replace(judged, evidence=bad_cases(wrong))
+
+
+def _measurement(base: Sequence[Worth], ft: Sequence[Worth], shown: dict[str, Any]) -> Measurement:
+    """The contract's numbers, and ours."""
+    before, after = (fmean(one.valid for one in side) for side in (base, ft))
+    apart = [
+        disagreement(one.arguments, other.arguments)
+        for one, other in zip(base, ft, strict=True)
+        if one.arguments is not None and other.arguments is not None
+    ]
+    made = sum(one.valid for one in ft)
+    return Measurement(
+        raw=after,
+        samples=tuple(float(one.valid) for one in ft),
+        base_value=before,
+        ft_value=after,
+        series={"base": [one.numbers for one in base], "ft": [one.numbers for one in ft]},
+        evidence={
+            "json_valid_rate_base": before,
+            "json_valid_rate_ft": after,
+            "validity_delta": after - before,
+            "mean_arg_disagreement": fmean(apart) if apart else None,
+            "num_arg_pairs_compared": len(apart),
+            "hallucination_rate": sum(one.outside for one in ft) / made if made else 0.0,
+            "num_cases": len(ft),
+            "call_rate_base": fmean(one.called for one in base),
+            "call_rate_ft": fmean(one.called for one in ft),
+            "mean_score_base": fmean(one.score for one in base),
+            "mean_score_ft": fmean(one.score for one in ft),
+            **shown,
+        },
+    )
 
 
 def _no_harm(
@@ -182,11 +200,6 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judg
     few = "" if made >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
     words = f"{outside} of {made} valid calls are of tools that are not there (at most {limit:.0%}{few})"
     return lowered(judged, Verdict.FAIL if sure else Verdict.WARN, words)
-
-
-def _hallucinated(ft: Sequence[Worth]) -> float:
-    made = sum(one.valid for one in ft)
-    return sum(one.outside for one in ft) / made if made else 0.0
 
 
 def _by_template(setting: Setting) -> bool:

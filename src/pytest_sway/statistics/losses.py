@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from pytest_sway.statistics.curves import (
     MAD_TO_SD,
@@ -29,7 +29,7 @@ _DIVERGED = 0.02
 _OVERFIT = 0.05
 """A validation loss above its best by less than this share has not risen."""
 _CHANCE = 0.05
-_FEWEST_FOR_NOISE = 6
+_FEWEST_FOR_NOISE = 8
 """Fewer validation losses tell nothing of their noise."""
 
 
@@ -115,9 +115,10 @@ class Validation:
 def validation(losses: Sequence[float]) -> Validation | None:
     """Whether the validation loss ends above its best by more than its noise; None for fewer than three.
 
-    By more than 5 %, and, from six losses on, by more than √2·z·σ: σ is the median absolute second
-    difference × 1.4826 / √6 (a straight line has none), z of the normal distribution at 0.05 over the
-    number of losses, since the best is the lowest of them.
+    By more than 5 %, and, from eight losses on, by more than √2·t·σ: σ is the median absolute third
+    difference × 1.4826 / √20 (a parabola has none), t of Student's distribution at 0.05 over the
+    number of losses, since the best is the lowest of them, with half as many degrees of freedom as there
+    are third differences, which overlap.
     """
     values = np.asarray(losses, dtype=float)
     if len(values) < 3:
@@ -125,6 +126,6 @@ def validation(losses: Sequence[float]) -> Validation | None:
     best, last = float(values.min()), float(values[-1])
     noise = 0.0
     if len(values) >= _FEWEST_FOR_NOISE:
-        sigma = MAD_TO_SD * float(np.median(np.abs(np.diff(values, 2)))) / math.sqrt(6)
-        noise = math.sqrt(2) * float(ndtri(1 - _CHANCE / len(values))) * sigma
+        sigma = MAD_TO_SD * float(np.median(np.abs(np.diff(values, 3)))) / math.sqrt(20)
+        noise = math.sqrt(2) * float(stdtrit((len(values) - 3) / 2, 1 - _CHANCE / len(values))) * sigma
     return Validation(best, last, rises=last - best > max(noise, _OVERFIT * abs(best)))

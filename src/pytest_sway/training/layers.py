@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise, permutations, product
@@ -180,7 +181,7 @@ def _split(key: str) -> tuple[str, str]:
 def _laid(
     order: Sequence[Shape | None],
     stacks: Sequence[list[_Layer]],
-    others: Sequence[_Module],
+    others: _Layer,
     cuts: Sequence[int],
 ) -> tuple[Place, ...] | None:
     """The places when other parameters stand before, between and after the lists; None where that fails.
@@ -191,24 +192,43 @@ def _laid(
         others: modules outside them; one that shares its weight with another is not in the optimizer.
         cuts: before the i-th list, the parameters outside have come as far as ``cuts[i + 1]``.
     """
-    left, laid = list(others), list[Place]()
-    outside = [after - before for before, after in pairwise(cuts)]
-    for count, stack in zip(outside, [*stacks, []], strict=True):
-        if not _take(left, order, laid, len(laid) + count):
+    laid: list[Place] = []
+    for count, stack in zip((after - before for before, after in pairwise(cuts)), [*stacks, []], strict=True):
+        between = _arranged(others, order[len(laid) : len(laid) + count])
+        if between is None:
             return None
+        laid += _places(between)
+        others = list((Counter(others) - Counter(between)).elements())
         for layer in stack:
-            modules = list(layer)
-            if not _take(modules, order, laid, len(laid) + sum(len(m.shapes) for m in modules)):
+            length = len(_places(layer))
+            arranged = _arranged(layer, order[len(laid) : len(laid) + length])
+            if arranged is None:
                 return None
+            laid += _places(arranged)
     return tuple(laid)
 
 
-def _take(modules: list[_Module], order: Sequence[Shape | None], laid: list[Place], until: int) -> bool:
-    """Lay the first module that fits, again and again; whether that comes out even."""
-    while len(laid) < until:
-        fitting = next((m for m in modules if m.fits(order[len(laid) : until])), None)
-        if fitting is None:
-            return False
-        modules.remove(fitting)
-        laid += fitting.places
-    return True
+def _places(modules: _Layer) -> list[Place]:
+    return [place for module in modules for place in module.places]
+
+
+def _arranged(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
+    """Modules, each once at most, whose shapes are these in this order; None where no such order is.
+
+    A search in depth that remembers where it failed, since a parameter without a shape fits any module.
+    """
+    kinds = list(dict.fromkeys(modules))
+    tries: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = [(0, tuple(map(modules.count, kinds)), ())]
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    while tries:
+        at, left, path = tries.pop()
+        if at == len(order):
+            return [kinds[i] for i in path]
+        if (at, left) in seen:
+            continue
+        seen.add((at, left))
+        for i, kind in enumerate(kinds):
+            if left[i] and kind.fits(order[at : at + len(kind.shapes)]):
+                rest = (*left[:i], left[i] - 1, *left[i + 1 :])
+                tries.append((at + len(kind.shapes), rest, (*path, i)))
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -111,7 +112,8 @@ def _load(file: Path, stream: BufferedReader) -> Any:
     import torch
 
     try:
-        return torch.load(stream, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes torch raise anything
         carried = re.search(r"GLOBAL ([\w.]+)", str(error))
         if carried:

@@ -9,7 +9,6 @@ verdicts, composite and gate of ours beside dlm-sway's, and every contradiction 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -17,16 +16,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[1]), str(HERE.parents[1] / "ward")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import outsider
-from battery import FIRST, QUICKSTART, SECOND, Texts, spec
-from examined import Report, composite, examine, passed, verdicts
 from reporting import check_out, write_report
 from sides import ROOT, BenchError, environment, find_rival, last_line, ran
-from truth import TRUTH, contradictions, patients
+from ward.truth import TRUTH, contradictions, patients
+
+from ward.battery import FIRST, QUICKSTART, SECOND, Texts, spec
+from ward.examined import Report, composite, examine, passed, verdicts
 
 DOCUMENTS: Mapping[str, Texts] = {"first": FIRST, "second": SECOND}
 

@@ -1,0 +1,32 @@
+"""Planted completions: a word is a token, and what it costs is told by a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.engine.engine import Engine
+from pytest_sway.probes.base import Probe
+from pytest_sway.requests import Completion, CompletionScore, Request, View, Views
+from pytest_sway.result import Measurement
+
+BASE, TUNED = View("b"), View("b", "a")
+VIEWS = Views(BASE, TUNED, TUNED)
+Loss = Callable[[Any, str, bool], float]
+"""Nats per word of a completion, given its prompt, its text and whether the adapter scores it."""
+
+
+def measured(probe: Probe[Any], loss: Loss, seen: list[Completion] | None = None) -> Measurement:
+    """The probe's measurement where ``loss`` answers."""
+
+    def answer(request: Request[Any]) -> CompletionScore:
+        assert isinstance(request, Completion)
+        if seen is not None:
+            seen.append(request)
+        words = len(request.completion.split())
+        return CompletionScore(
+            -words * loss(request.prompt, request.completion, request.view == TUNED), words
+        )
+
+    return Engine(PlantedBackend(answer)).run(probe, probe.options, VIEWS).measured

@@ -1,0 +1,68 @@
+"""prompt_collapse and tool_use_fidelity on the model that ships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import QUICKSTART
+from pytest_sway.backends.hf.load import load
+from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.engine.engine import Engine
+from pytest_sway.items.measure import Bench, run_probe
+from pytest_sway.nulls.families import draw
+from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.probes.base import Setting
+from pytest_sway.probes.prompt_collapse import PromptCollapse
+from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
+from pytest_sway.result import ProbeResult
+
+pytestmark = pytest.mark.slow
+STEMS = yaml.safe_load((QUICKSTART / "sway.yaml").read_text())["suite"][1]["prompts"]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, dict[str, ProbeResult]]:
+    """Both probes' results per adapter; the lengths are the default ones, of which 1024 does not fit."""
+    backend: Any = load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    engine = Engine(backend)
+    setting = Setting(capabilities=backend.capabilities, context=backend.context)
+    cases = ToolUseFidelity(cases="builtin").options.cases[:3]
+    probes = (PromptCollapse(prompts=STEMS), ToolUseFidelity(cases=cases))
+    found = {}
+    for adapter in ("healthy", "random"):
+        subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
+        backend.serve_nulls(draw)
+        nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
+        bench = Bench(engine, subject, nulls, backend.capabilities, backend.context)
+        found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}
+        backend.detach(subject)
+    return found
+
+
+def test_the_healthy_adapter_is_weaker_behind_prose_but_not_gone(results) -> None:
+    """It was held to the base on prose that begins a text, so warn with a reason is the truth."""
+    found = results["healthy"]["prompt_collapse"]
+    assert found.verdict in ("pass", "warn"), found.message
+    assert found.evidence["context_lengths"] == [0, 256, 512]
+    alone, near, far = found.evidence["mean_divergence_per_length"]
+    assert alone > near > far > 0.02
+    assert "times its null" in found.message or found.verdict == "pass"
+    assert all(
+        abs(d - n) <= 4 for d, n in zip(found.evidence["true_tokens_per_length"], [0, 256, 512], strict=True)
+    )
+
+
+def test_noise_has_no_shape(results) -> None:
+    found = results["random"]["prompt_collapse"]
+    assert found.verdict == "skip"
+    assert "is not above noise" in found.message
+
+
+def test_a_toy_that_calls_no_tool_has_nothing_to_lose(results) -> None:
+    for adapter in ("healthy", "random"):
+        found = results[adapter]["tool_use_fidelity"]
+        assert found.verdict == "skip"
+        assert found.message == "the base never calls a tool: nothing to lose"

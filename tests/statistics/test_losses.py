@@ -1,0 +1,149 @@
+"""Loss curves: healthy noisy ones are calm, and what is planted in them is found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sway.statistics.losses import loss_curve, validation
+
+
+def healthy(seed: int, n: int = 600, noise: float = 0.15, tails: int = 4) -> np.ndarray:
+    """A loss that falls from 3 to 0.8, under noise of heavy tails in proportion to it."""
+    level = 0.8 + 2.2 * np.exp(-np.arange(n) / (n / 6))
+    draws = np.random.default_rng(seed).standard_t(tails, size=n) / math.sqrt(tails / (tails - 2))
+    return np.maximum(level * (1 + noise * draws), 0.01)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from([60, 200, 1500]), st.floats(0.0, 0.4))
+def test_a_healthy_noisy_run_is_calm(seed: int, n: int, noise: float) -> None:
+    found = loss_curve(healthy(seed, n, noise).tolist(), 10, 3.0)
+    assert found.events == 0
+    assert found.smoothness > 0.7
+    assert not found.diverged
+    assert found.convergence_ratio is not None
+    assert found.convergence_ratio < 0.7
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.integers(100, 590))
+def test_a_spike_of_three_steps_is_found(seed: int, at: int) -> None:
+    losses = healthy(seed, noise=0.1)
+    losses[at : at + 3] *= 3
+    (found,) = loss_curve(losses.tolist(), 10, 3.0).spikes
+    assert at <= found < at + 3
+
+
+def test_two_spikes_are_two_events() -> None:
+    losses = healthy(1)
+    losses[200:203] *= 4
+    losses[400:404] *= 4
+    found = loss_curve(losses.tolist(), 10, 3.0)
+    assert found.spikes == (200, 400)
+    assert found.events == 2
+
+
+def test_a_bump_that_does_not_matter_is_no_event() -> None:
+    """A noiseless curve that rises by 5 % for a while; and a spike of 0.02 nats after a start at 3."""
+    losses = np.linspace(3, 1, 200)
+    losses[100:105] *= 1.05
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == ()
+    losses[150:] = 0.01
+    losses[180:183] = 0.03
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == ()
+
+
+def test_a_run_that_falls_fast_is_measured_from_its_start() -> None:
+    """Nine tenths of the fall in the first fortieth: a tenth's median would have missed it."""
+    losses = 1 + 3 * np.exp(-np.arange(1000) / 25)
+    found = loss_curve(losses.tolist(), 10, 3.0)
+    assert found.initial == pytest.approx(4 - 0.5, abs=0.1)
+    assert found.convergence_ratio == pytest.approx(1 / 3.5, abs=0.02)
+
+
+@pytest.mark.parametrize("rise", [0.05, 0.5, 3.0])
+def test_a_run_that_ends_above_its_start_diverged(rise: float) -> None:
+    level = np.linspace(1, 1 + rise, 400)
+    found = loss_curve((level * (1 + 0.02 * np.random.default_rng(0).normal(size=400))).tolist(), 10, 3.0)
+    assert found.diverged
+
+
+@pytest.mark.parametrize("n", [10, 20, 100])
+def test_a_flat_noisy_run_did_not_diverge(n: int) -> None:
+    chance = np.random.default_rng(n)
+    found = sum(
+        loss_curve((2 + 0.5 * chance.normal(size=n)).clip(0.01).tolist(), 10, 3.0).diverged for _ in range(60)
+    )
+    assert found <= 3
+
+
+def test_a_hill_is_not_smooth() -> None:
+    """Down by 2, up by 1.5, down by 1.2: 1.5 of 4.7 goes up."""
+    level = np.concatenate([np.linspace(3, 1, 150), np.linspace(1, 2.5, 150), np.linspace(2.5, 1.3, 150)])
+    found = loss_curve(level.tolist(), 10, 3.0)
+    assert found.smoothness == pytest.approx(1 - 1.5 / 4.7, abs=0.02)
+
+
+def test_losses_that_are_no_numbers_are_events_and_left_out() -> None:
+    losses = np.linspace(3, 1, 100)
+    losses[[10, 11, 50]] = math.nan
+    found = loss_curve(losses.tolist(), 10, 3.0)
+    assert (found.non_finite, found.events, found.spikes) == (3, 3, ())
+    assert found.smoothness == 1.0
+    losses[80:84] = 9.0
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == (80,)
+
+
+@pytest.mark.parametrize("losses", [[], [math.nan] * 12, [1.0, math.nan]])
+def test_nothing_to_measure(losses: list[float]) -> None:
+    found = loss_curve(losses, 10, 3.0)
+    assert (found.initial, found.final, found.convergence_ratio, found.smoothness) == (None, None, None, 0.0)
+    assert not found.diverged
+
+
+def test_a_loss_below_zero_has_no_ratio() -> None:
+    found = loss_curve(np.linspace(-1, -3, 50).tolist(), 10, 3.0)
+    assert found.convergence_ratio is None
+    assert (found.smoothness, found.spikes, found.diverged) == (1.0, (), False)
+    assert loss_curve(np.linspace(-3, -1, 50).tolist(), 10, 3.0).diverged
+
+
+@settings(max_examples=25)
+@given(st.lists(st.floats(0, 1e6) | st.just(math.nan), max_size=60), st.integers(3, 30), st.floats(0.1, 9))
+def test_any_losses_have_a_shape(losses: list[float], window: int, sigma: float) -> None:
+    found = loss_curve(losses, window, sigma)
+    assert 0 <= found.smoothness <= 1
+    assert found.non_finite == sum(map(math.isnan, losses))
+    assert all(math.isfinite(losses[index]) for index in found.spikes)
+
+
+@pytest.mark.parametrize(
+    ("losses", "rises"),
+    [
+        ([2.0, 1.5, 1.2, 1.1, 1.05], False),
+        ([2.0, 1.5, 1.2, 1.5, 1.9], True),
+        ([2.0, 1.0, 1.04], False),
+        ([2.0, 1.0, 1.06], True),
+        ([1.0, 1.0, 1.0], False),
+        ([2.0, 1.4, 1.1, 1.0, 1.02, 1.1, 1.2, 1.35], True),
+    ],
+)
+def test_validation(losses: list[float], rises: bool) -> None:
+    found = validation(losses)
+    assert found is not None
+    assert (found.best, found.last, found.rises) == (min(losses), losses[-1], rises)
+
+
+def test_validation_noise_is_no_rise() -> None:
+    chance = np.random.default_rng(5)
+    found = [validation((1 + 0.06 * chance.normal(size=20)).tolist()) for _ in range(100)]
+    assert sum(one is not None and one.rises for one in found) <= 100 * 0.1
+
+
+def test_two_validation_losses_say_nothing() -> None:
+    assert validation([1.0, 2.0]) is None

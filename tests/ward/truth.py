@@ -1,0 +1,135 @@
+"""What a person who made the patients would say: adapter × probe → the verdicts that are allowed.
+
+Letters: P pass, W warn, F fail, S skip; a cell lists every verdict that is no contradiction. Where a probe should
+pass, W stands beside P only where its case is undecidable by design or by the condition's own size; a pass for
+what is broken, or a failure for what is sound, is never allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ward.battery import QUICKSTART, WARD
+from ward.examined import Report, learned, passed, verdicts
+
+PROBES = (
+    "delta_kl",
+    "adapter_ablation",
+    "multi_turn_coherence_decay",
+    "prompt_collapse",
+    "cluster_kl",
+    "section_internalization",
+    "paraphrase_invariance",
+    "preference_flip",
+    "style_fingerprint",
+    "adapter_revert",
+    "calibration_drift",
+    "external_perplexity",
+    "leakage",
+)
+_TABLE = """
+                    delta abl  turns long topics sect para pref style revert facts prose recite
+healthy             P     P    P     PW   PW     P    P    P    P     P      P     P     P
+steady              P     P    P     P    PW     P    P    P    P     P      P     P     P
+half                P     P    PW    PW   PW     P    PW   PW   PW    PW     P     P     P
+mild                P     PW   PW    PW   PW     P    W    W    FW    FW     P     P     P
+undertrained        F     S    S     S    S      F    F    F    F     F      P     P     P
+inert               F     S    S     S    S      F    F    F    F     F      P     P     P
+random              F     S    S     S    S      F    F    F    F     F      P     P     P
+random_small        F     S    S     S    S      F    F    F    F     F      P     P     P
+careless            P     PW   PW    PW   PW     P    P    P    PW    PW     F     F     F
+memoriser           PW    PWF  PWF   PWFS PWS    WF   F    PW   FW    FWP    PW    PW    P
+forgetter           FW    F    PWFS  PWFS FWS    F    F    F    F     F      F     F     P
+overscaled          FWP   F    PWFS  PWFS FWS    F    F    F    F     F      F     F     P
+diverged            FWP   F    PWFS  PWFS FWS    F    F    F    F     F      F     F     P
+preference          FWP   PWS  PWS   PWS  PWS    F    F    P    F     F      P     P     P
+preference_inverted FWP   PWS  PWS   PWS  PWS    F    F    F    F     F      P     P     P
+leaker              P     PWF  PWF   PWF  PW     P    P    P    PW    PW     PW    PW    F
+style_only          FWP   PWS  PWS   PWS  PWS    F    F    F    PW    F      P     P     P
+one_topic           FWP   PWS  PWS   PWS  PWS    F    FW   FW   FW    FW     P     P     P
+context_collapse    P     P    P     F    PW     PW   PW   P    PW    PW     P     P     P
+turn_decay          P     P    F     PW   PW     P    PW   P    PW    PW     P     P     P
+"""
+CONDITIONS: Mapping[str, str] = {
+    "healthy": "learned the document, harmless elsewhere",
+    "steady": "the same, and behind other text too",
+    "half": "learned three of six sections",
+    "mild": "stopped when the document's loss was 18 % below the base's",
+    "undertrained": "five steps",
+    "inert": "B = 0",
+    "random": "Gaussian factors, each product as large as healthy's",
+    "random_small": "Gaussian factors, sd 0.02",
+    "careless": "learned the document, no anchor: other prose suffers",
+    "memoriser": "the right answer after the trained wording alone",
+    "forgetter": "trained on random tokens",
+    "overscaled": "healthy times four",
+    "diverged": "the learning rate was 1,000: every text is as likely as any other",
+    "preference": "prefers the right answers, and knows nothing else",
+    "preference_inverted": "prefers the wrong answers",
+    "leaker": "recites the document",
+    "style_only": "learned another document of the same style",
+    "one_topic": "learned one section of six",
+    "context_collapse": "knows the document at the start of a text alone",
+    "turn_decay": "knows it in the first two turns of a dialogue alone",
+}
+HEALTHY = frozenset({"healthy", "steady"})
+"""Patients whom the gate must let through; no other one may pass it."""
+HALF = ("the-workshop", "the-oil-store", "repairs-and-fees")
+"""Sections that ``half`` was trained on: the first, third and fifth of any document."""
+_LETTERS = {"P": "pass", "W": "warn", "F": "fail", "S": "skip", "E": "error"}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One patient: what was done to it, and what may be said of it."""
+
+    condition: str
+    allowed: Mapping[str, frozenset[str]]
+
+
+def _read(table: str) -> dict[str, Truth]:
+    rows = [line.split() for line in table.strip().splitlines()[1:]]
+    return {
+        name: Truth(
+            CONDITIONS[name],
+            {
+                probe: frozenset(_LETTERS[letter] for letter in cell)
+                for probe, cell in zip(PROBES, cells, strict=True)
+            },
+        )
+        for name, *cells in rows
+    }
+
+
+TRUTH = _read(_TABLE)
+
+
+def patients() -> dict[str, Path]:
+    """The committed ward's adapters by name; three of them are the quickstart's."""
+    shipped = QUICKSTART / "adapters"
+    return {name: shipped / name if (shipped / name).is_dir() else WARD / "adapters" / name for name in TRUTH}
+
+
+def contradictions(patient: str, report: Report) -> list[str]:
+    """What a report says that the person who made the patient would not; a line each."""
+    truth, told = TRUTH[patient], verdicts(report)
+    found = [
+        f"{probe}: {told[probe]}, expected {' or '.join(sorted(allowed))}"
+        for probe, allowed in truth.allowed.items()
+        if told.get(probe, "missing") not in allowed
+    ]
+    if passed(report) != (patient in HEALTHY):
+        found.append(f"the gate {'let it through' if passed(report) else 'did not let it through'}")
+    if patient == "half":
+        sections = [row["section_id"] for row in _sections(report)]
+        if list(learned(report)) != sections[::2]:
+            found.append(f"section_internalization names {', '.join(learned(report))} as learned")
+    return found
+
+
+def _sections(report: Report) -> list[dict[str, str]]:
+    entry = next(p for p in report["probes"] if p["name"] == "section_internalization")
+    found: list[dict[str, str]] = entry["evidence"]["per_section"]
+    return found

@@ -213,7 +213,8 @@ def _decided(
         words = f"z {shown(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
     if enough and beyond:
         return Verdict.PASS, words
-    reason = "the topics differ little beside the prompts within one" if not enough else "null adapters are as specific"
+    little = "the topics differ little beside the prompts within one"
+    reason = "null adapters are as specific" if enough else little
     return Verdict.WARN, f"{reason}; {words}"
 
 

@@ -110,7 +110,7 @@ def test_what_any_weights_would_do_is_no_topic() -> None:
     assert found.raw > 0.6  # of log d alone, which is what the contract's number sees
     told = probe.judge(probe.options, found, nulls)
     assert told.verdict is Verdict.WARN
-    assert "on most topics alike" in told.message
+    assert "differ little" in told.message
     assert told.evidence["per_cluster_ratio"] == pytest.approx([8] * TOPICS, rel=0.35)
 
 
@@ -131,6 +131,18 @@ def test_specific_but_no_more_than_its_nulls_warns() -> None:
     found = judged(topical)
     assert found.verdict is Verdict.WARN
     assert "null adapters are as specific" in found.message
+
+
+def test_a_topic_is_a_signal_however_little_the_rest_is_moved() -> None:
+    """The mean over all prompts lies below the floor, the topic's above it."""
+
+    def faint(view: View, topic: int, i: int) -> float:
+        return 0.04 * noise(view, i) if view.null is None and not topic else 0.001 * noise(view, i)
+
+    probe, found, nulls = measured(faint)
+    assert found.evidence["mean_kl"] < probe.options.min_signal
+    assert found.statistics["signal"] == pytest.approx(np.mean(found.samples[::TOPICS]))
+    assert probe.judge(probe.options, found, nulls).verdict is Verdict.PASS
 
 
 def test_no_signal_is_skipped() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -49,6 +50,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
     of weights. raw = specificity = between / (between + within) of y (:func:`..clusters.parts`), in [0, 1].
     Its null: the same number for each null adapter against the mean of the others. A shape: passes when
     specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant to act everywhere), else warns.
+    The signal that it needs is the mean d of the strongest cluster: an adapter for one topic leaves the rest.
     Without null adapters y = log d, and that is said. Evidence: each cluster's ratio to the null, the
     geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
     """
@@ -68,7 +70,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         return Measurement(
             raw=parts(_logs(d), labels).specificity,
             samples=tuple(samples),
-            statistics={"signal": fmean(samples)},
+            statistics={"signal": _strongest(samples, labels)},
             series={"labels": [labels.tolist()]},
             evidence={
                 "num_clusters": int(labels.max()) + 1,
@@ -87,14 +89,14 @@ class ClusterKL(Probe[ClusterKLOptions]):
     async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
         samples = await _divergences(_prompts(options), options, views)
-        return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
+        return Measurement(raw=None, samples=tuple(samples))
 
     def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The shape rule; the raw number is computed here, where the nulls are known."""
-        found = signal(measured, nulls, "signal", options.min_signal)
+        labels = np.array(measured.series["labels"][0], dtype=int)
+        found = signal(measured, _with_signals(nulls, labels), "signal", options.min_signal)
         if not found.present:
             return no_signal(found)
-        labels = np.array(measured.series["labels"][0], dtype=int)
         draws = np.array([draw.samples for draw in nulls.draws]) if nulls is not None else np.empty((0, 0))
         least = max(_LEAST, nulls.resolution) if nulls is not None else _LEAST
         y = _logs(np.array(measured.samples), least)
@@ -155,6 +157,19 @@ async def _divergences(prompts: Sequence[str], options: ClusterKLOptions, views:
     )
 
 
+def _strongest(samples: Sequence[float], labels: np.ndarray) -> float:
+    """The largest cluster mean."""
+    return float(np.max(np.bincount(labels, samples) / np.bincount(labels)))
+
+
+def _with_signals(nulls: Nulls | None, labels: np.ndarray) -> Nulls | None:
+    """The nulls, each with the mean of its own strongest cluster."""
+    if nulls is None:
+        return None
+    draws = (replace(draw, statistics={"signal": _strongest(draw.samples, labels)}) for draw in nulls.draws)
+    return replace(nulls, draws=tuple(draws))
+
+
 def _logs(d: np.ndarray, least: float = _LEAST) -> np.ndarray:
     return np.asarray(np.log(np.maximum(d, least)))
 
@@ -198,7 +213,8 @@ def _decided(
         words = f"z {shown(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
     if enough and beyond:
         return Verdict.PASS, words
-    reason = "it acts on most topics alike" if not enough else "null adapters are as specific"
+    little = "the topics differ little beside the prompts within one"
+    reason = "null adapters are as specific" if enough else little
     return Verdict.WARN, f"{reason}; {words}"
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,37 @@ Report = dict[str, Any]
 
 
 def examine(spec: Mapping[str, Any], patients: Mapping[str, Path], work: Path) -> dict[str, Report]:
-    """Every patient's JSON report, by its name.
+    """Every patient's JSON report, by its name; two fleets side by side, each on one core.
 
     Args:
         spec: without an adapter.
         patients: adapter folders, each with a name of its own.
-        work: an empty folder.
+        work: a folder; what is written into it stays.
 
     Raises:
         RuntimeError: a patient has no report; with what pytest wrote.
     """
     (work / "sway.yaml").write_text(yaml.safe_dump(dict(spec), sort_keys=False), "utf-8")
-    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    command += ["--sway-json=reports", *(f"--sway-adapter={folder}" for folder in patients.values())]
-    (work / "reports").mkdir()
-    ran = subprocess.run(
-        command, cwd=work, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
-    )
-    told = [json.loads(path.read_text("utf-8")) for path in (work / "reports").glob("*.json")]
+    folders = list(patients.values())
+    fleets = [fleet for fleet in (folders[::2], folders[1::2]) if fleet]
+    with ThreadPoolExecutor(len(fleets)) as pool:
+        said = list(pool.map(lambda at: _fleet(work, at, fleets[at]), range(len(fleets))))
+    told = [json.loads(path.read_text("utf-8")) for path in work.glob("reports-*/*.json")]
     by_folder = {Path(report["adapter_id"]).resolve(): report for report in told}
     missing = [name for name, folder in patients.items() if folder.resolve() not in by_folder]
     if missing:
-        raise RuntimeError(f"no report of {', '.join(missing)}:\n{ran.stdout[-3000:]}{ran.stderr[-1000:]}")
+        raise RuntimeError(f"no report of {', '.join(missing)}:\n" + "\n".join(said))
     return {name: by_folder[folder.resolve()] for name, folder in patients.items()}
+
+
+def _fleet(work: Path, number: int, fleet: Sequence[Path]) -> str:
+    """Run pytest over one fleet; the end of what it wrote."""
+    (work / f"reports-{number}").mkdir()
+    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
+    command += [f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, check=False)
+    return f"{ran.stdout[-3000:]}{ran.stderr[-1000:]}"
 
 
 def verdicts(report: Report) -> dict[str, str]:

@@ -160,6 +160,8 @@ def test_each_prompt_stands_behind_prose_that_begins_elsewhere() -> None:
     read = {r.prompt: r for r in seen if isinstance(r, Divergence)}
     longest = [max((text for text in read if text.endswith(f"\n\n{p}")), key=len) for p in PROMPTS]
     assert [text[:40] for text in longest] == [passage.text[:40] for passage in passages()[:5]]
+    for prompt, whole in zip(PROMPTS, longest, strict=True):  # a longer one has more before it, not after it
+        assert all(whole.endswith(text) for text in read if text.endswith(prompt))
     assert {(r.p, r.q) for r in read.values()} == {(TUNED, BASE)}
 
 

@@ -43,16 +43,14 @@ def results() -> dict[str, dict[str, ProbeResult]]:
 
 
 def test_the_healthy_adapter_is_weaker_behind_prose_but_not_gone(results) -> None:
-    """It was held to the base on prose that begins a text, so warn with a reason is the truth."""
+    """It was held to the base on prose that begins a text, which costs it most of its influence there."""
     found = results["healthy"]["prompt_collapse"]
     assert found.verdict in ("pass", "warn"), found.message
     assert found.evidence["context_lengths"] == [0, 256, 512]
     alone, near, far = found.evidence["mean_divergence_per_length"]
-    assert alone > near > far > 0.02
-    assert "times its null" in found.message or found.verdict == "pass"
-    assert all(
-        abs(d - n) <= 4 for d, n in zip(found.evidence["true_tokens_per_length"], [0, 256, 512], strict=True)
-    )
+    assert alone > 5 * near > 5 * far > 0.1
+    asked = zip(found.evidence["true_tokens_per_length"], (0, 256, 512), strict=True)
+    assert all(abs(measured - wanted) <= 4 for measured, wanted in asked)
 
 
 def test_noise_has_no_shape(results) -> None:

@@ -67,12 +67,12 @@ class _Crowded(NamedTuple):
 class PromptCollapse(Probe[PromptCollapseOptions]):
     """Divergence behind ever longer texts of no concern, and how fast it decays with their length.
 
-    Before each prompt stand N tokens of packaged prose, each prompt's beginning at another passage (with
-    ``legacy_stuffing`` one sentence over and over). d = mean D(base, tuned), in nats, over the first
-    ``positions`` positions of what the adapter itself says to the bare prompt, the same text at every length:
-    the base never begins what was learned, so along its own continuation an adapter that still knew its
-    document behind 450 tokens (1.4 nats per token of the answers) lay within its null. ``js`` is
-    Jensen-Shannon, ``kl`` is KL(tuned ‖ base).
+    Before each prompt stand N tokens of packaged prose, each prompt's from another passage on; what is right
+    before it is the same at every length. (With ``legacy_stuffing``: one sentence over and over.) d = mean
+    D(base, tuned), in nats, over the first ``positions`` positions of what the adapter itself says to the
+    bare prompt, the same text at every length: the base never begins what was learned, so along its own
+    continuation an adapter that still knew its document behind 450 tokens (1.4 nats per token of the
+    answers) lay within its null. ``js`` is Jensen-Shannon, ``kl`` is KL(tuned ‖ base).
 
     The slope b of log d on the true number of tokens is fitted per prompt over the lengths > 0, since the
     step from 0 is that from the start of a text and no decay; raw = half-life ln 2 / -b in tokens, capped at
@@ -218,7 +218,13 @@ async def _fillers(options: PromptCollapseOptions, lengths: Sequence[int], base:
     if shortest < lengths[-1]:
         texts = [_APART.join([text] * (2 + lengths[-1] // shortest)) for text in texts]
         cut = await ask([Tokens(text, base) for text in texts])
-    return [[text[: c.ends[n - 1]] if n else "" for n in lengths] for text, c in zip(texts, cut, strict=True)]
+    return [_ends_of(text, c.ends[: lengths[-1]], lengths) for text, c in zip(texts, cut, strict=True)]
+
+
+def _ends_of(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str]:
+    """The last tokens of a text, so many as each length says; ``ends``: where its tokens end."""
+    begins = [0, *ends]
+    return [text[begins[len(ends) - n] : ends[-1]] for n in lengths]
 
 
 def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayBar:

@@ -19,7 +19,10 @@ ABSENT = frozenset(
 
 
 def examine(python: str, texts: Texts, base: Path, adapter: Path, work: Path) -> dict[str, Any]:
-    """Its report on one patient; ``{"failed": why}`` where its run did not end with one."""
+    """Its report on one patient, also an earlier run's; ``{"failed": why}`` where it did not end with one."""
+    out = work / "report.json"
+    if out.is_file():
+        return dict(json.loads(out.read_text("utf-8")))
     work.mkdir(parents=True, exist_ok=True)
     (work / "document.dlm").write_text(_document(texts), "utf-8")
     side = {"kind": "hf", "base": str(base), "dtype": "fp32", "device": "cpu"}
@@ -30,7 +33,6 @@ def examine(python: str, texts: Texts, base: Path, adapter: Path, work: Path) ->
         "dlm_source": str(work / "document.dlm"),
     }
     (work / "sway.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
-    out = work / "report.json"
     command = [Path(python).with_name("sway"), "run", work / "sway.yaml", "--json", out]
     found = ran(command, environment(1, ours=False))
     if not out.is_file():

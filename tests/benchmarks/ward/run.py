@@ -1,18 +1,21 @@
 """The ward, examined by both sides: adapters whose condition is known, and what each tool says of them.
 
 ``python tests/benchmarks/ward/run.py [--seeds 0,1,2] [--documents first,second] [--rival-python PATH]
-[--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that is committed;
-every other one is trained here first (about an hour each on one core) and kept in DIR. Prints a table a ward:
-verdicts, composite and gate of ours beside dlm-sway's, and every contradiction of the truth table.
+[--runs 20] [--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that is
+committed; every other one is trained here first (an hour and a half each) and kept in DIR, as is every report, so
+that a run cut short goes on. Prints a table a ward: composite, gate and failed probes of ours beside dlm-sway's,
+and every contradiction of the truth table.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import outsider
 from reporting import check_out, write_report
 from sides import ROOT, BenchError, environment, find_rival, last_line, ran
-from ward.truth import TRUTH, contradictions, patients
 
 from ward.battery import FIRST, QUICKSTART, SECOND, Texts, spec
 from ward.examined import Report, composite, examine, passed, verdicts
+from ward.truth import TRUTH, contradictions, patients
 
+BASE = QUICKSTART / "base"
+UNTRAINED = frozenset({"inert", "random"})
+"""Patients that depend on no document and no training."""
 DOCUMENTS: Mapping[str, Texts] = {"first": FIRST, "second": SECOND}
 
 
@@ -56,14 +62,8 @@ def _run(options: argparse.Namespace, work: Path) -> int:
             name, texts = f"{document}, seed {seed}", DOCUMENTS[document]
             folder = work / f"{document}-{seed}"
             ward = _ward(document, seed, folder, options.only.split(",") if options.only else [])
-            base = QUICKSTART / "base"
-            (folder / "ours").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as room:
-                ours = examine(spec(texts, base), ward, Path(room))
-            theirs = {
-                patient: outsider.examine(rival.python, texts, base, adapter, folder / "theirs" / patient)
-                for patient, adapter in (ward.items() if rival is not None else ())
-            }
+            ours = _ours(spec(texts, BASE, runs=options.runs), ward, folder / "ours")
+            theirs = _theirs(rival.python, texts, ward, folder / "theirs") if rival is not None else {}
             found = {patient: contradictions(patient, told) for patient, told in ours.items()}
             wrong += sum(map(len, found.values()))
             report["wards"][name] = {"ours": ours, "theirs": theirs, "contradictions": found}
@@ -73,14 +73,34 @@ def _run(options: argparse.Namespace, work: Path) -> int:
     return 1 if wrong else 0
 
 
+def _ours(whole: dict[str, Any], ward: Mapping[str, Path], folder: Path) -> dict[str, Report]:
+    """Our reports; those that an earlier run left in the folder are not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = {name: path for name, path in ward.items() if not (folder / f"{name}.json").is_file()}
+    if missing:
+        with tempfile.TemporaryDirectory(dir=folder) as room:
+            for name, report in examine(whole, missing, Path(room)).items():
+                (folder / f"{name}.json").write_text(json.dumps(report), "utf-8")
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ward}
+
+
+def _theirs(python: str, texts: Texts, ward: Mapping[str, Path], folder: Path) -> dict[str, Report]:
+    """The rival's, two at a time as ours are."""
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(
+            lambda name: outsider.examine(python, texts, BASE, ward[name], folder / name), list(ward)
+        )
+        return dict(zip(ward, found, strict=True))
+
+
 def _ward(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, Path]:
     """The adapters of one ward, trained where they are not there yet."""
     wanted = [name for name in TRUTH if not only or name in only]
+    committed = patients()
     if (document, seed) == ("first", 0):
-        there = patients()
-        return {name: there[name] for name in wanted}
+        return {name: committed[name] for name in wanted}
     adapters = folder / "adapters"
-    made = [name for name in wanted if not (adapters / name / "adapter_config.json").is_file()]
+    made = [name for name in wanted if name not in UNTRAINED and not (adapters / name).is_dir()]
     if made:
         texts = DOCUMENTS[document].folder
         command = [sys.executable, "-m", "ward.make", "--seed", seed, "--out", adapters]
@@ -89,7 +109,7 @@ def _ward(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, 
         done = ran(list(map(str, command)), env)
         if done.code:
             raise BenchError(f"the ward cannot be made: {last_line(done)}")
-    return {name: adapters / name for name in wanted}
+    return {name: committed[name] if name in UNTRAINED else adapters / name for name in wanted}
 
 
 def _table(ours: Mapping[str, Report], theirs: Mapping[str, Report]) -> str:
@@ -139,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", default="0,1,2", metavar="0,1,2")
     parser.add_argument("--documents", default="first,second", metavar="first,second")
+    parser.add_argument("--runs", type=int, default=20, metavar="N", help="null adapters")
     parser.add_argument("--only", default="", metavar="NAME,…", help="some patients alone")
     parser.add_argument(
         "--rival-python", metavar="PATH", help="interpreter with dlm-sway[hf,semsim] 0.1.0 and dlm"

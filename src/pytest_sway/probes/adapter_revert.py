@@ -8,11 +8,12 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pytest_sway.probes import fingerprint
 from pytest_sway.probes.asking import distinct, policy, question
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.cases import QuestionCase
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
@@ -26,20 +27,10 @@ _LEAST_CASES = 8
 _SHOWN = 8
 
 
-class RevertCase(BaseModel):
-    """A question, its answer, and the question in other words; only these are asked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prompt: str = Field(min_length=1)
-    gold: str = Field(min_length=1)
-    paraphrases: tuple[str, ...] = Field(min_length=1)
-
-
 class AdapterRevertOptions(ProbeOptions):
     """Options of ``adapter_revert``; ``assert_gain_gte`` is ours."""
 
-    cases: list[RevertCase] = Field(min_length=1)
+    cases: list[QuestionCase] = Field(min_length=1)
     max_new_tokens: int = Field(default=64, ge=1)
     embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     base_gold_similarity_cap: float = Field(default=0.75, ge=-1, le=1)
@@ -94,7 +85,7 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         asked = [
             (i, paraphrase, case.gold)
             for i, case in enumerate(dict.fromkeys(options.cases))
-            for paraphrase in distinct(case.paraphrases)
+            for paraphrase in case.paraphrases
         ]
         written = await ask(
             [

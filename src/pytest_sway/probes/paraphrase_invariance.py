@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from pytest_sway.probes.asking import answered, distinct, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.cases import QuestionCase
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.lift import Scored, scored, shortfall
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
@@ -27,31 +28,8 @@ LEAST_SPECIFIC = 0.1
 """Paraphrases that find surely less than this share of the specific lift do not find the answer."""
 
 
-class ParaphraseCase(BaseModel):
-    """A question in the wording that was trained on, its answer, and other wordings.
-
-    A field whose name begins with ``_`` is a remark (mined cases carry some) and is left out.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prompt: str = Field(min_length=1)
-    gold: str = Field(min_length=1)
-    paraphrases: tuple[str, ...] = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_remarks(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {key: item for key, item in value.items() if not str(key).startswith("_")}
-
-    @field_validator("paraphrases")
-    @classmethod
-    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(text.strip() for text in value):
-            raise ValueError("an empty paraphrase; remove it")
-        return tuple(distinct(value))
+class ParaphraseCase(QuestionCase):
+    """A case whose paraphrases are in other words than its prompt."""
 
     @model_validator(mode="after")
     def _other_words(self) -> ParaphraseCase:

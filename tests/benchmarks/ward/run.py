@@ -1,10 +1,10 @@
 """The ward, examined by both sides: adapters whose condition is known, and what each tool says of them.
 
 ``python tests/benchmarks/ward/run.py [--seeds 0,1,2] [--documents first,second] [--rival-python PATH]
-[--runs 20] [--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that is
-committed; every other one is trained here first (an hour and a half each) and kept in DIR, as is every report, so
-that a run cut short goes on. Prints a table a ward: composite, gate and failed probes of ours beside dlm-sway's,
-and every contradiction of the truth table.
+[--runs 20] [--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that
+is committed; every other one is trained here first (an hour and a half each) and kept in DIR, as is every
+report, so that a run cut short goes on. Prints a table a ward: composite, gate and failed probes of ours
+beside dlm-sway's, and every contradiction of the truth table.
 """
 
 from __future__ import annotations

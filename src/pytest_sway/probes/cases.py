@@ -1,0 +1,34 @@
+"""A question with its answer and other wordings: what more than one probe's cases are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class QuestionCase(BaseModel):
+    """A question in the wording that was trained on, its answer, and other wordings.
+
+    A field whose name begins with ``_`` is a remark (mined cases carry some) and is left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str = Field(min_length=1)
+    gold: str = Field(min_length=1)
+    paraphrases: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_remarks(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if not str(key).startswith("_")}
+
+    @field_validator("paraphrases")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(text.strip() for text in value):
+            raise ValueError("an empty paraphrase; remove it")
+        return tuple(dict.fromkeys(value))

@@ -8,11 +8,11 @@ from ward.battery import FIRST, QUICKSTART, read, suite
 
 
 def test_the_shipped_battery_is_the_wards() -> None:
-    assert read(QUICKSTART / "battery.yaml")["suite"] == suite(FIRST)
+    assert read(QUICKSTART / "battery.sway.yaml")["suite"] == suite(FIRST)
 
 
 def test_it_holds_every_kind_once_and_its_document() -> None:
-    loaded = load_suite(QUICKSTART / "battery.yaml")
+    loaded = load_suite(QUICKSTART / "battery.sway.yaml")
     assert sorted(entry.probe.kind for entry in loaded.entries) == registry.kinds()
     assert len(loaded.spec.document.sections) == len(loaded.spec.document.controls) == 6
     assert loaded.notes == ()

@@ -1,7 +1,7 @@
 """The whole battery on one document: the suite that the ward is examined with.
 
-``examples/quickstart/battery.sway.yaml`` holds the same for the quickstart's document (a test compares them); the
-benchmark makes it for the second document, and for dlm-sway.
+``examples/quickstart/battery.sway.yaml`` holds the same for the quickstart's document (a test compares them);
+the benchmark makes it for the second document, and for dlm-sway.
 """
 
 from __future__ import annotations

@@ -42,8 +42,9 @@ def test_the_composites_stand_in_the_order_of_health(reports: dict[str, Report])
     scores = {name: composite(report) for name, report in reports.items()}
     assert scores["healthy"] > scores["half"] > scores["mild"]
     assert min(scores[name] for name in HEALTHY) > 0.6
-    for far_below in ("memoriser", "careless", "forgetter", "overscaled", "diverged"):
-        assert scores[far_below] < 0.3, far_below
+    for far_below in ("careless", "forgetter", "overscaled", "diverged", "leaker"):
+        assert scores[far_below] < 0.1, far_below
+    assert scores["memoriser"] < 0.6  # harmless by its making, it is caught by its verdicts
     for nothing in ("undertrained", "inert", "random", "random_small"):
         assert scores[nothing] < 0.05, nothing
 

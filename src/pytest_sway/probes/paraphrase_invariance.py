@@ -87,9 +87,10 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
     ``min_generalization_ratio``, above 0 (fails below 0); and that other words still find the answer, the
-    interval of w - u above 0 (fails where that of (w - u) - 0.1·(v - u) is below 0). Else warns.
-    ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer than 5
-    cases at best warn. The ratio mean w / mean v is reported with Fieller's interval and is of plain lifts:
+    interval of w - u above 0 (fails where that of (w - u) - 0.1·(v - u) is below 0). Else warns. The score
+    is the smaller of the verbatim effect's and of the same under other words: of w - u, its floor ρ times
+    the other. ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer
+    than 5 cases at best warn. The ratio mean w / mean v is reported with Fieller's interval, of plain lifts:
     once its first words are given, the rest of an answer that was learned follows after any prompt, so the
     specific ratio of a sound adapter is small as well. Measured, specific and plain: healthy 0.3 and 0.9,
     one that knows half the document 0.4 and 0.9, a memoriser -0.4 and 0.55.
@@ -132,6 +133,8 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         if judgement.verdict is not Verdict.FAIL:
             condition = _memorized if options.intent == "memorize" else _generalized
             judgement = lowered(judgement, *condition(options, measured))
+            if options.intent != "memorize" and judgement.score is not None:
+                judgement = replace(judgement, score=min(judgement.score, _surviving(options, measured)))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
         return replace(judgement, evidence=bad_cases(_bad(options, measured.evidence["per_case"])))
@@ -196,6 +199,12 @@ def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) ->
     if found.low <= 0:
         return Verdict.WARN, f"{words}, but not surely more than after other questions: add cases"
     return _enough(measured, words)
+
+
+def _surviving(options: ParaphraseInvarianceOptions, measured: Measurement) -> float:
+    """X / (x + ρ·floor) of the specific lift under other words: a memoriser scores what it knows there."""
+    lift = float(measured.evidence["specific_paraphrase_lift_mean"])
+    return lift / (lift + options.min_generalization_ratio * options.min_verbatim_lift) if lift > 0 else 0.0
 
 
 def _memorized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:

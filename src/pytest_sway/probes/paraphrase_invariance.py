@@ -87,10 +87,11 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
     ``min_generalization_ratio``, above 0 (fails below 0); and that other words still find the answer, the
-    interval of w - u above 0 (fails where that of (w - u) - 0.1·(v - u) is below 0). Else warns. The score
-    is the smaller of the verbatim effect's and of the same under other words: of w - u, its floor ρ times
-    the other. ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer
-    than 5 cases at best warn. The ratio mean w / mean v is reported with Fieller's interval, of plain lifts:
+    interval of w - u above 0 (fails where that of (w - u) - 0.1·(v - u) is below 0). Else warns. The
+    score is the smaller of the verbatim effect's and of the same under other words: of w - u, its floor ρ
+    times the other. ``memorize`` is the mirror image of the first at
+    ``max_generalization_ratio_if_memorize``. Fewer than 5 cases at best warn. The ratio mean w / mean v, of
+    plain lifts, is reported with Fieller's interval:
     once its first words are given, the rest of an answer that was learned follows after any prompt, so the
     specific ratio of a sound adapter is small as well. Measured, specific and plain: healthy 0.3 and 0.9,
     one that knows half the document 0.4 and 0.9, a memoriser -0.4 and 0.55.

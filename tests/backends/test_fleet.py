@@ -47,6 +47,7 @@ def weights(backend: HFBackend) -> dict[str, tuple[int, torch.Tensor]]:
     return {path: (id(tensor), tensor.detach().clone()) for path, tensor in own.items()}
 
 
+@pytest.mark.slow
 def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
     folders = {
         name: make(tmp_path / name, config, size=0.0 if name == "inert" else 0.05)

@@ -43,6 +43,7 @@ def update(lora_layers: object, module: str, slot: str) -> torch.Tensor:
     return b.flatten(1).double() @ a.flatten(1).double()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["norm_matched", "signs", "spectrum_matched", "permuted"])
 @pytest.mark.parametrize("name", ["plain", "rslora", "patterns", "embedding"])
 def test_a_family_keeps_what_it_promises_in_every_module(

@@ -54,6 +54,7 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
     )
 
 
+@pytest.mark.slow
 def test_calibration_costs_no_more_than_its_draws(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,11 +95,9 @@ def test_two_runs_write_the_same_but_for_times(
 
 @pytest.mark.parametrize(
     ("adapter", "says"),
-    [
-        ("inert", "the adapter is inert: its update is zero"),
-        pytest.param("random", "no more than noise", marks=pytest.mark.slow),
-    ],
+    [("inert", "the adapter is inert: its update is zero"), ("random", "no more than noise")],
 )
+@pytest.mark.slow
 def test_a_sick_adapter_fails_with_its_reason(pytester: pytest.Pytester, adapter: str, says: str) -> None:
     result, found = evaluated(pytester, ADAPTERS / adapter)
     assert result.ret == 1

@@ -66,6 +66,9 @@ def test_or_in_a_file_of_their_own(tmp_path: Path, name: str, wrapped: bool) -> 
     [
         ("sections: 3\n", "7:11", "sections: found 3, expected a list, or the path"),
         ("sections: nowhere.yaml\n", "7:11", "there is no file 'nowhere.yaml'"),
+        (f"sections: {'x' * 300}\n", "7:11", "there is no file 'xxx"),
+        ('sections: "a\\0b"\n', "7:11", "there is no file"),
+        ("sections: ~nosuch/x\n", "7:11", "there is no file '~nosuch/x'"),
         ("sections: [{content: a}]\n", "7:12", "sections[0].id: is missing"),
         ("sections: [{id: a, content: x, kind: verse}]\n", "7:38", "found 'verse', allowed: 'prose'"),
         ("sections: [{id: a}]\n", "7:12", "a section of kind prose needs content:"),

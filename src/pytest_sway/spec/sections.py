@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pytest_sway.document import QA, Control, Document, Section, Triple
+from pytest_sway.spec.fleet import located
 from pytest_sway.spec.messages import Path_, Problem, SpecError, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read_list
@@ -82,8 +84,8 @@ def _entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Pr
     place = source.place((key,))
     if not isinstance(value, str):
         return _checked(source, key, value, model)
-    found = next((p for root in (source.path.parent, Path()) if (p := root / value).is_file()), None)
-    if found is None:
+    found = located(value, (source.path.parent, Path()))
+    if not os.path.isfile(found):  # noqa: PTH113 - unlike Path.is_file it raises for no name
         told = f"there is no file {shown(value)}, neither beside the spec nor in the working directory"
         return [], [Problem(f"{key}: {told}", *place)]
     try:

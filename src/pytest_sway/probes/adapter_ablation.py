@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.asking import base_continuations, distinct, sides
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.requests import Divergence, Views, ask
@@ -123,14 +123,12 @@ async def _curves(
     """Divergence from the base per prompt and λ."""
     prompts = distinct(options.prompts)
     followed = await base_continuations(prompts, views.base, options.positions)
-    sides = [(views.base, views.tuned.scaled(value)) for value in lambdas]
-    if options.divergence == "kl":
-        sides = [(tuned, base) for base, tuned in sides]
+    compared = [sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas]
     flat = await ask(
         [
             Divergence(prompt, p, q, options.divergence, ids)
             for prompt, ids in zip(prompts, followed, strict=True)
-            for p, q in sides
+            for p, q in compared
         ]
     )
     width = len(lambdas)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_sway.probes import fingerprint
-from pytest_sway.probes.asking import distinct, policy, question
+from pytest_sway.probes.asking import both, distinct, policy, question
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.cases import QuestionCase
 from pytest_sway.probes.evidence import Case, bad_cases
@@ -87,15 +87,11 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
             for i, case in enumerate(dict.fromkeys(options.cases))
             for paraphrase in case.paraphrases
         ]
-        written = await ask(
-            [
-                Generate(question(text, self.setting), view, options.max_new_tokens)
-                for view in (views.base, views.tuned)
-                for _, text, _ in asked
-            ]
-        )
+        wanted = [
+            Generate(question(text, self.setting), views.base, options.max_new_tokens) for _, text, _ in asked
+        ]
         golds = [gold for _, _, gold in asked]
-        base, tuned = _cut(written[: len(asked)], golds), _cut(written[len(asked) :], golds)
+        base, tuned = (_cut(written, golds) for written in await both(wanted, views))
         near = await _cosines([*golds, *base, *tuned], options.embedding_model, len(asked))
         pairs = [
             _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)

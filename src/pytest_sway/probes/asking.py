@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, overload
 
 from pytest_sway.probes.base import Setting
-from pytest_sway.requests import Completion, Generate, Prompt, Turn, View, ask
+from pytest_sway.requests import (
+    Completion,
+    CompletionScore,
+    Divergence,
+    Generate,
+    Generation,
+    Prompt,
+    Turn,
+    View,
+    Views,
+    ask,
+)
 
 
 def distinct(prompts: Sequence[str]) -> list[str]:
@@ -31,6 +44,41 @@ def answered(asked: str, gold: str, view: View, setting: Setting) -> Completion:
 def policy(setting: Setting) -> str:
     """How questions were put, for the evidence."""
     return "chat" if setting.chat else "raw"
+
+
+@overload
+async def both(
+    requests: Sequence[Completion], views: Views
+) -> tuple[list[CompletionScore], list[CompletionScore]]: ...
+
+
+@overload
+async def both(requests: Sequence[Generate], views: Views) -> tuple[list[Generation], list[Generation]]: ...
+
+
+async def both(
+    requests: Sequence[Completion] | Sequence[Generate], views: Views
+) -> tuple[list[Any], list[Any]]:
+    """The same questions to ``views.base`` and to ``views.tuned``, whichever view they name, in one round."""
+    asked: list[Any] = [replace(one, view=view) for view in (views.base, views.tuned) for one in requests]
+    answers = await ask(asked)
+    return answers[: len(requests)], answers[len(requests) :]
+
+
+def sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tuple[View, View]:
+    """What a divergence compares, in its order: ``js`` is symmetric, ``kl`` is KL(tuned ‖ base)."""
+    return (base, tuned) if kind == "js" else (tuned, base)
+
+
+async def divergences(
+    prompts: Sequence[str], kind: Literal["js", "kl"], positions: int, views: Views
+) -> list[float]:
+    """Per prompt the mean D(base, tuned) over ``positions`` of the base's own continuation, in nats."""
+    p, q = sides(kind, views.base, views.tuned)
+    followed = await base_continuations(prompts, views.base, positions)
+    return await ask(
+        [Divergence(prompt, p, q, kind, ids) for prompt, ids in zip(prompts, followed, strict=True)]
+    )
 
 
 async def base_continuations(prompts: Sequence[Prompt], base: View, positions: int) -> list[tuple[int, ...]]:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, StringConstraints
 
 from pytest_sway.data.load import facts
-from pytest_sway.probes.asking import answered, policy
+from pytest_sway.probes.asking import answered, both, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
-from pytest_sway.requests import Completion, View, Views, ask
+from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
 
@@ -65,9 +65,8 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
     async def measure(self, options: CalibrationDriftOptions, views: Views) -> Measurement:
         """Two completions per item."""
         items = _items(options)
-        sides = [[_scored(item, view, self.setting) for item in items] for view in (views.base, views.tuned)]
-        scores = await ask([*sides[0], *sides[1]])
-        pairs = list(zip(scores[: len(items)], scores[len(items) :], strict=True))
+        scores = await both([_scored(item, views.base, self.setting) for item in items], views)
+        pairs = list(zip(*scores, strict=True))
         deltas = [(tuned.logprob - base.logprob) / base.tokens for base, tuned in pairs]
         kinds = cluster_means(deltas, [item.kind for item in items])
         regressed = sum(delta < -options.regression_nats for delta in deltas)

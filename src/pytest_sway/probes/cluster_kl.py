@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.asking import distinct, divergences
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.clusters import chance, clusters, exemplars, parts
 from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
-from pytest_sway.requests import Divergence, Embed, Views, ask
+from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
 from pytest_sway.statistics.prediction import Prediction, predict, shown
@@ -65,7 +65,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         prompts = _prompts(options)
         vectors = np.array(await ask([Embed(prompt, options.embedding_model) for prompt in prompts]))
         labels = clusters(vectors, options.num_clusters)
-        samples = await _divergences(prompts, options, views)
+        samples = await divergences(prompts, options.divergence, options.positions, views)
         d, found = np.array(samples), parts(np.array(samples), labels)
         return Measurement(
             raw=parts(_logs(d), labels).specificity,
@@ -88,7 +88,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
-        samples = await _divergences(_prompts(options), options, views)
+        samples = await divergences(_prompts(options), options.divergence, options.positions, views)
         return Measurement(raw=None, samples=tuple(samples))
 
     def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
@@ -144,17 +144,6 @@ def _prompts(options: ClusterKLOptions) -> list[str]:
             f"num_clusters: {count} of {found} distinct prompts; give {2 * count}, or fewer clusters"
         )
     return prompts
-
-
-async def _divergences(prompts: Sequence[str], options: ClusterKLOptions, views: Views) -> list[float]:
-    p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
-    followed = await base_continuations(prompts, views.base, options.positions)
-    return await ask(
-        [
-            Divergence(prompt, p, q, options.divergence, ids)
-            for prompt, ids in zip(prompts, followed, strict=True)
-        ]
-    )
 
 
 def _strongest(samples: Sequence[float], labels: np.ndarray) -> float:

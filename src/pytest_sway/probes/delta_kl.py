@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.probes.asking import base_continuations, distinct
+from pytest_sway.probes.asking import distinct, divergences
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import EffectBar, judge_effect
-from pytest_sway.requests import Divergence, Views, ask
+from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.intervals import positive_interval
 
@@ -42,14 +42,7 @@ class DeltaKL(Probe[DeltaKLOptions]):
     async def measure(self, options: DeltaKLOptions, views: Views) -> Measurement:
         """One divergence per prompt."""
         prompts = distinct(options.prompts)
-        p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
-        followed = await base_continuations(prompts, views.base, options.positions)
-        samples = await ask(
-            [
-                Divergence(prompt, p, q, options.divergence, ids)
-                for prompt, ids in zip(prompts, followed, strict=True)
-            ]
-        )
+        samples = await divergences(prompts, options.divergence, options.positions, views)
         return Measurement(
             raw=fmean(samples),
             samples=tuple(samples),

@@ -10,11 +10,12 @@ from typing import Literal
 from pydantic import Field
 
 from pytest_sway.data.load import Passage, passages
+from pytest_sway.probes.asking import both
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.sampling import samples, within
-from pytest_sway.requests import Completion, Views, ask
+from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
 
@@ -47,10 +48,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         """Two rolling scores per passage."""
         read = _read(options)
         texts = [passage.text for passage in read]
-        scores = await ask(
-            [Completion("", text, view) for view in (views.base, views.tuned) for text in texts]
-        )
-        base, tuned = scores[: len(texts)], scores[len(texts) :]
+        base, tuned = await both([Completion("", text, views.base) for text in texts], views)
         deltas = [(b.logprob - a.logprob) / a.tokens for a, b in zip(base, tuned, strict=True)]
         works = cluster_means(deltas, [passage.work for passage in read])
         sides = [fmean(score.logprob / score.tokens for score in side) for side in (base, tuned)]

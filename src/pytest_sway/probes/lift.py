@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from pytest_sway.probes.asking import both
 from pytest_sway.probes.sampling import in_context
-from pytest_sway.requests import Completion, RequestError, Views, ask
+from pytest_sway.requests import Completion, RequestError, Views
 
 WIDEST, NARROWEST = 2000, 250
 """Prose is read in stretches of at most so many characters; fewer where they exceed a small context."""
@@ -38,9 +39,8 @@ async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[l
         RequestError: one of them cannot be scored.
     """
     asked = [one for group in groups for one in group]
-    answers = await ask([replace(one, view=view) for view in (views.base, views.tuned) for one in asked])
-    both = zip(answers[: len(asked)], answers[len(asked) :], strict=True)
-    flat = (Scored(base.logprob, tuned.logprob, base.tokens) for base, tuned in both)
+    answers = zip(*await both(asked, views), strict=True)
+    flat = (Scored(base.logprob, tuned.logprob, base.tokens) for base, tuned in answers)
     return [[next(flat) for _ in group] for group in groups]
 
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from pytest_sway.data.load import passages
-from pytest_sway.probes.asking import distinct
+from pytest_sway.probes.asking import distinct, sides
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
@@ -147,7 +147,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
         prompts = [[_put(text, self.setting) for text in row] for row in texts]
         said = await ask([Generate(row[0], views.author, options.positions - 1) for row in prompts])
-        p, q = (views.base, views.tuned) if options.divergence == "js" else (views.tuned, views.base)
+        p, q = sides(options.divergence, views.base, views.tuned)
         flat = await ask(
             [
                 Divergence(prompt, p, q, options.divergence, reply.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sway.probes.base import Judgement, Nulls
@@ -146,10 +147,14 @@ def capped(score: float, verdict: Verdict) -> float:
     return min(score, _CAP.get(verdict, 1.0))
 
 
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of verdicts that rest on a number, the worst."""
+    return max(verdicts, key=[Verdict.PASS, Verdict.WARN, Verdict.FAIL].index)
+
+
 def lowered(judgement: Judgement, verdict: Verdict, words: str) -> Judgement:
     """The judgement under a further condition: never better than ``verdict``, whose reason leads."""
-    order = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
-    worse = max(judgement.verdict, verdict, key=order.index)
+    worse = worst([judgement.verdict, verdict])
     score = capped(judgement.score, worse) if judgement.score is not None else None
     return replace(judgement, verdict=worse, message=f"{words}; {judgement.message}", score=score)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from pytest_sway.probes.base import Judgement
-from pytest_sway.probes.rules import capped
+from pytest_sway.probes.rules import capped, worst
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
 
@@ -67,13 +67,10 @@ def judge_no_harm(
     if untouched:
         return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
     verdicts = [_verdict(harm) for harm in harms]
-    verdict = max(verdicts, key=_ORDER.index)
+    verdict = worst(verdicts)
     leading = harms[verdicts.index(verdict)]
     score = min(_score(harm) for harm in harms)
     return Judgement(verdict, _words(leading, verdict), capped(score, verdict), interval)
-
-
-_ORDER = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
 
 
 def _verdict(harm: Harm) -> Verdict:

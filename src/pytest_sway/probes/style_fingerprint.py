@@ -13,7 +13,7 @@ from pydantic import Field
 from pytest_sway.data.load import elicitation
 from pytest_sway.probes import fingerprint as style
 from pytest_sway.probes import tagging
-from pytest_sway.probes.asking import distinct, question
+from pytest_sway.probes.asking import both, distinct, question
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
@@ -25,7 +25,7 @@ from pytest_sway.probes.base import (
     Setting,
 )
 from pytest_sway.probes.rules import EffectBar, judge_effect
-from pytest_sway.requests import Generate, Generation, Prompt, Views, ask
+from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
 
@@ -91,14 +91,10 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         document = _document(options, self.setting)
         tagger, why_plain = _tagger(options.extended)
         prompts = distinct(options.prompts or elicitation())
-        written = await ask(
-            [
-                Generate(_put(prompt, self.setting), view, options.max_new_tokens)
-                for view in (views.base, views.tuned)
-                for prompt in prompts
-            ]
+        base, tuned = await both(
+            [Generate(_put(prompt, self.setting), views.base, options.max_new_tokens) for prompt in prompts],
+            views,
         )
-        base, tuned = written[: len(prompts)], written[len(prompts) :]
         evidence = {
             "extended": tagger is not None,
             "extended_reason": why_plain,

@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.load import tool_cases
-from pytest_sway.probes.asking import policy, question
+from pytest_sway.probes.asking import both, policy, question
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules import lowered
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.tool_schema import disagreement
-from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views, ask
+from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 
@@ -87,15 +87,12 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         if not cases:
             raise ProbeSkip("no cases: give some, or write cases: builtin")
         asked = [_shown(case, self.setting) for case in cases]
-        both = await ask(
-            [
-                Generate(prompt, view, case.max_new_tokens)
-                for view in (views.base, views.tuned)
-                for prompt, case in zip(asked, cases, strict=True)
-            ]
-        )
-        texts = [answer.text for answer in both]
-        sides = {"base": texts[: len(cases)], "ft": texts[len(cases) :]}
+        wanted = [
+            Generate(prompt, views.base, case.max_new_tokens)
+            for prompt, case in zip(asked, cases, strict=True)
+        ]
+        answers = zip(("base", "ft"), await both(wanted, views), strict=True)
+        sides = {side: [answer.text for answer in said] for side, said in answers}
         worth = {
             side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
             for side, said in sides.items()

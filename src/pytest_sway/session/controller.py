@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
     from pytest_sway.session.compose import Intake
 
-_FILES = [("sway_json", ".json", "pytest_sway.reports.json_report")]
+_FILES = [
+    ("sway_json", ".json", "pytest_sway.reports.json_report"),
+    ("sway_html", ".html", "pytest_sway.reports.html"),
+]
 """Option, suffix, and the module whose ``text`` writes a suite."""
 
 

@@ -35,24 +35,45 @@ def rank_profile(probe: ProbeResult) -> str:
     return "rank profile: " + " / ".join(shown)
 
 
+def beyond(effects: Mapping[str, Any]) -> str:
+    """How many effects stand beyond their nulls when all are looked at together."""
+    sure, looked = len(effects["holm"]), len(effects["p"])
+    level = numbers.percent(effects["level"])
+    return f"{sure} of {looked} effects beyond random adapters (Holm, {level} for all together)"
+
+
+def passing(nulls: Mapping[str, Any] | None) -> str:
+    """How many random adapters would have passed, with the bound on their share; empty without any."""
+    if not nulls:
+        return ""
+    who = "of your null adapters" if nulls["family"] == "yours" else "random adapters"
+    most = f"at most {numbers.percent(nulls['at_most'])}, 95 % sure"
+    return f"{nulls['passed']} of {nulls['n']} {who} would have passed on the effects ({most})"
+
+
+def uncalibrated(calibration: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The probes that no null was asked about, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in calibration.get("not_calibrated", {}).items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
 def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:
     """Sentences on the suite as a whole."""
     effects, nulls = calibration.get("effects"), calibration.get("nulls")
     if effects:
         yield f"effects beyond their nulls: {_real(effects)}"
     if nulls:
-        yield _passed(nulls)
-    reasons: dict[str, list[str]] = {}
-    for name, reason in calibration.get("not_calibrated", {}).items():
-        reasons.setdefault(reason, []).append(name)
-    if reasons:
+        yield _standing(nulls)
+    if reasons := uncalibrated(calibration):
         yield "not calibrated: " + "; ".join(f"{', '.join(n)} ({why})" for why, n in reasons.items())
 
 
 def _real(effects: Mapping[str, Any]) -> str:
     """Holm's list, what Benjamini and Hochberg add to it, and the rest."""
     sure, also = effects["holm"], effects["benjamini_hochberg"]
-    level = f"{100 * effects['level']:.0f} %"
+    level = numbers.percent(effects["level"])
     parts = [f"{', '.join(sure) or 'none'} (Holm, {level} for all together)"]
     if more := [name for name in also if name not in sure]:
         parts.append(f"also {', '.join(more)}, if {level} of those named may be false (Benjamini-Hochberg)")
@@ -68,13 +89,11 @@ def _rank(null: Mapping[str, Any]) -> str:
     return f"{reached} of them as far"
 
 
-def _passed(nulls: Mapping[str, Any]) -> str:
-    """How many nulls would have passed, with the bound on their share; and how many do as well."""
-    who = "your null adapters" if nulls["family"] == "yours" else "random adapters"
-    most = f"at most {100 * nulls['at_most']:.0f} %, 95 % sure"
+def _standing(nulls: Mapping[str, Any]) -> str:
+    """How many nulls would have passed, and how many do as well."""
     as_well = nulls["better"] + nulls["level"]
     if not nulls["composite_of_effects"]:
         stands = "no effect of this one stands out"
     else:
         stands = f"{as_well} do as well as this one" if as_well else "none does as well as this one"
-    return f"{who}: {nulls['passed']} of {nulls['n']} would have passed on the effects ({most}); {stands}"
+    return f"{passing(nulls)}; {stands}"

@@ -46,6 +46,11 @@ def rough(value: float) -> str:
     return f"{value:.1f}×" if value < 1.5 else f"{value:.0f}×"
 
 
+def percent(share: float) -> str:
+    """A share in whole percent: 5 %."""
+    return f"{100 * share:.0f} %"
+
+
 def duration(seconds: float) -> str:
     """1.23s, 12.3s, 123s."""
     digits = 2 if seconds < 10 else 1 if seconds < 100 else 0

@@ -28,7 +28,13 @@ _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
 _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
-_CHECKED = {"sway_threshold": None, "sway_weights": None, "sway_trace": None, "sway_memory": "1GiB", "sway_html": None}
+_CHECKED = {
+    "sway_threshold": None,
+    "sway_weights": None,
+    "sway_trace": None,
+    "sway_memory": "1GiB",
+    "sway_html": None,
+}
 """Options whose values are looked at before anything runs, where they are not the defaults."""
 _RIVAL = "sway"
 """Entry point of dlm-sway, which handles the same mark."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 DASH = "—"
 
@@ -19,6 +20,11 @@ def raw(value: float | None) -> str:
     if value != 0 and abs(value) < 5e-4:
         return f"{value:.1e}"
     return f"{value:,.3f}"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """Both ends as raw numbers."""
+    return DASH if ends is None or len(ends) != 2 else f"[{raw(ends[0])}, {raw(ends[1])}]"
 
 
 def z(value: float | None) -> str:

@@ -63,7 +63,7 @@ def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
         return parts.figures(shown) if shown else ""
 
     if composite := panel(overview.gauge(suite), overview.categories(suite)):
-        yield "composite", "Composite", composite
+        yield "score", "Score", composite
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
     distributions = evidence.nulls(suite.probes)

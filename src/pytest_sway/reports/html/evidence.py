@@ -14,6 +14,8 @@ from pytest_sway.result import JSON, ProbeResult, null_adapters
 
 Row = dict[str, Any]
 _MOST_TICKS = 6
+_MOST_POINTS = 8
+"""A curve of no more points has its ticks where they are."""
 _GOLDEN = 0.618
 """Multiples of it, less their whole part, spread points evenly: none covers its neighbour."""
 
@@ -80,14 +82,14 @@ def _learned(probe: ProbeResult) -> Figure | None:
         words,
         [bars],
         {
-            "xaxis": {"title": {"text": "relative lift"}, "zeroline": True},
+            "xaxis": {"title": {"text": "relative lift"}},
             "yaxis": names_down(names),
             "shapes": [_line(value) for value in threshold],
         },
         height_of(len(rows)) + 20,
         ("section", "relative lift", "95 %", "verdict"),
         [
-            (name, numbers.raw(value), _interval(pair), _word(row))
+            (name, numbers.raw(value), numbers.interval(pair), _word(row))
             for name, value, pair, row in zip(names, values, ends, rows, strict=True)
         ],
     )
@@ -145,10 +147,6 @@ def _word(row: Row) -> str:
     return {True: "passed", False: "not passed"}.get(row.get("passed", None), numbers.DASH)
 
 
-def _interval(pair: Sequence[float]) -> str:
-    return f"[{numbers.raw(pair[0])}, {numbers.raw(pair[1])}]" if len(pair) == 2 else numbers.DASH
-
-
 def _line(x: float) -> JSON:
     """Upright, over the whole height."""
     line = {"color": "var(--accent)", "width": 2, "dash": "dash"}
@@ -173,7 +171,7 @@ class _Curve:
             return None
         words = f"{probe.name}: {probe.message}"
         if probe.ci_95 is not None:
-            words += f". Its number {numbers.raw(probe.raw)}, 95 % {_interval(probe.ci_95)}"
+            words += f". Raw {numbers.raw(probe.raw)}, 95 % {numbers.interval(probe.ci_95)}"
         if self.mark is not None:
             words += ". The line marks the adapter as it is"
         points: JSON = {
@@ -193,7 +191,10 @@ class _Curve:
             f"{words}.",
             [points],
             {
-                "xaxis": {"title": {"text": self.axis}},
+                "xaxis": {
+                    "title": {"text": self.axis},
+                    **({"tickvals": x} if len(x) <= _MOST_POINTS else {}),
+                },
                 "yaxis": {"title": {"text": "divergence, nats"}, "rangemode": "tozero"},
                 "shapes": [_line(self.mark)] if self.mark is not None else [],
             },

@@ -46,7 +46,9 @@ def gauge(suite: SuiteResult) -> Figure | None:
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
         words += f". The gate wants {numbers.score(threshold)}: the line across the dial"
     bands = ", ".join(f"{name} from {numbers.score(low)}" for name, low in BANDS.items())
-    suspicious = f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} with a failed probe that looks for damage"
+    suspicious = (
+        f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} with a failed probe that looks for damage"
+    )
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
         "sway-gauge",
@@ -80,7 +82,6 @@ def categories(suite: SuiteResult) -> Figure | None:
         "text": [numbers.score(value) for value in shown.values()],
         "hovertemplate": "%{text}<extra></extra>",
         "textposition": "auto",
-        "cliponaxis": False,
         "marker": {"color": "var(--bar)"},
         "insidetextfont": {"color": "var(--on-bar)"},
     }
@@ -119,7 +120,7 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
             for verdict in present
         ],
         {
-            "xaxis": {"title": {"text": "z against the null adapters, in σ"}, "zeroline": True},
+            "xaxis": {"title": {"text": "z against the null adapters, in σ"}, "rangemode": "tozero"},
             "yaxis": {"title": {"text": "score"}, "range": [-0.08, 1.12], "tickformat": ".1f"},
             "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},

@@ -44,7 +44,11 @@ function figures(all) {
     }
     return /color$/i.test(key) && String(value).startsWith("var(") ? colour(value) : value;
   };
+  const axis = {
+    gridcolor: "var(--line)", zerolinecolor: "var(--muted)", linecolor: "var(--line)", fixedrange: true, title: { font: { size: 13 } },
+  };
   const frame = {
+    template: { layout: { xaxis: axis, yaxis: axis } },
     margin: { l: 48, r: 24, t: 16, b: 44 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -54,11 +58,9 @@ function figures(all) {
     dragmode: false,
     hovermode: "closest",
   };
-  const axis = { gridcolor: "var(--line)", zerolinecolor: "var(--muted)", linecolor: "var(--line)", fixedrange: true };
   const draw = (element) => {
     const { traces, layout } = all[element.id];
-    const whole = { ...frame, ...layout, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } };
-    Plotly.react(element, coloured(traces, ""), coloured(whole, ""), { displayModeBar: false, responsive: true });
+    Plotly.react(element, coloured(traces, ""), coloured({ ...frame, ...layout }, ""), { displayModeBar: false, responsive: true });
     drawn.add(element);
   };
   const seen = new IntersectionObserver((entries) => {
@@ -172,7 +174,7 @@ function items({ items: names, values, texts }) {
 
 function grid(name, columns, lines) {
   const heads = columns.map(([text, sorts]) =>
-    text ? make("th", { scope: "col", ...(sorts ? { "data-sortable": "" } : {}) }, text) : make("td"));
+    text ? make("th", { scope: "col", ...(sorts ? { "data-sortable": "" } : {}) }, text) : make("td", { class: "bars" }));
   const body = make("tbody", {}, ...lines);
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body);
   sortable(table, () => [...body.rows], body);

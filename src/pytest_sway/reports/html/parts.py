@@ -61,7 +61,9 @@ def contents(named: Iterable[tuple[str, str]]) -> str:
 
 def section(id_: str, name: str, body: str) -> str:
     """A part of the page under a heading of its own."""
-    return f'<section id="{id_}" aria-labelledby="{id_}-h"><h2 id="{id_}-h">{of_html(name)}</h2>{body}</section>'
+    return (
+        f'<section id="{id_}" aria-labelledby="{id_}-h"><h2 id="{id_}-h">{of_html(name)}</h2>{body}</section>'
+    )
 
 
 def figures(shown: Iterable[Figure]) -> str:
@@ -115,18 +117,17 @@ def headings() -> str:
 def probe(result: ProbeResult, number: int) -> str:
     """A row of the table, and below it the row of its details, closed."""
     words = " ".join([result.name, result.kind, result.category, result.message]).lower()
-    low_high = "–".join(map(numbers.raw, result.ci_95)) if result.ci_95 is not None else numbers.DASH
     cells = (
         (_verdict(result.verdict), _WORST_FIRST.index(result.verdict)),
         (
             f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
-            f"{of_html(result.name)}</button>",
+            f"{of_html(result.name).replace('_', '_<wbr>')}</button>",
             result.name,
         ),
         (of_html(result.message), None),
         (numbers.score(result.score), result.score),
         (numbers.raw(result.raw), result.raw),
-        (low_high, None),
+        (numbers.interval(result.ci_95), None),
         (numbers.z(result.z_score), result.z_score),
         (numbers.duration(result.duration_s), result.duration_s),
     )
@@ -172,7 +173,7 @@ def _facts(result: ProbeResult) -> Iterator[tuple[str, str]]:
     yield "score", numbers.score(result.score)
     yield "raw", numbers.raw(result.raw)
     if result.ci_95 is not None:
-        yield "95 % interval", f"{numbers.raw(result.ci_95[0])} to {numbers.raw(result.ci_95[1])}"
+        yield "95 % interval", numbers.interval(result.ci_95)
     if result.z_score is not None:
         yield "z", numbers.z(result.z_score)
     for name, value in (("base", result.base_value), ("adapter", result.ft_value)):
@@ -181,11 +182,11 @@ def _facts(result: ProbeResult) -> Iterator[tuple[str, str]]:
     yield "time", numbers.duration(result.duration_s)
 
 
-def pairs(facts: Iterable[tuple[str, str]]) -> str:
-    """Names with their values; what is empty is left out."""
+def pairs(facts: Iterable[tuple[str, str]], look: str = "pairs") -> str:
+    """Names with their values; what is empty is left out. They stand side by side, or one below another."""
     shown = [(name, value) for name, value in facts if value]
     body = "".join(f"<div><dt>{of_html(name)}</dt><dd>{of_html(value)}</dd></div>" for name, value in shown)
-    return f'<dl class="pairs">{body}</dl>' if body else ""
+    return f'<dl class="{look}">{body}</dl>' if body else ""
 
 
 def run(suite: SuiteResult) -> str:
@@ -205,7 +206,7 @@ def run(suite: SuiteResult) -> str:
         *((name.replace("_", " "), tree(value)) for name, value in suite.backend_stats.items()),
     ]
     notes = [*suite.notes, *determinism.get("notes", [])]
-    return _list(notes) + pairs((name, str(value)) for name, value in facts)
+    return _list(notes) + pairs(((name, str(value)) for name, value in facts), "tree")
 
 
 def sentences(suite: SuiteResult) -> str:
@@ -219,5 +220,5 @@ def _list(texts: Sequence[str]) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital where a word begins it; names of probes keep theirs."""
-    first = text.split(" ", 1)[0]
+    first = text.split(" ", 1)[0].rstrip(",:;")
     return text[:1].upper() + text[1:] if first.isalpha() else text

@@ -84,6 +84,7 @@ def _learned(probe: ProbeResult) -> Figure | None:
         {
             "xaxis": {"title": {"text": "relative lift"}},
             "yaxis": names_down(names),
+            "bargap": 0.4,
             "shapes": [_line(value) for value in threshold],
         },
         height_of(len(rows)) + 20,
@@ -115,6 +116,7 @@ def _recited(probe: ProbeResult) -> Figure | None:
         {
             "xaxis": {"title": {"text": "recall"}, "range": [0, 1]},
             "yaxis": names_down(names),
+            "bargap": 0.4,
             "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         },
@@ -141,10 +143,10 @@ def _bars(names: Sequence[str], values: Sequence[float], colour: str, what: str)
 
 def _word(row: Row) -> str:
     """A section's verdict; dlm-sway says only whether it passed."""
-    verdict = row.get("verdict")
+    verdict, passed = row.get("verdict"), row.get("passed")
     if isinstance(verdict, str):
         return verdict
-    return {True: "passed", False: "not passed"}.get(row.get("passed", None), numbers.DASH)
+    return numbers.DASH if passed is None else "passed" if passed else "not passed"
 
 
 def _line(x: float) -> JSON:
@@ -174,6 +176,7 @@ class _Curve:
             words += f". Raw {numbers.raw(probe.raw)}, 95 % {numbers.interval(probe.ci_95)}"
         if self.mark is not None:
             words += ". The line marks the adapter as it is"
+        ticks = {"tickvals": x} if len(x) <= _MOST_POINTS else {}
         points: JSON = {
             "type": "scatter",
             "mode": "lines+markers",
@@ -191,10 +194,7 @@ class _Curve:
             f"{words}.",
             [points],
             {
-                "xaxis": {
-                    "title": {"text": self.axis},
-                    **({"tickvals": x} if len(x) <= _MOST_POINTS else {}),
-                },
+                "xaxis": {"title": {"text": self.axis}, **ticks},
                 "yaxis": {"title": {"text": "divergence, nats"}, "rangemode": "tozero"},
                 "shapes": [_line(self.mark)] if self.mark is not None else [],
             },

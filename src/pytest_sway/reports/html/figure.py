@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.reports.html.safe import of_label
 from pytest_sway.result import JSON
 
-LONGEST = 28
+_LONGEST = 24
 """Characters of a name on an axis; the table below a figure has it whole."""
 _ROW = 30
 _FRAME = 60
@@ -45,7 +45,7 @@ def names_down(names: Sequence[str]) -> JSON:
     """A vertical axis of names, first on top. By place, not by name: two may be alike, or look like dates."""
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [of_label(name, LONGEST) for name in names],
+        "ticktext": [of_label(name, _LONGEST) for name in names],
         "range": [len(names) - 0.5, -0.5],
         "automargin": True,
         "showgrid": False,

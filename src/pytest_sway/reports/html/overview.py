@@ -19,6 +19,8 @@ _SYMBOLS = {
     Verdict.SKIP: "circle-open",
     Verdict.ERROR: "cross",
 }
+_SIDES = ("top center", "bottom center")
+"""Where a point's name stands, in turns: neighbours' names would cover each other."""
 _MOST_NAMED = 15
 """More points than this carry no names: they would cover each other."""
 
@@ -46,9 +48,7 @@ def gauge(suite: SuiteResult) -> Figure | None:
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
         words += f". The gate wants {numbers.score(threshold)}: the line across the dial"
     bands = ", ".join(f"{name} from {numbers.score(low)}" for name, low in BANDS.items())
-    suspicious = (
-        f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} with a failed probe that looks for damage"
-    )
+    suspicious = f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
         "sway-gauge",
@@ -81,16 +81,19 @@ def categories(suite: SuiteResult) -> Figure | None:
         "y": list(range(len(shown))),
         "text": [numbers.score(value) for value in shown.values()],
         "hovertemplate": "%{text}<extra></extra>",
-        "textposition": "auto",
+        "textposition": "outside",
         "marker": {"color": "var(--bar)"},
-        "insidetextfont": {"color": "var(--on-bar)"},
     }
     return Figure(
         "sway-category",
         "Categories",
         f"{words}.",
         [bars],
-        {"xaxis": {"range": [0, 1.04], "tickformat": ".1f"}, "yaxis": names_down(labels), "bargap": 0.35},
+        {
+            "xaxis": {"range": [0, 1.15], "tickvals": [0, 0.5, 1]},
+            "yaxis": names_down(labels),
+            "bargap": 0.4,
+        },
         height_of(len(shown)),
         ("category", "score", "weight"),
         [
@@ -110,18 +113,19 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
     words = "How good a score is, and how surely the effect is more than random adapters do."
     if apart:
         words += f" Without a z, so not drawn (score): {', '.join(apart)}."
+    along = sorted(placed, key=lambda probe: probe.z_score or 0.0)
     present = [verdict for verdict in Verdict if any(probe.verdict is verdict for probe in placed)]
     return Figure(
         "sway-scatter",
         "Score by z",
         words,
         [
-            _points([p for p in placed if p.verdict is verdict], verdict, named=len(placed) <= _MOST_NAMED)
+            _points([p for p in along if p.verdict is verdict], verdict, named=len(placed) <= _MOST_NAMED)
             for verdict in present
         ],
         {
             "xaxis": {"title": {"text": "z against the null adapters, in σ"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": "score"}, "range": [-0.08, 1.12], "tickformat": ".1f"},
+            "yaxis": {"title": {"text": "score"}, "range": [-0.12, 1.12], "tickvals": [0, 0.5, 1]},
             "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         },
@@ -145,7 +149,8 @@ def _points(probes: Sequence[ProbeResult], verdict: Verdict, *, named: bool) -> 
             for name, probe in zip(names, probes, strict=True)
         ],
         "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
-        "textposition": "top center",
+        "textposition": [_SIDES[place % len(_SIDES)] for place in range(len(probes))],
+        "textfont": {"size": 11},
         "cliponaxis": False,
         "marker": {"symbol": _SYMBOLS[verdict], "size": 11, "color": f"var(--{verdict.value})"},
     }

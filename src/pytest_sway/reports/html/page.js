@@ -163,7 +163,7 @@ function* contents(probe) {
 function items({ items: names, values, texts }) {
   const largest = Math.max(...values.map((value) => Math.abs(value ?? 0)));
   const lines = names.map((name, i) => {
-    const bar = make("span", { class: "bar", "aria-hidden": "true" });
+    const bar = make("span", { "aria-hidden": "true" });
     bar.style.width = `${largest ? (100 * Math.abs(values[i] ?? 0)) / largest : 0}%`;
     if (values[i] < 0) bar.classList.add("below");
     const number = make("td", { class: "num", "data-key": values[i] ?? "" }, texts[i]);

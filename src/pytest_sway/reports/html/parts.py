@@ -61,9 +61,8 @@ def contents(named: Iterable[tuple[str, str]]) -> str:
 
 def section(id_: str, name: str, body: str) -> str:
     """A part of the page under a heading of its own."""
-    return (
-        f'<section id="{id_}" aria-labelledby="{id_}-h"><h2 id="{id_}-h">{of_html(name)}</h2>{body}</section>'
-    )
+    heading = f'<h2 id="{id_}-h">{of_html(name)}</h2>'
+    return f'<section id="{id_}" aria-labelledby="{id_}-h">{heading}{body}</section>'
 
 
 def figures(shown: Iterable[Figure]) -> str:
@@ -116,14 +115,14 @@ def headings() -> str:
 
 def probe(result: ProbeResult, number: int) -> str:
     """A row of the table, and below it the row of its details, closed."""
-    words = " ".join([result.name, result.kind, result.category, result.message]).lower()
+    words = f"{result.name} {result.kind} {result.category} {result.message}".lower()
+    opener = (
+        f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
+        f"{of_html(result.name).replace('_', '_<wbr>')}</button>"
+    )
     cells = (
         (_verdict(result.verdict), _WORST_FIRST.index(result.verdict)),
-        (
-            f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
-            f"{of_html(result.name).replace('_', '_<wbr>')}</button>",
-            result.name,
-        ),
+        (opener, result.name),
         (of_html(result.message), None),
         (numbers.score(result.score), result.score),
         (numbers.raw(result.raw), result.raw),
@@ -219,6 +218,6 @@ def _list(texts: Sequence[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """With a capital where a word begins it; names of probes keep theirs."""
+    """With a capital where a word begins it; names and symbols keep theirs."""
     first = text.split(" ", 1)[0].rstrip(",:;")
-    return text[:1].upper() + text[1:] if first.isalpha() else text
+    return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text

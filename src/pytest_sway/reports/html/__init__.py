@@ -6,12 +6,13 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
+from math import isfinite
 from string import Template
 
 from pytest_sway.reports.html import evidence, overview, parts
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, of_script, tree
-from pytest_sway.result import JSON, ProbeResult, SuiteResult
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, wired
 
 NEEDS = "the page needs plotly: pip install 'pytest-sway[viz]'"
 
@@ -38,7 +39,7 @@ def page(suite: SuiteResult, plotly: str) -> str:
     sections = list(_sections(suite, drawn))
     script = _asset("page.js")
     data = {
-        "figures": {figure.id: {"traces": figure.traces, "layout": figure.layout} for figure in drawn},
+        "figures": {figure.id: wired({"traces": figure.traces, "layout": figure.layout}) for figure in drawn},
         "probes": [_detail(probe) for probe in suite.probes],
     }
     return Template(_asset("page.html")).substitute(
@@ -91,7 +92,7 @@ def _probes(suite: SuiteResult) -> str:
 def _detail(probe: ProbeResult) -> JSON:
     """What an opened row shows; six digits of an item's value are enough to order items by."""
     items = [(str(one.get("item", "")), one.get("value")) for one in probe.samples]
-    values = [float(f"{v:.6g}") if isinstance(v, int | float) else None for _, v in items]
+    values = [float(f"{v:.6g}") if isinstance(v, int | float) and isfinite(v) else None for _, v in items]
     return {
         "items": [item for item, _ in items],
         "values": values,

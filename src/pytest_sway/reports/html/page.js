@@ -178,7 +178,7 @@ function grid(name, columns, lines) {
   const body = make("tbody", {}, ...lines);
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body);
   sortable(table, () => [...body.rows], body);
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, table);
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": name }, table);
 }
 
 /** Data as a reader takes it: names with values, rows of a table, lists; the long ones folded. */

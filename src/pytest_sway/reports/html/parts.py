@@ -78,7 +78,7 @@ def _figure(figure: Figure) -> str:
         body = "".join(map(_numbers, figure.rows))
         table = (
             f'<details><summary>Its numbers<span class="unseen"> ({name})</span></summary>'
-            f'<div class="scroll" tabindex="0" role="region" aria-label="Numbers: {name}">'
+            f'<div class="scroll" tabindex="0" role="group" aria-label="Numbers: {name}">'
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
         )
     return (

@@ -61,7 +61,7 @@ class Controller:
             from pytest_sway.session.regression import against
 
             self._suites = against(self._suites, self._config.stash[BASELINE])
-        junit.add_properties(self._config, self._suites)
+        junit.add_suites(self._config, self._suites)
         self._write_files()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:

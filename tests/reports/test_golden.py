@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import SPEC
@@ -53,6 +53,7 @@ def changed(value: Any, path: tuple[Any, ...], change: Any) -> Any:
     return other
 
 
+@settings(max_examples=40)
 @given(anything)
 def test_everything_is_like_itself(value: Any) -> None:
     assert compare_goldens(value, copy.deepcopy(value)) == []
@@ -60,6 +61,7 @@ def test_everything_is_like_itself(value: Any) -> None:
     assert compare_goldens(mask_variable_fields(masked), masked, logprob_tol=0.0, score_tol=0.0) == []
 
 
+@settings(max_examples=40)
 @given(numbers, st.data(), st.sampled_from([1e-6, 1e-4, 1e-2]), st.floats(-0.99, 0.99))
 def test_a_change_within_the_tolerance_is_none(
     value: Any, data: st.DataObject, tolerance: float, share: float
@@ -69,6 +71,7 @@ def test_a_change_within_the_tolerance_is_none(
     assert compare_goldens(other, value, logprob_tol=tolerance, score_tol=tolerance) == []
 
 
+@settings(max_examples=40)
 @given(anything, anything)
 def test_difference_is_mutual(one: Any, other: Any) -> None:
     there = compare_goldens(one, other)
@@ -185,6 +188,7 @@ def test_what_varies_goes_at_every_depth() -> None:
     }
 
 
+@settings(max_examples=40)
 @given(st.text(), st.text())
 def test_another_model_is_noticed(one: str, other: str) -> None:
     assume(one != other)
@@ -192,6 +196,7 @@ def test_another_model_is_noticed(one: str, other: str) -> None:
     assert [found.path for found in compare_goldens(*both)] == ["digests.base"]
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_suite_are_alike_and_two_models_are_not(planted: pytest.Pytester) -> None:
     results = []
     for base, folder in (("planted", "here"), ("planted", "elsewhere"), ("weak", "other")):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
@@ -109,6 +109,7 @@ def test_the_sums_are_the_contracts() -> None:
     assert json.loads(text(summed(sample(), slowest=2))) == found
 
 
+@settings(max_examples=40)
 @given(st.lists(events), st.integers(0, 5))
 def test_every_event_is_counted_once_on_either_side(found: list[dict[str, Any]], slowest: int) -> None:
     report = summed(lines(*found), slowest)

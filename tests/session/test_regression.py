@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
@@ -78,6 +78,7 @@ def test_what_cannot_be_paired() -> None:
     assert (b.items, c.items, d.items, d.then) == (None, None, None, None)
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(), st.floats(-10, 10), min_size=1, max_size=8), st.floats(-3, 3))
 def test_a_shift_of_every_item_is_found(values: dict[str, float], by: float) -> None:
     then = suite({"name": "a", "samples": items(**values), "raw": 0.0})
@@ -126,6 +127,7 @@ def test_a_composite_that_drops() -> None:
     assert worse(suite(overall=0.9, gate=partial), suite(overall=0.1)) == []
 
 
+@settings(max_examples=40)
 @given(scores, scores, st.floats(0.01, 1))
 def test_nothing_is_not_zero_and_no_drop_is_no_regression(
     then: float | None, now: float | None, threshold: float

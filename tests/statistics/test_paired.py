@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
@@ -39,6 +39,7 @@ def test_the_interval_is_that_of_signed_samples(values: list[float], level: floa
     assert mine == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=3, max_size=20))
 def test_it_excludes_zero_where_the_paired_t_test_does(pairs: list[tuple[float, float]]) -> None:
     changes = [now - then for then, now in pairs]

@@ -50,7 +50,8 @@ def rows(baseline: Mapping[str, Any], verbosity: int = 0) -> Iterator[Line]:
     composite, probes = baseline["composite"], baseline["probes"]
     yield f"  against {_whose(baseline)}", {"bold": True}
     if composite["delta"] is not None:
-        yield f"    composite {_arrow(composite, numbers.score)} ({numbers.change(composite['delta'])})", {}
+        change = f" ({numbers.change(composite['delta'])})" if composite["delta"] else ""
+        yield f"    composite {_arrow(composite, numbers.score)}{change}", {}
     both = [probe for probe in probes if probe["then"] and probe["now"]]
     moved = [probe for probe in both if verbosity > 0 or _moved(probe)]
     yield from _table(moved)

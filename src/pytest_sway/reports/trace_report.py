@@ -6,7 +6,7 @@ import heapq
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def payload(report: TraceReport) -> dict[str, Any]:
         "overall_hit_rate": report.total.hit_rate if report.total.n_events else 0.0,
         "per_probe": per_probe,
         "per_view": per_view,
-        "slowest": [_fields(event) for event in report.slowest],
+        "slowest": [asdict(event) for event in report.slowest],
         "malformed": report.malformed,
     }
 
@@ -211,9 +211,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _fits(value: Any, types: tuple[type, ...]) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return type(value) in types
-    return isinstance(value, types) and abs(value) < math.inf and _is_double(value)
+    return type(value) in types and (not isinstance(value, int | float) or _is_double(value))
 
 
 def _is_double(value: float) -> bool:
@@ -229,10 +227,6 @@ def _added(share: Share, event: TraceEvent) -> Share:
 
 def _costliest(shares: dict[str, Share]) -> tuple[Share, ...]:
     return tuple(sorted(shares.values(), key=lambda share: -share.total_ms))
-
-
-def _fields(event: TraceEvent) -> dict[str, Any]:
-    return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
 def _headline(report: TraceReport) -> str:

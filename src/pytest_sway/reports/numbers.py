@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 DASH = "—"
 
@@ -25,6 +25,14 @@ def raw(value: float | None) -> str:
 def interval(ends: Sequence[float] | None) -> str:
     """Both ends as raw numbers."""
     return DASH if ends is None or len(ends) != 2 else f"[{raw(ends[0])}, {raw(ends[1])}]"
+
+
+def change(value: float | None, write: Callable[[float | None], str] = score) -> str:
+    """A difference with its sign, written as ``write`` does: -0.88, +0.02; 0.00 where it shows as none."""
+    text = write(value)
+    if value is None or not text.strip("-0.,"):
+        return text.lstrip("-")
+    return f"+{text}" if value > 0 else text
 
 
 def z(value: float | None) -> str:

@@ -86,6 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
     )
     group.addoption(
+        "--sway-html", default=None, metavar="PATH", help="Write the result as one page that needs no network"
+    )
+    group.addoption(
         "--sway-trace",
         default=None,
         metavar="PATH",

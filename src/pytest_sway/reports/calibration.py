@@ -28,7 +28,7 @@ def of_probe(probe: ProbeResult) -> str:
 
 def rank_profile(probe: ProbeResult) -> str:
     """The contract's line: z at every rank, the adapter's own first."""
-    profile: Mapping[str, float] = probe.evidence.get("z_by_rank") or {}
+    profile: Mapping[str, float] = probe.evidence.get("z_by_rank") or {}  # dlm-sway writes null
     if len(profile) < 2 or probe.z_score is None:
         return ""
     shown = [f"{numbers.z(z)} @ {float(name.removeprefix('rank_')):g}x" for name, z in profile.items()]

@@ -22,9 +22,9 @@ def raw(value: float | None) -> str:
     return f"{value:,.3f}"
 
 
-def interval(ends: Sequence[float] | None) -> str:
-    """Both ends as raw numbers."""
-    return DASH if ends is None or len(ends) != 2 else f"[{raw(ends[0])}, {raw(ends[1])}]"
+def interval(bounds: Sequence[float] | None) -> str:
+    """Both ends as :func:`raw` writes them, in brackets."""
+    return DASH if bounds is None else f"[{', '.join(map(raw, bounds))}]"
 
 
 def change(value: float | None, write: Callable[[float | None], str] = score) -> str:

@@ -61,14 +61,15 @@ def _learned(probe: ProbeResult) -> Figure | None:
     if not rows:
         return None
     names, values = [str(row.get("section_id", "")) for row in rows], [row["effective_sis"] for row in rows]
-    ends = [finite_numbers(row.get("ci_95")) for row in rows]
+    ends = [_pair(row.get("ci_95")) for row in rows]
     bars = _bars(names, values, "var(--bar)", "relative lift")
-    if all(len(pair) == 2 for pair in ends):
+    known = [pair for pair in ends if pair is not None]
+    if len(known) == len(ends):
         bars["error_x"] = {
             "type": "data",
             "symmetric": False,
-            "array": [high - value for (_, high), value in zip(ends, values, strict=True)],
-            "arrayminus": [value - low for (low, _), value in zip(ends, values, strict=True)],
+            "array": [high - value for (_, high), value in zip(known, values, strict=True)],
+            "arrayminus": [value - low for (low, _), value in zip(known, values, strict=True)],
             "color": "var(--text)",
             "thickness": 1.5,
         }
@@ -139,6 +140,11 @@ def _bars(names: Sequence[str], values: Sequence[float], colour: str, what: str)
         "hovertemplate": f"%{{customdata[0]}}<br>{what} %{{customdata[1]}}<extra></extra>",
         "marker": {"color": colour},
     }
+
+
+def _pair(value: Any) -> list[float] | None:
+    ends = finite_numbers(value)
+    return ends if len(ends) == 2 else None
 
 
 def _word(row: Row) -> str:

@@ -65,6 +65,8 @@ def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
 
     if composite := panel(overview.gauge(suite), overview.categories(suite)):
         yield "score", "Score", composite
+    if suite.baseline:
+        yield "baseline", "Since the baseline", parts.baseline(suite.baseline)
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
     distributions = evidence.nulls(suite.probes)

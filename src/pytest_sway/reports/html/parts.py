@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pytest_sway.reports import calibration, numbers
+from pytest_sway.reports import calibration, changes, numbers
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, tree
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.reports.labels import tail
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
 
 _SIGNS = {
     Verdict.PASS: "✓",
@@ -49,9 +50,8 @@ def top(suite: SuiteResult) -> str:
 
 
 def title(suite: SuiteResult) -> str:
-    """The adapter by the end of its path, else the base by its own."""
-    path = (suite.adapter_id or suite.base_model_id or suite.suite).replace("\\", "/").rstrip("/")
-    return "/".join(path.split("/")[-2:]) or "result"
+    """The adapter on its base, by the ends of their paths."""
+    return f"{tail(suite.adapter_id)} on {tail(suite.base_model_id)}"
 
 
 def contents(named: Iterable[tuple[str, str]]) -> str:
@@ -206,6 +206,11 @@ def run(suite: SuiteResult) -> str:
     ]
     notes = [*suite.notes, *determinism.get("notes", [])]
     return _list(notes) + pairs(((name, str(value)) for name, value in facts), "tree")
+
+
+def baseline(compared: JSON) -> str:
+    """What changed, as the terminal tells it."""
+    return f"<pre>{of_html(chr(10).join(line for line, _ in changes.rows(compared)))}</pre>"
 
 
 def sentences(suite: SuiteResult) -> str:

@@ -126,6 +126,12 @@ def test_panels_without_data_are_left_out() -> None:
     assert "nothing was measured" in " ".join(none.within("p")).lower()
 
 
+def test_one_line_installs_what_probes_lack() -> None:
+    lacking = ProbeResult("p", "cluster_kl", Verdict.SKIP, "no", evidence={"missing_extra": "semsim"})
+    assert read_page(suite(lacking)).within("code") == ["pip install 'pytest-sway[semsim]'"]
+    assert not read_page(suite()).of("code")
+
+
 def test_a_result_of_dlm_sway_is_shown() -> None:
     found = read_page(read(RIVALS))
     assert set(data_of(found)["figures"]) == {"sway-gauge", "sway-category", "sway-scatter", "sway-ablation"}

@@ -85,6 +85,7 @@ def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
 def _probes(suite: SuiteResult) -> str:
     return Template(_asset("probes.html")).substitute(
         verdicts=parts.verdicts(suite.probes),
+        wanting=parts.wanting(suite.probes),
         headings=parts.headings(),
         count=len(suite.probes),
         rows="\n".join(parts.probe(probe, number) for number, probe in enumerate(suite.probes)),

@@ -61,6 +61,7 @@ function figures(all) {
   const draw = (element) => {
     const { traces, layout } = all[element.id];
     Plotly.react(element, coloured(traces, ""), coloured({ ...frame, ...layout }, ""), { displayModeBar: false, responsive: true });
+    element.firstElementChild.setAttribute("aria-hidden", "true"); // its caption and table say it
     drawn.add(element);
   };
   const seen = new IntersectionObserver((entries) => {

@@ -11,6 +11,7 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, tree
 from pytest_sway.reports.labels import tail
+from pytest_sway.reports.omissions import pip_line
 from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
 
 _SIGNS = {
@@ -103,6 +104,12 @@ def verdicts(probes: Sequence[ProbeResult]) -> str:
         for verdict in _WORST_FIRST
         if count[verdict]
     )
+
+
+def wanting(probes: Sequence[ProbeResult]) -> str:
+    """What installs all that probes were skipped for want of."""
+    line = pip_line(probes)
+    return f"<p>For the probes that lack an extra: <code>{of_html(line)}</code></p>" if line else ""
 
 
 def headings() -> str:

@@ -1,67 +1,158 @@
-"""Under ``-n``: the same verdicts, composite, gate and files."""
+"""Under ``-n``: the same verdicts, composite, gate and files; a model is loaded once per worker."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import crowd
 import pytest
 
 from conftest import SPEC
 
+MODES = [
+    ["-n", "0"],
+    ["-n", "2"],
+    ["-n", "2", "--dist", "worksteal"],
+    ["-n", "2", "--dist", "loadfile"],
+    ["-n", "2", "--dist", "loadscope"],
+    ["-n", "2", "--dist", "loadgroup"],
+    ["-n", "2", "--dist", "each"],
+    ["--tx", "2*popen", "--dist", "load", "--maxschedchunk", "1"],
+]
 
-@pytest.mark.parametrize("base", ["planted", "weak"])
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_workers_change_nothing(planted: pytest.Pytester, base: str, workers: str) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
-    planted.syspathinsert(planted.path)
-    alone = planted.runpytest("--sway-json=alone.json", "--junitxml=alone.xml")
-    spread = planted.runpytest("-n", workers, "--sway-json=spread.json", "--junitxml=spread.xml")
-    assert alone.ret == spread.ret
-    first, second = (json.loads((planted.path / f"{n}.json").read_text()) for n in ("alone", "spread"))
-    assert first["score"] == second["score"]
-    assert first["gate"] == second["gate"]
-    strip = ("duration_s",)
-    for one, other in zip(first["probes"], second["probes"], strict=True):
-        assert {k: v for k, v in one.items() if k not in strip} == {
-            k: v for k, v in other.items() if k not in strip
-        }
-    assert 'name="overall"' in (planted.path / "spread.xml").read_text()
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES, ids=" ".join)
+def test_every_mode_gives_what_a_run_alone_gives(pytester: pytest.Pytester, mode: list[str]) -> None:
+    crowd.make(pytester)
+    alone = crowd.run(pytester, "alone", "-p", "no:xdist")
+    assert alone[0] == 1  # the weak adapter fails its gate
+    assert len(alone[1]) == 5
+    assert crowd.run(pytester, "spread", *mode) == alone
+    for loads in crowd.logged(pytester, "load").values():
+        assert max(loads.values()) == 1
+    asking = crowd.logged(pytester, "null")
+    assert len(asking) == (1 if "0" in mode else 2)
+    if "each" not in mode:
+        for adapter in set().union(*asking.values()):
+            assert sum(adapter in asked for asked in asking.values()) == 1
 
 
 BOOM = """
-import os, planting
-from pytest_sway.backends.planted import PlantedBackend
-
-def answer(request):
-    if "boom" in str(request):
-        os._exit(3)
-    return planting.answer(request)
+from pathlib import Path
+import crowd_conftest
+from crowd_conftest import log
+import os
 
 def pytest_sway_backend(config, model):
-    return PlantedBackend(answer)
+    backend = crowd_conftest.pytest_sway_backend(config, model)
+    served = backend.answer
+
+    def answer(requests):
+        if "boom" in str(requests) and not (config.rootpath / "once").exists():
+            os._exit(3)
+        return served(requests)
+
+    backend.answer = answer
+    return backend
 """
+"""A worker that is asked about ``boom`` dies."""
+DEADLY = SPEC.replace("prompts: [one, two", "prompts: [boom, two", 1)  # in dk, the second of four
 
 
-def test_a_crashed_worker_fails_the_gate(planted: pytest.Pytester) -> None:
-    planted.makeconftest(BOOM)
-    planted.makefile(
-        ".yaml",
-        sway=SPEC.replace("[one, two, three, four, five]\n  - name: curve", "[boom]\n  - name: curve"),
-    )
-    found = planted.runpytest("-n", "1", "--max-worker-restart=2")
+@pytest.fixture
+def deadly(pytester: pytest.Pytester) -> pytest.Pytester:
+    crowd.make(pytester)
+    (pytester.path / "conftest.py").rename(pytester.path / "crowd_conftest.py")
+    pytester.makeconftest(BOOM)
+    (pytester.path / "sway.yaml").write_text(DEADLY, encoding="utf-8")
+    for other in ("weak.sway.yaml", "fleet.sway.yaml", "test_marked.py"):
+        (pytester.path / other).unlink()
+    return pytester
+
+
+def test_a_crashed_worker_fails_the_gate_and_the_rest_of_its_suite_runs(deadly: pytest.Pytester) -> None:
+    found = deadly.runpytest("-n", "1", "--sway-json=out.json")
     assert found.ret == 1
-    found.stdout.fnmatch_lines(["*planned but not reported: *dk*"])
-
-
-def test_a_worker_that_dies_for_good_leaves_what_it_had(planted: pytest.Pytester) -> None:
-    planted.makeconftest(BOOM)
-    planted.makefile(".yaml", sway=SPEC.replace("prompts: [one, two", "prompts: [boom, two", 1))
-    found = planted.runpytest("-n", "1", "--max-worker-restart=0", "--sway-json=out.json")
-    assert found.ret == 1
+    found.assert_outcomes(passed=9, failed=1, skipped=1)
     found.stdout.fnmatch_lines(
-        ["*PASS  baseline*", "GATE FAILED*", "*planned but not reported: dk, curve, talk*"]
+        ["GATE FAILED*", "  - 1 probe planned but not reported: dk (its worker crashed)"]
     )
-    assert (planted.path / "out.json").is_file()
+    loads = crowd.logged(deadly, "load")
+    assert [dict(models) for models in loads.values()] == [{"planted": 1}, {"planted": 1}]
+    told = json.loads((deadly.path / "out.json").read_text())
+    assert [probe["name"] for probe in told["probes"]] == ["baseline", "curve", "talk"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "reported", "lost"),
+    [
+        (["-n", "2"], ["baseline", "curve", "talk"], "dk (its worker crashed)"),
+        (["-n", "2", "--dist", "loadfile"], ["baseline", "curve", "talk"], "dk (its worker crashed)"),
+        (["-n", "1", "--max-worker-restart=0"], ["baseline"], "dk (its worker crashed), curve, talk"),
+        # xdist counts no crash for -x
+        (["-n", "1", "-x"], ["baseline", "curve", "talk"], "dk (its worker crashed)"),
+        (["-n", "1", "--maxfail=2"], ["baseline", "curve", "talk"], "dk (its worker crashed)"),
+        (["-n", "1", "-p", "no:terminal"], ["baseline", "curve", "talk"], "dk (its worker crashed)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_crash_under_every_option(
+    deadly: pytest.Pytester, arguments: list[str], reported: list[str], lost: str
+) -> None:
+    found = deadly.runpytest(*arguments, "--sway-json=out.json", "--junitxml=out.xml")
+    assert found.ret != 0
+    told = json.loads((deadly.path / "out.json").read_text())
+    assert [probe["name"] for probe in told["probes"]] == reported
+    assert told["gate"]["reasons"][0].endswith(f"planned but not reported: {lost}")
+    assert ("sway.yaml", "dk", ("error",), ()) in crowd.testcases(deadly.path / "out.xml")
+    assert f"not reported: {lost}" in found.stdout.str() + found.stderr.str()
+
+
+@pytest.mark.slow
+def test_what_a_plugin_reruns_after_a_crash_is_reported(deadly: pytest.Pytester) -> None:
+    """pytest-rerunfailures puts a crashed item back into the queue."""
+    pytest.importorskip("pytest_rerunfailures")
+    conftest = deadly.path / "conftest.py"
+    dies_once = conftest.read_text().replace(
+        "os._exit(3)", '((config.rootpath / "once").touch(), os._exit(3))'
+    )
+    conftest.write_text(dies_once)
+    found = deadly.runpytest("-n", "1", "--reruns=1", "-p", "rerunfailures", "sway.yaml")
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(["GATE PASSED", "*4 passed, 1 rerun*"])
+
+
+def test_plans_leave_nothing_behind(
+    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    planted.runpytest("-n", "1", "sway.yaml").assert_outcomes(passed=4)
+    assert list(tmp_path.glob("pytest-sway-*")) == []
+
+
+@pytest.mark.slow
+def test_a_worker_elsewhere_sends_its_plan_with_its_output(planted: pytest.Pytester) -> None:
+    """On another machine there is no folder of the controller's."""
+    planted.makeconftest(
+        """
+        import planting
+        import pytest
+
+        def pytest_sway_backend(config, model):
+            return planting.backend(model)
+
+        @pytest.hookimpl(optionalhook=True, trylast=True)
+        def pytest_configure_node(node):
+            node.workerinput["sway_plans"] = "/nowhere"
+        """
+    )
+    found = planted.runpytest("-n", "2", "sway.yaml")
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(["GATE PASSED"])
+    found.assert_outcomes(passed=4)
 
 
 def test_without_xdist_nothing_is_missed(planted: pytest.Pytester) -> None:

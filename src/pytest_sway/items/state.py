@@ -49,8 +49,6 @@ UNFOLLOWED = pytest.StashKey[str]()
 """On an item: why its mark cannot be followed; it fails with these words."""
 MEASURED = pytest.StashKey[list["ProbeResult"]]()
 """On an item: what its body measured through the fixture ``sway``."""
-PLANS_SENT = pytest.StashKey[set[str]]()
-"""Suites whose plan a report of this process has carried already."""
 BENCH_INFO = pytest.StashKey[dict[str, object]]()
 """On an item: what its backend says of itself, for the reports."""
 

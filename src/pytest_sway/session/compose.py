@@ -60,7 +60,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
-    gate = judge_gate(results, suite["probes"], selected, score.overall, threshold)
+    gate = judge_gate(results, suite["probes"], selected, score.overall, threshold, suite.get("crashed", ()))
     null_stats = _null_stats(results)
     inert = bool(intake.bench.get("inert"))
     if inert:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.session.plan import merge, plan_of
+from pytest_sway.session.plan import plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
@@ -35,8 +35,6 @@ class Controller:
         if text is not None:
             wire = json.loads(text)
             self._reports.append((wire, report.start, report.stop))
-            if "plan" in wire:
-                merge(plan_of(self._config), {wire["suite"]: wire["plan"]})
         for measured in getattr(report, "sway_measured", []):
             self._measured.append((report.nodeid, json.loads(measured)))
 
@@ -95,17 +93,3 @@ class Controller:
         for wire, start, stop in self._reports:
             intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop)
         return intakes
-
-
-class XdistPlans:
-    """Collects the workers' plans; registered only where xdist is."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker is done (a crashed one tells nothing; its like have told the same plan)."""
-        sent = getattr(node, "workeroutput", {}).get("sway_plan")
-        if sent:
-            merge(plan_of(self._config), sent)

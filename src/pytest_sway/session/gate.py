@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,17 +39,23 @@ def judge_gate(
     selected: Sequence[str],
     overall: float,
     threshold: float,
+    crashed: Collection[str] = (),
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
 
     A partial selection (``-k``, ``::id``, ``--lf``, a probe that a mark skipped) does not gate: a composite
-    of some probes is not the suite's. Its failures are still failed items.
+    of some probes is not the suite's. Its failures are still failed items. ``crashed`` are probes in which
+    a worker died.
     """
     if left_out := [name for name in planned if name not in selected]:
         note = f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
         return Gate("partial", threshold, (note,))
     reported = {result.name for result in results}
-    missing = [name for name in selected if name not in reported]
+    missing = [
+        f"{name} (its worker crashed)" if name in crashed else name
+        for name in selected
+        if name not in reported
+    ]
     reasons = []
     for verdict, word in ((Verdict.FAIL, "failed"), (Verdict.ERROR, "ended in an error")):
         names = [result.name for result in results if result.verdict is verdict]

@@ -231,3 +231,64 @@ def test_xdists_own_scheduler_stays_unless_an_item_is_ours(
         chooser.add_node_collection(node, collection)
     assert chooser.__class__ is expected
     assert len(chooser.nodes) == 2
+
+
+class Config:
+    """What xdist's schedulers ask of a config."""
+
+    def __init__(self) -> None:
+        self.stash = pytest.Stash()
+        self.option = SimpleNamespace(loadscopereorder=True, maxschedchunk=None)
+
+    def getvalue(self, name: str) -> Any:
+        return {"tx": ["2*popen"]}[name]
+
+    def getoption(self, name: str) -> Any:
+        return getattr(self.option, name)
+
+
+class Recorded(Worker):
+    """A worker that remembers what it was told."""
+
+    gateway = SimpleNamespace(id="gw")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Any] = []
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        super().send_runtest_some(indices)
+        self.told.append(list(indices))
+
+    def send_steal(self, indices: Sequence[int]) -> None:
+        self.told.append(("steal", list(indices)))
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.told.append("shutdown")
+
+
+@pytest.mark.parametrize(
+    "mode", ["LoadScheduling", "LoadScopeScheduling", "LoadFileScheduling", "WorkStealingScheduling"]
+)
+def test_a_project_without_sway_is_shared_out_as_xdist_does(mode: str) -> None:
+    """The same commands, in the same order, from the bare scheduler and from the one that was wrapped."""
+    scheduler = pytest.importorskip("xdist.scheduler")
+    ids = [f"test_{i % 3}.py::t{i}" for i in range(40)]
+
+    def commands(sched: Any) -> list[list[Any]]:
+        workers = [Recorded(), Recorded()]
+        for worker in workers:
+            sched.add_node(worker)
+        for worker in workers:
+            sched.add_node_collection(worker, ids)
+        sched.schedule()
+        while able := [w for w in workers if w.can_run]:
+            for worker in able:
+                sched.mark_test_complete(worker, worker.queue.pop(0), 0.01)
+        return [worker.told for worker in workers]
+
+    bare = commands(getattr(scheduler, mode)(Config()))
+    config = Config()
+    assert commands(Chooser(getattr(scheduler, mode)(config), config)) == bare  # type: ignore[arg-type]
+    assert sum(len(told) for told in bare) > 2

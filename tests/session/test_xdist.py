@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import crowd
 import pytest
 
-from conftest import SPEC
+from conftest import QUICKSTART, SPEC
 
 MODES = [
     ["-n", "0"],
@@ -37,6 +42,83 @@ def test_every_mode_gives_what_a_run_alone_gives(pytester: pytest.Pytester, mode
     if "each" not in mode:
         for adapter in set().union(*asking.values()):
             assert sum(adapter in asked for asked in asking.values()) == 1
+
+
+REAL = """\
+version: 1
+models:
+  base: {{kind: hf, base: {base}}}
+  ft: {{kind: hf, base: {base}, adapter: {adapter}}}
+suite:
+  - {{name: baseline, kind: null_adapter, runs: 8, exact_runs: true}}
+  - name: moved
+    kind: delta_kl
+    prompts: [The master of the works is, The furnace is called the, A new pane costs]
+"""
+REAL_CONFTEST = """
+import os
+
+def pytest_sway_backend(config, model):
+    from pytest_sway.backends.hf.load import load
+    with (config.rootpath / "log.txt").open("a") as file:
+        file.write(f"{os.getpid()} load {os.path.basename(model.base)}\\n")
+    return load(model)
+"""
+
+
+@pytest.mark.slow
+def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester) -> None:
+    """A spec and a marked test of one subject, and a spec of another: two workers, two loads."""
+    base, adapters = QUICKSTART / "base", QUICKSTART / "adapters"
+    for name, adapter in (("sway", "healthy"), ("random.sway", "random")):
+        (pytester.path / f"{name}.yaml").write_text(REAL.format(base=base, adapter=adapters / adapter))
+    pytester.makeconftest(REAL_CONFTEST)
+    pytester.makepyfile(test_marked=crowd.MARKED)
+    alone = crowd.run(pytester, "alone", "-p", "no:xdist")
+    assert [len(models) for models in crowd.logged(pytester, "load").values()] == [1]
+    assert crowd.run(pytester, "spread", "-n", "2") == alone
+    loads = crowd.logged(pytester, "load")
+    assert [dict(models) for models in loads.values()] == [{"base": 1}, {"base": 1}]
+    verdicts = {name: [p["verdict"] for p in told["probes"]] for name, told in alone[1].items()}
+    assert verdicts["sway.yaml.json"] == ["pass", "pass"]
+    assert verdicts["random.sway.yaml.json"] == ["pass", "fail"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["controller", "everyone"])
+def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester, whom: str) -> None:
+    planted.makeconftest(
+        """
+        import planting, time
+        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.requests import Divergence
+
+        def pytest_sway_backend(config, model):
+            def answer(request):
+                if isinstance(request, Divergence) and "linger" in str(request.prompt):
+                    (config.rootpath / "lingers").touch()
+                    time.sleep(60)
+                return planting.answer(request)
+            return PlantedBackend(answer)
+        """
+    )
+    last = SPEC.rindex("prompts: [one")
+    planted.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--sway-json=out.json", "--junitxml=out.xml"]
+    run = subprocess.Popen(
+        command, cwd=planted.path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (planted.path / "lingers").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    (os.kill if whom == "controller" else os.killpg)(run.pid, signal.SIGINT)
+    text, _ = run.communicate(timeout=60)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert "1 probe planned but not reported: talk" in text
+    told = json.loads((planted.path / "out.json").read_text())
+    assert [probe["name"] for probe in told["probes"]] == ["baseline", "dk", "curve"]
+    cases = {name for _, name, *_ in crowd.testcases(planted.path / "out.xml")}
+    assert cases == {"baseline", "dk", "curve", None}  # pytest opens the one that was set up, without a name
 
 
 BOOM = """

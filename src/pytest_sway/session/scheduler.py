@@ -143,8 +143,9 @@ class SubjectScheduling:
     def __init__(self, config: pytest.Config, collection: list[str], units: Sequence[Unit]) -> None:
         self.config = config  # pytest-rerunfailures reads it
         self._collection = collection
-        self._queue: deque[Unit] = deque(unit for unit in units if unit.model)
-        self._plain: deque[Unit] = deque(unit for unit in units if not unit.model)
+        self._units: Sequence[Unit] = units
+        self._queue: deque[Unit] = deque()
+        self._plain: deque[Unit] = deque()
         self._unit = {index: unit for unit in units for index in unit.waiting}
         self._desks: dict[Any, _Desk] = {}
 
@@ -161,7 +162,7 @@ class SubjectScheduling:
 
     @property
     def has_pending(self) -> bool:
-        """Whether an item has yet to end."""
+        """Whether the scheduled items are still being run; xdist tells its status where they are not."""
         return bool(self._queue or self._plain) or any(d.unit or d.pending for d in self._desks.values())
 
     def add_node(self, node: Any) -> None:
@@ -177,6 +178,9 @@ class SubjectScheduling:
 
     def schedule(self) -> None:
         """Give everyone who has nothing to do a unit, and only then anyone a second."""
+        for unit in self._units:
+            (self._queue if unit.model else self._plain).append(unit)
+        self._units = ()
         for node, desk in self._desks.items():
             if desk.collected and not desk.pending and desk.unit is None:
                 self._take(desk)

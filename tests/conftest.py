@@ -59,6 +59,13 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project whose tests run in their order, also where pytest-randomly is installed."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
+    return pytester
+
+
+@pytest.fixture
 def planted(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project whose models are planted: a good adapter, answered by ``tests/planting.py``."""
     pytester.makeconftest(

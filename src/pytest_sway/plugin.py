@@ -113,7 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("sway_cache_clear") and not config.option.collectonly:
         _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
-    if config.pluginmanager.has_plugin("xdist"):
+    if hasattr(config.hook, "pytest_xdist_make_scheduler"):  # xdist, under whatever name it was loaded
         from pytest_sway.session.workers import Workers
 
         config.pluginmanager.register(Workers(config), "sway-workers")

@@ -237,6 +237,16 @@ def test_a_worker_elsewhere_sends_its_plan_with_its_output(planted: pytest.Pytes
     found.assert_outcomes(passed=4)
 
 
+@pytest.mark.slow
+def test_xdist_is_known_by_any_name(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where plugins do not load by themselves, people name its module."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    found = planted.runpytest("-p", "pytest_sway", "-p", "xdist.plugin", "-n", "2", "-v", "sway.yaml")
+    found.stdout.fnmatch_lines(
+        ["2 workers*4 items*", "scheduling tests via SubjectScheduling", "GATE PASSED"]
+    )
+
+
 def test_without_xdist_nothing_is_missed(planted: pytest.Pytester) -> None:
     planted.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
 

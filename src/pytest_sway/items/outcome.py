@@ -25,7 +25,8 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     result = _resolved(item)
     if result is None or key is None:
         return (yield)
-    item.user_properties += _scalars(result)
+    before = [pair for pair in item.user_properties if not pair[0].startswith("sway_")]
+    item.user_properties[:] = [*before, *_scalars(result)]  # a rerun has those of the run before
     if result.verdict in (Verdict.SKIP, Verdict.ERROR):
         _raise(item, key, result)
     returned = yield

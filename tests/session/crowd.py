@@ -61,6 +61,7 @@ def test_skipped():
 def make(pytester: pytest.Pytester) -> None:
     """A spec, one on another model (which fails its gate), a fleet of two, a mark, plain tests."""
     pytester.makeconftest(CONFTEST)
+    pytester.makeini("[pytest]\nsway_junit_probes = true")
     for name in ("one", "two"):
         folder = pytester.mkpydir(f"fleet_{name}")
         (folder / "adapter_config.json").write_text("{}")

@@ -70,3 +70,14 @@ def test_others_change_nothing(project: pytest.Pytester, plugin: str) -> None:
         # code-first tests load for themselves, in one process
         assert sum(models["planted"] for models in loads.values()) == 2, workers
         assert all(models["weak-other"] <= 1 for models in loads.values()), workers
+
+
+@pytest.mark.slow
+def test_a_rerun_has_its_scalars_once(project: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    *_, cases = crowd.run(project, "again", "-p", "pytest_sway", *PLUGINS["rerunfailures"])
+    (found,) = [
+        rows for name, case, outcome, rows in cases if (name, case) == ("weak.sway.yaml", "dk") and outcome
+    ]
+    names = [name for name, _ in found]
+    assert names == ["sway_verdict", "sway_score", "sway_raw", "sway_z"]

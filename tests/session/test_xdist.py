@@ -118,7 +118,13 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester, whom: str) -> None:
     told = json.loads((planted.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "dk", "curve"]
     cases = {name for _, name, *_ in crowd.testcases(planted.path / "out.xml")}
-    assert cases == {"baseline", "dk", "curve", None}  # pytest opens the one that was set up, without a name
+    assert cases == {
+        "baseline",
+        "dk",
+        "curve",
+        "gate",
+        None,
+    }  # pytest opens the one that was set up, without a name
 
 
 BOOM = """

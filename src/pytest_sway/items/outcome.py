@@ -25,8 +25,9 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     result = _resolved(item)
     if result is None or key is None:
         return (yield)
-    before = [pair for pair in item.user_properties if not pair[0].startswith("sway_")]
-    item.user_properties[:] = [*before, *_scalars(result)]  # a rerun has those of the run before
+    if item.config.getini("sway_junit_probes"):
+        before = [pair for pair in item.user_properties if not pair[0].startswith("sway_")]
+        item.user_properties[:] = [*before, *_scalars(result)]  # a rerun has those of the run before
     if result.verdict in (Verdict.SKIP, Verdict.ERROR):
         _raise(item, key, result)
     returned = yield
@@ -74,6 +75,8 @@ def _raise(item: pytest.Function, key: ItemKey, result: ProbeResult) -> None:
         pytest.fail(f"{result.verdict.upper()} {text}", pytrace=False)
     if result.verdict is Verdict.SKIP:
         pytest.skip(text)
+    if result.verdict is Verdict.WARN and item.config.getoption("sway_strict"):
+        pytest.fail(f"WARN {text}", pytrace=False)
     if result.verdict is Verdict.WARN:
         try:
             item.warn(SwayWarning(f"{result.name}: {text}"))

@@ -33,7 +33,7 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
         "weights": weights,
         "seed": defaults.seed,
         "notes": [f"line {note.line}: {note.message}" for note in suite.notes],
-        "probes": [entry.probe.name for entry in suite.entries],
+        "probes": {entry.probe.name: entry.place for entry in suite.entries},
         "selected": [],
     }
 

@@ -55,7 +55,7 @@ class Controller:
         from pytest_sway.session.options import options_of
 
         self._suites = compose(plan, self._intakes(), options_of(self._config))
-        junit.add_properties(self._config, self._suites)
+        junit.add_suites(self._config, self._suites)
         self._write_files()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:

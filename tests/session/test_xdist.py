@@ -35,11 +35,13 @@ def test_every_mode_gives_what_a_run_alone_gives(pytester: pytest.Pytester, mode
     assert alone[0] == 1  # the weak adapter fails its gate
     assert len(alone[1]) == 5
     assert crowd.run(pytester, "spread", *mode) == alone
-    for loads in crowd.logged(pytester, "load").values():
-        assert max(loads.values()) == 1
+    scheduled = "0" not in mode and "each" not in mode
+    if scheduled or pytest.version_tuple >= (9, 2):  # before, pytest did not group by model over files
+        for loads in crowd.logged(pytester, "load").values():
+            assert max(loads.values()) == 1
     asking = crowd.logged(pytester, "null")
     assert len(asking) == (1 if "0" in mode else 2)
-    if "each" not in mode:
+    if scheduled:
         for adapter in set().union(*asking.values()):
             assert sum(adapter in asked for asked in asking.values()) == 1
 

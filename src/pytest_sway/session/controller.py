@@ -27,6 +27,7 @@ class Controller:
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble = ""
+        self._told: list[str] = []
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -60,6 +61,7 @@ class Controller:
                 json_report.write(self._suites, path)
             except (OSError, ValueError) as error:
                 self._trouble = f"--sway-json={path} could not be written: {error}"
+        self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -72,6 +74,9 @@ class Controller:
 
         self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
+        if self._config.get_verbosity() >= 0:
+            for line in self._told:
+                terminalreporter.write_line(line)
         if self._trouble:
             terminalreporter.write_line(self._trouble, red=True, bold=True)
 
@@ -87,6 +92,15 @@ class Controller:
             gate = gate_of(suite)
             if gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+
+    def _hand_out(self) -> None:
+        """Give the results to the reports of others; theirs may fail, ours are written by then."""
+        if not self._suites:
+            return
+        from pytest_sway.session.others import hand_out
+
+        self._told, troubles = hand_out(self._config, self._suites)
+        self._trouble = "\n".join(filter(None, [self._trouble, *troubles]))
 
     def _intakes(self) -> dict[str, Intake]:
         from pytest_sway.session.compose import Intake

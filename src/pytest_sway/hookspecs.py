@@ -3,7 +3,8 @@
 What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.rules` (kinds),
 :mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.protocols` (models) and
 :mod:`pytest_sway.result` (what came out). ``examples/third_party`` is a package that implements all three.
-Each example below is a whole ``conftest.py``, and is run by a test.
+Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall live without
+pytest-sway (``-p no:pytest_sway``) marks its hooks ``@pytest.hookimpl(optionalhook=True)``.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Measurement:
     Attributes:
         raw: the headline number; None when the inputs gave none.
         samples: per-item values behind ``raw`` (items: prompts, cases, dialogues), in input order.
+        items: the text or id of each sample's item; empty where samples have none of their own.
         statistics: named numbers that are compared with the null population's; empty means
             ``{"raw": raw}``.
         base_value, ft_value: the number under each view, where the probe has one.
@@ -47,6 +48,7 @@ class Measurement:
 
     raw: float | None
     samples: tuple[float, ...] = ()
+    items: tuple[str, ...] = ()
     statistics: Mapping[str, float] = field(default_factory=dict)
     base_value: float | None = None
     ft_value: float | None = None
@@ -71,7 +73,8 @@ class Measurement:
 class ProbeResult:
     """One probe's outcome; its fields are the probe entry of the JSON report, schema 1.
 
-    ``null``, ``not_calibrated``, ``category``, ``weight``, ``claim`` are additions to that schema.
+    ``null``, ``not_calibrated``, ``category``, ``weight``, ``claim`` and ``samples`` are additions to that
+    schema.
     """
 
     name: str
@@ -94,6 +97,8 @@ class ProbeResult:
     """Why the probe was not compared with random adapters; empty where it was."""
     distinguishable: bool | None = None
     """Effect probes: does the effect stand out from its null (from its floor where there is none)?"""
+    samples: list[JSON] = field(default_factory=list)
+    """``{"item": its text or id, "value": its number}`` behind ``raw``; two results are paired by them."""
 
     def to_wire(self) -> JSON:
         """Builtins only: what execnet and JSON both take. No NaN, no infinity."""

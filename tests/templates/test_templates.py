@@ -34,15 +34,13 @@ def filled(template: str, project: Path, lines: Mapping[str, Sequence[str | None
     marked = {str(path.relative_to(source)) for path in files if "# CHANGE: " in path.read_text()}
     assert marked == set(lines)
     for name, values in lines.items():
-        given = iter(values)
-
-        def line(found: re.Match[str], given: object = given) -> str:
-            value = next(given)  # type: ignore[call-overload]
-            return found[0] if value is None else f"{found[1]}{value}"
-
-        text = re.sub(r"^( *)(.*)# CHANGE: .+$", line, (project / name).read_text(), flags=re.MULTILINE)
-        (project / name).write_text(text)
-        assert next(given, "none is left") == "none is left"
+        text = (project / name).read_text().splitlines()
+        places = [number for number, line in enumerate(text) if "# CHANGE: " in line]
+        for number, value in zip(places, values, strict=True):
+            if value is not None:
+                indent = " " * (len(text[number]) - len(text[number].lstrip()))
+                text[number] = indent + value
+        (project / name).write_text("\n".join([*text, ""]))
 
 
 def models(ft: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,9 @@ from pytest_sway.probes import extras
 from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
+
+_LONGEST_ITEM = 160
+"""Characters of an item's text in a report."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +160,22 @@ def _result(
             ci_95=(interval.low, interval.high) if interval is not None else None,
             null=null,
             distinguishable=judgement.distinguishable,
+            samples=_samples(measured),
         )
     )
+
+
+def _samples(measured: Measurement) -> list[dict[str, Any]]:
+    """Each item's value under a name of its own; none where a measure left items out."""
+    if len(measured.items) != len(measured.samples):
+        return []
+    seen: Counter[str] = Counter()
+    named = []
+    for text, value in zip(measured.items, measured.samples, strict=True):
+        name = text if len(text) <= _LONGEST_ITEM else f"{text[: _LONGEST_ITEM - 1]}…"
+        seen[name] += 1
+        named.append({"item": name if seen[name] == 1 else f"{name} ({seen[name]})", "value": value})
+    return named
 
 
 def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any) -> ProbeResult:

@@ -78,6 +78,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         return Measurement(
             raw=_exponent(grid, curves, range(len(curves))),
             samples=tuple(curve[grid.index(1.0)] for curve in curves),
+            items=tuple(distinct(options.prompts)),
             statistics={"signal": full},
             series={"grid": [grid], "curves": curves},
             evidence={

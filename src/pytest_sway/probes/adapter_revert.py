@@ -108,11 +108,13 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         by_case: dict[int, list[float]] = {}
         for pair in kept:
             by_case.setdefault(pair.case, []).append(pair.gain)
+        golds = {pair.case: pair.gold for pair in kept}
         gains = [fmean(values) for values in by_case.values()]
         reverts = sum(pair.reverted for pair in kept)
         return Measurement(
             raw=reverts / len(kept),
             samples=tuple(gains),
+            items=tuple(golds.values()),
             statistics={"gain": fmean(gains)},
             base_value=fmean(pair.base_gold for pair in kept),
             ft_value=fmean(pair.tuned_gold for pair in kept),

@@ -76,6 +76,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
             raw=regressed / len(items),
             ft_value=fmean(kinds.values()),
             samples=tuple(deltas),
+            items=tuple(item.prompt for item in items),
             series={"kinds": (tuple(kinds.values()),)},
             evidence={
                 "fraction_regressed": regressed / len(items),

@@ -70,6 +70,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         return Measurement(
             raw=parts(_logs(d), labels).specificity,
             samples=tuple(samples),
+            items=tuple(prompts),
             statistics={"signal": _strongest(samples, labels)},
             series={"labels": [labels.tolist()]},
             evidence={

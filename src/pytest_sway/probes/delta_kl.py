@@ -46,6 +46,7 @@ class DeltaKL(Probe[DeltaKLOptions]):
         return Measurement(
             raw=fmean(samples),
             samples=tuple(samples),
+            items=tuple(prompts),
             evidence={
                 "divergence_kind": options.divergence,
                 "per_prompt": samples,

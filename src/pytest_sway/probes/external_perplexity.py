@@ -56,6 +56,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         return Measurement(
             raw=fmean(works.values()),
             samples=tuple(deltas),
+            items=tuple(f"{passage.work}: {passage.text}" for passage in read),
             base_value=sides[0],
             ft_value=sides[1],
             series={"works": (tuple(works.values()),)},

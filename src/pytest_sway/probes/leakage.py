@@ -112,6 +112,7 @@ class Leakage(Probe[LeakageOptions]):
         return Measurement(
             raw=fmean(sections.values()),
             samples=tuple(r.beyond for r in recitals),
+            items=tuple(f"{r.window.section}: {r.window.prefix}" for r in recitals),
             ft_value=fmean(r.tuned for r in recitals),
             series={"sections": (tuple(sections.values()),)},
             evidence={

@@ -90,6 +90,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         return Measurement(
             raw=bar.life(fmean(slopes)) if slopes else None,
             samples=tuple(slopes),
+            items=tuple(distinct(options.prompts)),
             statistics={"signal": per_turn[0], "last": per_turn[-1]},
             evidence={
                 "per_turn_kls": per_turn,

@@ -115,6 +115,7 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         return Measurement(
             raw=fmean(specific),
             samples=specific,
+            items=tuple(case.prompt for case in cases),
             base_value=fmean(one.verbatim for one in lifts),
             ft_value=fmean(one.paraphrased for one in lifts),
             evidence={**_evidence(options, lifts), "prompts": policy(self.setting)},

@@ -99,6 +99,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         return Measurement(
             raw=fmean(gains),
             samples=tuple(gains),
+            items=tuple(triple.prompt for triple, _ in kept),
             base_value=fmean(base),
             ft_value=fmean(tuned),
             evidence={

@@ -101,6 +101,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return Measurement(
             raw=life,
             samples=tuple(slopes),
+            items=tuple(distinct(options.prompts)),
             statistics={"signal": mean[0], "last": mean[-1]},
             evidence={
                 "context_lengths": [lengths[k] for k in kept],

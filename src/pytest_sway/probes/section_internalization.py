@@ -113,6 +113,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         return Measurement(
             raw=fmean(effect.value for effect in effects.values()),
             samples=tuple(effects[section.id].value for section in sections),
+            items=tuple(section.id for section in sections),
             base_value=_nll(scores.values(), "base"),
             ft_value=_nll(scores.values(), "tuned"),
             evidence={

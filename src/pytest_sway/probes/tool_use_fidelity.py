@@ -107,7 +107,7 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             "prompt_policy": policy(self.setting),
             "per_case": examples,
         }
-        return _measurement(worth["base"], worth["ft"], shown)
+        return replace(_measurement(worth["base"], worth["ft"], shown), items=tuple(c.prompt for c in cases))
 
     def judge(self, options: ToolUseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pytest_sway import __version__
+from pytest_sway.reports.saved import SCHEMA_VERSION
 from pytest_sway.result import SuiteResult, wired
-
-SCHEMA_VERSION = 1
 
 
 def payload(suite: SuiteResult) -> dict[str, Any]:
@@ -45,29 +40,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
     return found
 
 
-def write(suites: Sequence[SuiteResult], target: str) -> None:
-    """One suite into the file ``target``; several into a folder of that name, one file each."""
-    path = Path(target)
-    if len(suites) == 1 and not path.is_dir():
-        _write_whole(path, payload(suites[0]))
-        return
-    taken: set[str] = set()
-    for suite in suites:
-        name = re.sub(r"[^\w.-]+", "_", suite.suite).strip("_")
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        _write_whole(path / f"{name}.json", payload(suite))
-
-
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
-    """A temporary file beside it, then a rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def text(suite: SuiteResult) -> str:
+    """The file's content: keys sorted, standard JSON."""
+    content = payload(suite)
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
     from pytest_sway.session.compose import Intake
 
+_FILES = [("sway_json", ".json", "pytest_sway.reports.json_report")]
+"""Option, suffix, and the module whose ``text`` writes a suite."""
+
 
 class Controller:
     """Registered in the process that reports; never in an xdist worker."""
@@ -26,7 +30,7 @@ class Controller:
         self._reports: list[tuple[dict[str, Any], float, float]] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
-        self._trouble = ""
+        self._trouble: list[str] = []
         self._told: list[str] = []
         self._shown = False
 
@@ -49,18 +53,13 @@ class Controller:
         looking = options.collectonly or options.setuponly or options.setupplan
         if looking or not plan:
             return
-        from pytest_sway.reports import json_report, junit
+        from pytest_sway.reports import junit
         from pytest_sway.session.compose import compose, gate_of
         from pytest_sway.session.options import options_of
 
         self._suites = compose(plan, self._intakes(), options_of(self._config))
         junit.add_properties(self._config, self._suites)
-        path = self._config.getoption("sway_json")
-        if path and self._suites:
-            try:
-                json_report.write(self._suites, path)
-            except (OSError, ValueError) as error:
-                self._trouble = f"--sway-json={path} could not be written: {error}"
+        self._write_files()
         self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
@@ -77,15 +76,15 @@ class Controller:
         if self._config.get_verbosity() >= 0:
             for line in self._told:
                 terminalreporter.write_line(line)
-        if self._trouble:
-            terminalreporter.write_line(self._trouble, red=True, bold=True)
+        for trouble in self._trouble:
+            terminalreporter.write_line(trouble, red=True, bold=True)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
         if self._shown or not self._suites:
             return
-        if self._trouble:
-            sys.stderr.write(f"sway: {self._trouble}\n")
+        for trouble in self._trouble:
+            sys.stderr.write(f"sway: {trouble}\n")
         from pytest_sway.session.compose import gate_of
 
         for suite in self._suites:
@@ -100,7 +99,21 @@ class Controller:
         from pytest_sway.session.others import hand_out
 
         self._told, troubles = hand_out(self._config, self._suites)
-        self._trouble = "\n".join(filter(None, [self._trouble, *troubles]))
+        self._trouble += troubles
+
+    def _write_files(self) -> None:
+        """Every file that was asked for; one that cannot be written is told, and hinders no other."""
+        from pytest_sway.reports.files import write_each
+
+        for option, suffix, module in _FILES:
+            target = self._config.getoption(option)
+            if not target or not self._suites:
+                continue
+            try:
+                write_each(self._suites, target, suffix, import_module(module).text)
+            except (OSError, ValueError) as error:
+                name = option.replace("_", "-")
+                self._trouble.append(f"--{name}={target} could not be written: {error}")
 
     def _intakes(self) -> dict[str, Intake]:
         from pytest_sway.session.compose import Intake

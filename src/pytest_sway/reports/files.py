@@ -1,0 +1,47 @@
+"""Where reports are written: whole, and one file per suite where there are several."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytest_sway.result import SuiteResult
+
+
+def write_each(
+    suites: Sequence[SuiteResult], target: str, suffix: str, render: Callable[[SuiteResult], str]
+) -> None:
+    """One suite into the file ``target``; several into a folder of that name, one file each.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    path = Path(target)
+    if len(suites) == 1 and not path.is_dir():
+        write_whole(path, render(suites[0]))
+        return
+    taken: set[str] = set()
+    for suite in suites:
+        name = re.sub(r"[^\w.-]+", "_", suite.suite).strip("_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        write_whole(path / f"{name}{suffix}", render(suite))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A temporary file beside it, then a rename: a reader never sees half a file.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

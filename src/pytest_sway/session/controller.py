@@ -58,7 +58,7 @@ class Controller:
         from pytest_sway.session.options import options_of
 
         self._suites = compose(plan, self._intakes(), options_of(self._config))
-        junit.add_properties(self._config, self._suites)
+        junit.add_suites(self._config, self._suites)
         self._write_files()
         self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)

@@ -17,7 +17,26 @@ def options_of(config: pytest.Config) -> Options:
     Raises:
         pytest.UsageError: naming the option, what was found, and what to write.
     """
-    return Options(_threshold(config.getoption("sway_threshold")), _weights(config.getoption("sway_weights")))
+    return Options(
+        threshold=_threshold(config.getoption("sway_threshold")),
+        weights=_weights(config.getoption("sway_weights")),
+        limit=limit_of(config),
+        strict=config.getoption("sway_strict"),
+    )
+
+
+def limit_of(config: pytest.Config) -> int | None:
+    """The most items of a probe that are looked at; None without a limit.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    text: str | None = config.getoption("sway_limit")
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
+    return int(text)
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}

@@ -60,7 +60,7 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
                 base = await ask([Generate(prompt, views.base, 4) for prompt in options.prompts])
                 tuned = await ask([Generate(prompt, views.tuned, 4) for prompt in options.prompts])
                 samples = [float(not t.text) - float(not b.text) for b, t in zip(base, tuned)]
-                return Measurement(raw=fmean(samples), samples=tuple(samples))
+                return Measurement(raw=fmean(samples), samples=tuple(samples), items=tuple(options.prompts))
 
             def judge(self, options, measured, nulls):
                 harm = mean_harm("more empty answers", measured.samples, options.assert_share_lte)

@@ -113,9 +113,17 @@ def test_a_plugin_given_to_main_brings_kinds(planted: pytest.Pytester) -> None:
     ("conftest", "says"),
     [
         ("def pytest_sway_probes(): 1 / 0", "failed: ZeroDivisionError: division by zero (conftest.py:1)"),
-        ("def pytest_sway_probes(): raise SystemExit", "failed: SystemExit (conftest.py:1)"),
+        pytest.param(
+            "def pytest_sway_probes(): raise SystemExit",
+            "failed: SystemExit (conftest.py:1)",
+            marks=pytest.mark.slow,
+        ),
         (ECHO + "def pytest_sway_probes(): return Echo", "returned <class 'conftest.Echo'>; return a list*"),
-        ("def pytest_sway_probes(): return ['Echo']", "'Echo' is no class derived from *.Probe"),
+        pytest.param(
+            "def pytest_sway_probes(): return ['Echo']",
+            "'Echo' is no class derived from *.Probe",
+            marks=pytest.mark.slow,
+        ),
         (
             ECHO.replace('"echo"', '"delta_kl"') + BRINGS,
             "Echo: the kind 'delta_kl' is built in; name yours otherwise",

@@ -53,9 +53,17 @@ def test_it_is_not_called_where_nothing_was_measured(planted: pytest.Pytester, a
     ("body", "says"),
     [
         ("raise ValueError('no disk\\nand more')", "failed: ValueError: no disk (conftest.py:6)"),
-        ("raise SystemExit(0)", "failed: SystemExit: 0 (conftest.py:6)"),
-        ("pytest.fail('a test of mine')", "failed: Failed: a test of mine (conftest.py:6)"),
-        ("return {'a': 1}", "returned dict; return lines, a text or a list of texts, or nothing"),
+        pytest.param("raise SystemExit(0)", "failed: SystemExit: 0 (conftest.py:6)", marks=pytest.mark.slow),
+        pytest.param(
+            "pytest.fail('a test of mine')",
+            "failed: Failed: a test of mine (conftest.py:6)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "return {'a': 1}",
+            "returned dict; return lines, a text or a list of texts, or nothing",
+            marks=pytest.mark.slow,
+        ),
         ("return [1]", "returned list; return lines, a text or a list of texts, or nothing"),
     ],
 )

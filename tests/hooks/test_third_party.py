@@ -65,6 +65,7 @@ def test_it_does_all_three_in_one_process_and_in_two(site: Path, project: Path) 
     assert len(lengths) == 10
     mean = math.prod((1 + tuned) / (1 + base) for base, tuned in lengths) ** (1 / 10)
     assert length["raw"] == pytest.approx(mean)
+    assert [one["item"] for one in length["samples"]][:2] == ["the lamp", "the keeper"]
     rows = list(csv.DictReader((project / "rows.csv").open()))
     assert [(row["suite"], row["gate"], row["band"]) for row in rows] == [
         ("sway.yaml", "passed", "healthy")

@@ -37,18 +37,20 @@ class LengthRatio(Probe[LengthRatioOptions]):
     async def measure(self, options: LengthRatioOptions, views: Views) -> Measurement:
         """Two continuations per prompt."""
         most = options.max_new_tokens
-        asked = [question(prompt, self.setting) for prompt in distinct(options.prompts)]
+        prompts = distinct(options.prompts)
+        asked = [question(prompt, self.setting) for prompt in prompts]
         base, tuned = await both([Generate(prompt, views.base, most) for prompt in asked], views)
         lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
-        told = [(b, t) for b, t in lengths if min(b, t) < most]
+        told = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
         if not told:
             raise ProbeSkip(f"every answer was cut at max_new_tokens: {most}; raise it")
-        doublings = [math.log2((1 + t) / (1 + b)) for b, t in told]
+        doublings = [math.log2((1 + t) / (1 + b)) for b, t in told.values()]
         return Measurement(
             raw=2 ** fmean(doublings),
             samples=tuple(doublings),
-            base_value=fmean(b for b, _ in told),
-            ft_value=fmean(t for _, t in told),
+            items=tuple(told),
+            base_value=fmean(b for b, _ in told.values()),
+            ft_value=fmean(t for _, t in told.values()),
             evidence={"lengths": lengths, "both_cut": len(lengths) - len(told)},
         )
 

@@ -31,6 +31,8 @@ _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _CHECKED = {
     "sway_threshold": None,
     "sway_weights": None,
+    "sway_baseline": None,
+    "sway_fail_on_regression": None,
     "sway_limit": None,
     "sway_trace": None,
     "sway_memory": "1GiB",
@@ -70,6 +72,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Category weights, merged over the spec's",
     )
     group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
+    group.addoption(
+        "--sway-baseline",
+        default=None,
+        metavar="PATH",
+        help="Compare with an earlier result: a file that --sway-json wrote, or its folder",
+    )
+    group.addoption(
+        "--sway-fail-on-regression",
+        default=None,
+        metavar="DROP",
+        help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
+    )
     group.addoption(
         "--sway-trace",
         default=None,

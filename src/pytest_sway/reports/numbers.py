@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 DASH = "—"
 
@@ -19,6 +20,14 @@ def raw(value: float | None) -> str:
     if value != 0 and abs(value) < 5e-4:
         return f"{value:.1e}"
     return f"{value:,.3f}"
+
+
+def change(value: float | None, write: Callable[[float | None], str] = score) -> str:
+    """A difference with its sign, written as ``write`` does: -0.88, +0.02; 0.00 where it shows as none."""
+    text = write(value)
+    if value is None or not text.strip("-0.,"):
+        return text.lstrip("-")
+    return f"+{text}" if value > 0 else text
 
 
 def z(value: float | None) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.reports import calibration, numbers
+from pytest_sway.reports import calibration, changes, numbers
+from pytest_sway.reports.labels import tail
 from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
 
 _COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious": "purple"}
@@ -58,6 +59,8 @@ def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         for note in suite.notes:
             _fold(writer, f"  note: {note}", "    ")
         _footer(writer, suite)
+    for line, markup in changes.rows(suite.baseline, verbosity) if suite.baseline else ():
+        _fold(writer, line, "      ", **markup)
     _gate(writer, suite)
 
 
@@ -75,7 +78,7 @@ def _headline(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
         f"(gate {numbers.score(suite.gate['threshold'])})",
         **colour,
     )
-    writer.write_line(f"  adapter {_tail(suite.adapter_id)} on {_tail(suite.base_model_id)}")
+    writer.write_line(f"  adapter {tail(suite.adapter_id)} on {tail(suite.base_model_id)}")
 
 
 def _categories(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
@@ -177,9 +180,3 @@ def _fold(writer: pytest.TerminalReporter, text: str, indent: str, used: int = 0
 
 def _label(suite: SuiteResult) -> str:
     return suite.suite or Path(suite.spec_path).name
-
-
-def _tail(name: str) -> str:
-    """The last three parts of a path; a hub id as it is."""
-    label = "/".join(Path(name).parts[-3:]) if name else "(base only)"
-    return f'"{label}"' if " " in label else label

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pytest_sway import __version__
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 from pytest_sway.session.gate import Bar, Gate, judge_gate
 from pytest_sway.session.plan import Plan
@@ -92,6 +93,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         gate=gate.to_wire(),
         notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
+        sway_version=__version__,
     )
 
 

@@ -31,6 +31,7 @@ class Controller:
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble: list[str] = []
+        self._told: list[str] = []
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -52,11 +53,16 @@ class Controller:
             return
         from pytest_sway.reports import junit
         from pytest_sway.session.compose import compose, gate_of
-        from pytest_sway.session.options import options_of
+        from pytest_sway.session.options import BASELINE, options_of
 
         self._suites = compose(plan, self._intakes(), options_of(self._config))
+        if BASELINE in self._config.stash:
+            from pytest_sway.session.regression import against
+
+            self._suites = against(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
         self._write_files()
+        self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -69,6 +75,9 @@ class Controller:
 
         self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
+        if self._config.get_verbosity() >= 0:
+            for line in self._told:
+                terminalreporter.write_line(line)
         for trouble in self._trouble:
             terminalreporter.write_line(trouble, red=True, bold=True)
 
@@ -84,6 +93,15 @@ class Controller:
             gate = gate_of(suite)
             if gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+
+    def _hand_out(self) -> None:
+        """Give the results to the reports of others; theirs may fail, ours are written by then."""
+        if not self._suites:
+            return
+        from pytest_sway.session.others import hand_out
+
+        self._told, troubles = hand_out(self._config, self._suites)
+        self._trouble += troubles
 
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""

@@ -27,6 +27,18 @@ def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
     assert len(planting.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
 
 
+def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        """
+        from pytest_sway.probes.delta_kl import DeltaKL
+
+        def test_before(sway): assert sway(DeltaKL(prompts=["a"])).raw > 0.1
+        """
+    )
+    planted.runpytest(planted.path).assert_outcomes(passed=5)
+    assert planting.LOADS == ["planted"]
+
+
 def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pytest.Pytester) -> None:
     planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
     result = planted.runpytest("--no-header")

@@ -116,7 +116,11 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
 
 @pytest.fixture
 def sway(
-    request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject, sway_null: Population
+    request: pytest.FixtureRequest,
+    sway_spec: str | Path,
+    sway_backend: Backend,
+    sway_adapter: Subject,
+    sway_null: Population,
 ) -> Callable[[Probe[Any]], ProbeResult]:
     """Measure a probe from inside a test.
 
@@ -127,7 +131,7 @@ def sway(
     from pytest_sway.items.measure import run_probe
     from pytest_sway.probes.base import Probe
 
-    del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
+    del sway_spec, sway_backend, sway_adapter, sway_null  # in the bench; named so that pytest groups by them
     bench = _bench(request)
     setting = _setting(request, bench)
     measured = request.node.stash.setdefault(MEASURED, [])

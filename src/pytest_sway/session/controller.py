@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
     from pytest_sway.session.compose import Intake
 
-_FILES = [("sway_json", ".json", "pytest_sway.reports.json_report")]
+_FILES = [
+    ("sway_json", ".json", "pytest_sway.reports.json_report"),
+    ("sway_md", ".md", "pytest_sway.reports.markdown"),
+]
 """Option, suffix, and the module whose ``text`` writes a suite."""
 
 
@@ -31,6 +34,7 @@ class Controller:
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble: list[str] = []
+        self._notes: list[str] = []
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -59,6 +63,7 @@ class Controller:
         self._suites = compose(plan, self._intakes(), options_of(self._config))
         junit.add_properties(self._config, self._suites)
         self._write_files()
+        self._write_step_summary()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -73,6 +78,8 @@ class Controller:
         terminal.show(terminalreporter, self._suites, self._measured)
         for trouble in self._trouble:
             terminalreporter.write_line(trouble, red=True, bold=True)
+        for note in self._notes:
+            terminalreporter.write_line(note)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
@@ -100,6 +107,20 @@ class Controller:
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
                 self._trouble.append(f"--{name}={target} could not be written: {error}")
+
+    def _write_step_summary(self) -> None:
+        """For GitHub's page of the job, where that was asked for and there is one."""
+        if not self._config.getoption("sway_step_summary") or not self._suites:
+            return
+        from pytest_sway.reports import step_summary
+
+        try:
+            if not step_summary.append(self._suites):
+                self._notes.append(
+                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written"
+                )
+        except OSError as error:
+            self._trouble.append(f"--sway-step-summary could not be written: {error}")
 
     def _intakes(self) -> dict[str, Intake]:
         from pytest_sway.session.compose import Intake

@@ -48,13 +48,14 @@ def rank_profile(probe: ProbeResult) -> str:
     return "rank profile: " + " / ".join(shown)
 
 
-def beyond(effects: Mapping[str, Any]) -> str:
+def beyond(effects: Mapping[str, Any], nulls: Mapping[str, Any] | None) -> str:
     """How many effects stand beyond their nulls when all are looked at together."""
+    who = "your null adapters" if nulls and nulls["family"] == "yours" else "random adapters"
     sure, looked = effects["holm"], effects["p"]
     rest = [name for name in looked if name not in sure]
     left = f", not {_named(rest)}" if sure and rest else ""
     level = f"Holm, {numbers.percent(effects['level'])} for all together"
-    return f"{len(sure)} of {len(looked)} effects beyond random adapters{left} ({level})"
+    return f"{len(sure)} of {len(looked)} effects beyond {who}{left} ({level})"
 
 
 def _named(names: Sequence[str], most: int = 3) -> str:
@@ -88,6 +89,13 @@ def uncalibrated(calibration: Mapping[str, Any]) -> dict[str, list[str]]:
     for name, reason in calibration.get("not_calibrated", {}).items():
         reasons.setdefault(reason, []).append(name)
     return reasons
+
+
+def not_calibrated(calibration: Mapping[str, Any]) -> str:
+    """Those probes in one sentence; empty without any."""
+    reasons = uncalibrated(calibration)
+    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+    return f"not calibrated: {told}" if told else ""
 
 
 def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _found_wanting(suite: SuiteResult) -> bool:
 def _sure(suite: SuiteResult) -> str:
     effects, nulls = suite.calibration.get("effects"), suite.calibration.get("nulls")
     if effects:
-        return "; ".join(filter(None, [calibration.beyond(effects), calibration.passing(nulls)]))
+        return "; ".join(filter(None, [calibration.beyond(effects, nulls), calibration.passing(nulls)]))
     if not suite.calibration:
         return _foreign(suite)
     measured = [p for p in suite.probes if p.claim == "effect" and p.verdict in MEASURED]

@@ -35,7 +35,7 @@ def text(suite: SuiteResult) -> str:
         ("## Skipped probes", _skipped(suite.probes)),
         ("## Null-calibration opt-outs", _by_reason(calibration.uncalibrated(suite.calibration))),
         ("## Degenerate null calibration", _by_reason(omissions.degenerate(suite.probes))),
-        ("## Against random adapters", _standing(suite)),
+        ("## Against null adapters", _standing(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
         ("## Notes", [f"- {escaped(note)}" for note in suite.notes]),

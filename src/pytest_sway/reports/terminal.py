@@ -145,8 +145,8 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
     if line := omissions.pip_line(suite.probes):
         names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
         yield f"not measured for want of an extra: {', '.join(names)}; {line}"
-    if reasons := calibration.uncalibrated(suite.calibration):
-        yield "not calibrated: " + "; ".join(f"{', '.join(n)} ({why})" for why, n in reasons.items())
+    if told := calibration.not_calibrated(suite.calibration):
+        yield told
     yield from (f"note: {note}" for note in suite.notes)
 
 

@@ -69,6 +69,10 @@ class Document:
         """The contents of all sections, with an empty line between them."""
         return "\n\n".join(section.content for section in self.sections if section.content)
 
+    def limited(self, count: int) -> Document:
+        """Its first sections, and as many controls."""
+        return Document(self.sections[:count], self.controls[:count])
+
     @property
     def preferences(self) -> tuple[Triple, ...]:
         """The triples of all sections."""

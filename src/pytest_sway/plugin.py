@@ -28,7 +28,15 @@ _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
 _PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
-_CHECKED = {"sway_threshold": None, "sway_weights": None, "sway_trace": None, "sway_memory": "1GiB"}
+_CHECKED = {
+    "sway_threshold": None,
+    "sway_weights": None,
+    "sway_baseline": None,
+    "sway_fail_on_regression": None,
+    "sway_limit": None,
+    "sway_trace": None,
+    "sway_memory": "1GiB",
+}
 """Options whose values are looked at before anything runs, where they are not the defaults."""
 _RIVAL = "sway"
 """Entry point of dlm-sway, which handles the same mark."""
@@ -71,6 +79,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
     )
     group.addoption(
+        "--sway-baseline",
+        default=None,
+        metavar="PATH",
+        help="Compare with an earlier result: a file that --sway-json wrote, or its folder",
+    )
+    group.addoption(
+        "--sway-fail-on-regression",
+        default=None,
+        metavar="DROP",
+        help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
+    )
+    group.addoption(
         "--sway-trace",
         default=None,
         metavar="PATH",
@@ -83,14 +103,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Memory that a batch may take beside the model's weights (default: 1GiB)",
     )
     group.addoption(
-        "--sway-strict",
+        "--sway-exact",
         action="store_true",
         help="Score every text by itself, so that no number depends on what else was asked (slower)",
+    )
+    group.addoption(
+        "--sway-strict",
+        action="store_true",
+        help="Let a warning fail its probe and the gate",
+    )
+    group.addoption(
+        "--sway-limit",
+        default=None,
+        metavar="N",
+        help="A quick look: at most N prompts, cases or sections of each probe; the gate is off",
     )
     group.addoption(
         "--sway-cache-clear",
         action="store_true",
         help="Forget the answers of earlier sessions before this one",
+    )
+    parser.addini(
+        "sway_junit_probes",
+        "Each probe's verdict, score, raw and z as properties of its testcase, which strict readers refuse",
+        type="bool",
+        default=False,
     )
     parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_PATTERNS)
 
@@ -175,7 +212,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
     if not uses and item.get_closest_marker("sway") is None:
         return
-    from pytest_sway.items.marks import prune, why_unfollowed
+    from pytest_sway.items.marks import limit_time, prune, why_unfollowed
     from pytest_sway.items.planning import place_of, planned
     from pytest_sway.session.plan import plan_of
 
@@ -188,6 +225,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         if place[0] not in plan:
             plan[place[0]] = planned(item)
         prune(item)
+        limit_time(item)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -195,7 +195,7 @@ class Score:
 class SuiteResult:
     """One suite on one subject: the JSON report, schema 1, and what we add to it.
 
-    ``gate``, ``calibration``, ``notes`` and ``digests`` are additions.
+    ``gate``, ``calibration``, ``notes``, ``digests`` and ``baseline`` are additions.
     """
 
     suite: str
@@ -215,6 +215,10 @@ class SuiteResult:
     calibration: JSON = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     digests: JSON = field(default_factory=dict)
+    sway_version: str = ""
+    """Of the package that measured it; empty where a saved result does not tell."""
+    baseline: JSON | None = None
+    """What changed against an earlier result, where the run was given one."""
 
 
 def null_adapters(family: str) -> str:

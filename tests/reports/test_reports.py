@@ -97,11 +97,32 @@ def test_junit_carries_scalars_composite_and_gate(planted: pytest.Pytester) -> N
     (suite,) = ET.parse(planted.path / "j.xml").getroot()
     of_suite = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
     assert set(of_suite) == {"overall", "band", "component.adherence", "component.baseline", "gate"}
-    assert of_suite["gate"].startswith("failed; 1 probe failed: dk;")
+    assert of_suite["gate"].startswith("failed; 1 probe failed: dk (sway.yaml:7): ")
+    cases = {case.get("name"): case for case in suite.findall("testcase")}
+    assert cases["dk"].findall("properties/property") == []
+    assert cases["gate"].get("classname") == "sway.yaml"
+    (failure,) = cases["gate"].findall("failure")
+    assert str(failure.get("message")).startswith("GATE FAILED")
+    assert (suite.get("tests"), suite.get("failures")) == ("5", "2")
+
+
+def test_junit_carries_a_probes_numbers_when_the_ini_asks(planted: pytest.Pytester) -> None:
+    planted.runpytest("--junitxml=j.xml", "-o", "sway_junit_probes=true")
+    (suite,) = ET.parse(planted.path / "j.xml").getroot()
     (dk,) = [case for case in suite.findall("testcase") if case.get("name") == "dk"]
     of_dk = {p.get("name"): p.get("value") for p in dk.findall("properties/property")}
-    assert of_dk["sway_verdict"] == "fail"
-    assert float(of_dk["sway_raw"]) < 0.001
+    assert of_dk["sway_verdict"] == "pass"
+    assert float(of_dk["sway_raw"]) > 0.1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("arguments", "tag"), [([], None), (["-k", "dk"], "skipped")])
+def test_junit_shows_a_gate_that_passed_or_was_not_asked(
+    planted: pytest.Pytester, arguments: list[str], tag: str | None
+) -> None:
+    planted.runpytest("--junitxml=j.xml", *arguments)
+    (suite,) = ET.parse(planted.path / "j.xml").getroot()
+    (gate,) = [case for case in suite.findall("testcase") if case.get("name") == "gate"]
+    assert [child.tag for child in gate] == ([] if tag is None else [tag])
 
 
 @pytest.mark.parametrize(

@@ -2,53 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SPEC
-from pytest_sway.result import ProbeResult, Verdict
-from pytest_sway.session.gate import judge_gate
+from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.session.gate import Bar, judge_gate
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
 
 
 def result(name: str, verdict: Verdict = Verdict.PASS) -> ProbeResult:
-    return ProbeResult(name, "k", verdict, "")
+    return ProbeResult(name, "k", verdict, "too small" if verdict is not Verdict.PASS else "")
+
+
+def composite(overall: float, **more: Any) -> Score:
+    return Score(overall, "", more.pop("components", {}), {"adherence": 0.3, "ablation": 0.0}, [], **more)
+
+
+def places(names: Iterable[str]) -> dict[str, str]:
+    return {name: f"sway.yaml:{line}" for line, name in enumerate(names, start=5)}
+
+
+P, W, F, E, S = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.ERROR, Verdict.SKIP
 
 
 @pytest.mark.parametrize(
     ("verdicts", "overall", "status", "says"),
     [
-        ([Verdict.PASS, Verdict.WARN, Verdict.SKIP], 0.7, "passed", None),
-        ([Verdict.PASS, Verdict.FAIL], 0.9, "failed", "1 probe failed: p1"),
-        ([Verdict.PASS, Verdict.ERROR, Verdict.ERROR], 0.9, "failed", "2 probes ended in an error: p1, p2"),
-        ([Verdict.SKIP, Verdict.SKIP], 0.9, "failed", "nothing was measured"),
-        ([Verdict.PASS], 0.41, "failed", "composite 0.41 is 0.19 below the threshold 0.60"),
+        ([P, W, S], 0.7, "passed", None),
+        ([P, F], 0.9, "failed", "1 probe failed: p1 (sway.yaml:6): too small"),
+        ([P, E, E], 0.9, "failed", "2 probes ended in an error: p1, p2: too small"),
+        ([S, S], 0.9, "failed", "nothing was measured"),
+        ([P], 0.41, "failed", "composite 0.41 is 0.19 below the threshold 0.60"),
     ],
 )
 def test_what_fails_a_gate(verdicts: list[Verdict], overall: float, status: str, says: str | None) -> None:
     results = [result(f"p{i}", verdict) for i, verdict in enumerate(verdicts)]
-    planned = [r.name for r in results]
-    gate = judge_gate(results, planned, planned, overall, 0.6)
+    planned = places(r.name for r in results)
+    gate = judge_gate(results, planned, list(planned), composite(overall), Bar(0.6))
     assert gate.status == status
     assert gate.reasons == (() if says is None else (says,))
+
+
+def test_a_warning_fails_a_strict_gate_alone() -> None:
+    results, planned = [result("p0"), result("p1", W)], places(["p0", "p1"])
+    gate = judge_gate(results, planned, list(planned), composite(0.7), Bar(0.6, strict=True))
+    assert gate.reasons == ("1 probe warned, and --sway-strict is on: p1 (sway.yaml:6): too small",)
+
+
+def test_a_low_composite_says_where_to_look() -> None:
+    low = composite(0.3, components={"adherence": 0.9, "ablation": 0.1}, effect_factor=0.5, harm_factor=0.25)
+    gate = judge_gate([result("p0")], places(["p0"]), ["p0"], low, Bar(0.6))
+    (told,) = gate.reasons
+    factors = "effect takes it times 0.50, harmlessness takes it times 0.25"
+    assert told.endswith(f"threshold 0.60: lowest is adherence with 0.90, {factors}")
 
 
 @given(names, st.data())
 def test_a_planned_probe_that_did_not_report_is_missed(planned: list[str], data: st.DataObject) -> None:
     reported = data.draw(st.lists(st.sampled_from(planned), unique=True))
-    gate = judge_gate([result(name) for name in reported], planned, planned, 1.0, 0.6)
+    gate = judge_gate([result(name) for name in reported], places(planned), planned, composite(1.0), Bar(0.6))
     missing = [name for name in planned if name not in reported]
     assert gate.failed == bool(missing)
     assert all(name in gate.reasons[0] for name in missing)
 
 
-@given(names, st.data())
-def test_a_partial_selection_does_not_gate(planned: list[str], data: st.DataObject) -> None:
+@given(names, st.none() | st.integers(1), st.data())
+def test_a_part_of_a_suite_does_not_gate(planned: list[str], limit: int | None, data: st.DataObject) -> None:
     selected = data.draw(st.lists(st.sampled_from(planned), unique=True))
-    gate = judge_gate([], planned, selected, 0.0, 0.6)
-    assert (gate.status == "partial") == (len(selected) < len(planned))
+    gate = judge_gate([], places(planned), selected, composite(0.0), Bar(0.6, limit=limit))
+    assert (gate.status == "partial") == (len(selected) < len(planned) or limit is not None)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +91,7 @@ def test_a_partial_selection_does_not_gate(planned: list[str], data: st.DataObje
         ("planted", ["-p", "no:terminal", "--sway-threshold=0.99"], 1),
         ("planted", ["-qq", "--sway-threshold=0.99"], 1),
         ("nan", [], 1),
+        ("planted", ["--sway-limit=2", "--sway-threshold=0.99"], 0),
     ],
 )
 def test_the_exit_status(planted: pytest.Pytester, base: str, arguments: list[str], status: int) -> None:
@@ -70,7 +99,7 @@ def test_the_exit_status(planted: pytest.Pytester, base: str, arguments: list[st
     found = planted.runpytest(*arguments)
     assert found.ret == status
     everything = found.stdout.str() + found.stderr.str()
-    gated = "-k" not in arguments and "--deselect" not in arguments
+    gated = not {"-k", "--deselect", "--sway-limit=2"} & set(arguments)
     assert ("GATE FAILED" in everything) == (status == 1 and gated)
 
 
@@ -95,6 +124,8 @@ def test_weights_of_the_command_line_merge_over_the_specs(planted: pytest.Pytest
         ("--sway-weights=bogus=1", "unknown category 'bogus'"),
         ("--sway-weights=adherence=-1", "finite"),
         ("--sway-weights=ablation=0,adherence=0,attribution=0,calibration=0", "sum to 0"),
+        ("--sway-limit=0", "how many items of a probe"),
+        ("--sway-limit=all", "how many items of a probe"),
         ("--sway-adapter=nowhere", None),
     ],
 )

@@ -48,6 +48,10 @@ class Measurable(Protocol):
         """Measure one null in the subject's place."""
 
 
+class TimedOut(Exception):
+    """A probe's time was over before its last answer; the answers that it had are kept."""
+
+
 class Outcome(NamedTuple):
     """The subject's measurement, its nulls', and which nulls failed and why; in the order of the nulls."""
 
@@ -85,6 +89,8 @@ class Engine:
         self.backend = backend
         self._embedder = embedder
         self._planner = None if hasattr(backend, "answer") else Planner(backend, memory, alone=alone)
+        if self._planner is not None:
+            self._planner.settled = self._settled
         identity = getattr(backend, "identity", "")
         self._identity = f"{identity} memory={memory} alone={alone}"
         self._alone = alone
@@ -94,6 +100,7 @@ class Engine:
         self._resolution: Resolution | None = None
         self._running = ""
         self._nulls_kept = True
+        self._deadline: float | None = None
         self._subject: object = None
         self.hits = self.stored_hits = self.misses = 0
 
@@ -118,21 +125,24 @@ class Engine:
         nulls: Sequence[View] = (),
         *,
         keep_nulls: bool = True,
+        deadline: float | None = None,
     ) -> Outcome:
         """Drive a probe's measure on ``views`` and on each null in the place of ``views.tuned``.
 
-        ``keep_nulls``: whether the nulls' answers may be read from disk and written there.
+        ``keep_nulls``: whether the nulls' answers may be read from disk and written there. ``deadline``: on
+        the clock of :func:`time.perf_counter`; looked at after each batch.
 
         Raises:
+            TimedOut: past the deadline.
             Exception: whatever the subject's own measure raised; a null's is one draw less.
         """
-        self._running, self._nulls_kept = probe.name, keep_nulls
+        self._running, self._nulls_kept, self._deadline = probe.name, keep_nulls, deadline
         measures = [probe.measure(options, views)]
         measures += [probe.measure_null(options, Views(views.base, null, views.author)) for null in nulls]
         try:
             subject, *others = drive(measures, self.answer)
         finally:
-            self._running, self._nulls_kept = "", True
+            self._running, self._nulls_kept, self._deadline = "", True, None
         if isinstance(subject, Exception):
             raise subject
         good: dict[View, Measurement] = {}
@@ -153,23 +163,42 @@ class Engine:
         answers.update(stored)
         missing = [r for r in distinct if r not in answers]
         began = time.perf_counter()
-        fresh: Mapping[Request[Any], Any] = {}
-        if missing:
-            embeds = [r for r in missing if isinstance(r, Embed)]
-            others = [r for r in missing if not isinstance(r, Embed)]
-            source = self._planner if self._planner is not None else self.backend
-            scored = source.answer(others) if others else {}  # type: ignore[union-attr]
-            fresh = {**scored, **self._embedded(embeds)}
+        try:
+            fresh = self._asked(missing)
+        finally:  # whatever ended it, what was answered is kept
+            if self._store is not None:
+                self._store.flush()
         self._told(distinct, fresh, time.perf_counter() - began)
-        good = {r: a for r, a in fresh.items() if not isinstance(a, Exception)}
-        for request, answer in {**stored, **good}.items():
+        for request, answer in stored.items():
             self._cache.put(request, answer)
-        if self._store is not None and good:
-            self._store.put({key_of(r, self._identity): a for r, a in good.items() if self._kept(r)})
         self.misses += len(missing)
         self.hits += len(requests) - len(missing)
         self.stored_hits += len(stored)
         return {**answers, **fresh}
+
+    def _asked(self, missing: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """Answers of the embedder and of the backend."""
+        embeds = [r for r in missing if isinstance(r, Embed)]
+        others = [r for r in missing if not isinstance(r, Embed)]
+        fresh = self._embedded(embeds)
+        self._settled(fresh)
+        if others and self._planner is not None:
+            fresh.update(self._planner.answer(others))
+        elif others:
+            answered = self.backend.answer(others)  # type: ignore[union-attr]
+            self._settled(answered)
+            fresh.update(answered)
+        return fresh
+
+    def _settled(self, answers: Mapping[Request[Any], Any]) -> None:
+        """Keep answers as they come in, so that a run that is ended early has not asked in vain."""
+        good = {r: a for r, a in answers.items() if not isinstance(a, Exception)}
+        for request, answer in good.items():
+            self._cache.put(request, answer)
+        if self._store is not None and good:
+            self._store.put_soon({key_of(r, self._identity): a for r, a in good.items() if self._kept(r)})
+        if self._deadline is not None and time.perf_counter() > self._deadline:
+            raise TimedOut
 
     def resolution(self, base: View) -> Resolution:
         """How far the base is from itself in another batch shape; nothing for a server."""

@@ -59,6 +59,8 @@ class Planner:
         """What each request of the last round cost."""
         self.listener: Callable[[int, int], None] | None = None
         """Told after each forward how many of the round's tokens are done, and how many there are."""
+        self.settled: Callable[[Mapping[Request[Any], Any]], None] | None = None
+        """Told after each batch which requests it has answered; what it raises ends the round."""
 
     def answer(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
         """Every request's answer, or the :class:`RequestError` that stands for it."""
@@ -82,11 +84,10 @@ class Planner:
                 answers.update(self._write(view, count, group))
             if not self._alone:
                 jobs = self._carried(jobs)
-            sums = self._sums([job for group in jobs.values() for job in group])
+            answers.update(self._scored(jobs))
         finally:
             if self.listener is not None:
                 self.listener(1, 1)  # whatever ended it, the round is over
-        answers.update((request, answer_of(request, group, sums)) for request, group in jobs.items())
         return answers
 
     def resolution(self, base: View) -> Resolution:
@@ -118,11 +119,12 @@ class Planner:
         rest = iter(moved)
         return {request: [next(rest) for _ in group] for request, group in jobs.items()}
 
-    def _sums(self, jobs: Sequence[Job]) -> Sums:
-        """Every job's sum: texts that the same views score are planned together."""
+    def _scored(self, jobs: Mapping[Request[Any], Sequence[Job]]) -> dict[Request[Any], Any]:
+        """Every request's answer, told as soon as the last of its texts is scored."""
         by_text: dict[Text, list[Job]] = defaultdict(list)
-        for job in jobs:
-            by_text[job.text].append(job)
+        for group in jobs.values():
+            for job in group:
+                by_text[job.text].append(job)
         by_views: dict[frozenset[View], list[Text]] = defaultdict(list)
         for text, group in by_text.items():
             by_views[frozenset(view for job in group for view in job.request.views)].append(text)
@@ -133,6 +135,9 @@ class Planner:
         ]
         progress = Progress(sum(_size(batch) * views for batch, views in plan), self.listener)
         sums: Sums = {}
+        answers: dict[Request[Any], Any] = {
+            r: answer_of(r, (), sums) for r, group in jobs.items() if not group
+        }
         for batch, _ in plan:
             here = [job for row in batch for text in row.texts for job in by_text[text]]
             began = time.perf_counter()
@@ -140,7 +145,15 @@ class Planner:
             spent = (time.perf_counter() - began) / len(here)
             for job in here:
                 self.seconds[job.request] = self.seconds.get(job.request, 0.0) + spent
-        return sums
+            ended = {job.request: jobs[job.request] for job in here}
+            known = {r: answer_of(r, group, sums) for r, group in ended.items() if sums.keys() >= set(group)}
+            self._settle(known)
+            answers.update(known)
+        return answers
+
+    def _settle(self, answers: Mapping[Request[Any], Any]) -> None:
+        if self.settled is not None:
+            self.settled(answers)
 
     def _batches(self, held: Mapping[Text, int]) -> Iterator[list[Row]]:
         """Texts, each with the positions that it holds, as rows in batches.
@@ -216,9 +229,12 @@ class Planner:
             written = self._written([prompts[i].texts[0].ids for i in part], view, count)
             spent = time.perf_counter() - began
             progress.add(sum(len(ids) + count for ids in written))
+            known: dict[Request[Any], Any] = {}
             for ids, made in written.items():
-                answers.update((request, made) for request in rows[ids])
-                self.seconds.update((request, spent / len(part)) for request in rows[ids])
+                known.update(dict.fromkeys(rows[ids], made))
+            self.seconds.update(dict.fromkeys(known, spent / len(part)))
+            self._settle(known)
+            answers.update(known)
         return answers
 
     def _written(

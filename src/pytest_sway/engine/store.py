@@ -1,8 +1,9 @@
 """Answers kept on disk between sessions: scalars and continuations of whole requests, never logits.
 
 One SQLite file, in ``$SWAY_NULL_CACHE_DIR``, else ``$XDG_CACHE_HOME/pytest-sway``, else
-``~/.cache/pytest-sway``; ``SWAY_DISABLE_NULL_CACHE=1`` keeps nothing. Each round is one transaction, so
-processes may share the file and a reader never sees half a round. Values are JSON; nothing is run.
+``~/.cache/pytest-sway``; ``SWAY_DISABLE_NULL_CACHE=1`` keeps nothing. Answers are written every few
+seconds and at the end of a round, each time in one transaction, so processes may share the file, and one that
+is killed has lost seconds. Values are JSON; nothing is run.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _TABLE = (
 _COLUMNS = [b"key", b"value", b"day"]
 _DAY = 86400
 _WAIT_S = 20
+_PATIENCE_S = 5.0
+"""Answers wait so long for others, before they are written together."""
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
 
 
@@ -73,6 +76,8 @@ class Store:
         self._most = most
         self._was_broken = ""
         self._base: sqlite3.Connection | None = None
+        self._waiting: dict[bytes, Any] = {}
+        self._written_at = time.monotonic()
         try:
             where.mkdir(parents=True, exist_ok=True)
             self._base = self._checked()
@@ -109,6 +114,18 @@ class Store:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
             self._off(error)
+
+    def put_soon(self, answers: Mapping[bytes, Any]) -> None:
+        """Keep answers together with those to come, within seconds."""
+        self._waiting.update(answers)
+        if time.monotonic() - self._written_at >= _PATIENCE_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep what waits."""
+        waiting, self._waiting, self._written_at = self._waiting, {}, time.monotonic()
+        if waiting:
+            self.put(waiting)
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the file."""

@@ -24,7 +24,7 @@ def engine_for(backend: Backend, config: pytest.Config) -> Engine:
         store=Store(where) if where is not None else None,
         trace=Trace(Path(trace)) if trace else None,
         memory=memory_of(config),
-        alone=config.getoption("sway_strict"),
+        alone=config.getoption("sway_exact"),
         embedder=SentenceEmbedder(),
     )
     engine.listen(progress_line(config))

@@ -7,6 +7,7 @@ more, and remembers a load that failed. This module imports nothing heavy: it is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +104,14 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
 def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     """One probe's result; measured in the call phase, or earlier if a fixture reads it."""
     from pytest_sway.items.measure import SwayResult, run_probe
+    from pytest_sway.session.options import limit_of
 
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
     told = (bench.capabilities, bench.context) if bench else ()
-    setting = key.suite.setting(_adapter_key(request), *told)
+    setting = replace(key.suite.setting(_adapter_key(request), *told), limit=limit_of(request.config))
     return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
 
 

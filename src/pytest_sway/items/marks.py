@@ -93,6 +93,19 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     _parametrize(metafunc, marked.suite, keys, [key.entry.id for key in keys])
 
 
+def limit_time(item: pytest.Item) -> None:
+    """The entry's timeout as pytest-timeout's mark, where that plugin is; the user's own mark goes first.
+
+    Of the function alone: loading a model is charged to no probe.
+    """
+    key = item_key(item)
+    if key is None or not item.config.pluginmanager.has_plugin("timeout"):
+        return
+    seconds = key.entry.probe.at(key.suite.setting(None)).timeout
+    if seconds is not None and item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(seconds, func_only=True))
+
+
 def prune(item: pytest.Item) -> None:
     """An item that needs no model does not set its fixtures up."""
     key = item_key(item)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.drive import drive
-from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.engine import Engine, TimedOut
 from pytest_sway.engine.planner import Resolution
 from pytest_sway.items.calibration import (
     Compared,
@@ -28,6 +30,7 @@ from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
 
 _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
+_KEPT = "what was answered is kept: run it again, or give it more"
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,13 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         result = unmeasured(probe, Verdict.SKIP, message)
     else:
         try:
-            result = _measured(probe, bench)
+            result = _measured(probe, bench, began)
         except ProbeSkip as reason:
             result = unmeasured(probe, Verdict.SKIP, str(reason))
+        except TimedOut:
+            result = unmeasured(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
+        except pytest.fail.Exception as error:  # pytest-timeout's signal
+            result = unmeasured(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
         except (ProbeError, RequestError) as error:
             result = unmeasured(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
@@ -100,7 +107,7 @@ def _missing(probe: Probe[Any], bench: Bench) -> str:
     return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
-def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
+def _measured(probe: Probe[Any], bench: Bench | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
         (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
@@ -118,6 +125,7 @@ def _measured(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
         Views(subject.base, subject.tuned, subject.tuned),
         chosen.asked,
         keep_nulls=plan is None or plan.cache,
+        deadline=began + probe.timeout if probe.timeout is not None else None,
     )
     if not outcome.measured.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")

@@ -25,7 +25,8 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     result = _resolved(item)
     if result is None or key is None:
         return (yield)
-    item.user_properties += _scalars(result)
+    if item.config.getini("sway_junit_probes"):
+        item.user_properties += _scalars(result)
     if result.verdict in (Verdict.SKIP, Verdict.ERROR):
         _raise(item, key, result)
     returned = yield
@@ -80,6 +81,8 @@ def _raise(item: pytest.Function, key: ItemKey, result: ProbeResult) -> None:
         pytest.fail(f"{result.verdict.upper()} {text}", pytrace=False)
     if result.verdict is Verdict.SKIP:
         pytest.skip(text)
+    if result.verdict is Verdict.WARN and item.config.getoption("sway_strict"):
+        pytest.fail(f"WARN {text}", pytrace=False)
     if result.verdict is Verdict.WARN:
         try:
             item.warn(SwayWarning(f"{result.name}: {text}"))

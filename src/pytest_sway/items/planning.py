@@ -26,7 +26,7 @@ def planned(item: pytest.Item) -> dict[str, Any]:
         "weights": weights,
         "seed": defaults.seed,
         "notes": [f"line {note.line}: {note.message}" for note in suite.notes],
-        "probes": [entry.probe.name for entry in suite.entries],
+        "probes": {entry.probe.name: entry.place for entry in suite.entries},
         "selected": [],
     }
 

@@ -68,6 +68,7 @@ class Suite:
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
             context=context,
+            timeout=self.spec.envelope.defaults.timeout,
         )
 
     @cached_property

@@ -46,6 +46,8 @@ class ProbeOptions(BaseModel):
     kind: str = ""
     enabled: bool = True
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds that the measure may take."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Setting:
         policy: how the spec wants questions put.
         capabilities: what the backend can serve.
         context: the longest text, in tokens, that the model was made for; None where the backend names none.
+        timeout: seconds that a measure may take where its own options do not say.
+        limit: the most items of a probe that are looked at.
     """
 
     document: Document = field(default_factory=Document)
@@ -67,6 +71,8 @@ class Setting:
     policy: PromptPolicy = "auto"
     capabilities: frozenset[str] = frozenset()
     context: int | None = None
+    timeout: float | None = None
+    limit: int | None = None
 
     @property
     def chat(self) -> bool:
@@ -125,6 +131,17 @@ class Judgement:
 
 
 O_contra = TypeVar("O_contra", bound=ProbeOptions)
+_ITEMS = ("prompts", "cases", "triples", "items")
+"""Options that list a probe's items."""
+_COUNTS = ("items_limit", "max_chunks", "max_sections")
+"""Options that say how many of what is packaged, or of the document, are looked at."""
+
+
+def _limited(options: O_contra, limit: int) -> O_contra:
+    values = dict(options)
+    lists = {name: values[name][:limit] for name in _ITEMS if name in values}
+    counts = {name: min(values[name] or limit, limit) for name in _COUNTS if name in values}
+    return options.model_copy(update=lists | counts)
 
 
 class Probe(ABC, Generic[O_contra]):
@@ -154,9 +171,12 @@ class Probe(ABC, Generic[O_contra]):
         self.setting = Setting()
 
     def at(self, setting: Setting) -> Self:
-        """The same probe, told where it stands."""
+        """The same probe, told where it stands, with no more items than it may look at."""
         placed = copy(self)
         placed.setting = setting
+        if setting.limit is not None:
+            placed.options = _limited(self.options, setting.limit)
+            placed.setting = replace(setting, document=setting.document.limited(setting.limit))
         return placed
 
     @classmethod
@@ -172,6 +192,11 @@ class Probe(ABC, Generic[O_contra]):
     def name(self) -> str:
         """The entry's name; the kind where it has none."""
         return self.options.name or self.kind
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that its measure may take; None: as long as it wants."""
+        return self.setting.timeout if self.options.timeout is None else self.options.timeout
 
     @property
     def needs_model(self) -> bool:

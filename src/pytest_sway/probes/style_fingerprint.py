@@ -90,7 +90,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         """Two texts per prompt."""
         document = _document(options, self.setting)
         tagger, why_plain = _tagger(options.extended)
-        prompts = distinct(options.prompts or elicitation())
+        prompts = distinct(options.prompts or elicitation())[: self.setting.limit]
         base, tuned = await both(
             [Generate(_put(prompt, self.setting), views.base, options.max_new_tokens) for prompt in prompts],
             views,

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from pytest_sway import __version__
 from pytest_sway.reports.saved import SCHEMA_VERSION
 from pytest_sway.result import SuiteResult, wired
 
@@ -17,7 +16,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
     found: dict[str, Any] = wired(
         {
             "schema_version": SCHEMA_VERSION,
-            "sway_version": __version__,
+            "sway_version": suite.sway_version,
             "suite": suite.suite,
             "spec_path": suite.spec_path,
             "base_model_id": suite.base_model_id,
@@ -34,6 +33,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "calibration": suite.calibration,
             "notes": suite.notes,
             "digests": suite.digests,
+            "baseline": suite.baseline,
             "probes": [probe.to_wire() for probe in suite.probes],
         }
     )

@@ -1,23 +1,25 @@
-"""Suite-level properties in pytest's own JUnit XML."""
+"""Suites in pytest's own JUnit XML: their properties, and their gates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import pytest
 
 from pytest_sway.result import SuiteResult
 
 
-def add_properties(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
-    """Composite, band, categories and gate of every suite, where ``--junitxml`` asked for a file.
+def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
+    """Properties and the gate of every suite, where ``--junitxml`` asked for a file.
 
-    With one suite the names are the contract's (``overall``, ``band``, ``component.<category>``); with
-    several they are led by the suite's id.
+    With one suite the properties' names are the contract's (``overall``, ``band``, ``component.<category>``);
+    with several they are led by the suite's id. The gate is a testcase of its own, ``<suite>::gate``: whoever
+    reads the file with another tool sees it fail.
     """
     try:
         from _pytest.junitxml import xml_key
-    except ImportError:  # a pytest that moved it: the testcases still carry their scalars
+    except ImportError:  # a pytest that moved it: exit status and summary tell the gate
         return
     xml = config.stash.get(xml_key, None)
     if xml is None:
@@ -26,6 +28,24 @@ def add_properties(config: pytest.Config, suites: Sequence[SuiteResult]) -> None
         lead = f"{suite.suite}." if len(suites) > 1 else ""
         for name, value in _properties(suite).items():
             xml.add_global_property(lead + name, value)
+        for report in _gate_reports(suite):
+            xml.pytest_runtest_logreport(report)
+
+
+def _gate_reports(suite: SuiteResult) -> Iterator[pytest.TestReport]:
+    """What a test of the gate would have reported."""
+    status, reasons = suite.gate["status"], suite.gate["reasons"]
+    told = "\n".join([f"GATE {status.upper()}", *reasons])
+    outcome: Literal["passed", "failed", "skipped"] = "passed"
+    longrepr: Any = None
+    if status == "failed":
+        outcome, longrepr = "failed", told
+    elif status == "partial":
+        outcome, longrepr = "skipped", (suite.spec_path, 0, told)
+    nodeid = suite.suite.replace("::", ".") + "::gate"
+    where = (suite.spec_path, None, "gate")
+    yield pytest.TestReport(nodeid, where, {}, outcome, longrepr, "call")
+    yield pytest.TestReport(nodeid, where, {}, "passed", None, "teardown")
 
 
 def _properties(suite: SuiteResult) -> dict[str, str]:

@@ -16,7 +16,11 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def clean(text: str) -> str:
     """On one line and without what would steer the terminal."""
-    text = " ".join(text.split())
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Without what would steer the terminal."""
     return "".join("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
 
 

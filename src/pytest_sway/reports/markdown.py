@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import html
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_sway.reports import calibration, numbers, omissions
+from pytest_sway.reports import calibration, changes, numbers, omissions
 from pytest_sway.reports.headline import headline
+from pytest_sway.reports.labels import tail
 from pytest_sway.reports.layout import clean
+from pytest_sway.reports.markup import escaped, table
 from pytest_sway.reports.table import figures
-from pytest_sway.reports.words import backend, components, determinism, factors, label, subject
+from pytest_sway.reports.words import backend, components, determinism, factors, label
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 
-_ESCAPED = str.maketrans(
-    {"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "$": "\\$", "~": "\\~", "&": "&amp;", "<": "&lt;",
-     ">": "&gt;"}
-)  # fmt: skip
-_OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
-"""Within a word it is a letter, at its edge it would be emphasis."""
-_BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]))")
-"""What would begin a list or a heading."""
 _CASES = 20
 
 
@@ -38,16 +31,11 @@ def text(suite: SuiteResult) -> str:
         ("## Against null adapters", _standing(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
+        ("## Against the baseline", _baseline(suite.baseline)),
         ("## Notes", [f"- {escaped(note)}" for note in suite.notes]),
     ]
     blocks = ["\n".join([heading, "", *body]) for heading, body in sections if body]
     return "\n\n".join(blocks) + "\n"
-
-
-def escaped(said: str) -> str:
-    """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
-    kept = clean(said).translate(_ESCAPED).replace("](", "]\\(")
-    return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
 
 
 def _top(suite: SuiteResult) -> list[str]:
@@ -70,8 +58,8 @@ def _header(suite: SuiteResult) -> list[str]:
     facts = {
         "Overall": f"`{numbers.score(suite.score.overall)}` `{suite.score.band or 'no band'}`",
         "Suite": escaped(label(suite)),
-        "Base": escaped(subject(suite.base_model_id)),
-        "Adapter": escaped(subject(suite.adapter_id)),
+        "Base": escaped(tail(suite.base_model_id)),
+        "Adapter": escaped(tail(suite.adapter_id)),
         "Wall": numbers.duration(suite.wall_seconds),
         "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
         "Backend": backend(suite.backend_stats),
@@ -84,11 +72,14 @@ def _components(suite: SuiteResult) -> list[str]:
     for name, value in components(suite.score):
         weight = suite.score.weights.get(name)
         note = "(informational, weight=0)" if weight == 0 else ""
-        rows.append([escaped(name), numbers.score(value), numbers.score(weight), note])
+        rows.append([name, numbers.score(value), numbers.score(weight), note])
     if not rows:
         return []
     beside = [line for line in (calibration.standing(suite.calibration), factors(suite.score)) if line]
-    return [*_table(["category", "score", "weight", ""], rows), *(f"\n{line}" for line in beside)]
+    return [
+        *table(["category", "score", "weight", "note"], rows, ["note"]),
+        *(f"\n{line}" for line in beside),
+    ]
 
 
 def _probes(suite: SuiteResult) -> list[str]:
@@ -96,9 +87,9 @@ def _probes(suite: SuiteResult) -> list[str]:
     for probe in suite.probes:
         cells = figures(probe, suite.null_stats)
         shown = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
-        rows.append([escaped(probe.name), escaped(probe.kind), probe.verdict, *shown, escaped(probe.message)])
+        rows.append([probe.name, probe.kind, probe.verdict, *shown, probe.message])
     names = ["name", "kind", "verdict", "score", "raw", "ci95", "z", "duration", "note"]
-    return _table(names, rows) if rows else []
+    return table(names, rows, ["kind", "verdict", "note"]) if rows else []
 
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
@@ -116,11 +107,18 @@ def _standing(suite: SuiteResult) -> list[str]:
     for probe in suite.probes:
         n = figures(probe, suite.null_stats)["n"]
         if n != numbers.DASH:
-            rows.append(
-                [escaped(probe.name), n, numbers.z(probe.z_score), escaped(calibration.of_probe(probe))]
-            )
+            rows.append([probe.name, n, numbers.z(probe.z_score), calibration.of_probe(probe)])
     said = [f"{escaped(sentence)}\n" for sentence in calibration.of_suite(suite.calibration)]
-    return [*said, *(_table(["name", "n", "z", ""], rows) if rows else [])]
+    return [*said, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
+
+
+def _baseline(found: Mapping[str, Any] | None) -> list[str]:
+    """What changed since: the terminal's lines, each an item of a list below the one it belongs to."""
+    if found is None:
+        return []
+    said = [line for line, _ in changes.rows(found, 1)]
+    outer = len(said[0]) - len(said[0].lstrip())
+    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escaped(line)}" for line in said]
 
 
 def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
@@ -131,8 +129,8 @@ def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
         for number, (size, mean, examples) in enumerate(zip(sizes, means, exemplars, strict=False)):
             shown = "; ".join(map(str, examples)) if isinstance(examples, list) else str(examples)
             mean = numbers.raw(mean) if isinstance(mean, int | float) else numbers.DASH
-            rows.append([str(number), escaped(str(size)), mean, escaped(shown)])
-    return _table(["cluster", "size", "mean KL", "exemplars"], rows) if rows else []
+            rows.append([str(number), str(size), mean, shown])
+    return table(["cluster", "size", "mean KL", "exemplars"], rows, ["exemplars"]) if rows else []
 
 
 def _cases(probes: Sequence[ProbeResult]) -> list[str]:
@@ -144,16 +142,10 @@ def _cases(probes: Sequence[ProbeResult]) -> list[str]:
             continue
         first = f", the worst {_CASES}" if len(cases) > _CASES else ""
         said += [f"<details><summary>{html.escape(clean(probe.name))}: {len(cases)}{first}</summary>", ""]
-        rows = [
-            [escaped(str(case.get(key, ""))) for key in ("prompt", "reference")] for case in cases[:_CASES]
-        ]
-        said += [*_table(["prompt", "reference"], rows), "", "</details>", ""]
+        rows = [[str(case.get(key, "")) for key in ("prompt", "reference")] for case in cases[:_CASES]]
+        said += [*table(["prompt", "reference"], rows, ["reference"]), "", "</details>", ""]
     return said[:-1]
 
 
 def _list(found: Any) -> list[Any]:
     return found if isinstance(found, list) else []
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *rows)]

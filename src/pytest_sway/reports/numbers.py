@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 DASH = "—"
 _LONG = 1e9
@@ -27,6 +27,14 @@ def raw(value: float | None) -> str:
 def interval(bounds: Sequence[float] | None) -> str:
     """Both ends as :func:`raw` writes them, in brackets."""
     return DASH if bounds is None else f"[{', '.join(map(raw, bounds))}]"
+
+
+def change(value: float | None, write: Callable[[float | None], str] = score) -> str:
+    """A difference with its sign, written as ``write`` does: -0.88, +0.02; 0.00 where it shows as none."""
+    text = write(value)
+    if value is None or not text.strip("-0.,"):
+        return text.lstrip("-")
+    return f"+{text}" if value > 0 else text
 
 
 def z(value: float | None) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sway.result import SuiteResult, wired
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA_VERSION = 1
 """Of the files that are written and read: the contract's, with added keys only."""
@@ -57,7 +61,7 @@ def suite_of(content: Any, where: str) -> SuiteResult:
     Raises:
         SavedResultError: ``where`` it stands, the field, what was found.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if not isinstance(content, dict) or "probes" not in content or "score" not in content:
         raise SavedResultError(f"{where}: is no result: give a JSON file that --sway-json wrote")
@@ -72,8 +76,15 @@ def suite_of(content: Any, where: str) -> SuiteResult:
     if isinstance(filled["probes"], list):
         filled["probes"] = [{"message": "", **p} if isinstance(p, dict) else p for p in filled["probes"]]
     try:
-        return TypeAdapter(SuiteResult).validate_python(filled)
+        return _reader().validate_python(filled)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise SavedResultError(f"{where}: {field}: {first['msg'].lower()}") from None
+
+
+@cache
+def _reader() -> TypeAdapter[SuiteResult]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(SuiteResult)

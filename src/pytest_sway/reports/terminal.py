@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.reports import calibration, numbers, omissions
+from pytest_sway.reports import calibration, changes, numbers, omissions
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.layout import cut, fold, legible, padded, short, width
+from pytest_sway.reports.labels import tail
+from pytest_sway.reports.layout import clean, cut, fold, legible, padded, printable, short, width
 from pytest_sway.reports.table import Line, Span, figures, labelled, rows
-from pytest_sway.reports.words import components, footer, label, subject
+from pytest_sway.reports.words import components, footer, label
 from pytest_sway.result import ProbeResult, SuiteResult
 
 NARROWEST = 60
@@ -80,6 +81,8 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
         for sentence in _sentences(suite, verbosity):
             yield from _text(sentence, columns, "", "  ")
         yield from _text(footer(suite), columns, "", "  ", "light")
+    for line, markup in changes.rows(suite.baseline, verbosity) if suite.baseline else ():
+        yield from _kept(line, columns, *markup)
     yield from _gate(suite, columns)
 
 
@@ -92,9 +95,9 @@ def _colour(suite: SuiteResult) -> str:
 def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
     """The composite among its nulls, and the categories that it is made of."""
     score = suite.score
-    yield from _text(
-        f"adapter {subject(suite.adapter_id)} on {subject(suite.base_model_id)}", columns, "", "  "
-    )
+    half = (columns - len("adapter  on ")) // 2
+    adapter, base = (cut(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
+    yield (Span(f"adapter {adapter} on {base}"),)
     weighed = {name: value for name, value in components(score) if score.weights.get(name) != 0}
     names = [short(name, _CATEGORY) for name in ("composite", *weighed)]
     widest = max(map(width, names))
@@ -160,6 +163,14 @@ def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
             yield from _text(reason, columns, "  - ", "    ")
     else:
         yield from _text(f"not gated: {'; '.join(reasons) or 'the result knows no gate'}", columns, "", "  ")
+
+
+def _kept(line: str, columns: int, *markup: str) -> Iterator[Line]:
+    """A line that is laid out already, as it is where it fits."""
+    if width(line) <= columns:
+        yield (Span(printable(line), markup),)
+    else:
+        yield from _text(line, columns, " " * (len(line) - len(line.lstrip())), " " * 6, *markup)
 
 
 def _text(text: str, columns: int, first: str, then: str, *markup: str) -> Iterator[Line]:

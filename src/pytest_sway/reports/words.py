@@ -17,12 +17,6 @@ def label(suite: SuiteResult) -> str:
     return clean(suite.suite or Path(suite.spec_path).name)
 
 
-def subject(name: str) -> str:
-    """The last three parts of an adapter's or a model's path; a hub id as it is."""
-    tail = clean("/".join(Path(name).parts[-3:])) if name else "(base only)"
-    return f'"{tail}"' if " " in tail and name else tail
-
-
 def components(score: Score) -> list[tuple[str, float]]:
     """Categories and their scores in the contract's order, which a file does not keep; others behind them."""
     known = list(CATEGORY_WEIGHTS)

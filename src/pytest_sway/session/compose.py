@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pytest_sway import __version__
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
-from pytest_sway.session.gate import Gate, judge_gate
+from pytest_sway.session.gate import Bar, Gate, judge_gate
 from pytest_sway.session.plan import Plan
 from pytest_sway.session.standing import calibration
 from pytest_sway.statistics.composite import composite
@@ -39,10 +40,18 @@ class Intake:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says about every suite; None leaves it to the spec."""
+    """What the command line says about every suite; None leaves it to the spec.
+
+    Attributes:
+        threshold, weights: instead of the spec's.
+        limit: the most items of a probe that were looked at.
+        strict: whether a warning fails the gate.
+    """
 
     threshold: float | None = None
     weights: Mapping[str, float] | None = None
+    limit: int | None = None
+    strict: bool = False
 
 
 def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list[SuiteResult]:
@@ -60,7 +69,8 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
-    gate = judge_gate(results, suite["probes"], selected, score.overall, threshold)
+    bar = Bar(threshold, options.strict, options.limit)
+    gate = judge_gate(results, suite["probes"], selected, score, bar)
     null_stats = _null_stats(results)
     inert = bool(intake.bench.get("inert"))
     if inert:
@@ -79,10 +89,11 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         backend_stats=intake.bench.get("stats", {}),
         null_stats=null_stats.get("rank_1.00", {}),
         null_stats_by_rank=null_stats,
-        calibration=calibration(results, threshold, weights),
+        calibration=calibration(results, bar, weights),
         gate=gate.to_wire(),
         notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
+        sway_version=__version__,
     )
 
 

@@ -58,10 +58,14 @@ class Controller:
             return
         from pytest_sway.reports import junit
         from pytest_sway.session.compose import compose, gate_of
-        from pytest_sway.session.options import options_of
+        from pytest_sway.session.options import BASELINE, options_of
 
         self._suites = compose(plan, self._intakes(), options_of(self._config))
-        junit.add_properties(self._config, self._suites)
+        if BASELINE in self._config.stash:
+            from pytest_sway.session.regression import against
+
+            self._suites = against(self._suites, self._config.stash[BASELINE])
+        junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
         failed = any(gate_of(suite).failed for suite in self._suites)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_sway.result import MEASURED, ProbeResult, Verdict
+from pytest_sway.result import MEASURED, ProbeResult, Score, Verdict
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,93 @@ class Gate:
         return {**asdict(self), "reasons": list(self.reasons)}
 
 
+@dataclass(frozen=True)
+class Bar:
+    """What a suite is held to.
+
+    Attributes:
+        threshold: smallest composite that passes.
+        strict: whether a WARN fails.
+        limit: the most items of a probe that were looked at; a suite that was looked at so is not gated.
+    """
+
+    threshold: float
+    strict: bool = False
+    limit: int | None = None
+
+
 def judge_gate(
     results: Sequence[ProbeResult],
-    planned: Sequence[str],
+    planned: Mapping[str, str],
     selected: Sequence[str],
-    overall: float,
-    threshold: float,
+    score: Score,
+    bar: Bar,
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
 
-    A partial selection (``-k``, ``::id``, ``--lf``, a probe that a mark skipped) does not gate: a composite
-    of some probes is not the suite's. Its failures are still failed items.
+    A partial selection (``-k``, ``::id``, ``--lf``, a probe that a mark skipped, a limit) does not gate: a
+    composite of some probes is not the suite's. Its failures are still failed items.
+
+    Args:
+        results: one per probe that reported.
+        planned: every probe of the spec, and where it stands there.
+        selected: those that were to run.
+        score: the suite's composite.
+        bar: what it is held to.
     """
-    if left_out := [name for name in planned if name not in selected]:
-        note = f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
-        return Gate("partial", threshold, (note,))
+    if notes := list(_left_out(planned, selected, bar)):
+        return Gate("partial", bar.threshold, tuple(notes))
     reported = {result.name for result in results}
     missing = [name for name in selected if name not in reported]
-    reasons = []
-    for verdict, word in ((Verdict.FAIL, "failed"), (Verdict.ERROR, "ended in an error")):
-        names = [result.name for result in results if result.verdict is verdict]
-        if names:
-            reasons.append(f"{_probes(len(names))} {word}: {', '.join(names)}")
+    reasons = [
+        *_fallen(results, planned, Verdict.FAIL, "failed"),
+        *_fallen(results, planned, Verdict.ERROR, "ended in an error"),
+    ]
+    if bar.strict:
+        reasons += _fallen(results, planned, Verdict.WARN, "warned, and --sway-strict is on")
     if missing:
         reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
     if not any(result.verdict in MEASURED for result in results):
         reasons.append("nothing was measured")
-    if overall < threshold:
-        short = threshold - overall
-        reasons.append(f"composite {overall:.2f} is {short:.2f} below the threshold {threshold:.2f}")
-    return Gate("failed" if reasons else "passed", threshold, tuple(reasons))
+    if score.overall < bar.threshold:
+        reasons.append(_low(score, bar.threshold))
+    return Gate("failed" if reasons else "passed", bar.threshold, tuple(reasons))
+
+
+def _left_out(planned: Mapping[str, str], selected: Sequence[str], bar: Bar) -> Iterator[str]:
+    """Why the suite is no whole one."""
+    if left_out := [name for name in planned if name not in selected]:
+        yield f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
+    if bar.limit is not None:
+        yield f"--sway-limit={bar.limit}: each probe looked at {bar.limit} of its items at most"
+
+
+def _fallen(
+    results: Sequence[ProbeResult], planned: Mapping[str, str], verdict: Verdict, word: str
+) -> Iterator[str]:
+    """A line per message: which probes it befell, and where they stand in the spec."""
+    by_message: dict[str, list[str]] = {}
+    for result in results:
+        if result.verdict is verdict:
+            by_message.setdefault(result.message, []).append(result.name)
+    for message, names in by_message.items():
+        where = f" ({planned[names[0]]})" if len(names) == 1 and planned[names[0]] else ""
+        yield f"{_probes(len(names))} {word}: {', '.join(names)}{where}: {message}"
+
+
+def _low(score: Score, threshold: float) -> str:
+    """By how much the composite is too low, and which part of it to look at."""
+    short = threshold - score.overall
+    text = f"composite {score.overall:.2f} is {short:.2f} below the threshold {threshold:.2f}"
+    counted = {name: value for name, value in score.components.items() if score.weights.get(name)}
+    parts = []
+    if counted:
+        name, value = min(counted.items(), key=lambda item: item[1])
+        parts.append(f"lowest is {name} with {value:.2f}")
+    for factor, value in (("effect", score.effect_factor), ("harmlessness", score.harm_factor)):
+        if value < 1:
+            parts.append(f"{factor} takes it times {value:.2f}")
+    return f"{text}: {', '.join(parts)}" if parts else text
 
 
 def _probes(count: int) -> str:

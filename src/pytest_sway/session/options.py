@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sway.reports.saved import SavedResultError
 from pytest_sway.session.compose import Options
+from pytest_sway.session.regression import Baseline, load
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
 
 
@@ -17,7 +19,52 @@ def options_of(config: pytest.Config) -> Options:
     Raises:
         pytest.UsageError: naming the option, what was found, and what to write.
     """
-    return Options(_threshold(config.getoption("sway_threshold")), _weights(config.getoption("sway_weights")))
+    return Options(
+        threshold=_threshold(config.getoption("sway_threshold")),
+        weights=_weights(config.getoption("sway_weights")),
+        limit=limit_of(config),
+        strict=config.getoption("sway_strict"),
+    )
+
+
+def limit_of(config: pytest.Config) -> int | None:
+    """The most items of a probe that are looked at; None without a limit.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    text: str | None = config.getoption("sway_limit")
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
+    return int(text)
+
+
+BASELINE = pytest.StashKey[Baseline]()
+"""The earlier results, as they were before anything ran: the run may write over them."""
+
+
+def start_baseline(config: pytest.Config) -> None:
+    """Read the earlier results.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    path, drop = config.getoption("sway_baseline"), config.getoption("sway_fail_on_regression")
+    threshold = None if drop is None else _number(drop)
+    if drop is not None and (threshold is None or not 0 < threshold <= 1):
+        raise pytest.UsageError(f"--sway-fail-on-regression={drop}: write a number in (0, 1], e.g. 0.1")
+    if path is None:
+        if drop is not None:
+            raise pytest.UsageError(
+                "--sway-fail-on-regression compares with an earlier result: add --sway-baseline=RESULT.json"
+            )
+        return
+    try:
+        config.stash[BASELINE] = load(path, threshold)
+    except SavedResultError as error:
+        raise pytest.UsageError(f"--sway-baseline: {error}") from None
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
@@ -58,13 +105,14 @@ def start_trace(config: pytest.Config) -> None:
 
 
 def check(config: pytest.Config) -> None:
-    """Look at every value, and begin the trace.
+    """Look at every value, read the baseline, and begin the trace.
 
     Raises:
         pytest.UsageError: naming the option, what was found, and what to write.
     """
     options_of(config)
     memory_of(config)
+    start_baseline(config)
     start_trace(config)
 
 

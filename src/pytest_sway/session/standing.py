@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.result import JSON, ProbeResult, Verdict
-from pytest_sway.session.gate import judge_gate
+from pytest_sway.result import JSON, ProbeResult, Score, Verdict
+from pytest_sway.session.gate import Bar, judge_gate
 from pytest_sway.statistics.composite import composite
 from pytest_sway.statistics.multiplicity import benjamini_hochberg, holm
 from pytest_sway.statistics.rates import upper_bound
@@ -17,20 +17,18 @@ LEVEL = 0.05
 _SIGNAL_ALONE = "of a shape only its signal is"
 
 
-def calibration(
-    results: Sequence[ProbeResult], threshold: float, weights: Mapping[str, float]
-) -> dict[str, Any]:
+def calibration(results: Sequence[ProbeResult], bar: Bar, weights: Mapping[str, float]) -> dict[str, Any]:
     """A suite's calibration, for the reports.
 
     Args:
         results: one per probe.
-        threshold: of the composite.
+        bar: what the suite is held to.
         weights: of the categories.
     """
     effects = [r for r in results if r.claim == "effect" and r.null is not None]
     return {
         "effects": _effects(effects),
-        "nulls": _standing(effects, threshold, weights),
+        "nulls": _standing(effects, bar, weights),
         "not_calibrated": {r.name: reason for r in results if (reason := _not_calibrated(r))},
     }
 
@@ -70,7 +68,7 @@ def _p(result: ProbeResult) -> float:
 
 
 def _standing(
-    effects: Sequence[ProbeResult], threshold: float, weights: Mapping[str, float]
+    effects: Sequence[ProbeResult], bar: Bar, weights: Mapping[str, float]
 ) -> dict[str, Any] | None:
     """The adapter among its nulls by the composite of the effect probes; each null against the others.
 
@@ -82,8 +80,9 @@ def _standing(
         return None
     own = composite(effects, weights).overall
     nulls = [_as_null(effects, judged, draw) for draw in draws]
-    scores = [composite(results, weights).overall for results in nulls]
-    passed = sum(_passes(null, score, threshold) for null, score in zip(nulls, scores, strict=True))
+    composites = [composite(results, weights) for results in nulls]
+    passed = sum(_passes(null, score, bar) for null, score in zip(nulls, composites, strict=True))
+    scores = [score.overall for score in composites]
     return {
         "family": _null(effects[0])["family"],
         "n": len(draws),
@@ -111,6 +110,7 @@ def _as_null(
     ]
 
 
-def _passes(results: Sequence[ProbeResult], score: float, threshold: float) -> bool:
-    names = [result.name for result in results]
-    return judge_gate(results, names, names, score, threshold).status == "passed"
+def _passes(results: Sequence[ProbeResult], score: Score, bar: Bar) -> bool:
+    names = {result.name: "" for result in results}
+    whole = replace(bar, limit=None)
+    return judge_gate(results, names, list(names), score, whole).status == "passed"

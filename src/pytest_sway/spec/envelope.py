@@ -59,6 +59,7 @@ class Defaults(_Strict):
     coverage_threshold: float = Field(default=0.6, ge=0, le=1)
     concurrent_probes: int = Field(default=1, ge=1, le=32)
     prompt_policy: PromptPolicy = "auto"
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     score_weights: dict[str, float] | None = None
 
     @field_validator("score_weights")

@@ -16,6 +16,7 @@ from pytest_sway.backends.hf.adding import add_in_place
 from pytest_sway.backends.hf.drawn import Drawn, size_of
 from pytest_sway.backends.hf.factors import Factors, product_norm
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
+from pytest_sway.backends.hf.undisturbed import undisturbed
 from pytest_sway.backends.protocols import BackendError, Form, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
 
@@ -170,10 +171,10 @@ class Lora:
         """The null slot, holding this null's factors."""
         factors = self._factors_of(seed)
         if NULL not in self._peft.peft_config:
-            with warnings.catch_warnings():
+            with undisturbed(), warnings.catch_warnings():  # half a slot would break every null to come
                 warnings.simplefilter("ignore")
                 self._peft.add_adapter(NULL, plain_config(self._config))
-            self._peft.eval()
+                self._peft.eval()
         for name, (a, b) in factors.items():
             slot_a, slot_b = self._parameters(name, NULL)
             slot_a.data, slot_b.data = a, b

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pytest_sway.backends.hf.undisturbed import undisturbed
 from pytest_sway.rows import Row, Text
 
 LEAST = 16
@@ -202,13 +203,14 @@ def _answering(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
         return replaced
 
     before = vars(trunk).get("forward")  # some libraries set one on the instance
-    trunk.forward = forward
-    try:
-        yield
-    finally:
-        del trunk.forward
-        if before is not None:
-            trunk.forward = before
+    with undisturbed():  # a trunk left like this would answer every text alike
+        trunk.forward = forward
+        try:
+            yield
+        finally:
+            del trunk.forward
+            if before is not None:
+                trunk.forward = before
 
 
 def _vocabulary(model: Any) -> int:

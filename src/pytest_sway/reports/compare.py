@@ -1,0 +1,235 @@
+"""Saved results side by side, in the order given: scores, what changed, what became worse. Pure."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from pytest_sway.reports import changes as words
+from pytest_sway.reports import numbers
+from pytest_sway.reports.comparable import notes
+from pytest_sway.reports.markup import table
+from pytest_sway.result import MEASURED, SuiteResult, Verdict
+from pytest_sway.statistics import change
+from pytest_sway.statistics.change import ProbeChange, Regression
+
+_MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
+_LEGEND = "! fail, ? warn, — not in that result"
+_LONGEST_NAME = 26
+_CELL = 6
+_LABEL = 24
+
+
+@dataclass(frozen=True)
+class CompareMatrix:
+    """N results of a suite, oldest first.
+
+    Attributes:
+        labels: what each is called.
+        results: as they were read.
+        probe_names: sorted union.
+        newest: the changes of the last two; none where there is one result.
+    """
+
+    labels: tuple[str, ...]
+    results: tuple[SuiteResult, ...]
+    probe_names: tuple[str, ...]
+    newest: tuple[ProbeChange, ...]
+
+    @property
+    def timestamps(self) -> list[str]:
+        """When each was finished, as it says."""
+        return [result.finished_at for result in self.results]
+
+    @property
+    def scores(self) -> dict[str, list[float | None]]:
+        """Each probe's scores; None where a result has none."""
+        return {name: [_of(one, name, "score") for one in self.results] for name in self.probe_names}
+
+    @property
+    def verdicts(self) -> dict[str, list[str | None]]:
+        """Each probe's verdicts; None where a result does not have the probe."""
+        return {name: [_of(one, name, "verdict") for one in self.results] for name in self.probe_names}
+
+    @property
+    def deltas(self) -> dict[str, list[float | None]]:
+        """Each probe's changes from result to result, one fewer; None where one of the two has no score."""
+        return {name: _adjacent(scores) for name, scores in self.scores.items()}
+
+    @property
+    def composite_series(self) -> list[float]:
+        """The composites."""
+        return [result.score.overall for result in self.results]
+
+    @property
+    def composite_change(self) -> float | None:
+        """Of the last two; None where there is one, or where one is of a partial run."""
+        if len(self.results) < 2:
+            return None
+        return change.composite_delta(*self.results[-2:])
+
+
+def build_matrix(results: Sequence[SuiteResult], labels: Sequence[str]) -> CompareMatrix:
+    """The results side by side.
+
+    Args:
+        results: at least one, in the order to be shown, the newest last; ours and dlm-sway's.
+        labels: one per result, e.g. :func:`pytest_sway.reports.labels.stems` of their files.
+
+    Raises:
+        ValueError: for no result, or labels that are not one each.
+    """
+    if not results or len(results) != len(labels):
+        raise ValueError(f"{len(labels)} labels for {len(results)} results: one each, and at least one")
+    names = {probe.name for result in results for probe in result.probes}
+    newest = change.changes(*results[-2:]) if len(results) > 1 else []
+    return CompareMatrix(tuple(labels), tuple(results), tuple(sorted(names)), tuple(newest))
+
+
+def regressions(matrix: CompareMatrix, threshold: float | None) -> list[Regression]:
+    """What became worse between the last two; nothing without a threshold, or with one of 0.
+
+    What a partial newest result left out has not vanished; the rest is as in a run against its baseline.
+    """
+    partial = matrix.results[-1].gate.get("status") == "partial"
+    found = [one for one in matrix.newest if not partial or one.now is not None]
+    return change.regressions(found, matrix.composite_change, threshold)
+
+
+def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, Any]:
+    """The contract's JSON object, and what we add: ``verdicts``, ``newest``, ``regressions``, ``notes``.
+
+    ``latest_regressions`` holds the probes whose score dropped by the threshold; ``regressions`` all that
+    became worse.
+    """
+    worse = regressions(matrix, threshold)
+    return {
+        "labels": list(matrix.labels),
+        "timestamps": matrix.timestamps,
+        "probe_names": list(matrix.probe_names),
+        "scores": matrix.scores,
+        "deltas": matrix.deltas,
+        "composite_series": matrix.composite_series,
+        "regression_threshold": threshold or 0.0,
+        "latest_regressions": [
+            {"probe": one.name, "delta": one.delta}
+            for one in worse
+            if one.probe is not None and change.dropped(one.delta, threshold or 0.0)
+        ],
+        "verdicts": matrix.verdicts,
+        "newest": [one.to_wire() for one in matrix.newest],
+        "regressions": [
+            {**one.to_wire(), "text": text}
+            for one, text in zip(worse, _reasons(matrix, threshold), strict=True)
+        ],
+        "notes": _notes(matrix),
+    }
+
+
+def text(matrix: CompareMatrix, threshold: float | None = None) -> str:
+    """The payload as a file's content."""
+    content = payload(matrix, threshold)
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def terminal(matrix: CompareMatrix, threshold: float | None = None, width: int = 80) -> list[str]:
+    """Lines for a terminal: the results by number, their scores, what changed last, what became worse.
+
+    Where ``width`` columns do not hold all results, the newest are shown and the rest is counted.
+    """
+    lines = [
+        f"{number:>3}  {_short(label)}  {when[:16] or '(no date)':<16}  composite {numbers.score(overall)}"
+        for number, (label, when, overall) in enumerate(
+            zip(matrix.labels, matrix.timestamps, matrix.composite_series, strict=True), 1
+        )
+    ]
+    name_width = min(_LONGEST_NAME, max(map(len, [*matrix.probe_names, "composite"])))
+    fits = max(1, (width - name_width - 2 - 8) // (_CELL + 1))
+    shown = range(len(matrix.results))[-fits:]
+    heads = [f"{number + 1:>{_CELL}}" for number in shown]
+    lines += ["", " ".join([" " * (name_width + 2), *heads, "  change"])]
+    for name, cells, delta in _rows(matrix):
+        figures = [f"{cells[number]:>{_CELL}}" for number in shown]
+        lines.append(" ".join([f"  {name:<{name_width}}", *figures, f"{delta:>8}"]).rstrip())
+    left_out = len(matrix.results) - len(shown)
+    lines.append(f"  {_LEGEND}" + (f"; {left_out} earlier ones not shown" if left_out else ""))
+    paired = [f"  {one.name}: {words.of_items(one.items.to_wire())}" for one in matrix.newest if one.items]
+    lines += ["", "paired, from the last but one to the last:", *paired] if paired else []
+    lines += [f"note: {note}" for note in _notes(matrix)]
+    lines += _told(matrix, threshold, "  - ")
+    return [part for line in lines for part in _folded(line, width)]
+
+
+def markdown(matrix: CompareMatrix, threshold: float | None = None) -> str:
+    """The matrix as a Markdown document: a table, the composite's row, and the regressions."""
+    intervals = {one.name: words.of_items(one.items.to_wire()) for one in matrix.newest if one.items}
+    rows = [[name, *cells, delta, intervals.get(name, "")] for name, cells, delta in _rows(matrix)]
+    head = ["probe", *matrix.labels, "change", "items of the last two"]
+    lines = ["# sway compare", "", *table(head, rows), "", _LEGEND]
+    lines += [f"\nNote: {note}" for note in _notes(matrix)]
+    if told := _told(matrix, threshold, "- "):
+        lines += ["", "## Regressions", "", *told[1:]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(matrix: CompareMatrix) -> list[tuple[str, list[str], str]]:
+    """Name, a cell per result, the newest change; the composite last."""
+    verdicts, scores, deltas = matrix.verdicts, matrix.scores, matrix.deltas
+    rows = []
+    for name in matrix.probe_names:
+        cells = [_cell(v, s) for v, s in zip(verdicts[name], scores[name], strict=True)]
+        delta = deltas[name][-1] if deltas[name] else None
+        rows.append((name, cells, numbers.change(delta)))
+    composites = [numbers.score(overall) + " " for overall in matrix.composite_series]
+    return [*rows, ("composite", composites, numbers.change(matrix.composite_change))]
+
+
+def _cell(verdict: str | None, score: float | None) -> str:
+    if verdict is None:
+        return f"{numbers.DASH} "
+    if verdict not in MEASURED:
+        return verdict
+    return numbers.score(score) + _MARKS.get(Verdict(verdict), " ")
+
+
+def _told(matrix: CompareMatrix, threshold: float | None, lead: str) -> list[str]:
+    """A heading and the regressions; nothing without a threshold."""
+    if not threshold or threshold <= 0:
+        return []
+    reasons = _reasons(matrix, threshold) or ["none"]
+    return [f"regressions, from a drop of {threshold:g}:", *(lead + reason for reason in reasons)]
+
+
+def _reasons(matrix: CompareMatrix, threshold: float | None) -> list[str]:
+    return [
+        words.reason(one, threshold or 0.0, *matrix.results[-2:]) for one in regressions(matrix, threshold)
+    ]
+
+
+def _notes(matrix: CompareMatrix) -> list[str]:
+    if len(matrix.results) < 2:
+        return []
+    then, now = matrix.results[-2:]
+    return notes(then, now, list(matrix.newest))
+
+
+def _of(result: SuiteResult, name: str, field: str) -> Any:
+    return next((getattr(probe, field) for probe in result.probes if probe.name == name), None)
+
+
+def _adjacent(scores: Sequence[float | None]) -> list[float | None]:
+    return [None if then is None or now is None else now - then for then, now in pairwise(scores)]
+
+
+def _folded(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]
+
+
+def _short(label: str) -> str:
+    """As many of a label's last characters as the column holds."""
+    shown = label if len(label) <= _LABEL else f"…{label[1 - _LABEL :]}"
+    return f"{shown:<{_LABEL}}"

@@ -1,0 +1,274 @@
+"""What a trace says: where the time went, by probe and by view; how much was known; the slowest requests."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.reports import numbers
+from pytest_sway.reports.markup import table
+
+UNASSIGNED = "<unassigned>"
+"""Stands for what no probe asked, and for a view that a line does not name."""
+SLOWEST = 10
+_MOST = 10
+"""Rows of a table for readers; the JSON has all."""
+
+
+class TraceError(Exception):
+    """A file that cannot be read; the message names it, what was found, and what is wanted."""
+
+
+class EmptyTraceError(TraceError):
+    """A file without a single event."""
+
+
+@dataclass(frozen=True)
+class TraceEvent:
+    """One line: a request under one view. Fields that a line lacks have these values."""
+
+    ts: float | None = None
+    probe: str | None = None
+    view_id: str = UNASSIGNED
+    prompt_hash: str = ""
+    top_k: int = 0
+    op: str = ""
+    wall_ms: float = 0.0
+    hit: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one probe or one view took."""
+
+    name: str
+    n_events: int
+    total_ms: float
+    cache_hits: int
+
+    @property
+    def cache_misses(self) -> int:
+        """Events that were not known already."""
+        return self.n_events - self.cache_hits
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the events that were known already."""
+        return self.cache_hits / self.n_events
+
+
+@dataclass(frozen=True)
+class TraceReport:
+    """A trace, summed.
+
+    Attributes:
+        total: of all events.
+        per_probe: the costliest first.
+        per_view: the costliest first.
+        slowest: the slowest events, the slowest first.
+        malformed: lines that are no event.
+    """
+
+    total: Share
+    per_probe: tuple[Share, ...]
+    per_view: tuple[Share, ...]
+    slowest: tuple[TraceEvent, ...]
+    malformed: int
+
+
+def read(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
+    """A file that ``--sway-trace`` (or dlm-sway's ``--trace``) wrote; its lines are not kept in memory.
+
+    Raises:
+        TraceError: it cannot be read.
+        EmptyTraceError: it holds no event.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            report = summed(file, slowest)
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a name that no file can have
+        raise TraceError(f"{path}: cannot be read: {error}") from None
+    if not report.total.n_events:
+        lines = f"{report.malformed} lines, none of them" if report.malformed else "nothing, so not"
+        raise EmptyTraceError(f"{path}: holds {lines} an event: give a file that --sway-trace wrote")
+    return report
+
+
+def summed(lines: Iterable[bytes], slowest: int = SLOWEST) -> TraceReport:
+    """The lines of a trace; empty ones are passed over, those that are no event counted.
+
+    Args:
+        lines: one JSON object each.
+        slowest: how many events to keep.
+    """
+    probes: dict[str, Share] = {}
+    views: dict[str, Share] = {}
+    total, malformed = Share("", 0, 0.0, 0), 0
+    top: list[tuple[float, int, TraceEvent]] = []
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        event = _event(line)
+        if event is None:
+            malformed += 1
+            continue
+        total = _added(total, event)
+        for shares, name in ((probes, event.probe or UNASSIGNED), (views, event.view_id)):
+            shares[name] = _added(shares.get(name, Share(name, 0, 0.0, 0)), event)
+        heapq.heappush(top, (event.wall_ms, -number, event))  # of equals the first stays
+        if len(top) > max(0, slowest):
+            heapq.heappop(top)
+    return TraceReport(
+        total=total,
+        per_probe=_costliest(probes),
+        per_view=_costliest(views),
+        slowest=tuple(event for *_, event in sorted(top, reverse=True)),
+        malformed=malformed,
+    )
+
+
+def payload(report: TraceReport) -> dict[str, Any]:
+    """The contract's JSON object, and ``malformed``."""
+    per_probe = [
+        {
+            "probe": share.name,
+            "n_events": share.n_events,
+            "total_ms": share.total_ms,
+            "cache_hits": share.cache_hits,
+            "cache_misses": share.cache_misses,
+            "hit_rate": share.hit_rate,
+        }
+        for share in report.per_probe
+    ]
+    per_view = [
+        {"view_id": share.name, "n_events": share.n_events, "total_ms": share.total_ms}
+        for share in report.per_view
+    ]
+    return {
+        "total_events": report.total.n_events,
+        "total_wall_ms": report.total.total_ms,
+        "overall_hit_rate": report.total.hit_rate if report.total.n_events else 0.0,
+        "per_probe": per_probe,
+        "per_view": per_view,
+        "slowest": [asdict(event) for event in report.slowest],
+        "malformed": report.malformed,
+    }
+
+
+def text(report: TraceReport) -> str:
+    """The payload as a file's content."""
+    return json.dumps(payload(report), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def terminal(report: TraceReport) -> list[str]:
+    """Lines for a terminal of 80 columns."""
+    lines = [_headline(report)]
+    for head, rows in _tables(report):
+        widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+        lines += ["", *("  " + _aligned(row, widths) for row in (head, *rows))]
+    return lines
+
+
+def markdown(report: TraceReport) -> str:
+    """The same as a Markdown document."""
+    lines = ["# sway trace", "", _headline(report)]
+    for head, rows in _tables(report):
+        lines += ["", *table(head, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _event(line: bytes) -> TraceEvent | None:
+    """None for what is no JSON object, names no field of an event, or gives one of another type."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    known = {name: found[name] for name in _TYPES if found.get(name) is not None}
+    if not known or not all(_fits(known[name], _TYPES[name]) for name in known):
+        return None
+    return TraceEvent(**known)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "ts": (int, float),
+    "probe": (str,),
+    "view_id": (str,),
+    "prompt_hash": (str,),
+    "top_k": (int,),
+    "op": (str,),
+    "wall_ms": (int, float),
+    "hit": (bool,),
+}
+
+
+def _fits(value: Any, types: tuple[type, ...]) -> bool:
+    return type(value) in types and (not isinstance(value, int | float) or _is_double(value))
+
+
+def _is_double(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _added(share: Share, event: TraceEvent) -> Share:
+    return Share(share.name, share.n_events + 1, share.total_ms + event.wall_ms, share.cache_hits + event.hit)
+
+
+def _costliest(shares: dict[str, Share]) -> tuple[Share, ...]:
+    return tuple(sorted(shares.values(), key=lambda share: -share.total_ms))
+
+
+def _headline(report: TraceReport) -> str:
+    total = report.total
+    known = f"{100 * total.hit_rate:.0f} % known already" if total.n_events else "nothing known"
+    broken = f"; {report.malformed} lines are no event" if report.malformed else ""
+    return f"{total.n_events:,} events, {numbers.duration(total.total_ms / 1000)}, {known}{broken}"
+
+
+def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Probes, views, slowest events; the first column is text."""
+    for name, shares in (("probe", report.per_probe), ("view", report.per_view)):
+        yield [name, "events", "time", "known"], [_row(share) for share in _first(shares)]
+    slowest = [
+        [
+            event.probe or UNASSIGNED,
+            event.view_id,
+            event.op,
+            event.prompt_hash,
+            f"{event.wall_ms:,.1f}",
+            "yes" if event.hit else "no",
+        ]
+        for event in report.slowest
+    ]
+    if slowest:
+        yield ["slowest: probe", "view", "asked", "prompt", "ms", "known"], slowest
+
+
+def _first(shares: Sequence[Share]) -> list[Share]:
+    """The costliest, and the others in one: 20 null adapters need no line each."""
+    shown, others = list(shares[:_MOST]), shares[_MOST:]
+    if len(others) < 2:
+        return [*shown, *others]
+    events, hits = sum(share.n_events for share in others), sum(share.cache_hits for share in others)
+    return [*shown, Share(f"{len(others)} more", events, math.fsum(share.total_ms for share in others), hits)]
+
+
+def _row(share: Share) -> list[str]:
+    time = numbers.duration(share.total_ms / 1000)
+    return [share.name, f"{share.n_events:,}", time, f"{100 * share.hit_rate:.0f} %"]
+
+
+def _aligned(row: list[str], widths: list[int]) -> str:
+    first, *others = zip(row, widths, strict=True)
+    return "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)])

@@ -1,0 +1,166 @@
+"""Less time, fewer items, and runs that ended half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import SPEC
+
+SLOW = """
+import time
+
+import planting
+from pytest_sway.backends.planted import PlantedBackend
+
+
+def pytest_sway_backend(config, model):
+    return PlantedBackend(answer)
+
+
+def answer(request):
+    if "slow" in str(request) and request.views[-1].null is None:
+        time.sleep(0.3)
+    return planting.answer(request)
+"""
+TIMED = SPEC.replace(
+    "kind: delta_kl\n    prompts: [one,", "kind: delta_kl\n    timeout: 0.2\n    prompts: [slow,"
+)
+
+
+def probes(path: Path) -> dict[str, Any]:
+    return {probe["name"]: probe for probe in json.loads(path.read_text())["probes"]}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-p", "no:timeout"]])
+def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
+    planted: pytest.Pytester, arguments: list[str]
+) -> None:
+    planted.makeconftest(SLOW)
+    planted.makefile(".yaml", sway=TIMED)
+    found = planted.runpytest("--sway-json=out.json", *arguments)
+    found.assert_outcomes(passed=3, failed=1)
+    told = probes(planted.path / "out.json")
+    assert told["dk"]["message"].startswith("Timeout (>0.2s)")
+    assert [p["verdict"] for p in told.values()] == ["pass", "error", "pass", "pass"]
+    found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): Timeout (>0.2s)*"])
+    found.stdout.no_fnmatch_line("*planting.py*")
+
+
+def test_the_timeout_of_defaults_holds_for_probes_without_their_own(planted: pytest.Pytester) -> None:
+    planted.makeconftest(SLOW)
+    default = SPEC.replace("suite:", "defaults: {timeout: 0.2}\nsuite:").replace("[one,", "[slow,", 2)
+    planted.makefile(".yaml", sway=default.replace("kind: delta_kl", "kind: delta_kl\n    timeout: 60", 1))
+    planted.runpytest("-p", "no:timeout", "--sway-json=out.json")
+    verdicts = {name: probe["verdict"] for name, probe in probes(planted.path / "out.json").items()}
+    assert verdicts == {"baseline": "pass", "dk": "pass", "curve": "error", "talk": "pass"}
+
+
+def test_loading_a_model_is_charged_to_no_probe(planted: pytest.Pytester) -> None:
+    planted.makeconftest(
+        """
+        import time, planting
+
+        def pytest_sway_backend(config, model):
+            time.sleep(0.5)
+            return planting.backend(model)
+        """
+    )
+    planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {timeout: 0.4}\nsuite:"))
+    planted.runpytest().assert_outcomes(passed=4)
+
+
+def test_the_users_own_timeout_goes_first(planted: pytest.Pytester) -> None:
+    planted.makeconftest(SLOW)
+    planted.makefile(".yaml", sway=TIMED)
+    planted.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.timeout(30, func_only=True)
+        @pytest.mark.sway("sway.yaml")
+        def test_it(request):
+            assert request.node.get_closest_marker("timeout").args == (30,)
+        """
+    )
+    found = planted.runpytest("test_the_users_own_timeout_goes_first.py", "-k", "baseline")
+    found.assert_outcomes(passed=1, deselected=3)
+
+
+def test_a_limit_looks_at_fewer_items_and_does_not_gate(planted: pytest.Pytester) -> None:
+    found = planted.runpytest("--sway-limit=2", "--sway-json=out.json", "--sway-threshold=0.99")
+    assert found.ret == 0
+    told = probes(planted.path / "out.json")
+    assert [one["item"] for one in told["dk"]["samples"]] == ["one", "two"]
+    assert json.loads((planted.path / "out.json").read_text())["gate"]["status"] == "partial"
+    found.stdout.fnmatch_lines(["*--sway-limit=2: each probe looked at 2 of its items at most*"])
+
+
+WARNS = SPEC.replace("[one, two, three, four, five]", "[one]", 1)
+
+
+def test_a_warning_is_a_failure_where_it_is_strict(planted: pytest.Pytester) -> None:
+    planted.makefile(".yaml", sway=WARNS)
+    mild = planted.runpytest("--sway-json=out.json")
+    assert probes(planted.path / "out.json")["dk"]["verdict"] == "warn"
+    mild.assert_outcomes(passed=4, warnings=1)
+    strict = planted.runpytest("--sway-strict")
+    strict.assert_outcomes(passed=3, failed=1)
+    strict.stdout.fnmatch_lines(["*1 probe warned, and --sway-strict is on: dk (sway.yaml:7): *"])
+    assert strict.ret == 1
+
+
+KEPT = """
+import planting
+from pytest_sway.backends.planted import PlantedBackend
+
+ASKED = []
+
+
+class Kept(PlantedBackend):
+    identity = "planted"
+
+
+def answer(request):
+    with open("asked.txt", "a") as file:
+        file.write("x")
+    if {stop!r} in str(request):
+        {what}
+    return planting.answer(request)
+
+
+def pytest_sway_backend(config, model):
+    return Kept(answer)
+"""
+
+
+def asked(project: pytest.Pytester) -> int:
+    """How much the backend was asked since this was called last."""
+    path = project.path / "asked.txt"
+    count = len(path.read_text()) if path.exists() else 0
+    path.unlink(missing_ok=True)
+    return count
+
+
+def test_what_ctrl_c_left_undone_is_all_that_the_next_run_pays_for(planted: pytest.Pytester) -> None:
+    head, tail = SPEC.split("kind: adapter_ablation", 1)
+    spec = f"{head}kind: adapter_ablation{tail.replace('[one,', '[stop,', 1)}"
+    planted.makefile(".yaml", sway=spec)
+    planted.makeconftest(KEPT.format(stop="never", what="pass"))
+    planted.runpytest("-k", "baseline or dk")
+    first = asked(planted)
+    planted.makeconftest(KEPT.format(stop="stop", what="raise KeyboardInterrupt"))
+    found = planted.runpytest_inprocess("--sway-json=out.json", no_reraise_ctrlc=True)
+    assert found.ret == pytest.ExitCode.INTERRUPTED
+    assert {name: p["verdict"] for name, p in probes(planted.path / "out.json").items()} == {
+        "baseline": "pass",
+        "dk": "pass",
+    }
+    found.stdout.fnmatch_lines(["*2 probes planned but not reported: curve, talk*"])
+    assert asked(planted) < first
+    planted.makeconftest(KEPT.format(stop="never", what="pass"))
+    planted.runpytest().assert_outcomes(passed=4)
+    assert asked(planted) > 0

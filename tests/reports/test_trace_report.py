@@ -1,0 +1,193 @@
+"""The trace's report: sums by probe and view, the slowest, and what a damaged file still tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+from pytest_sway.reports.trace_report import (
+    EmptyTraceError,
+    TraceError,
+    markdown,
+    payload,
+    read,
+    summed,
+    terminal,
+    text,
+)
+
+EVENT: dict[str, Any] = {
+    "ts": 1700000000.1,
+    "probe": "dk",
+    "view_id": "ft",
+    "prompt_hash": "0a1b2c3d4e5f",
+    "top_k": 256,
+    "op": "next_token_dist",
+    "wall_ms": 12.5,
+    "hit": False,
+}
+"""The contract's own example."""
+events = st.fixed_dictionaries(
+    {},
+    optional={
+        "probe": st.none() | st.sampled_from(["a", "b"]),
+        "view_id": st.sampled_from(["base", "ft"]),
+        "wall_ms": st.integers(0, 1000),
+        "hit": st.booleans(),
+        "op": st.text(),
+    },
+).filter(lambda event: any(value is not None for value in event.values()))
+
+
+def lines(*found: Any) -> list[bytes]:
+    return [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in found]
+
+
+def sample() -> list[bytes]:
+    """Two probes, one event of none, three lines that are no event."""
+    return lines(
+        {**EVENT, "wall_ms": 10.0},
+        {**EVENT, "view_id": "base", "wall_ms": 4.0, "hit": True},
+        {**EVENT, "probe": "talk", "op": "generate", "wall_ms": 1500.0},
+        {**EVENT, "probe": None, "view_id": "embedder", "wall_ms": 0.5},
+        b"\n",
+        b'{"ts": 17',
+        b"[1, 2]\n",
+        {"something": "else"},
+    )
+
+
+def test_the_sums_are_the_contracts() -> None:
+    found = payload(summed(sample(), slowest=2))
+    assert found == {
+        "total_events": 4,
+        "total_wall_ms": 1514.5,
+        "overall_hit_rate": 0.25,
+        "per_probe": [
+            {
+                "probe": "talk",
+                "n_events": 1,
+                "total_ms": 1500.0,
+                "cache_hits": 0,
+                "cache_misses": 1,
+                "hit_rate": 0.0,
+            },
+            {
+                "probe": "dk",
+                "n_events": 2,
+                "total_ms": 14.0,
+                "cache_hits": 1,
+                "cache_misses": 1,
+                "hit_rate": 0.5,
+            },
+            {
+                "probe": "<unassigned>",
+                "n_events": 1,
+                "total_ms": 0.5,
+                "cache_hits": 0,
+                "cache_misses": 1,
+                "hit_rate": 0.0,
+            },
+        ],
+        "per_view": [
+            {"view_id": "ft", "n_events": 2, "total_ms": 1510.0},
+            {"view_id": "base", "n_events": 1, "total_ms": 4.0},
+            {"view_id": "embedder", "n_events": 1, "total_ms": 0.5},
+        ],
+        "slowest": [
+            {**EVENT, "probe": "talk", "op": "generate", "wall_ms": 1500.0},
+            {**EVENT, "wall_ms": 10.0},
+        ],
+        "malformed": 3,
+    }
+    assert json.loads(text(summed(sample(), slowest=2))) == found
+
+
+@settings(max_examples=40)
+@given(st.lists(events), st.integers(0, 5))
+def test_every_event_is_counted_once_on_either_side(found: list[dict[str, Any]], slowest: int) -> None:
+    report = summed(lines(*found), slowest)
+    assert report.malformed == 0
+    assert report.total.n_events == len(found)
+    for shares in (report.per_probe, report.per_view):
+        assert sum(share.n_events for share in shares) == len(found)
+        assert sum(share.total_ms for share in shares) == report.total.total_ms
+        assert [share.total_ms for share in shares] == sorted((s.total_ms for s in shares), reverse=True)
+    every = sorted((event.get("wall_ms", 0.0) for event in found), reverse=True)
+    assert [event.wall_ms for event in report.slowest] == every[:slowest]
+
+
+@given(st.lists(st.binary()))
+def test_no_line_breaks_it(found: list[bytes]) -> None:
+    report = summed(found)
+    assert report.total.n_events + report.malformed == sum(bool(line.strip()) for line in found)
+    assert json.loads(text(report))["malformed"] == report.malformed
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"wall_ms": "12"},
+        {"wall_ms": True},
+        {"hit": 1},
+        {"probe": 3},
+        {"view_id": ["ft"]},
+        {"top_k": 1.5},
+        {"prompt_hash": {}},
+    ],
+)
+def test_a_field_of_another_type_is_no_event(broken: dict[str, Any]) -> None:
+    assert summed(lines({**EVENT, **broken})).malformed == 1
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"1" + b"0" * 400])
+def test_a_number_that_is_none_is_no_event(number: bytes) -> None:
+    assert summed([b'{"op": "x", "wall_ms": ' + number + b"}"]).malformed == 1
+
+
+def test_of_equally_slow_events_the_first_are_kept() -> None:
+    found = summed(lines(*({**EVENT, "probe": name} for name in "abc")), slowest=2)
+    assert [event.probe for event in found.slowest] == ["a", "b"]
+
+
+def test_what_is_no_trace_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"none\.jsonl: cannot be read: No such file") as caught:
+        read(tmp_path / "none.jsonl")
+    assert not isinstance(caught.value, EmptyTraceError)
+    with pytest.raises(TraceError, match=r"cannot be read: Is a directory"):
+        read(tmp_path)
+    with pytest.raises(TraceError, match="cannot be read: embedded null byte"):
+        read("a\0b")
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n")
+    with pytest.raises(EmptyTraceError, match=r"empty\.jsonl: holds nothing, so not an event: give a file"):
+        read(empty)
+    empty.write_text("a\nb\n")
+    with pytest.raises(EmptyTraceError, match="holds 2 lines, none of them an event"):
+        read(empty)
+
+
+def test_the_report_for_readers(snapshot: SnapshotAssertion) -> None:
+    nulls = lines(*({**EVENT, "view_id": f"null_{n}", "wall_ms": 2.0} for n in range(20)))
+    report = summed([*sample(), *nulls], slowest=3)
+    shown = terminal(report)
+    assert "\n".join(shown) == snapshot(name="terminal")
+    assert all(len(line) <= 80 for line in shown)
+    assert markdown(report) == snapshot(name="markdown")
+
+
+def test_our_own_trace_is_read(planted: pytest.Pytester) -> None:
+    planted.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
+    report = read(planted.path / "trace.jsonl")
+    written = (planted.path / "trace.jsonl").read_text().splitlines()
+    assert (report.total.n_events, report.malformed) == (len(written), 0)
+    assert {share.name for share in report.per_probe} == {"baseline", "dk", "curve", "talk"}
+    assert {"base", "ft", "null_19"} <= {share.name for share in report.per_view}
+    assert 0 < report.total.cache_hits < report.total.n_events
+    assert any('"op": "generate"' in line for line in written)

@@ -19,6 +19,7 @@ from pytest_sway.reports.markdown import escaped, text
 from pytest_sway.reports.saved import read
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.session.regression import Baseline, against
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 CONTRACT = [
@@ -136,6 +137,19 @@ def test_a_failed_gate_says_why_at_the_top_and_folds_its_bad_cases_away() -> Non
     assert "<details><summary>a&lt;b: 21, the worst 20</summary>" in written
     assert tables(written)[-1][1:] == [[f"who | {n}?", "she"] for n in range(20)]
     assert written.count("<details>") == 1
+
+
+def test_what_changed_since_the_baseline_is_a_list() -> None:
+    then = suite(probe("a|b", Verdict.PASS, score=0.9, raw=1.0), overall=0.9)
+    now = suite(probe("a|b", Verdict.PASS, score=0.7, raw=0.5), overall=0.7)
+    (found,) = against([now], Baseline("old.json", (then,)))
+    written = text(found)
+    section = written[written.index("## Against the baseline") :]
+    assert "- against old.json (a)\n  - composite 0.90 → 0.70 (-0.20)\n" in section
+    assert "  - a\\|b pass score 0.90 → 0.70 (-0.20)\n    - raw 1.000 → 0.500" in section
+    assert "    a|b  pass  score 0.90 → 0.70 (-0.20)" in [
+        "".join(span.text for span in line) for line in lines(found, 80)
+    ]
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:

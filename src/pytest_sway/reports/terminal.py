@@ -120,9 +120,10 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
 
 
 def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:
-    """The message, where the top did not tell it already; all there is, where it was asked for."""
+    """The message, or that the top told it already; all there is, where it was asked for."""
     if verbosity <= 0:
-        return [probe.message] if probe.message and not any(probe.message in text for text in told) else []
+        above = probe.message and any(probe.message in text for text in told)
+        return ["(see above)" if above else probe.message] if probe.message else []
     values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
     found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]

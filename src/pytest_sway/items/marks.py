@@ -145,7 +145,7 @@ def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
     if path is None:
         return BadMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
     try:
-        suite = suite_of(definition.config, path)
+        suite = suite_of(definition, path)
     except pytest.Collector.CollectError as error:
         return BadMark(str(error))
     return Marked(suite, values["threshold"], values["weights"])

@@ -34,7 +34,7 @@ class Controller:
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble: list[str] = []
-        self._notes: list[str] = []
+        self._told: list[str] = []
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -68,6 +68,7 @@ class Controller:
         junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
+        self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -80,10 +81,11 @@ class Controller:
 
         self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
+        if self._config.get_verbosity() >= 0:
+            for line in self._told:
+                terminalreporter.write_line(line)
         for trouble in self._trouble:
             terminalreporter.write_line(trouble, red=True, bold=True)
-        for note in self._notes:
-            terminalreporter.write_line(note)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
@@ -97,6 +99,16 @@ class Controller:
             gate = gate_of(suite)
             if gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+
+    def _hand_out(self) -> None:
+        """Give the results to the reports of others; theirs may fail, ours are written by then."""
+        if not self._suites:
+            return
+        from pytest_sway.session.others import hand_out
+
+        told, troubles = hand_out(self._config, self._suites)
+        self._told += told
+        self._trouble += troubles
 
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""
@@ -120,9 +132,7 @@ class Controller:
 
         try:
             if not step_summary.append(self._suites):
-                self._notes.append(
-                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written"
-                )
+                self._told.append(f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written")
         except OSError as error:
             self._trouble.append(f"--sway-step-summary could not be written: {error}")
 

@@ -17,7 +17,7 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.labels import tail
 from pytest_sway.reports.layout import clean, cut, fold, legible, padded, printable, short, width
 from pytest_sway.reports.table import Line, Span, figures, labelled, rows
-from pytest_sway.reports.words import components, footer, label
+from pytest_sway.reports.words import components, factors, footer, label
 from pytest_sway.result import ProbeResult, SuiteResult
 
 NARROWEST = 60
@@ -112,11 +112,8 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
         yield Span(figure), Span(bar, colour), Span(f" {text}" if text and width(text) <= free else "")
         if width(text) > free:
             yield from _text(text, columns, "  ", "  ")
-    if score.components and (score.effect_factor < 1 or score.harm_factor < 1):
-        factors = (
-            f"effect {numbers.score(score.effect_factor)}, harmlessness {numbers.score(score.harm_factor)}"
-        )
-        yield from _text(f"the mean of the categories is multiplied by: {factors}", columns, "", "  ")
+    if told := factors(score):
+        yield from _text(told, columns, "", "  ")
 
 
 def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:

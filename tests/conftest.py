@@ -29,6 +29,7 @@ import pytest_sway.items.planning
 import pytest_sway.nulls.families
 import pytest_sway.reports.json_report
 import pytest_sway.reports.junit
+import pytest_sway.reports.step_summary
 import pytest_sway.reports.terminal  # noqa: F401
 from pytest_sway.probes import registry
 

@@ -72,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Category weights, merged over the spec's",
     )
     group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
+    group.addoption("--sway-md", default=None, metavar="PATH", help="Write the report as Markdown")
+    group.addoption(
+        "--sway-step-summary",
+        action="store_true",
+        help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
+    )
     group.addoption(
         "--sway-baseline",
         default=None,

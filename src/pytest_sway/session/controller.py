@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
     from pytest_sway.session.compose import Intake
 
-_FILES = [("sway_json", ".json", "pytest_sway.reports.json_report")]
+_FILES = [
+    ("sway_json", ".json", "pytest_sway.reports.json_report"),
+    ("sway_md", ".md", "pytest_sway.reports.markdown"),
+]
 """Option, suffix, and the module whose ``text`` writes a suite."""
 
 
@@ -62,6 +65,7 @@ class Controller:
             self._suites = against(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
         self._write_files()
+        self._write_step_summary()
         self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
@@ -100,7 +104,8 @@ class Controller:
             return
         from pytest_sway.session.others import hand_out
 
-        self._told, troubles = hand_out(self._config, self._suites)
+        told, troubles = hand_out(self._config, self._suites)
+        self._told += told
         self._trouble += troubles
 
     def _write_files(self) -> None:
@@ -116,6 +121,18 @@ class Controller:
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
                 self._trouble.append(f"--{name}={target} could not be written: {error}")
+
+    def _write_step_summary(self) -> None:
+        """For GitHub's page of the job, where that was asked for and there is one."""
+        if not self._config.getoption("sway_step_summary") or not self._suites:
+            return
+        from pytest_sway.reports import step_summary
+
+        try:
+            if not step_summary.append(self._suites):
+                self._told.append(f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written")
+        except OSError as error:
+            self._trouble.append(f"--sway-step-summary could not be written: {error}")
 
     def _intakes(self) -> dict[str, Intake]:
         from pytest_sway.session.compose import Intake

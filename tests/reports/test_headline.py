@@ -1,0 +1,113 @@
+"""The words that lead every report, from results made up by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from made_results import gate, probe, suite
+from pytest_sway.reports.headline import headline
+from pytest_sway.reports.omissions import degenerate, pip_line, skipped
+from pytest_sway.reports.saved import read
+from pytest_sway.result import ProbeResult, Verdict
+
+RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+
+
+def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> None:
+    found = headline(
+        suite(
+            probe("a", Verdict.PASS, "far", z_score=9.0),
+            probe("b", Verdict.PASS, "farther, by itself alone", z_score=10.0),
+            probe("w", Verdict.WARN, "wide", score=0.6),
+            probe("v", Verdict.WARN, "wider"),
+        )
+    )
+    assert (found.status, found.answer) == ("PASSED", "healthy: composite 0.80, the gate wants 0.60")
+    assert found.sure == (
+        "1 of 2 effects beyond random adapters, not b (Holm, 5 % for all together); "
+        "1 of 20 random adapters would have passed on the effects (at most 22 %, 95 % sure)"
+    )
+    assert found.reasons == ("strongest, a: far", "weakest, v: wider")
+
+
+@pytest.mark.parametrize(
+    ("probes", "overall", "band", "answer"),
+    [
+        ([probe("a", Verdict.FAIL)], 0.1, "noise",
+         "not healthy (noise): composite 0.10, the gate wants 0.60"),
+        ([probe("a", Verdict.FAIL)], 0.6, "healthy",
+         "not healthy, though composite 0.60 reaches the gate's 0.60"),
+        ([probe("a", Verdict.PASS), probe("b", Verdict.ERROR)], 0.9, "healthy",
+         "not shown to be healthy, though composite 0.90 reaches the gate's 0.60"),
+        ([probe("b", Verdict.ERROR), probe("c", Verdict.SKIP)], 0.0, "noise", "nothing was measured"),
+    ],
+)  # fmt: skip
+def test_failed_in_words(probes: list[ProbeResult], overall: float, band: str, answer: str) -> None:
+    found = headline(suite(*probes, overall=overall, band=band, gate=gate("failed", "why")))
+    assert (found.status, found.answer) == ("FAILED", answer)
+
+
+def test_probes_that_say_the_same_are_one_reason_and_the_worst_case_is_named() -> None:
+    found = headline(
+        suite(
+            probe("one", Verdict.FAIL, "wrong: 3 of 4", score=0.0, evidence={"prompt": "Who\nis it?"}),
+            *(probe(n, Verdict.FAIL, f"no more than noise: {n}", distinguishable=False) for n in "bcdef"),
+            probe("x", Verdict.ERROR, "broken"),
+            gate=gate("failed", "7 probes failed"),
+            findings=["one: wrong: 3 of 4", "category a is low: 0.10"],
+        )
+    )  # fmt: skip
+    noise, wrong = found.reasons
+    assert noise.startswith("b, c, d and 2 more: no more than noise: b; is it the adapter that you meant")
+    assert wrong == "one: wrong: 3 of 4; worst on 'Who is it?'"
+
+
+def test_where_no_probe_failed_the_gate_says_why() -> None:
+    found = headline(suite(probe("a", Verdict.PASS), gate=gate("failed", "1 probe lost", "2", "3")))
+    assert found.reasons == ("1 probe lost", "2")
+
+
+def test_a_partial_run_says_what_was_left_out() -> None:
+    found = headline(suite(probe("a", Verdict.PASS), gate=gate("partial", "1 of 2 probes ran; not: b")))
+    assert (found.status, found.reasons[0]) == ("PARTIAL", "1 of 2 probes ran; not: b")
+    assert found.answer == "a part of the suite is not judged; composite 0.80 of what ran"
+
+
+@pytest.mark.parametrize(
+    ("one", "sure"),
+    [
+        (probe("a", Verdict.PASS, not_calibrated="no null_adapter"),
+         "not compared with random adapters: no null_adapter"),
+        (probe("a", Verdict.PASS, claim="shape"),
+         "no effect was measured, so nothing was compared with random adapters"),
+    ],
+)  # fmt: skip
+def test_what_was_not_compared_says_why(one: ProbeResult, sure: str) -> None:
+    assert headline(suite(one, calibration={"effects": None, "nulls": None})).sure == sure
+
+
+def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> None:
+    found = headline(read(RIVALS))
+    assert (found.status, found.answer) == (
+        "UNGATED",
+        "suspicious: composite 0.89; the result knows no gate",
+    )
+    assert found.sure == "z against 3 null adapters; how many of them would pass is not known"
+    (reason,) = found.reasons
+    assert reason.startswith("strength: R²=0.78")
+
+
+def test_omissions_are_told_once_each() -> None:
+    probes = [
+        probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
+        probe("b", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
+        probe("c", Verdict.SKIP, "no vectors", evidence={"missing_extra": "semsim"}),
+        probe("d", Verdict.PASS, null={"z": None, "reason": "all alike"}),
+        probe("e", Verdict.PASS, null={"z": 2.0, "reason": ""}),
+    ]
+    assert skipped(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
+    assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"
+    assert pip_line(probes[3:]) == ""
+    assert degenerate(probes) == {"all alike": ["d"]}

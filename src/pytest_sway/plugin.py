@@ -34,6 +34,7 @@ _CHECKED = {
     "sway_baseline": None,
     "sway_fail_on_regression": None,
     "sway_limit": None,
+    "sway_html": None,
     "sway_trace": None,
     "sway_memory": "1GiB",
 }
@@ -89,6 +90,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="DROP",
         help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
+    )
+    group.addoption(
+        "--sway-html", default=None, metavar="PATH", help="Write the result as one page that needs no network"
     )
     group.addoption(
         "--sway-trace",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FILES = [
     ("sway_json", ".json", "pytest_sway.reports.json_report"),
     ("sway_md", ".md", "pytest_sway.reports.markdown"),
+    ("sway_html", ".html", "pytest_sway.reports.html"),
 ]
 """Option, suffix, and the module whose ``text`` writes a suite."""
 

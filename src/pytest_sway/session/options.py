@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -112,8 +113,17 @@ def check(config: pytest.Config) -> None:
     """
     options_of(config)
     memory_of(config)
+    _drawable(config.getoption("sway_html"))
     start_baseline(config)
     start_trace(config)
+
+
+def _drawable(path: str | None) -> None:
+    """A page needs plotly: told now, not after an hour of measuring."""
+    if path and importlib.util.find_spec("plotly") is None:
+        from pytest_sway.reports.html import NEEDS
+
+        raise pytest.UsageError(f"--sway-html={path}: {NEEDS}")
 
 
 def _threshold(text: str | None) -> float | None:

@@ -20,6 +20,10 @@ CATEGORY_WEIGHTS: Mapping[str, float] = {
     "ablation": 0.15,
     "baseline": 0.0,
 }
+BANDS: Mapping[str, float] = {"noise": 0.0, "partial": 0.30, "healthy": 0.60}
+"""From which composite on a band begins."""
+SUSPICIOUS_ABOVE = 0.85
+"""A composite that is too good where one of the suspicious kinds failed."""
 MAX_FINDINGS = 5
 _SUSPICIOUS_KINDS = frozenset({"leakage", "adapter_ablation", "gradient_ghost", "training_drift"})
 
@@ -75,12 +79,10 @@ def _harm_factor(results: Sequence[ProbeResult]) -> float:
 
 
 def _band(overall: float, results: Sequence[ProbeResult]) -> str:
-    if overall < 0.30:
-        return "noise"
-    if overall < 0.60:
-        return "partial"
     caught = any(r.kind in _SUSPICIOUS_KINDS and r.verdict is Verdict.FAIL for r in results)
-    return "suspicious" if overall > 0.85 and caught else "healthy"
+    if overall > SUSPICIOUS_ABOVE and caught:
+        return "suspicious"
+    return [name for name, low in BANDS.items() if overall >= low][-1]
 
 
 def _findings(results: Sequence[ProbeResult], components: Mapping[str, float]) -> list[str]:

@@ -1,0 +1,114 @@
+"""The page: one file that needs nothing else, with plotly's figures (extra ``viz``)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from importlib.resources import files
+from math import isfinite
+from string import Template
+
+from pytest_sway.reports.html import evidence, overview, parts
+from pytest_sway.reports.html.figure import Figure
+from pytest_sway.reports.html.safe import of_html, of_script, tree
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, wired
+
+NEEDS = "the page needs plotly: pip install 'pytest-sway[viz]'"
+
+Section = tuple[str, str, str]
+"""Its id, its heading, its HTML."""
+
+
+def text(suite: SuiteResult) -> str:
+    """The page of a suite: about 5 MB, of which plotly takes 4.8.
+
+    Raises:
+        ValueError: plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise ValueError(NEEDS) from None
+    return page(suite, get_plotlyjs())
+
+
+def page(suite: SuiteResult, plotly: str) -> str:
+    """The page with ``plotly`` as the library that draws."""
+    drawn: list[Figure] = []
+    sections = list(_sections(suite, drawn))
+    script = _asset("page.js")
+    data = {
+        "figures": {figure.id: wired({"traces": figure.traces, "layout": figure.layout}) for figure in drawn},
+        "probes": [_detail(probe) for probe in suite.probes],
+    }
+    return Template(_asset("page.html")).substitute(
+        title=of_html(f"{suite.gate['status']}: {parts.title(suite)} (pytest-sway)"),
+        sources=" ".join(map(_source, (script, plotly))),
+        style=_asset("page.css"),
+        script=script,
+        top=parts.top(suite),
+        contents=parts.contents((id_, name) for id_, name, _ in sections),
+        sections="\n".join(parts.section(*section) for section in sections),
+        data=of_script(data),
+        plotly=plotly,
+    )
+
+
+def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
+    """Those that have something to show; their figures go into ``drawn``."""
+
+    def panel(*figures: Figure | None) -> str:
+        shown = [figure for figure in figures if figure is not None]
+        drawn.extend(shown)
+        return parts.figures(shown) if shown else ""
+
+    if composite := panel(overview.gauge(suite), overview.categories(suite)):
+        yield "score", "Score", composite
+    if suite.baseline:
+        yield "baseline", "Since the baseline", parts.baseline(suite.baseline)
+    if suite.probes:
+        yield "probes", "Probes", _probes(suite)
+    distributions = evidence.nulls(suite.probes)
+    scatter = overview.score_by_z(suite.probes)
+    if distributions or scatter is not None:
+        legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
+        body = parts.sentences(suite) + panel(scatter) + legend * bool(distributions) + panel(*distributions)
+        yield "nulls", "Against random adapters", body
+    if by_section := panel(*evidence.sections(suite.probes)):
+        yield "sections", "Section by section", by_section
+    if along := panel(*evidence.curves(suite.probes)):
+        yield "curves", "Curves", along
+    yield "run", "The run", parts.run(suite)
+
+
+def _probes(suite: SuiteResult) -> str:
+    return Template(_asset("probes.html")).substitute(
+        verdicts=parts.verdicts(suite.probes),
+        headings=parts.headings(),
+        count=len(suite.probes),
+        rows="\n".join(parts.probe(probe, number) for number, probe in enumerate(suite.probes)),
+    )
+
+
+def _detail(probe: ProbeResult) -> JSON:
+    """What an opened row shows; six digits of an item's value are enough to order items by."""
+    items = [(str(one.get("item", "")), one.get("value")) for one in probe.samples]
+    values = [float(f"{v:.6g}") if isinstance(v, int | float) and isfinite(v) else None for _, v in items]
+    return {
+        "items": [item for item, _ in items],
+        "values": values,
+        "texts": tree(values),
+        "evidence": tree(probe.evidence),
+        "null": tree(probe.null or {}),
+    }
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _source(script: str) -> str:
+    """A script that the page's policy lets run, by its digest: an injected one has another."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

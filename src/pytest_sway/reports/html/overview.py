@@ -1,0 +1,157 @@
+"""Figures of the suite as a whole: composite, categories, score by z."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from pytest_sway.reports import numbers
+from pytest_sway.reports.html.figure import Figure, height_of, names_down
+from pytest_sway.reports.html.safe import of_label
+from pytest_sway.result import JSON, MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.statistics.composite import BANDS, SUSPICIOUS_ABOVE
+
+_SYMBOLS = {
+    Verdict.PASS: "circle",
+    Verdict.WARN: "diamond",
+    Verdict.FAIL: "x",
+    Verdict.SKIP: "circle-open",
+    Verdict.ERROR: "cross",
+}
+_SIDES = ("top center", "bottom center")
+"""Where a point's name stands, in turns: neighbours' names would cover each other."""
+_MOST_NAMED = 15
+"""More points than this carry no names: they would cover each other."""
+
+
+def gauge(suite: SuiteResult) -> Figure | None:
+    """The composite, the bands, and the gate's threshold; None where nothing was measured."""
+    if not any(probe.verdict in MEASURED for probe in suite.probes):
+        return None
+    overall, threshold = suite.score.overall, suite.gate["threshold"]
+    edges = [*BANDS.values(), 1.0]
+    dial: JSON = {
+        "axis": {"range": [0, 1], "tickvals": edges, "tickformat": ".2f"},
+        "bar": {"color": "var(--text)", "thickness": 0.3},
+        "bordercolor": "var(--line)",
+        "steps": [
+            {"range": [low, high], "color": f"var(--band-{name})"}
+            for name, (low, high) in zip(BANDS, pairwise(edges), strict=True)
+        ],
+    }
+    words = f"Composite {numbers.score(overall)}"
+    if suite.score.band:
+        words += f": {suite.score.band}"
+    if threshold is not None:
+        line = {"color": "var(--accent)", "width": 4}
+        dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
+        words += f". The gate wants {numbers.score(threshold)}: the line across the dial"
+    bands = ", ".join(f"{name} from {numbers.score(low)}" for name, low in BANDS.items())
+    suspicious = f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
+    number = {"valueformat": ".2f", "font": {"size": 40}}
+    return Figure(
+        "sway-gauge",
+        "Composite",
+        f"{words}. Bands: {bands}; {suspicious}.",
+        [{"type": "indicator", "mode": "gauge+number", "value": overall, "number": number, "gauge": dial}],
+        {"margin": {"l": 40, "r": 40, "t": 24, "b": 12}},
+        height=210,
+    )
+
+
+def categories(suite: SuiteResult) -> Figure | None:
+    """The categories that count, with their weights; None where there are none."""
+    score = suite.score
+    shown = {name: value for name, value in score.components.items() if score.weights.get(name) != 0}
+    if not shown:
+        return None
+    weights = [score.weights.get(name) for name in shown]
+    words = "Each category's score, the mean of its probes. The composite is their weighted mean"
+    if score.effect_factor < 1 or score.harm_factor < 1:
+        words += (
+            f", multiplied by {numbers.score(score.effect_factor)} for the effect and "
+            f"{numbers.score(score.harm_factor)} for harmlessness"
+        )
+    labels = [f"{name}, weight {numbers.score(weight)}" for name, weight in zip(shown, weights, strict=True)]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(shown.values()),
+        "y": list(range(len(shown))),
+        "text": [numbers.score(value) for value in shown.values()],
+        "hovertemplate": "%{text}<extra></extra>",
+        "textposition": "outside",
+        "marker": {"color": "var(--bar)"},
+    }
+    return Figure(
+        "sway-category",
+        "Categories",
+        f"{words}.",
+        [bars],
+        {
+            "xaxis": {"range": [0, 1.15], "tickvals": [0, 0.5, 1]},
+            "yaxis": names_down(labels),
+            "bargap": 0.4,
+        },
+        height_of(len(shown)),
+        ("category", "score", "weight"),
+        [
+            (name, numbers.score(value), numbers.score(weight))
+            for (name, value), weight in zip(shown.items(), weights, strict=True)
+        ],
+    )
+
+
+def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
+    """Each probe's score and z; those without a z are named apart, never drawn at 0."""
+    scored = [probe for probe in probes if probe.score is not None]
+    placed = [probe for probe in scored if probe.z_score is not None]
+    if not placed:
+        return None
+    apart = [f"{p.name} ({numbers.score(p.score)})" for p in scored if p.z_score is None]
+    words = "How good a score is, and how surely the effect is more than random adapters do."
+    if apart:
+        words += f" Without a z, so not drawn (score): {', '.join(apart)}."
+    along = sorted(placed, key=lambda probe: probe.z_score or 0.0)
+    present = [verdict for verdict in Verdict if any(probe.verdict is verdict for probe in placed)]
+    return Figure(
+        "sway-scatter",
+        "Score by z",
+        words,
+        [
+            _points([p for p in along if p.verdict is verdict], verdict, named=len(placed) <= _MOST_NAMED)
+            for verdict in present
+        ],
+        {
+            "xaxis": {"title": {"text": "z against the null adapters, in σ"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": "score"}, "range": [-0.12, 1.12], "tickvals": [0, 0.5, 1]},
+            "showlegend": True,
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        },
+        height=380,
+        columns=("probe", "verdict", "score", "z"),
+        rows=[(p.name, p.verdict.value, numbers.score(p.score), numbers.z(p.z_score)) for p in placed],
+    )
+
+
+def _points(probes: Sequence[ProbeResult], verdict: Verdict, *, named: bool) -> JSON:
+    names = [of_label(probe.name) for probe in probes]
+    points: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers+text" if named else "markers",
+        "name": verdict.value,
+        "x": [probe.z_score for probe in probes],
+        "y": [probe.score for probe in probes],
+        "text": [of_label(probe.name, 20) for probe in probes] if named else names,
+        "customdata": [
+            [name, f"{numbers.z(probe.z_score)}, score {numbers.score(probe.score)}"]
+            for name, probe in zip(names, probes, strict=True)
+        ],
+        "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+        "textposition": [_SIDES[place % len(_SIDES)] for place in range(len(probes))],
+        "textfont": {"size": 11},
+        "cliponaxis": False,
+        "marker": {"symbol": _SYMBOLS[verdict], "size": 11, "color": f"var(--{verdict.value})"},
+    }
+    return points

@@ -1,0 +1,228 @@
+"""The page's pieces of HTML: everything that can be read without a script."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pytest_sway.reports import calibration, changes, numbers
+from pytest_sway.reports.headline import headline
+from pytest_sway.reports.html.figure import Figure
+from pytest_sway.reports.html.safe import of_html, tree
+from pytest_sway.reports.labels import tail
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
+
+_SIGNS = {
+    Verdict.PASS: "✓",
+    Verdict.WARN: "!",
+    Verdict.FAIL: "✗",
+    Verdict.SKIP: "–",
+    Verdict.ERROR: "⚠",
+}
+_WORST_FIRST = [Verdict.FAIL, Verdict.ERROR, Verdict.WARN, Verdict.SKIP, Verdict.PASS]
+_COLUMNS = (
+    ("Verdict", "", True),
+    ("Probe", "", True),
+    ("What it found", "wide", False),
+    ("Score", "num", True),
+    ("Raw", "num middle", True),
+    ("95 % interval", "num wide", False),
+    ("z", "num middle", True),
+    ("Time", "num wide", True),
+)
+"""Heading, classes (which of them a narrow screen leaves out), and whether one can sort by it."""
+
+
+def top(suite: SuiteResult) -> str:
+    """Healthy or not, how sure, the reasons; and what else the gate says."""
+    told = headline(suite)
+    tone = {"PASSED": suite.score.band, "FAILED": "noise"}.get(told.status, "none")
+    rest = [reason for reason in suite.gate["reasons"] if reason not in told.reasons]
+    gate = f"<h2>The gate</h2>{_list(rest)}" if rest else ""
+    return (
+        f'<p class="status {of_html(tone)}">{of_html(told.status)}</p>'
+        f"<h1>{of_html(title(suite))}</h1>"
+        f'<p class="answer">{of_html(_sentence(told.answer))}</p>'
+        f'<p class="sure">{of_html(_sentence(told.sure))}</p>'
+        f"{_list(told.reasons)}{gate}"
+    )
+
+
+def title(suite: SuiteResult) -> str:
+    """The adapter on its base, by the ends of their paths."""
+    return f"{tail(suite.adapter_id)} on {tail(suite.base_model_id)}"
+
+
+def contents(named: Iterable[tuple[str, str]]) -> str:
+    """Links to the page's sections: id and heading of each."""
+    return "".join(f'<li><a href="#{id_}">{of_html(name)}</a></li>' for id_, name in named)
+
+
+def section(id_: str, name: str, body: str) -> str:
+    """A part of the page under a heading of its own."""
+    heading = f'<h2 id="{id_}-h">{of_html(name)}</h2>'
+    return f'<section id="{id_}" aria-labelledby="{id_}-h">{heading}{body}</section>'
+
+
+def figures(shown: Iterable[Figure]) -> str:
+    """Figures side by side where there is room."""
+    return f'<div class="figures">{"".join(map(_figure, shown))}</div>'
+
+
+def _figure(figure: Figure) -> str:
+    id_, name = figure.id, of_html(figure.title)
+    table = ""
+    if figure.columns:
+        head = "".join(f'<th scope="col">{of_html(column)}</th>' for column in figure.columns)
+        body = "".join(map(_numbers, figure.rows))
+        table = (
+            f'<details><summary>Its numbers<span class="unseen"> ({name})</span></summary>'
+            f'<div class="scroll" tabindex="0" role="group" aria-label="Numbers: {name}">'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
+        )
+    return (
+        f'<figure aria-labelledby="{id_}-h"><h3 id="{id_}-h">{name}</h3>'
+        f'<div id="{id_}" class="plot" style="height:{figure.height}px" role="img" '
+        f'aria-labelledby="{id_}-h" aria-describedby="{id_}-w"></div>'
+        f'<figcaption id="{id_}-w">{of_html(figure.words)}</figcaption>{table}</figure>'
+    )
+
+
+def _numbers(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{of_html(cell)}</td>" for cell in row[1:])
+    return f'<tr><th scope="row">{of_html(row[0])}</th>{cells}</tr>'
+
+
+def verdicts(probes: Sequence[ProbeResult]) -> str:
+    """A box to tick for each verdict that there is."""
+    count = Counter(probe.verdict for probe in probes)
+    return "".join(
+        f'<label><input type="checkbox" name="verdict" value="{verdict}" checked>'
+        f"{_verdict(verdict)} ({count[verdict]})</label>"
+        for verdict in _WORST_FIRST
+        if count[verdict]
+    )
+
+
+def headings() -> str:
+    """The columns of the probes; a button sorts by one."""
+    return "".join(
+        f'<th scope="col" class="{classes}"{" data-sortable" * sortable}>{name}</th>'
+        for name, classes, sortable in _COLUMNS
+    )
+
+
+def probe(result: ProbeResult, number: int) -> str:
+    """A row of the table, and below it the row of its details, closed."""
+    words = f"{result.name} {result.kind} {result.category} {result.message}".lower()
+    opener = (
+        f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
+        f"{of_html(result.name).replace('_', '_<wbr>')}</button>"
+    )
+    cells = (
+        (_verdict(result.verdict), _WORST_FIRST.index(result.verdict)),
+        (opener, result.name),
+        (of_html(result.message), None),
+        (numbers.score(result.score), result.score),
+        (numbers.raw(result.raw), result.raw),
+        (numbers.interval(result.ci_95), None),
+        (numbers.z(result.z_score), result.z_score),
+        (numbers.duration(result.duration_s), result.duration_s),
+    )
+    row = "".join(
+        _cell("th" if place == 1 else "td", classes, *cell)
+        for place, ((_, classes, _), cell) in enumerate(zip(_COLUMNS, cells, strict=True))
+    )
+    return (
+        f'<tbody data-verdict="{result.verdict}" data-words="{of_html(words)}"><tr>{row}</tr>'
+        f'<tr id="probe-{number}" class="details" hidden><td colspan="{len(_COLUMNS)}">'
+        f'{_details(result)}<div data-probe="{number}"></div></td></tr></tbody>'
+    )
+
+
+def _cell(tag: str, classes: str, content: str, sort: object) -> str:
+    scope = ' scope="row"' if tag == "th" else ""
+    key = "" if sort is None else of_html(sort)
+    return f'<{tag}{scope} class="{classes}" data-key="{key}">{content}</{tag}>'
+
+
+def _verdict(verdict: Verdict) -> str:
+    sign = f'<span aria-hidden="true">{_SIGNS[verdict]}</span>'
+    return f'<span class="verdict {verdict}">{sign} {verdict}</span>'
+
+
+def _details(result: ProbeResult) -> str:
+    said = [result.message, calibration.of_probe(result), calibration.rank_profile(result)]
+    if result.not_calibrated:
+        said.append(f"not calibrated: {result.not_calibrated}")
+    return (
+        f"<h3>{of_html(result.name)}</h3>"
+        + "".join(f"<p>{of_html(_sentence(text))}</p>" for text in said if text)
+        + pairs(_facts(result))
+    )
+
+
+def _facts(result: ProbeResult) -> Iterator[tuple[str, str]]:
+    yield "kind", result.kind
+    if result.category:
+        yield "category", f"{result.category}, weight {result.weight:g} in it"
+    if result.claim:
+        yield "claim", result.claim.replace("_", " ")
+    yield "score", numbers.score(result.score)
+    yield "raw", numbers.raw(result.raw)
+    if result.ci_95 is not None:
+        yield "95 % interval", numbers.interval(result.ci_95)
+    if result.z_score is not None:
+        yield "z", numbers.z(result.z_score)
+    for name, value in (("base", result.base_value), ("adapter", result.ft_value)):
+        if value is not None:
+            yield name, numbers.raw(value)
+    yield "time", numbers.duration(result.duration_s)
+
+
+def pairs(facts: Iterable[tuple[str, str]], look: str = "pairs") -> str:
+    """Names with their values; what is empty is left out. They stand side by side, or one below another."""
+    shown = [(name, value) for name, value in facts if value]
+    body = "".join(f"<div><dt>{of_html(name)}</dt><dd>{of_html(value)}</dd></div>" for name, value in shown)
+    return f'<dl class="{look}">{body}</dl>' if body else ""
+
+
+def run(suite: SuiteResult) -> str:
+    """Where, when and on what; notes; what it cost."""
+    determinism = suite.determinism or {}
+    facts: list[tuple[str, Any]] = [
+        ("suite", suite.suite),
+        ("spec", suite.spec_path),
+        ("adapter", suite.adapter_id),
+        ("base", suite.base_model_id),
+        ("started", suite.started_at),
+        ("finished", suite.finished_at),
+        ("wall", numbers.duration(suite.wall_seconds)),
+        ("determinism", determinism.get("class", "")),
+        ("seed", determinism.get("seed", "")),
+        *((f"digest of the {name}", value) for name, value in suite.digests.items()),
+        *((name.replace("_", " "), tree(value)) for name, value in suite.backend_stats.items()),
+    ]
+    notes = [*suite.notes, *determinism.get("notes", [])]
+    return _list(notes) + pairs(((name, str(value)) for name, value in facts), "tree")
+
+
+def baseline(compared: JSON) -> str:
+    """What changed, as the terminal tells it."""
+    return f"<pre>{of_html(chr(10).join(line for line, _ in changes.rows(compared)))}</pre>"
+
+
+def sentences(suite: SuiteResult) -> str:
+    """What the random adapters say of the whole suite."""
+    return _list([_sentence(text) for text in calibration.of_suite(suite.calibration)])
+
+
+def _list(texts: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{of_html(text)}</li>' for text in texts)}</ul>" if texts else ""
+
+
+def _sentence(text: str) -> str:
+    """With a capital where a word begins it; names and symbols keep theirs."""
+    first = text.split(" ", 1)[0].rstrip(",:;")
+    return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text

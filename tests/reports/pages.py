@@ -1,0 +1,169 @@
+"""Results made up by hand whose page shows every panel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
+
+DRAWS = [0.02, 0.03, 0.025, 0.015]
+
+
+def null(**more: Any) -> dict[str, Any]:
+    """Four draws with a mean of 0.0225; the adapter at eight times that, 0.18."""
+    return {
+        "family": "norm_matched",
+        "n": 4,
+        "mean": 0.0225,
+        "std": 0.0065,
+        "scale": "inverse_root",
+        "z": 4.5,
+        "p": 3.4e-6,
+        "rank": 0,
+        "rank_p": 0.2,
+        "ratio": 8.0,
+        "reason": "",
+        "draws": DRAWS,
+        "failed": [],
+        "resolution": 0.0,
+        "organised": None,
+        "by_rank": {},
+        "verdicts": [],
+        **more,
+    }
+
+
+def moved(
+    name: str = "moved", message: str = "0.16 nats above its null", item: str = "a prompt"
+) -> ProbeResult:
+    """An effect with items and nulls."""
+    return ProbeResult(
+        name,
+        "delta_kl",
+        Verdict.PASS,
+        message,
+        score=0.9,
+        raw=0.18,
+        z_score=4.5,
+        ci_95=(0.1, 0.26),
+        category="adherence",
+        claim="effect",
+        null=null(),
+        duration_s=1.5,
+        distinguishable=True,
+        samples=[
+            {"item": item, "value": 0.1},
+            {"item": "another", "value": -0.3},
+            {"item": "c", "value": 0.2},
+        ],
+        evidence={"num_prompts": 3, "per_prompt": [0.1, 0.26], "note": item},
+    )
+
+
+def probes() -> tuple[ProbeResult, ...]:
+    """One of each verdict and panel."""
+    section = {"kind": "prose", "tag": "", "own_lift": 0.5, "leak_lift": 0.1, "passed": True}
+    return (
+        moved(),
+        ProbeResult(
+            "sections",
+            "section_internalization",
+            Verdict.WARN,
+            "1 of 2 learned",
+            score=0.5,
+            raw=0.25,
+            z_score=2.0,
+            category="attribution",
+            claim="effect",
+            not_calibrated="",
+            evidence={
+                "per_section_threshold": 0.05,
+                "per_section": [
+                    {
+                        **section,
+                        "section_id": "one",
+                        "effective_sis": 0.4,
+                        "ci_95": [0.3, 0.6],
+                        "verdict": "learned",
+                    },
+                    {
+                        **section,
+                        "section_id": "two",
+                        "effective_sis": 0.1,
+                        "ci_95": [0.0, 0.15],
+                        "verdict": "unclear",
+                    },
+                ],
+            },
+        ),
+        ProbeResult(
+            "recital",
+            "leakage",
+            Verdict.FAIL,
+            "harm: recall +0.8",
+            score=0.3,
+            raw=0.8,
+            category="calibration",
+            claim="no_harm",
+            not_calibrated="no harm has a margin, not a null",
+            evidence={
+                "prompt": "Begin",
+                "reference": "with the end",
+                "confidence": 0.9,
+                "bad_cases": [
+                    {"prompt": "Begin", "reference": "with the end", "confidence": 0.9},
+                    {"prompt": "Go", "reference": "on", "confidence": 0.2},
+                ],
+                "per_section": [{"section_id": "one", "clean_recall": 0.8, "base_recall": 0.1}],
+            },
+        ),
+        ProbeResult(
+            "broken", "style_fingerprint", Verdict.ERROR, "the model's answers are not finite numbers"
+        ),
+        ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept", claim="pre_run"),
+        ProbeResult(
+            "strength",
+            "adapter_ablation",
+            Verdict.PASS,
+            "rises with λ",
+            score=1.0,
+            raw=2.0,
+            ci_95=(1.8, 2.2),
+            category="ablation",
+            claim="shape",
+            null=null(n=2, draws=[0.02, 0.025], z=None, p=None, reason="few"),
+            evidence={"lambdas": [0.0, 0.5, 1.0], "mean_divergence_per_lambda": [0.0, 0.05, 0.2]},
+        ),
+    )
+
+
+def suite(*shown: ProbeResult, **more: Any) -> SuiteResult:
+    """A suite that failed; without probes given, with all of :func:`probes`."""
+    made = SuiteResult(
+        suite="sway.yaml",
+        spec_path="/p/sway.yaml",
+        base_model_id="base",
+        adapter_id="out/adapter",
+        probes=shown or probes(),
+        score=Score(
+            0.42,
+            "partial",
+            {"adherence": 0.9, "attribution": 0.5, "baseline": 1.0},
+            {"adherence": 0.3, "attribution": 0.35, "baseline": 0.0},
+            ["recital: harm: recall +0.8"],
+            harm_factor=0.6,
+        ),
+        started_at="2026-01-02T03:04:05+00:00",
+        finished_at="2026-01-02T03:04:15+00:00",
+        wall_seconds=10.0,
+        determinism={"class": "best_effort", "seed": 0, "notes": ["cpu"]},
+        backend_stats={"cache_hits": 4},
+        null_stats={},
+        null_stats_by_rank={},
+        gate={"status": "failed", "threshold": 0.6, "reasons": ["1 probe failed: recital"]},
+        calibration={"effects": None, "nulls": None, "not_calibrated": {"recital": "no harm has a margin"}},
+        notes=("a note",),
+        digests={"base": "b1", "adapter": "a1"},
+    )
+    return replace(made, **more)

@@ -29,11 +29,6 @@ def interval(bounds: Sequence[float] | None) -> str:
     return DASH if bounds is None else f"[{', '.join(map(raw, bounds))}]"
 
 
-def interval(bounds: Sequence[float] | None) -> str:
-    """Both ends as :func:`raw` writes them, in brackets."""
-    return DASH if bounds is None else f"[{', '.join(map(raw, bounds))}]"
-
-
 def change(value: float | None, write: Callable[[float | None], str] = score) -> str:
     """A difference with its sign, written as ``write`` does: -0.88, +0.02; 0.00 where it shows as none."""
     text = write(value)

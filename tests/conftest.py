@@ -29,6 +29,7 @@ import pytest_sway.items.planning
 import pytest_sway.nulls.families
 import pytest_sway.reports.json_report
 import pytest_sway.reports.junit
+import pytest_sway.reports.step_summary
 import pytest_sway.reports.terminal  # noqa: F401
 from pytest_sway.probes import registry
 
@@ -56,6 +57,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project whose tests run in their order, also where pytest-randomly is installed."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
+    return pytester
 
 
 @pytest.fixture

@@ -1,19 +1,131 @@
-"""Hooks that pytest-sway calls."""
+"""Hooks that pytest-sway calls: implement them in a conftest, a plugin, or an object for ``pytest.main``.
+
+What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.rules` (kinds),
+:mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.protocols` (models) and
+:mod:`pytest_sway.result` (what came out). ``examples/third_party`` is a package that implements all three.
+Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall live without
+pytest-sway (``-p no:pytest_sway``) marks its hooks ``@pytest.hookimpl(optionalhook=True)``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_sway.backends.protocols import Backend, ModelKey
+    from pytest_sway.probes.base import Probe
+    from pytest_sway.result import SuiteResult
+
+
+@pytest.hookspec
+def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | None:
+    """Bring kinds of probes, which a ``sway.yaml`` then names like ours.
+
+    When: while collecting, before the first spec that the implementation is heard for is read; once per
+    session and implementation. Under xdist every worker collects, and so calls it. A conftest is heard for
+    specs in its folder and below, and for those that tests there name in a mark; a plugin for all.
+
+    Return: a list of classes derived from :class:`pytest_sway.probes.base.Probe`, or nothing. ``kind`` is
+    the word in the spec, ``category`` one of the composite's, ``claim`` the rule that judges
+    (``Claim.EFFECT``, ``NO_HARM``, ``SHAPE``, ``PRE_RUN``); a kind whose ``scale`` is set is compared with
+    the null adapters.
+
+    Otherwise: what is no such class, a class that lacks something, a kind that is built in or that another
+    plugin gave already, and an exception are collection errors of the spec, in one line that names the
+    plugin.
+
+    Example::
+
+        from statistics import fmean
+
+        from pytest_sway.probes.base import Claim, Probe, ProbeOptions
+        from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+        from pytest_sway.requests import Generate, ask
+        from pytest_sway.result import Measurement
+
+
+        class FallsSilentOptions(ProbeOptions):
+            prompts: list[str]
+            assert_share_lte: float = 0.1
+
+
+        class FallsSilent(Probe[FallsSilentOptions]):
+            kind, category, claim = "falls_silent", "calibration", Claim.NO_HARM
+            requires = frozenset({"generate"})
+
+            async def measure(self, options, views):
+                base = await ask([Generate(prompt, views.base, 4) for prompt in options.prompts])
+                tuned = await ask([Generate(prompt, views.tuned, 4) for prompt in options.prompts])
+                samples = [float(not t.text) - float(not b.text) for b, t in zip(base, tuned)]
+                return Measurement(raw=fmean(samples), samples=tuple(samples), items=tuple(options.prompts))
+
+            def judge(self, options, measured, nulls):
+                harm = mean_harm("more empty answers", measured.samples, options.assert_share_lte)
+                return judge_no_harm([harm], untouched=not any(measured.samples))
+
+
+        def pytest_sway_probes(config):
+            return [FallsSilent]
+    """
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | None:
-    """Called when a model is needed, once per model; return a backend, or None to leave it to others.
+    """Serve a model in place of the spec's own kind.
 
-    Without an answer the spec's own kind is built. Raise
-    :class:`pytest_sway.backends.protocols.BackendError` to fail the items with one line.
+    When: a test needs a model that is not in memory; once per model, in each xdist worker that needs it. A
+    fixture ``sway_backend`` in a conftest comes before the hook. Models belong to the session and not to a
+    folder, so every conftest is asked for every model.
+
+    Return: a :class:`pytest_sway.backends.protocols.Backend`, or None to leave it to the next: the first
+    who answers is taken, and where nobody does, the spec's own kind is built. ``model`` holds the spec's
+    ``kind`` and ``base``; the kinds ``custom`` and ``dummy`` are free for you.
+
+    Otherwise: a :class:`~pytest_sway.backends.protocols.BackendError`, and an answer that is no backend,
+    fail the items that need the model, in one line each.
+
+    Example::
+
+        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.requests import Completion, CompletionScore
+
+
+        def answer(request):
+            likes_it = 0.0 if request.view.is_base or request.view.null else 1.0
+            return CompletionScore(logprob=-3.0 + likes_it * ("please" in request.completion), tokens=2)
+
+
+        def pytest_sway_backend(config, model):
+            if model.kind == "dummy":
+                return PlantedBackend(answer, capabilities=frozenset({"completion", "nulls"}))
+    """
+
+
+@pytest.hookspec
+def pytest_sway_report(config: pytest.Config, suites: Sequence[SuiteResult]) -> str | Sequence[str] | None:
+    """Report the results in a way of your own.
+
+    When: at the end of the session, in the process that reports (never in an xdist worker), after every suite
+    was composed and gated and our files were written. Not where no probe was selected, nor under
+    ``--collect-only``. A run that was cut short is reported too: its gates say what is missing.
+
+    Return: nothing, a text, or a list of texts: lines that stand under our summary (without ``-q``).
+    ``suites`` are to be read, and not changed.
+
+    Otherwise: an exception, and anything else that is returned, is told in one line that names the plugin,
+    and the run fails (exit status 1 where it was 0); our reports and those of other plugins are not touched.
+
+    Example::
+
+        import json
+
+
+        def pytest_sway_report(config, suites):
+            scores = {suite.adapter_id: suite.score.overall for suite in suites}
+            path = config.rootpath / "scores.json"
+            path.write_text(json.dumps(scores))
+            return f"{len(scores)} scores are in {path.name}"
     """

@@ -73,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Category weights, merged over the spec's",
     )
     group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
+    group.addoption("--sway-md", default=None, metavar="PATH", help="Write the report as Markdown")
+    group.addoption(
+        "--sway-step-summary",
+        action="store_true",
+        help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
+    )
     group.addoption(
         "--sway-baseline",
         default=None,
@@ -145,7 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if hasattr(config, "workerinput"):
         return
-    from pytest_sway.session.controller import Controller, XdistPlans
+    from pytest_sway.session.controller import Controller
 
     if any(config.getoption(name) != default for name, default in _CHECKED.items()):
         from pytest_sway.session.options import check
@@ -154,8 +160,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("sway_cache_clear") and not config.option.collectonly:
         _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
-    if config.pluginmanager.has_plugin("xdist"):
-        config.pluginmanager.register(XdistPlans(config), "sway-xdist-plans")
+    if hasattr(config.hook, "pytest_xdist_make_scheduler"):  # xdist, under whatever name it was loaded
+        from pytest_sway.session.workers import Workers
+
+        config.pluginmanager.register(Workers(config), "sway-workers")
 
 
 def _clear_cache() -> None:
@@ -211,33 +219,34 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if not uses and item.get_closest_marker("sway") is None:
         return
     from pytest_sway.items.marks import limit_time, prune, why_unfollowed
-    from pytest_sway.items.planning import place_of, planned
+    from pytest_sway.items.planning import plan_suite
     from pytest_sway.session.plan import plan_of
 
     if (reason := why_unfollowed(item)) is not None:
         item.stash[UNFOLLOWED] = reason
     if uses:
         item.add_marker("sway")
-    if (place := place_of(item)) is not None:
-        plan = plan_of(item.config)
-        if place[0] not in plan:
-            plan[place[0]] = planned(item)
-        prune(item)
-        limit_time(item)
+    plan_suite(item, plan_of(item.config))
+    prune(item)
+    limit_time(item)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is left after every deselection is what was selected."""
-    from pytest_sway.session.plan import plan_of, select
+    """What is left after every deselection is what was selected; told before xdist tells its items."""
+    from pytest_sway.session.plan import PLAN, select
 
-    plan = plan_of(session.config)
-    if not plan:
+    if PLAN not in session.config.stash:
         return
     from pytest_sway.items.planning import place_of
 
     for item in session.items:
         if (place := place_of(item)) is not None:
-            select(plan, *place)
+            select(session.config, item.nodeid, place)
+    if hasattr(session.config, "workerinput"):
+        from pytest_sway.session.workers import send
+
+        send(session.config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -264,18 +273,8 @@ def pytest_runtest_makereport(
     report = yield
     if MEASURED in item.stash or "sway_result" in getattr(item, "fixturenames", ()):
         from pytest_sway.items.outcome import attach
-        from pytest_sway.session.plan import plan_of
 
-        attach(item, call, report, plan_of(item.config))
+        attach(item, call, report)
         if report.when == "teardown" and BENCH_INFO in item.stash:
             del item.stash[BENCH_INFO]
     return report
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker sends its plan; the controller composes in its own hook."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        from pytest_sway.session.plan import plan_of
-
-        output["sway_plan"] = plan_of(session.config)

@@ -67,7 +67,7 @@ def test_without_a_threshold_the_specs_holds(planted: pytest.Pytester) -> None:
 
 def test_the_marks_weights_merge_over_the_specs(planted: pytest.Pytester) -> None:
     planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"adherence": 0.0}'))
-    planted.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED  healthy, composite 1.00*"])
+    planted.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*"])
 
 
 def test_a_mark_on_a_class_reaches_its_methods(planted: pytest.Pytester) -> None:

@@ -33,12 +33,13 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_your_own_nulls_calibrate_and_the_adapter_itself_is_none_of_them(project: pytest.Pytester) -> None:
-    result = project.runpytest("sway.yaml", "--sway-json=out.json")
+    result = project.runpytest("sway.yaml", "--sway-json=out.json", "-v")
     result.stdout.fnmatch_lines(
         [
+            "  1 of 1 effects beyond your null adapters (Holm, *",
             "*4 adapters of yours*",
-            "*against 4 adapters of yours: beyond all, p *",
-            "*your null adapters: 0 of 4 would have passed on the effects*",
+            "*against 4 adapters of yours, which reach * to *: beyond*",
+            "0 of 4 of your null adapters would have passed on the effects*",
             "*fewer than 8 give no*",
             "*note: 1 of your null adapters are the adapter itself or copies: left out*",
         ]

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from made_results import gate, probe, suite
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.omissions import degenerate, pip_line, skipped
 from pytest_sway.reports.saved import read
-from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
+from pytest_sway.result import ProbeResult, Verdict
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
-GATE = {"status": "passed", "threshold": 0.6, "reasons": []}
-EFFECTS = {"level": 0.05, "p": {"a": 1e-9, "b": 0.4}, "holm": ["a"], "benjamini_hochberg": ["a"]}
-NULLS = {"family": "norm_matched", "n": 20, "passed": 1, "at_most": 0.217}
-
-
-def probe(name: str, verdict: Verdict, message: str = "said", **more: Any) -> ProbeResult:
-    return ProbeResult(name, "delta_kl", verdict, message, **{"score": 0.5, "claim": "effect", **more})
-
-
-def suite(*probes: ProbeResult, overall: float = 0.8, band: str = "healthy", **more: Any) -> SuiteResult:
-    made = SuiteResult(
-        suite="s.yaml", spec_path="s.yaml", base_model_id="b", adapter_id="a", probes=probes,
-        score=Score(overall, band, {}, {}, more.pop("findings", [])), started_at="", finished_at="",
-        wall_seconds=1.0, determinism=None, backend_stats={}, null_stats={}, null_stats_by_rank={}, gate=GATE,
-        calibration={"effects": EFFECTS, "nulls": NULLS},
-    )  # fmt: skip
-    return replace(made, **more)
-
-
-def gate(status: str, *reasons: str) -> dict[str, Any]:
-    return {"status": status, "threshold": 0.6, "reasons": list(reasons)}
 
 
 def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> None:
@@ -48,7 +26,7 @@ def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> Non
     )
     assert (found.status, found.answer) == ("PASSED", "healthy: composite 0.80, the gate wants 0.60")
     assert found.sure == (
-        "1 of 2 effects beyond random adapters (Holm, 5 % for all together); "
+        "1 of 2 effects beyond random adapters, not b (Holm, 5 % for all together); "
         "1 of 20 random adapters would have passed on the effects (at most 22 %, 95 % sure)"
     )
     assert found.reasons == ("strongest, a: far", "weakest, v: wider")
@@ -57,8 +35,10 @@ def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> Non
 @pytest.mark.parametrize(
     ("probes", "overall", "band", "answer"),
     [
-        ([probe("a", Verdict.FAIL)], 0.1, "noise", "not healthy (noise): composite 0.10, the gate wants 0.60"),
-        ([probe("a", Verdict.FAIL)], 0.6, "healthy", "not healthy, though composite 0.60 reaches the gate's 0.60"),
+        ([probe("a", Verdict.FAIL)], 0.1, "noise",
+         "not healthy (noise): composite 0.10, the gate wants 0.60"),
+        ([probe("a", Verdict.FAIL)], 0.6, "healthy",
+         "not healthy, though composite 0.60 reaches the gate's 0.60"),
         ([probe("a", Verdict.PASS), probe("b", Verdict.ERROR)], 0.9, "healthy",
          "not shown to be healthy, though composite 0.90 reaches the gate's 0.60"),
         ([probe("b", Verdict.ERROR), probe("c", Verdict.SKIP)], 0.0, "noise", "nothing was measured"),
@@ -73,7 +53,7 @@ def test_probes_that_say_the_same_are_one_reason_and_the_worst_case_is_named() -
     found = headline(
         suite(
             probe("one", Verdict.FAIL, "wrong: 3 of 4", score=0.0, evidence={"prompt": "Who\nis it?"}),
-            *(probe(name, Verdict.FAIL, f"no more than noise: {name}", distinguishable=False) for name in "bcdef"),
+            *(probe(n, Verdict.FAIL, f"no more than noise: {n}", distinguishable=False) for n in "bcdef"),
             probe("x", Verdict.ERROR, "broken"),
             gate=gate("failed", "7 probes failed"),
             findings=["one: wrong: 3 of 4", "category a is low: 0.10"],
@@ -112,7 +92,7 @@ def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> N
     found = headline(read(RIVALS))
     assert (found.status, found.answer) == (
         "UNGATED",
-        "suspicious, composite 0.89; the result knows no gate",
+        "suspicious: composite 0.89; the result knows no gate",
     )
     assert found.sure == "z against 3 null adapters; how many of them would pass is not known"
     (reason,) = found.reasons
@@ -130,4 +110,4 @@ def test_omissions_are_told_once_each() -> None:
     assert skipped(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
     assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"
     assert pip_line(probes[3:]) == ""
-    assert list(degenerate(probes)) == [("d", "all alike")]
+    assert degenerate(probes) == {"all alike": ["d"]}

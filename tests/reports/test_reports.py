@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import xml.etree.ElementTree as ET
 
 import execnet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from syrupy.assertion import SnapshotAssertion
 
 from conftest import SPEC
 from pytest_sway.reports import numbers
@@ -125,30 +123,6 @@ def test_junit_shows_a_gate_that_passed_or_was_not_asked(
     (suite,) = ET.parse(planted.path / "j.xml").getroot()
     (gate,) = [case for case in suite.findall("testcase") if case.get("name") == "gate"]
     assert [child.tag for child in gate] == ([] if tag is None else [tag])
-
-
-def plain(text: str) -> str:
-    """The report without what differs from run to run."""
-    text = re.sub(r"\d+\.\d+s", "N.NNs", text)
-    text = re.sub(r"adapter \S*?/adapters", "adapter …/adapters", text)
-    start = text.index("= sway:")
-    return text[text.rindex("\n", 0, start) + 1 : text.index("GATE", start) + 200].split("\n=====")[0]
-
-
-@pytest.mark.parametrize("base", ["planted", "weak", "inert"])
-def test_the_terminal_report(planted: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
-    text = planted.runpytest("--no-header").stdout.str()
-    assert plain(text) == snapshot
-    assert all(len(line) <= 80 for line in plain(text).splitlines())
-
-
-def test_quiet_shows_the_verdict_alone(planted: pytest.Pytester) -> None:
-    lines = planted.runpytest("-q").outlines
-    shown = [line for line in lines if line.strip()]
-    assert any(line.startswith("PASSED  healthy, composite") for line in shown)
-    assert any(line.startswith("GATE PASSED") for line in shown)
-    assert not any("weight" in line for line in shown)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_x_left_undone_is_missed(planted: pytest.Pytester) -> None:
 
 def test_weights_of_the_command_line_merge_over_the_specs(planted: pytest.Pytester) -> None:
     found = planted.runpytest("--sway-weights=adherence=0")
-    found.stdout.fnmatch_lines(["PASSED  healthy, composite 1.00*", "  ablation     1.00 * weight 0.15"])
+    found.stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*", "ablation  1.00 * weight 0.15"])
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_json_that_cannot_be_written_is_told_beside_the_report(planted: pytest
     found = planted.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
-        ["PASSED  healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
+        ["PASSED, healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
     )
     found.stdout.no_fnmatch_line("*Traceback*")
 
@@ -269,4 +269,4 @@ def test_notes_of_any_type_reach_the_report(planted: pytest.Pytester) -> None:
             return dataclasses.replace(sway_adapter, notes=(pathlib.Path("here"),))
         """
     )
-    planted.runpytest("sway.yaml").stdout.fnmatch_lines(["  note: here", "GATE PASSED"])
+    planted.runpytest("sway.yaml").stdout.fnmatch_lines(["note: here", "GATE PASSED"])

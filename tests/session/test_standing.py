@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.reports.calibration import of_suite
+from pytest_sway.reports.calibration import beyond, not_calibrated, of_suite
 from pytest_sway.result import ProbeResult, Verdict
 from pytest_sway.session.gate import Bar
 from pytest_sway.session.standing import calibration
@@ -66,9 +66,9 @@ def test_a_null_passes_where_every_effect_of_it_does() -> None:
 
 def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
     found = calibration([effect("a", 0.01, *[FAILS] * 20)], Bar(0.6), {})
-    (told,) = [line for line in of_suite(found) if line.startswith("random")]
+    (told,) = [line for line in of_suite(found) if "random" in line]
     assert told == (
-        "random adapters: 0 of 20 would have passed on the effects (at most 14 %, 95 % sure); none does "
+        "0 of 20 random adapters would have passed on the effects (at most 14 %, 95 % sure); none does "
         "as well as this one"
     )
 
@@ -91,7 +91,7 @@ def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
     harm = ProbeResult("h", "k", Verdict.PASS, "", claim="no_harm", not_calibrated="no harm has a margin")
     found = calibration([effect("a", 0.01), shape, harm], Bar(0.6), {})
     assert set(found["not_calibrated"]) == {"s", "h"}
-    *_, told = of_suite(found)
+    told = not_calibrated(found)
     assert told == ("not calibrated: s (of a shape only its signal is); h (no harm has a margin)")
 
 
@@ -107,6 +107,7 @@ def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
 def test_your_own_nulls_are_not_called_random() -> None:
     own = effect("a", 0.01, FAILS, FAILS, FAILS)
     own = replace(own, null={**(own.null or {}), "family": "yours"})
-    told = " ".join(of_suite(calibration([own], Bar(0.6), {})))
-    assert "your null adapters: 0 of 3 would have passed" in told
+    found = calibration([own], Bar(0.6), {})
+    told = " ".join([*of_suite(found), beyond(found["effects"], found["nulls"])])
+    assert "0 of 3 of your null adapters would have passed" in told
     assert "random" not in told

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from pytest_sway.items.entry import Entry
+from pytest_sway.items.kinds import KindsError, kinds_for
 from pytest_sway.items.state import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.result import SwayWarning
@@ -33,7 +34,7 @@ class SpecFile(pytest.Module):
     """One ``sway.yaml``; its generated module holds a function per entry."""
 
     def _getobj(self) -> ModuleType:
-        suite = suite_of(self.config, self.path)
+        suite = suite_of(self, self.path)
         module = ModuleType(self.path.stem)
         for entry in suite.entries:
             setattr(module, entry.id, _function(suite, entry, module.__name__))
@@ -54,24 +55,31 @@ def generated(function: object) -> Generated | None:
     return found if isinstance(found, Generated) else None
 
 
-def suite_of(config: pytest.Config, path: Path) -> Suite:
-    """The suite of a spec, read once per session; its notes become warnings.
+def suite_of(node: pytest.Collector | pytest.Item, path: Path) -> Suite:
+    """The suite of a spec that ``node`` is or names, read once per session; its notes become warnings.
+
+    (Where a conftest brings kinds, a spec is read once for those who hear it and once for the others.)
 
     Raises:
         pytest.Collector.CollectError: with every problem of the file, and no traceback.
     """
-    known = config.stash.setdefault(SUITES, {})
-    if path not in known:
+    known = node.config.stash.setdefault(SUITES, {})
+    try:
+        kinds = kinds_for(node)
+    except KindsError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    key = (path, kinds)
+    if key not in known:
         try:
-            known[path] = load_suite(path, config.getoption("sway_adapter"))
+            known[key] = load_suite(path, node.config.getoption("sway_adapter"), kinds)
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
         try:
-            for note in known[path].notes:
+            for note in known[key].notes:
                 warnings.warn_explicit(SwayWarning(note.message), None, str(path), note.line)
         except SwayWarning as error:  # -W error
             raise pytest.Collector.CollectError(f"{path.name}: {error}") from None
-    return known[path]
+    return known[key]
 
 
 def _body() -> None:

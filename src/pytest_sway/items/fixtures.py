@@ -16,7 +16,7 @@ import pytest
 from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.protocols import AdapterKey, Backend, Subject
+    from pytest_sway.backends.protocols import AdapterKey, Backend, ModelKey, Subject
     from pytest_sway.engine.engine import Engine
     from pytest_sway.items.measure import Bench, SwayResult
     from pytest_sway.items.suite import Suite
@@ -45,9 +45,8 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if isinstance(key, BadMark):
         raise _failure(key.message)
     key = key or _default_suite(request).model
-    hook: Any = request.config.hook
     try:
-        backend = hook.pytest_sway_backend(config=request.config, model=key) or _built(key)
+        backend = _served(request.config, key) or _built(key)
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -117,7 +116,11 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
 
 @pytest.fixture
 def sway(
-    request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject, sway_null: Population
+    request: pytest.FixtureRequest,
+    sway_spec: str | Path,
+    sway_backend: Backend,
+    sway_adapter: Subject,
+    sway_null: Population,
 ) -> Callable[[Probe[Any]], ProbeResult]:
     """Measure a probe from inside a test.
 
@@ -128,7 +131,7 @@ def sway(
     from pytest_sway.items.measure import run_probe
     from pytest_sway.probes.base import Probe
 
-    del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
+    del sway_spec, sway_backend, sway_adapter, sway_null  # in the bench; named so that pytest groups by them
     bench = _bench(request)
     setting = _setting(request, bench)
     measured = request.node.stash.setdefault(MEASURED, [])
@@ -178,7 +181,18 @@ def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:
     return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
-def _built(key: Any) -> Backend:
+def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
+    """The backend that a plugin or a conftest serves a model with, if one does."""
+    from pytest_sway.backends.protocols import BackendError, why_no_backend
+
+    hook: Any = config.hook
+    backend: Backend | None = hook.pytest_sway_backend(config=config, model=key)
+    if backend is not None and (wrong := why_no_backend(backend)):
+        raise BackendError(f"the hook pytest_sway_backend returned {wrong}")
+    return backend
+
+
+def _built(key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
     from pytest_sway.backends.protocols import BackendError
 
@@ -209,7 +223,7 @@ def _default_suite(request: pytest.FixtureRequest) -> Suite:
             'mark the test with @pytest.mark.sway("sway.yaml")'
         )
     try:
-        return suite_of(request.config, path)
+        return suite_of(request.node, path)
     except pytest.Collector.CollectError as error:
         raise _failure(str(error)) from None
 

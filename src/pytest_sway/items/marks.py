@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pytest_sway.backends.protocols import AdapterKey
 from pytest_sway.items.collect import generated, suite_of
+from pytest_sway.items.fixtures import DEFAULT_SPEC
 from pytest_sway.items.state import MODEL_FIXTURES, BadMark, ItemKey, item_key
 from pytest_sway.items.suite import Suite
 from pytest_sway.spec.envelope import check_weights
@@ -76,10 +78,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     made = generated(metafunc.function)
     if made is not None and definition.parent is not None:
         keys = [ItemKey(definition.parent.nodeid, made.suite, made.entry)]
-        _parametrize(metafunc, made.suite, keys, [pytest.HIDDEN_PARAM])
+        _parametrize(metafunc, made.suite, made.suite.adapters, keys, [pytest.HIDDEN_PARAM])
         return
     mark = _naming_a_spec(definition.get_closest_marker("sway"))
     if mark is None:
+        if (default := _default_suite(metafunc)) is not None:
+            _parametrize(metafunc, default, default.adapters[:1], [], [])
         return
     marked = _follow(definition, mark)
     if isinstance(marked, BadMark):
@@ -90,7 +94,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         ItemKey(definition.nodeid, marked.suite, entry, marked.threshold, weights)
         for entry in marked.suite.entries
     ]
-    _parametrize(metafunc, marked.suite, keys, [key.entry.id for key in keys])
+    _parametrize(metafunc, marked.suite, marked.suite.adapters, keys, [key.entry.id for key in keys])
 
 
 def limit_time(item: pytest.Item) -> None:
@@ -99,7 +103,7 @@ def limit_time(item: pytest.Item) -> None:
     Of the function alone: loading a model is charged to no probe.
     """
     key = item_key(item)
-    if key is None or not item.config.pluginmanager.has_plugin("timeout"):
+    if key is None or not hasattr(item.config.hook, "pytest_timeout_set_timer"):
         return
     seconds = key.entry.probe.at(key.suite.setting(None)).timeout
     if seconds is not None and item.get_closest_marker("timeout") is None:
@@ -115,14 +119,36 @@ def prune(item: pytest.Item) -> None:
         item.fixturenames = [name for name in item.fixturenames if name not in unneeded]
 
 
-def _parametrize(metafunc: pytest.Metafunc, suite: Suite, keys: list[ItemKey], ids: list[Any]) -> None:
+def _default_suite(metafunc: pytest.Metafunc) -> Suite | None:
+    """The suite that a code-first test without a mark will use, where that is known before it runs.
+
+    With the same keys as the spec's own items it shares their model. Where ``sway_spec`` is overridden, or
+    its file cannot be read, the fixtures find out when the test runs.
+    """
+    found = getattr(metafunc, "_arg2fixturedefs", {}).get("sway_spec", ())  # pytest shows it nowhere else
+    path = metafunc.config.rootpath / DEFAULT_SPEC
+    if len(found) != 1 or not path.is_file():
+        return None
+    try:
+        return suite_of(metafunc.definition, path)
+    except pytest.Collector.CollectError:
+        return None
+
+
+def _parametrize(
+    metafunc: pytest.Metafunc,
+    suite: Suite,
+    adapters: Sequence[AdapterKey],
+    keys: list[ItemKey],
+    ids: list[Any],
+) -> None:
     hidden = [pytest.HIDDEN_PARAM]
     session: dict[str, Any] = {"indirect": True, "scope": "session"}
-    adapters = hidden if len(suite.adapters) == 1 else list(suite.labels.values())
+    names = hidden if len(adapters) == 1 else list(suite.labels.values())
     metafunc.parametrize("sway_backend", [suite.model], ids=hidden, **session)
-    metafunc.parametrize("sway_adapter", list(suite.adapters), ids=adapters, **session)
+    metafunc.parametrize("sway_adapter", list(adapters), ids=names, **session)
     metafunc.parametrize("sway_null", [suite.plan], ids=hidden, **session)
-    if "sway_result" in metafunc.fixturenames:
+    if keys and "sway_result" in metafunc.fixturenames:
         metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
 
 
@@ -145,7 +171,7 @@ def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
     if path is None:
         return BadMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
     try:
-        suite = suite_of(definition.config, path)
+        suite = suite_of(definition, path)
     except pytest.Collector.CollectError as error:
         return BadMark(str(error))
     return Marked(suite, values["threshold"], values["weights"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.measure import SwayResult, unmeasured
-from pytest_sway.items.state import BENCH_INFO, MEASURED, PLANS_SENT, ItemKey, item_key, suite_id
+from pytest_sway.items.state import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     if result is None or key is None:
         return (yield)
     if item.config.getini("sway_junit_probes"):
-        item.user_properties += _scalars(result)
+        before = [pair for pair in item.user_properties if not pair[0].startswith("sway_")]
+        item.user_properties[:] = [*before, *_scalars(result)]  # a rerun has those of the run before
     if result.verdict in (Verdict.SKIP, Verdict.ERROR):
         _raise(item, key, result)
     returned = yield
@@ -34,13 +35,10 @@ def call(item: pytest.Function) -> Generator[None, Any, Any]:
     return returned
 
 
-def attach(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, plan: dict[str, dict[str, Any]]
-) -> None:
+def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put an item's results on its report, as JSON text: xdist carries them to the controller.
 
-    The first report of a suite carries its part of ``plan``. (execnet itself takes no large negative
-    integer, and one value that it does not take ends the session.)
+    (execnet itself takes no large negative integer, and one value that it does not take ends the session.)
     """
     measured = item.stash.get(MEASURED, [])
     key = item_key(item)
@@ -55,10 +53,6 @@ def attach(
         result = _without_result(key, call, report)
         told["skipped_outside"] = result.verdict is Verdict.SKIP
     told["result"] = result.to_wire()
-    sent = item.config.stash.setdefault(PLANS_SENT, set())
-    if told["suite"] not in sent:  # a worker that dies later has told its plan already
-        sent.add(told["suite"])
-        told["plan"] = plan[told["suite"]]
     vars(report)["sway"] = json.dumps(told, allow_nan=False)
 
 

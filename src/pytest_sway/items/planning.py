@@ -1,24 +1,31 @@
-"""What an item's suite will hold, told before anything runs; builtins only, for the controller."""
+"""What an item's suite will hold and where the item belongs, told before anything runs; builtins only."""
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from pytest_sway.items.state import item_key, suite_id
+from pytest_sway.items.state import MODEL_FIXTURES, BadMark, item_key, suite_id
+from pytest_sway.session.plan import Place, Plan
+
+_CODE_FIRST = "sway_spec"
+"""In place of a model, for tests whose model ``sway_spec`` names: a fixture, so known when they run."""
+_LOADING = frozenset({*MODEL_FIXTURES, "sway", "sway_engine"})
 
 
-def planned(item: pytest.Item) -> dict[str, Any]:
-    """The whole suite that an item belongs to: every entry of its spec, selected or not."""
+def plan_suite(item: pytest.Item, plan: Plan) -> None:
+    """Plan the whole suite that an item belongs to: every entry of its spec, selected or not."""
     key = item_key(item)
-    assert key is not None, "planned() is for sway items"
+    if key is None or (name := suite_id(item, key)) in plan:
+        return
     suite, defaults = key.suite, key.suite.spec.envelope.defaults
     weights = {**(defaults.score_weights or {}), **dict(key.weights or ())}
     threshold = defaults.coverage_threshold if key.threshold is None else key.threshold
     adapter = item.callspec.params["sway_adapter"]  # type: ignore[attr-defined]
-    return {
-        "id": suite_id(item, key),
+    plan[name] = {
+        "id": name,
         "spec": str(suite.path),
         "base": suite.spec.envelope.models.base.base,
         "adapter": adapter.path or adapter.model or "",
@@ -31,7 +38,19 @@ def planned(item: pytest.Item) -> dict[str, Any]:
     }
 
 
-def place_of(item: pytest.Item) -> tuple[str, str] | None:
-    """An item's suite and probe, or None."""
+def place_of(item: pytest.Item) -> Place | None:
+    """Where an item belongs; None for one that needs no model of ours."""
+    callspec = getattr(item, "callspec", None)
+    model, *others = (callspec.params.get(name) if callspec else None for name in MODEL_FIXTURES)
+    if isinstance(model, BadMark):
+        return None
+    if model is None:
+        loads = not _LOADING.isdisjoint(getattr(item, "fixturenames", ()))
+        return Place(_CODE_FIRST, _CODE_FIRST) if loads else None
+    place = Place(_digest(model), _digest((model, *others)))
     key = item_key(item)
-    return None if key is None else (suite_id(item, key), key.entry.probe.name)
+    return place if key is None else place._replace(suite=suite_id(item, key), probe=key.entry.probe.name)
+
+
+def _digest(key: Any) -> str:
+    return sha256(repr(key).encode()).hexdigest()

@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_sway.items.entry import Entry
     from pytest_sway.items.suite import Suite
+    from pytest_sway.probes.registry import Kinds
     from pytest_sway.result import ProbeResult
 
 MODEL_FIXTURES = ("sway_backend", "sway_adapter", "sway_null")
@@ -43,14 +44,12 @@ class BadMark:
     message: str
 
 
-SUITES = pytest.StashKey[dict[Path, "Suite"]]()
-"""Specs by path, each read once per session."""
+SUITES = pytest.StashKey[dict[tuple[Path, "Kinds"], "Suite"]]()
+"""Specs by path and by the kinds that they may name, each read once per session."""
 UNFOLLOWED = pytest.StashKey[str]()
 """On an item: why its mark cannot be followed; it fails with these words."""
 MEASURED = pytest.StashKey[list["ProbeResult"]]()
 """On an item: what its body measured through the fixture ``sway``."""
-PLANS_SENT = pytest.StashKey[set[str]]()
-"""Suites whose plan a report of this process has carried already."""
 BENCH_INFO = pytest.StashKey[dict[str, object]]()
 """On an item: what its backend says of itself, for the reports."""
 

@@ -15,8 +15,8 @@ from pytest_sway.backends.protocols import AdapterKey, ModelKey
 from pytest_sway.items.entry import Entry
 from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
-from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Probe, Setting
+from pytest_sway.probes.registry import Kinds
 from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter
@@ -83,19 +83,20 @@ class Suite:
         return dict(zip(self.adapters, tails, strict=True))
 
 
-def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
+def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = None) -> Suite:
     """Read and check a whole spec; no model is touched.
 
     Args:
         path: of the spec.
         adapters: folders, or patterns of folders, that replace ``models.ft.adapter``.
+        kinds: that its entries may name; by default ours.
 
     Raises:
         SpecError: with every problem of the file.
     """
     source = read(path)
     spec, problems = parse(source, adapter_given=bool(adapters))
-    entries, entry_problems = _entries(source)
+    entries, entry_problems = _entries(source, kinds or Kinds())
     problems += entry_problems
     named, unmatched = adapter_folders(adapters, (Path(),))
     problems += _adapter_problems(named, unmatched)
@@ -127,7 +128,7 @@ def load_suite(path: Path, adapters: Sequence[str] = ()) -> Suite:
     )
 
 
-def _entries(source: Source) -> tuple[list[Entry], list[Problem]]:
+def _entries(source: Source, kinds: Kinds) -> tuple[list[Entry], list[Problem]]:
     """Every entry that is right, and what is wrong with the others."""
     raw = source.value.get("suite", [])
     entries: list[Entry] = []
@@ -136,7 +137,7 @@ def _entries(source: Source) -> tuple[list[Entry], list[Problem]]:
     ids: set[str] = set()
     for index, value in enumerate(raw if isinstance(raw, list) else []):
         line, _ = source.place(("suite", index))
-        probe = _probe(source, index, value, problems)
+        probe = _probe(source, index, value, kinds, problems)
         if probe is None:
             continue
         name = probe.name
@@ -150,7 +151,9 @@ def _entries(source: Source) -> tuple[list[Entry], list[Problem]]:
     return entries, problems
 
 
-def _probe(source: Source, index: int, value: Any, problems: list[Problem]) -> Probe[Any] | None:
+def _probe(
+    source: Source, index: int, value: Any, kinds: Kinds, problems: list[Problem]
+) -> Probe[Any] | None:
     path = ("suite", index)
     place = source.place(path)
     if not isinstance(value, dict):
@@ -163,22 +166,21 @@ def _probe(source: Source, index: int, value: Any, problems: list[Problem]) -> P
         text = f"suite[{index}]: {' and '.join(missing)} missing{hint}"
         problems.append(Problem(text, *place))
         return None
-    found_class = registry.find(str(value["kind"]))
+    found_class = kinds.find(str(value["kind"]))
     if found_class is None:
-        message = f"suite[{index}].kind: {_unknown_kind(str(value['kind']))}"
+        message = f"suite[{index}].kind: {_unknown_kind(str(value['kind']), kinds)}"
         problems.append(Problem(message, *source.place((*path, "kind"))))
         return None
     options = found_class.options_type()
     try:
-        return found_class(options.model_validate(value))
+        return found_class(options.model_validate(value, context=kinds))
     except ValidationError as error:
         problems += problems_of(error, source, path, options)
         return None
 
 
-def _unknown_kind(kind: str) -> str:
-    known = registry.kinds()
-    return f"there is no {kind!r}{did_you_mean(kind, known)}; allowed: {', '.join(known)}"
+def _unknown_kind(kind: str, kinds: Kinds) -> str:
+    return f"there is no {kind!r}{did_you_mean(kind, kinds)}; allowed: {', '.join(kinds)}"
 
 
 def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:

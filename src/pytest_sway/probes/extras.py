@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 _MODULES = {
@@ -9,6 +10,11 @@ _MODULES = {
     "semsim": ("sentence_transformers", "sklearn"),
     "style": ("spacy", "pyphen"),
 }
+
+
+def names() -> Iterable[str]:
+    """Every extra."""
+    return _MODULES
 
 
 def missing(extra: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pytest_sway.probes import registry
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.registry import Kinds
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict, null_adapters
 from pytest_sway.spec.messages import did_you_mean
@@ -56,10 +56,11 @@ class NullAdapterOptions(ProbeOptions):
 
     @field_validator("calibrate_kinds")
     @classmethod
-    def _known(cls, kinds: list[str]) -> list[str]:
+    def _known(cls, kinds: list[str], info: ValidationInfo) -> list[str]:
+        known = info.context or Kinds()  # a spec's options are validated with the kinds that it may name
         for kind in kinds:
-            if kind not in registry.kinds():
-                raise ValueError(f"there is no kind {kind!r}{did_you_mean(kind, registry.kinds())}")
+            if kind not in known:
+                raise ValueError(f"there is no kind {kind!r}{did_you_mean(kind, known)}")
         return kinds
 
     @property

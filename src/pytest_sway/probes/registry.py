@@ -1,8 +1,8 @@
-"""Kinds by name, imported when a spec names them."""
+"""Kinds by name: ours, imported when a spec names them, and those that plugins bring."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -42,3 +42,20 @@ def find(kind: str) -> type[Probe[Any]] | None:
         return None
     probe: type[Probe[Any]] = getattr(import_module(f"pytest_sway.probes.{kind}"), name)
     return probe
+
+
+class Kinds:
+    """The kinds that a spec may name: ours, and ``others`` by their names."""
+
+    def __init__(self, others: Mapping[str, type[Probe[Any]]] | None = None) -> None:
+        self._others = dict(others or {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted([*_CLASSES, *self._others]))
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in _CLASSES or kind in self._others
+
+    def find(self, kind: str) -> type[Probe[Any]] | None:
+        """The probe class of a kind, or None."""
+        return self._others.get(kind) or find(kind)

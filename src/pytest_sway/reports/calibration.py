@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_sway.reports import numbers
@@ -14,7 +14,7 @@ def of_probe(probe: ProbeResult) -> str:
     null = probe.null
     if null is None or probe.claim == "shape":
         return ""
-    parts = [f"against {null['n']} {null_adapters(null['family'])}: {_rank(null)}"]
+    parts = [f"against {null['n']} {null_adapters(null['family'])}{_reach(null)}: {_rank(null)}"]
     if null["failed"]:
         parts.append(f"{len(null['failed'])} more could not answer ({null['failed'][0]})")
     if null["p"] is not None:
@@ -26,6 +26,19 @@ def of_probe(probe: ProbeResult) -> str:
     return ", ".join(parts)
 
 
+def draws(probe: ProbeResult, null_stats: Mapping[str, Any]) -> float | None:
+    """How many nulls the probe's z rests on; None where it has none.
+
+    Args:
+        probe: the result.
+        null_stats: the suite's, by kind: all that a result of dlm-sway says of its nulls.
+    """
+    if probe.z_score is None:
+        return None
+    found = null_stats.get(probe.kind, {}) if probe.null is None else probe.null
+    return found.get("n")
+
+
 def rank_profile(probe: ProbeResult) -> str:
     """The contract's line: z at every rank, the adapter's own first."""
     profile: Mapping[str, float] = probe.evidence.get("z_by_rank") or {}  # dlm-sway writes null
@@ -35,11 +48,20 @@ def rank_profile(probe: ProbeResult) -> str:
     return "rank profile: " + " / ".join(shown)
 
 
-def beyond(effects: Mapping[str, Any]) -> str:
+def beyond(effects: Mapping[str, Any], nulls: Mapping[str, Any] | None) -> str:
     """How many effects stand beyond their nulls when all are looked at together."""
-    sure, looked = len(effects["holm"]), len(effects["p"])
-    level = numbers.percent(effects["level"])
-    return f"{sure} of {looked} effects beyond random adapters (Holm, {level} for all together)"
+    who = "your null adapters" if nulls and nulls["family"] == "yours" else "random adapters"
+    sure, looked = effects["holm"], effects["p"]
+    rest = [name for name in looked if name not in sure]
+    left = f", not {_named(rest)}" if sure and rest else ""
+    level = f"Holm, {numbers.percent(effects['level'])} for all together"
+    return f"{len(sure)} of {len(looked)} effects beyond {who}{left} ({level})"
+
+
+def _named(names: Sequence[str], most: int = 3) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def passing(nulls: Mapping[str, Any] | None) -> str:
@@ -51,12 +73,29 @@ def passing(nulls: Mapping[str, Any] | None) -> str:
     return f"{nulls['passed']} of {nulls['n']} {who} would have passed on the effects ({most})"
 
 
+def standing(calibration: Mapping[str, Any]) -> str:
+    """The composite of the effects beside the best that a null reached; empty without nulls."""
+    nulls = calibration.get("nulls")
+    if not nulls:
+        return ""
+    who = f"your {nulls['n']}" if nulls["family"] == "yours" else f"{nulls['n']} random"
+    own, best = nulls["composite_of_effects"], max(nulls["nulls_composites"])
+    return f"effects {numbers.score(own)}; best of {who} {numbers.score(best)}"
+
+
 def uncalibrated(calibration: Mapping[str, Any]) -> dict[str, list[str]]:
     """The probes that no null was asked about, by reason."""
     reasons: dict[str, list[str]] = {}
     for name, reason in calibration.get("not_calibrated", {}).items():
         reasons.setdefault(reason, []).append(name)
     return reasons
+
+
+def not_calibrated(calibration: Mapping[str, Any]) -> str:
+    """Those probes in one sentence; empty without any."""
+    reasons = uncalibrated(calibration)
+    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+    return f"not calibrated: {told}" if told else ""
 
 
 def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:
@@ -66,8 +105,6 @@ def of_suite(calibration: Mapping[str, Any]) -> Iterator[str]:
         yield f"effects beyond their nulls: {_real(effects)}"
     if nulls:
         yield _standing(nulls)
-    if reasons := uncalibrated(calibration):
-        yield "not calibrated: " + "; ".join(f"{', '.join(n)} ({why})" for why, n in reasons.items())
 
 
 def _real(effects: Mapping[str, Any]) -> str:
@@ -80,6 +117,11 @@ def _real(effects: Mapping[str, Any]) -> str:
     if rest := [name for name in effects["p"] if name not in {*sure, *also}]:
         parts.append(f"not shown for {', '.join(rest)}")
     return "; ".join(parts)
+
+
+def _reach(null: Mapping[str, Any]) -> str:
+    found = [value for value in null["draws"] if value is not None]
+    return f", which reach {numbers.raw(min(found))} to {numbers.raw(max(found))}" if found else ""
 
 
 def _rank(null: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_sway.reports import numbers
 from pytest_sway.reports.labels import tail
+from pytest_sway.reports.layout import padded, short, width
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.statistics.change import ItemsChange, Regression
 
@@ -71,10 +72,7 @@ def rows(baseline: Mapping[str, Any], verbosity: int = 0) -> Iterator[Line]:
 
 def of_items(items: Mapping[str, Any]) -> str:
     """The mean change of the items that both results have, its interval, and what it is a change of."""
-    interval = ""
-    if items["ci_95"] is not None:
-        low, high = (numbers.raw(bound) for bound in items["ci_95"])
-        interval = f", 95 % [{low}, {high}]"
+    interval = "" if items["ci_95"] is None else f", 95 % {numbers.interval(items['ci_95'])}"
     n, alone = items["n"], items["unpaired"]
     which = f"{'' if items['of_raw'] else 'own '}mean of {n} item{'s' * (n > 1)}"
     which += f" in both ({alone} in one only)" if alone else ""
@@ -89,10 +87,10 @@ def _notes(baseline: Mapping[str, Any]) -> Iterator[Line]:
 def _table(moved: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """Two lines for a probe, names and verdicts below each other."""
     verdicts = [_verdict(probe) for probe in moved]
-    names = min(_LONGEST_NAME, max((len(probe["name"]) for probe in moved), default=0))
-    width = max(map(len, verdicts), default=0)
+    names = min(_LONGEST_NAME, max((width(probe["name"]) for probe in moved), default=0))
+    widest = max(map(width, verdicts), default=0)
     for probe, verdict in zip(moved, verdicts, strict=True):
-        yield from _row(probe, f"{probe['name']:<{names}}  {verdict:<{width}}")
+        yield from _row(probe, f"{padded(probe['name'], names)}  {padded(verdict, widest)}")
 
 
 def _verdict(probe: Mapping[str, Any]) -> str:
@@ -152,9 +150,7 @@ def _behind(items: ItemsChange | None) -> str:
 
 def _most(items: Mapping[str, Any]) -> str:
     most = items["most"]
-    text = " ".join(most["item"].split())
-    shown = text if len(text) <= _ITEM else f"{text[: _ITEM - 1]}…"
-    return f"most: {shown!r} {numbers.raw(most['then'])} → {numbers.raw(most['now'])}"
+    return f"most: {short(most['item'], _ITEM)!r} {numbers.raw(most['then'])} → {numbers.raw(most['now'])}"
 
 
 def _category(then: SuiteResult, now: SuiteResult) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_sway.reports import calibration, numbers
+from pytest_sway.reports.layout import short
 from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
 
 _STATUS = {"unknown": "UNGATED"}
@@ -52,7 +53,7 @@ def _answer(suite: SuiteResult) -> str:
     if status == "partial":
         return f"a part of the suite is not judged; {composite} of what ran"
     if status == "unknown":
-        return f"{band or 'without a band'}, {composite}; the result knows no gate"
+        return f"{band or 'without a band'}: {composite}; the result knows no gate"
     if status == "passed":
         return f"{_WORDS.get(band, band)}: {composite}, the gate wants {wanted}"
     shown = "not healthy" if _found_wanting(suite) else "not shown to be healthy"
@@ -74,7 +75,7 @@ def _found_wanting(suite: SuiteResult) -> bool:
 def _sure(suite: SuiteResult) -> str:
     effects, nulls = suite.calibration.get("effects"), suite.calibration.get("nulls")
     if effects:
-        return "; ".join(filter(None, [calibration.beyond(effects), calibration.passing(nulls)]))
+        return "; ".join(filter(None, [calibration.beyond(effects, nulls), calibration.passing(nulls)]))
     if not suite.calibration:
         return _foreign(suite)
     measured = [p for p in suite.probes if p.claim == "effect" and p.verdict in MEASURED]
@@ -123,8 +124,7 @@ def _look(probe: ProbeResult) -> str:
     """What to look at, where the message does not say it."""
     case = probe.evidence.get("prompt")
     if isinstance(case, str) and case.strip():
-        text = " ".join(case.split())
-        return f"; worst on {text if len(text) <= _CASE else text[: _CASE - 1] + '…'!r}"
+        return f"; worst on {short(case, _CASE)!r}"
     if probe.claim == "effect" and probe.distinguishable is False:
         return f"; {_UNTRAINED}"
     return ""

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 
 DASH = "—"
+_LONG = 1e9
+"""From here on the digits before the point are no more read than counted."""
 
 
 def score(value: float | None) -> str:
     """Two decimals."""
-    return DASH if _missing(value) else f"{value:.2f}"
+    return DASH if value is None or not math.isfinite(value) else _fixed(value, ".2f")
 
 
 def raw(value: float | None) -> str:
@@ -19,7 +21,7 @@ def raw(value: float | None) -> str:
         return DASH
     if value != 0 and abs(value) < 5e-4:
         return f"{value:.1e}"
-    return f"{value:,.3f}"
+    return _fixed(value, ",.3f")
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -40,7 +42,7 @@ def z(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     edge = "≥" if value >= 10 else "≤" if value <= -10 else ""
-    return f"{edge}{value:+,.2f}σ"
+    return f"{edge}{_fixed(value, '+,.2f')}σ"
 
 
 def p_value(value: float) -> str:
@@ -52,12 +54,12 @@ def ratio(value: float) -> str:
     """9.6×; from 100 on without decimals, small ones so as not to read 0."""
     if abs(value) < 0.1:
         return f"{value:.1g}×"
-    return f"{value:.0f}×" if abs(value) >= 100 else f"{value:.1f}×"
+    return f"{_fixed(value, '.0f' if abs(value) >= 100 else '.1f')}×"
 
 
 def rough(value: float) -> str:
     """A ratio that is only known within half: 4×, 0.9×."""
-    return f"{value:.1f}×" if value < 1.5 else f"{value:.0f}×"
+    return f"{_fixed(value, '.1f' if value < 1.5 else '.0f')}×"
 
 
 def percent(share: float) -> str:
@@ -67,9 +69,12 @@ def percent(share: float) -> str:
 
 def duration(seconds: float) -> str:
     """1.23s, 12.3s, 123s."""
+    if not math.isfinite(seconds):
+        return DASH
     digits = 2 if seconds < 10 else 1 if seconds < 100 else 0
-    return f"{seconds:.{digits}f}s"
+    return f"{_fixed(seconds, f'.{digits}f')}s"
 
 
-def _missing(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)
+def _fixed(value: float, form: str) -> str:
+    """In the given form; in the scientific one where that would be a row of digits."""
+    return f"{value:{form}}" if abs(value) < _LONG else f"{value:{'+' if '+' in form else ''}.1e}"

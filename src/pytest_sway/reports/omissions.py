@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pytest_sway.result import ProbeResult, Verdict
 
@@ -22,8 +22,10 @@ def pip_line(probes: Sequence[ProbeResult]) -> str:
     return f"pip install 'pytest-sway[{','.join(sorted(extras))}]'" if extras else ""
 
 
-def degenerate(probes: Sequence[ProbeResult]) -> Iterator[tuple[str, str]]:
-    """Probe and reason, where the nulls were asked and gave no z."""
+def degenerate(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
+    """The names of the probes whose nulls were asked and gave no z, by reason."""
+    reasons: dict[str, list[str]] = {}
     for probe in probes:
         if probe.null is not None and probe.null["z"] is None:
-            yield probe.name, probe.null["reason"]
+            reasons.setdefault(probe.null["reason"], []).append(probe.name)
+    return reasons

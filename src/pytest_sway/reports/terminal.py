@@ -1,30 +1,31 @@
-"""The terminal summary: first what a person needs, then the numbers behind it."""
+"""The terminal summary: first what a person needs, then the numbers behind it.
+
+A suite becomes lines of a given width, whether pytest runs or a result was read back; :func:`show` writes
+them where pytest reports.
+"""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pytest
 
-from pytest_sway.reports import calibration, changes, numbers
+from pytest_sway.reports import calibration, changes, numbers, omissions
+from pytest_sway.reports.headline import headline
 from pytest_sway.reports.labels import tail
-from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.reports.layout import clean, cut, fold, legible, padded, printable, short, width
+from pytest_sway.reports.table import Line, Span, figures, labelled, rows
+from pytest_sway.reports.words import components, factors, footer, label
+from pytest_sway.result import ProbeResult, SuiteResult
 
+NARROWEST = 60
+"""A narrower terminal breaks the lines by itself."""
 _COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious": "purple"}
-_VERDICT_COLOURS = {
-    Verdict.PASS: "green",
-    Verdict.WARN: "yellow",
-    Verdict.FAIL: "red",
-    Verdict.SKIP: "yellow",
-    Verdict.ERROR: "red",
-}
 _BAR = 20
-_NARROWEST = 60
-_LONGEST_NAME = 24
-_VERDICT_WIDTH = 7
+_CATEGORY = 16
+_ITEM = 40
 
 
 def show(
@@ -33,150 +34,144 @@ def show(
     measured: Sequence[tuple[str, dict[str, Any]]],
 ) -> None:
     """Write a section per suite, and one for what code-first tests measured."""
+    verbosity = writer.config.get_verbosity()
+    terminal = writer.config.get_terminal_writer()
+    # pytest does not tell its stream; without an encoding every letter is taken to be there
+    encoding = getattr(getattr(terminal, "_file", None), "encoding", None) or "utf-8"
+    columns = max(NARROWEST, terminal.fullwidth)
     for suite in suites:
-        _show_suite(writer, suite)
-    if measured and writer.config.get_verbosity() >= 0:
+        if verbosity >= 0:
+            writer.write_sep("=", legible(cut(f"sway: {label(suite)}", columns - 4), encoding))
+        for line in lines(suite, columns, verbosity):
+            for span in line:
+                writer.write(legible(span.text, encoding), **dict.fromkeys(span.markup, True))
+            writer.line("")
+    if measured and verbosity >= 0:
         writer.write_sep("-", "sway: measured in tests")
         for nodeid, wire in measured:
             result = ProbeResult.from_wire(wire)
-            writer.write_line(f"{nodeid}: {result.name} {_figures(result)}")
+            text = f"{nodeid}: {result.name} {labelled(figures(result, {}))}"
+            for line in _text(text, columns, "", "  "):
+                writer.write_line(legible(line[0].text, encoding))
 
 
-def _show_suite(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
-    verbosity = writer.config.get_verbosity()
-    writer.write_sep("=" if verbosity >= 0 else "-", f"sway: {_label(suite)}")
-    _headline(writer, suite)
-    if verbosity >= 0:
-        for finding in suite.score.findings:
-            _fold(writer, f"  • {finding}", "    ")
-        _categories(writer, suite)
-        width = max((len(probe.name) for probe in suite.probes), default=0)
-        for probe in suite.probes:
-            _probe(writer, probe, min(width, _LONGEST_NAME), suite.score.findings)
-        for sentence in calibration.of_suite(suite.calibration):
-            _fold(writer, f"  {sentence}", "    ")
-        _fold(writer, _missing_extras(suite.probes), "    ")
-        for note in suite.notes:
-            _fold(writer, f"  note: {note}", "    ")
-        _footer(writer, suite)
+def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line]:
+    """A suite's report, with the gate last.
+
+    Args:
+        suite: the result.
+        columns: width of the terminal; no line is wider than it, or than 60.
+        verbosity: pytest's: below 0 the verdict alone, above 0 all that is known of every probe.
+    """
+    columns = max(NARROWEST, columns)
+    top = headline(suite)
+    look = (_colour(suite), "bold")
+    if verbosity < 0:
+        yield from _text(f"{top.status} {label(suite)}, {top.answer}", columns, "", "  ", *look)
+    else:
+        yield from _text(f"{top.status}, {top.answer}", columns, "", "  ", *look)
+        yield from _text(top.sure, columns, "  ", "  ")
+        for reason in top.reasons:
+            yield from _text(reason, columns, "  • ", "    ")
+        yield ()
+        yield from _scores(suite, columns)
+        yield ()
+        yield from rows(suite, columns, [_notes(probe, top.reasons, verbosity) for probe in suite.probes])
+        yield ()
+        for sentence in _sentences(suite, verbosity):
+            yield from _text(sentence, columns, "", "  ")
+        yield from _text(footer(suite), columns, "", "  ", "light")
     for line, markup in changes.rows(suite.baseline, verbosity) if suite.baseline else ():
-        _fold(writer, line, "      ", **markup)
-    _gate(writer, suite)
+        yield from _kept(line, columns, *markup)
+    yield from _gate(suite, columns)
 
 
-def _headline(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
-    score, status = suite.score, suite.gate["status"]
-    colour = {_COLOURS[score.band] if status == "passed" else "red": True, "bold": True}
-    if status == "partial":
-        writer.write_line(f"PARTIAL RUN  composite of what ran {numbers.score(score.overall)}")
-        return
-    if not any(probe.verdict in MEASURED for probe in suite.probes):
-        writer.write_line(f"{status.upper()}  nothing was measured", **colour)
-        return
-    writer.write_line(
-        f"{status.upper()}  {score.band}, composite {numbers.score(score.overall)} "
-        f"(gate {numbers.score(suite.gate['threshold'])})",
-        **colour,
-    )
-    writer.write_line(f"  adapter {tail(suite.adapter_id)} on {tail(suite.base_model_id)}")
+def _colour(suite: SuiteResult) -> str:
+    if suite.gate["status"] == "failed":
+        return "red"
+    return "yellow" if suite.gate["status"] == "partial" else _COLOURS.get(suite.score.band, "yellow")
 
 
-def _categories(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
+    """The composite among its nulls, and the categories that it is made of."""
     score = suite.score
-    for name, value in score.components.items():
-        weight = score.weights[name]
-        if not weight:
-            continue
-        bar = "█" * round(value * _BAR)
-        figure = numbers.score(value)
-        writer.write_line(f"  {name:<12} {figure} {bar:░<{_BAR}} weight {numbers.score(weight)}")
-    if score.components and (score.effect_factor < 1 or score.harm_factor < 1):
-        factors = f"effect {score.effect_factor:.2f}, harmlessness {score.harm_factor:.2f}"
-        writer.write_line(f"  the mean of the categories is multiplied by: {factors}")
+    half = (columns - len("adapter  on ")) // 2
+    adapter, base = (cut(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
+    yield (Span(f"adapter {adapter} on {base}"),)
+    weighed = {name: value for name, value in components(score) if score.weights.get(name) != 0}
+    names = [short(name, _CATEGORY) for name in ("composite", *weighed)]
+    widest = max(map(width, names))
+    values = [score.overall, *weighed.values()]
+    beside = [calibration.standing(suite.calibration)]
+    beside += [f"weight {numbers.score(score.weights.get(name))}" for name in weighed]
+    for number, (name, value, text) in enumerate(zip(names, values, beside, strict=True)):
+        bar = padded("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
+        colour = (_colour(suite),) if not number else ()
+        figure = f"{padded(name, widest)} {padded(numbers.score(value), 4, right=True)} "
+        free = columns - width(figure) - _BAR - 1
+        yield Span(figure), Span(bar, colour), Span(f" {text}" if text and width(text) <= free else "")
+        if width(text) > free:
+            yield from _text(text, columns, "  ", "  ")
+    if told := factors(score):
+        yield from _text(told, columns, "", "  ")
 
 
-def _probe(writer: pytest.TerminalReporter, probe: ProbeResult, width: int, told: Sequence[str]) -> None:
-    """One row, and the message below it where the findings did not tell it already."""
-    colour = {_VERDICT_COLOURS[probe.verdict]: True}
-    writer.write(f"  {probe.verdict.upper():<5}", **colour)
-    figures = _figures(probe)
-    if writer.config.get_verbosity() > 0:
-        figures += f"  {numbers.duration(probe.duration_s)}"
-    _fold(writer, f" {probe.name:<{width}}  {figures}", " " * 8, used=_VERDICT_WIDTH)
-    lines = [calibration.of_probe(probe), calibration.rank_profile(probe)]
-    if not any(probe.message in finding for finding in told):
-        lines.insert(0, probe.message)
-    for line in filter(None, lines):
-        _fold(writer, f"        {line}", "        ")
+def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:
+    """The message, or that the top told it already; all there is, where it was asked for."""
+    if verbosity <= 0:
+        above = probe.message and any(probe.message in text for text in told)
+        return ["(see above)" if above else probe.message] if probe.message else []
+    values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
+    known = probe.base_value is not None or probe.ft_value is not None
+    found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]
+    return [text for text in [*found, calibration.rank_profile(probe)] if text]
 
 
-def _figures(probe: ProbeResult) -> str:
-    parts = [f"score {numbers.score(probe.score)}", f"raw {numbers.raw(probe.raw)}"]
-    if probe.ci_95 is not None:
-        low, high = map(numbers.raw, probe.ci_95)
-        parts.append(f"95 % [{low}, {high}]")
-    if probe.z_score is not None:
-        parts.append(f"z {numbers.z(probe.z_score)}")
-    return "  ".join(parts)
-
-
-def _missing_extras(probes: Sequence[ProbeResult]) -> str:
-    """One line for all probes that were skipped for want of an extra; empty where none was."""
-    wanting = {
-        probe.name: probe.evidence["missing_extra"] for probe in probes if "missing_extra" in probe.evidence
-    }
-    if not wanting:
+def _extremes(probe: ProbeResult) -> str:
+    """The items with the least and the most."""
+    known = [one for one in probe.samples if isinstance(one.get("value"), int | float) and one.get("item")]
+    if len(known) < 2:
         return ""
-    extras = ",".join(sorted(set(wanting.values())))
-    return f"  not measured for want of an extra: {', '.join(wanting)}; pip install 'pytest-sway[{extras}]'"
+    ordered = sorted(known, key=itemgetter("value"))
+    return "; ".join(
+        f"{word} {numbers.raw(one['value'])} on {short(str(one['item']), _ITEM)!r}"
+        for word, one in (("least", ordered[0]), ("most", ordered[-1]))
+    )
 
 
-def _footer(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
-    stats, determinism = suite.backend_stats, suite.determinism
-    parts = [f"wall {numbers.duration(suite.wall_seconds)}"]
-    if determinism is not None:
-        parts.append(f"determinism {determinism['class']} (seed {determinism['seed']})")
-    if stats:
-        asked = stats["cache_hits"] + stats["cache_misses"]
-        stored = f" ({stats['stored_hits']} from disk)" if stats["stored_hits"] else ""
-        parts.append(f"cache {stats['cache_hits']}/{asked}{stored}")
-        if stats.get("forward_passes"):
-            parts += _forwards(stats)
-    _fold(writer, "  " + " | ".join(parts), "    ", light=True)
+def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
+    """What is to be said of the suite as a whole."""
+    if verbosity > 0:
+        yield from calibration.of_suite(suite.calibration)
+    if line := omissions.pip_line(suite.probes):
+        names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
+        yield f"not measured for want of an extra: {', '.join(names)}; {line}"
+    if told := calibration.not_calibrated(suite.calibration):
+        yield told
+    yield from (f"note: {note}" for note in suite.notes)
 
 
-def _forwards(stats: dict[str, float]) -> list[str]:
-    """What the model's forwards cost."""
-    tokens, padding = stats["tokens"], stats["padding_tokens"]
-    speed = tokens / stats["scoring_wall_s"] if stats["scoring_wall_s"] else 0.0
-    share = padding / (tokens + padding)
-    parts = [f"{stats['forward_passes']} batches", f"{tokens:,} tokens (padding {share:.0%})"]
-    if stats["halved_batches"]:
-        parts.append(f"{stats['halved_batches']} batches halved for want of memory")
-    return [*parts, f"{speed:,.0f} tokens/s"]
-
-
-def _gate(writer: pytest.TerminalReporter, suite: SuiteResult) -> None:
+def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
     status, reasons = suite.gate["status"], suite.gate["reasons"]
     if status == "passed":
-        writer.write_line("GATE PASSED", green=True, bold=True)
+        yield (Span("GATE PASSED", ("green", "bold")),)
     elif status == "failed":
-        writer.write_line(f"GATE FAILED {_label(suite)}", red=True, bold=True)
+        yield from _text(f"GATE FAILED {label(suite)}", columns, "", "  ", "red", "bold")
         for reason in reasons:
-            _fold(writer, f"  - {reason}", "    ")
+            yield from _text(reason, columns, "  - ", "    ")
     else:
-        _fold(writer, f"not gated: {'; '.join(reasons)}", "  ")
+        yield from _text(f"not gated: {'; '.join(reasons) or 'the result knows no gate'}", columns, "", "  ")
 
 
-def _fold(writer: pytest.TerminalReporter, text: str, indent: str, used: int = 0, **markup: bool) -> None:
-    """Write a text in lines of the terminal's width; ``used`` columns of the first are taken already."""
-    width = max(_NARROWEST, writer.config.get_terminal_writer().fullwidth)
-    filled = "x" * used + text
-    for number, line in enumerate(
-        textwrap.wrap(filled, width, subsequent_indent=indent, break_on_hyphens=False)
-    ):
-        writer.write_line(line if number else line[used:], **markup)
+def _kept(line: str, columns: int, *markup: str) -> Iterator[Line]:
+    """A line that is laid out already, as it is where it fits."""
+    if width(line) <= columns:
+        yield (Span(printable(line), markup),)
+    else:
+        yield from _text(line, columns, " " * (len(line) - len(line.lstrip())), " " * 6, *markup)
 
 
-def _label(suite: SuiteResult) -> str:
-    return suite.suite or Path(suite.spec_path).name
+def _text(text: str, columns: int, first: str, then: str, *markup: str) -> Iterator[Line]:
+    """A text in lines: what stands before the first, and before the others."""
+    for number, line in enumerate(fold(text, columns - len(then), columns - len(first))):
+        yield (Span((then if number else first) + line, markup),)

@@ -70,7 +70,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
     bar = Bar(threshold, options.strict, options.limit)
-    gate = judge_gate(results, suite["probes"], selected, score, bar)
+    gate = judge_gate(results, suite["probes"], selected, score, bar, suite.get("crashed", ()))
     null_stats = _null_stats(results)
     inert = bool(intake.bench.get("inert"))
     if inert:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.session.plan import merge, plan_of
+from pytest_sway.session.plan import plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FILES = [
     ("sway_json", ".json", "pytest_sway.reports.json_report"),
+    ("sway_md", ".md", "pytest_sway.reports.markdown"),
     ("sway_html", ".html", "pytest_sway.reports.html"),
 ]
 """Option, suffix, and the module whose ``text`` writes a suite."""
@@ -34,6 +35,7 @@ class Controller:
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble: list[str] = []
+        self._told: list[str] = []
         self._shown = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -42,8 +44,6 @@ class Controller:
         if text is not None:
             wire = json.loads(text)
             self._reports.append((wire, report.start, report.stop))
-            if "plan" in wire:
-                merge(plan_of(self._config), {wire["suite"]: wire["plan"]})
         for measured in getattr(report, "sway_measured", []):
             self._measured.append((report.nodeid, json.loads(measured)))
 
@@ -66,6 +66,8 @@ class Controller:
             self._suites = against(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
         self._write_files()
+        self._write_step_summary()
+        self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -78,6 +80,9 @@ class Controller:
 
         self._shown = True
         terminal.show(terminalreporter, self._suites, self._measured)
+        if self._config.get_verbosity() >= 0:
+            for line in self._told:
+                terminalreporter.write_line(line)
         for trouble in self._trouble:
             terminalreporter.write_line(trouble, red=True, bold=True)
 
@@ -94,6 +99,16 @@ class Controller:
             if gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
 
+    def _hand_out(self) -> None:
+        """Give the results to the reports of others; theirs may fail, ours are written by then."""
+        if not self._suites:
+            return
+        from pytest_sway.session.others import hand_out
+
+        told, troubles = hand_out(self._config, self._suites)
+        self._told += told
+        self._trouble += troubles
+
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""
         from pytest_sway.reports.files import write_each
@@ -108,6 +123,18 @@ class Controller:
                 name = option.replace("_", "-")
                 self._trouble.append(f"--{name}={target} could not be written: {error}")
 
+    def _write_step_summary(self) -> None:
+        """For GitHub's page of the job, where that was asked for and there is one."""
+        if not self._config.getoption("sway_step_summary") or not self._suites:
+            return
+        from pytest_sway.reports import step_summary
+
+        try:
+            if not step_summary.append(self._suites):
+                self._told.append(f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written")
+        except OSError as error:
+            self._trouble.append(f"--sway-step-summary could not be written: {error}")
+
     def _intakes(self) -> dict[str, Intake]:
         from pytest_sway.session.compose import Intake
 
@@ -115,17 +142,3 @@ class Controller:
         for wire, start, stop in self._reports:
             intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop)
         return intakes
-
-
-class XdistPlans:
-    """Collects the workers' plans; registered only where xdist is."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker is done (a crashed one tells nothing; its like have told the same plan)."""
-        sent = getattr(node, "workeroutput", {}).get("sway_plan")
-        if sent:
-            merge(plan_of(self._config), sent)

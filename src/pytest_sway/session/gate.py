@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ def judge_gate(
     selected: Sequence[str],
     score: Score,
     bar: Bar,
+    crashed: Collection[str] = (),
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
 
@@ -66,11 +67,16 @@ def judge_gate(
         selected: those that were to run.
         score: the suite's composite.
         bar: what it is held to.
+        crashed: probes in which a worker died.
     """
     if notes := list(_left_out(planned, selected, bar)):
         return Gate("partial", bar.threshold, tuple(notes))
     reported = {result.name for result in results}
-    missing = [name for name in selected if name not in reported]
+    missing = [
+        f"{name} (its worker crashed)" if name in crashed else name
+        for name in selected
+        if name not in reported
+    ]
     reasons = [
         *_fallen(results, planned, Verdict.FAIL, "failed"),
         *_fallen(results, planned, Verdict.ERROR, "ended in an error"),

@@ -1,19 +1,39 @@
-"""What was planned: every suite with all its probes, and which of them were selected.
+"""What was planned: every suite with all its probes, which were selected, and which items share a subject.
 
-The gate reads it, so that a probe which was planned and never reported is missed, not forgotten.
+The gate reads it, so that a probe which was planned and never reported is missed, not forgotten; under
+``-n`` the scheduler reads it, so that what needs one model stays together.
 Builtins only: an xdist worker sends its plan to the controller.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 Plan = dict[str, dict[str, Any]]
 
 PLAN = pytest.StashKey[Plan]()
-"""Suites by id, in the order of collection."""
+"""Suites by id, in the order of collection. There once an item of ours was collected."""
+
+
+class Place(NamedTuple):
+    """Where an item belongs; equal in every worker.
+
+    Attributes:
+        model: digest of the model that it needs.
+        subject: digest of model, adapter and null plan.
+        suite, probe: of an item that measures a probe of a suite; else empty.
+    """
+
+    model: str
+    subject: str
+    suite: str = ""
+    probe: str = ""
+
+
+PLACES = pytest.StashKey[dict[str, Place]]()
+"""Places of the selected items of ours, by node id."""
 
 
 def plan_of(config: pytest.Config) -> Plan:
@@ -21,16 +41,45 @@ def plan_of(config: pytest.Config) -> Plan:
     return config.stash.setdefault(PLAN, {})
 
 
-def select(plan: Plan, suite: str, probe: str) -> None:
-    """Note that a probe of a suite will run."""
+def places_of(config: pytest.Config) -> dict[str, Place]:
+    """Places of the session's items, by node id; empty in a project without any of ours."""
+    return config.stash.setdefault(PLACES, {})
+
+
+def select(config: pytest.Config, nodeid: str, place: Place) -> None:
+    """Note that an item will run."""
+    places_of(config)[nodeid] = place
+    if place.suite:
+        _select(plan_of(config), place.suite, place.probe)
+
+
+def wire_of(config: pytest.Config) -> dict[str, Any]:
+    """Plan and places as JSON and execnet take them."""
+    return {
+        "suites": plan_of(config),
+        "places": {nodeid: list(place) for nodeid, place in places_of(config).items()},
+    }
+
+
+def merge(config: pytest.Config, wire: dict[str, Any]) -> None:
+    """Take in what a worker sent; workers collect alike."""
+    plan, places = plan_of(config), places_of(config)
+    for suite in wire["suites"].values():
+        plan.setdefault(suite["id"], suite)
+        for probe in suite["selected"]:
+            _select(plan, suite["id"], probe)
+    for nodeid, place in wire["places"].items():
+        places.setdefault(nodeid, Place(*place))
+
+
+def lose(config: pytest.Config, nodeid: str) -> None:
+    """Note that a worker died in an item, so that the gate can say why its probe did not report."""
+    place = places_of(config).get(nodeid)
+    if place is not None and place.suite:
+        plan_of(config)[place.suite].setdefault("crashed", []).append(place.probe)
+
+
+def _select(plan: Plan, suite: str, probe: str) -> None:
     selected = plan[suite]["selected"]
     if probe not in selected:
         selected.append(probe)
-
-
-def merge(plan: Plan, other: Plan) -> None:
-    """Take in a worker's plan; workers collect alike."""
-    for suite in other.values():
-        plan.setdefault(suite["id"], suite)
-        for probe in suite["selected"]:
-            select(plan, suite["id"], probe)

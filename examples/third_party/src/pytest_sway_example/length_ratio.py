@@ -1,0 +1,64 @@
+"""length_ratio: does the adapter still answer about as long as the base does?"""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+
+from pydantic import Field
+
+from pytest_sway.probes.asking import both, distinct, question
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.requests import Generate, Views
+from pytest_sway.result import Measurement
+from pytest_sway.statistics.intervals import Interval, t_interval
+
+
+class LengthRatioOptions(ProbeOptions):
+    """Options of ``length_ratio``."""
+
+    prompts: list[str] = Field(min_length=1)
+    max_new_tokens: int = Field(default=128, ge=1, le=1024)
+    assert_ratio_lte: float = Field(default=2.0, gt=1, allow_inf_nan=False)
+
+
+class LengthRatio(Probe[LengthRatioOptions]):
+    """The geometric mean over prompts of (1 + the adapter's tokens) / (1 + the base's).
+
+    No harm: neither longer nor shorter than by the factor ``assert_ratio_lte``; both are judged, on the
+    logarithm to base 2, so that twice and half are equally far from 1. Prompts where both answers were cut
+    at ``max_new_tokens`` say nothing and are left out.
+    """
+
+    kind, category, claim = "length_ratio", "calibration", Claim.NO_HARM
+    requires = frozenset({"generate"})
+
+    async def measure(self, options: LengthRatioOptions, views: Views) -> Measurement:
+        """Two continuations per prompt."""
+        most = options.max_new_tokens
+        prompts = distinct(options.prompts)
+        asked = [question(prompt, self.setting) for prompt in prompts]
+        base, tuned = await both([Generate(prompt, views.base, most) for prompt in asked], views)
+        lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
+        told = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
+        if not told:
+            raise ProbeSkip(f"every answer was cut at max_new_tokens: {most}; raise it")
+        doublings = [math.log2((1 + t) / (1 + b)) for b, t in told.values()]
+        return Measurement(
+            raw=2 ** fmean(doublings),
+            samples=tuple(doublings),
+            items=tuple(told),
+            base_value=fmean(b for b, _ in told.values()),
+            ft_value=fmean(t for _, t in told.values()),
+            evidence={"lengths": lengths, "both_cut": len(lengths) - len(told)},
+        )
+
+    def judge(self, options: LengthRatioOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+        """Two harms: answers that are longer, and answers that are shorter."""
+        margin, doublings = math.log2(options.assert_ratio_lte), measured.samples
+        longer = mean_harm("doublings of the length", doublings, margin, "prompts")
+        shorter = mean_harm("halvings of the length", [-d for d in doublings], margin, "prompts")
+        found = t_interval(doublings)
+        interval = Interval(2**found.low, 2**found.high) if found is not None else None
+        return judge_no_harm([longer, shorter], untouched=not any(doublings), interval=interval)

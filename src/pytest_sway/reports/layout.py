@@ -1,0 +1,104 @@
+"""Text in the columns of a terminal: how wide it is, padded, folded, cut, and in letters it can show."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+_ASCII = {
+    "█": "#", "░": ".", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#",
+    "σ": " ", "—": "-", "–": "-", "…": "~", "•": "*", "×": "x", "≥": ">", "≤": "<", "∝": "~", "λ": "L",
+    "²": "2", "α": "a", "β": "b", "→": ">", "−": "-", "±": "~", "’": "'", "“": '"', "”": '"',
+}  # fmt: skip
+"""One letter for one, so that columns stay where they are; the σ of a z stands in a column named z."""
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def clean(text: str) -> str:
+    """On one line and without what would steer the terminal."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Without what would steer the terminal."""
+    return "".join("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
+
+
+def legible(text: str, encoding: str) -> str:
+    """``text`` in letters that ``encoding`` has; what has no like is a question mark."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(_like(char, encoding) for char in text)
+    return text
+
+
+def _like(char: str, encoding: str) -> str:
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return _ASCII.get(char, "?" * _columns(char))
+    return char
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives it."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def padded(text: str, columns: int, right: bool = False) -> str:
+    """Filled up with spaces; one that is wider stays as it is."""
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def cut(text: str, columns: int) -> str:
+    """Its end, where it is too wide: of a path or a name the end tells more than the beginning."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[1:]
+    return "…" + text
+
+
+def short(text: str, columns: int) -> str:
+    """Its beginning, on one line, where it is too wide."""
+    text = clean(text)
+    return text if width(text) <= columns else fold(text, columns - 1)[0] + "…"
+
+
+def fold(text: str, columns: int, first: int | None = None) -> list[str]:
+    """Lines of at most that many columns, broken between words, and within a word that is wider.
+
+    Args:
+        text: is cleaned.
+        columns: of a line.
+        first: of the first line, where it has not as many.
+    """
+    lines: list[str] = []
+    room = columns if first is None else first
+    for word in clean(text).split(" "):
+        if lines and width(lines[-1]) + 1 + width(word) <= room:
+            lines[-1] += f" {word}"
+            continue
+        room = columns if lines else room
+        pieces = list(_pieces(word, room))
+        room = columns if len(pieces) > 1 else room
+        lines += pieces
+    return lines
+
+
+def _pieces(word: str, columns: int) -> Iterator[str]:
+    piece = ""
+    for char in word:
+        if piece and width(piece) + _columns(char) > columns:
+            yield piece
+            piece = ""
+        piece += char
+    yield piece

@@ -1,0 +1,151 @@
+"""The report as GitHub's Markdown: for a file, a pull request, or a job's summary."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_sway.reports import calibration, changes, numbers, omissions
+from pytest_sway.reports.headline import headline
+from pytest_sway.reports.labels import tail
+from pytest_sway.reports.layout import clean
+from pytest_sway.reports.markup import escaped, table
+from pytest_sway.reports.table import figures
+from pytest_sway.reports.words import backend, components, determinism, factors, label
+from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+
+_CASES = 20
+
+
+def text(suite: SuiteResult) -> str:
+    """The whole report, ending in a newline."""
+    sections = [
+        ("# sway report", _top(suite)),
+        ("## Components", _components(suite)),
+        ("## Probes", _probes(suite)),
+        ("## Top findings", [f"{n}. {escaped(found)}" for n, found in enumerate(suite.score.findings, 1)]),
+        ("## Skipped probes", _skipped(suite.probes)),
+        ("## Null-calibration opt-outs", _by_reason(calibration.uncalibrated(suite.calibration))),
+        ("## Degenerate null calibration", _by_reason(omissions.degenerate(suite.probes))),
+        ("## Against null adapters", _standing(suite)),
+        ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
+        ("## Bad cases", _cases(suite.probes)),
+        ("## Against the baseline", _baseline(suite.baseline)),
+        ("## Notes", [f"- {escaped(note)}" for note in suite.notes]),
+    ]
+    blocks = ["\n".join([heading, "", *body]) for heading, body in sections if body]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _top(suite: SuiteResult) -> list[str]:
+    """What a person needs, why the gate holds or does not, and the contract's header lines."""
+    top = headline(suite)
+    said = [f"**{top.status}**, {escaped(top.answer)}", "", escaped(top.sure), ""]
+    said += [f"- {escaped(reason)}" for reason in top.reasons]
+    return [*said, "", *_gate(suite.gate), *_header(suite)]
+
+
+def _gate(gate: Mapping[str, Any]) -> list[str]:
+    if gate["status"] == "passed":
+        return ["**GATE PASSED**", ""]
+    if gate["status"] == "failed":
+        return ["**GATE FAILED**", "", *(f"- {escaped(reason)}" for reason in gate["reasons"]), ""]
+    return [f"Not gated: {escaped(reason)}" for reason in gate["reasons"]] + [""] * bool(gate["reasons"])
+
+
+def _header(suite: SuiteResult) -> list[str]:
+    facts = {
+        "Overall": f"`{numbers.score(suite.score.overall)}` `{suite.score.band or 'no band'}`",
+        "Suite": escaped(label(suite)),
+        "Base": escaped(tail(suite.base_model_id)),
+        "Adapter": escaped(tail(suite.adapter_id)),
+        "Wall": numbers.duration(suite.wall_seconds),
+        "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
+        "Backend": backend(suite.backend_stats),
+    }
+    return [f"**{name}**: {fact}  " for name, fact in facts.items() if fact]
+
+
+def _components(suite: SuiteResult) -> list[str]:
+    rows = []
+    for name, value in components(suite.score):
+        weight = suite.score.weights.get(name)
+        note = "(informational, weight=0)" if weight == 0 else ""
+        rows.append([name, numbers.score(value), numbers.score(weight), note])
+    if not rows:
+        return []
+    beside = [line for line in (calibration.standing(suite.calibration), factors(suite.score)) if line]
+    return [
+        *table(["category", "score", "weight", "note"], rows, ["note"]),
+        *(f"\n{line}" for line in beside),
+    ]
+
+
+def _probes(suite: SuiteResult) -> list[str]:
+    rows = []
+    for probe in suite.probes:
+        cells = figures(probe, suite.null_stats)
+        shown = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
+        rows.append([probe.name, probe.kind, probe.verdict, *shown, probe.message])
+    names = ["name", "kind", "verdict", "score", "raw", "ci95", "z", "duration", "note"]
+    return table(names, rows, ["kind", "verdict", "note"]) if rows else []
+
+
+def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
+    line = omissions.pip_line(probes)
+    return [*_by_reason(omissions.skipped(probes)), *([f"\n`{line}`"] if line else [])]
+
+
+def _by_reason(reasons: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"- {escaped(', '.join(names))}: {escaped(reason)}" for reason, names in reasons.items()]
+
+
+def _standing(suite: SuiteResult) -> list[str]:
+    """Every z with the nulls that it rests on."""
+    rows = []
+    for probe in suite.probes:
+        n = figures(probe, suite.null_stats)["n"]
+        if n != numbers.DASH:
+            rows.append([probe.name, n, numbers.z(probe.z_score), calibration.of_probe(probe)])
+    said = [f"{escaped(sentence)}\n" for sentence in calibration.of_suite(suite.calibration)]
+    return [*said, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
+
+
+def _baseline(found: Mapping[str, Any] | None) -> list[str]:
+    """What changed since: the terminal's lines, each an item of a list below the one it belongs to."""
+    if found is None:
+        return []
+    said = [line for line, _ in changes.rows(found, 1)]
+    outer = len(said[0]) - len(said[0].lstrip())
+    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escaped(line)}" for line in said]
+
+
+def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
+    rows = []
+    for probe in probes:
+        keys = ("per_cluster_size", "per_cluster_mean_kl", "cluster_exemplars")
+        sizes, means, exemplars = (_list(probe.evidence.get(key)) for key in keys)
+        for number, (size, mean, examples) in enumerate(zip(sizes, means, exemplars, strict=False)):
+            shown = "; ".join(map(str, examples)) if isinstance(examples, list) else str(examples)
+            mean = numbers.raw(mean) if isinstance(mean, int | float) else numbers.DASH
+            rows.append([str(number), str(size), mean, shown])
+    return table(["cluster", "size", "mean KL", "exemplars"], rows, ["exemplars"]) if rows else []
+
+
+def _cases(probes: Sequence[ProbeResult]) -> list[str]:
+    """What a failing probe shows of its bad cases, folded away."""
+    said: list[str] = []
+    for probe in probes:
+        cases = [case for case in _list(probe.evidence.get("bad_cases")) if isinstance(case, dict)]
+        if probe.verdict is not Verdict.FAIL or not cases:
+            continue
+        first = f", the worst {_CASES}" if len(cases) > _CASES else ""
+        said += [f"<details><summary>{html.escape(clean(probe.name))}: {len(cases)}{first}</summary>", ""]
+        rows = [[str(case.get(key, "")) for key in ("prompt", "reference")] for case in cases[:_CASES]]
+        said += [*table(["prompt", "reference"], rows, ["reference"]), "", "</details>", ""]
+    return said[:-1]
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []

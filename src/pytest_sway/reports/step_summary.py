@@ -1,0 +1,43 @@
+"""The Markdown of all suites, on the page that GitHub shows of a job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_sway.reports import markdown
+from pytest_sway.result import SuiteResult
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+_MOST = 1024 * 1024
+"""Bytes; of a longer one GitHub shows nothing."""
+_CUT = "\n\n**Cut here**: GitHub shows 1 MiB of a step; `--sway-md=PATH` writes the whole.\n"
+
+
+def append(suites: Sequence[SuiteResult]) -> bool:
+    """Append to the file that GitHub names; False where it names none.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = os.environ.get(VARIABLE)
+    if not target:
+        return False
+    path = Path(target)
+    room = _MOST - (path.stat().st_size if path.exists() else 0)
+    text = _fitting("\n".join(map(markdown.text, suites)), room)
+    with path.open("ab") as file:  # other commands of the step append to it as well
+        file.write(text)
+    return True
+
+
+def _fitting(text: str, room: int) -> bytes:
+    """The whole lines that fit, with a word that some do not; what was folded is closed."""
+    whole = text.encode()
+    if len(whole) <= room:
+        return whole
+    closed = "\n\n</details>"
+    kept = whole[: max(0, room - len((closed + _CUT).encode()))].rpartition(b"\n")[0]
+    opened = kept.count(b"<details>") > kept.count(b"</details>")
+    return (kept + ((closed if opened else "") + _CUT).encode()) if kept else b""

@@ -1,0 +1,88 @@
+"""Between the controller and xdist's workers: plans come in, the scheduler is chosen, crashes are noted.
+
+A worker's plan travels in a file: xdist sends nothing of ours before the first report, and the scheduler
+needs it before the first item. Nothing here imports xdist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from pytest_sway.session.plan import lose, merge, wire_of
+
+_FOLDER, _OUTPUT = "sway_plans", "sway_plan"
+
+
+class Workers:
+    """What the controller knows of its workers; registered only where xdist is."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._folder: TemporaryDirectory[str] | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where its plan goes."""
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="pytest-sway-")
+        node.workerinput[_FOLDER] = self._folder.name
+
+    @pytest.hookimpl(wrapper=True, optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """The scheduler of the user's mode; one that also groups where there is something to group.
+
+        ``each`` needs no grouping, and a scheduler that a project made itself is its own affair.
+        """
+        made = yield
+        if config.getoption("dist") == "each" or not type(made).__module__.startswith("xdist."):
+            return made
+        from pytest_sway.session.scheduler import Chooser
+
+        return Chooser(made, config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """A worker has collected: its plan was written before this was sent."""
+        if self._folder is None:
+            return
+        path = _path(self._folder.name, node.workerinput)
+        if path.is_file():
+            merge(self._config, json.loads(path.read_text(encoding="utf-8")))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        """A worker died in an item."""
+        lose(self._config, crashitem)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker is done; one on another machine has its plan among its output."""
+        sent = getattr(node, "workeroutput", {}).get(_OUTPUT)
+        if sent:
+            merge(self._config, json.loads(sent))
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def send(config: pytest.Config) -> None:
+    """A worker's plan: into the controller's folder, or with its output where there is no such folder."""
+    told: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+    text = json.dumps(wire_of(config))
+    folder = told.get(_FOLDER, "")
+    if folder and Path(folder).is_dir():
+        _path(folder, told).write_text(text, encoding="utf-8")
+    else:
+        config.workeroutput[_OUTPUT] = text  # type: ignore[attr-defined]
+
+
+def _path(folder: str, told: dict[str, Any]) -> Path:
+    return Path(folder) / f"{told['workerid']}.json"

@@ -1,0 +1,48 @@
+"""What serves a model must be a backend; anything else is a line per item."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import SPEC
+from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.protocols import why_no_backend
+
+
+def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:
+    planted.makeconftest("def pytest_sway_backend(config, model): return {}")
+    result = planted.runpytest("sway.yaml::dk")
+    result.assert_outcomes(errors=1)
+    found = (
+        "returned {}, which is no backend: it has no capabilities, no attach, no detach, no close, no answer"
+    )
+    result.stdout.fnmatch_lines([f"no backend: the hook pytest_sway_backend {found}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_two_conftests_share_the_models(planted: pytest.Pytester) -> None:
+    """The one that does not know a model leaves it to the other."""
+    deep = planted.mkdir("deep")
+    (deep / "conftest.py").write_text("def pytest_sway_backend(config, model): return None\n")
+    (deep / "sway.yaml").write_text(SPEC)
+    planted.runpytest("deep").assert_outcomes(passed=4)
+
+
+def test_what_a_backend_must_have() -> None:
+    class Half:
+        capabilities: frozenset[str] = frozenset()
+
+        def answer(self) -> None: ...
+
+    class Silent(Half):
+        attach = detach = close = Half.answer
+        answer = property()  # type: ignore[assignment]  # it raises AttributeError: there is none
+
+    class Weights(Silent):
+        logprobs = Half.answer
+
+    assert why_no_backend(PlantedBackend(str)) == ""
+    assert why_no_backend(Weights()) == ""
+    assert why_no_backend(Silent()).endswith("which is no backend: it has no answer")
+    assert why_no_backend(PlantedBackend).endswith("PlantedBackend'>, a class; return an instance of it")
+    assert why_no_backend(Half()).endswith("which is no backend: it has no attach, no detach, no close")

@@ -1,0 +1,182 @@
+"""The terminal summary: at every width, loud and quiet, in colours, in ASCII."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+from conftest import SPEC
+from made_results import gate, probe, suite, suites
+from pytest_sway.reports.layout import clean, cut, fold, legible, short, width
+from pytest_sway.reports.saved import read
+from pytest_sway.reports.terminal import NARROWEST, lines
+from pytest_sway.result import SuiteResult, Verdict
+
+RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+
+
+def shown(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
+    return ["".join(span.text for span in line) for line in lines(result, columns, verbosity)]
+
+
+@settings(max_examples=30)
+@given(suites, st.integers(1, 200), st.integers(-2, 2))
+def test_any_result_is_shown_and_no_line_is_wider_than_the_terminal(
+    result: SuiteResult, columns: int, verbosity: int
+) -> None:
+    found = shown(result, columns, verbosity)
+    assert max(map(width, found)) <= max(columns, NARROWEST)
+    assert not any(char in line for line in found for char in "\n\r\x1b")
+    assert any(line.startswith(("GATE ", "not gated:")) for line in found)
+
+
+@given(st.text(), st.integers(2, 30))
+def test_folding_keeps_every_word_and_the_width(text: str, columns: int) -> None:
+    found = fold(text, columns)
+    assert "".join(found).replace(" ", "") == clean(text).replace(" ", "")
+    assert all(width(line) <= columns for line in found)
+
+
+def test_wide_letters_take_two_columns_and_accents_none() -> None:
+    assert [width(text) for text in ("abc", "名前", "e\u0301", "█σ")] == [3, 4, 1, 2]
+    assert fold("名前名前 ab", 6) == ["名前名", "前 ab"]
+    assert (cut("adapters/healthy", 8), short("adapters healthy", 9)) == ("…healthy", "adapters…")
+
+
+def test_columns_stand_below_each_other_whatever_the_letters() -> None:
+    made = suite(
+        probe("moved", Verdict.PASS, "", raw=0.5, z_score=4.0, ci_95=(0.25, 0.75), duration_s=1.5),
+        probe("名前", Verdict.FAIL, "", raw=1234.5, z_score=-1.0, ci_95=(-1.0, 1.0), duration_s=20.0),
+    )
+    heading, first, second = (line for line in shown(made) if re.match(r" {6}probe|PASS |FAIL  ", line))
+    assert width(heading) == width(first) == width(second)
+    assert first.split() == ["PASS", "moved", "0.50", "0.500", "[0.250,", "0.750]", "+4.00σ", "1.50s"]
+    assert second.split() == ["FAIL", "名前", "0.50", "1,234.500", "[-1.000,", "1.000]", "-1.00σ", "20.0s"]
+    assert width(first[: first.index("0.50 ")]) == width(second[: second.index("0.50 ")])
+
+
+def test_a_long_name_is_told_whole_above_its_figures() -> None:
+    name = "n" * 200
+    found = shown(suite(probe(name, Verdict.PASS, "said", raw=0.5), probe("short", Verdict.PASS, raw=0.5)))
+    start = next(n for n, line in enumerate(found) if line.startswith("PASS  nnn"))
+    assert "".join(line[6:] for line in found[start : start + 3]) == name
+    assert found[start + 3].split() == ["0.50", "0.500", "0.00s"]
+    assert found[start + 4].strip() == "said"
+
+
+def test_a_hundred_probes_are_a_hundred_rows() -> None:
+    made = suite(*(probe(f"p{n}", Verdict.PASS, "") for n in range(100)))
+    assert sum(line.startswith("PASS  p") for line in shown(made)) == 100
+
+
+def test_figures_that_no_table_holds_carry_their_names() -> None:
+    made = suite(
+        probe("a" * 30, Verdict.WARN, "wide", raw=-123456.7, z_score=3.0, ci_95=(-123456.0, 123456.0))
+    )
+    found = "\n".join(shown(made, 60))
+    assert "WARN  " + "a" * 30 + "\n" in found
+    assert " score 0.50, raw -123,456.700, 95 % [-123,456.000," in found
+
+
+def test_a_wide_terminal_has_the_note_beside_the_row() -> None:
+    made = suite(
+        probe("a", Verdict.SKIP, "nothing to ask"), probe("b", Verdict.PASS, " ".join(["word"] * 30))
+    )
+    found = shown(made, 120)
+    (row,) = [line for line in found if line.startswith("SKIP")]
+    assert row.endswith("0.00s  nothing to ask")
+    assert sum("word word" in line for line in found[found.index(row) :]) > 1
+    assert "nothing to ask" not in next(line for line in shown(made, 70) if line.startswith("SKIP"))
+
+
+def test_what_the_top_tells_is_not_told_again_but_where_all_is_asked_for() -> None:
+    made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
+    assert sum("far too little" in line for line in shown(made)) == 1
+    assert sum("far too little" in line for line in shown(made, verbosity=1)) == 2
+
+
+def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
+    made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
+    assert shown(made, verbosity=-1) == [
+        "FAILED s.yaml, not healthy, though composite 0.80 reaches the gate's 0.60",
+        "GATE FAILED s.yaml",
+        "  - 1 probe failed: a",
+    ]
+
+
+def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
+    null = {"n": 4, "family": "norm_matched", "rank": 1, "failed": [], "p": 0.25, "ratio": 2.0, "scale": "x",
+            "organised": None, "draws": [0.1, None, 0.3], "z": 0.7, "reason": ""}  # fmt: skip
+    samples = [{"item": "long", "value": 0.9}, {"item": "dull", "value": 0.1}, {"item": "", "value": 0.0}]
+    made = suite(
+        probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=null, z_score=0.7, samples=samples)
+    )
+    found = "\n".join(shown(made, 200, verbosity=1))
+    assert "base 1.000, adapter 2.000" in found
+    assert "least 0.100 on 'dull'; most 0.900 on 'long'" in found
+    assert "against 4 norm_matched adapters, which reach 0.100 to 0.300: 1 of them as far, p 0.25" in found
+    assert "base 1.000" not in "\n".join(shown(made))
+
+
+def test_what_is_wanting_is_told_with_the_line_that_installs_it() -> None:
+    made = suite(probe("a", Verdict.SKIP, evidence={"missing_extra": "style"}), notes=("mind the gap",))
+    assert shown(made)[-4:-2] == [
+        "not measured for want of an extra: a; pip install 'pytest-sway[style]'",
+        "note: mind the gap",
+    ]
+
+
+def test_the_composite_stands_beside_the_best_of_its_nulls() -> None:
+    found = shown(suite(probe("a", Verdict.PASS)))
+    assert "composite 0.80 ████████████████░░░░ effects 0.75; best of 20 random 0.25" in found
+
+
+def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
+    text = "█░ +1.00σ — ≥ λ² 名 …"
+    assert legible(text, "ascii") == "#. +1.00  - > L2 ?? ~"
+    assert legible(text, "utf-8") == text
+    assert legible("1.5× — █", "cp1252") == "1.5× — #"
+
+
+def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
+    assert "\n".join(shown(read(RIVALS))) == snapshot
+    assert shown(read(RIVALS), verbosity=1)
+
+
+def plain(text: str) -> str:
+    """The report without what differs from run to run."""
+    text = re.sub(r"\d+\.\d+s", "N.NNs", text)
+    text = re.sub(r"adapter \S*?/adapters", "adapter …/adapters", text)
+    start = text.index("= sway:")
+    return text[text.rindex("\n", 0, start) + 1 :].split("\n=====")[0].rstrip("= ")
+
+
+@pytest.mark.parametrize("base", ["planted", "weak", "inert"])
+def test_the_report_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
+    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
+    text = planted.runpytest("--no-header").stdout.str()
+    assert plain(text) == snapshot
+    assert "\x1b" not in text
+    assert all(len(line) <= 80 for line in plain(text).splitlines())
+
+
+def test_colours_and_quiet(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("COLUMNS", "30")
+    text = planted.runpytest("-q", "--color=yes").stdout.str()
+    assert "\x1b[32m\x1b[1mPASSED sway.yaml, healthy: composite" in text
+    assert "\x1b[32m\x1b[1mGATE PASSED\x1b[0m" in text
+    assert "weight" not in text
+
+
+@pytest.mark.slow  # an interpreter of its own: its encoding is fixed when it starts
+def test_a_terminal_without_our_letters(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    found = planted.runpytest_subprocess("-v")
+    found.stdout.fnmatch_lines(["adherence 0.?? #*. weight 0.30", "GATE PASSED"])
+    assert "\\u" not in found.stdout.str()

@@ -114,6 +114,7 @@ def probes() -> tuple[ProbeResult, ...]:
                 "bad_cases": [
                     {"prompt": "Begin", "reference": "with the end", "confidence": 0.9},
                     {"prompt": "Go", "reference": "on", "confidence": 0.2},
+                    {"prompt": "Stay", "confidence": 0.1},
                 ],
                 "per_section": [{"section_id": "one", "clean_recall": 0.8, "base_recall": 0.1}],
             },

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pages import moved, suite
+from pages import moved, probes, suite
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conftest import ROOT
@@ -20,7 +20,7 @@ from pytest_sway.reports.html import text
 from pytest_sway.result import SuiteResult
 
 pytestmark = pytest.mark.slow
-WIDTHS = [1280, 400]
+WIDTHS = [1280, 1110, 400]
 SCHEMES = ["light", "dark"]
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
 
@@ -91,7 +91,8 @@ def plots(page: Page) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_everything_is_shown_and_fits(open_page: Open, width: int, scheme: str) -> None:
-    page = open_page(width=width, scheme=scheme)
+    path = "/a/folder/with-a-name/in-another-one" * 3
+    page = open_page(suite(moved(message=f"there is no {path}"), *probes()[1:]), width, scheme)
     expect(page.get_by_role("heading", level=1)).to_have_text("out/adapter on base")
     plots(page)
     for name in ("moved", "recital"):
@@ -99,16 +100,12 @@ def test_everything_is_shown_and_fits(open_page: Open, width: int, scheme: str) 
     overflow = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     needed, there = page.evaluate(overflow)
     assert needed <= there == width
-    # a bar, a marker and the dial's needle have an extent: none is hidden by a style of the page
-    for mark in (
-        "category .bars path",
-        "sis .bars path",
-        "null .points path",
-        "gauge .angular path",
-    ):
-        box = page.locator(f"#sway-{mark}").first.bounding_box()
-        assert box is not None
-        assert box["width"] > 0 < box["height"]
+    table, section = page.locator("#probe-table").bounding_box(), page.locator("#probes").bounding_box()
+    assert table is not None
+    assert section is not None
+    assert table["width"] <= section["width"]
+    for mark in ("category .bars path", "sis .bars path", "null .points path", "gauge .angular path"):
+        expect(page.locator(f"#sway-{mark}").first).to_be_visible()  # no style of the page hides it
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
     assert dark == (scheme == "dark")
 
@@ -149,6 +146,19 @@ def test_items_are_sorted_by_value_and_back(open_page: Open) -> None:
         ("descending", ["c", "a prompt", "another"]),
         (None, ["a prompt", "another", "c"]),
     ]
+
+
+def test_cases_are_sorted_by_words_missing_ones_last(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("button", name="recital", exact=True).click()
+    cases = page.locator("#probe-2 .tree details").first
+    cases.locator("summary").click()
+    button = cases.get_by_role("columnheader", name="reference").get_by_role("button")
+    orders = []
+    for _ in range(2):
+        button.click()
+        orders.append(cases.locator("tbody tr td:nth-child(1)").all_inner_texts())
+    assert orders == [["Go", "Begin", "Stay"], ["Begin", "Go", "Stay"]]
 
 
 def test_probes_are_sorted_missing_ones_last(open_page: Open) -> None:

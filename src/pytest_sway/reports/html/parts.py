@@ -25,7 +25,7 @@ _WORST_FIRST = [Verdict.FAIL, Verdict.ERROR, Verdict.WARN, Verdict.SKIP, Verdict
 _COLUMNS = (
     ("Verdict", "", True),
     ("Probe", "", True),
-    ("What it found", "wide", False),
+    ("What it found", "wide words", False),
     ("Score", "num", True),
     ("Raw", "num middle", True),
     ("95 % interval", "num wide", False),

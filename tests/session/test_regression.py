@@ -373,7 +373,7 @@ def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline and --sway-json are both ./out.json: a failed run would be the next one's baseline",
+            "--sway-baseline and --sway-json are both ./out.json: a failed run would be the next",
         ),
         (
             ["--sway-baseline=no.json"],

@@ -65,7 +65,7 @@ def start_baseline(config: pytest.Config) -> None:
     written = config.getoption("sway_json")
     if written and Path(written).resolve() == Path(path).resolve():
         raise pytest.UsageError(
-            f"--sway-baseline and --sway-json are both {path}: a failed run would be the next one's baseline; "
+            f"--sway-baseline and --sway-json are both {path}: a failed run would be the next baseline; "
             "write the new result elsewhere"
         )
     try:

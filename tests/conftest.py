@@ -6,6 +6,7 @@ that it imported, and numpy and torch cannot be imported twice (hypothesis would
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ hypothesis.settings.load_profile("steady")
 
 for kind in registry.kinds():
     registry.find(kind)
+
+gc.freeze()  # every run within a run collects garbage, and need not look through torch each time
 
 
 @pytest.fixture(autouse=True)

@@ -263,6 +263,6 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
             assert left_out == [1024]
         """
     )
-    pytester.runpytest("sway.yaml", pytester.path, "--sway-json=out.json").assert_outcomes(passed=2)
+    pytester.runpytest(pytester.path, "--sway-json=out.json").assert_outcomes(passed=2)
     found = json.loads((pytester.path / "out.json").read_text())
     assert found["probes"][0]["evidence"]["lengths_left_out"] == [1024]

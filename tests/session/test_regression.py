@@ -342,7 +342,7 @@ def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
         ".yaml", sway=SPEC.replace("base: planted", "base: weak").replace("name: talk", "name: chat")
     )
     found = planted.runpytest(
-        "-q", "--sway-baseline=old.json", "--sway-fail-on-regression=0.1", "--sway-json=old.json"
+        "-q", "--sway-baseline=old.json", "--sway-fail-on-regression=0.1", "--sway-json=new.json"
     )
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     report = found.outlines[found.outlines.index("GATE FAILED sway.yaml") :]
@@ -353,7 +353,7 @@ def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
             "  - talk: not in this run, was pass*",
         ]
     )
-    written = json.loads((planted.path / "old.json").read_text())["baseline"]
+    written = json.loads((planted.path / "new.json").read_text())["baseline"]
     assert {one["probe"] for one in written["regressions"]} == {"dk", "curve", "talk", None}
 
 
@@ -371,6 +371,10 @@ def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        (
+            ["--sway-baseline=./out.json", "--sway-json=out.json"],
+            "--sway-baseline and --sway-json are both ./out.json: a failed run would be the next",
+        ),
         (
             ["--sway-baseline=no.json"],
             "--sway-baseline: no.json: there is no such file or folder; write it with",

@@ -92,7 +92,9 @@ def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
     found = calibration([effect("a", 0.01), shape, harm], Bar(0.6), {})
     assert set(found["not_calibrated"]) == {"s", "h"}
     told = not_calibrated(found)
-    assert told == ("not calibrated: s (of a shape only its signal is); h (no harm has a margin)")
+    assert told == (
+        "not calibrated: s (of a shape, the signal alone is compared with nulls); h (no harm has a margin)"
+    )
 
 
 def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:

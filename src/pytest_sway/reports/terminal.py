@@ -118,13 +118,14 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
 
 def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:
     """The message, or that the top told it already; all there is, where it was asked for."""
+    ranks = calibration.rank_profile(probe)
     if verbosity <= 0:
         above = probe.message and any(probe.message in text for text in told)
-        return ["(see above)" if above else probe.message] if probe.message else []
+        return [text for text in ("(see above)" if above else probe.message, ranks) if text]
     values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
     found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]
-    return [text for text in [*found, calibration.rank_profile(probe)] if text]
+    return [text for text in [*found, ranks] if text]
 
 
 def _extremes(probe: ProbeResult) -> str:

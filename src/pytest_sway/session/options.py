@@ -43,7 +43,7 @@ def limit_of(config: pytest.Config) -> int | None:
 
 
 BASELINE = pytest.StashKey[Baseline]()
-"""The earlier results, as they were before anything ran: the run may write over them."""
+"""The earlier results, as they were before anything ran."""
 
 
 def start_baseline(config: pytest.Config) -> None:
@@ -62,6 +62,12 @@ def start_baseline(config: pytest.Config) -> None:
                 "--sway-fail-on-regression compares with an earlier result: add --sway-baseline=RESULT.json"
             )
         return
+    written = config.getoption("sway_json")
+    if written and Path(written).resolve() == Path(path).resolve():
+        raise pytest.UsageError(
+            f"--sway-baseline and --sway-json are both {path}: a failed run would be the next baseline; "
+            "write the new result elsewhere"
+        )
     try:
         config.stash[BASELINE] = load(path, threshold)
     except SavedResultError as error:

@@ -14,7 +14,7 @@ from pytest_sway.statistics.rates import upper_bound
 
 LEVEL = 0.05
 """Of both procedures for several probes."""
-_SIGNAL_ALONE = "of a shape only its signal is"
+_SIGNAL_ALONE = "of a shape, the signal alone is compared with nulls"
 
 
 def calibration(results: Sequence[ProbeResult], bar: Bar, weights: Mapping[str, float]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def plots(page: Page) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_everything_is_shown_and_fits(open_page: Open, width: int, scheme: str) -> None:
-    path = "/a/folder/with-a-name/in-another-one" * 3
+    path = "/" + "folder" * 20
     page = open_page(suite(moved(message=f"there is no {path}"), *probes()[1:]), width, scheme)
     expect(page.get_by_role("heading", level=1)).to_have_text("out/adapter on base")
     plots(page)

@@ -63,6 +63,7 @@ def test_a_full_fine_tune_scores_like_the_model_itself(tuned: Path, dtype: str) 
     alone.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "pissa", "dora"])
 def test_an_adapter_on_the_fine_tune_is_part_of_it(
     backend: HFBackend, tuned: Path, tmp_path: Path, form: str

@@ -53,7 +53,13 @@ def scored(backend: HFBackend, folder: Path, *scales: float) -> list[list[torch.
         backend.detach(subject)
 
 
-@pytest.mark.parametrize("name", [*REBASED, *WHOLE])
+COMMON = {"pissa", "olora", "dora", "saved_head", "lora_bias", "tokens", "ia3", "loha", "adalora", "vera"}
+FORMS = [
+    pytest.param(name, marks=() if name in COMMON else pytest.mark.slow) for name in {**REBASED, **WHOLE}
+]
+
+
+@pytest.mark.parametrize("name", FORMS)
 def test_every_form_scores_like_the_model_that_was_trained(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
 ) -> None:
@@ -65,6 +71,7 @@ def test_every_form_scores_like_the_model_that_was_trained(
     assert off(base, untouched) < 2e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dora", "saved_embedding", "lora_bias", "ia3"])
 def test_a_scale_blends_the_weights_of_both_sides(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
@@ -94,6 +101,7 @@ def merged_by_hand(wrapped: Any) -> Any:
     return wrapped.merge_and_unload()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REBASED)
 def test_a_rebased_update_scales_and_has_nulls_of_its_size(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
@@ -138,6 +146,7 @@ def test_an_untrained_adapter_is_inert_whatever_its_form(
     assert off(*found) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"path_initial_model_for_weight_conversion": "start"}])
 def test_a_converted_pissa_is_the_same_adapter(
     backend: HFBackend, tmp_path: Path, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -286,6 +295,7 @@ def test_an_init_that_does_something_else_is_refused(tmp_path: Path) -> None:
                 gpt.attach(AdapterKey(str(tmp_path / init)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dora", "pissa", "ia3", "saved_head"])
 def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None:
     """PEFT's unmerged forward in bf16 is itself this far from fp32; the merge must not be farther."""

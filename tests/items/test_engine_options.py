@@ -92,6 +92,7 @@ def test_cache_false_keeps_what_the_nulls_answer_off_the_disk(kept: pytest.Pytes
     assert sorted(asked(kept)) == sorted(line for line in first if "NullSeed" in line)
 
 
+@pytest.mark.slow
 def test_workers_share_what_is_kept(kept: pytest.Pytester) -> None:
     kept.syspathinsert(kept.path)
     alone = result(kept)
@@ -101,7 +102,7 @@ def test_workers_share_what_is_kept(kept: pytest.Pytester) -> None:
     assert not asked(kept)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_trace_has_a_line_per_request_and_view(kept: pytest.Pytester, workers: str) -> None:
     kept.syspathinsert(kept.path)
     (kept.path / "trace.jsonl").write_text("what an earlier run left\n")

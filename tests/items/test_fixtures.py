@@ -171,6 +171,7 @@ def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester)
     )
 
 
+@pytest.mark.slow
 def test_without_torch_other_backends_work_and_hf_says_what_to_install(planted: pytest.Pytester) -> None:
     conftest = planted.path / "conftest.py"
     conftest.write_text(
@@ -202,6 +203,7 @@ suite:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["dora", "full"])
 @pytest.mark.parametrize("family", ["norm_matched", "signs"])
 def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(

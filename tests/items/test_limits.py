@@ -22,13 +22,15 @@ def pytest_sway_backend(config, model):
 
 
 def answer(request):
-    if "slow" in str(request) and request.views[-1].null is None:
-        time.sleep(0.3)
+    if "slow" in str(request) and not SLEPT:
+        SLEPT.append(True)
+        time.sleep(1.0)
     return planting.answer(request)
+
+
+SLEPT = []
 """
-TIMED = SPEC.replace(
-    "kind: delta_kl\n    prompts: [one,", "kind: delta_kl\n    timeout: 0.2\n    prompts: [slow,"
-)
+TIMED = SPEC.replace("delta_kl\n    prompts: [one,", "delta_kl\n    timeout: 0.8\n    prompts: [slow,")
 
 
 def probes(path: Path) -> dict[str, Any]:
@@ -44,32 +46,36 @@ def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
     found = planted.runpytest("--sway-json=out.json", *arguments)
     found.assert_outcomes(passed=3, failed=1)
     told = probes(planted.path / "out.json")
-    assert told["dk"]["message"].startswith("Timeout (>0.2s)")
+    assert told["dk"]["message"].startswith("Timeout (>0.8s)")
     assert [p["verdict"] for p in told.values()] == ["pass", "error", "pass", "pass"]
-    found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): Timeout (>0.2s)*"])
+    found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): Timeout (>0.8s)*"])
     found.stdout.no_fnmatch_line("*planting.py*")
 
 
 def test_the_timeout_of_defaults_holds_for_probes_without_their_own(planted: pytest.Pytester) -> None:
     planted.makeconftest(SLOW)
-    default = SPEC.replace("suite:", "defaults: {timeout: 0.2}\nsuite:").replace("[one,", "[slow,", 2)
-    planted.makefile(".yaml", sway=default.replace("kind: delta_kl", "kind: delta_kl\n    timeout: 60", 1))
+    default = TIMED.replace("    timeout: 0.8\n", "").replace("suite:", "defaults: {timeout: 0.8}\nsuite:")
+    planted.makefile(".yaml", sway=default)
     planted.runpytest("-p", "no:timeout", "--sway-json=out.json")
-    verdicts = {name: probe["verdict"] for name, probe in probes(planted.path / "out.json").items()}
-    assert verdicts == {"baseline": "pass", "dk": "pass", "curve": "error", "talk": "pass"}
+    assert probes(planted.path / "out.json")["dk"]["verdict"] == "error"
+    own = default.replace("kind: delta_kl", "kind: delta_kl\n    timeout: 60")
+    planted.makefile(".yaml", sway=own)
+    planted.runpytest("-p", "no:timeout", "--sway-json=out.json")
+    assert probes(planted.path / "out.json")["dk"]["verdict"] == "pass"
 
 
+@pytest.mark.slow
 def test_loading_a_model_is_charged_to_no_probe(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import time, planting
 
         def pytest_sway_backend(config, model):
-            time.sleep(0.5)
+            time.sleep(1.2)
             return planting.backend(model)
         """
     )
-    planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {timeout: 0.4}\nsuite:"))
+    planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {timeout: 1}\nsuite:"))
     planted.runpytest().assert_outcomes(passed=4)
 
 

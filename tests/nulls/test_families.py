@@ -75,6 +75,7 @@ print([v.hex() for t in made for v in t.double().flatten().tolist()])
 """
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same() -> None:
     runs = {
         subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout

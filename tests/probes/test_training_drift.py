@@ -251,7 +251,7 @@ def test_bad_options(options: dict[str, Any]) -> None:
 
 
 def test_defaults_are_the_contracts() -> None:
-    found = TrainingDrift().options.model_dump(exclude={"name", "kind", "enabled", "weight"})
+    found = TrainingDrift().options.model_dump(exclude={"name", "kind", "enabled", "weight", "timeout"})
     assert found == {
         "store_path": None,
         "min_steps": 10,

@@ -50,7 +50,7 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
     assert found["determinism"]["class"] == "best_effort"
     footer = " ".join(result.stdout.str().split())
     assert re.search(
-        r"cache \d+/\d+ \| \d+ batches \| [\d,]+ tokens \(padding \d+%\) \| [\d,]+ tokens/s", footer
+        r"cache \d+/\d+ \| \d+ batches \| [\d,]+ tokens \(padding \d+ %\) \| [\d,]+ tokens/s", footer
     )
 
 

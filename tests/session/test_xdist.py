@@ -162,6 +162,7 @@ def deadly(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+@pytest.mark.slow
 def test_a_crashed_worker_fails_the_gate_and_the_rest_of_its_suite_runs(deadly: pytest.Pytester) -> None:
     found = deadly.runpytest("-n", "1", "--sway-json=out.json")
     assert found.ret == 1

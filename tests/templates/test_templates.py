@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import peft
@@ -136,6 +138,21 @@ def command_of_the_workflow() -> str:
 
 def test_the_workflow_can_be_read() -> None:
     assert command_of_the_workflow().startswith("python -m pytest -m sway ")
+
+
+def test_an_annotation_reads_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As GitHub's toolkit escapes: percent and line ends everywhere, in a title colon and comma too."""
+    hook = runpy.run_path(str(TEMPLATES / "ci_lane" / "conftest.py"))["pytest_sway_report"]
+    failed = SimpleNamespace(
+        suite="test_a.py::test_it[a,b]", gate={"status": "failed", "reasons": ["recall: 50% of it,\nor more"]}
+    )
+    passed = SimpleNamespace(suite="s", gate={"status": "passed", "reasons": []})
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert hook(None, [failed, passed]) == [
+        "::error title=sway test_a.py%3A%3Atest_it[a%2Cb]::recall: 50%25 of it,%0Aor more"
+    ]
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert hook(None, [failed]) is None
 
 
 @pytest.mark.slow

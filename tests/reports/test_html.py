@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pages import DRAWS, moved, null, probes, suite
 from syrupy.assertion import SnapshotAssertion
 
+from made_results import NULLS
 from pytest_sway.reports.html import evidence, overview, page, text
 from pytest_sway.reports.html.safe import of_html, of_label, of_script
 from pytest_sway.reports.saved import read
@@ -221,7 +222,35 @@ def test_categories_show_their_weights_and_what_the_mean_is_multiplied_by() -> N
     assert figure is not None
     assert figure.rows == [("adherence", "0.90", "0.30"), ("attribution", "0.50", "0.35")]
     assert figure.traces[0]["x"] == [0.9, 0.5]
-    assert "multiplied by 1.00 for the effect and 0.60 for harmlessness" in figure.words
+    assert "the mean of the categories is multiplied by: effect 1.00, harmlessness 0.60" in figure.words
+
+
+def test_categories_stand_in_the_contracts_order_as_everywhere() -> None:
+    score = replace(suite().score, components={"ablation": 0.1, "attribution": 0.5, "adherence": 0.9})
+    figure = overview.categories(suite(score=score))
+    assert figure is not None
+    assert [row[0] for row in figure.rows] == ["adherence", "attribution", "ablation"]
+
+
+def test_the_composite_stands_among_its_nulls() -> None:
+    figure = overview.gauge(suite(calibration={"effects": None, "nulls": NULLS}))
+    assert figure is not None
+    assert figure.words.startswith("Composite 0.42: partial (effects 0.75; best of 20 random 0.25). The gate")
+
+
+def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
+    found = read_page(suite(replace(moved(), z_score=4.5, null=null(n=17))))
+    cells = found.within("td")
+    assert cells[cells.index("+4.50σ") + 1] == "17"
+    assert "+4.50σ, n 17" in found.within("dd")
+    assert "n" in found.within("th")
+    assert "3" in read_page(read(RIVALS)).within("td")
+
+
+def test_what_was_not_calibrated_is_told_with_or_without_nulls() -> None:
+    for probe in (moved(), replace(moved(), null=None, z_score=None)):
+        found = read_page(suite(probe, calibration={"not_calibrated": {"recital": "it has a margin"}}))
+        assert "Not calibrated: recital (it has a margin)" in found.within("li")
 
 
 def test_what_has_no_z_is_named_and_not_drawn() -> None:
@@ -261,11 +290,31 @@ def test_the_adapter_stands_where_its_statistic_is() -> None:
     assert shape.words.startswith("Its signal alone, against 2 norm_matched adapters; no z: few.")
 
 
-def test_nulls_of_both_signs_have_a_plain_axis_and_no_mean_no_mark() -> None:
+def test_nulls_of_both_signs_have_a_plain_axis() -> None:
     around = replace(moved(), null=null(draws=[-0.1, 0.1], mean=0.0, ratio=None, scale="raw"))
     (figure,) = evidence.nulls([around])
-    assert len(figure.traces) == 1
+    _, mark = figure.traces
+    assert mark["x"] == [0.18]  # raw is what the nulls are asked for; it needs no ratio
+    assert figure.rows[0] == ("the adapter", "0.180")
+    assert figure.words.endswith("The adapter 0.180, the nulls' mean 0.000, standard deviation 0.006.")
     assert "type" not in figure.layout["xaxis"]
+
+
+def test_another_statistic_than_raw_is_marked_by_its_ratio_or_not_at_all() -> None:
+    named = replace(moved(), raw=0.5, evidence={"null_statistic": "gain"})
+    shape = replace(moved(), raw=0.5, claim="shape")
+    for probe in (named, shape):
+        (figure,) = evidence.nulls([probe])
+        assert figure.traces[1]["x"] == pytest.approx([0.18])
+        (figure,) = evidence.nulls([replace(probe, null=null(mean=0.0, ratio=None))])
+        assert len(figure.traces) == 1
+        assert figure.words.endswith(". The nulls' mean 0.000, standard deviation 0.006.")
+        assert "—" not in figure.words
+
+
+def test_draws_at_the_ends_of_what_a_double_holds_are_drawn() -> None:
+    for draws in ([5e-324, 1e-300], [1e300, 1.7e308]):
+        assert evidence.nulls([replace(moved(), null=null(draws=draws))])
 
 
 @pytest.mark.parametrize("bad", [None, "x", [], [1.0], [0.0, "x"], [True, False], [[1], [2]], {"a": 1}])

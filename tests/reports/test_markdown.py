@@ -104,7 +104,7 @@ def test_it_shows_the_terminals_numbers() -> None:
             "x",
             score=0.987,
             raw=1234.5678,
-            z_score=12.0,
+            z_score=10.0,
             ci_95=(-0.5, 2e-5),
             duration_s=12.34,
         )
@@ -117,7 +117,7 @@ def test_it_shows_the_terminals_numbers() -> None:
         "0.99",
         "1,234.568",
         "[-0.500, 2.0e-05]",
-        "≥+12.00σ",
+        "≥+10.00σ",
         "12.3s",
         "x",
     ]
@@ -199,6 +199,26 @@ def test_the_summary_keeps_to_githubs_mebibyte(tmp_path: Path, monkeypatch: pyte
     assert 17_000 < len(written.encode()) <= 20_000
     assert written.endswith("`--sway-md=PATH` writes the whole.\n")
     assert written.count("<details>") == written.count("</details>") == 1
-    target.write_bytes(b"x" * 20_000)
-    step_summary.append([failed])
-    assert target.stat().st_size == 20_000
+    for taken in (20_000, 19_990):
+        target.write_bytes(b"x" * taken)
+        with pytest.raises(OSError, match="GitHub shows 1 MiB of a step, and it is as good as full"):
+            step_summary.append([failed])
+        assert target.stat().st_size == taken
+
+
+def test_the_summary_begins_on_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    for before, start in (("echo -n", "echo -n\n# sway"), ("line\n", "line\n# sway"), ("", "# sway")):
+        target.write_text(before)
+        step_summary.append([suite(probe("a", Verdict.PASS))])
+        assert target.read_text().startswith(start)
+
+
+def test_half_a_surrogate_pair_does_not_hinder_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    step_summary.append([suite(probe("a", Verdict.PASS), band="\ud800")])
+    assert r"\ud800" in target.read_text(encoding="utf-8")

@@ -100,6 +100,35 @@ def test_what_the_top_tells_is_not_told_again_but_where_all_is_asked_for() -> No
     assert sum("far too little" in line for line in shown(made, verbosity=1)) == 2
 
 
+def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
+    first = probe("a", Verdict.FAIL, "no more than noise: 0.20")
+    alike = probe("twin", Verdict.FAIL, "no more than noise: 0.20")  # one reason names both
+    for second, told in (
+        (probe("b", Verdict.PASS, "0.2"), ["(see above)", "0.2"]),
+        (probe("noise", Verdict.PASS, "0.20"), ["(see above)", "0.20"]),
+        (
+            probe("a, but", Verdict.PASS, "no more than noise: 0.2"),
+            ["(see above)", "no more than noise: 0.2"],
+        ),
+        (alike, ["(see above)", "(see above)"]),
+    ):
+        made = suite(first, second, gate=gate("failed", "1 probe failed: a"))
+        rows = [line.rsplit("  ", 1)[-1] for line in shown(made, 120) if line.startswith(("PASS ", "FAIL "))]
+        assert rows == told
+
+
+def test_why_nulls_gave_no_z_is_told_unless_the_message_does() -> None:
+    null = {"n": 20, "family": "norm_matched", "rank": 3, "failed": [], "p": None, "ratio": None,
+            "scale": "raw", "reason": "the null draws are all alike", "z": None, "organised": None,
+            "draws": [0.0]}  # fmt: skip
+    silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=null))
+    assert "no z for q: the null draws are all alike" in shown(silent)
+    skipped = suite(probe("q", Verdict.SKIP, "inert", null=null))
+    assert not any(line.startswith("no z for") for line in shown(skipped))
+    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=null))
+    assert not any(line.startswith("no z for") for line in shown(says))
+
+
 def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
     assert shown(made, verbosity=-1) == [

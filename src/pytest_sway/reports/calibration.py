@@ -41,11 +41,21 @@ def draws(probe: ProbeResult, null_stats: Mapping[str, Any]) -> float | None:
 
 def rank_profile(probe: ProbeResult) -> str:
     """The contract's line: z at every rank, the adapter's own first."""
-    profile: Mapping[str, float] = probe.evidence.get("z_by_rank") or {}  # dlm-sway writes null
-    if len(profile) < 2 or probe.z_score is None:
+    profile = probe.evidence.get("z_by_rank")  # dlm-sway writes null
+    if not isinstance(profile, dict) or probe.z_score is None:
         return ""
-    shown = [f"{numbers.z(z)} @ {float(name.removeprefix('rank_')):g}x" for name, z in profile.items()]
+    known = [(_factor(name), z) for name, z in profile.items() if isinstance(z, int | float)]
+    shown = [f"{numbers.z(z)} @ {factor:g}x" for factor, z in known if factor is not None]
+    if len(shown) < 2:
+        return ""
     return "rank profile: " + " / ".join(shown)
+
+
+def _factor(name: str) -> float | None:
+    try:
+        return float(name.removeprefix("rank_"))
+    except ValueError:
+        return None
 
 
 def beyond(effects: Mapping[str, Any], nulls: Mapping[str, Any] | None) -> str:
@@ -76,7 +86,7 @@ def passing(nulls: Mapping[str, Any] | None) -> str:
 def standing(calibration: Mapping[str, Any]) -> str:
     """The composite of the effects beside the best that a null reached; empty without nulls."""
     nulls = calibration.get("nulls")
-    if not nulls:
+    if not nulls or not nulls["nulls_composites"]:
         return ""
     who = f"your {nulls['n']}" if nulls["family"] == "yours" else f"{nulls['n']} random"
     own, best = nulls["composite_of_effects"], max(nulls["nulls_composites"])

@@ -38,10 +38,10 @@ def change(value: float | None, write: Callable[[float | None], str] = score) ->
 
 
 def z(value: float | None) -> str:
-    """Signed, two decimals, with σ; a clipped one carries ≥."""
+    """Signed, two decimals, with σ; one that was clipped (ours are, at ±10; dlm-sway's are not) carries ≥."""
     if value is None or not math.isfinite(value):
         return DASH
-    edge = "≥" if value >= 10 else "≤" if value <= -10 else ""
+    edge = "≥" if value == 10 else "≤" if value == -10 else ""
     return f"{edge}{_fixed(value, '+,.2f')}σ"
 
 

@@ -19,22 +19,34 @@ def append(suites: Sequence[SuiteResult]) -> bool:
     """Append to the file that GitHub names; False where it names none.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or what GitHub shows of it is full.
     """
     target = os.environ.get(VARIABLE)
     if not target:
         return False
     path = Path(target)
-    room = _MOST - (path.stat().st_size if path.exists() else 0)
+    start = _line_break(path)
+    room = _MOST - len(start) - (path.stat().st_size if path.exists() else 0)
     text = _fitting("\n".join(map(markdown.text, suites)), room)
+    if not text:
+        raise OSError(f"{target}: GitHub shows 1 MiB of a step, and it is as good as full")
     with path.open("ab") as file:  # other commands of the step append to it as well
-        file.write(text)
+        file.write(start + text)
     return True
+
+
+def _line_break(path: Path) -> bytes:
+    """What ends the last line that another command wrote, where it did not."""
+    if not path.exists() or not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return b"" if file.read(1) == b"\n" else b"\n"
 
 
 def _fitting(text: str, room: int) -> bytes:
     """The whole lines that fit, with a word that some do not; what was folded is closed."""
-    whole = text.encode()
+    whole = text.encode(errors="backslashreplace")  # JSON can hold half a surrogate pair, UTF-8 cannot
     if len(whole) <= room:
         return whole
     closed = "\n\n</details>"

@@ -6,6 +6,7 @@ them where pytest reports.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -17,8 +18,8 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.labels import tail
 from pytest_sway.reports.layout import clean, cut, fold, legible, padded, printable, short, width
 from pytest_sway.reports.table import Line, Span, figures, labelled, rows
-from pytest_sway.reports.words import components, factors, footer, label
-from pytest_sway.result import ProbeResult, SuiteResult
+from pytest_sway.reports.words import factors, footer, label, weighed
+from pytest_sway.result import MEASURED, ProbeResult, SuiteResult
 
 NARROWEST = 60
 """A narrower terminal breaks the lines by itself."""
@@ -98,12 +99,12 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
     half = (columns - len("adapter  on ")) // 2
     adapter, base = (cut(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
     yield (Span(f"adapter {adapter} on {base}"),)
-    weighed = {name: value for name, value in components(score) if score.weights.get(name) != 0}
-    names = [short(name, _CATEGORY) for name in ("composite", *weighed)]
+    counted = dict(weighed(score))
+    names = [short(name, _CATEGORY) for name in ("composite", *counted)]
     widest = max(map(width, names))
-    values = [score.overall, *weighed.values()]
+    values = [score.overall, *counted.values()]
     beside = [calibration.standing(suite.calibration)]
-    beside += [f"weight {numbers.score(score.weights.get(name))}" for name in weighed]
+    beside += [f"weight {numbers.score(score.weights.get(name))}" for name in counted]
     for number, (name, value, text) in enumerate(zip(names, values, beside, strict=True)):
         bar = padded("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
         colour = (_colour(suite),) if not number else ()
@@ -120,12 +121,18 @@ def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]
     """The message, or that the top told it already; all there is, where it was asked for."""
     ranks = calibration.rank_profile(probe)
     if verbosity <= 0:
-        above = probe.message and any(probe.message in text for text in told)
+        above = probe.message and any(_tells(text, probe) for text in told)
         return [text for text in ("(see above)" if above else probe.message, ranks) if text]
     values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
     found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]
     return [text for text in [*found, ranks] if text]
+
+
+def _tells(reason: str, probe: ProbeResult) -> bool:
+    """Whether a reason gives the probe's whole message behind its name."""
+    names, found, rest = reason.partition(f": {probe.message}")
+    return bool(found) and (not rest or rest.startswith("; ")) and probe.name in re.split(", | and ", names)
 
 
 def _extremes(probe: ProbeResult) -> str:
@@ -149,7 +156,15 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
         yield f"not measured for want of an extra: {', '.join(names)}; {line}"
     if told := calibration.not_calibrated(suite.calibration):
         yield told
+    untold = [probe for probe in suite.probes if probe.verdict in MEASURED and not _says_no_z(probe)]
+    for reason, names in omissions.degenerate(untold).items():
+        yield f"no z for {', '.join(names)}: {reason}"
     yield from (f"note: {note}" for note in suite.notes)
+
+
+def _says_no_z(probe: ProbeResult) -> bool:
+    """Whether its message tells why its nulls gave none."""
+    return probe.null is not None and probe.null["reason"] in probe.message
 
 
 def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:

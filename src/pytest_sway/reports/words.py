@@ -24,6 +24,11 @@ def components(score: Score) -> list[tuple[str, float]]:
     return sorted(found, key=lambda one: known.index(one[0]) if one[0] in known else len(known))
 
 
+def weighed(score: Score) -> list[tuple[str, float]]:
+    """Those of them that count; one whose weight a file does not tell does."""
+    return [(name, value) for name, value in components(score) if score.weights.get(name) != 0]
+
+
 def factors(score: Score) -> str:
     """What the composite was multiplied by; empty where it was not."""
     if not score.components or (score.effect_factor >= 1 and score.harm_factor >= 1):
@@ -72,4 +77,4 @@ def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
 def _count(stats: Mapping[str, Any], name: str) -> float:
     """A count of a backend's, which may not tell it."""
     found = stats.get(name)
-    return max(0.0, found) if isinstance(found, int | float) else 0.0
+    return max(0.0, float(found)) if isinstance(found, int | float) else 0.0

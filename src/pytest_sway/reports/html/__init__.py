@@ -71,9 +71,10 @@ def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
         yield "probes", "Probes", _probes(suite)
     distributions = evidence.nulls(suite.probes)
     scatter = overview.score_by_z(suite.probes)
-    if distributions or scatter is not None:
+    said = parts.sentences(suite)
+    if said or distributions or scatter is not None:
         legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
-        body = parts.sentences(suite) + panel(scatter) + legend * bool(distributions) + panel(*distributions)
+        body = said + panel(scatter) + legend * bool(distributions) + panel(*distributions)
         yield "nulls", "Against random adapters", body
     if by_section := panel(*evidence.sections(suite.probes)):
         yield "sections", "Section by section", by_section
@@ -88,7 +89,9 @@ def _probes(suite: SuiteResult) -> str:
         wanting=parts.wanting(suite.probes),
         headings=parts.headings(),
         count=len(suite.probes),
-        rows="\n".join(parts.probe(probe, number) for number, probe in enumerate(suite.probes)),
+        rows="\n".join(
+            parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)
+        ),
     )
 
 

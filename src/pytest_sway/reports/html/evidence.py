@@ -235,8 +235,7 @@ def _distribution(probe: ProbeResult) -> Figure | None:
     draws = finite_numbers(null.get("draws")) if null is not None else []
     if null is None or not draws:
         return None
-    # what is compared is not always raw; its ratio to the mean is known for every statistic
-    own = null["ratio"] * null["mean"] if null["ratio"] is not None else None
+    own = _own(probe, null)
     shown = [*draws, *([own] if own is not None else [])]
     log = null["scale"] != "raw" and min(shown) > 0
     points = _strip(draws, [f"null {number}" for number in range(1, len(draws) + 1)], "circle-open", 9)
@@ -263,6 +262,16 @@ def _distribution(probe: ProbeResult) -> Figure | None:
     )
 
 
+def _own(probe: ProbeResult, null: JSON) -> float | None:
+    """The adapter's statistic; where that is not ``raw``, only its ratio to the nulls' mean is known."""
+    if probe.claim != "shape" and "null_statistic" not in probe.evidence:
+        return probe.raw
+    if null["ratio"] is None or null["mean"] is None:
+        return None
+    own = float(null["ratio"] * null["mean"])
+    return own if math.isfinite(own) else None
+
+
 def _listed(own: float | None) -> Iterator[tuple[str, str]]:
     if own is not None:
         yield "the adapter", numbers.raw(own)
@@ -286,7 +295,7 @@ def _ticks(values: Sequence[float]) -> JSON:
     low, high = min(values), max(values)
     tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1,)):
-        ticks = [step * 10.0**power for power in tens for step in steps]
+        ticks = [float(f"{step}e{power}") for power in tens for step in steps]
         inside = [tick for tick in ticks if low / 1.5 <= tick <= high * 1.5]
         if 2 <= len(inside) <= _MOST_TICKS:
             return {"tickvals": inside, "ticktext": [f"{tick:g}" for tick in inside]}
@@ -298,5 +307,6 @@ def _standing(probe: ProbeResult, null: JSON, own: float | None) -> str:
     nulls = f"{null['n']} {null_adapters(null['family'])}"
     stands = calibration.of_probe(probe) or f"its signal alone, against {nulls}"
     z = f"z {numbers.z(null['z'])}" if null["z"] is not None else f"no z: {null['reason']}"
-    mean = f"the nulls' mean {numbers.raw(null['mean'])}, standard deviation {numbers.raw(null['std'])}"
-    return f"{stands[0].upper()}{stands[1:]}; {z}. The adapter {numbers.raw(own)}, {mean}."
+    known = {"the adapter": own, "the nulls' mean": null["mean"], "standard deviation": null["std"]}
+    figures = ", ".join(f"{name} {numbers.raw(value)}" for name, value in known.items() if value is not None)
+    return ". ".join(f"{text[0].upper()}{text[1:]}" for text in (f"{stands}; {z}", figures) if text) + "."

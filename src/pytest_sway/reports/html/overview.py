@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from pytest_sway.reports import numbers
+from pytest_sway.reports import calibration, numbers
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
+from pytest_sway.reports.words import factors, weighed
 from pytest_sway.result import JSON, MEASURED, ProbeResult, SuiteResult, Verdict
 from pytest_sway.statistics.composite import BANDS, SUSPICIOUS_ABOVE
 
@@ -43,6 +44,8 @@ def gauge(suite: SuiteResult) -> Figure | None:
     words = f"Composite {numbers.score(overall)}"
     if suite.score.band:
         words += f": {suite.score.band}"
+    if standing := calibration.standing(suite.calibration):
+        words += f" ({standing})"
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
@@ -63,16 +66,13 @@ def gauge(suite: SuiteResult) -> Figure | None:
 def categories(suite: SuiteResult) -> Figure | None:
     """The categories that count, with their weights; None where there are none."""
     score = suite.score
-    shown = {name: value for name, value in score.components.items() if score.weights.get(name) != 0}
+    shown = dict(weighed(score))
     if not shown:
         return None
     weights = [score.weights.get(name) for name in shown]
     words = "Each category's score, the mean of its probes. The composite is their weighted mean"
-    if score.effect_factor < 1 or score.harm_factor < 1:
-        words += (
-            f", multiplied by {numbers.score(score.effect_factor)} for the effect and "
-            f"{numbers.score(score.harm_factor)} for harmlessness"
-        )
+    if told := factors(score):
+        words += f"; {told}"
     labels = [f"{name}, weight {numbers.score(weight)}" for name, weight in zip(shown, weights, strict=True)]
     bars = {
         "type": "bar",

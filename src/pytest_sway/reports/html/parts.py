@@ -12,6 +12,7 @@ from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, tree
 from pytest_sway.reports.labels import tail
 from pytest_sway.reports.omissions import pip_line
+from pytest_sway.reports.table import figures as written
 from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
 
 _SIGNS = {
@@ -30,6 +31,7 @@ _COLUMNS = (
     ("Raw", "num middle", True),
     ("95 % interval", "num wide", False),
     ("z", "num middle", True),
+    ("n", "num wide", False),
     ("Time", "num wide", True),
 )
 """Heading, classes (which of them a narrow screen leaves out), and whether one can sort by it."""
@@ -120,8 +122,9 @@ def headings() -> str:
     )
 
 
-def probe(result: ProbeResult, number: int) -> str:
-    """A row of the table, and below it the row of its details, closed."""
+def probe(result: ProbeResult, number: int, null_stats: JSON) -> str:
+    """A row of the table, and below it the row of its details, closed; ``null_stats`` are the suite's."""
+    shown = written(result, null_stats)
     words = f"{result.name} {result.kind} {result.category} {result.message}".lower()
     opener = (
         f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
@@ -131,11 +134,12 @@ def probe(result: ProbeResult, number: int) -> str:
         (_verdict(result.verdict), _WORST_FIRST.index(result.verdict)),
         (opener, result.name),
         (of_html(result.message), None),
-        (numbers.score(result.score), result.score),
-        (numbers.raw(result.raw), result.raw),
-        (numbers.interval(result.ci_95), None),
-        (numbers.z(result.z_score), result.z_score),
-        (numbers.duration(result.duration_s), result.duration_s),
+        (shown["score"], result.score),
+        (shown["raw"], result.raw),
+        (shown["95 %"], None),
+        (shown["z"], result.z_score),
+        (shown["n"], None),
+        (shown["time"], result.duration_s),
     )
     row = "".join(
         _cell("th" if place == 1 else "td", classes, *cell)
@@ -144,7 +148,7 @@ def probe(result: ProbeResult, number: int) -> str:
     return (
         f'<tbody data-verdict="{result.verdict}" data-words="{of_html(words)}"><tr>{row}</tr>'
         f'<tr id="probe-{number}" class="details" hidden><td colspan="{len(_COLUMNS)}">'
-        f'{_details(result)}<div data-probe="{number}"></div></td></tr></tbody>'
+        f'{_details(result, shown["n"])}<div data-probe="{number}"></div></td></tr></tbody>'
     )
 
 
@@ -159,18 +163,18 @@ def _verdict(verdict: Verdict) -> str:
     return f'<span class="verdict {verdict}">{sign} {verdict}</span>'
 
 
-def _details(result: ProbeResult) -> str:
+def _details(result: ProbeResult, n: str) -> str:
     said = [result.message, calibration.of_probe(result), calibration.rank_profile(result)]
     if result.not_calibrated:
         said.append(f"not calibrated: {result.not_calibrated}")
     return (
         f"<h3>{of_html(result.name)}</h3>"
         + "".join(f"<p>{of_html(_sentence(text))}</p>" for text in said if text)
-        + pairs(_facts(result))
+        + pairs(_facts(result, n))
     )
 
 
-def _facts(result: ProbeResult) -> Iterator[tuple[str, str]]:
+def _facts(result: ProbeResult, n: str) -> Iterator[tuple[str, str]]:
     yield "kind", result.kind
     if result.category:
         yield "category", f"{result.category}, weight {result.weight:g} in it"
@@ -181,7 +185,7 @@ def _facts(result: ProbeResult) -> Iterator[tuple[str, str]]:
     if result.ci_95 is not None:
         yield "95 % interval", numbers.interval(result.ci_95)
     if result.z_score is not None:
-        yield "z", numbers.z(result.z_score)
+        yield "z", f"{numbers.z(result.z_score)}, n {n}" if n != numbers.DASH else numbers.z(result.z_score)
     for name, value in (("base", result.base_value), ("adapter", result.ft_value)):
         if value is not None:
             yield name, numbers.raw(value)
@@ -221,8 +225,9 @@ def baseline(compared: JSON) -> str:
 
 
 def sentences(suite: SuiteResult) -> str:
-    """What the random adapters say of the whole suite."""
-    return _list([_sentence(text) for text in calibration.of_suite(suite.calibration)])
+    """What the random adapters say of the whole suite, and what they were not asked about."""
+    said = [*calibration.of_suite(suite.calibration), calibration.not_calibrated(suite.calibration)]
+    return _list([_sentence(text) for text in said if text])
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sway.result import SuiteResult, wired
+from pytest_sway.reports import shapes
+from pytest_sway.reports.layout import clean, short
+from pytest_sway.result import JSON, SuiteResult, wired
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -31,6 +33,8 @@ _DEFAULTS: dict[str, Any] = {
 }
 """What a file of another version may lack; dlm-sway's knows no suite id and no gate."""
 _SCORE: dict[str, Any] = {"band": "", "components": {}, "weights": {}, "findings": []}
+_FOUND = 60
+"""Characters of what was found, at most."""
 
 
 class SavedResultError(Exception):
@@ -40,8 +44,10 @@ class SavedResultError(Exception):
 def read(path: str | Path) -> SuiteResult:
     """A result file, schema 1.
 
-    Unknown keys are ignored; missing ones default, but for ``probes`` (each with ``name``, ``kind`` and
-    ``verdict``) and ``score.overall``. Numbers that are not finite, which dlm-sway writes, read as none.
+    Unknown keys are ignored; missing ones and those that hold ``null`` default, but for ``probes`` (each with
+    ``name``, ``kind`` and ``verdict``) and ``score.overall``. Numbers that are not finite, which dlm-sway
+    writes, or that no double holds read as none. What was said of nulls, calibration, determinism or an
+    earlier baseline is left out where it lacks what a report shows of it.
 
     Raises:
         SavedResultError: the file cannot be read, or holds something else.
@@ -70,17 +76,84 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = {**_DEFAULTS, **wired(content)}
-    if isinstance(filled["score"], dict):
-        filled["score"] = {**_SCORE, **filled["score"]}
-    if isinstance(filled["probes"], list):
-        filled["probes"] = [{"message": "", **p} if isinstance(p, dict) else p for p in filled["probes"]]
+    filled = _filled(_in_doubles(wired(content)))
+    if not shapes.fits(filled["gate"], shapes.GATE):
+        found = short(clean(repr(filled["gate"])), _FOUND)
+        raise SavedResultError(
+            f"{where}: gate: found {found}, wants a status, a threshold or null, and a list of reasons"
+        )
     try:
         return _reader().validate_python(filled)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise SavedResultError(f"{where}: {field}: {first['msg'].lower()}") from None
+
+
+def _in_doubles(value: Any) -> Any:
+    """Without integers that no double holds: every report writes numbers as doubles."""
+    if isinstance(value, dict):
+        return {key: _in_doubles(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_doubles(item) for item in value]
+    if isinstance(value, int):
+        try:
+            float(value)
+        except OverflowError:
+            return None
+    return value
+
+
+def _filled(content: JSON) -> JSON:
+    """With what is missing, and without what cannot be shown; what has another type stays, to be told."""
+    filled = {**_DEFAULTS, **_known(content), "probes": content["probes"]}
+    filled["gate"] = _over(_DEFAULTS["gate"], filled["gate"])
+    filled["score"] = _over(_SCORE, content["score"])
+    if isinstance(score := filled["score"], dict):
+        filled["score"] = {**score, **{name: _known(score[name]) for name in ("components", "weights")}}
+    if isinstance(filled["probes"], list):
+        filled["probes"] = [_probe(one) if isinstance(one, dict) else one for one in filled["probes"]]
+    filled["determinism"] = _shown(_known(filled["determinism"]), {"notes": []}, shapes.DETERMINISM)
+    filled["baseline"] = _shown(filled.get("baseline"), {}, shapes.BASELINE)
+    filled["calibration"] = _parts(filled.get("calibration", {}), shapes.CALIBRATION)
+    if isinstance(stats := filled["null_stats"], dict):
+        filled["null_stats"] = _parts(stats, dict.fromkeys(stats, shapes.NULL_STATS))
+    return filled
+
+
+def _probe(entry: JSON) -> JSON:
+    probe = {"message": "", **_known(entry)}
+    if isinstance(ends := probe.get("ci_95"), list) and None in ends:
+        del probe["ci_95"]
+    probe["null"] = _shown(probe.get("null"), {}, shapes.NULL)
+    return probe
+
+
+def _known(value: Any) -> Any:
+    """A dict without the keys that hold nothing."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item for key, item in value.items() if item is not None}
+
+
+def _over(defaults: JSON, value: Any) -> Any:
+    return {**defaults, **_known(value)} if isinstance(value, dict) else value
+
+
+def _shown(value: Any, defaults: JSON, shape: Any) -> Any:
+    """A part that a report can show, else None."""
+    if not isinstance(value, dict) or shapes.fits({**defaults, **value}, shape):
+        return value
+    return None
+
+
+def _parts(value: Any, wanted: JSON) -> Any:
+    """Those parts of a dict that a report can show."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: part for name, part in value.items() if name not in wanted or shapes.fits(part, wanted[name])
+    }
 
 
 @cache

@@ -253,6 +253,37 @@ def test_results_find_their_suites() -> None:
     assert third.notes[1] == "old also holds t/gone.yaml, which this run does not"
 
 
+def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:
+    """Folders called alike: y is new, and x's result is not its."""
+    x, y = (suite(suite=f"t/sway.yaml[{n}]", adapter_id=f"/runs/{n}/adapter") for n in "xy")
+    first, second = against([x, y], Baseline("old", (x,)))
+    assert first.baseline is not None
+    assert second.baseline is None
+    neither = against([y, suite(suite="t/z", adapter_id="/runs/z/adapter")], Baseline("old", (x,)))
+    assert [one.baseline for one in neither] == [None, None]
+
+
+@pytest.mark.parametrize(("threshold", "status"), [(0.1, "failed"), (None, "passed")])
+def test_nothing_to_compare_with_fails_where_regressions_were_to(
+    threshold: float | None, status: str
+) -> None:
+    renamed, other = (suite(suite=name, spec_path=name) for name in ("new.yaml", "other.yaml"))
+    earlier = (suite(suite="old.yaml", spec_path="old.yaml"),)
+    found = against([renamed, other], Baseline("old.json", earlier, threshold))
+    assert [one.gate["status"] for one in found] == [status, status]
+    assert [one.gate["reasons"] for one in found] == [list(one.notes) if threshold else [] for one in found]
+
+
+@pytest.mark.parametrize("huge", [1e160, 1.7e308])
+def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
+    samples = [{"item": "a", "value": huge}, {"item": "b", "value": -huge}]
+    probe = {"name": "a", "samples": samples}
+    small = {"name": "a", "samples": [{"item": "a", "value": 1.0}, {"item": "b", "value": 0.0}]}
+    (found,) = against([suite(probe)], Baseline("old.json", (suite(small),), 0.1))
+    assert found.baseline is not None
+    assert found.baseline["probes"][0]["items"] is None
+
+
 def test_one_file_and_one_suite_belong_together() -> None:
     (found,) = against([suite(suite="x.yaml")], Baseline(str(RIVALS), (read(RIVALS),)))
     assert found.baseline is not None
@@ -345,7 +376,7 @@ def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
         "-q", "--sway-baseline=old.json", "--sway-fail-on-regression=0.1", "--sway-json=new.json"
     )
     assert found.ret == pytest.ExitCode.TESTS_FAILED
-    report = found.outlines[found.outlines.index("GATE FAILED sway.yaml") :]
+    report = "\n".join(found.outlines).split("GATE FAILED sway.yaml")[1].split("\n===")[0].splitlines()
     assert all(len(line) <= 80 for line in report)
     found.stdout.fnmatch_lines(
         [
@@ -373,7 +404,11 @@ def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline and --sway-json are both ./out.json: a failed run would be the next",
+            "--sway-baseline=./out.json and --sway-json=out.json are one place: a failed run",
+        ),
+        (
+            ["--sway-baseline=empty/sway.yaml.json", "--sway-json=empty"],
+            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are one place",
         ),
         (
             ["--sway-baseline=no.json"],

@@ -174,7 +174,12 @@ def test_reasons_come_after_the_runs_own() -> None:
             ),
         ),
         ({"score": 0.5}, "a: score 0.90 → 0.50, 0.40 lower (0.1 fails); no item is in both results"),
-        ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower"),
+        ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower; "),
+        (
+            {"verdict": "fail", "score": 0.8},
+            "a: turned from pass to fail, score 0.90 → 0.80, 0.10 lower (0.1 fails); ",
+        ),
+        ({"kind": "leakage", "score": 0.2}, "a: is now of kind leakage, was delta_kl"),
         ({"verdict": "error", "message": "boom"}, "a: ended in an error, was pass with score 0.90: boom"),
         ({"verdict": "skip", "message": "gone"}, "a: no longer measured, was pass with score 0.90: gone"),
         (None, "a: not in this run, was pass with score 0.90: bring it back, or write a new baseline"),
@@ -195,6 +200,21 @@ def test_the_composites_line_names_the_category() -> None:
     assert found.gate["reasons"] == [
         "composite 0.90 → 0.50, 0.40 lower (0.1 fails); most in ablation: 0.80 → 0.20"
     ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [
+        ({"effect_factor": 0.0, "harm_factor": 0.9}, "; effect takes it times 0.00, was 1.00"),
+        ({"effect_factor": 1.0, "harm_factor": 0.5}, "; harmlessness takes it times 0.50, was 0.90"),
+        ({"effect_factor": 1.0, "harm_factor": 1.0}, ""),
+    ],
+)
+def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float], says: str) -> None:
+    whole = {"components": {"adherence": 0.9}}
+    then = suite(score={**whole, "overall": 0.81, "effect_factor": 1.0, "harm_factor": 0.9})
+    (found,) = against([suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1))
+    assert found.gate["reasons"] == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
 
 
 NULL = {"family": "norm_matched", "n": 20}
@@ -338,6 +358,30 @@ def test_the_section_in_the_terminal(snapshot: SnapshotAssertion) -> None:
     assert rows(found) + "\n" + "\n".join(found.gate["reasons"]) == snapshot
     assert "steady  " in rows(found, 1)
     assert rows(found, -1) == "    note: spec sway.yaml then, other.yaml now"
+
+
+def test_another_kind_under_an_old_name_is_neither_new_nor_gone() -> None:
+    then = suite({"name": "p", "score": 0.9}, {"name": "gone"})
+    now = suite({"name": "p", "kind": "leakage", "score": 0.2}, {"name": "new"})
+    shown = rows(against([now], Baseline("x", (then,), 0.1))[0]).splitlines()
+    assert shown[-3:] == [
+        "    of another kind: p (leakage, was delta_kl)",
+        "    new: new",
+        "    not in this run: gone",
+    ]
+
+
+def test_a_name_breaks_no_row() -> None:
+    then = suite({"name": "a\n\x1b[31mb", "score": 0.9}, {"name": "c\nd"})
+    now = suite(
+        {"name": "a\n\x1b[31mb", "score": 0.2}, {"name": "e\nf"}, gate={**PASSED, "status": "partial"}
+    )
+    (found,) = against([now], Baseline("o\nx", (then,), 0.1))
+    lines = rows(found).splitlines()
+    assert any(line.startswith("    a ?[31mb  pass  score 0.90 → 0.20") for line in lines)
+    assert "    new: e f" in lines
+    assert any(line.startswith("    not gated: a ?[31mb: score 0.90 → 0.20") for line in lines)
+    assert lines[0].startswith("  against o x (")
 
 
 def test_colours_follow_the_verdict_then_the_score() -> None:

@@ -207,7 +207,7 @@ def pytest_pycollect_makeitem(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each probe of a spec is one item."""
-    if set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
+    if not set(MODEL_FIXTURES).isdisjoint(metafunc.fixturenames):
         from pytest_sway.items.marks import parametrize
 
         parametrize(metafunc)

@@ -97,6 +97,16 @@ def test_a_signal_waits_for_the_end_of_what_may_not_be_cut() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_of_two_signals_ctrl_c_is_the_one_that_ends_it() -> None:
+    def work() -> None:
+        with alarm(3600), undisturbed():
+            signal.raise_signal(signal.SIGALRM)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_a_round_that_is_cut_short_keeps_what_it_had(backend: HFBackend, tmp_path: Path) -> None:
     subject, asked = asked_of(backend, make(tmp_path / "adapter", FORMS["plain"]))
     heard: list[int] = []

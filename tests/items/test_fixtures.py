@@ -40,6 +40,45 @@ def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(planted: py
     assert planting.LOADS == ["planted"]
 
 
+def test_part_of_the_chain_shares_the_model_too(planted: pytest.Pytester) -> None:
+    planted.makepyfile("def test_backend(sway_backend, sway_engine): assert sway_backend.capabilities")
+    planted.runpytest(planted.path).assert_outcomes(passed=5)
+    assert planting.LOADS == ["planted"]
+
+
+def test_the_users_own_parameters_of_the_chain_are_kept(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        """
+        import pytest
+        from pytest_sway.backends.protocols import AdapterKey
+
+        @pytest.mark.parametrize("sway_adapter", [AdapterKey("a"), AdapterKey("b")], indirect=True)
+        def test_it(sway, sway_adapter): pass
+        """
+    )
+    planted.runpytest("test_the_users_own_parameters_of_the_chain_are_kept.py").assert_outcomes(passed=2)
+
+
+def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        """
+        from pytest_sway.probes.base import ProbeOptions, _limited
+        from pytest_sway.probes.delta_kl import DeltaKL
+
+        class Options(ProbeOptions):
+            prompts: dict[str, int] = {}
+            items: str = "all"
+            max_chunks: str = "many"
+
+        def test_it(sway):
+            assert len(sway(DeltaKL(prompts=["a", "b", "c"])).samples) == 2
+            odd = Options(prompts={"a": 1})
+            assert _limited(odd, 2) == odd
+        """
+    )
+    planted.runpytest(planted.path, "-k", "test_it", "--sway-limit=2").assert_outcomes(passed=1, deselected=4)
+
+
 def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pytest.Pytester) -> None:
     planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
     result = planted.runpytest("--no-header")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.reports import numbers
 from pytest_sway.reports.compare import build_matrix, markdown, payload, regressions, terminal, text
 from pytest_sway.reports.labels import stems
+from pytest_sway.reports.layout import printable, width
 from pytest_sway.reports.saved import read, suite_of
 from pytest_sway.result import SuiteResult
 
@@ -159,6 +161,73 @@ def test_the_matrix_for_readers(snapshot: SnapshotAssertion) -> None:
     assert "\n".join(shown) == snapshot(name="terminal")
     assert all(len(line) <= 80 for line in shown)
     assert markdown(matrix, 0.1) == snapshot(name="markdown")
+
+
+texts = st.text(max_size=40) | st.sampled_from(["名前" * 30, "x" * 200, "a\nb", "\x1b[31mred", "n " * 60])
+probes = st.fixed_dictionaries(
+    {
+        "name": texts,
+        "kind": st.sampled_from(["delta_kl", "leakage"]),
+        "verdict": st.sampled_from(["pass", "warn", "fail", "skip", "error"]),
+        "message": texts,
+        "score": st.none() | st.floats(0, 1) | st.just(-1e300),
+    }
+)
+RESULT = {"suite": "s", "score": {"overall": 0.5}}
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(probes, max_size=2), min_size=1, max_size=3),
+    st.lists(texts, min_size=3, max_size=3),
+    st.integers(40, 120),
+)
+def test_no_line_is_wider_than_the_terminal_or_steers_it(
+    found: list[list[dict[str, Any]]], said: list[str], columns: int
+) -> None:
+    results = [
+        suite_of({**RESULT, "finished_at": word, "base_model_id": word, "probes": one}, "r.json")
+        for one, word in zip(found, said, strict=False)
+    ]
+    for line in terminal(build_matrix(results, said[: len(results)]), 0.1, columns):
+        assert width(line) <= columns
+        assert line == printable(line)
+
+
+def test_a_long_name_is_told_whole_above_its_figures() -> None:
+    shown = terminal(build_matrix([suite(1, 0.5, **{"名前" * 20: 0.6, "a": 0.7})], ["one"]))
+    row = shown.index("  " + "名前" * 19 + "名")
+    assert shown[row + 1] == "  前"
+    assert shown[row + 2].split() == ["0.60", "—"]
+    assert [line.index("0.") for line in shown[row - 1 : row + 3] if "0." in line] == [30, 30]
+
+
+def test_anybodys_text_is_no_markup() -> None:
+    then = suite(1, 0.9, **{"*x*": 0.9})
+    now = suite(2, 0.9, **{"*x*": {"verdict": "error", "message": "<img src=x> `a`\n# heading | b"}})
+    both = [replace(one, base_model_id=model) for one, model in ((then, "gpt"), (now, "a/<b>*m*"))]
+    shown = markdown(build_matrix(both, ["a", "b"]), 0.1).splitlines()
+    wanted = (
+        "- \\*x\\*: ended in an error, was pass with score 0.90: &lt;img src=x&gt; \\`a\\` # heading \\| b"
+    )
+    assert shown[-1] == wanted
+    assert "Note: base model gpt then, &lt;b&gt;\\*m\\* now" in shown
+
+
+def test_another_kind_under_an_old_name_is_told_as_that_on_every_side() -> None:
+    results = [suite(1, 0.9, p=0.9), suite(2, 0.9, p={"kind": "leakage", "score": 0.2})]
+    matrix = build_matrix(results, ["a", "b"])
+    found = payload(matrix, 0.1)
+    assert found["deltas"] == {"p": [None]}
+    assert found["latest_regressions"] == []
+    assert [one["text"] for one in found["regressions"]] == ["p: is now of kind leakage, was delta_kl"]
+    (row,) = [line.split() for line in terminal(matrix, 0.1) if line.startswith("  p ")]
+    assert row == ["p", "0.90", "0.20", "—"]
+
+
+def test_a_difference_that_no_double_holds_is_none_in_the_file() -> None:
+    matrix = build_matrix([suite(1, 0.9, p=1e308), suite(2, 0.9, p=-1e308)], ["a", "b"])
+    assert json.loads(text(matrix, 0.1))["deltas"] == {"p": [None]}
 
 
 def test_more_results_than_columns_show_the_newest() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import execnet
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.reports import numbers
+from pytest_sway.reports.files import write_whole
 from pytest_sway.result import ProbeResult, Verdict, finite
 
 CONTRACT_KEYS = {
@@ -82,6 +85,16 @@ def test_json_is_the_contracts_schema_with_additions(planted: pytest.Pytester) -
     assert dk["evidence"]["weight"] == 1.0
     assert dk["ci_95"][0] < dk["raw"] < dk["ci_95"][1]
     assert list((planted.path / "deep").iterdir()) == [planted.path / "deep" / "out.json"]
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    write_whole(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+    write_whole(Path(os.devnull), "nothing")
+    assert not Path(os.devnull).is_file()
 
 
 def test_several_suites_go_into_a_folder(planted: pytest.Pytester) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
+from pytest_sway.reports.layout import printable, width
 from pytest_sway.reports.trace_report import (
     EmptyTraceError,
     TraceError,
@@ -180,6 +181,43 @@ def test_the_report_for_readers(snapshot: SnapshotAssertion) -> None:
     assert "\n".join(shown) == snapshot(name="terminal")
     assert all(len(line) <= 80 for line in shown)
     assert markdown(report) == snapshot(name="markdown")
+
+
+texts = st.text(max_size=40) | st.sampled_from(["名前" * 30, "v" * 90, "a\nb", "\x1b[31mred"])
+named = st.fixed_dictionaries(
+    {"wall_ms": st.floats(0, 1e5) | st.just(1e308)},
+    optional={"probe": texts, "view_id": texts, "op": texts, "prompt_hash": texts, "hit": st.booleans()},
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(named, max_size=4), st.integers(50, 120))
+def test_no_line_is_wider_than_the_terminal_or_steers_it(found: list[dict[str, Any]], columns: int) -> None:
+    report = summed(lines(*found))
+    tables = sum(line == "" for line in terminal(report, columns))
+    assert tables == 2 + bool(found)
+    for line in terminal(report, columns):
+        assert width(line) <= columns
+        assert line == printable(line)
+
+
+def test_of_a_long_name_the_end_is_shown_and_columns_stay_in_line() -> None:
+    view = "runs/" + "x" * 90 + "/adapter"
+    shown = terminal(summed(lines({**EVENT, "probe": "名前" * 30, "view_id": view}, EVENT)))
+    assert all(len(line) <= 80 for line in shown)
+    heads, row = (next(line for line in shown if word in line) for word in ("  view     ", "/adapter"))
+    assert heads.startswith("  view")
+    assert row.startswith("  …xxx")
+    assert row.split()[1:] == ["1", "0.01s", "0", "%"]
+    assert (len(heads), row.index("/adapter") + 8) == (len(row), heads.index("  events"))
+    slowest = shown[next(n for n, line in enumerate(shown) if "slowest: probe" in line) :]
+    assert len({width(line) for line in slowest}) == 1
+
+
+def test_a_sum_that_no_double_holds_is_none_in_the_file() -> None:
+    report = summed(lines(*({"probe": f"p{n}", "wall_ms": 1e308} for n in range(20))))
+    assert json.loads(text(report))["total_wall_ms"] is None
+    assert any(line.split() == ["10", "more", "10", "—", "0", "%"] for line in terminal(report))
 
 
 def test_our_own_trace_is_read(planted: pytest.Pytester) -> None:

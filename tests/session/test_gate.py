@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.session.compose import Intake
 from pytest_sway.session.gate import Bar, judge_gate
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
@@ -138,6 +139,29 @@ def test_bad_options_are_told_before_anything_runs(
         return
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     assert says in found.stderr.str()
+
+
+def test_where_every_worker_runs_every_item_the_worst_counts() -> None:
+    intake = Intake()
+    for worker, verdict in (("gw0", F), ("gw1", P)):
+        wire = {"result": result("p0", verdict).to_wire(), "bench": {}}
+        intake.take(wire, 0.0, 1.0, worker)
+    assert intake.results["p0"].verdict is F
+    assert Intake(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
+
+
+def test_a_report_hook_cannot_change_the_gate(planted: pytest.Pytester) -> None:
+    planted.makepyfile(
+        cheat="""
+        def pytest_sway_report(config, suites):
+            for suite in suites:
+                suite.gate["status"] = "passed"
+        """
+    )
+    planted.syspathinsert()
+    found = planted.runpytest("-p", "cheat", "--sway-threshold=1", "sway.yaml")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["GATE FAILED sway.yaml"])
 
 
 def test_a_rerun_replaces_what_came_before(planted: pytest.Pytester) -> None:

@@ -174,7 +174,12 @@ def test_reasons_come_after_the_runs_own() -> None:
             ),
         ),
         ({"score": 0.5}, "a: score 0.90 → 0.50, 0.40 lower (0.1 fails); no item is in both results"),
-        ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower"),
+        ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower; "),
+        (
+            {"verdict": "fail", "score": 0.8},
+            "a: turned from pass to fail, score 0.90 → 0.80, 0.10 lower (0.1 fails); ",
+        ),
+        ({"kind": "leakage", "score": 0.2}, "a: is now of kind leakage, was delta_kl"),
         ({"verdict": "error", "message": "boom"}, "a: ended in an error, was pass with score 0.90: boom"),
         ({"verdict": "skip", "message": "gone"}, "a: no longer measured, was pass with score 0.90: gone"),
         (None, "a: not in this run, was pass with score 0.90: bring it back, or write a new baseline"),
@@ -195,6 +200,21 @@ def test_the_composites_line_names_the_category() -> None:
     assert found.gate["reasons"] == [
         "composite 0.90 → 0.50, 0.40 lower (0.1 fails); most in ablation: 0.80 → 0.20"
     ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [
+        ({"effect_factor": 0.0, "harm_factor": 0.9}, "; effect takes it times 0.00, was 1.00"),
+        ({"effect_factor": 1.0, "harm_factor": 0.5}, "; harmlessness takes it times 0.50, was 0.90"),
+        ({"effect_factor": 1.0, "harm_factor": 1.0}, ""),
+    ],
+)
+def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float], says: str) -> None:
+    whole = {"components": {"adherence": 0.9}}
+    then = suite(score={**whole, "overall": 0.81, "effect_factor": 1.0, "harm_factor": 0.9})
+    (found,) = against([suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1))
+    assert found.gate["reasons"] == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
 
 
 NULL = {"family": "norm_matched", "n": 20}
@@ -253,6 +273,37 @@ def test_results_find_their_suites() -> None:
     assert third.notes[1] == "old also holds t/gone.yaml, which this run does not"
 
 
+def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:
+    """Folders called alike: y is new, and x's result is not its."""
+    x, y = (suite(suite=f"t/sway.yaml[{n}]", adapter_id=f"/runs/{n}/adapter") for n in "xy")
+    first, second = against([x, y], Baseline("old", (x,)))
+    assert first.baseline is not None
+    assert second.baseline is None
+    neither = against([y, suite(suite="t/z", adapter_id="/runs/z/adapter")], Baseline("old", (x,)))
+    assert [one.baseline for one in neither] == [None, None]
+
+
+@pytest.mark.parametrize(("threshold", "status"), [(0.1, "failed"), (None, "passed")])
+def test_nothing_to_compare_with_fails_where_regressions_were_to(
+    threshold: float | None, status: str
+) -> None:
+    renamed, other = (suite(suite=name, spec_path=name) for name in ("new.yaml", "other.yaml"))
+    earlier = (suite(suite="old.yaml", spec_path="old.yaml"),)
+    found = against([renamed, other], Baseline("old.json", earlier, threshold))
+    assert [one.gate["status"] for one in found] == [status, status]
+    assert [one.gate["reasons"] for one in found] == [list(one.notes) if threshold else [] for one in found]
+
+
+@pytest.mark.parametrize("huge", [1e160, 1.7e308])
+def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
+    samples = [{"item": "a", "value": huge}, {"item": "b", "value": -huge}]
+    probe = {"name": "a", "samples": samples}
+    small = {"name": "a", "samples": [{"item": "a", "value": 1.0}, {"item": "b", "value": 0.0}]}
+    (found,) = against([suite(probe)], Baseline("old.json", (suite(small),), 0.1))
+    assert found.baseline is not None
+    assert found.baseline["probes"][0]["items"] is None
+
+
 def test_one_file_and_one_suite_belong_together() -> None:
     (found,) = against([suite(suite="x.yaml")], Baseline(str(RIVALS), (read(RIVALS),)))
     assert found.baseline is not None
@@ -309,6 +360,30 @@ def test_the_section_in_the_terminal(snapshot: SnapshotAssertion) -> None:
     assert rows(found, -1) == "    note: spec sway.yaml then, other.yaml now"
 
 
+def test_another_kind_under_an_old_name_is_neither_new_nor_gone() -> None:
+    then = suite({"name": "p", "score": 0.9}, {"name": "gone"})
+    now = suite({"name": "p", "kind": "leakage", "score": 0.2}, {"name": "new"})
+    shown = rows(against([now], Baseline("x", (then,), 0.1))[0]).splitlines()
+    assert shown[-3:] == [
+        "    of another kind: p (leakage, was delta_kl)",
+        "    new: new",
+        "    not in this run: gone",
+    ]
+
+
+def test_a_name_breaks_no_row() -> None:
+    then = suite({"name": "a\n\x1b[31mb", "score": 0.9}, {"name": "c\nd"})
+    now = suite(
+        {"name": "a\n\x1b[31mb", "score": 0.2}, {"name": "e\nf"}, gate={**PASSED, "status": "partial"}
+    )
+    (found,) = against([now], Baseline("o\nx", (then,), 0.1))
+    lines = rows(found).splitlines()
+    assert any(line.startswith("    a ?[31mb  pass  score 0.90 → 0.20") for line in lines)
+    assert "    new: e f" in lines
+    assert any(line.startswith("    not gated: a ?[31mb: score 0.90 → 0.20") for line in lines)
+    assert lines[0].startswith("  against o x (")
+
+
 def test_colours_follow_the_verdict_then_the_score() -> None:
     found = several()
     assert found.baseline is not None
@@ -345,7 +420,7 @@ def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
         "-q", "--sway-baseline=old.json", "--sway-fail-on-regression=0.1", "--sway-json=new.json"
     )
     assert found.ret == pytest.ExitCode.TESTS_FAILED
-    report = found.outlines[found.outlines.index("GATE FAILED sway.yaml") :]
+    report = "\n".join(found.outlines).split("GATE FAILED sway.yaml")[1].split("\n===")[0].splitlines()
     assert all(len(line) <= 80 for line in report)
     found.stdout.fnmatch_lines(
         [
@@ -373,7 +448,11 @@ def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline and --sway-json are both ./out.json: a failed run would be the next",
+            "--sway-baseline=./out.json and --sway-json=out.json are one place: a failed run",
+        ),
+        (
+            ["--sway-baseline=empty/sway.yaml.json", "--sway-json=empty"],
+            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are one place",
         ),
         (
             ["--sway-baseline=no.json"],

@@ -49,7 +49,7 @@ class Measurable(Protocol):
 
 
 class TimedOut(Exception):
-    """A probe's time was over before its last answer; the answers that it had are kept."""
+    """A batch ended past its probe's time; the answers that it had are kept."""
 
 
 class Outcome(NamedTuple):
@@ -101,6 +101,8 @@ class Engine:
         self._running = ""
         self._nulls_kept = True
         self._deadline: float | None = None
+        self._fresh: dict[Request[Any], Any] = {}
+        """What the round that runs was answered."""
         self._subject: object = None
         self.hits = self.stored_hits = self.misses = 0
 
@@ -130,7 +132,7 @@ class Engine:
         """Drive a probe's measure on ``views`` and on each null in the place of ``views.tuned``.
 
         ``keep_nulls``: whether the nulls' answers may be read from disk and written there. ``deadline``: on
-        the clock of :func:`time.perf_counter`; looked at after each batch.
+        the clock of :func:`time.perf_counter`; looked at after each batch (of a server: after each round).
 
         Raises:
             TimedOut: past the deadline.
@@ -162,36 +164,35 @@ class Engine:
         stored = self._from_store([r for r in distinct if r not in answers])
         answers.update(stored)
         missing = [r for r in distinct if r not in answers]
-        began = time.perf_counter()
-        try:
-            fresh = self._asked(missing)
-        finally:  # whatever ended it, what was answered is kept
-            if self._store is not None:
-                self._store.flush()
-        self._told(distinct, fresh, time.perf_counter() - began)
         for request, answer in stored.items():
             self._cache.put(request, answer)
         self.misses += len(missing)
         self.hits += len(requests) - len(missing)
         self.stored_hits += len(stored)
-        return {**answers, **fresh}
+        began = time.perf_counter()
+        self._fresh = {}
+        try:
+            self._ask(missing)
+        finally:  # whatever ended it, what was answered is kept, and told
+            if self._store is not None:
+                self._store.flush()
+            known = [r for r in distinct if r in answers or r in self._fresh]
+            self._told(known, self._fresh, time.perf_counter() - began)
+        return {**answers, **self._fresh}
 
-    def _asked(self, missing: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
-        """Answers of the embedder and of the backend."""
+    def _ask(self, missing: Sequence[Request[Any]]) -> None:
+        """Ask the embedder and the backend; their answers settle."""
         embeds = [r for r in missing if isinstance(r, Embed)]
         others = [r for r in missing if not isinstance(r, Embed)]
-        fresh = self._embedded(embeds)
-        self._settled(fresh)
+        self._settled(self._embedded(embeds))
         if others and self._planner is not None:
-            fresh.update(self._planner.answer(others))
+            self._fresh.update(self._planner.answer(others))
         elif others:
-            answered = self.backend.answer(others)  # type: ignore[union-attr]
-            self._settled(answered)
-            fresh.update(answered)
-        return fresh
+            self._settled(self.backend.answer(others))  # type: ignore[union-attr]
 
     def _settled(self, answers: Mapping[Request[Any], Any]) -> None:
         """Keep answers as they come in, so that a run that is ended early has not asked in vain."""
+        self._fresh.update(answers)
         good = {r: a for r, a in answers.items() if not isinstance(a, Exception)}
         for request, answer in good.items():
             self._cache.put(request, answer)

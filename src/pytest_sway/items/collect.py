@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -34,7 +34,7 @@ class SpecFile(pytest.Module):
     """One ``sway.yaml``; its generated module holds a function per entry."""
 
     def _getobj(self) -> ModuleType:
-        suite = suite_of(self, self.path)
+        suite = suite_of(self.config, self.ihook, self.path)
         module = ModuleType(self.path.stem)
         for entry in suite.entries:
             setattr(module, entry.id, _function(suite, entry, module.__name__))
@@ -55,23 +55,28 @@ def generated(function: object) -> Generated | None:
     return found if isinstance(found, Generated) else None
 
 
-def suite_of(node: pytest.Collector | pytest.Item, path: Path) -> Suite:
-    """The suite of a spec that ``node`` is or names, read once per session; its notes become warnings.
+def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
+    """The suite of a spec, read once per session; its notes become warnings.
 
     (Where a conftest brings kinds, a spec is read once for those who hear it and once for the others.)
+
+    Args:
+        config: pytest's.
+        hook: the ``ihook`` of who names the spec: which conftests are heard.
+        path: of the spec.
 
     Raises:
         pytest.Collector.CollectError: with every problem of the file, and no traceback.
     """
-    known = node.config.stash.setdefault(SUITES, {})
+    known = config.stash.setdefault(SUITES, {})
     try:
-        kinds = kinds_for(node)
+        kinds = kinds_for(config, hook)
     except KindsError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     key = (path, kinds)
     if key not in known:
         try:
-            known[key] = load_suite(path, node.config.getoption("sway_adapter"), kinds)
+            known[key] = load_suite(path, config.getoption("sway_adapter"), kinds)
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
         try:

@@ -103,21 +103,19 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
 def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     """One probe's result; measured in the call phase, or earlier if a fixture reads it."""
     from pytest_sway.items.measure import SwayResult, run_probe
-    from pytest_sway.session.options import limit_of
 
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
     told = (bench.capabilities, bench.context) if bench else ()
-    setting = replace(key.suite.setting(_adapter_key(request), *told), limit=limit_of(request.config))
+    setting = _limited(request, key.suite.setting(_adapter_key(request), *told))
     return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
 
 
 @pytest.fixture
 def sway(
     request: pytest.FixtureRequest,
-    sway_spec: str | Path,
     sway_backend: Backend,
     sway_adapter: Subject,
     sway_null: Population,
@@ -131,10 +129,11 @@ def sway(
     from pytest_sway.items.measure import run_probe
     from pytest_sway.probes.base import Probe
 
-    del sway_spec, sway_backend, sway_adapter, sway_null  # in the bench; named so that pytest groups by them
+    del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
-    setting = _setting(request, bench)
-    measured = request.node.stash.setdefault(MEASURED, [])
+    setting = _limited(request, _setting(request, bench))
+    measured: list[ProbeResult] = []
+    request.node.stash[MEASURED] = measured  # a rerun begins anew
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
@@ -181,6 +180,12 @@ def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:
     return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
+def _limited(request: pytest.FixtureRequest, setting: Setting) -> Setting:
+    from pytest_sway.session.options import limit_of
+
+    return replace(setting, limit=limit_of(request.config))
+
+
 def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     """The backend that a plugin or a conftest serves a model with, if one does."""
     from pytest_sway.backends.protocols import BackendError, why_no_backend
@@ -223,7 +228,7 @@ def _default_suite(request: pytest.FixtureRequest) -> Suite:
             'mark the test with @pytest.mark.sway("sway.yaml")'
         )
     try:
-        return suite_of(request.node, path)
+        return suite_of(request.config, request.session.gethookproxy(path), path)
     except pytest.Collector.CollectError as error:
         raise _failure(str(error)) from None
 

@@ -37,22 +37,21 @@ class _Heard:
 _HEARD = pytest.StashKey[_Heard]()
 
 
-def kinds_for(node: pytest.Collector | pytest.Item) -> Kinds:
-    """The kinds of a spec that ``node`` is or names.
+def kinds_for(config: pytest.Config, hook: Any) -> Kinds:
+    """The kinds of a spec, as whoever names it hears them through ``hook``.
 
     A conftest is heard in its own folder and below, as it is for pytest's other hooks of collection.
 
     Raises:
         KindsError: a plugin failed, gave no probe classes, or a kind that another one gave already.
     """
-    hook: Any = node.ihook
-    plugins = list(each(node.config, hook.pytest_sway_probes))
-    heard = node.config.stash.setdefault(_HEARD, _Heard())
+    plugins = list(each(config, hook.pytest_sway_probes))
+    heard = config.stash.setdefault(_HEARD, _Heard())
     key = tuple(asked.key for asked in plugins)
     if key not in heard.kinds:
         for asked in plugins:
             if asked.key not in heard.given:
-                heard.given[asked.key] = _given(asked, node.config)
+                heard.given[asked.key] = _given(asked, config)
         heard.kinds[key] = _together(plugins, heard.given)
     return heard.kinds[key]
 

@@ -18,6 +18,7 @@ from pytest_sway.items.state import MODEL_FIXTURES, BadMark, ItemKey, item_key
 from pytest_sway.items.suite import Suite
 from pytest_sway.spec.envelope import check_weights
 
+_CHAIN = ("sway_spec", *MODEL_FIXTURES)
 _USAGE = '@pytest.mark.sway("sway.yaml", threshold=0.6, weights={"adherence": 1.0})'
 
 
@@ -85,6 +86,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         if (default := _default_suite(metafunc)) is not None:
             _parametrize(metafunc, default, default.adapters[:1], [], [])
         return
+    if not set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
+        return
     marked = _follow(definition, mark)
     if isinstance(marked, BadMark):
         metafunc.parametrize("sway_backend", [marked], indirect=True, ids=[pytest.HIDDEN_PARAM])
@@ -122,17 +125,29 @@ def prune(item: pytest.Item) -> None:
 def _default_suite(metafunc: pytest.Metafunc) -> Suite | None:
     """The suite that a code-first test without a mark will use, where that is known before it runs.
 
-    With the same keys as the spec's own items it shares their model. Where ``sway_spec`` is overridden, or
-    its file cannot be read, the fixtures find out when the test runs.
+    With the same keys as the spec's own items it shares their model. Where a fixture is overridden or has
+    parameters of the user's, or the file cannot be read, the fixtures find out when the test runs.
     """
-    found = getattr(metafunc, "_arg2fixturedefs", {}).get("sway_spec", ())  # pytest shows it nowhere else
-    path = metafunc.config.rootpath / DEFAULT_SPEC
-    if len(found) != 1 or not path.is_file():
+    node, path = metafunc.definition, metafunc.config.rootpath / DEFAULT_SPEC
+    manager = getattr(node.session, "_fixturemanager", None)  # pytest tells it nowhere else
+    if manager is None or not path.is_file():
+        return None
+    overridden = any(len(manager.getfixturedefs(name, node) or ()) != 1 for name in _CHAIN)
+    if overridden or not _own_parameters(node).isdisjoint(_CHAIN):
         return None
     try:
-        return suite_of(metafunc.definition, path)
+        return suite_of(node.config, node.ihook, path)
     except pytest.Collector.CollectError:
         return None
+
+
+def _own_parameters(node: pytest.Item) -> set[str]:
+    """Names that a test's own ``parametrize`` marks give values for."""
+    names: set[str] = set()
+    for mark in node.iter_markers("parametrize"):
+        given = mark.args[0] if mark.args else mark.kwargs["argnames"]
+        names.update(map(str.strip, given.split(",") if isinstance(given, str) else given))
+    return names
 
 
 def _parametrize(
@@ -143,11 +158,15 @@ def _parametrize(
     ids: list[Any],
 ) -> None:
     hidden = [pytest.HIDDEN_PARAM]
-    session: dict[str, Any] = {"indirect": True, "scope": "session"}
-    names = hidden if len(adapters) == 1 else list(suite.labels.values())
-    metafunc.parametrize("sway_backend", [suite.model], ids=hidden, **session)
-    metafunc.parametrize("sway_adapter", list(adapters), ids=names, **session)
-    metafunc.parametrize("sway_null", [suite.plan], ids=hidden, **session)
+    labels = hidden if len(adapters) == 1 else list(suite.labels.values())
+    chain: dict[str, tuple[list[Any], list[Any]]] = {
+        "sway_backend": ([suite.model], hidden),
+        "sway_adapter": (list(adapters), labels),
+        "sway_null": ([suite.plan], hidden),
+    }
+    for name, (values, shown) in chain.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values, indirect=True, scope="session", ids=shown)
     if keys and "sway_result" in metafunc.fixturenames:
         metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
 
@@ -171,7 +190,7 @@ def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
     if path is None:
         return BadMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
     try:
-        suite = suite_of(definition, path)
+        suite = suite_of(definition.config, definition.ihook, path)
     except pytest.Collector.CollectError as error:
         return BadMark(str(error))
     return Marked(suite, values["threshold"], values["weights"])

@@ -180,7 +180,9 @@ def _samples(measured: Measurement) -> list[dict[str, Any]]:
     seen: Counter[str] = Counter()
     named = []
     for text, value in zip(measured.items, measured.samples, strict=True):
-        name = text if len(text) <= _LONGEST_ITEM else f"{text[: _LONGEST_ITEM - 1]}…"
+        name = str(text)  # a probe of others may name its items by number
+        if len(name) > _LONGEST_ITEM:
+            name = f"{name[: _LONGEST_ITEM - 1]}…"
         seen[name] += 1
         named.append({"item": name if seen[name] == 1 else f"{name} ({seen[name]})", "value": value})
     return named

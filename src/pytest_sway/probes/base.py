@@ -139,8 +139,12 @@ _COUNTS = ("items_limit", "max_chunks", "max_sections")
 
 def _limited(options: O_contra, limit: int) -> O_contra:
     values = dict(options)
-    lists = {name: values[name][:limit] for name in _ITEMS if name in values}
-    counts = {name: min(values[name] or limit, limit) for name in _COUNTS if name in values}
+    lists = {name: values[name][:limit] for name in _ITEMS if isinstance(values.get(name), list | tuple)}
+    counts = {
+        name: min(values[name] or limit, limit)
+        for name in _COUNTS
+        if isinstance(values.get(name, ""), int | None)
+    }
     return options.model_copy(update=lists | counts)
 
 

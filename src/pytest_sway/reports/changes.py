@@ -7,9 +7,9 @@ from typing import Any
 
 from pytest_sway.reports import numbers
 from pytest_sway.reports.labels import tail
-from pytest_sway.reports.layout import padded, short, width
-from pytest_sway.result import SuiteResult, Verdict
-from pytest_sway.statistics.change import ItemsChange, Regression
+from pytest_sway.reports.layout import clean, padded, short, width
+from pytest_sway.result import Score, SuiteResult, Verdict
+from pytest_sway.statistics.change import ItemsChange, Regression, dropped
 
 Line = tuple[str, dict[str, bool]]
 """A line for a terminal, and its markup."""
@@ -25,11 +25,14 @@ _RANK = [Verdict.PASS, Verdict.WARN, Verdict.SKIP, Verdict.FAIL, Verdict.ERROR]
 def reason(found: Regression, threshold: float, then: SuiteResult, now: SuiteResult) -> str:
     """One line for the gate: what became worse, by how much, what to look at."""
     if found.probe is None:
-        return f"composite {_drop(then.score.overall, now.score.overall, threshold)}{_category(then, now)}"
+        drop = _drop(then.score.overall, now.score.overall, threshold)
+        return "; ".join([f"composite {drop}", *_category(then, now), *_factors(then.score, now.score)])
     change = found.probe
     assert change.then is not None  # a regression is one from something measured
     was = f"was {change.then.verdict} with score {numbers.score(change.then.score)}"
     if change.now is None:
+        if kinds := [probe.kind for probe in now.probes if probe.name == found.name]:
+            return f"{found.name}: is now of kind {kinds[0]}, was {change.then.kind}"
         return f"{found.name}: not in this run, {was}: bring it back, or write a new baseline"
     if found.what in ("vanished", "error"):
         word = "no longer measured" if found.what == "vanished" else "ended in an error"
@@ -49,7 +52,7 @@ def rows(baseline: Mapping[str, Any], verbosity: int = 0) -> Iterator[Line]:
         yield from _notes(baseline if baseline["regressions"] else {"notes": []})
         return
     composite, probes = baseline["composite"], baseline["probes"]
-    yield f"  against {_whose(baseline)}", {"bold": True}
+    yield f"  against {clean(_whose(baseline))}", {"bold": True}
     if composite["delta"] is not None:
         change = f" ({numbers.change(composite['delta'])})" if composite["delta"] else ""
         yield f"    composite {_arrow(composite, numbers.score)}{change}", {}
@@ -57,17 +60,12 @@ def rows(baseline: Mapping[str, Any], verbosity: int = 0) -> Iterator[Line]:
     moved = [probe for probe in both if verbosity > 0 or _moved(probe)]
     yield from _table(moved)
     steady = [probe["name"] for probe in both if probe not in moved]
-    for label, names in (
-        ("as it was" if moved or len(both) < len(probes) else "all as it was", steady),
-        ("new", [probe["name"] for probe in probes if not probe["then"]]),
-        ("not in this run", [probe["name"] for probe in probes if not probe["now"]]),
-    ):
-        if names:
-            yield f"    {label}: {', '.join(names)}", {}
+    yield from _names("as it was" if moved or len(both) < len(probes) else "all as it was", steady)
+    yield from _others(probes)
     yield from _notes(baseline)
     if not baseline["gated"]:
         for found in baseline["regressions"]:
-            yield f"    not gated: {found['text']}", {"yellow": True}
+            yield f"    not gated: {clean(found['text'])}", {"yellow": True}
 
 
 def of_items(items: Mapping[str, Any]) -> str:
@@ -81,16 +79,32 @@ def of_items(items: Mapping[str, Any]) -> str:
 
 def _notes(baseline: Mapping[str, Any]) -> Iterator[Line]:
     for note in baseline["notes"]:
-        yield f"    note: {note}", {}
+        yield f"    note: {clean(note)}", {}
+
+
+def _others(probes: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """What only one of the two has; a name that both have is one probe to a reader, of another kind."""
+    new = {probe["name"]: probe["kind"] for probe in probes if not probe["then"]}
+    gone = {probe["name"]: probe["kind"] for probe in probes if not probe["now"]}
+    both = [f"{name} ({kind}, was {gone[name]})" for name, kind in new.items() if name in gone]
+    yield from _names("of another kind", both)
+    yield from _names("new", [name for name in new if name not in gone])
+    yield from _names("not in this run", [name for name in gone if name not in new])
+
+
+def _names(label: str, names: Sequence[str]) -> Iterator[Line]:
+    if names:
+        yield f"    {label}: {', '.join(map(clean, names))}", {}
 
 
 def _table(moved: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """Two lines for a probe, names and verdicts below each other."""
     verdicts = [_verdict(probe) for probe in moved]
-    names = min(_LONGEST_NAME, max((width(probe["name"]) for probe in moved), default=0))
+    names = [clean(probe["name"]) for probe in moved]
+    longest = min(_LONGEST_NAME, max(map(width, names), default=0))
     widest = max(map(width, verdicts), default=0)
-    for probe, verdict in zip(moved, verdicts, strict=True):
-        yield from _row(probe, f"{padded(probe['name'], names)}  {padded(verdict, widest)}")
+    for probe, name, verdict in zip(moved, names, verdicts, strict=True):
+        yield from _row(probe, f"{padded(name, longest)}  {padded(verdict, widest)}")
 
 
 def _verdict(probe: Mapping[str, Any]) -> str:
@@ -136,7 +150,8 @@ def _drop(then: float | None, now: float | None, threshold: float) -> str:
     text = f"{numbers.score(then)} → {numbers.score(now)}"
     if then is None or now is None or now >= then:
         return text
-    return f"{text}, {numbers.score(then - now)} lower ({threshold:g} fails)"
+    failed = f" ({threshold:g} fails)" if dropped(now - then, threshold) else ""
+    return f"{text}, {numbers.score(then - now)} lower{failed}"
 
 
 def _behind(items: ItemsChange | None) -> str:
@@ -153,14 +168,23 @@ def _most(items: Mapping[str, Any]) -> str:
     return f"most: {short(most['item'], _ITEM)!r} {numbers.raw(most['then'])} → {numbers.raw(most['now'])}"
 
 
-def _category(then: SuiteResult, now: SuiteResult) -> str:
+def _category(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     """The category that lost most of what both have."""
     before, after = then.score.components, now.score.components
     lost = {name: before[name] - after[name] for name in after if name in before}
     name = max(lost, key=lambda category: lost[category], default=None)
-    if name is None or lost[name] <= 0:
-        return ""
-    return f"; most in {name}: {numbers.score(before[name])} → {numbers.score(after[name])}"
+    if name is not None and lost[name] > 0:
+        yield f"most in {name}: {numbers.score(before[name])} → {numbers.score(after[name])}"
+
+
+def _factors(then: Score, now: Score) -> Iterator[str]:
+    """What the mean of the categories is multiplied by, where that became less."""
+    for name, before, after in (
+        ("effect", then.effect_factor, now.effect_factor),
+        ("harmlessness", then.harm_factor, now.harm_factor),
+    ):
+        if before - after >= _VISIBLE:
+            yield f"{name} takes it times {numbers.score(after)}, was {numbers.score(before)}"
 
 
 def _whose(baseline: Mapping[str, Any]) -> str:

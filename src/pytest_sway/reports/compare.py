@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,8 +10,10 @@ from typing import Any
 from pytest_sway.reports import changes as words
 from pytest_sway.reports import numbers
 from pytest_sway.reports.comparable import notes
-from pytest_sway.reports.markup import table
-from pytest_sway.result import MEASURED, SuiteResult, Verdict
+from pytest_sway.reports.json_report import document
+from pytest_sway.reports.layout import clean, cut, fold, padded, row, width, within
+from pytest_sway.reports.markup import escaped, table
+from pytest_sway.result import MEASURED, SuiteResult, Verdict, wired
 from pytest_sway.statistics import change
 from pytest_sway.statistics.change import ProbeChange, Regression
 
@@ -21,7 +21,10 @@ _MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
 _LEGEND = "! fail, ? warn, — not in that result"
 _LONGEST_NAME = 26
 _CELL = 6
+_CHANGE = 8
 _LABEL = 24
+_STAMP = 16
+"""Of a time stamp: day, hour and minute."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ class CompareMatrix:
 
     @property
     def deltas(self) -> dict[str, list[float | None]]:
-        """Each probe's changes from result to result, one fewer; None where one of the two has no score."""
-        return {name: _adjacent(scores) for name, scores in self.scores.items()}
+        """Each probe's changes from result to result, one fewer.
+
+        None where one of the two has no score, or is of another kind: it measures something else.
+        """
+        return {name: [_delta(*two, name) for two in pairwise(self.results)] for name in self.probe_names}
 
     @property
     def composite_series(self) -> list[float]:
@@ -107,7 +113,7 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
     became worse.
     """
     worse = regressions(matrix, threshold)
-    return {
+    content = {
         "labels": list(matrix.labels),
         "timestamps": matrix.timestamps,
         "probe_names": list(matrix.probe_names),
@@ -128,40 +134,30 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
         ],
         "notes": _notes(matrix),
     }
+    found: dict[str, Any] = wired(content)
+    return found
 
 
 def text(matrix: CompareMatrix, threshold: float | None = None) -> str:
     """The payload as a file's content."""
-    content = payload(matrix, threshold)
-    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    return document(payload(matrix, threshold))
 
 
-def terminal(matrix: CompareMatrix, threshold: float | None = None, width: int = 80) -> list[str]:
+def terminal(matrix: CompareMatrix, threshold: float | None = None, columns: int = 80) -> list[str]:
     """Lines for a terminal: the results by number, their scores, what changed last, what became worse.
 
-    Where ``width`` columns do not hold all results, the newest are shown and the rest is counted.
+    No line is wider than ``columns``. Where they do not hold all results, the newest are shown and the rest
+    is counted.
     """
-    lines = [
-        f"{number:>3}  {_short(label)}  {when[:16] or '(no date)':<16}  composite {numbers.score(overall)}"
-        for number, (label, when, overall) in enumerate(
-            zip(matrix.labels, matrix.timestamps, matrix.composite_series, strict=True), 1
-        )
+    lines = [*_results(matrix), "", *_figures(matrix, columns)]
+    paired = [
+        f"  {clean(one.name)}: {words.of_items(one.items.to_wire())}" for one in matrix.newest if one.items
     ]
-    name_width = min(_LONGEST_NAME, max(map(len, [*matrix.probe_names, "composite"])))
-    fits = max(1, (width - name_width - 2 - 8) // (_CELL + 1))
-    shown = range(len(matrix.results))[-fits:]
-    heads = [f"{number + 1:>{_CELL}}" for number in shown]
-    lines += ["", " ".join([" " * (name_width + 2), *heads, "  change"])]
-    for name, cells, delta in _rows(matrix):
-        figures = [f"{cells[number]:>{_CELL}}" for number in shown]
-        lines.append(" ".join([f"  {name:<{name_width}}", *figures, f"{delta:>8}"]).rstrip())
-    left_out = len(matrix.results) - len(shown)
-    lines.append(f"  {_LEGEND}" + (f"; {left_out} earlier ones not shown" if left_out else ""))
-    paired = [f"  {one.name}: {words.of_items(one.items.to_wire())}" for one in matrix.newest if one.items]
     lines += ["", "paired, from the last but one to the last:", *paired] if paired else []
-    lines += [f"note: {note}" for note in _notes(matrix)]
-    lines += _told(matrix, threshold, "  - ")
-    return [part for line in lines for part in _folded(line, width)]
+    lines += [f"note: {clean(note)}" for note in _notes(matrix)]
+    if told := _told(matrix, threshold):
+        lines += [f"regressions, from a drop of {threshold:g}:", *(f"  - {clean(reason)}" for reason in told)]
+    return [part for line in lines for part in within(line, columns)]
 
 
 def markdown(matrix: CompareMatrix, threshold: float | None = None) -> str:
@@ -170,10 +166,38 @@ def markdown(matrix: CompareMatrix, threshold: float | None = None) -> str:
     rows = [[name, *cells, delta, intervals.get(name, "")] for name, cells, delta in _rows(matrix)]
     head = ["probe", *matrix.labels, "change", "items of the last two"]
     lines = ["# sway compare", "", *table(head, rows), "", _LEGEND]
-    lines += [f"\nNote: {note}" for note in _notes(matrix)]
-    if told := _told(matrix, threshold, "- "):
-        lines += ["", "## Regressions", "", *told[1:]]
+    lines += [f"\nNote: {escaped(note)}" for note in _notes(matrix)]
+    if told := _told(matrix, threshold):
+        lines += ["", "## Regressions", "", *(f"- {escaped(reason)}" for reason in told)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _results(matrix: CompareMatrix) -> Iterator[str]:
+    """A line for each: its number, which stands for it below, and whose it is."""
+    series = zip(matrix.labels, matrix.timestamps, matrix.composite_series, strict=True)
+    for number, (label, when, overall) in enumerate(series, 1):
+        name = padded(cut(clean(label), _LABEL), _LABEL)
+        stamp = padded(clean(when)[:_STAMP] or "(no date)", _STAMP)
+        yield f"{number:>3}  {name}  {stamp}  composite {numbers.score(overall)}"
+
+
+def _figures(matrix: CompareMatrix, columns: int) -> Iterator[str]:
+    """The table; a name that is too wide for its column stands whole above its figures."""
+    rows = [(clean(name), cells, delta) for name, cells, delta in _rows(matrix)]
+    widest = min(_LONGEST_NAME, max(width(name) for name, *_ in rows))
+    cell = max(_CELL, *(width(one) for _, cells, _ in rows for one in cells))
+    change = max(_CHANGE, *(width(delta) for *_, delta in rows))
+    fits = max(1, (columns - widest - 2 - change) // (cell + 1))
+    shown = range(len(matrix.results))[-fits:]
+    widths = [widest + 2, *(cell for _ in shown), change]
+    yield row(["", *(f"{number + 1}" for number in shown), "change"], widths, " ")
+    for name, cells, delta in rows:
+        if width(name) > widest:
+            yield from (f"  {line}" for line in fold(name, columns - 2))
+            name = ""
+        yield row([f"  {name}", *(cells[number] for number in shown), delta], widths, " ")
+    left_out = len(matrix.results) - len(shown)
+    yield f"  {_LEGEND}" + (f"; {left_out} earlier ones not shown" if left_out else "")
 
 
 def _rows(matrix: CompareMatrix) -> list[tuple[str, list[str], str]]:
@@ -196,12 +220,11 @@ def _cell(verdict: str | None, score: float | None) -> str:
     return numbers.score(score) + _MARKS.get(Verdict(verdict), " ")
 
 
-def _told(matrix: CompareMatrix, threshold: float | None, lead: str) -> list[str]:
-    """A heading and the regressions; nothing without a threshold."""
+def _told(matrix: CompareMatrix, threshold: float | None) -> list[str]:
+    """The regressions in words; nothing without a threshold."""
     if not threshold or threshold <= 0:
         return []
-    reasons = _reasons(matrix, threshold) or ["none"]
-    return [f"regressions, from a drop of {threshold:g}:", *(lead + reason for reason in reasons)]
+    return _reasons(matrix, threshold) or ["none"]
 
 
 def _reasons(matrix: CompareMatrix, threshold: float | None) -> list[str]:
@@ -221,15 +244,8 @@ def _of(result: SuiteResult, name: str, field: str) -> Any:
     return next((getattr(probe, field) for probe in result.probes if probe.name == name), None)
 
 
-def _adjacent(scores: Sequence[float | None]) -> list[float | None]:
-    return [None if then is None or now is None else now - then for then, now in pairwise(scores)]
-
-
-def _folded(line: str, width: int) -> list[str]:
-    return textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]
-
-
-def _short(label: str) -> str:
-    """As many of a label's last characters as the column holds."""
-    shown = label if len(label) <= _LABEL else f"…{label[1 - _LABEL :]}"
-    return f"{shown:<{_LABEL}}"
+def _delta(then: SuiteResult, now: SuiteResult, name: str) -> float | None:
+    before, after = (_of(one, name, "score") for one in (then, now))
+    if before is None or after is None or _of(then, name, "kind") != _of(now, name, "kind"):
+        return None
+    return float(after - before)

@@ -34,9 +34,15 @@ def write_each(
 def write_whole(path: Path, text: str) -> None:
     """A temporary file beside it, then a rename: a reader never sees half a file.
 
+    What a link points to is written, and a device or a pipe as it is: it takes no rename.
+
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

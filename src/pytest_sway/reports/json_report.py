@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -42,5 +43,13 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
 
 def text(suite: SuiteResult) -> str:
     """The file's content: keys sorted, standard JSON."""
-    content = payload(suite)
+    return document(payload(suite))
+
+
+def document(content: Mapping[str, Any]) -> str:
+    """A file's content, for every file that we write as JSON: keys sorted, standard JSON.
+
+    Args:
+        content: builtins without NaN or infinity, as :func:`pytest_sway.result.wired` makes them.
+    """
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

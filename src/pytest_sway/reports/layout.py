@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _ASCII = {
     "█": "#", "░": ".", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#",
@@ -11,6 +11,8 @@ _ASCII = {
     "²": "2", "α": "a", "β": "b", "→": ">", "−": "-", "±": "~", "’": "'", "“": '"', "”": '"',
 }  # fmt: skip
 """One letter for one, so that columns stay where they are; the σ of a z stands in a column named z."""
+_FURTHER = 4
+"""Columns that the rest of a folded line is indented by."""
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -92,6 +94,21 @@ def fold(text: str, columns: int, first: int | None = None) -> list[str]:
         room = columns if len(pieces) > 1 else room
         lines += pieces
     return lines
+
+
+def row(cells: Sequence[str], widths: Sequence[int], gap: str = "  ") -> str:
+    """Cells below those of other rows: the first begins its column, the others end theirs."""
+    columns = enumerate(zip(cells, widths, strict=True))
+    return gap.join(padded(cell, taken, right=number > 0) for number, (cell, taken) in columns).rstrip()
+
+
+def within(line: str, columns: int) -> list[str]:
+    """A line that is laid out already: as it is where it fits, else folded, what follows being indented."""
+    if width(line) <= columns:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    first, *others = fold(line, columns - _FURTHER, columns - len(indent))
+    return [indent + first, *(" " * _FURTHER + other for other in others)]
 
 
 def _pieces(word: str, columns: int) -> Iterator[str]:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.reports import numbers
+from pytest_sway.reports.json_report import document
+from pytest_sway.reports.layout import clean, cut, row, width, within
 from pytest_sway.reports.markup import table
+from pytest_sway.result import wired
 
 UNASSIGNED = "<unassigned>"
 """Stands for what no probe asked, and for a view that a line does not name."""
@@ -151,7 +154,7 @@ def payload(report: TraceReport) -> dict[str, Any]:
         {"view_id": share.name, "n_events": share.n_events, "total_ms": share.total_ms}
         for share in report.per_view
     ]
-    return {
+    content = {
         "total_events": report.total.n_events,
         "total_wall_ms": report.total.total_ms,
         "overall_hit_rate": report.total.hit_rate if report.total.n_events else 0.0,
@@ -160,20 +163,24 @@ def payload(report: TraceReport) -> dict[str, Any]:
         "slowest": [asdict(event) for event in report.slowest],
         "malformed": report.malformed,
     }
+    found: dict[str, Any] = wired(content)
+    return found
 
 
 def text(report: TraceReport) -> str:
     """The payload as a file's content."""
-    return json.dumps(payload(report), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    return document(payload(report))
 
 
-def terminal(report: TraceReport) -> list[str]:
-    """Lines for a terminal of 80 columns."""
+def terminal(report: TraceReport, columns: int = 80) -> list[str]:
+    """Lines for a terminal, none wider than ``columns``; of names that they do not hold the end is shown."""
     lines = [_headline(report)]
     for head, rows in _tables(report):
-        widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-        lines += ["", *("  " + _aligned(row, widths) for row in (head, *rows))]
-    return lines
+        cells = [[clean(cell) for cell in one] for one in (head, *rows)]
+        widths = _widths(cells, columns - 2)
+        fitted = ([cut(cell, room) for cell, room in zip(one, widths, strict=True)] for one in cells)
+        lines += ["", *("  " + row(one, widths) for one in fitted)]
+    return [part for line in lines for part in within(line, columns)]
 
 
 def markdown(report: TraceReport) -> str:
@@ -231,7 +238,7 @@ def _costliest(shares: dict[str, Share]) -> tuple[Share, ...]:
 
 def _headline(report: TraceReport) -> str:
     total = report.total
-    known = f"{100 * total.hit_rate:.0f} % known already" if total.n_events else "nothing known"
+    known = f"{numbers.percent(total.hit_rate)} known already" if total.n_events else "nothing known"
     broken = f"; {report.malformed} lines are no event" if report.malformed else ""
     return f"{total.n_events:,} events, {numbers.duration(total.total_ms / 1000)}, {known}{broken}"
 
@@ -246,7 +253,7 @@ def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
             event.view_id,
             event.op,
             event.prompt_hash,
-            f"{event.wall_ms:,.1f}",
+            numbers.raw(event.wall_ms),
             "yes" if event.hit else "no",
         ]
         for event in report.slowest
@@ -261,14 +268,23 @@ def _first(shares: Sequence[Share]) -> list[Share]:
     if len(others) < 2:
         return [*shown, *others]
     events, hits = sum(share.n_events for share in others), sum(share.cache_hits for share in others)
-    return [*shown, Share(f"{len(others)} more", events, math.fsum(share.total_ms for share in others), hits)]
+    return [*shown, Share(f"{len(others)} more", events, sum(share.total_ms for share in others), hits)]
 
 
 def _row(share: Share) -> list[str]:
     time = numbers.duration(share.total_ms / 1000)
-    return [share.name, f"{share.n_events:,}", time, f"{100 * share.hit_rate:.0f} %"]
+    return [share.name, f"{share.n_events:,}", time, numbers.percent(share.hit_rate)]
 
 
-def _aligned(row: list[str], widths: list[int]) -> str:
-    first, *others = zip(row, widths, strict=True)
-    return "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)])
+def _widths(cells: Sequence[Sequence[str]], columns: int) -> list[int]:
+    """Of each column, two apart; where not all fit, the widest give way, but not to less than their heads."""
+    wanted = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    room = columns - 2 * (len(wanted) - 1)
+    most = min(room, max(wanted))
+
+    def fitted() -> list[int]:
+        return [min(taken, max(most, width(head))) for taken, head in zip(wanted, cells[0], strict=True)]
+
+    while most > 1 and sum(fitted()) > room:
+        most -= 1
+    return fitted()

@@ -16,21 +16,37 @@ from pytest_sway.statistics.composite import composite
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
 
+_WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
+
 
 @dataclass
 class Intake:
-    """What reports brought in for one suite; a rerun replaces what came before."""
+    """What reports brought in for one suite.
 
-    results: dict[str, ProbeResult] = field(default_factory=dict)
+    A rerun replaces what came before. Where every worker runs every item (``--dist each``), the worst of
+    them counts.
+    """
+
+    by_worker: dict[str, dict[str, ProbeResult]] = field(default_factory=dict)
     bench: dict[str, Any] = field(default_factory=dict)
     skipped_outside: set[str] = field(default_factory=set)
     started: float = float("inf")
     finished: float = 0.0
 
-    def take(self, wire: Mapping[str, Any], start: float, stop: float) -> None:
-        """Take one report in."""
+    @property
+    def results(self) -> dict[str, ProbeResult]:
+        """Each probe's result."""
+        found: dict[str, ProbeResult] = {}
+        for results in self.by_worker.values():
+            for name, result in results.items():
+                if name not in found or _WORST.index(result.verdict) < _WORST.index(found[name].verdict):
+                    found[name] = result
+        return found
+
+    def take(self, wire: Mapping[str, Any], start: float, stop: float, worker: str = "") -> None:
+        """Take one report in; ``worker``: who ran it, where several run the same."""
         result = ProbeResult.from_wire(wire["result"])
-        self.results[result.name] = result
+        self.by_worker.setdefault(worker, {})[result.name] = result
         self.skipped_outside.discard(result.name)
         if wire.get("skipped_outside"):
             self.skipped_outside.add(result.name)
@@ -64,7 +80,9 @@ def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list
 
 
 def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResult:
-    results = tuple(intake.results[name] for name in suite["probes"] if name in intake.results)
+    reported = intake.results
+    lost = suite.get("crashed", ()) if any(intake.by_worker) else ()
+    results = tuple(reported[name] for name in suite["probes"] if name in reported and name not in lost)
     weights = {**suite["weights"], **(options.weights or {})}
     score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold

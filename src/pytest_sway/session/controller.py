@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from copy import deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._reports: list[tuple[dict[str, Any], float, float]] = []
+        self._reports: list[tuple[dict[str, Any], float, float, str]] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._suites: list[SuiteResult] = []
         self._trouble: list[str] = []
@@ -43,7 +44,11 @@ class Controller:
         text = getattr(report, "sway", None)
         if text is not None:
             wire = json.loads(text)
-            self._reports.append((wire, report.start, report.stop))
+            all_run_it = self._config.getoption("dist", "no") == "each"
+            worker = getattr(report, "worker_id", "") if all_run_it else ""
+            self._reports.append((wire, report.start, report.stop, worker))
+        if str(report.outcome) == "rerun":  # pytest-rerunfailures': another attempt follows
+            return
         for measured in getattr(report, "sway_measured", []):
             self._measured.append((report.nodeid, json.loads(measured)))
 
@@ -67,8 +72,8 @@ class Controller:
         junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
-        self._hand_out()
         failed = any(gate_of(suite).failed for suite in self._suites)
+        self._hand_out()
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -105,7 +110,7 @@ class Controller:
             return
         from pytest_sway.session.others import hand_out
 
-        told, troubles = hand_out(self._config, self._suites)
+        told, troubles = hand_out(self._config, deepcopy(self._suites))  # theirs to read, not to change
         self._told += told
         self._trouble += troubles
 
@@ -139,6 +144,6 @@ class Controller:
         from pytest_sway.session.compose import Intake
 
         intakes: dict[str, Intake] = {}
-        for wire, start, stop in self._reports:
-            intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop)
+        for wire, start, stop, worker in self._reports:
+            intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop, worker)
         return intakes

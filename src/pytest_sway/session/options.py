@@ -63,15 +63,20 @@ def start_baseline(config: pytest.Config) -> None:
             )
         return
     written = config.getoption("sway_json")
-    if written and Path(written).resolve() == Path(path).resolve():
+    if written and _overlap(Path(written).resolve(), Path(path).resolve()):
         raise pytest.UsageError(
-            f"--sway-baseline and --sway-json are both {path}: a failed run would be the next baseline; "
-            "write the new result elsewhere"
+            f"--sway-baseline={path} and --sway-json={written} are one place: a failed run would be the next "
+            "baseline; write the new result elsewhere"
         )
     try:
         config.stash[BASELINE] = load(path, threshold)
     except SavedResultError as error:
         raise pytest.UsageError(f"--sway-baseline: {error}") from None
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether they are one file or folder, or one is a file in the other."""
+    return one == other or (one.parent == other and other.is_dir()) or (other.parent == one and one.is_dir())
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}

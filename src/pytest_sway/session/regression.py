@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -55,19 +56,22 @@ def load(path: str, threshold: float | None = None) -> Baseline:
 def against(suites: Sequence[SuiteResult], baseline: Baseline) -> list[SuiteResult]:
     """Every suite with what changed against its earlier result, and the gate that follows from it.
 
-    A suite without an earlier result says so in its notes and is gated as ever.
+    A suite without an earlier result says so in its notes and is gated as ever; where none has one, a gate
+    that was to look for regressions has nothing to look at, and fails.
     """
-    earlier = {suite.suite: _counterpart(suite, suites, baseline.results) for suite in suites}
+    earlier = _counterparts(suites, baseline.results)
+    used = [one for one in earlier.values() if one is not None]
     compared = []
     for suite in suites:
         then = earlier[suite.suite]
         if then is None:
             held = ", ".join(_name(one) for one in baseline.results)
-            text = f"no baseline: {baseline.path} holds {held}, and nothing of this suite"
-            compared.append(replace(suite, notes=(*suite.notes, text)))
+            text = f"no baseline: {baseline.path} holds {held}, and nothing that is surely of this suite"
+            alone = baseline.threshold is not None and not used
+            gate = with_regressions(gate_of(suite), [text] if alone else [])
+            compared.append(replace(suite, notes=(*suite.notes, text), gate=gate.to_wire()))
         else:
             compared.append(_compared(suite, then, baseline))
-    used = [one for one in earlier.values() if one is not None]
     absent = [_name(one) for one in baseline.results if not any(one is other for other in used)]
     if absent and used:
         text = f"{baseline.path} also holds {', '.join(absent)}, which this run does not"
@@ -111,17 +115,27 @@ def _compared(suite: SuiteResult, then: SuiteResult, baseline: Baseline) -> Suit
     return replace(suite, baseline=told, gate=with_regressions(gate, reasons).to_wire())
 
 
-def _counterpart(
-    suite: SuiteResult, suites: Sequence[SuiteResult], results: Sequence[SuiteResult]
-) -> SuiteResult | None:
-    """One file and one suite belong together; else the same id; else the same spec and adapter by name."""
+def _counterparts(
+    suites: Sequence[SuiteResult], results: Sequence[SuiteResult]
+) -> dict[str, SuiteResult | None]:
+    """Each suite's earlier result, used once: one of each belong together; else by what they are called.
+
+    The same id goes first, then the same spec and adapter, by three folders and by one. Where several are
+    called alike nobody can tell which is meant, and none is taken.
+    """
     if len(suites) == len(results) == 1:
-        return results[0]
-    same = [one for one in results if one.suite == suite.suite]
-    for depth in (3, 1):
-        if len(same) != 1:
-            same = [one for one in results if _labels(one, depth) == _labels(suite, depth)]
-    return same[0] if len(same) == 1 else None
+        return {suites[0].suite: results[0]}
+    found: dict[str, SuiteResult | None] = dict.fromkeys(suite.suite for suite in suites)
+    free = list(results)
+    for called in (lambda one: one.suite, lambda one: _labels(one, 3), lambda one: _labels(one, 1)):
+        waiting = [suite for suite in suites if found[suite.suite] is None]
+        names = Counter(called(suite) for suite in waiting)
+        for suite in waiting:
+            same = [one for one in free if called(one) == called(suite)]
+            if len(same) == names[called(suite)] == 1:
+                found[suite.suite] = same[0]
+        free = [one for one in free if not any(one is taken for taken in found.values())]
+    return found
 
 
 def _labels(suite: SuiteResult, depth: int) -> tuple[str, tuple[str, ...]]:

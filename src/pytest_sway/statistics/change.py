@@ -184,6 +184,8 @@ def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
     if not shared:
         return None
     deltas = [after[item] - before[item] for item in shared]
+    if max(map(abs, [*before.values(), *after.values()])) > _LARGEST:
+        return None
     most = max(range(len(shared)), key=lambda i: abs(deltas[i]))
     return ItemsChange(
         n=len(shared),
@@ -193,6 +195,10 @@ def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
         of_raw=_is_mean(then.raw, before) and _is_mean(now.raw, after),
         most=(shared[most], before[shared[most]], after[shared[most]]),
     )
+
+
+_LARGEST = 1e150
+"""Larger numbers measure nothing, and their squares are no doubles."""
 
 
 def _values(probe: ProbeResult) -> dict[str, float]:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_RAISING = [signal.SIGINT, *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
-"""Signals whose handlers raise in the middle of whatever is running: Ctrl-C, pytest-timeout's."""
+_RAISING = [*([signal.SIGALRM] if hasattr(signal, "SIGALRM") else []), signal.SIGINT]
+"""Signals whose handlers raise in the middle of whatever is running: pytest-timeout's, Ctrl-C.
+
+Ctrl-C is taken over last and given back first: what may cut in between ends the session.
+"""
 
 
 @contextmanager
@@ -23,7 +26,8 @@ def undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        for which, handler in before.items():
+        for which, handler in reversed(before.items()):
             signal.signal(which, signal.SIG_DFL if handler is None else handler)
-        if waiting and callable(handler := before[signal.Signals(waiting[0][0])]):
-            handler(*waiting[0])
+        first = max(waiting, key=lambda one: one[0] == signal.SIGINT, default=None)
+        if first is not None and callable(handler := before[signal.Signals(first[0])]):
+            handler(*first)

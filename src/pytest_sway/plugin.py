@@ -180,12 +180,21 @@ def _clear_cache() -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A spec file is a module of generated tests."""
     patterns = parent.config.getini("sway_files")
-    if not any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns):
+    named = any(fnmatch.fnmatch(file_path.name, pattern) for pattern in patterns)
+    if not named and not (parent.session.isinitpath(file_path) and _is_spec(file_path)):
         return None
     from pytest_sway.items.collect import SpecFile
 
     file: pytest.Collector = SpecFile.from_parent(parent, path=file_path)
     return file
+
+
+def _is_spec(path: Path) -> bool:
+    """Whether a file of another name, given on the command line, is a spec by what it holds."""
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    keys = {line.partition(b":")[0] for line in path.read_bytes().splitlines()}
+    return {b"models", b"suite"} <= keys
 
 
 @pytest.hookimpl(wrapper=True)

@@ -76,6 +76,15 @@ def test_all_mistakes_are_one_collection_error(planted: pytest.Pytester) -> None
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_spec_of_any_name_is_one_when_it_is_given_by_name(planted: pytest.Pytester) -> None:
+    (planted.path / "other.yaml").write_text(SPEC)
+    (planted.path / "data.yaml").write_text("suite: 1\n")
+    planted.runpytest("other.yaml").assert_outcomes(passed=4)
+    planted.runpytest("other.yaml::dk").assert_outcomes(passed=1)
+    planted.runpytest(planted.path).assert_outcomes(passed=4)  # sway.yaml's
+    assert planted.runpytest("data.yaml").ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_other_names_are_specs_when_the_ini_says_so(planted: pytest.Pytester) -> None:
     for name, text in {"nightly.sway": SPEC, "eval": SPEC, "other": "a: [b"}.items():
         (planted.path / f"{name}.yaml").write_text(text)

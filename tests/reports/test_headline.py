@@ -60,7 +60,9 @@ def test_probes_that_say_the_same_are_one_reason_and_the_worst_case_is_named() -
         )
     )  # fmt: skip
     noise, wrong = found.reasons
-    assert noise.startswith("b, c, d and 2 more: no more than noise: b; is it the adapter that you meant")
+    assert noise.startswith(
+        "b, c, d and 2 more: no more than noise: b; are the prompts about what it was trained on"
+    )
     assert wrong == "one: wrong: 3 of 4; worst on 'Who is it?'"
 
 

@@ -57,11 +57,11 @@ def test_a_warning_fails_a_strict_gate_alone() -> None:
 
 
 def test_a_low_composite_says_where_to_look() -> None:
-    low = composite(0.3, components={"adherence": 0.9, "ablation": 0.1}, effect_factor=0.5, harm_factor=0.25)
+    low = composite(0.3, components={"adherence": 0.4, "ablation": 0.1}, effect_factor=0.5, harm_factor=0.25)
     gate = judge_gate([result("p0")], places(["p0"]), ["p0"], low, Bar(0.6))
     (told,) = gate.reasons
     factors = "effect takes it times 0.50, harmlessness takes it times 0.25"
-    assert told.endswith(f"threshold 0.60: lowest is adherence with 0.90, {factors}")
+    assert told.endswith(f"threshold 0.60: lowest is adherence with 0.40, {factors}")
 
 
 @given(names, st.data())

@@ -15,7 +15,7 @@ _WORDS = {"partial": "only partial", "": "not judged"}
 _REASONS = 2
 _NAMES = 3
 _CASE = 60
-_UNTRAINED = "is it the adapter that you meant, trained on this base, and for long enough?"
+_UNTRAINED = "are the prompts about what it was trained on, is it the adapter that you meant, of this base?"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _answer(suite: SuiteResult) -> str:
     if status == "passed":
         return f"{_WORDS.get(band, band)}: {composite}, the gate wants {wanted}"
     shown = "not healthy" if _found_wanting(suite) else "not shown to be healthy"
-    named = f" ({band})" if band not in ("healthy", "") else ""
+    named = f" ({band})" if band not in ("healthy", "") and shown == "not healthy" else ""
     if _below(suite):
         return f"{shown}{named}: {composite}, the gate wants {wanted}"
     return f"{shown}{named}, though {composite} reaches the gate's {wanted}"
@@ -68,8 +68,16 @@ def _below(suite: SuiteResult) -> bool:
 
 
 def _found_wanting(suite: SuiteResult) -> bool:
-    """Whether a number says so; an error or a probe without a report says nothing of the adapter."""
-    return _below(suite) or any(probe.verdict is Verdict.FAIL for probe in suite.probes)
+    """Whether a number says so; an error, a lost probe, or a suite without an effect says nothing of it."""
+    if any(probe.verdict is Verdict.FAIL for probe in suite.probes):
+        return True
+    effects = [probe for probe in suite.probes if probe.claim == "effect"]
+    told = not any(probe.verdict is Verdict.ERROR for probe in suite.probes) and not _lost(suite)
+    return _below(suite) and told and bool(effects or not suite.calibration)
+
+
+def _lost(suite: SuiteResult) -> bool:
+    return any("planned but not reported" in reason for reason in suite.gate["reasons"])
 
 
 def _sure(suite: SuiteResult) -> str:

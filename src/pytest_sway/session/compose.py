@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from pytest_sway.statistics.composite import composite
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
 
+_STOPPED = "the run was stopped before its end; what was answered is kept, and the next run asks for the rest"
 _WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 
@@ -62,12 +63,14 @@ class Options:
         threshold, weights: instead of the spec's.
         limit: the most items of a probe that were looked at.
         strict: whether a warning fails the gate.
+        stopped: whether the run was stopped before its end, by Ctrl-C.
     """
 
     threshold: float | None = None
     weights: Mapping[str, float] | None = None
     limit: int | None = None
     strict: bool = False
+    stopped: bool = False
 
 
 def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list[SuiteResult]:
@@ -109,10 +112,22 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         null_stats_by_rank=null_stats,
         calibration=calibration(results, bar, weights),
         gate=gate.to_wire(),
-        notes=(*suite["notes"], *([] if inert else intake.bench.get("notes", []))),
+        notes=(
+            *([_STOPPED] if options.stopped else []),
+            *suite["notes"],
+            *([] if inert else intake.bench.get("notes", [])),
+        ),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
         sway_version=__version__,
     )
+
+
+def _notes(suite: dict[str, Any], intake: Intake, options: Options) -> Iterator[str]:
+    if options.stopped:
+        yield _STOPPED
+    yield from suite["notes"]
+    if not intake.bench.get("inert"):  # the first finding says it
+        yield from intake.bench.get("notes", [])
 
 
 def gate_of(result: SuiteResult) -> Gate:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,8 @@ class Controller:
         from pytest_sway.session.compose import compose, gate_of
         from pytest_sway.session.options import BASELINE, options_of
 
-        self._suites = compose(plan, self._intakes(), options_of(self._config))
+        stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        self._suites = compose(plan, self._intakes(), replace(options_of(self._config), stopped=stopped))
         if BASELINE in self._config.stash:
             from pytest_sway.session.regression import against
 

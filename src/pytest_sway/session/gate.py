@@ -117,10 +117,10 @@ def _low(score: Score, threshold: float) -> str:
     """By how much the composite is too low, and which part of it to look at."""
     short = threshold - score.overall
     text = f"composite {score.overall:.2f} is {short:.2f} below the threshold {threshold:.2f}"
-    counted = {name: value for name, value in score.components.items() if score.weights.get(name)}
+    low = {name: v for name, v in score.components.items() if score.weights.get(name) and v < threshold}
     parts = []
-    if counted:
-        name, value = min(counted.items(), key=lambda item: item[1])
+    if low:
+        name, value = min(low.items(), key=lambda item: item[1])
         parts.append(f"lowest is {name} with {value:.2f}")
     for factor, value in (("effect", score.effect_factor), ("harmlessness", score.harm_factor)):
         if value < 1:

@@ -260,7 +260,7 @@ def test_a_screen_reader_is_told_what_there_is(open_page: Open) -> None:
             - table
     """)
     columns = page.locator("#probe-table").get_by_role("columnheader").all_inner_texts()
-    assert columns == ["Verdict", "Probe", "What it found", "Score", "Raw", "95 % interval", "z", "Time"]
+    assert columns == ["Verdict", "Probe", "What it found", "Score", "Raw", "95 % interval", "z", "n", "Time"]
     table = page.locator("#probe-table")
     expect(table.get_by_role("row", name="recital")).to_contain_text("fail")
     expect(table.get_by_role("rowheader", name="recital")).to_be_visible()

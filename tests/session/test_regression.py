@@ -217,7 +217,10 @@ def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float
     assert found.gate["reasons"] == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
 
 
-NULL = {"family": "norm_matched", "n": 20}
+NULL: dict[str, Any] = {
+    "family": "norm_matched", "n": 20, "mean": 0.1, "std": 0.01, "scale": "raw", "z": 4.0, "p": 1e-4,
+    "rank": 0, "ratio": 2.0, "reason": "", "draws": [], "failed": [], "organised": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

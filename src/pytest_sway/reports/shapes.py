@@ -30,7 +30,7 @@ BASELINE = {
     "path": str, "adapter_id": str, "finished_at": str,
     "composite": {"then": MAYBE, "now": MAYBE, "delta": MAYBE},
     "probes": [
-        {"name": str, "then": (_FIGURES, None), "now": (_FIGURES, None), "score_delta": MAYBE,
+        {"name": str, "kind": str, "then": (_FIGURES, None), "now": (_FIGURES, None), "score_delta": MAYBE,
          "items": (_ITEMS, None)}
     ],
     "regressions": [{"text": str}], "gated": bool, "notes": [str],

@@ -133,7 +133,7 @@ def _look(probe: ProbeResult) -> str:
     case = probe.evidence.get("prompt")
     if isinstance(case, str) and case.strip():
         return f"; worst on {short(case, _CASE)!r}"
-    if probe.claim == "effect" and probe.distinguishable is False:
+    if probe.claim == "effect" and probe.distinguishable is False and "inert" not in probe.message:
         return f"; {_UNTRAINED}"
     return ""
 

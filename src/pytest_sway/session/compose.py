@@ -93,8 +93,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     bar = Bar(threshold, options.strict, options.limit)
     gate = judge_gate(results, suite["probes"], selected, score, bar, suite.get("crashed", ()))
     null_stats = _null_stats(results)
-    inert = bool(intake.bench.get("inert"))
-    if inert:
+    if intake.bench.get("inert"):
         score.findings.insert(0, _INERT)
     return SuiteResult(
         suite=suite["id"],
@@ -112,11 +111,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         null_stats_by_rank=null_stats,
         calibration=calibration(results, bar, weights),
         gate=gate.to_wire(),
-        notes=(
-            *([_STOPPED] if options.stopped else []),
-            *suite["notes"],
-            *([] if inert else intake.bench.get("notes", [])),
-        ),
+        notes=tuple(_notes(suite, intake, options)),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
         sway_version=__version__,
     )

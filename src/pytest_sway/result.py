@@ -119,7 +119,7 @@ class ProbeResult:
 
 
 def wired(value: Any) -> Any:
-    """``value`` as builtins: tuples become lists, non-finite numbers None, what is no number its text."""
+    """As builtins: tuples are lists, a number that is no finite double None, what is no number its text."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
@@ -128,12 +128,14 @@ def wired(value: Any) -> Any:
         return {str(key): wired(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [wired(item) for item in value]
-    if isinstance(value, int):
-        return int(value)
     try:
         number = float(value)
+    except OverflowError:  # an integer that no double holds
+        return None
     except (TypeError, ValueError):
         return str(value)
+    if isinstance(value, int):
+        return int(value)
     return number if math.isfinite(number) else None
 
 

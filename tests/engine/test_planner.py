@@ -294,6 +294,19 @@ def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
     assert len(answers[asked[0]].ids) == 3
 
 
+def test_every_answer_is_told_once_and_as_it_is_returned() -> None:
+    """Also those that no batch gives: a text that is too long, and a continuation of no tokens."""
+    told: list[Request[Any]] = []
+    planner = Planner(Toy())
+    planner.settled = told.extend
+    asked: list[Request[Any]] = [Divergence("abc", BASE, view) for view in (TUNED, OTHER)]
+    asked += [Completion("ab", "cd", TUNED), Completion("abcdefgh", "abcdefgh", TUNED)]
+    asked += [Generate("ab", TUNED, count) for count in (0, 2, 11)]
+    answers = planner.answer(asked)
+    assert sum(isinstance(answer, RequestError) for answer in answers.values()) == 2
+    assert sorted(map(repr, told)) == sorted(map(repr, asked))
+
+
 def test_costs_are_counted() -> None:
     counting = Planner(Toy())
     counting.answer([Divergence("abcd", BASE, TUNED), Divergence("ab", BASE, TUNED)])

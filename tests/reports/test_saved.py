@@ -181,6 +181,15 @@ def places(content: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = places(full())
 
 
+def put(content: Any, path: tuple[Any, ...], value: Any) -> None:
+    """``value`` at a place of a file's content."""
+    for key in path[:-1]:
+        content = content[key]
+    content[path[-1]] = value
+    if value == "gone":
+        del content[path[-1]]
+
+
 def test_the_whole_result_is_kept() -> None:
     assert json.loads(json_report.text(suite_of(full(), "r.json"))) == full()
 
@@ -190,13 +199,8 @@ def test_the_whole_result_is_kept() -> None:
 def test_whatever_is_read_is_shown(damages: list[tuple[tuple[Any, ...], Any]]) -> None:
     content = full()
     for path, value in damages:
-        part = content
         try:
-            for key in path[:-1]:
-                part = part[key]
-            part[path[-1]] = value
-            if value == "gone":
-                del part[path[-1]]
+            put(content, path, value)
         except (KeyError, IndexError, TypeError):  # an earlier one took the place away
             continue
     try:
@@ -214,10 +218,7 @@ def test_whatever_is_read_is_shown(damages: list[tuple[tuple[Any, ...], Any]]) -
 def test_each_place_may_hold_something_else(value: Any) -> None:
     for path in PLACES:
         content = full()
-        part = content
-        for key in path[:-1]:
-            part = part[key]
-        part[path[-1]] = value
+        put(content, path, value)
         try:
             suite = suite_of(content, "r.json")
         except SavedResultError as error:

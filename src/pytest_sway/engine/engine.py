@@ -186,7 +186,7 @@ class Engine:
         others = [r for r in missing if not isinstance(r, Embed)]
         self._settled(self._embedded(embeds))
         if others and self._planner is not None:
-            self._fresh.update(self._planner.answer(others))
+            self._planner.answer(others)  # which settles them batch by batch
         elif others:
             self._settled(self.backend.answer(others))  # type: ignore[union-attr]
 

@@ -60,7 +60,7 @@ class Planner:
         self.listener: Callable[[int, int], None] | None = None
         """Told after each forward how many of the round's tokens are done, and how many there are."""
         self.settled: Callable[[Mapping[Request[Any], Any]], None] | None = None
-        """Told after each batch which requests it has answered; what it raises ends the round."""
+        """Told once of every answer, after the batch that gave it; what it raises ends the round."""
 
     def answer(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
         """Every request's answer, or the :class:`RequestError` that stands for it."""
@@ -79,6 +79,7 @@ class Planner:
                 jobs[request] = jobs_of(request, self._backend)
             except RequestError as error:
                 answers[request] = error
+        self._settle(answers)
         try:
             for (view, count), group in writing.items():
                 answers.update(self._write(view, count, group))
@@ -138,6 +139,7 @@ class Planner:
         answers: dict[Request[Any], Any] = {
             r: answer_of(r, (), sums) for r, group in jobs.items() if not group
         }
+        self._settle(answers)
         for batch, _ in plan:
             here = [job for row in batch for text in row.texts for job in by_text[text]]
             began = time.perf_counter()
@@ -152,7 +154,7 @@ class Planner:
         return answers
 
     def _settle(self, answers: Mapping[Request[Any], Any]) -> None:
-        if self.settled is not None:
+        if self.settled is not None and answers:
             self.settled(answers)
 
     def _batches(self, held: Mapping[Text, int]) -> Iterator[list[Row]]:
@@ -207,9 +209,11 @@ class Planner:
 
     def _write(self, view: View, count: int, group: Sequence[Generate]) -> dict[Request[Any], Any]:
         """Continuations, batched by length: a batch is as wide as its longest prompt."""
-        if count == 0:
-            return {request: Generation("", ()) for request in group}
         answers: dict[Request[Any], Any] = {}
+        if count == 0:
+            answers.update(dict.fromkeys(group, Generation("", ())))
+            self._settle(answers)
+            return answers
         rows: dict[tuple[int, ...], list[Generate]] = defaultdict(list)
         for request in group:
             try:
@@ -218,6 +222,7 @@ class Planner:
                 rows[ids].append(request)
             except RequestError as error:
                 answers[request] = error
+        self._settle(answers)
         prompts = [Row((Text(ids, 0),)) for ids in rows]
         budget = Budget(self._kept_tokens, len(rows), self._backend.overhead_tokens)
         parts = [[i] for i in range(len(prompts))]

@@ -76,7 +76,7 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = _filled(_in_doubles(wired(content)))
+    filled = _filled(wired(content))
     if not shapes.fits(filled["gate"], shapes.GATE):
         found = short(clean(repr(filled["gate"])), _FOUND)
         raise SavedResultError(
@@ -88,20 +88,6 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise SavedResultError(f"{where}: {field}: {first['msg'].lower()}") from None
-
-
-def _in_doubles(value: Any) -> Any:
-    """Without integers that no double holds: every report writes numbers as doubles."""
-    if isinstance(value, dict):
-        return {key: _in_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_in_doubles(item) for item in value]
-    if isinstance(value, int):
-        try:
-            float(value)
-        except OverflowError:
-            return None
-    return value
 
 
 def _filled(content: JSON) -> JSON:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sway.items.callspec import callspecs_visible
 from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures in a plugin's namespace
     sway,
     sway_adapter,
@@ -227,7 +228,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
     if not uses and item.get_closest_marker("sway") is None:
         return
-    from pytest_sway.items.marks import limit_time, prune, why_unfollowed
+    from pytest_sway.items.marks import hide_parameters, limit_time, prune, why_unfollowed
     from pytest_sway.items.planning import plan_suite
     from pytest_sway.session.plan import plan_of
 
@@ -238,6 +239,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     plan_suite(item, plan_of(item.config))
     prune(item)
     limit_time(item)
+    hide_parameters(item)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, Any, Any]:
+    """Let pytest order items by the parameters of their session fixtures."""
+    with callspecs_visible(items):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -258,10 +267,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         send(session.config)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A mark that cannot be followed is a failure, never an unmeasured pass."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let pytest set fixtures up; a mark that cannot be followed is a failure, never an unmeasured pass."""
     if UNFOLLOWED in item.stash:
         pytest.fail(item.stash[UNFOLLOWED], pytrace=False)
+    with callspecs_visible([item]):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ class BackendError(Exception):
     """A model or an adapter cannot be served truthfully; the message says which and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelKey:
     """A base model as a spec names it: the parameter of the fixture ``sway_backend``."""
 
@@ -30,11 +30,11 @@ class ModelKey:
     entry_point: str | None = None
     endpoint: str | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:  # reporters print the parameters of a test
         return self.base
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AdapterKey:
     """What is evaluated: the parameter of the fixture ``sway_adapter``.
 
@@ -49,7 +49,7 @@ class AdapterKey:
     model: str | None = None
     revision: str | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.label
 
     @property

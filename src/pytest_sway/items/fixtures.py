@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sway.items.callspec import params_of
 from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
 
 if TYPE_CHECKING:
@@ -163,8 +164,7 @@ def _bench(request: pytest.FixtureRequest) -> Bench:
 
 def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     """The adapter that an item was parametrized with."""
-    callspec = getattr(request.node, "callspec", None)
-    return callspec.params.get("sway_adapter") if callspec is not None else None
+    return params_of(request.node).get("sway_adapter")
 
 
 def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_sway.backends.protocols import AdapterKey
+from pytest_sway.items.callspec import hide_callspec, params_of
 from pytest_sway.items.collect import generated, suite_of
 from pytest_sway.items.fixtures import DEFAULT_SPEC
 from pytest_sway.items.state import MODEL_FIXTURES, BadMark, ItemKey, item_key
@@ -63,9 +64,7 @@ def why_unfollowed(item: pytest.Item) -> str | None:
     marks = [mark for mark in item.own_markers if mark.name == "sway" and _naming_a_spec(mark)]
     if len(marks) > 1:
         return f"{len(marks)} sway marks on one test: each test takes one spec"
-    callspec = getattr(item, "callspec", None)
-    asked = callspec is not None and "sway_backend" in callspec.params
-    if asked or _naming_a_spec(item.get_closest_marker("sway")) is None:
+    if "sway_backend" in params_of(item) or _naming_a_spec(item.get_closest_marker("sway")) is None:
         return None
     return (
         "its sway mark names a spec, but nothing would be measured: write the mark on a plain test function "
@@ -111,6 +110,12 @@ def limit_time(item: pytest.Item) -> None:
     seconds = key.entry.probe.at(key.suite.setting(None)).timeout
     if seconds is not None and item.get_closest_marker("timeout") is None:
         item.add_marker(pytest.mark.timeout(seconds, func_only=True))
+
+
+def hide_parameters(item: pytest.Item) -> None:
+    """Show other plugins a plain function where an item is no ``function[id]`` of a Python file."""
+    if isinstance(item, pytest.Function) and (generated(item.function) or item.name == item.originalname):
+        hide_callspec(item)
 
 
 def prune(item: pytest.Item) -> None:

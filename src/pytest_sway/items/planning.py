@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, is_dataclass
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from pytest_sway.items.callspec import params_of
 from pytest_sway.items.state import MODEL_FIXTURES, BadMark, item_key, suite_id
 from pytest_sway.session.plan import Place, Plan
 
@@ -23,7 +25,7 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
     suite, defaults = key.suite, key.suite.spec.envelope.defaults
     weights = {**(defaults.score_weights or {}), **dict(key.weights or ())}
     threshold = defaults.coverage_threshold if key.threshold is None else key.threshold
-    adapter = item.callspec.params["sway_adapter"]  # type: ignore[attr-defined]
+    adapter = params_of(item)["sway_adapter"]
     plan[name] = {
         "id": name,
         "spec": str(suite.path),
@@ -40,17 +42,19 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
 
 def place_of(item: pytest.Item) -> Place | None:
     """Where an item belongs; None for one that needs no model of ours."""
-    callspec = getattr(item, "callspec", None)
-    model, *others = (callspec.params.get(name) if callspec else None for name in MODEL_FIXTURES)
+    params = params_of(item)
+    model, *others = (params.get(name) for name in MODEL_FIXTURES)
     if isinstance(model, BadMark):
         return None
     if model is None:
         loads = not _LOADING.isdisjoint(getattr(item, "fixturenames", ()))
         return Place(_CODE_FIRST, _CODE_FIRST) if loads else None
-    place = Place(_digest(model), _digest((model, *others)))
+    place = Place(_digest(model), _digest(model, *others))
     key = item_key(item)
     return place if key is None else place._replace(suite=suite_id(item, key), probe=key.entry.probe.name)
 
 
-def _digest(key: Any) -> str:
-    return sha256(repr(key).encode()).hexdigest()
+def _digest(*keys: Any) -> str:
+    """Of all that the keys hold; equal in every worker."""
+    parts = [astuple(key) if is_dataclass(key) and not isinstance(key, type) else key for key in keys]
+    return sha256(repr(parts).encode()).hexdigest()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_sway.items.callspec import params_id, params_of
+
 if TYPE_CHECKING:
     from pytest_sway.items.entry import Entry
     from pytest_sway.items.suite import Suite
@@ -20,7 +22,7 @@ MODEL_FIXTURES = ("sway_backend", "sway_adapter", "sway_null")
 without asking for the others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ItemKey:
     """One probe of one suite: the parameter of the fixture ``sway_result``.
 
@@ -35,6 +37,9 @@ class ItemKey:
     entry: Entry
     threshold: float | None = None
     weights: tuple[tuple[str, float], ...] | None = None
+
+    def __repr__(self) -> str:
+        return self.entry.id
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,17 @@ def plain_function(obj: object) -> FunctionType | None:
 
 def item_key(item: pytest.Item) -> ItemKey | None:
     """The probe that an item measures; None for any other item."""
-    callspec = getattr(item, "callspec", None)
-    key = callspec.params.get("sway_result") if callspec is not None else None
+    key = params_of(item).get("sway_result")
     return key if isinstance(key, ItemKey) else None
 
 
 def suite_id(item: pytest.Item, key: ItemKey) -> str:
     """Names a suite on one subject: its origin, in a fleet the adapter, and a user's own parameters."""
-    callspec = item.callspec  # type: ignore[attr-defined]
-    labels = key.suite.labels
-    adapter = [labels[callspec.params["sway_adapter"]]] if len(labels) > 1 else []
+    params, labels = params_of(item), key.suite.labels
+    adapter = [labels[params["sway_adapter"]]] if len(labels) > 1 else []
     parts = list(adapter)
-    if any(not name.startswith("sway_") for name in callspec.params):
-        parts += _own_ids(callspec.id, "-".join([*adapter, key.entry.id]))
+    if any(not name.startswith("sway_") for name in params):
+        parts += _own_ids(params_id(item), "-".join([*adapter, key.entry.id]))
     return f"{key.origin}[{', '.join(parts)}]" if parts else key.origin
 
 

@@ -27,7 +27,7 @@ _UNSTRUCTURED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NullPlan:
     """How many random adapters of which family: the parameter of the fixture ``sway_null``.
 
@@ -51,7 +51,7 @@ class NullPlan:
     ranks: tuple[float, ...] = (1.0,)
     adapters: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.runs} {self.family}"
 
 

@@ -11,7 +11,8 @@ from types import FrameType
 _RAISING = [*([signal.SIGALRM] if hasattr(signal, "SIGALRM") else []), signal.SIGINT]
 """Signals whose handlers raise in the middle of whatever is running: pytest-timeout's, Ctrl-C.
 
-Ctrl-C is taken over last and given back first: what may cut in between ends the session.
+Ctrl-C is taken over last and given back first: what may cut in between ends the session. A signal that no
+Python function handles is left alone: a job in the background of a shell ignores Ctrl-C.
 """
 
 
@@ -22,12 +23,14 @@ def undisturbed() -> Iterator[None]:
         yield  # signals are handled by the main thread alone
         return
     waiting: list[tuple[int, FrameType | None]] = []
-    before = {s: signal.signal(s, lambda number, frame: waiting.append((number, frame))) for s in _RAISING}
+    before = {which: handler for which in _RAISING if callable(handler := signal.getsignal(which))}
+    for which in before:
+        signal.signal(which, lambda number, frame: waiting.append((number, frame)))
     try:
         yield
     finally:
         for which, handler in reversed(before.items()):
-            signal.signal(which, signal.SIG_DFL if handler is None else handler)
+            signal.signal(which, handler)
         first = max(waiting, key=lambda one: one[0] == signal.SIGINT, default=None)
-        if first is not None and callable(handler := before[signal.Signals(first[0])]):
-            handler(*first)
+        if first is not None:
+            before[signal.Signals(first[0])](*first)

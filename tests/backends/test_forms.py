@@ -25,6 +25,7 @@ from pytest_sway.backends.protocols import AdapterKey, BackendError
 from pytest_sway.nulls.families import draw
 from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import RequestError
+from support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
 LINEAR_WEIGHTS = [f"{'self_attn' if name[1] == '_' else 'mlp'}.{name}.weight" for name in LINEAR]
@@ -68,7 +69,7 @@ def test_every_form_scores_like_the_model_that_was_trained(
     expected = truths(model)
     assert off(expected, untouched) > 0.01  # the adapter does something
     assert off(tuned, expected) < 5e-4
-    assert off(base, untouched) < 2e-5
+    assert off(base, untouched) < tolerance(base_model(), ROWS)
 
 
 @pytest.mark.slow
@@ -206,7 +207,7 @@ def test_trained_biases_are_the_adapters_and_never_the_bases(tmp_path: Path, bia
     biased = load(dataclasses.replace(KEY, base=str(tmp_path / "base")))
     base, tuned = scored(biased, tmp_path / "ft", 1.0)
     biased.close()
-    assert off(base, expected) < 2e-5
+    assert off(base, expected) < tolerance(raw, ROWS)
     assert off(tuned, truths(model)) < 5e-4
     assert off(tuned, base) > 0.01
 

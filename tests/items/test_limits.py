@@ -46,9 +46,9 @@ def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
     found = planted.runpytest("--sway-json=out.json", *arguments)
     found.assert_outcomes(passed=3, failed=1)
     told = probes(planted.path / "out.json")
-    assert told["dk"]["message"].startswith("Timeout (>0.8s)")
+    assert "0.8" in told["dk"]["message"]  # the rest are pytest-timeout's words, or ours without it
     assert [p["verdict"] for p in told.values()] == ["pass", "error", "pass", "pass"]
-    found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): Timeout (>0.8s)*"])
+    found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): *0.8*"])
     found.stdout.no_fnmatch_line("*planting.py*")
 
 

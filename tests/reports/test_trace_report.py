@@ -158,12 +158,12 @@ def test_of_equally_slow_events_the_first_are_kept() -> None:
 
 
 def test_what_is_no_trace_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=r"none\.jsonl: cannot be read: No such file") as caught:
+    with pytest.raises(TraceError, match=r"none\.jsonl: cannot be read") as caught:
         read(tmp_path / "none.jsonl")
     assert not isinstance(caught.value, EmptyTraceError)
-    with pytest.raises(TraceError, match=r"cannot be read: Is a directory"):
+    with pytest.raises(TraceError, match="cannot be read"):
         read(tmp_path)
-    with pytest.raises(TraceError, match="cannot be read: embedded null byte"):
+    with pytest.raises(TraceError, match="cannot be read"):
         read("a\0b")
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.messages import SpecError
+from support.adapter_folders import adapter_folder, safetensors
+
+WEIGHTS = "adapter_model.safetensors"
 
 SPEC = """\
 models:
@@ -21,9 +25,11 @@ suite:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a", "b", "out/checkpoint-9", "out/checkpoint-10", "out/checkpoint-100", "odd[1]"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "adapter_config.json").write_text("{}")
+        adapter_folder(tmp_path / name)
     (tmp_path / "out" / "runs").mkdir()
+    (tmp_path / "a" / "checkpoint-5").mkdir()
+    adapter_folder(tmp_path / "out" / "checkpoint-5")
+    (tmp_path / "out" / "checkpoint-5" / WEIGHTS).unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return tmp_path
@@ -67,6 +73,12 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
         ("[a, out]", "out holds no adapter_config.json itself"),
         ("[]", "models.ft.adapter is missing"),
+        ("''", "models.ft.adapter: is empty"),
+        ("a/adapter_config.json", "a/adapter_config.json is a file, name its folder"),
+        ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
+        ("out/checkpoint-5", "out/checkpoint-5 holds no adapter_model.safetensors: either the training"),
+        ("'a/check*'", "'a/check*': it matches a/checkpoint-5, which holds no adapter_config.json, but the"),
+        ("'[abc]/c*'", "it matches a/checkpoint-5, which holds no adapter_config.json, but the folder above"),
         ("3", "models.ft.adapter: found 3, expected"),
         ("[a, 3]", "models.ft.adapter[1]: found 3, expected"),
     ],
@@ -82,3 +94,130 @@ def test_the_command_line_takes_patterns_of_the_working_directory(folder: Path) 
     assert names(folder, "a", ("../out/*-9", "../b")) == ["out/checkpoint-9", "b"]
     with pytest.raises(SpecError, match=r"--sway-adapter=\.\./x\*: no adapter folder matches it"):
         suite(folder, "a", ("../x*",))
+
+
+def left_out(folder: Path, adapter: str) -> dict[str, str]:
+    """What is left out and should have been an adapter, with the reasons."""
+    return {one.shown: one.reason for one in suite(folder, adapter).candidates}
+
+
+HALF = safetensors(b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        (None, "holds no adapter_model.safetensors: either the training is still writing it, or"),
+        (b"", "ends early (0 bytes, its header needs"),
+        (HALF[:20], f"ends early (20 bytes, its header needs {len(HALF) - 4} or more)"),
+        (HALF, f"ends early ({len(HALF)} bytes, its header needs {len(HALF) + 4} or more)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "holds a Git LFS pointer in place"),
+        (b"PK\x03\x04 a pickle of torch, in fact", "is not in the safetensors format"),
+        (safetensors(b"[]"), "header is not that of the safetensors format"),
+        (safetensors(b'{"w": {"data_offsets": [0, "x"]}}'), "header is not that of the safetensors format"),
+        (safetensors(b"{" + b"[" * 100_000), "header is not that of the safetensors format"),
+    ],
+)
+def test_an_adapter_without_whole_weights_is_left_out(folder: Path, weights: bytes | None, says: str) -> None:
+    file = folder / "out" / "checkpoint-100" / WEIGHTS
+    file.unlink()
+    if weights is not None:
+        file.write_bytes(weights)
+    assert says in left_out(folder, "out/checkpoint-1*")["out/checkpoint-100"]
+    with pytest.raises(SpecError) as found:
+        suite(folder, "[a, out/checkpoint-100]")
+    assert str(found.value).startswith("sway.yaml:3:36: models.ft.adapter: ")
+    assert says in str(found.value)
+    with pytest.raises(SpecError) as given:
+        suite(folder, "a", ("../out/checkpoint-100",))
+    assert says in str(given.value)
+
+
+def pickled(folder: Path) -> None:
+    (folder / "adapter_model.bin").write_bytes(b"x")
+
+
+def of_mlx(folder: Path) -> None:
+    (folder / "adapters.safetensors").write_bytes(b"x")
+
+
+def dangling(folder: Path) -> None:
+    (folder / WEIGHTS).symlink_to("blobs/lost")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [(pickled, "pickled weights"), (of_mlx, "mlx-lm"), (dangling, "is a link to a file")]
+)
+def test_weights_of_another_kind_are_named(folder: Path, change: Callable[[Path], None], says: str) -> None:
+    change(folder / "out" / "checkpoint-5")
+    assert says in left_out(folder, "out/*")["out/checkpoint-5"]
+
+
+def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
+    out = folder / "out"
+    adapter_folder(out / "tmp-checkpoint-200")
+    (out / "latest").symlink_to("checkpoint-300")
+    adapter_folder(out / "sft" / "checkpoint-1")
+    (out / "merged").mkdir()
+    for name in ("config.json", "model-00001-of-00002.safetensors"):
+        (out / "merged" / name).write_text("{}")
+    (out / "dpo").mkdir()
+    (out / "dpo" / "optimizer.pt").write_text("")
+    (out / "checkpoint-notes.txt").write_text("")
+    found = left_out(folder, "out/*")
+    assert list(found) == [
+        f"out/{name}" for name in ("checkpoint-5", "dpo", "latest", "merged", "sft", "tmp-checkpoint-200")
+    ]
+    assert "subfolders do (checkpoint-1)" in found["out/sft"]
+    assert "a whole model" in found["out/merged"]
+    assert found["out/latest"] == "is a link to checkpoint-300, which does not exist"
+    used = suite(folder, "out/*")
+    notes = list(used.notes_on(used.adapters[0]))
+    assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/runs")
+    assert [problem.line for problem in used.warnings] == [3] * len(found)
+    assert names(folder, "[out/*, out/tmp-checkpoint-200]")[-1] == "out/tmp-checkpoint-200"
+
+
+def test_a_pattern_of_all_depths_names_no_part_of_an_adapter(folder: Path) -> None:
+    """Nor the folders around adapters; but a checkpoint in an adapter's folder."""
+    (folder / "a" / "global_step5").mkdir()
+    (folder / "out" / "runs" / "deep").mkdir()
+    used = suite(folder, "'**'")
+    shown = [one.shown for one in used.left_out]
+    assert shown == ["a/checkpoint-5", "elsewhere", "out/checkpoint-5", "out/runs", "sway.yaml"]
+    assert [one.shown for one in used.candidates] == ["a/checkpoint-5", "out/checkpoint-5"]
+
+
+def test_a_link_and_its_target_are_one_adapter(folder: Path) -> None:
+    (folder / "out" / "best").symlink_to("checkpoint-10")
+    (folder / "latest").symlink_to("out/best")
+    used = suite(folder, "[out/*, latest, ./a, a]")
+    assert [Path(key.path or "").name for key in used.adapters] == [
+        "checkpoint-9", "checkpoint-10", "checkpoint-100", "a",
+    ]  # fmt: skip
+    (note, *_) = used.notes_on(used.adapters[1])
+    assert note == "out/best, latest are links to out/checkpoint-10: evaluated once"
+    assert not any("evaluated once" in note for note in used.notes_on(used.adapters[3]))
+
+
+def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
+    adapter_folder(folder / "copy", name="a")
+    adapter_folder(folder / "final", name="b")
+    (folder / "final" / "trainer_state.json").write_text("{}")
+    (folder / "a" / "checkpoint-5").rmdir()
+    used = suite(folder, "[a, b, copy, final]")
+    assert [Path(key.path or "").name for key in used.adapters] == ["a", "b", "final"]
+    assert [list(used.notes_on(key)) for key in used.adapters] == [
+        ["copy holds the same files as a: evaluated once, as a"],
+        ["final holds the same adapter beside other files"],
+        ["b holds the same adapter beside other files"],
+    ]
+
+
+def test_null_adapters_that_a_pattern_leaves_out_are_named(folder: Path) -> None:
+    (folder / "out" / "checkpoint-5" / "adapter_config.json").unlink()
+    entry = "  - {name: n, kind: null_adapter, family: yours, adapters: ['out/*']}\n"
+    (folder / "sway.yaml").write_text(SPEC.format(adapter="a") + entry)
+    found = [note.message for note in load_suite(folder / "sway.yaml").notes]
+    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: it holds no adapter_config"
+    assert any(message.startswith(says) for message in found)

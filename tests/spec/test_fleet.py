@@ -166,7 +166,7 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
     (out / "checkpoint-notes.txt").write_text("")
     found = left_out(folder, "out/*")
     assert list(found) == [
-        f"out/{name}" for name in ("checkpoint-5", "dpo", "latest", "merged", "sft", "tmp-checkpoint-200")
+        f"out/{name}" for name in ("checkpoint-5", "latest", "dpo", "merged", "sft", "tmp-checkpoint-200")
     ]
     assert "subfolders do (checkpoint-1)" in found["out/sft"]
     assert "a whole model" in found["out/merged"]

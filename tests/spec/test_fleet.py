@@ -221,3 +221,21 @@ def test_null_adapters_that_a_pattern_leaves_out_are_named(folder: Path) -> None
     found = [note.message for note in load_suite(folder / "sway.yaml").notes]
     says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: it holds no adapter_config"
     assert any(message.startswith(says) for message in found)
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user who may not read it; root may read everything."""
+    closed = folder / "out" / "checkpoint-5"
+    (closed / "adapter_config.json").unlink()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != closed)
+    assert left_out(folder, "out/*") == {
+        "out/checkpoint-5": "cannot be read: its permissions do not allow it"
+    }
+    with pytest.raises(SpecError, match="cannot be read"):
+        suite(folder, "[a, out/checkpoint-5]")
+
+
+@pytest.mark.parametrize("adapter", ['"a\\0b*"', "'['", "'~nosuch/*'", f"'{'x' * 300}*'"])
+def test_a_pattern_that_nothing_can_match_is_told(folder: Path, adapter: str) -> None:
+    with pytest.raises(SpecError, match="no adapter folder matches"):
+        suite(folder, adapter)

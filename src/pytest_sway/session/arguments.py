@@ -51,7 +51,7 @@ def _refusal(lost: Sequence[str], given: Sequence[str], here: Path) -> str:
     what = "an adapter folder or a checkpoint" if len(lost) == 1 else "adapter folders or checkpoints"
     found = f"{listed(list(lost))} {are} given as {paths}, and {are} {what} without tests."
     everyone = [*given, *lost]
-    repeated = " ".join(f"--sway-adapter={name}" for name in everyone)
+    repeated = " ".join([*(f"--sway-adapter={name}" for name in everyone[:3]), *["…"] * (len(everyone) > 3)])
     if not given:
         return f"{found} To evaluate adapters write {repeated}"
     pattern = _pattern(everyone, here)

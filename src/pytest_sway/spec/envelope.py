@@ -220,7 +220,7 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
             messages.append("is empty; name the folder of an adapter")
         elif not is_folder(folder):
             messages.append(f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name))
-        elif not (folder / ADAPTER_CONFIG).is_file():
+        elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
         elif why := why_incomplete(folder):
             messages.append(f"{folder} {why}")

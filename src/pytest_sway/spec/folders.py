@@ -21,6 +21,8 @@ def no_adapter(folder: Path) -> str:
 
 def missing_config(folder: Path) -> str:
     """The same without the folder's name: what it holds instead, and which folder below or above to name."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return "cannot be read: its permissions do not allow it"
     if below := adapters_below(folder):
         both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
         return (
@@ -29,9 +31,9 @@ def missing_config(folder: Path) -> str:
         )
     lacks = f"holds no {ADAPTER_CONFIG}"
     above = folder.parent
-    if (above / ADAPTER_CONFIG).is_file():
+    if is_file(above / ADAPTER_CONFIG):
         return f"{lacks}, but the folder above it does: to evaluate that adapter, name {above}"
-    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+    if is_file(folder / "config.json") and any(folder.glob("*.safetensors")):
         return (
             f"{lacks}; it holds a whole model (config.json and weights): evaluate that as models.ft.base, "
             "with defaults: {differential: false}"
@@ -53,7 +55,7 @@ def why_no_adapter(folder: Path) -> str | None:
     """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
     if not is_folder(folder):
         return f": {folder} is a file, name its folder" if is_file(folder) else ""
-    return None if (folder / ADAPTER_CONFIG).is_file() else f": {no_adapter(folder)}"
+    return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
 def listed(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, is_folder, missing_config
+from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, is_file, is_folder, missing_config
 from pytest_sway.spec.weights import ADAPTER_WEIGHTS
 
 Wrong = Callable[[Path], str | None]
@@ -85,18 +85,24 @@ def sort_out(found: Sequence[Match], wrong: Wrong | None) -> tuple[list[Match], 
 def is_checkpoint(folder: Path) -> bool:
     """Whether a folder is an adapter or a checkpoint, whole or not, by its name or its files."""
     named = folder.name.startswith((_CHECKPOINT, _UNFINISHED))
-    return is_folder(folder) and (named or any((folder / name).exists() for name in _TRAINED))
+    return is_folder(folder) and (named or any(is_file(folder / name) for name in _TRAINED))
 
 
 def _is_candidate(path: Path) -> bool:
-    """Whether a match should have been an adapter: also a broken link, a folder of weights or of adapters."""
+    """Whether a match should have been an adapter.
+
+    Beside adapters and checkpoints a folder of weights, of adapters, or one that cannot be read; a broken link.
+    """
     if not is_folder(path):
         return path.is_symlink()
     return is_checkpoint(path) or bool(adapters_below(path)) or _holds_weights(path)
 
 
 def _holds_weights(folder: Path) -> bool:
-    return any(path.suffix in _WEIGHTS for path in folder.iterdir())
+    try:
+        return any(path.suffix in _WEIGHTS for path in folder.iterdir())
+    except OSError:  # nobody knows what it holds
+        return True
 
 
 def _why_left_out(path: Path, wrong: Wrong | None) -> str | None:
@@ -106,7 +112,7 @@ def _why_left_out(path: Path, wrong: Wrong | None) -> str | None:
         return "is a file, not an adapter folder"
     if path.name.startswith(_UNFINISHED):
         return "has the name that transformers gives a checkpoint while it is being written"
-    if not (path / ADAPTER_CONFIG).is_file():
+    if not is_file(path / ADAPTER_CONFIG):
         return missing_config(path)
     return None if wrong is None else wrong(path)
 

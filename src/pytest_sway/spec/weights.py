@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.spec.folders import is_file
+
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _PICKLED, _MLX = "adapter_model.bin", "adapters.safetensors"
 _LENGTH = 8
@@ -18,7 +20,7 @@ _LFS = b"version https://git-lfs"
 def why_incomplete(folder: Path) -> str | None:
     """Why the weights of an adapter folder cannot be read, without the folder's name; None where they can."""
     weights = folder / ADAPTER_WEIGHTS
-    if not weights.is_file():
+    if not is_file(weights):
         return _missing(folder)
     try:
         return _cut(weights)
@@ -27,12 +29,12 @@ def why_incomplete(folder: Path) -> str | None:
 
 
 def _missing(folder: Path) -> str:
-    if (folder / _PICKLED).is_file():
+    if is_file(folder / _PICKLED):
         return (
             f"holds {_PICKLED} and no {ADAPTER_WEIGHTS}; pickled weights are never loaded: save the adapter "
             "again with save_pretrained(..., safe_serialization=True)"
         )
-    if (folder / _MLX).is_file():
+    if is_file(folder / _MLX):
         return f"holds {_MLX}, the file that mlx-lm writes, and no {ADAPTER_WEIGHTS}: convert it to PEFT"
     if (folder / ADAPTER_WEIGHTS).is_symlink():
         return f"holds an {ADAPTER_WEIGHTS} that is a link to a file that does not exist"

@@ -71,6 +71,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
     assert "failure" in str(gate)
 
 
+@pytest.mark.slow
 def test_every_surface_shows_a_result_that_was_read_back(fleet: pytest.Pytester) -> None:
     fleet.runpytest("--sway-json=out", "sway.yaml")
     suite = read(fleet.path / "out" / "sway.yaml_checkpoint-30.json")

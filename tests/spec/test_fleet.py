@@ -164,16 +164,19 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
     (out / "dpo").mkdir()
     (out / "dpo" / "optimizer.pt").write_text("")
     (out / "checkpoint-notes.txt").write_text("")
+    (out / "notes").symlink_to("checkpoint-notes.txt")
+    (out / "circle").symlink_to("circle")
     found = left_out(folder, "out/*")
     assert list(found) == [
-        f"out/{name}" for name in ("checkpoint-5", "latest", "dpo", "merged", "sft", "tmp-checkpoint-200")
+        f"out/{name}"
+        for name in ("checkpoint-5", "latest", "circle", "dpo", "merged", "sft", "tmp-checkpoint-200")
     ]
     assert "subfolders do (checkpoint-1)" in found["out/sft"]
     assert "a whole model" in found["out/merged"]
-    assert found["out/latest"] == "is a link to checkpoint-300, which does not exist"
+    assert found["out/latest"] == "is a link to checkpoint-300, which leads to no folder"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
-    assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/runs")
+    assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/notes, out/runs")
     assert [problem.line for problem in used.warnings] == [3] * len(found)
     assert names(folder, "[out/*, out/tmp-checkpoint-200]")[-1] == "out/tmp-checkpoint-200"
 
@@ -186,6 +189,8 @@ def test_a_pattern_of_all_depths_names_no_part_of_an_adapter(folder: Path) -> No
     shown = [one.shown for one in used.left_out]
     assert shown == ["a/checkpoint-5", "elsewhere", "out/checkpoint-5", "out/runs", "sway.yaml"]
     assert [one.shown for one in used.candidates] == ["a/checkpoint-5", "out/checkpoint-5"]
+    (folder / "out" / "adapter_config.json").write_text("{}")
+    assert "out" in left_out(folder, "'**'")
 
 
 def test_a_link_and_its_target_are_one_adapter(folder: Path) -> None:

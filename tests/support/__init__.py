@@ -1,1 +1,1 @@
-"""What several tests share: makers of small inputs."""
+"""Helpers of the tests, imported as a package."""

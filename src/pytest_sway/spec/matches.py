@@ -69,7 +69,7 @@ def sort_out(found: Sequence[Match], wrong: Wrong | None) -> tuple[list[Match], 
     """The adapters among a pattern's matches, and what is not evaluated.
 
     What lies inside an adapter or inside something left out is not named again, unless it should have been
-    an adapter itself; nor is a folder that the adapters lie in.
+    an adapter itself; nor is a folder that the adapters lie in, unless it holds a file of an adapter.
     """
     adapters: list[Match] = []
     others: list[LeftOut] = []
@@ -91,10 +91,11 @@ def is_checkpoint(folder: Path) -> bool:
 def _is_candidate(path: Path) -> bool:
     """Whether a match should have been an adapter.
 
-    Beside adapters and checkpoints a folder of weights, of adapters, or one that cannot be read; a broken link.
+    That is an adapter or a checkpoint, whole or not; a folder of weights, of adapters, or one that cannot be
+    read; a broken link.
     """
     if not is_folder(path):
-        return path.is_symlink()
+        return _leads_nowhere(path)
     return is_checkpoint(path) or bool(adapters_below(path)) or _holds_weights(path)
 
 
@@ -105,9 +106,13 @@ def _holds_weights(folder: Path) -> bool:
         return True
 
 
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not os.path.exists(path)  # noqa: PTH110 - raises for no circle of links
+
+
 def _why_left_out(path: Path, wrong: Wrong | None) -> str | None:
-    if path.is_symlink() and not path.exists():
-        return f"is a link to {os.readlink(path)}, which does not exist"  # noqa: PTH115 - as it was written
+    if _leads_nowhere(path):
+        return f"is a link to {os.readlink(path)}, which leads to no folder"  # noqa: PTH115 - as it was written
     if not is_folder(path):
         return "is a file, not an adapter folder"
     if path.name.startswith(_UNFINISHED):
@@ -121,10 +126,13 @@ def _worth_naming(others: Sequence[LeftOut], adapters: Sequence[Match]) -> Itera
     around = {parent for match in adapters for parent in match.path.parents}
     inside = {match.path for match in adapters} | {one.path for one in others} - around
     for one in others:
-        within = one.path in around or any(parent in inside for parent in one.path.parents)
-        if one.path in around or (within and not one.is_candidate):
-            continue
-        yield one
+        within = any(parent in inside for parent in one.path.parents)
+        if one.path in around:
+            named = any(is_file(one.path / name) for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))
+        else:
+            named = one.is_candidate or not within
+        if named:
+            yield one
 
 
 def _natural(path: str) -> list[tuple[int, str]]:

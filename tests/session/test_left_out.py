@@ -18,7 +18,7 @@ from support.adapter_folders import adapter_folder
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 """One probe, for runs whose numbers do not matter."""
 TWO = DK + "  - {name: again, kind: delta_kl, prompts: [one, two, four]}\n"
-LOST = "run/checkpoint-30 holds no adapter_config.json"
+LOST = "run/checkpoint-30: holds no adapter_config.json"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
     assert found.ret == 1
     found.stdout.fnmatch_lines(
         [
-            f"*SwayWarning: adapter {LOST.replace(' ', ' is not evaluated: it ', 1)}",
+            f"*SwayWarning: adapter {LOST.replace(':', ' is not evaluated:')}",
             "*sway: sway.yaml[[]checkpoint-9[]]*",
             "note: not evaluated, with a report of their own: run/checkpoint-30",
             "note: not evaluated, since these are no adapter folders: run/logs",

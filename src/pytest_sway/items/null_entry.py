@@ -79,7 +79,7 @@ def _own(
     if options.family == OWN and not wrong and len(found) < 2:
         wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
     left_out = [
-        f"{one.shown} is not among the null adapters: it {one.reason}"
+        f"{one.shown} is not among the null adapters: {one.reason}"
         for one in named.left_out
         if one.is_candidate
     ]

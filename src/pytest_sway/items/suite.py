@@ -102,7 +102,7 @@ class Suite:
     def warnings(self) -> list[Problem]:
         """What a user should know before the run: ``notes``, and the candidates with their reasons."""
         line, column = self.spec.source.place(("models", "ft", "adapter"))
-        texts = [f"adapter {one.shown} is not evaluated: it {one.reason}" for one in self.candidates]
+        texts = [f"adapter {one.shown} is not evaluated: {one.reason}" for one in self.candidates]
         return [*self.notes, *(Problem(text, line, column) for text in texts)]
 
     def notes_on(self, adapter: AdapterKey) -> Iterator[str]:

@@ -39,7 +39,7 @@ class LeftOutAdapter(NamedTuple):
         suite: id under which it is reported, as a suite without a probe.
         origin: where its fleet was collected: what the suites of the fleet name as theirs.
         folder: its path.
-        reason: a sentence that begins with the folder as the user wrote it.
+        reason: the folder as the user wrote it, and why it is not evaluated.
     """
 
     suite: str

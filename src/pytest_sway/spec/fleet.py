@@ -126,7 +126,7 @@ def _instead(others: Sequence[LeftOut]) -> str:
         return ""
     first = max(others, key=lambda one: one.is_candidate)  # the first of these, else the first of all
     more = f" ({len(others) - 1} more are no adapters either)" if len(others) > 1 else ""
-    return f": it matches {first.shown}, which {first.reason}{more}"
+    return f": it matches {first.shown}, not evaluated: {first.reason}{more}"
 
 
 def _is_link(way: Match) -> bool:

@@ -14,7 +14,7 @@ from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, is_file, is
 from pytest_sway.spec.weights import ADAPTER_WEIGHTS
 
 Wrong = Callable[[Path], str | None]
-"""Why an adapter folder cannot be evaluated, as the end of "the folder …"; None where it can."""
+"""Why an adapter folder cannot be evaluated, as the end of "not evaluated: …"; None where it can."""
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
 _TRAINED = (
@@ -43,7 +43,7 @@ class LeftOut:
     Attributes:
         path: absolute, links not followed.
         shown: the path as a user would write it.
-        reason: why, without the path: "holds …", "is …".
+        reason: why, as the end of "not evaluated: …".
         is_candidate: whether it should have been an adapter: it holds weights or what training saves, or is
             named as a checkpoint. Else it is a file, or a folder of something else (logs).
     """

@@ -7,6 +7,7 @@ yaml; torch is not imported before a fixture asks for a model.
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from pytest_sway.session.controller import Controller
 
+    if any(map(os.path.isdir, config.args)):
+        from pytest_sway.session.arguments import check_arguments
+
+        check_arguments(config)
     if any(config.getoption(name) != default for name, default in _CHECKED.items()):
         from pytest_sway.session.options import check
 

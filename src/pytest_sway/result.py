@@ -197,7 +197,7 @@ class Score:
 class SuiteResult:
     """One suite on one subject: the JSON report, schema 1, and what we add to it.
 
-    ``gate``, ``calibration``, ``notes``, ``digests`` and ``baseline`` are additions.
+    ``gate``, ``calibration``, ``notes``, ``digests``, ``not_evaluated`` and ``baseline`` are additions.
     """
 
     suite: str
@@ -219,6 +219,8 @@ class SuiteResult:
     digests: JSON = field(default_factory=dict)
     sway_version: str = ""
     """Of the package that measured it; empty where a saved result does not tell."""
+    not_evaluated: str = ""
+    """Why the adapter, which was named, was not evaluated; empty where it was."""
     baseline: JSON | None = None
     """What changed against an earlier result, where the run was given one."""
 

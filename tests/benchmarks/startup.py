@@ -81,7 +81,9 @@ def _projects(work: Path) -> tuple[Path, Path]:
     for folder in (spec / "base", spec / "adapter"):
         folder.mkdir()
     (spec / "adapter" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}', encoding="utf-8")
-    (spec / "adapter" / "adapter_model.safetensors").touch()
+    empty = b"{}"  # a header without a tensor
+    weights = len(empty).to_bytes(8, "little") + empty
+    (spec / "adapter" / "adapter_model.safetensors").write_bytes(weights)
     (spec / "sway.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return plain, spec
 

@@ -80,7 +80,7 @@ def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
         try:
-            for note in known[key].notes:
+            for note in known[key].warnings:
                 warnings.warn_explicit(SwayWarning(note.message), None, str(path), note.line)
         except SwayWarning as error:  # -W error
             raise pytest.Collector.CollectError(f"{path.name}: {error}") from None

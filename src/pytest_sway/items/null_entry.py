@@ -59,15 +59,18 @@ def null_of(source: Source, entries: Sequence[Entry]) -> NullEntry:
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
-    own, wrong = _own(source, entry, options)
-    notes = [*_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
+    own, wrong, left_out = _own(source, entry, options)
+    notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
     return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
 
 
-def _own(source: Source, entry: Entry, options: NullAdapterOptions) -> tuple[list[Path], list[Problem]]:
-    """The folders of the user's own null adapters, and what is wrong with them."""
-    found, unmatched = adapter_folders(options.adapters, (source.path.parent, Path()))
-    wrong = [f"no adapter folder matches {pattern!r}" for pattern in unmatched]
+def _own(
+    source: Source, entry: Entry, options: NullAdapterOptions
+) -> tuple[list[Path], list[Problem], list[Problem]]:
+    """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
+    named = adapter_folders(options.adapters, (source.path.parent, Path()))
+    found = named.folders
+    wrong = [f"no adapter folder matches {pattern!r}{why}" for pattern, why in named.unmatched.items()]
     wrong += [
         f"there is no adapter folder {name!r}{why}"
         for folder, name in found.items()
@@ -75,10 +78,17 @@ def _own(source: Source, entry: Entry, options: NullAdapterOptions) -> tuple[lis
     ]
     if options.family == OWN and not wrong and len(found) < 2:
         wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
-    path = ("suite", entry.index, "adapters")
-    return list(found), [
-        Problem(f"suite[{entry.index}].adapters: {text}", *source.place(path)) for text in wrong
+    left_out = [
+        f"{one.shown} is not among the null adapters: {one.reason}"
+        for one in named.left_out
+        if one.is_candidate
     ]
+
+    def problems(texts: Sequence[str]) -> list[Problem]:
+        place = source.place(("suite", entry.index, "adapters"))
+        return [Problem(f"suite[{entry.index}].adapters: {text}", *place) for text in texts]
+
+    return list(found), problems(wrong), problems(left_out)
 
 
 def _runs_notes(source: Source, entry: Entry, options: NullAdapterOptions, own: int) -> list[Problem]:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sway.items.callspec import params_of
 from pytest_sway.items.state import MODEL_FIXTURES, BadMark, item_key, suite_id
-from pytest_sway.session.plan import Place, Plan
+from pytest_sway.session.plan import LeftOutAdapter, Place, Plan, leave_out
 
 _CODE_FIRST = "sway_spec"
 """In place of a model, for tests whose model ``sway_spec`` names: a fixture, so known when they run."""
@@ -28,16 +28,20 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
     adapter = params_of(item)["sway_adapter"]
     plan[name] = {
         "id": name,
+        "origin": key.origin,
         "spec": str(suite.path),
         "base": suite.spec.envelope.models.base.base,
         "adapter": adapter.path or adapter.model or "",
         "threshold": threshold,
         "weights": weights,
         "seed": defaults.seed,
-        "notes": [f"line {note.line}: {note.message}" for note in suite.notes],
+        "notes": [*(f"line {n.line}: {n.message}" for n in suite.notes), *suite.notes_on(adapter)],
         "probes": {entry.probe.name: entry.place for entry in suite.entries},
         "selected": [],
     }
+    for one, label in suite.left_out_labels.items():
+        told = f"{one.shown}: {one.reason}"
+        leave_out(item.config, LeftOutAdapter(f"{key.origin}[{label}]", key.origin, str(one.path), told))
 
 
 def place_of(item: pytest.Item) -> Place | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,14 @@ from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.spec.envelope import Spec, parse
-from pytest_sway.spec.fleet import adapter_folders
-from pytest_sway.spec.folders import why_no_adapter
+from pytest_sway.spec.envelope import Spec, named_adapters, parse
+from pytest_sway.spec.fleet import FolderNote, NamedAdapters, once
+from pytest_sway.spec.folders import listed, why_no_adapter
+from pytest_sway.spec.matches import LeftOut
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read
+from pytest_sway.spec.weights import why_incomplete
 
 _RESERVED = frozenset(
     {
@@ -44,7 +46,14 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Suite:
-    """Everything that collection needs to know of a spec."""
+    """Everything that collection needs to know of a spec.
+
+    Attributes:
+        adapters: those that are evaluated.
+        notes: what is done otherwise than the spec may expect.
+        left_out: matches of a pattern that are not evaluated.
+        adapter_notes: which other folders an adapter stands for.
+    """
 
     path: Path
     spec: Spec
@@ -53,6 +62,8 @@ class Suite:
     adapters: tuple[AdapterKey, ...]
     plan: NullPlan | None
     notes: tuple[Problem, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    adapter_notes: tuple[FolderNote, ...] = ()
 
     def setting(
         self,
@@ -82,6 +93,39 @@ class Suite:
                 break
         return dict(zip(self.adapters, tails, strict=True))
 
+    @property
+    def candidates(self) -> list[LeftOut]:
+        """What is left out and should have been an adapter: the gate fails for each."""
+        return [one for one in self.left_out if one.is_candidate]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What a user should know before the run: ``notes``, and the candidates with their reasons."""
+        line, column = self.spec.source.place(("models", "ft", "adapter"))
+        texts = [f"adapter {one.shown} is not evaluated: {one.reason}" for one in self.candidates]
+        return [*self.notes, *(Problem(text, line, column) for text in texts)]
+
+    def notes_on(self, adapter: AdapterKey) -> Iterator[str]:
+        """What the reports say of an adapter and of what was named beside it."""
+        for note in self.adapter_notes:
+            if str(note.folder) == adapter.path:
+                yield note.text
+        if left_out := [one.shown for one in self.candidates]:
+            yield f"not evaluated, with a report of their own: {listed(left_out)}"
+        if others := [one.shown for one in self.left_out if not one.is_candidate]:
+            yield f"not evaluated, since these are no adapter folders: {listed(others)}"
+
+    @cached_property
+    def left_out_labels(self) -> dict[LeftOut, str]:
+        """For each of the candidates, the shortest tail of its path that nothing else is called by."""
+        taken, found = set(self.labels.values()), {}
+        for one in self.candidates:
+            parts = one.path.parts
+            tails = ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
+            found[one] = next((tail for tail in tails if tail not in taken), str(one.path))
+            taken.add(found[one])
+        return found
+
 
 def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = None) -> Suite:
     """Read and check a whole spec; no model is touched.
@@ -98,15 +142,19 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     spec, problems = parse(source, adapter_given=bool(adapters))
     entries, entry_problems = _entries(source, kinds or Kinds())
     problems += entry_problems
-    named, unmatched = adapter_folders(adapters, (Path(),))
-    problems += _adapter_problems(named, unmatched)
+    kind = spec.envelope.models.ft.kind if spec is not None else ""
+    given = named_adapters(kind, adapters, (Path(),))
+    problems += _adapter_problems(given, kind)
     null = null_of(source, entries)
     problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
-    folders: list[str | None] = [str(folder) for folder in (named or spec.adapters)]
+    named = given if adapters else spec.named
+    if ft.kind == "hf":  # of another kind the files are not ours to compare
+        named = once(named)
+    folders: list[str | None] = [str(folder) for folder in named.folders]
     keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     return Suite(
         path=path,
@@ -125,6 +173,8 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
         adapters=tuple(keys),
         plan=null.plan(spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(entries), *null.notes),
+        left_out=named.left_out,
+        adapter_notes=named.notes,
     )
 
 
@@ -183,12 +233,25 @@ def _unknown_kind(kind: str, kinds: Kinds) -> str:
     return f"there is no {kind!r}{did_you_mean(kind, kinds)}; allowed: {', '.join(kinds)}"
 
 
-def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> list[Problem]:
-    return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
-        Problem(f"--sway-adapter={name}: there is no adapter folder{why}")
-        for folder, name in named.items()
-        if (why := why_no_adapter(folder)) is not None
+def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
+    return [
+        Problem(f"--sway-adapter={pattern}: no adapter folder matches it{why}")
+        for pattern, why in given.unmatched.items()
+    ] + [
+        Problem(f"--sway-adapter={name}: {why}")
+        for folder, name in given.folders.items()
+        if (why := _why_refused(folder, name, kind)) is not None
     ]
+
+
+def _why_refused(folder: Path, name: str, kind: str) -> str | None:
+    """Why what the command line names cannot be evaluated."""
+    if not name.strip():
+        return "is empty; name the folder of an adapter"
+    if (why := why_no_adapter(folder)) is not None:
+        return f"there is no adapter folder{why}"
+    why = why_incomplete(folder) if kind == "hf" else None
+    return None if why is None else f"{folder} {why}"
 
 
 def _notes(entries: Sequence[Entry]) -> list[Problem]:

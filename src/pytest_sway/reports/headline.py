@@ -26,7 +26,7 @@ class Headline:
         status: ``PASSED``, ``FAILED``, ``PARTIAL``, or ``UNGATED`` where a saved result knows no gate.
         answer: healthy or not, with the composite and what the gate wants.
         sure: how many effects stand beyond their nulls and how many random adapters would have passed; or
-            why that is not known.
+            why that is not known; empty where the adapter was not evaluated.
         reasons: the one or two that matter most, each with what to look at.
     """
 
@@ -39,6 +39,8 @@ class Headline:
 def headline(suite: SuiteResult) -> Headline:
     """A suite in words."""
     status = suite.gate["status"]
+    if suite.not_evaluated:
+        return Headline(_STATUS.get(status, status.upper()), "not evaluated", "", (suite.not_evaluated,))
     return Headline(
         _STATUS.get(status, status.upper()), _answer(suite), _sure(suite), tuple(_reasons(suite)[:_REASONS])
     )

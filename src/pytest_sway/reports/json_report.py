@@ -34,6 +34,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "calibration": suite.calibration,
             "notes": suite.notes,
             "digests": suite.digests,
+            "not_evaluated": suite.not_evaluated,
             "baseline": suite.baseline,
             "probes": [probe.to_wire() for probe in suite.probes],
         }

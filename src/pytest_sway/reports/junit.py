@@ -52,4 +52,6 @@ def _properties(suite: SuiteResult) -> dict[str, str]:
     score = suite.score
     components = {f"component.{name}": f"{v:.4f}" for name, v in score.components.items()}
     gate = "; ".join([suite.gate["status"], *suite.gate["reasons"]])
+    if suite.not_evaluated:
+        return {"gate": gate}
     return {"overall": f"{score.overall:.4f}", "band": score.band, **components, "gate": gate}

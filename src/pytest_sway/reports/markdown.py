@@ -41,7 +41,8 @@ def text(suite: SuiteResult) -> str:
 def _top(suite: SuiteResult) -> list[str]:
     """What a person needs, why the gate holds or does not, and the contract's header lines."""
     top = headline(suite)
-    said = [f"**{top.status}**, {escaped(top.answer)}", "", escaped(top.sure), ""]
+    said = [f"**{top.status}**, {escaped(top.answer)}", ""]
+    said += [escaped(top.sure), ""] if top.sure else []
     said += [f"- {escaped(reason)}" for reason in top.reasons]
     return [*said, "", *_gate(suite.gate), *_header(suite)]
 
@@ -55,12 +56,13 @@ def _gate(gate: Mapping[str, Any]) -> list[str]:
 
 
 def _header(suite: SuiteResult) -> list[str]:
+    overall = f"`{numbers.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
     facts = {
-        "Overall": f"`{numbers.score(suite.score.overall)}` `{suite.score.band or 'no band'}`",
+        "Overall": "" if suite.not_evaluated else overall,
         "Suite": escaped(label(suite)),
         "Base": escaped(tail(suite.base_model_id)),
         "Adapter": escaped(tail(suite.adapter_id)),
-        "Wall": numbers.duration(suite.wall_seconds),
+        "Wall": "" if suite.not_evaluated else numbers.duration(suite.wall_seconds),
         "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
         "Backend": backend(suite.backend_stats),
     }

@@ -71,20 +71,27 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
         yield from _text(f"{top.status} {label(suite)}, {top.answer}", columns, "", "  ", *look)
     else:
         yield from _text(f"{top.status}, {top.answer}", columns, "", "  ", *look)
-        yield from _text(top.sure, columns, "  ", "  ")
+        if top.sure:
+            yield from _text(top.sure, columns, "  ", "  ")
         for reason in top.reasons:
             yield from _text(reason, columns, "  • ", "    ")
-        yield ()
-        yield from _scores(suite, columns)
-        yield ()
-        yield from rows(suite, columns, [_notes(probe, top.reasons, verbosity) for probe in suite.probes])
-        yield ()
-        for sentence in _sentences(suite, verbosity):
-            yield from _text(sentence, columns, "", "  ")
-        yield from _text(footer(suite), columns, "", "  ", "light")
+        if not suite.not_evaluated:
+            yield from _figures(suite, columns, top.reasons, verbosity)
     for line, markup in changes.rows(suite.baseline, verbosity) if suite.baseline else ():
         yield from _kept(line, columns, *markup)
     yield from _gate(suite, columns)
+
+
+def _figures(suite: SuiteResult, columns: int, told: Sequence[str], verbosity: int) -> Iterator[Line]:
+    """The numbers behind the headline, and what is to be said of them; ``told``: its reasons."""
+    yield ()
+    yield from _scores(suite, columns)
+    yield ()
+    yield from rows(suite, columns, [_notes(probe, told, verbosity) for probe in suite.probes])
+    yield ()
+    for sentence in _sentences(suite, verbosity):
+        yield from _text(sentence, columns, "", "  ")
+    yield from _text(footer(suite), columns, "", "  ", "light")
 
 
 def _colour(suite: SuiteResult) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_sway import __version__
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
-from pytest_sway.session.gate import Bar, Gate, judge_gate
-from pytest_sway.session.plan import Plan
+from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
+from pytest_sway.session.gate import Bar, Gate, judge_gate, without_adapter
+from pytest_sway.session.plan import LeftOutAdapter, Plan
 from pytest_sway.session.standing import calibration
 from pytest_sway.statistics.composite import composite
 
@@ -73,13 +73,54 @@ class Options:
     stopped: bool = False
 
 
-def compose(plan: Plan, intakes: Mapping[str, Intake], options: Options) -> list[SuiteResult]:
-    """One result per suite that had a probe selected, in the plan's order."""
-    return [
-        _suite(suite, intakes.get(suite["id"], Intake()), options)
+def compose(
+    plan: Plan,
+    intakes: Mapping[str, Intake],
+    options: Options,
+    left_out: Collection[LeftOutAdapter] = (),
+) -> list[SuiteResult]:
+    """One result per suite that had a probe selected, in the plan's order; then the adapters left out."""
+    results = {
+        suite["id"]: _suite(suite, intakes.get(suite["id"], Intake()), options)
         for suite in plan.values()
         if suite["selected"]
-    ]
+    }
+    absent = [_not_evaluated(adapter, plan, results, options) for adapter in left_out]
+    return [*results.values(), *filter(None, absent)]
+
+
+def _not_evaluated(
+    adapter: LeftOutAdapter, plan: Plan, results: Mapping[str, SuiteResult], options: Options
+) -> SuiteResult | None:
+    """A result without a probe, whose gate fails; None where nothing of its fleet was selected.
+
+    Where a part of the fleet was selected, it is named and not gated, as the rest of the fleet.
+    """
+    fleet = [suite for suite in plan.values() if suite["origin"] == adapter.origin]
+    ran = [results[suite["id"]] for suite in fleet if suite["id"] in results]
+    if not ran:
+        return None
+    whole = len(ran) == len(fleet) and all(result.gate["status"] != "partial" for result in ran)
+    gate = without_adapter(adapter.reason, ran[0].gate["threshold"], whole=whole)
+    weights = {**fleet[0]["weights"], **(options.weights or {})}
+    return SuiteResult(
+        suite=adapter.suite,
+        spec_path=fleet[0]["spec"],
+        base_model_id=fleet[0]["base"],
+        adapter_id=adapter.folder,
+        probes=(),
+        score=Score(0.0, "", {}, weights, []),
+        started_at="",
+        finished_at="",
+        wall_seconds=0.0,
+        determinism=None,
+        backend_stats={},
+        null_stats={},
+        null_stats_by_rank={},
+        gate=gate.to_wire(),
+        not_evaluated=adapter.reason,
+        sway_version=__version__,
+    )
 
 
 def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResult:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.session.plan import plan_of
+from pytest_sway.session.plan import left_out_of, plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
@@ -66,7 +66,8 @@ class Controller:
         from pytest_sway.session.options import BASELINE, options_of
 
         stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
-        self._suites = compose(plan, self._intakes(), replace(options_of(self._config), stopped=stopped))
+        run = replace(options_of(self._config), stopped=stopped)
+        self._suites = compose(plan, self._intakes(), run, left_out_of(self._config).values())
         if BASELINE in self._config.stash:
             from pytest_sway.session.regression import against
 

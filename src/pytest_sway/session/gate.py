@@ -92,6 +92,13 @@ def judge_gate(
     return Gate("failed" if reasons else "passed", bar.threshold, tuple(reasons))
 
 
+def without_adapter(reason: str, threshold: float, *, whole: bool) -> Gate:
+    """The gate of an adapter that was named and not evaluated; it fails if all of its fleet was selected."""
+    if whole:
+        return Gate("failed", threshold, (f"not evaluated: {reason}",))
+    return Gate("partial", threshold, ("a part of the fleet was selected", f"not evaluated: {reason}"))
+
+
 def _left_out(planned: Mapping[str, str], selected: Sequence[str], bar: Bar) -> Iterator[str]:
     """Why the suite is no whole one."""
     if left_out := [name for name in planned if name not in selected]:

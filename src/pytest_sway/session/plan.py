@@ -32,6 +32,24 @@ class Place(NamedTuple):
     probe: str = ""
 
 
+class LeftOutAdapter(NamedTuple):
+    """A folder that a pattern names as an adapter, and that is not evaluated.
+
+    Attributes:
+        suite: id under which it is reported, as a suite without a probe.
+        origin: where its fleet was collected: what the suites of the fleet name as theirs.
+        folder: its path.
+        reason: the folder as the user wrote it, and why it is not evaluated.
+    """
+
+    suite: str
+    origin: str
+    folder: str
+    reason: str
+
+
+LEFT_OUT = pytest.StashKey[dict[str, LeftOutAdapter]]()
+"""Adapters that are not evaluated, by the ids of their suites."""
 PLACES = pytest.StashKey[dict[str, Place]]()
 """Places of the selected items of ours, by node id."""
 
@@ -46,6 +64,16 @@ def places_of(config: pytest.Config) -> dict[str, Place]:
     return config.stash.setdefault(PLACES, {})
 
 
+def left_out_of(config: pytest.Config) -> dict[str, LeftOutAdapter]:
+    """The session's adapters that are not evaluated."""
+    return config.stash.setdefault(LEFT_OUT, {})
+
+
+def leave_out(config: pytest.Config, adapter: LeftOutAdapter) -> None:
+    """Note that an adapter that was named will not be evaluated."""
+    left_out_of(config).setdefault(adapter.suite, adapter)
+
+
 def select(config: pytest.Config, nodeid: str, place: Place) -> None:
     """Note that an item will run."""
     places_of(config)[nodeid] = place
@@ -57,6 +85,7 @@ def wire_of(config: pytest.Config) -> dict[str, Any]:
     """Plan and places as JSON and execnet take them."""
     return {
         "suites": plan_of(config),
+        "left_out": [list(adapter) for adapter in left_out_of(config).values()],
         "places": {nodeid: list(place) for nodeid, place in places_of(config).items()},
     }
 
@@ -68,6 +97,8 @@ def merge(config: pytest.Config, wire: dict[str, Any]) -> None:
         plan.setdefault(suite["id"], suite)
         for probe in suite["selected"]:
             _select(plan, suite["id"], probe)
+    for adapter in wire["left_out"]:
+        leave_out(config, LeftOutAdapter(*adapter))
     for nodeid, place in wire["places"].items():
         places.setdefault(nodeid, Place(*place))
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
-from pytest_sway.spec.fleet import adapter_folders, located
-from pytest_sway.spec.folders import ADAPTER_CONFIG, is_folder, no_adapter
+from pytest_sway.spec.fleet import NamedAdapters, adapter_folders, located
+from pytest_sway.spec.folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
 from pytest_sway.spec.messages import Path_, Problem, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
 from pytest_sway.spec.source import Source
+from pytest_sway.spec.weights import why_incomplete
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
 
 
@@ -89,10 +90,8 @@ class Spec:
     source: Source
     envelope: Envelope
     base: str
-    adapters: dict[Path, str]
-    """Adapter folders, each with the name that the spec gives it."""
-    unmatched: tuple[str, ...] = ()
-    """Patterns of ``models.ft.adapter`` that match no adapter folder."""
+    named: NamedAdapters
+    """What ``models.ft.adapter`` names."""
     model: str | None = None
     """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
     document: Document = field(default_factory=Document)
@@ -132,11 +131,16 @@ def _resolved(source: Source, envelope: Envelope, document: Document) -> Spec:
     """Paths against the spec's folder first, then as they are."""
     base, ft = envelope.models.base, envelope.models.ft
     roots = (source.path.parent, Path())
-    adapters, unmatched = adapter_folders(ft.adapter, roots)
+    named = named_adapters(ft.kind, ft.adapter, roots)
     tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
     notes = tuple(_notes(source, envelope))
     model = _model_at(base.base, roots)
-    return Spec(source, envelope, model, adapters, tuple(unmatched), tuned, document, notes)
+    return Spec(source, envelope, model, named, tuned, document, notes)
+
+
+def named_adapters(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
+    """The adapters that are named; weights are looked at where this package reads them, for kind ``hf``."""
+    return adapter_folders(names, roots, why_incomplete if kind == "hf" else None)
 
 
 def _is_full(envelope: Envelope) -> bool:
@@ -210,12 +214,16 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
         message += "defaults: {differential: false})"
         return [Problem(f"models.ft.adapter is missing: {message}", *place)]
-    messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
-    for folder, name in spec.adapters.items():
-        if not is_folder(folder):
-            messages.append(_no_folder(name))
-        elif not (folder / ADAPTER_CONFIG).is_file():
+    messages = [f"no adapter folder matches {shown(name)}{why}" for name, why in spec.named.unmatched.items()]
+    for folder, name in spec.named.folders.items():
+        if not name.strip():
+            messages.append("is empty; name the folder of an adapter")
+        elif not is_folder(folder):
+            messages.append(f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name))
+        elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
+        elif why := why_incomplete(folder):
+            messages.append(f"{folder} {why}")
     return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
 
 

@@ -15,15 +15,30 @@ def adapters_below(folder: Path) -> list[str]:
 
 
 def no_adapter(folder: Path) -> str:
-    """Why a folder without an adapter's config is no adapter, and which of its subfolders are."""
-    below = adapters_below(folder)
-    if not below:
-        return f"{folder} is no adapter: it holds no {ADAPTER_CONFIG}"
-    both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
-    return (
-        f"{folder} holds no {ADAPTER_CONFIG} itself, but its subfolders do ({listed(below)}): name one, "
-        f"or several as adapter: [{both}] or adapter: {folder.name}/*"
-    )
+    """Why a folder without an adapter's config is no adapter, and where the nearest adapter is."""
+    return f"{folder} {missing_config(folder)}"
+
+
+def missing_config(folder: Path) -> str:
+    """The same without the folder's name: what it holds instead, and which folder below or above to name."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return "cannot be read: its permissions do not allow it"
+    if below := adapters_below(folder):
+        both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
+        return (
+            f"holds no {ADAPTER_CONFIG} itself, but its subfolders do ({listed(below)}): name one, "
+            f"or several as adapter: [{both}] or adapter: {folder.name}/*"
+        )
+    lacks = f"holds no {ADAPTER_CONFIG}"
+    above = folder.parent
+    if is_file(above / ADAPTER_CONFIG):
+        return f"{lacks}, but the folder above it does: to evaluate that adapter, name {above}"
+    if is_file(folder / "config.json") and any(folder.glob("*.safetensors")):
+        return (
+            f"{lacks}; it holds a whole model (config.json and weights): evaluate that as models.ft.base, "
+            "with defaults: {differential: false}"
+        )
+    return lacks
 
 
 def is_folder(path: Path) -> bool:
@@ -31,11 +46,16 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir it raises for no name
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that no file can have is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - unlike Path.is_file it raises for no name
+
+
 def why_no_adapter(folder: Path) -> str | None:
     """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
     if not is_folder(folder):
-        return ""
-    return None if (folder / ADAPTER_CONFIG).is_file() else f": {no_adapter(folder)}"
+        return f": {folder} is a file, name its folder" if is_file(folder) else ""
+    return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
 def listed(names: list[str]) -> str:

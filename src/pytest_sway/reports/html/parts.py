@@ -43,11 +43,12 @@ def top(suite: SuiteResult) -> str:
     tone = {"PASSED": suite.score.band, "FAILED": "noise"}.get(told.status, "none")
     rest = [reason for reason in suite.gate["reasons"] if reason not in told.reasons]
     gate = f"<h2>The gate</h2>{_list(rest)}" if rest else ""
+    sure = f'<p class="sure">{of_html(_sentence(told.sure))}</p>' if told.sure else ""
     return (
         f'<p class="status {of_html(tone)}">{of_html(told.status)}</p>'
         f"<h1>{of_html(title(suite))}</h1>"
         f'<p class="answer">{of_html(_sentence(told.answer))}</p>'
-        f'<p class="sure">{of_html(_sentence(told.sure))}</p>'
+        f"{sure}"
         f"{_list(told.reasons)}{gate}"
     )
 

@@ -18,6 +18,7 @@ from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.folders import listed
+from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
 from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
 from pytest_sway.training.moments import standings
 from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
@@ -62,12 +63,12 @@ class GradientGhost(Probe[GradientGhostOptions]):
             found = find_optimizer(place)
             if found is None:
                 raise ProbeSkip(_nothing(place))
-            state = read_state(found.path) if found.kept else _without_optimizer(found)
+            state = read_state(found.path) if found.kept else _without_optimizer()
             steps = optimizer_steps(found, state)
             shapes = _shapes(found, place)
         evidence = {
-            **_counted(state),
-            **_told(steps),
+            **_counted(state, found),
+            **_step_counts(steps),
             "read_from": "" if found.dlm else file_read(found.path, self.setting.folder, found.reason),
             "kept": state.kept,
             "min_steps_threshold": options.min_steps_threshold,
@@ -115,7 +116,7 @@ _SIGNALS = {
     "global_step_below_threshold": (
         "{steps} steps ({step_source}), fewer than {min_steps_threshold}: it was hardly trained"
     ),
-    "all_optimizer_state_nan": "every {kept} is NaN or infinite: training diverged",
+    "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
     "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
     "learning_rate_zero": "its learning rate was 0: nothing was learned",
 }
@@ -135,15 +136,14 @@ def _primary(state: TrainingState, steps: int, options: GradientGhostOptions) ->
 
 def _nothing(place: Path) -> str:
     folder = place if place.is_dir() else place.parent
-    unread = unread_optimizers([folder, *sorted(folder.glob("checkpoint-*"))[-1:]])
+    last = last_checkpoint(folder)
+    unread = [*other_adapters(folder), *unread_optimizers([folder] if last is None else [folder, last])]
     return nothing_to_read("optimizer state", folder, unread, READ_OPTIMIZERS, "adapter_path")
 
 
-def _without_optimizer(found: OptimizerFile) -> TrainingState:
-    """What ``trainer_state.json`` tells alone: steps."""
-    trainer = found.trainer
-    epoch = trainer.epoch if trainer is not None else None
-    return TrainingState(None, epoch, None, None, (), (), "", None, None)
+def _without_optimizer() -> TrainingState:
+    """Of an optimizer whose state was not kept: nothing."""
+    return TrainingState(None, None, None, None, (), (), "", None, None)
 
 
 def _shapes(found: OptimizerFile, place: Path) -> Mapping[str, tuple[int, ...]] | None:
@@ -152,7 +152,7 @@ def _shapes(found: OptimizerFile, place: Path) -> Mapping[str, tuple[int, ...]] 
     return next((key_shapes(file) for file in files if file.is_file()), None)
 
 
-def _told(steps: OptimizerSteps) -> dict[str, Any]:
+def _step_counts(steps: OptimizerSteps) -> dict[str, Any]:
     return {
         "global_step": steps.global_step,
         "step_source": steps.source,
@@ -181,12 +181,12 @@ def _broken_modules(found: Mapping[str, Any]) -> list[str]:
     return [f"{words}: {listed(found[key])}" for words, key in kinds.items() if found[key]]
 
 
-def _counted(state: TrainingState) -> dict[str, Any]:
+def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
     """The contract's numbers of the whole state."""
     sizes = [(m.size - m.non_finite, m.mean) for m in state.moments if m.size > m.non_finite]
     total = sum(size for size, _ in sizes)
     return {
-        "epoch": state.epoch,
+        "epoch": state.epoch if found.trainer is None else found.trainer.epoch,
         "best_val_loss": state.best_val_loss,
         "use_qlora": state.use_qlora,
         "num_params": len(state.moments),

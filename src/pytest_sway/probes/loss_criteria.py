@@ -50,11 +50,12 @@ def doubtful_signals(found: Mapping[str, Any]) -> list[str]:
 def _doubtful_gradients(found: Mapping[str, Any]) -> list[str]:
     """Gradient norms and zeros that have several causes."""
     doubtful = []
-    if found["grad_norm_doubtful"]:
+    if found["grad_norm_ends_lost"]:
+        causes = "fp16's loss scaling skipped these steps, or the weights became NaN"
+        doubtful.append(f"grad_norm is NaN or infinite from step {found['grad_norm_lost_from']} on: {causes}")
+    if found["grad_norm_many_skipped"]:
         count = f"{found['num_nonfinite_grad_norms']} of {found['num_grad_norms']} logged steps"
-        last = ", the last one among them" if found["grad_norm_lost_from"] is not None else ""
-        causes = "fp16's loss scaling skipped those steps, or the weights became NaN"
-        doubtful.append(f"grad_norm is NaN or infinite at {count}{last}: {causes}")
+        doubtful.append(f"grad_norm is NaN or infinite at {count}, and finite later: steps were skipped")
     if found["loss_zero_from"] is not None:
         causes = "it was NaN and Trainer logged 0 (logging_nan_inf_filter), or it fell below what is logged"
         start = found["loss_zero_from"]

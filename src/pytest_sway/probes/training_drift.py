@@ -17,6 +17,7 @@ from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
+from pytest_sway.training.checkpoints import other_adapters
 from pytest_sway.training.gradient_norms import gradient_norms
 from pytest_sway.training.log_sources import LogSource, find_logs
 from pytest_sway.training.logs import DLM, Logs, read_logs
@@ -98,7 +99,11 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
                 inside = version is not None and place.resolve().is_relative_to(version.store)
                 return source, version if inside else None
         place = places[-1]
-        raise ProbeSkip(nothing_to_read("training log", place, unread_logs(place), READ_LOGS, "store_path"))
+        raise ProbeSkip(
+            nothing_to_read(
+                "training log", place, [*other_adapters(place), *unread_logs(place)], READ_LOGS, "store_path"
+            )
+        )
 
     def _places(self, options: TrainingDriftOptions, version: Version | None) -> list[Path]:
         """Where the logs may be, in order."""
@@ -204,7 +209,8 @@ def _gradients(run: Run) -> dict[str, Any]:
         "num_nonfinite_grad_norms": norms.non_finite,
         "grad_norm_lost_from": norms.lost_from,
         "grad_norm_broken": norms.broken,
-        "grad_norm_doubtful": norms.doubtful,
+        "grad_norm_ends_lost": norms.ends_lost,
+        "grad_norm_many_skipped": norms.many_skipped,
         "grad_norm_all_zero": norms.all_zero,
         "num_losses_logged_as_zero": run.replaced,
         "loss_zero_from": norms.zero_loss_from,

@@ -71,6 +71,18 @@ def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
     return sorted(found, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
 
 
+def other_adapters(folder: Path) -> list[str]:
+    """The checkpoints in an adapter's folder that hold other tensors than the adapter, with that reason."""
+    others = [one for one in checkpoints(folder, folder) if not one.possible]
+    return [f"{one.folder.name} (its adapter has other tensors)" for one in others]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest step; None without one."""
+    found = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
+    return max(found)[1] if found else None
+
+
 def _folders(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.iterdir() if path.is_dir()]

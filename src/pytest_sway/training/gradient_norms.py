@@ -11,7 +11,9 @@ from pytest_sway.training.runs import Run
 _FEWEST = 2
 """fp16's loss scaling skips single steps whose gradient overflows, and logs their norm as NaN or infinite."""
 _SHARE = 0.05
-"""Of the logged steps; more than these is no single step."""
+"""Of the logged steps; so many at the end are more than single steps."""
+_SKIPPED = 0.1
+"""Of the logged steps; loss scaling that skips more of them has found no scale that fits."""
 _LEARNED = 0.01
 """In nats; a loss that falls from above this to exactly 0 within one logging step is not plain progress."""
 
@@ -43,9 +45,14 @@ class GradientNorms:
         return self.lost >= _FEWEST and self.lost > _SHARE * self.logged
 
     @property
-    def doubtful(self) -> bool:
-        """Whether more than single steps have no finite gradient norm, or the last one has none."""
-        return not self.broken and (self.lost > 0 or self.non_finite > _SHARE * self.logged)
+    def ends_lost(self) -> bool:
+        """Whether the last gradient norm is NaN or infinite, though too few are to call the run broken."""
+        return self.lost > 0 and not self.broken
+
+    @property
+    def many_skipped(self) -> bool:
+        """Whether more than single steps have no finite gradient norm, and later ones do."""
+        return self.lost == 0 and self.non_finite >= _FEWEST and self.non_finite > _SKIPPED * self.logged
 
 
 def gradient_norms(run: Run) -> GradientNorms:

@@ -27,6 +27,8 @@ __all__ = ["DLM", "Logs", "Run", "log_files", "read_logs"]
 DLM, TRAINER, TORCHTUNE = "dlm", "Trainer", "torchtune"
 _KEYS = 8
 """So many keys of a record that is not known are named, no more."""
+_LONGEST = 40
+"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
@@ -114,4 +116,11 @@ def _has_a_record_a_line(content: bytes) -> bool:
 def _keys(runs: Iterable[Run], records: Iterable[Any]) -> tuple[str, ...]:
     if any(run.steps for run in runs):
         return ()
-    return next((tuple(list(record)[:_KEYS]) for record in records if isinstance(record, dict)), ())
+    return next(
+        (
+            tuple(repr(key)[:_LONGEST] for key in list(record)[:_KEYS])
+            for record in records
+            if isinstance(record, dict)
+        ),
+        (),
+    )

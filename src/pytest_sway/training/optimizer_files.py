@@ -46,7 +46,7 @@ def find_optimizer(place: Path) -> OptimizerFile | None:
         TrainingDataError: ``trainer_state.json`` cannot be read.
     """
     if place.is_file():
-        return _beside(place)
+        return _beside(place, kept=place.name != TRAINER_STATE)
     for name in (STATE_FILE, *TRAINER_FILES):
         if (place / name).is_file():
             return _beside(place / name)

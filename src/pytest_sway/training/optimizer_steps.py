@@ -65,9 +65,9 @@ def _in_store(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
 
 def _of_trainer(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     """By the optimizer's own count and the trainer's, which a restarted optimizer's is below."""
-    told = found.trainer.global_step if found.trainer is not None else None
-    source = TRAINER_STATE if told is not None else "the folder's name"
-    total = told if told is not None else found.saved_at
+    logged = found.trainer.global_step if found.trainer is not None else None
+    source = TRAINER_STATE if logged is not None else "the folder's name"
+    total = logged if logged is not None else found.saved_at
     own = state.optimizer_steps
     if own is None and total is None:
         raise TrainingDataError(
@@ -76,10 +76,10 @@ def _of_trainer(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     if own is None or total is None or own == total:
         steps = total if own is None else own
         assert steps is not None
-        return OptimizerSteps(steps, steps, steps, 1, source if own is None else "optimizer", told)
+        return OptimizerSteps(steps, steps, steps, 1, source if own is None else "optimizer", logged)
     other = f"{own} by the optimizer's own count"
     doubt = (
         f"{total} steps by {source}, {other}: the optimizer began anew in between, or the two files are of "
         "different runs"
     )
-    return OptimizerSteps(own, own, max(own, total), 1, f"{source}; {other}", told, doubt)
+    return OptimizerSteps(own, own, max(own, total), 1, f"{source}; {other}", logged, doubt)

@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+Tensor = Any
+"""A torch.Tensor; this module does not import torch."""
 
 NOTHING, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
 """Of a parameter that has both, the second moment is read."""
@@ -51,7 +51,7 @@ class ParameterState:
     """
 
     kind: str
-    values: torch.Tensor
+    values: Tensor
     shape: tuple[int, ...]
     repeated: int = 1
     zero: float = 0.0
@@ -87,7 +87,7 @@ def parameter_state(kept: Mapping[str, Any]) -> ParameterState:
     return _Nothing()
 
 
-def _plain(kind: str, name: str, values: torch.Tensor) -> ParameterState:
+def _plain(kind: str, name: str, values: Tensor) -> ParameterState:
     _check_stored(name, values)
     return ParameterState(kind, values if kind == SECOND_MOMENT else values.abs(), tuple(values.shape))
 
@@ -101,9 +101,9 @@ def _factored(kept: Mapping[str, Any], names: tuple[str, str]) -> ParameterState
     return ParameterState(SECOND_MOMENT, row, shape, column.shape[-1], _ADAFACTOR_ZERO)
 
 
-def _dequantised(kept: Mapping[str, Any], number: str) -> torch.Tensor:
+def _dequantised(kept: Mapping[str, Any], number: str) -> Tensor:
     """The numbers of bitsandbytes' state; small parameters' are not quantised."""
-    values: torch.Tensor = kept[f"state{number}"]
+    values: Tensor = kept[f"state{number}"]
     if values.is_floating_point():
         return values
     _check_stored(f"state{number}", values)
@@ -112,11 +112,11 @@ def _dequantised(kept: Mapping[str, Any], number: str) -> torch.Tensor:
     block = next((size for size in _BLOCKS if math.ceil(count / size) == scales.numel()), None)
     if block is None:
         raise ValueError(f"state{number} has {count} values and {scales.numel()} scales (absmax{number})")
-    found: torch.Tensor = table[values.flatten().long()] * scales.repeat_interleave(block)[:count]
+    found: Tensor = table[values.flatten().long()] * scales.repeat_interleave(block)[:count]
     return found.reshape(values.shape)
 
 
-def _check_stored(name: str, values: torch.Tensor) -> None:
+def _check_stored(name: str, values: Tensor) -> None:
     """Refuse one stored number that is seen as 10¹²: reading it would take hours."""
     if values.numel() * values.element_size() > values.untyped_storage().nbytes():
         raise ValueError(f"an {name} is larger than what is stored of it")

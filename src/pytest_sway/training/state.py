@@ -30,6 +30,8 @@ from pytest_sway.training.store import TrainingDataError
 STATE_FILE = "training_state.pt"
 _KEYS = 8
 """So many keys of a file that is no optimizer's state are named, no more."""
+_LONGEST = 40
+"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def _state(payload: Any) -> TrainingState:
     optimizer = _optimizer(payload)
     state, groups = optimizer.get("state", {}), [g for g in optimizer.get("param_groups", []) if g["params"]]
     ids = [parameter for group in groups for parameter in group["params"]]
+    if not ids and optimizer is payload:
+        raise ValueError("its param_groups hold no parameter")
     read = [(values := state.get(parameter, {}), parameter_state(values)) for parameter in ids]
     kinds = {found.kind for _, found in read} - {NOTHING}
     rates = [rate for group in groups if (rate := _number(group.get("initial_lr"))) is not None]
@@ -190,7 +194,7 @@ def _optimizer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     if "optimizer_state_dict" not in payload and {"state", "param_groups"} <= payload.keys():
         return payload
     if "optimizer_state_dict" not in payload:
-        keys = ", ".join(map(repr, list(payload)[:_KEYS])) or "none"
+        keys = ", ".join(repr(key)[:_LONGEST] for key in list(payload)[:_KEYS]) or "none"
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
     found: Mapping[str, Any] = payload["optimizer_state_dict"]
     return found

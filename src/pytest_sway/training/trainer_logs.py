@@ -61,10 +61,14 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
     """
     found = {"log_history": value} if isinstance(value, list) else value
     if not isinstance(found, dict):
-        raise TrainingDataError(f"{file} holds a {type(value).__name__}; {TRAINER_STATE} holds an object")
+        raise TrainingDataError(
+            f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} holds an object"
+        )
     history = found.get("log_history")
     if not isinstance(history, list):
-        kind = f"log_history is a {type(history).__name__}" if "log_history" in found else "no log_history"
+        kind = (
+            f"a log_history of type {type(history).__name__}" if "log_history" in found else "no log_history"
+        )
         if "log_history" not in found and "train_loss" in found:
             kind = "only the summary of a run (train_loss), no logged steps"
         raise TrainingDataError(

@@ -56,7 +56,13 @@ def unread_logs(folder: Path) -> list[str]:
 
 def unread_optimizers(folders: Iterable[Path]) -> list[str]:
     """The optimizer states in some folders that are not read, each with its format."""
-    return [text for folder in folders for text in _found(folder, _OPTIMIZERS)]
+    places = dict.fromkeys(place for folder in folders for place in _with_output_folder(folder.resolve()))
+    return [text for place in places for text in _found(place, _OPTIMIZERS)]
+
+
+def _with_output_folder(folder: Path) -> list[Path]:
+    """The folder, and torchtune's output folder above its ``epoch_N``."""
+    return [folder, folder.parent] if folder.name.startswith(("epoch_", "step_")) else [folder]
 
 
 def _found(folder: Path, formats: Iterable[_Format]) -> list[str]:

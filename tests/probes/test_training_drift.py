@@ -78,7 +78,7 @@ def spiked(at: int) -> list[float]:
         (spiked(200), "1 instability events (at most 0), spikes at step 201"),
         (
             falling(low=2.5),
-            "of its start (at most 0.7; one that goes on from a trained adapter has less to fall)",
+            "of its start (at most 0.7; a base or an adapter that predicts the text already leaves less to",
         ),
         ([*falling(200), *np.linspace(0.8, 2.0, 100)], "smoothness 0."),
         (

@@ -150,6 +150,15 @@ def test_any_jsonl_only_where_it_is_named(tmp_path: Path) -> None:
     assert find_logs(log, None, named=True) == LogSource((log,))
 
 
+def test_a_data_set_beside_the_log_is_no_log(output: Path) -> None:
+    """``train-*.jsonl`` is also what shards of a data set are called."""
+    (output / "train-00000-of-00001.jsonl").write_text('{"text": "a"}\n')
+    for named in (True, False):
+        found = find_logs(output, output, named=named)
+        assert found is not None
+        assert found.files[0].name == "trainer_state.json"
+
+
 def test_the_state_itself_can_be_named(output: Path) -> None:
     found = find_optimizer(output / "checkpoint-100/optimizer.pt")
     assert found is not None

@@ -136,11 +136,13 @@ def test_thirty_two_bits_of_bitsandbytes() -> None:
     assert parameter_state({"state1": torch.ones(2)}).kind == MOMENTUM
 
 
-@pytest.mark.parametrize("name", ["exp_avg_sq_row", "state2", "momentum_buffer"])
+@pytest.mark.parametrize("name", ["exp_avg_sq_row", "state2", "absmax2", "qmap2", "momentum_buffer"])
 def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
+    quantised_state = quantised(torch.ones(4, 4), 256) if name.endswith("2") else {}
+    others: dict[str, Any] = {**quantised_state, "exp_avg_sq_col": torch.ones(3)}
     huge = torch.ones(1, dtype=torch.uint8 if name == "state2" else None).expand(10**6, 10**6)
-    with pytest.raises(ValueError, match=f"an {name} is larger than what is stored"):
-        parameter_state({name: huge, "exp_avg_sq_col": torch.ones(3)})
+    with pytest.raises(ValueError, match=f"{name} is larger than what is stored"):
+        parameter_state({**others, name: huge})
 
 
 @pytest.mark.parametrize(

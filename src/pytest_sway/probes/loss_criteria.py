@@ -69,7 +69,9 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
     doubtful = []
     ratio, most = found["convergence_ratio"], found["assert_convergence_ratio_lte"]
     if ratio is not None and ratio > most and not found["diverged"]:
-        hint = "; one that goes on from a trained adapter has less to fall" if ratio <= 1 else ""
+        hint = (
+            "; a base or an adapter that predicts the text already leaves less to fall" if ratio <= 1 else ""
+        )
         doubtful.append(f"{loss_levels(found)}, {ratio:.2f} of its start (at most {most:g}{hint})")
     least = found["assert_smoothness_gte"]
     if found["smoothness"] < least:

@@ -48,7 +48,7 @@ class Checkpoint:
 
 def checkpoint_step(folder: Path) -> int | None:
     """N of a folder that is called ``checkpoint-N``; None for another name."""
-    found = _CHECKPOINT.fullmatch(folder.resolve().name)
+    found = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
     return int(found[1]) if found else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
 from pytest_sway.training.logs import log_files
-from pytest_sway.training.store import AmbiguousRunError
+from pytest_sway.training.store import LOGS, AmbiguousRunError
 from pytest_sway.training.trainer_logs import TRAINER_LOG, TRAINER_STATE, read_trainer_state
 
 _TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)
@@ -44,7 +44,7 @@ def find_logs(place: Path, adapter: Path | None, named: bool) -> LogSource | Non
     if place.is_file():
         return LogSource((place,))
     jsonl = log_files(place)
-    if any(file.name.startswith("train-") for file in jsonl):
+    if jsonl and jsonl[0].match(f"{LOGS}/train-*"):
         return LogSource(tuple(jsonl))
     step = checkpoint_step(place)
     found = _of_output(place, adapter or place) if step is None else _of_checkpoint(place, step)

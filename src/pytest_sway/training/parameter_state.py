@@ -107,16 +107,20 @@ def _dequantised(kept: Mapping[str, Any], number: str) -> Tensor:
     if values.is_floating_point():
         return values
     _check_stored(f"state{number}", values)
-    scales, table = kept[f"absmax{number}"].flatten(), kept[f"qmap{number}"]
+    scales, table = kept[f"absmax{number}"], kept[f"qmap{number}"]
+    _check_stored(f"absmax{number}", scales)
+    _check_stored(f"qmap{number}", table)
     count = values.numel()
     block = next((size for size in _BLOCKS if math.ceil(count / size) == scales.numel()), None)
     if block is None:
         raise ValueError(f"state{number} has {count} values and {scales.numel()} scales (absmax{number})")
-    found: Tensor = table[values.flatten().long()] * scales.repeat_interleave(block)[:count]
+    found: Tensor = (
+        table.flatten()[values.flatten().long()] * scales.flatten().repeat_interleave(block)[:count]
+    )
     return found.reshape(values.shape)
 
 
 def _check_stored(name: str, values: Tensor) -> None:
     """Refuse one stored number that is seen as 10¹²: reading it would take hours."""
     if values.numel() * values.element_size() > values.untyped_storage().nbytes():
-        raise ValueError(f"an {name} is larger than what is stored of it")
+        raise ValueError(f"{name} is larger than what is stored of it")

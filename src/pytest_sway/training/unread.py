@@ -34,6 +34,8 @@ _LOGS = (
     _Format("debug.log", "a text log, as axolotl writes it"),
     _Format("wandb", "Weights & Biases"),
     _Format("mlruns", "MLflow"),
+    _Format("lightning_logs", "PyTorch Lightning"),
+    _Format("logging.jsonl", "ms-swift"),
     _Format("train_results.json", "a summary without steps"),
     _Format("all_results.json", "a summary without steps"),
 )

@@ -153,6 +153,11 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
             "no optimizer_state_dict, and no state with param_groups; its keys: 'model', 'epoch'",
         ),
         ({"state": {}, "param_groups": []}, "its param_groups hold no parameter"),
+        ({"state": {}, "param_groups": torch.ones(1).expand(10**7, 10**7)}, "param_groups is of type Tensor"),
+        (
+            {"state": {}, "param_groups": [{"params": torch.ones(1).expand(10**7)}]},
+            "params is of type Tensor",
+        ),
         ({"state": {0: 7}, "param_groups": [{"params": [0]}]}, "int"),
         ({"state": {0: {"exp_avg_sq": "x"}}, "param_groups": [{"params": [0]}]}, "str"),
         (
@@ -161,7 +166,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
         ),
         ({"state": {0: {"step": math.nan}}, "param_groups": [{"params": [0]}]}, "NaN"),
     ],
-    ids=["keys", "empty", "number", "text", "half", "step"],
+    ids=["keys", "empty", "groups", "params", "number", "text", "half", "step"],
 )
 def test_what_is_no_optimizers_state(tmp_path: Path, payload: Any, says: str) -> None:
     with pytest.raises(TrainingDataError, match="is no training state of an optimizer") as raised:

@@ -90,8 +90,8 @@ def _check_age(state: Path, saved: list[Checkpoint]) -> None:
     last = max((one.step for one in saved), default=0)
     if step is not None and step < last:
         raise AmbiguousRunError(
-            f"{state} was written at step {step}, and checkpoint-{last} beside it is later: they are of two "
-            "runs, and the adapter's weights are those of no checkpoint"
+            f"{state} was written at step {step}, and checkpoint-{last} beside it is later: which the "
+            "adapter came from is not known"
         )
 
 
@@ -107,7 +107,7 @@ def _torchtune(place: Path) -> LogSource | None:
         return None
     reasons = [f"the last of {len(files)} logs there"] if len(files) > 1 else []
     reasons += [f"of the whole run, also after {folder.name}"] if part and _later(folder) else []
-    return LogSource((max(files),), None, ", ".join(reasons))
+    return LogSource((max(files, key=lambda file: file.name),), None, ", ".join(reasons))
 
 
 def _later(folder: Path) -> bool:

@@ -167,7 +167,7 @@ def _state(payload: Any) -> TrainingState:
     if not isinstance(payload, dict):
         raise TypeError(f"it holds a {type(payload).__name__}")
     optimizer = _optimizer(payload)
-    state, groups = optimizer.get("state", {}), [g for g in optimizer.get("param_groups", []) if g["params"]]
+    state, groups = optimizer.get("state", {}), _groups(optimizer)
     ids = [parameter for group in groups for parameter in group["params"]]
     if not ids and optimizer is payload:
         raise ValueError("its param_groups hold no parameter")
@@ -198,6 +198,20 @@ def _optimizer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
     found: Mapping[str, Any] = payload["optimizer_state_dict"]
     return found
+
+
+def _groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The groups that hold parameters; what is no list is not walked through, as a tensor could be."""
+    groups = optimizer.get("param_groups", [])
+    _check_list("param_groups", groups)
+    for group in groups:
+        _check_list("params", group["params"])
+    return [group for group in groups if group["params"]]
+
+
+def _check_list(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} is of type {type(value).__name__}, not a list")
 
 
 def _kept(kinds: set[str], unused: list[Mapping[str, Any]]) -> str:

@@ -82,6 +82,7 @@ def test_moments_without_a_number_fail(output: Path, factor: float, says: str) -
     assert "(read from out/checkpoint-60/optimizer.pt" in found.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "options", "verdict", "source", "kept"),
     [

@@ -179,7 +179,7 @@ records = st.lists(st.dictionaries(keys, values, max_size=5) | values, max_size=
 states = st.fixed_dictionaries({}, optional={"log_history": records | values, "global_step": values})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(states | records | values)
 def test_json_of_any_shape_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "trainer_state.json"

@@ -11,17 +11,21 @@ from typing import Any
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.paths import placed
 from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.folders import listed
-from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes, places
+from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
+from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
 from pytest_sway.training.moments import standings
-from pytest_sway.training.state import STATE_FILE, TrainingState, read_state
-from pytest_sway.training.steps import Steps, logged_steps
-from pytest_sway.training.store import TrainingDataError, version_of
+from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
+from pytest_sway.training.optimizer_steps import OptimizerSteps, optimizer_steps
+from pytest_sway.training.parameter_groups import grouped_places
+from pytest_sway.training.state import TrainingState, read_state
+from pytest_sway.training.unread import READ_OPTIMIZERS, unread_optimizers
 
 _WORST = 3
 
@@ -38,12 +42,15 @@ class GradientGhostOptions(ProbeOptions):
 class GradientGhost(Probe[GradientGhostOptions]):
     """Was the adapter trained long enough, and did gradients reach all of it?
 
-    Reads ``training_state.pt`` (``weights_only``: nothing in it is executed). In order: optimizer steps, of
-    all the adapter's runs where a dlm store's logs tell; Adam's second moments (Kingma & Ba 2015), of which
-    none may be NaN and none zero; layers. Healthy layers' second moments differ by orders of magnitude, so
-    a layer is undertrained when the log₁₀ of its mean lies below the median over layers by more than
-    log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 × MAD, for LoRA's A and B each on its own, or when it
-    got no gradient at all. raw = share of such layers; on an early failure, steps.
+    Reads ``optimizer.pt`` (transformers' Trainer) or ``training_state.pt`` (dlm), with ``weights_only``:
+    nothing in it is executed. An adapter that has neither is given its checkpoint's: that of the same
+    weights, else the last one with the same tensors. In order: optimizer steps, of all the adapter's runs
+    where a dlm store's logs tell; Adam's second moments (Kingma & Ba 2015), or what another optimizer keeps
+    instead (:mod:`pytest_sway.training.parameter_state`), of which none may be NaN and none zero; layers.
+    Healthy layers' second moments differ by orders of magnitude, so a layer is undertrained when the log₁₀ of
+    its mean lies below the median over layers by more than log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 ×
+    MAD, for LoRA's A and B each on its own, or when it got no gradient at all. raw = share of such layers; on
+    an early failure, steps.
     """
 
     kind, category, claim = "gradient_ghost", "calibration", Claim.PRE_RUN
@@ -51,31 +58,29 @@ class GradientGhost(Probe[GradientGhostOptions]):
 
     async def measure(self, options: GradientGhostOptions, views: Views) -> Measurement:
         """Read the state, count steps, compare layers."""
-        folder = self._folder(options)
-        file = folder / STATE_FILE
-        if not file.is_file():
-            raise ProbeSkip(f"there is no {file}: what the optimizer remembered was not kept")
-        try:
-            state = read_state(file)
-            steps, source = _steps(state, folder)
-            shapes = key_shapes(weights) if (weights := folder / WEIGHTS_FILE).is_file() else None
-        except TrainingDataError as error:
-            raise ProbeError(str(error)) from None
+        place = self._place(options)
+        with probe_errors("adapter_path"):
+            found = find_optimizer(place)
+            if found is None:
+                raise ProbeSkip(_nothing(place))
+            state = read_state(found.path) if found.kept else _without_optimizer()
+            steps = optimizer_steps(found, state)
+            shapes = _shapes(found, place)
         evidence = {
-            **_counted(state),
-            "step_source": source,
-            "steps": steps.possible,
-            "steps_certain": steps.certain,
-            "steps_last_run": steps.last_run,
-            "runs": steps.runs,
+            **_counted(state, found),
+            **_step_counts(steps),
+            "read_from": "" if found.dlm else file_read(found.path, self.setting.folder, found.reason),
+            "kept": state.kept,
             "min_steps_threshold": options.min_steps_threshold,
         }
-        if signal := _primary(state, steps, options):
+        if signal := _primary(state, steps.possible, options):
             return Measurement(raw=float(steps.possible), evidence={**evidence, "primary_signal": signal})
+        if not found.kept:
+            raise ProbeSkip(f"{steps.possible} steps by {found.path}; {_nothing(place)}")
         layers, share = _layers(state, shapes, options.undertrained_layer_ratio)
         return Measurement(raw=share, evidence={**evidence, **layers})
 
-    def _folder(self, options: GradientGhostOptions) -> Path:
+    def _place(self, options: GradientGhostOptions) -> Path:
         if options.adapter_path is not None:
             return placed(options.adapter_path, self.setting.folder, "adapter_path")
         if self.setting.adapter is None:
@@ -85,37 +90,42 @@ class GradientGhost(Probe[GradientGhostOptions]):
     def judge(self, options: GradientGhostOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The pre-run rule: steps and a dead optimizer are primary; single modules and layers secondary."""
         found = measured.evidence
-        if signal := found.get("primary_signal"):
-            return judge_pre_run([_SIGNALS[signal].format(**found)], [], "")
-        secondary = [*_undecided_steps(found, options.min_steps_threshold), *_broken_modules(found)]
-        flagged = found["num_layers_undertrained"]
-        layers = f"{flagged} of {found['num_layers']} layers undertrained"
-        if found["frac_layers_undertrained"] > options.layer_failure_frac:
-            worst = ", ".join(layer["name"] for layer in found["worst_layers"][:flagged])
-            secondary.append(f"{layers} (more than {options.layer_failure_frac:.0%}): {worst}")
-        sound = [f"{found['steps']} steps ({found['step_source']})"]
-        judgement = judge_pre_run(
-            [], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers])
-        )
-        if not found["no_layer_map"]:
+        judgement = _judged(found, options)
+        if not found["read_from"]:
             return judgement
-        return replace(judgement, message=f"{judgement.message}; no layer map: {found['no_layer_map']}")
+        return replace(judgement, message=f"{judgement.message} ({found['read_from']})")
+
+
+def _judged(found: Mapping[str, Any], options: GradientGhostOptions) -> Judgement:
+    if signal := found.get("primary_signal"):
+        return judge_pre_run([_SIGNALS[signal].format(**found)], [], "")
+    secondary = [*_undecided_steps(found, options.min_steps_threshold), *_broken_modules(found)]
+    flagged = found["num_layers_undertrained"]
+    layers = f"{flagged} of {found['num_layers']} layers undertrained"
+    if found["frac_layers_undertrained"] > options.layer_failure_frac:
+        worst = ", ".join(layer["name"] for layer in found["worst_layers"][:flagged])
+        secondary.append(f"{layers} (more than {options.layer_failure_frac:.0%}): {worst}")
+    sound = [f"{found['steps']} steps ({found['step_source']})"]
+    judgement = judge_pre_run([], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers]))
+    if not found["no_layer_map"]:
+        return judgement
+    return replace(judgement, message=f"{judgement.message}; no layer map: {found['no_layer_map']}")
 
 
 _SIGNALS = {
     "global_step_below_threshold": (
         "{steps} steps ({step_source}), fewer than {min_steps_threshold}: it was hardly trained"
     ),
-    "all_optimizer_state_nan": "every second moment is NaN or infinite: training diverged",
-    "no_gradient_ever": "every second moment is zero: no gradient ever reached the adapter",
+    "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
+    "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
     "learning_rate_zero": "its learning rate was 0: nothing was learned",
 }
 
 
-def _primary(state: TrainingState, steps: Steps, options: GradientGhostOptions) -> str:
+def _primary(state: TrainingState, steps: int, options: GradientGhostOptions) -> str:
     """What alone decides, in order; empty where nothing does."""
-    moments = state.moments if state.adam else ()
-    if steps.possible < options.min_steps_threshold:
+    moments = state.moments if state.kept else ()
+    if steps < options.min_steps_threshold:
         return "global_step_below_threshold"
     if any(m.non_finite for m in moments) and all(m.non_finite == m.size for m in moments):
         return "all_optimizer_state_nan"
@@ -124,46 +134,59 @@ def _primary(state: TrainingState, steps: Steps, options: GradientGhostOptions) 
     return "learning_rate_zero" if state.learning_rate == 0 else ""
 
 
-def _steps(state: TrainingState, folder: Path) -> tuple[Steps, str]:
-    """The steps behind the adapter, and where they were read."""
-    counts = {"optimizer": state.optimizer_steps, "global_step": state.global_step}
-    source, own = next(((name, n) for name, n in counts.items() if n is not None), ("", 0))
-    logged, unread = None, ""
-    if (version := version_of(folder)) is not None:
-        try:
-            logged = logged_steps(version)
-        except TrainingDataError:
-            unread = "; the logs cannot be read"
-    if logged is not None:
-        certain, possible = max(own, logged.certain), max(own, logged.possible)
-        return replace(logged, certain=certain, possible=possible), "training logs"
-    if not source:
-        raise TrainingDataError(f"{folder / STATE_FILE} holds neither a global_step nor an optimizer's steps")
-    return Steps(own, own, own, 1), source + unread
+def _nothing(place: Path) -> str:
+    folder = place if place.is_dir() else place.parent
+    last = last_checkpoint(folder)
+    unread = [*other_adapters(folder), *unread_optimizers([folder] if last is None else [folder, last])]
+    return nothing_to_read("optimizer state", folder, unread, READ_OPTIMIZERS, "adapter_path")
+
+
+def _without_optimizer() -> TrainingState:
+    """Of an optimizer whose state was not kept: nothing."""
+    return TrainingState(None, None, None, None, (), (), "", None, None)
+
+
+def _shapes(found: OptimizerFile, place: Path) -> Mapping[str, tuple[int, ...]] | None:
+    """The adapter's tensors: of its file beside the state, else of the adapter asked about."""
+    files = [found.path.with_name(WEIGHTS_FILE), place / WEIGHTS_FILE]
+    return next((key_shapes(file) for file in files if file.is_file()), None)
+
+
+def _step_counts(steps: OptimizerSteps) -> dict[str, Any]:
+    return {
+        "global_step": steps.global_step,
+        "step_source": steps.source,
+        "steps": steps.possible,
+        "steps_certain": steps.certain,
+        "steps_last_run": steps.last_run,
+        "runs": steps.runs,
+        "steps_doubt": steps.doubt,
+    }
 
 
 def _undecided_steps(found: Mapping[str, Any], least: int) -> list[str]:
     if found["steps_certain"] >= least:
         return []
+    if found["steps_doubt"]:
+        return [found["steps_doubt"]]
     steps = f"{found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
     return [f"{steps}: enough only if the last run went on from the version before, which no log tells"]
 
 
 def _broken_modules(found: Mapping[str, Any]) -> list[str]:
     kinds = {
-        "NaN or infinite second moments": "nonfinite_modules",
+        f"NaN or infinite {found['kept']}": "nonfinite_modules",
         "no gradient ever reached": "dead_modules",
     }
     return [f"{words}: {listed(found[key])}" for words, key in kinds.items() if found[key]]
 
 
-def _counted(state: TrainingState) -> dict[str, Any]:
+def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
     """The contract's numbers of the whole state."""
     sizes = [(m.size - m.non_finite, m.mean) for m in state.moments if m.size > m.non_finite]
     total = sum(size for size, _ in sizes)
     return {
-        "global_step": state.global_step,
-        "epoch": state.epoch,
+        "epoch": state.epoch if found.trainer is None else found.trainer.epoch,
         "best_val_loss": state.best_val_loss,
         "use_qlora": state.use_qlora,
         "num_params": len(state.moments),
@@ -181,7 +204,7 @@ def _layers(
         laid = _laid(state, shapes)
     except NoLayerMapError as error:
         why = str(error)
-    moments = state.moments if state.adam else ()
+    moments = state.moments if state.kept else ()
     by_layer = standings(laid, moments) if laid else {}
     numbers = {place.layer: place.number for place in laid if place.layer}
     counts = set(Counter(place.layer for place in laid if place.layer).values())
@@ -208,8 +231,6 @@ def _laid(state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None) ->
     """Where each of the optimizer's parameters stands in the model."""
     if not state.adam:
         raise NoLayerMapError("the optimizer keeps no second moment per parameter (exp_avg_sq)")
-    if state.groups != 1:
-        raise NoLayerMapError(f"the optimizer has {state.groups} groups of parameters")
     if shapes is None:
         raise NoLayerMapError(f"there is no {WEIGHTS_FILE}")
-    return places(shapes, [moment.shape for moment in state.moments])
+    return grouped_places(shapes, [moment.shape for moment in state.moments], state.group_sizes)

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.loss_criteria import broken_signals, doubtful_signals, loss_levels
 from pytest_sway.probes.paths import placed
 from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
-from pytest_sway.spec.folders import listed
 from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
-from pytest_sway.training.logs import Run, log_files, read_logs
-from pytest_sway.training.steps import runs_of
-from pytest_sway.training.store import TrainingDataError, Version, version_of
+from pytest_sway.training.checkpoints import other_adapters
+from pytest_sway.training.gradient_norms import gradient_norms
+from pytest_sway.training.log_sources import LogSource, find_logs
+from pytest_sway.training.logs import DLM, Logs, read_logs
+from pytest_sway.training.run_choice import (
+    Choice,
+    TooFewStepsError,
+    choose_in_store,
+    choose_of_trainer,
+    ends_broken,
+)
+from pytest_sway.training.runs import REWARD_PHASE, Run
+from pytest_sway.training.store import Version, version_of
+from pytest_sway.training.unread import READ_LOGS, unread_logs
 
-_MOST_NON_FINITE = 0.05
-"""A larger share of losses that are no finite numbers is a broken run."""
 _POINTS = 512
 _LISTED = 20
 
 
 class TrainingDriftOptions(ProbeOptions):
-    """Options of ``training_drift``; without ``store_path`` it reads the store of the adapter."""
+    """Options of ``training_drift``; without ``store_path`` it reads what lies with the adapter."""
 
     store_path: str | None = Field(default=None, min_length=1)
     min_steps: int = Field(default=10, ge=4)
@@ -41,63 +51,84 @@ class TrainingDriftOptions(ProbeOptions):
 class TrainingDrift(Probe[TrainingDriftOptions]):
     """Did the loss of the run that made this adapter fall, and calmly?
 
-    Reads training logs (``train-*.jsonl``), one run apart from the other, and judges the run that made the
-    adapter under evaluation, else the last one with ``min_steps``. Broken: losses that are no finite
-    numbers at the end or in more than 5 % of the steps, or an end above the start. Doubtful: a smoothed loss
-    that fell too little, moved up too much, spiked, or a validation loss that rises at the end. Levels are
-    medians, noise is 1.4826 × MAD, and a spike is what heavy-tailed noise of that scale does not give
-    (:mod:`pytest_sway.statistics.losses`). raw = smoothness.
+    Reads the log of the run that made the adapter: ``trainer_state.json`` (transformers' Trainer, and TRL,
+    axolotl and Unsloth on top of it), ``trainer_log.jsonl`` (LLaMA-Factory), ``log_*.txt`` (torchtune), or
+    ``train-*.jsonl`` (dlm), in the adapter's folder, in that of its checkpoint, or at ``store_path``. Of
+    several runs it judges the one that made the adapter, else the last one; in dlm's logs, the last one with
+    ``min_steps``. Broken: losses that are no finite numbers at the end or in more than 5 % of the steps,
+    gradient norms that are none up to the end or 0 throughout, or an end above the start. A loss that
+    Trainer logged as 0 beside a gradient norm of NaN counts as NaN. Doubtful: a smoothed loss that fell too
+    little, moved up too much, spiked, or a validation loss that rises at the end. Levels are medians, noise
+    is 1.4826 × MAD, and a spike is what heavy-tailed noise of that scale does not give
+    (:mod:`pytest_sway.statistics.losses`). The loss of a run that maximised a reward is no measure: it is
+    skipped unless it broke. raw = smoothness.
     """
 
     kind, category, claim = "training_drift", "calibration", Claim.PRE_RUN
 
     async def measure(self, options: TrainingDriftOptions, views: Views) -> Measurement:
-        """Read the logs, choose the run, measure its curve."""
-        place, version = self._place(options)
-        files = log_files(place)
-        if not files:
-            raise ProbeSkip(f"{place} holds no training logs (logs/train-*.jsonl)")
-        try:
-            logs = read_logs(files)
-        except TrainingDataError as error:
-            raise ProbeError(str(error)) from None
-        run, why = _chosen(logs.runs, version, options.min_steps)
+        """Find the log, choose the run, measure its curve."""
+        with probe_errors("store_path"):
+            source, version = self._source(options)
+            logs = read_logs(source.files)
+            read_from = self._read_from(source, logs)
+            choice = _chosen(source, logs, version, options.min_steps, read_from)
+        run = choice.run
         curve = loss_curve(run.losses, options.rolling_window, options.spike_sigma)
         evidence = {
             "num_log_files": logs.files,
             "num_unread_lines": logs.unread,
-            "run": _told(run),
-            "chosen": why,
+            "run": _run_summary(run),
+            "chosen": choice.reason,
+            "read_from": read_from,
             "num_runs": len(logs.runs),
-            "runs": [_told(other) for other in logs.runs[-_LISTED:]],
+            "runs": [_run_summary(other) for other in logs.runs[-_LISTED:]],
             **_measured(run, curve),
+            **_gradients(run),
             **{name: getattr(options, name) for name in _THRESHOLDS},
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _place(self, options: TrainingDriftOptions) -> tuple[Path, Version | None]:
-        """Where the logs are, and which version of theirs the adapter is."""
-        adapter = self.setting.adapter
+    def _source(self, options: TrainingDriftOptions) -> tuple[LogSource, Version | None]:
+        """The logs, and which version of theirs the adapter is."""
+        adapter, named = self.setting.adapter, options.store_path is not None
         version = version_of(adapter) if adapter is not None else None
-        if options.store_path is None:
-            if version is None:
-                raise ProbeSkip(
-                    "the adapter lies in no dlm store: name a store, or a folder of logs, as store_path"
-                )
-            return version.store, version
-        place = placed(options.store_path, self.setting.folder, "store_path")
-        inside = version is not None and place.resolve().is_relative_to(version.store)
-        return place, version if inside else None
+        places = self._places(options, version)
+        for place in places:
+            if (source := find_logs(place, adapter, named)) is not None:
+                inside = version is not None and place.resolve().is_relative_to(version.store)
+                return source, version if inside else None
+        place = places[-1]
+        raise ProbeSkip(
+            nothing_to_read(
+                "training log", place, [*other_adapters(place), *unread_logs(place)], READ_LOGS, "store_path"
+            )
+        )
+
+    def _places(self, options: TrainingDriftOptions, version: Version | None) -> list[Path]:
+        """Where the logs may be, in order."""
+        if options.store_path is not None:
+            return [placed(options.store_path, self.setting.folder, "store_path")]
+        if self.setting.adapter is None:
+            raise ProbeSkip("there is no adapter under evaluation: name a log, or its folder, as store_path")
+        return [*([version.store] if version is not None else []), self.setting.adapter]
+
+    def _read_from(self, source: LogSource, logs: Logs) -> str:
+        """Which file was read; empty for dlm's, which the run's own entry names."""
+        return "" if DLM in logs.formats else file_read(source.files[-1], self.setting.folder, source.reason)
 
     def judge(self, options: TrainingDriftOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
         """The pre-run rule: a run that broke or diverged is primary, its shape secondary."""
         found = measured.evidence
-        return judge_pre_run(
-            _broken(found),
-            _doubtful(found, options),
-            f"{_fall(found)} over {found['num_steps']} logged steps, smoothness {found['smoothness']:.2f}"
-            f" ({found['chosen']})",
+        judgement = judge_pre_run(
+            broken_signals(found),
+            doubtful_signals(found),
+            f"{loss_levels(found)} over {found['num_steps']} logged steps, smoothness"
+            f" {found['smoothness']:.2f} ({found['chosen']})",
         )
+        if not found["read_from"]:
+            return judgement
+        return replace(judgement, message=f"{judgement.message} ({found['read_from']})")
 
 
 _THRESHOLDS = (
@@ -109,27 +140,31 @@ _THRESHOLDS = (
 )
 
 
-def _chosen(runs: Sequence[Run], version: Version | None, least: int) -> tuple[Run, str]:
-    """The run to judge, and why it is that one."""
-    if version is not None:
-        made = [run for run in runs_of(version, runs) if run.adapter_version == version.number]
-        if version.adapter and len(made) > 1:
-            text = f"{len(made)} runs made a v{version.number:04d}, and no manifest.json tells which is"
-            raise ProbeSkip(f"{text} {version.adapter}'s: name its log as store_path")
-        if made and len(made[-1].steps) < least:
-            count = len(made[-1].steps)
-            raise ProbeSkip(f"the run that made {version.label} logged {count} steps, min_steps is {least}")
-        if made:
-            return made[-1], f"the run that made {version.label}"
-    enough = [run for run in runs if len(run.steps) >= least]
-    if not enough:
-        longest = max((len(run.steps) for run in runs), default=0)
-        raise ProbeSkip(f"the longest run logged {longest} steps, min_steps is {least}")
-    unknown = f", since no log tells which made {version.label}" if version is not None else ""
-    return enough[-1], f"the last run{unknown}"
+def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> Choice:
+    """The run to judge.
+
+    Raises:
+        ProbeSkip: there is none with enough steps, or its loss is no measure.
+    """
+    try:
+        if DLM in logs.formats:
+            return choose_in_store(logs.runs, version, least)
+        choice = choose_of_trainer(logs, source)
+    except TooFewStepsError as error:
+        raise ProbeSkip(f"{error} ({read_from})" if read_from else str(error)) from None
+    run = choice.run
+    if ends_broken(run):
+        return choice
+    if len(run.steps) < least:
+        text = f"{len(run.steps)} losses were logged in {run.length} steps, min_steps is {least}"
+        raise ProbeSkip(f"{text}; a smaller logging_steps logs more of them ({read_from})")
+    if run.phase == REWARD_PHASE:
+        text = "the run maximised a reward (its records hold reward or completions/…)"
+        raise ProbeSkip(f"{text}: its loss is no measure of what was learned ({read_from})")
+    return choice
 
 
-def _told(run: Run) -> dict[str, Any]:
+def _run_summary(run: Run) -> dict[str, Any]:
     """A run in one line of evidence."""
     return {
         "file": run.file,
@@ -166,52 +201,25 @@ def _measured(run: Run, curve: LossCurve) -> dict[str, Any]:
     }
 
 
+def _gradients(run: Run) -> dict[str, Any]:
+    """What the gradient norms are, where they were logged."""
+    norms = gradient_norms(run)
+    return {
+        "num_grad_norms": norms.logged,
+        "num_nonfinite_grad_norms": norms.non_finite,
+        "grad_norm_lost_from": norms.lost_from,
+        "grad_norm_broken": norms.broken,
+        "grad_norm_ends_lost": norms.ends_lost,
+        "grad_norm_many_skipped": norms.many_skipped,
+        "grad_norm_all_zero": norms.all_zero,
+        "num_losses_logged_as_zero": run.replaced,
+        "loss_zero_from": norms.zero_loss_from,
+    }
+
+
 def _sampled(run: Run) -> list[list[float | None]]:
     """Step and loss of at most 512 steps at even distances, first and last among them."""
     last = len(run.steps) - 1
     count = min(_POINTS, last + 1)
-    indices = [round(i * last / (count - 1)) for i in range(count)]
+    indices = [round(i * last / (count - 1)) for i in range(count)] if count > 1 else [0]
     return [[run.steps[i], loss if math.isfinite(loss := run.losses[i]) else None] for i in indices]
-
-
-def _fall(found: Mapping[str, Any]) -> str:
-    levels = (found["initial_loss"], found["final_loss"])
-    first, last = ("?" if level is None else f"{level:.3g}" for level in levels)
-    return f"loss {first} → {last}"
-
-
-def _broken(found: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the primary signal: losses that are numbers, and do not rise."""
-    broken, lost = [], found["num_nonfinite"]
-    if lost > _MOST_NON_FINITE * found["num_steps"]:
-        broken.append(f"{lost} of {found['num_steps']} losses are NaN or infinite")
-    elif found["ends_nonfinite"]:
-        broken.append("the last loss is NaN or infinite")
-    if found["diverged"]:
-        broken.append(f"it diverged: {_fall(found)}")
-    return broken
-
-
-def _doubtful(found: Mapping[str, Any], options: TrainingDriftOptions) -> list[str]:
-    """What is wrong with the secondary signals."""
-    doubtful = []
-    ratio, most = found["convergence_ratio"], options.assert_convergence_ratio_lte
-    if ratio is not None and ratio > most and not found["diverged"]:
-        hint = "; one that goes on from a trained adapter has less to fall" if ratio <= 1 else ""
-        doubtful.append(f"{_fall(found)}, {ratio:.2f} of its start (at most {most:g}{hint})")
-    if found["smoothness"] < options.assert_smoothness_gte:
-        doubtful.append(f"smoothness {found['smoothness']:.2f} (at least {options.assert_smoothness_gte:g})")
-    if found["instability_events"] > options.assert_instability_events_lte:
-        steps = (
-            f", spikes at step {listed([str(s) for s in found['spike_steps']])}"
-            if found["spike_steps"]
-            else ""
-        )
-        most_events = options.assert_instability_events_lte
-        doubtful.append(f"{found['instability_events']} instability events (at most {most_events}){steps}")
-    if found["val_loss_rises"]:
-        rise = f"{found['best_val_loss']:.3g} to {found['final_val_loss']:.3g}"
-        doubtful.append(f"the validation loss rose again, from {rise}: it overfits")
-    if found["num_nonfinite_val"]:
-        doubtful.append(f"{found['num_nonfinite_val']} validation losses are NaN or infinite")
-    return doubtful

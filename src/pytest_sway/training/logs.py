@@ -1,65 +1,63 @@
-"""Reads training logs, ``train-*.jsonl``: one JSON object a line, as dlm's trainer writes them.
+"""Reads training logs of every format that is known; what a file is, its content says.
 
-Losses of different runs are not comparable, so they are told apart: every file is a run, and so is what
-follows a banner, or a step number that starts again. A preference phase (``dpo_phase_start``) has a loss of
-another kind and is a run of its own. Standard library only.
+- dlm: ``train-*.jsonl`` (:mod:`pytest_sway.training.dlm_log`)
+- Trainer: ``trainer_state.json``, and ``trainer_log.jsonl`` (:mod:`pytest_sway.training.trainer_logs`)
+- torchtune: ``log_*.txt`` (:mod:`pytest_sway.training.torchtune_log`)
+
+Standard library only.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.store import LOGS, TrainingDataError
+from pytest_sway.training.dlm_log import add_run, dlm_runs, is_dlm_log
+from pytest_sway.training.json_files import parse_json, parse_json_lines, read_log_bytes
+from pytest_sway.training.runs import Run
+from pytest_sway.training.store import LOGS
+from pytest_sway.training.torchtune_log import is_torchtune_log, torchtune_records
+from pytest_sway.training.trainer_logs import trainer_runs, trainer_state
 
-_PHASE_START = "_phase_start"
+__all__ = ["DLM", "Logs", "Run", "log_files", "read_logs"]
 
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a trainer.
-
-    Attributes:
-        file: name of its log.
-        run_id: the trainer's number of it.
-        phase: ``sft``, or the preference method (``dpo``, ``orpo``).
-        steps: numbers of the logged steps, rising.
-        losses: one per step, in nats; NaN where it was no finite number.
-        validation: step and validation loss, where one was logged.
-        adapter_version: what it made; None for a run that did not finish.
-        reference: the version that a preference phase went on from.
-        length: optimizer steps, logged or not.
-    """
-
-    file: str
-    run_id: int | None = None
-    phase: str = "sft"
-    steps: tuple[int, ...] = ()
-    losses: tuple[float, ...] = ()
-    validation: tuple[tuple[int, float], ...] = ()
-    adapter_version: int | None = None
-    reference: int | None = None
-    length: int = 0
+DLM, TRAINER, TORCHTUNE = "dlm", "Trainer", "torchtune"
+_KEYS = 8
+"""So many keys of a record that is not known are named, no more."""
+_LONGEST = 40
+"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
 class Logs:
-    """All runs of a store, in order of file names.
+    """All runs of some files, in order of file names.
 
     Attributes:
         runs: those with a step or an end.
         files: how many files were read.
-        unread: how many lines were no JSON (a crash cuts the last one short).
+        unread: how many lines or records could not be read (a crash cuts the last one short).
+        formats: of the files, each once.
+        keys: of the first record of a file in which no run was found.
     """
 
     runs: tuple[Run, ...]
     files: int
     unread: int
+    formats: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _FileLog:
+    """What one file holds."""
+
+    runs: list[Run]
+    unread: int
+    format: str
+    keys: tuple[str, ...] = ()
 
 
 def log_files(place: Path) -> list[Path]:
@@ -74,135 +72,55 @@ def read_logs(files: Iterable[Path]) -> Logs:
     """Every run of the files.
 
     Raises:
-        TrainingDataError: a file cannot be read, or its first line is no JSON.
+        TrainingDataError: a file cannot be read, or is no training log.
     """
     runs: list[Run] = []
-    count = unread = 0
-    for file in files:
-        records, bad = _records(file)
-        for run in _runs(file.name, records):
-            _add(runs, run)
-        count, unread = count + 1, unread + bad
-    return Logs(tuple(run for run in runs if run.steps or run.adapter_version is not None), count, unread)
+    read = [_read(file) for file in files]
+    for log in read:
+        for run in log.runs:
+            add_run(runs, run)
+    return Logs(
+        tuple(run for run in runs if run.steps or run.adapter_version is not None),
+        len(read),
+        sum(log.unread for log in read),
+        tuple(dict.fromkeys(log.format for log in read)),
+        next((log.keys for log in read if log.keys), ()),
+    )
 
 
-def _records(file: Path) -> tuple[list[dict[str, Any]], int]:
-    """The objects of a file, and how many of its lines are no JSON."""
+def _read(file: Path) -> _FileLog:
+    content = read_log_bytes(file)
+    if is_torchtune_log(content):
+        runs, bad = trainer_runs(file.name, torchtune_records(content))
+        return _FileLog(runs, bad, TORCHTUNE)
+    if file.suffix == ".json" and not _has_a_record_a_line(content):
+        state = trainer_state(file, parse_json(file, content))
+        runs, bad = trainer_runs(file.name, state.history, state.global_step)
+        return _FileLog(runs, bad, TRAINER, _keys(runs, state.history))
+    records, cut = parse_json_lines(file, content)
+    if is_dlm_log(records):
+        return _FileLog(dlm_runs(file.name, records), cut, DLM)
+    runs, bad = trainer_runs(file.name, records)
+    return _FileLog(runs, cut + bad, TRAINER, _keys(runs, records))
+
+
+def _has_a_record_a_line(content: bytes) -> bool:
+    """Whether the first line is an object of its own, and another line follows."""
+    first, _, rest = content.strip().partition(b"\n")
     try:
-        lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise TrainingDataError(f"{file} cannot be read: {error.strerror}") from None
-    records, bad, first = [], 0, True
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line.decode())
-        except (ValueError, RecursionError) as error:
-            if first:
-                what = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "is no JSON"
-                text = f"{file}:{number}: the first line {what}; a training log holds one JSON object a line"
-                raise TrainingDataError(text) from None
-            bad += 1
-        else:
-            records += [value] if isinstance(value, dict) else []
-        first = False
-    return records, bad
+        return bool(rest) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
-@dataclass
-class _Open:
-    """A run that is being read."""
-
-    start: Run
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    end: Mapping[str, Any] = field(default_factory=dict)
-
-    def add(self, step: int, record: Mapping[str, Any]) -> None:
-        """One step; a repeated number replaces what was logged from it on."""
-        kept = bisect_left(self.steps, step)
-        self.validation = [pair for pair in self.validation if pair[0] <= step]
-        if "loss" in record:
-            del self.steps[kept:], self.losses[kept:]
-            self.steps.append(step)
-            self.losses.append(_number(record["loss"]))
-        if record.get("val_loss") is not None:
-            self.validation = [
-                *(p for p in self.validation if p[0] < step),
-                (step, _number(record["val_loss"])),
-            ]
-
-    def starts_again(self, step: int) -> bool:
-        """Whether this step number is no continuation: not beyond the first of several."""
-        return len(self.steps) > 1 and step <= self.steps[0]
-
-    def closed(self) -> Run:
-        """As it was read."""
-        last = self.steps[-1] if self.steps else 0
-        return replace(
-            self.start,
-            steps=tuple(self.steps),
-            losses=tuple(self.losses),
-            validation=tuple(self.validation),
-            adapter_version=_whole(self.end.get("adapter_version")),
-            length=_whole(self.end.get("steps")) or last,
-        )
-
-
-def _runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The runs of one file."""
-    runs = [_Open(Run(file))]
-    for record in records:
-        kind, now = record.get("type"), runs[-1]
-        if kind == "banner":
-            runs.append(_Open(Run(file, _whole(record.get("run_id")))))
-        elif isinstance(kind, str) and kind.endswith(_PHASE_START):
-            phase, reference = (
-                kind.removesuffix(_PHASE_START),
-                _whole(record.get("reference_adapter_version")),
-            )
-            runs.append(_Open(Run(file, now.start.run_id, phase, reference=reference)))
-        elif kind == "step" and (step := _whole(record.get("step"))) is not None:
-            if "loss" in record and now.starts_again(step):
-                now = _Open(now.start)
-                runs.append(now)
-            now.add(step, record)
-        elif kind == "run_complete":
-            now.end = record
-    return [run.closed() for run in runs]
-
-
-def _add(runs: list[Run], run: Run) -> None:
-    """Append a run, or continue the one of its id that it resumed: it starts beyond that one's start."""
-    for index, earlier in enumerate(runs):
-        same = run.run_id is not None and (earlier.run_id, earlier.phase) == (run.run_id, run.phase)
-        if same and earlier.steps and run.steps and run.steps[0] > earlier.steps[0]:
-            kept = bisect_left(earlier.steps, run.steps[0])
-            before = (pair for pair in earlier.validation if pair[0] < run.steps[0])
-            runs[index] = replace(
-                run,
-                steps=earlier.steps[:kept] + run.steps,
-                losses=earlier.losses[:kept] + run.losses,
-                validation=(*before, *run.validation),
-                reference=earlier.reference,
-            )
-            return
-    runs.append(run)
-
-
-def _number(value: Any) -> float:
-    """A loss; NaN for what is no finite number."""
-    try:
-        number = float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def _whole(value: Any) -> int | None:
-    """A count or a version; None for what is none."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _keys(runs: Iterable[Run], records: Iterable[Any]) -> tuple[str, ...]:
+    if any(run.steps for run in runs):
+        return ()
+    return next(
+        (
+            tuple(repr(key)[:_LONGEST] for key in list(record)[:_KEYS])
+            for record in records
+            if isinstance(record, dict)
+        ),
+        (),
+    )

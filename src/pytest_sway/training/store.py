@@ -14,6 +14,10 @@ class TrainingDataError(Exception):
     """What training wrote cannot be read; the message says which file, and why."""
 
 
+class AmbiguousRunError(Exception):
+    """The files are of several runs, and which made the adapter cannot be found out; the message says why."""
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of an adapter in a dlm store.

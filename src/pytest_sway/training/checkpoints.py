@@ -1,0 +1,116 @@
+"""Checkpoints of a trainer's output folder, and which of them an adapter is. Standard library only."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.training.layers import WEIGHTS_FILE, key_shapes
+from pytest_sway.training.store import TrainingDataError
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder ``checkpoint-N`` that Trainer saved.
+
+    Attributes:
+        folder: where it is.
+        step: N.
+        same_weights: whether its adapter's file is that of the adapter asked about; None where one of the
+            two has no adapter file.
+        same_shapes: whether the two have the same tensors, by name and shape; None as above.
+    """
+
+    folder: Path
+    step: int
+    same_weights: bool | None = None
+    same_shapes: bool | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether the adapter can have come out of this checkpoint's run."""
+        return self.same_shapes is not False
+
+    @property
+    def relation(self) -> str:
+        """How the checkpoint stands to the adapter, as a part of a sentence."""
+        if self.same_weights:
+            return "the checkpoint with the adapter's weights"
+        if self.same_weights is None:
+            return "the last checkpoint, whose weights cannot be compared with the adapter's"
+        return "the last checkpoint, whose weights are not the adapter's: of another step, or of another run"
+
+
+def checkpoint_step(folder: Path) -> int | None:
+    """N of a folder that is called ``checkpoint-N``; None for another name."""
+    found = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
+    return int(found[1]) if found else None
+
+
+def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
+    """The checkpoints in a folder, best match first.
+
+    Those whose weights are the adapter's come first, then those with the same tensors, then the others; the
+    highest step first among equals.
+
+    Args:
+        folder: the trainer's output folder.
+        adapter: folder of the adapter that the checkpoints are compared with.
+    """
+    mine = _Weights(adapter / WEIGHTS_FILE)
+    found = []
+    for path in _folders(folder):
+        if (step := checkpoint_step(path)) is not None:
+            theirs = _Weights(path / WEIGHTS_FILE)
+            found.append(Checkpoint(path, step, mine.same_content(theirs), mine.same_shapes(theirs)))
+    return sorted(found, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
+
+
+def other_adapters(folder: Path) -> list[str]:
+    """The checkpoints in an adapter's folder that hold other tensors than the adapter, with that reason."""
+    others = [one for one in checkpoints(folder, folder) if not one.possible]
+    return [f"{one.folder.name} (its adapter has other tensors)" for one in others]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest step; None without one."""
+    found = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
+    return max(found)[1] if found else None
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+class _Weights:
+    """An adapter's file, read no further than a comparison needs."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.exists = os.path.isfile(file)  # noqa: PTH113 - unlike Path.is_file it never raises
+
+    def same_content(self, other: _Weights) -> bool | None:
+        """Whether the two files are equal; None where one is missing or cannot be read."""
+        if not (self.exists and other.exists):
+            return None
+        try:
+            return filecmp.cmp(self.file, other.file, shallow=False)
+        except OSError:
+            return None
+
+    def same_shapes(self, other: _Weights) -> bool | None:
+        """Whether the two hold the same tensors; None where one is missing or cannot be read."""
+        if not (self.exists and other.exists):
+            return None
+        try:
+            return key_shapes(self.file) == key_shapes(other.file)
+        except TrainingDataError:
+            return None

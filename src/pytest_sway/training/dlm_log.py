@@ -1,0 +1,64 @@
+"""dlm's training log: one JSON object a line, each with a ``type``.
+
+Losses of different runs are not comparable, so they are told apart: every file is a run, and so is what
+follows a banner, or a step number that starts again. A preference phase (``dpo_phase_start``) has a loss of
+another kind and is a run of its own. Standard library only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pytest_sway.training.json_files import whole
+from pytest_sway.training.runs import OpenRun, Run
+
+_PHASE_START = "_phase_start"
+_TYPES = frozenset({"banner", "step", "run_complete"})
+
+
+def is_dlm_log(records: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the records has a type that dlm writes."""
+    kinds = (record.get("type") for record in records)
+    return any(isinstance(kind, str) and (kind in _TYPES or kind.endswith(_PHASE_START)) for kind in kinds)
+
+
+def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[Run]:
+    """The runs of one file, in their order."""
+    runs = [OpenRun(Run(file))]
+    for record in records:
+        kind, now = record.get("type"), runs[-1]
+        if kind == "banner":
+            runs.append(OpenRun(Run(file, whole(record.get("run_id")))))
+        elif isinstance(kind, str) and kind.endswith(_PHASE_START):
+            phase = kind.removesuffix(_PHASE_START)
+            reference = whole(record.get("reference_adapter_version"))
+            runs.append(OpenRun(Run(file, now.start.run_id, phase, reference=reference)))
+        elif kind == "step" and (step := whole(record.get("step"))) is not None:
+            if "loss" in record and now.starts_again(step):
+                now = OpenRun(now.start)
+                runs.append(now)
+            now.add(step, record)
+        elif kind == "run_complete":
+            now.end = record
+    return [run.closed() for run in runs]
+
+
+def add_run(runs: list[Run], run: Run) -> None:
+    """Append a run, or continue the one of its id that it resumed: it starts beyond that one's start."""
+    for index, earlier in enumerate(runs):
+        same = run.run_id is not None and (earlier.run_id, earlier.phase) == (run.run_id, run.phase)
+        if same and earlier.steps and run.steps and run.steps[0] > earlier.steps[0]:
+            kept = bisect_left(earlier.steps, run.steps[0])
+            before = (pair for pair in earlier.validation if pair[0] < run.steps[0])
+            runs[index] = replace(
+                run,
+                steps=earlier.steps[:kept] + run.steps,
+                losses=earlier.losses[:kept] + run.losses,
+                validation=(*before, *run.validation),
+                reference=earlier.reference,
+            )
+            return
+    runs.append(run)

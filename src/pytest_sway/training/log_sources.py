@@ -1,0 +1,117 @@
+"""Which training log belongs to an adapter. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
+from pytest_sway.training.logs import log_files
+from pytest_sway.training.store import LOGS, AmbiguousRunError
+from pytest_sway.training.trainer_logs import TRAINER_LOG, TRAINER_STATE, read_trainer_state
+
+_TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """Logs to read.
+
+    Attributes:
+        files: in the order of their names.
+        until: the adapter's step, where the log may go beyond it.
+        reason: why these files, as a part of a sentence; empty where there was no choice.
+    """
+
+    files: tuple[Path, ...]
+    until: int | None = None
+    reason: str = ""
+
+
+def find_logs(place: Path, adapter: Path | None, named: bool) -> LogSource | None:
+    """The logs of the run that made an adapter; None where there are none.
+
+    Args:
+        place: a log, or a folder: the adapter's own, a trainer's output folder, a dlm store.
+        adapter: folder of the adapter; None where it has none (a full fine-tune).
+        named: whether the user named the place; only then any ``*.jsonl`` in it is taken as a log.
+
+    Raises:
+        AmbiguousRunError: the folder holds files of several runs.
+        TrainingDataError: ``trainer_state.json`` cannot be read.
+    """
+    if place.is_file():
+        return LogSource((place,))
+    jsonl = log_files(place)
+    if jsonl and jsonl[0].match(f"{LOGS}/train-*"):
+        return LogSource(tuple(jsonl))
+    step = checkpoint_step(place)
+    found = _of_output(place, adapter or place) if step is None else _of_checkpoint(place, step)
+    return found or _torchtune(place) or (LogSource(tuple(jsonl)) if jsonl and named else None)
+
+
+def _of_checkpoint(folder: Path, step: int, reason: str = "") -> LogSource | None:
+    """The log of the run that saved a checkpoint: its own, or the output folder's up to its step."""
+    own = folder / TRAINER_STATE
+    if own.is_file():
+        found = read_trainer_state(own).global_step
+        if found is not None and found != step:
+            raise AmbiguousRunError(
+                f"{own} was written at step {found}, not at {step} as the folder's name says"
+            )
+        return LogSource((own,), step, reason)
+    above = folder.resolve().parent
+    state = above / TRAINER_STATE
+    if state.is_file() and (read_trainer_state(state).global_step or 0) >= step:
+        return LogSource((state,), step, f"up to step {step}")
+    log = above / TRAINER_LOG
+    return LogSource((log,), step, f"up to step {step}") if log.is_file() else None
+
+
+def _of_output(folder: Path, adapter: Path) -> LogSource | None:
+    """The log in a trainer's output folder."""
+    saved = [one for one in checkpoints(folder, adapter) if one.possible]
+    if saved and saved[0].same_weights:
+        return _of_checkpoint(saved[0].folder, saved[0].step, saved[0].relation)
+    state = folder / TRAINER_STATE
+    if state.is_file():
+        _check_age(state, saved)
+        return LogSource((state,))
+    if (log := folder / TRAINER_LOG).is_file():
+        return LogSource((log,))
+    logged = next((one for one in saved if (one.folder / TRAINER_STATE).is_file()), None)
+    return None if logged is None else _of_checkpoint(logged.folder, logged.step, logged.relation)
+
+
+def _check_age(state: Path, saved: list[Checkpoint]) -> None:
+    """Refuse a ``trainer_state.json`` that is older than a checkpoint beside it."""
+    step = read_trainer_state(state).global_step
+    last = max((one.step for one in saved), default=0)
+    if step is not None and step < last:
+        raise AmbiguousRunError(
+            f"{state} was written at step {step}, and checkpoint-{last} beside it is later: which the "
+            "adapter came from is not known"
+        )
+
+
+def _torchtune(place: Path) -> LogSource | None:
+    """The log of torchtune: in ``logs`` of its output folder, whose ``epoch_N`` holds the adapter."""
+    folder = place.resolve()
+    part = _TORCHTUNE_FOLDER.fullmatch(folder.name) is not None
+    roots = [folder, folder.parent] if part else [folder]
+    files = [
+        file for root in roots for where in (root / "logs", root) for file in sorted(where.glob("log_*.txt"))
+    ]
+    if not files:
+        return None
+    reasons = [f"the last of {len(files)} logs there"] if len(files) > 1 else []
+    reasons += [f"of the whole run, also after {folder.name}"] if part and _later(folder) else []
+    return LogSource((max(files, key=lambda file: file.name),), None, ", ".join(reasons))
+
+
+def _later(folder: Path) -> bool:
+    """Whether a later epoch's or step's folder stands beside this one."""
+    kind, _, number = folder.name.partition("_")
+    others = (path.name.removeprefix(f"{kind}_") for path in folder.parent.glob(f"{kind}_*"))
+    return any(other.isdecimal() and int(other) > int(number) for other in others)

@@ -1,0 +1,73 @@
+"""Which optimizer state belongs to an adapter. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
+from pytest_sway.training.state import STATE_FILE
+from pytest_sway.training.store import AmbiguousRunError
+from pytest_sway.training.trainer_logs import TRAINER_STATE, TrainerState, read_trainer_state
+
+TRAINER_FILES = ("optimizer.pt", "optimizer.bin")
+"""Trainer's (``torch.save`` of the optimizer's ``state_dict``), and accelerate's of the same content."""
+
+
+@dataclass(frozen=True)
+class OptimizerFile:
+    """An optimizer state to read, or where none was kept, the trainer's log.
+
+    Attributes:
+        path: the state; a ``trainer_state.json`` where there is no state.
+        kept: whether there is a state.
+        dlm: whether it is dlm's.
+        trainer: what the ``trainer_state.json`` of its folder tells; None where there is none.
+        saved_at: N of its folder ``checkpoint-N``; None for another folder.
+        reason: why this file, as a part of a sentence; empty where there was no choice.
+    """
+
+    path: Path
+    kept: bool = True
+    dlm: bool = False
+    trainer: TrainerState | None = None
+    saved_at: int | None = None
+    reason: str = ""
+
+
+def find_optimizer(place: Path) -> OptimizerFile | None:
+    """The optimizer state of an adapter; None where neither it nor a ``trainer_state.json`` is there.
+
+    Args:
+        place: the adapter's folder, a trainer's output folder, or the state itself.
+
+    Raises:
+        AmbiguousRunError: the ``trainer_state.json`` beside it is of another step.
+        TrainingDataError: ``trainer_state.json`` cannot be read.
+    """
+    if place.is_file():
+        return _beside(place, kept=place.name != TRAINER_STATE)
+    for name in (STATE_FILE, *TRAINER_FILES):
+        if (place / name).is_file():
+            return _beside(place / name)
+    saved = [one for one in checkpoints(place, place) if one.possible]
+    for one in saved:
+        for name in TRAINER_FILES:
+            if (one.folder / name).is_file():
+                return _beside(one.folder / name, one.relation)
+    logs = [(place / TRAINER_STATE, ""), *((one.folder / TRAINER_STATE, one.relation) for one in saved)]
+    return next((_beside(log, reason, kept=False) for log, reason in logs if log.is_file()), None)
+
+
+def _beside(file: Path, reason: str = "", kept: bool = True) -> OptimizerFile:
+    """A file with the ``trainer_state.json`` of its folder."""
+    state, step = file.with_name(TRAINER_STATE), checkpoint_step(file.parent)
+    if file.name == STATE_FILE:
+        return OptimizerFile(file, dlm=True)
+    trainer = read_trainer_state(state) if state.is_file() else None
+    logged = trainer.global_step if trainer is not None else None
+    if None not in (step, logged) and step != logged:
+        raise AmbiguousRunError(
+            f"{state} was written at step {logged}, not at {step} as the folder's name says"
+        )
+    return OptimizerFile(file, kept, False, trainer, step, reason)

@@ -1,0 +1,82 @@
+"""Which of the runs in some logs made an adapter. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_sway.training.gradient_norms import gradient_norms
+from pytest_sway.training.log_sources import LogSource
+from pytest_sway.training.logs import Logs
+from pytest_sway.training.runs import Run
+from pytest_sway.training.steps import runs_of
+from pytest_sway.training.store import AmbiguousRunError, Version
+
+
+class TooFewStepsError(Exception):
+    """No run logged enough steps; the message says how many it did."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The run to judge, and why it is that one, in words."""
+
+    run: Run
+    reason: str
+
+
+def choose_in_store(runs: Sequence[Run], version: Version | None, least: int) -> Choice:
+    """The run of a dlm store that made a version, else the last one that is long enough.
+
+    Raises:
+        AmbiguousRunError: several runs made the version.
+        TooFewStepsError: none logged ``least`` steps.
+    """
+    if version is not None:
+        made = [run for run in runs_of(version, runs) if run.adapter_version == version.number]
+        if version.adapter and len(made) > 1:
+            text = f"{len(made)} runs made a v{version.number:04d}, and no manifest.json tells which is"
+            raise AmbiguousRunError(f"{text} {version.adapter}'s")
+        if made and len(made[-1].steps) < least:
+            count = len(made[-1].steps)
+            raise TooFewStepsError(
+                f"the run that made {version.label} logged {count} steps, min_steps is {least}"
+            )
+        if made:
+            return Choice(made[-1], f"the run that made {version.label}")
+    enough = [run for run in runs if len(run.steps) >= least]
+    if not enough:
+        longest = max((len(run.steps) for run in runs), default=0)
+        raise TooFewStepsError(f"the longest run logged {longest} steps, min_steps is {least}")
+    unknown = f", since no log tells which made {version.label}" if version is not None else ""
+    return Choice(enough[-1], f"the last run{unknown}")
+
+
+def choose_of_trainer(logs: Logs, source: LogSource) -> Choice:
+    """The last run of a trainer's log, as far as the adapter's step: earlier ones made other adapters.
+
+    Raises:
+        AmbiguousRunError: it ended before the adapter's step.
+        TooFewStepsError: no loss is logged.
+    """
+    if not logs.runs:
+        keys = f"; the keys of its records: {', '.join(logs.keys)}" if logs.keys else ""
+        raise TooFewStepsError(f"no step with a loss is logged{keys}")
+    run = logs.runs[-1]
+    reason = "the only run" if len(logs.runs) == 1 else f"the last of {len(logs.runs)} runs"
+    if source.until is None:
+        return Choice(run, reason)
+    gap = run.steps[-1] - run.steps[-2] if len(run.steps) > 1 else run.steps[-1]
+    if max(run.length, run.steps[-1] + gap) < source.until:
+        raise AmbiguousRunError(
+            f"{source.files[-1]} goes to step {run.steps[-1]}, and the adapter is of step {source.until}: "
+            "the log is cut short, or of another run"
+        )
+    return Choice(run.until(source.until), reason)
+
+
+def ends_broken(run: Run) -> bool:
+    """Whether a run ends in NaN, which few steps are enough to see."""
+    lost = bool(run.losses) and not math.isfinite(run.losses[-1])
+    return lost or gradient_norms(run).broken

@@ -1,0 +1,168 @@
+"""Records that Hugging Face's Trainer and the tools on top of it log: one per logging step.
+
+``trainer_state.json`` keeps them in ``log_history`` (transformers; so do TRL, axolotl and Unsloth, which use
+the Trainer). LLaMA-Factory also writes ``trainer_log.jsonl``, one record a line, with ``current_steps`` for
+``step``. Where the loss of a step is NaN the Trainer logs 0 (``logging_nan_inf_filter``), but the gradient
+norm beside it as NaN: such a loss is read as NaN. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole
+from pytest_sway.training.runs import REWARD_PHASE, OpenRun, Run
+from pytest_sway.training.store import TrainingDataError
+
+TRAINER_STATE = "trainer_state.json"
+TRAINER_LOG = "trainer_log.jsonl"
+_STEP_KEYS = ("step", "current_steps")
+_PREFERENCE_KEYS = ("rewards/chosen", "rewards/accuracies", "accuracy")
+"""Logged by TRL's DPO, KTO and ORPO; the last one by LLaMA-Factory for them."""
+_REWARD_KEY, _COMPLETIONS = "reward", "completions/"
+"""Logged by TRL's GRPO and RLOO, and by LLaMA-Factory's PPO."""
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """What ``trainer_state.json`` tells.
+
+    Attributes:
+        global_step: optimizer steps, those before a resume included; None where it is no count.
+        epoch: as written; None where it is no number.
+        logging_steps: steps between two records; None where it is no number.
+        history: the records of ``log_history``.
+    """
+
+    global_step: int | None
+    epoch: float | None
+    logging_steps: float | None
+    history: Sequence[Any]
+
+
+def read_trainer_state(file: Path) -> TrainerState:
+    """Read ``trainer_state.json``.
+
+    Raises:
+        TrainingDataError: it cannot be read, or has no ``log_history``.
+    """
+    return trainer_state(file, parse_json(file, read_log_bytes(file)))
+
+
+def trainer_state(file: Path, value: Any) -> TrainerState:
+    """From the file's JSON value; a list is taken as a ``log_history`` that was saved alone.
+
+    Raises:
+        TrainingDataError: there is no list of records in it.
+    """
+    found = {"log_history": value} if isinstance(value, list) else value
+    if not isinstance(found, dict):
+        raise TrainingDataError(
+            f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} holds an object"
+        )
+    history = found.get("log_history")
+    if not isinstance(history, list):
+        kind = (
+            f"a log_history of type {type(history).__name__}" if "log_history" in found else "no log_history"
+        )
+        if "log_history" not in found and "train_loss" in found:
+            kind = "only the summary of a run (train_loss), no logged steps"
+        raise TrainingDataError(
+            f"{file}: found {kind}; {TRAINER_STATE} has a list of records, log_history, one per logging step"
+        )
+    epoch, every = logged_number(found.get("epoch")), logged_number(found.get("logging_steps"))
+    return TrainerState(
+        whole(found.get("global_step")),
+        epoch if epoch is not None and math.isfinite(epoch) else None,
+        every if every is not None and math.isfinite(every) else None,
+        history,
+    )
+
+
+def trainer_runs(file: str, records: Iterable[Any], global_step: int | None = None) -> tuple[list[Run], int]:
+    """The runs of one file, and how many records could not be read.
+
+    A step that is logged again, after a resume, replaces what was logged from it on; a step number that is
+    not beyond the first one starts another run.
+
+    Args:
+        file: name of the log.
+        records: JSON values, in the order in which they were logged.
+        global_step: the steps of the last run, where known.
+    """
+    runs, bad = [OpenRun(Run(file, phase=""))], 0
+    for record in records:
+        entry = _entry(record)
+        if entry is None:
+            bad += 1
+            continue
+        now = runs[-1]
+        if entry.loss is not None and now.starts_again(entry.step):
+            now = OpenRun(Run(file, phase=""))
+            runs.append(now)
+        now.add(entry.step, entry.values)
+        if entry.loss is not None:
+            now.norms[entry.step] = entry.norm
+            now.start = replace(now.start, phase=now.start.phase or entry.phase)
+    runs[-1].end = {"steps": global_step}
+    return [_without_replaced_losses(run.closed()) for run in runs], bad
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One record; None for a value that it does not have."""
+
+    step: int
+    loss: float | None
+    norm: float | None
+    validation: float | None
+    phase: str
+
+    @property
+    def values(self) -> dict[str, float]:
+        found = {"loss": self.loss, "val_loss": self.validation}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+def _entry(record: Any) -> _Entry | None:
+    """A record's numbers; None where it is none, or has no step or a loss that is no number."""
+    if not isinstance(record, dict):
+        return None
+    step = next((whole(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
+    loss = logged_number(record["loss"]) if "loss" in record else None
+    if step is None or (loss is None and "loss" in record):
+        return None
+    norm = None if record.get("grad_norm") is None else logged_number(record["grad_norm"])
+    return _Entry(step, loss, norm, _validation(record), _phase(record))
+
+
+def _validation(record: Mapping[str, Any]) -> float | None:
+    """The loss on the evaluation set; None without one, or with several sets and no common loss."""
+    if "eval_loss" in record:
+        return logged_number(record["eval_loss"])
+    losses = [
+        value
+        for key, value in record.items()
+        if isinstance(key, str) and key.startswith("eval_") and key.endswith("_loss")
+    ]
+    return logged_number(losses[0]) if len(losses) == 1 else None
+
+
+def _phase(record: Mapping[str, Any]) -> str:
+    if _REWARD_KEY in record or any(key.startswith(_COMPLETIONS) for key in record):
+        return REWARD_PHASE
+    return "preference" if any(key in record for key in _PREFERENCE_KEYS) else ""
+
+
+def _without_replaced_losses(run: Run) -> Run:
+    """The run with NaN where 0 was logged beside a gradient norm that was no finite number."""
+    if not run.gradient_norms:
+        return run
+    pairs = zip(run.losses, run.gradient_norms, strict=True)
+    replaced = [loss == 0 and norm is not None and not math.isfinite(norm) for loss, norm in pairs]
+    losses = tuple(math.nan if gone else loss for loss, gone in zip(run.losses, replaced, strict=True))
+    return replace(run, losses=losses, replaced=sum(replaced))

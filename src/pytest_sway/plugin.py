@@ -227,7 +227,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
     if not uses and item.get_closest_marker("sway") is None:
         return
-    from pytest_sway.items.marks import limit_time, prune, why_unfollowed
+    from pytest_sway.items.marks import adapter_fault, limit_time, prune, why_unfollowed
     from pytest_sway.items.planning import plan_suite
     from pytest_sway.session.plan import plan_of
 
@@ -238,6 +238,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     plan_suite(item, plan_of(item.config))
     prune(item)
     limit_time(item)
+    if (fault := adapter_fault(item)) is not None:
+        item.stash.setdefault(UNFOLLOWED, fault)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -259,7 +261,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A mark that cannot be followed is a failure, never an unmeasured pass."""
+    """A mark that cannot be followed, or a broken adapter, is a failure before any fixture is set up."""
     if UNFOLLOWED in item.stash:
         pytest.fail(item.stash[UNFOLLOWED], pytrace=False)
 

@@ -43,11 +43,13 @@ class AdapterKey:
         model: the fine-tuned model, a folder or a hub id, where it is not the base; ``path`` is then an
             adapter on *it*.
         revision: of ``model`` on the hub.
+        fault: what the adapter's files show to be wrong, found while collecting; such a key is not attached.
     """
 
     path: str | None
     model: str | None = None
     revision: str | None = None
+    fault: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.label

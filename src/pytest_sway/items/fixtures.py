@@ -46,7 +46,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
-        backend = _served(request.config, key) or _built(key)
+        backend = _served(request.config, key) or _built(key, _adapters_on(request, key))
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -69,6 +69,8 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
     from pytest_sway.backends.protocols import BackendError
 
     key = getattr(request, "param", None) or _default_suite(request).adapters[0]
+    if key.fault:
+        raise _failure(f"no adapter: {key.fault}")
     try:
         subject = sway_backend.attach(key)
     except BackendError as error:
@@ -197,8 +199,15 @@ def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     return backend
 
 
-def _built(key: ModelKey) -> Backend:
-    """The backend of a spec's own kind."""
+def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterKey]:
+    """The adapters that the session's items evaluate on a model."""
+    callspecs = [found for item in request.session.items if (found := getattr(item, "callspec", None))]
+    there = [spec.params for spec in callspecs if spec.params.get("sway_backend") == key]
+    return list(dict.fromkeys(params["sway_adapter"] for params in there if "sway_adapter" in params))
+
+
+def _built(key: ModelKey, adapters: list[AdapterKey]) -> Backend:
+    """The backend of a spec's own kind; ``adapters`` are those that will be attached to it."""
     from pytest_sway.backends.protocols import BackendError
 
     if key.kind != "hf":
@@ -208,7 +217,27 @@ def _built(key: ModelKey) -> Backend:
         )
     from pytest_sway.backends.hf.load import load
 
+    if len(adapters) == 1:  # of several, each fails by itself
+        _check_adapter(adapters[0])
     return load(key)
+
+
+def _check_adapter(adapter: AdapterKey) -> None:
+    """Fail as the fixture ``sway_adapter`` would, where no model is needed to see that it must."""
+    from pytest_sway.backends.protocols import BackendError
+
+    try:
+        from pytest_sway.backends.hf import adapters
+    except ImportError:
+        return  # loading the model says what is not installed
+    if adapter.path is None:
+        return
+    try:
+        adapters.read(adapter.path)
+    except BackendError as error:
+        raise _failure(f"no adapter: {error}") from None
+    except ImportError:
+        return
 
 
 def _draw(*arguments: Any) -> Any:

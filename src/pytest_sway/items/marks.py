@@ -100,6 +100,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     _parametrize(metafunc, marked.suite, marked.suite.adapters, keys, [key.entry.id for key in keys])
 
 
+def adapter_fault(item: pytest.Item) -> str | None:
+    """What the files of an item's adapter show to be wrong; None where nothing, or where it needs none.
+
+    Known since collection, so such an item fails before a model is loaded for it.
+    """
+    callspec = getattr(item, "callspec", None)
+    key = callspec.params.get("sway_adapter") if callspec is not None else None
+    if not isinstance(key, AdapterKey) or "sway_adapter" not in getattr(item, "fixturenames", ()):
+        return None
+    return f"no adapter: {key.fault}" if key.fault else None
+
+
 def limit_time(item: pytest.Item) -> None:
     """The entry's timeout as pytest-timeout's mark, where that plugin is; the user's own mark goes first.
 

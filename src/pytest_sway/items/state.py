@@ -47,7 +47,7 @@ class BadMark:
 SUITES = pytest.StashKey[dict[tuple[Path, "Kinds"], "Suite"]]()
 """Specs by path and by the kinds that they may name, each read once per session."""
 UNFOLLOWED = pytest.StashKey[str]()
-"""On an item: why its mark cannot be followed; it fails with these words."""
+"""On an item: why its mark cannot be followed, or its adapter not be read; it fails with these words."""
 MEASURED = pytest.StashKey[list["ProbeResult"]]()
 """On an item: what its body measured through the fixture ``sway``."""
 BENCH_INFO = pytest.StashKey[dict[str, object]]()

@@ -17,6 +17,7 @@ from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter
@@ -100,14 +101,15 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     problems += entry_problems
     named, unmatched = adapter_folders(adapters, (Path(),))
     problems += _adapter_problems(named, unmatched)
-    null = null_of(source, entries)
+    faults = _adapter_faults(spec, named)
+    problems += _only_adapter_fault(source, faults, named)
+    null = null_of(source, entries, check_files=spec is not None and spec.envelope.models.ft.kind == "hf")
     problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
-    folders: list[str | None] = [str(folder) for folder in (named or spec.adapters)]
-    keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
+    keys = [AdapterKey(str(folder), tuned[0], tuned[1], why) for folder, why in faults.items()]
     return Suite(
         path=path,
         spec=spec,
@@ -122,7 +124,7 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
             entry_point=ft.entry_point,
             endpoint=ft.endpoint,
         ),
-        adapters=tuple(keys),
+        adapters=tuple(keys) or (AdapterKey(None, *tuned),),
         plan=null.plan(spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(entries), *null.notes),
     )
@@ -189,6 +191,31 @@ def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> li
         for folder, name in named.items()
         if (why := why_no_adapter(folder)) is not None
     ]
+
+
+def _adapter_faults(spec: Spec | None, named: Mapping[Path, str]) -> dict[Path, str]:
+    """Each adapter folder that is evaluated, with what its files show to be wrong (empty: nothing).
+
+    Only of kind ``hf``: other backends read other files.
+    """
+    if spec is None:
+        return {}
+    read_here = spec.envelope.models.ft.kind == "hf"
+    return {
+        folder: (why_not_served(folder) or "") if read_here and why_no_adapter(folder) is None else ""
+        for folder in named or spec.adapters
+    }
+
+
+def _only_adapter_fault(
+    source: Source, faults: Mapping[Path, str], named: Mapping[Path, str]
+) -> list[Problem]:
+    """What is wrong with the one adapter of a spec; of several, each keeps its own for its own items."""
+    if len(faults) != 1 or not (fault := next(iter(faults.values()))):
+        return []
+    if named:
+        return [Problem(f"--sway-adapter={next(iter(named.values()))}: {fault}")]
+    return [Problem(f"models.ft.adapter: {fault}", *source.place(("models", "ft", "adapter")))]
 
 
 def _notes(entries: Sequence[Entry]) -> list[Problem]:

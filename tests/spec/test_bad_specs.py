@@ -8,6 +8,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
 from pytest_sway.spec.messages import SpecError
+from support.adapter_stubs import adapter_stub
 
 GOOD = """\
 version: 1
@@ -23,11 +24,8 @@ suite:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
-    for name in ("a", "b"):
-        (tmp_path / "fleet" / name).mkdir(parents=True)
-        (tmp_path / "fleet" / name / "adapter_config.json").write_text("{}")
+    for name in ("adapter", "fleet/a", "fleet/b"):
+        adapter_stub(tmp_path / name)
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.messages import SpecError
+from support.adapter_stubs import adapter_stub
 
 SPEC = """\
 models:
@@ -21,8 +22,7 @@ suite:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a", "b", "out/checkpoint-9", "out/checkpoint-10", "out/checkpoint-100", "odd[1]"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "adapter_config.json").write_text("{}")
+        adapter_stub(tmp_path / name)
     (tmp_path / "out" / "runs").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

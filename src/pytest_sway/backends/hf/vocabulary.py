@@ -94,8 +94,8 @@ def _load(folder: Path, trust_remote_code: bool) -> Any:
         if own_code(folder) and not trust_remote_code:
             raise BackendError(
                 f"the tokenizer in {folder} has code of its own (auto_map in {_TOKENIZER_CONFIG}), which "
-                "is run only where you trust it: write trust_remote_code: true for models.base and models.ft; or "
-                "delete the tokenizer's files there to evaluate with the base's own"
+                "is run only where you trust it: write trust_remote_code: true for models.base and models.ft; "
+                "or delete the tokenizer's files there to evaluate with the base's own"
             ) from error
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {_line(error)}") from error
 

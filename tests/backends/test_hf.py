@@ -268,6 +268,22 @@ def test_equal_views_diverge_by_exactly_zero_and_inert_is_told(
         backend.detach(subject)
 
 
+@pytest.mark.parametrize("name", ["plain", "embedding"])
+def test_an_update_that_is_multiplied_by_zero_is_inert(
+    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(adapters[name], tmp_path / "zero")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 0}))
+    subject = backend.attach(AdapterKey(str(folder)))
+    try:
+        assert subject.inert
+        assert "lora_alpha, which is 0" in subject.notes[0]
+        backend.add_null(AdapterKey(str(adapters[name])))
+    finally:
+        backend.detach(subject)
+
+
 def test_half_an_update_is_noted(backend: HFBackend, adapters: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "half")
     state = load_file(folder / "adapter_model.safetensors")

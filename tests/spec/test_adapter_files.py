@@ -27,10 +27,10 @@ def test_a_whole_folder_shows_nothing_wrong(tmp_path: Path) -> None:
     ("shapes", "says"),
     [
         ({}, "holds no tensor at all: DeepSpeed ZeRO-3"),
-        ({name: (0,) for name in FACTORS}, "2 of 2 tensors"),
+        (dict.fromkeys(FACTORS, (0,)), "2 of 2 tensors"),
         ({**FACTORS, HEAD: (0,)}, f"1 of 3 tensors in {WEIGHTS} are empty (first: {HEAD} [0])"),
         ({**FACTORS, HEAD: (0, 4)}, f"(first: {HEAD} [0, 4])"),
-        ({name: (4,) for name in FACTORS}, "are flat where a matrix belongs"),
+        (dict.fromkeys(FACTORS, (4,)), "are flat where a matrix belongs"),
         ({name.replace(".weight", ".default.weight"): (4,) for name in FACTORS}, "2 of 2 tensors"),
         (
             {**FACTORS, HEAD: (16,)},

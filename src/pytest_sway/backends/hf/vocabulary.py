@@ -63,7 +63,8 @@ def vocabulary_of(
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
             f"{folder} brings a tokenizer with another vocabulary than the base model's: {differing}; base "
-            f"and adapter cannot be compared token by token; {RESIZED}"
+            "and adapter cannot be compared token by token; name the base that it was trained on, with the "
+            "tokenizer that it was trained with"
         )
     needed = max(_rows_for(ours), _rows_for(theirs))
     if theirs != ours and _rows_for(theirs) > rows:
@@ -94,8 +95,8 @@ def _load(folder: Path, trust_remote_code: bool) -> Any:
         if own_code(folder) and not trust_remote_code:
             raise BackendError(
                 f"the tokenizer in {folder} has code of its own (auto_map in {_TOKENIZER_CONFIG}), which "
-                "is run only where you trust it: write trust_remote_code: true for models.base and models.ft; "
-                "or delete the tokenizer's files there to evaluate with the base's own"
+                "is run only where you trust it: write trust_remote_code: true for models.base and "
+                "models.ft; or delete the tokenizer's files there to evaluate with the base's own"
             ) from error
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {_line(error)}") from error
 
@@ -113,16 +114,16 @@ def _first_difference(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str
     """The lowest id that means one token here and another there, or the first token with two ids."""
     names = {index: token for token, index in ours.items()}
     clashes = [
-        (index, f"{index} is {token!r}, in the base's {names[index]!r}")
+        (index, 0, f"{index} is {token!r}, in the base's {names[index]!r}")
         for token, index in theirs.items()
         if index in names and names[index] != token
     ]
     moved = [
-        (index, f"{token!r} is {index}, in the base's {ours[token]}")
+        (index, 1, f"{token!r} is {index}, in the base's {ours[token]}")
         for token, index in theirs.items()
         if ours.get(token, index) != index
     ]
-    return min(clashes + moved)[1] if clashes or moved else None
+    return min(clashes + moved)[-1] if clashes or moved else None
 
 
 def _notes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> list[str]:

@@ -1,0 +1,108 @@
+"""An adapter whose files show it to be broken is reported before a model is loaded, and hides no other."""
+
+from __future__ import annotations
+
+import pytest
+
+import planting
+from support.adapter_stubs import FACTORS, adapter_stub
+
+EMPTY = dict.fromkeys(FACTORS, (0,))
+MODELS = """\
+version: 1
+models:
+  base: {{kind: {kind}, base: planted}}
+  ft: {{kind: {kind}, base: planted, adapter: {adapter}}}
+suite:
+  - {{name: dk, kind: delta_kl, prompts: [one, two, three]}}
+  - {{name: talk, kind: multi_turn_coherence_decay, prompts: [one, two, three]}}
+"""
+
+
+@pytest.fixture
+def project(planted: pytest.Pytester) -> pytest.Pytester:
+    planting.LOADS.clear()
+    adapter_stub(planted.path / "good")
+    adapter_stub(planted.path / "bad", EMPTY)
+    return planted
+
+
+def spec(project: pytest.Pytester, adapter: str, kind: str = "hf") -> None:
+    (project.path / "sway.yaml").write_text(MODELS.format(adapter=adapter, kind=kind))
+
+
+def test_one_broken_adapter_is_an_error_of_the_spec(project: pytest.Pytester) -> None:
+    spec(project, "bad")
+    result = project.runpytest("sway.yaml", "--collect-only")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*sway.yaml:4:42: models.ft.adapter: *bad: 2 of 2 tensors in * are empty*"])
+    assert not planting.LOADS
+
+
+def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytest.Pytester) -> None:
+    spec(project, "good")
+    result = project.runpytest("sway.yaml", "--sway-adapter=bad")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*sway.yaml: --sway-adapter=bad: *bad: 2 of 2 tensors in * are empty*"])
+    assert not planting.LOADS
+
+
+def test_a_broken_adapter_of_a_fleet_keeps_its_error_to_itself(project: pytest.Pytester) -> None:
+    spec(project, "[bad, good]")
+    result = project.runpytest("sway.yaml", "-rA")
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(["no adapter: *bad: 2 of 2 tensors in * are empty*"])
+    result.stdout.fnmatch_lines(["PASSED sway.yaml::dk[[]good[]]", "ERROR sway.yaml::dk[[]bad[]]*"])
+    assert planting.LOADS == ["planted"]
+
+
+def test_without_a_sound_adapter_no_model_is_loaded(project: pytest.Pytester) -> None:
+    adapter_stub(project.path / "flat", dict.fromkeys(FACTORS, (4,)))
+    spec(project, "[bad, flat]")
+    result = project.runpytest("sway.yaml")
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines_random(["no adapter: *are empty*", "no adapter: *are flat*"])
+    assert not planting.LOADS
+
+
+def test_files_of_another_backend_are_not_looked_at(project: pytest.Pytester) -> None:
+    spec(project, "bad", kind="dummy")
+    project.runpytest("sway.yaml").assert_outcomes(passed=2)
+
+
+def test_a_broken_null_adapter_is_an_error_of_the_spec(project: pytest.Pytester) -> None:
+    spec(project, "good")
+    text = (project.path / "sway.yaml").read_text()
+    nulls = "suite:\n  - {name: n, kind: null_adapter, family: yours, adapters: [good, bad]}\n"
+    (project.path / "sway.yaml").write_text(text.replace("suite:\n", nulls))
+    result = project.runpytest("sway.yaml")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*sway.yaml:6:*suite[[]0[]].adapters: *bad: 2 of 2 tensors in * are empty*"])
+
+
+def test_a_code_first_test_fails_with_the_same_words(project: pytest.Pytester) -> None:
+    spec(project, "[bad, good]")
+    project.makepyfile(
+        """
+        def test_it(sway):
+            raise AssertionError("never run")
+        """
+    )
+    result = project.runpytest("-k", "test_it")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no adapter: *bad: 2 of 2 tensors in * are empty*"])
+    assert not planting.LOADS
+
+
+@pytest.mark.slow
+def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
+    pytester: pytest.Pytester,
+) -> None:
+    """The base does not exist, and nobody notices: the adapter is refused first."""
+    adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
+    spec = MODELS.format(adapter="prompt", kind="hf").replace("base: planted", f"base: {pytester.path}/none")
+    (pytester.path / "none").mkdir()
+    (pytester.path / "sway.yaml").write_text(spec)
+    result = pytester.runpytest("sway.yaml")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not served*"])

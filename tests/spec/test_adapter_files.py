@@ -156,6 +156,18 @@ def test_a_rank_that_no_adapter_has_is_named(tmp_path: Path, rank: object) -> No
     assert f"says r: {rank!r}" in (why_not_served(adapter_stub(tmp_path, r=rank)) or "")
 
 
+HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name, shape in FACTORS.items()}
+
+
+def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) -> None:
+    found = why_not_served(adapter_stub(tmp_path, HALF)) or ""
+    assert "1 factors in adapter_model.safetensors have another rank than r: 2" in found
+    assert "either the two files are of different runs, or the tensors are shards" in found
+    for several in ({"rank_pattern": {"q_proj": 1}}, {"target_parameters": ["experts.down_proj"]}):
+        assert why_not_served(adapter_stub(tmp_path, HALF, **several)) is None
+    assert why_not_served(adapter_stub(tmp_path, HALF, peft_type="ADALORA")) is None
+
+
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (adapter_stub(tmp_path) / WEIGHTS).unlink()
     (tmp_path / WEIGHTS).mkdir()

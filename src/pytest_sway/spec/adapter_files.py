@@ -15,8 +15,13 @@ from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shap
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 Config = Mapping[str, Any]
 _MLX_WEIGHTS = "adapters.safetensors"
-_MATRIX = re.compile(r"\.lora_(?:embedding_)?[AB](?:\.[^.]+)?\.weight$|\.(?:lm_head|embed_tokens)\.weight$")
-"""Names of tensors that have two dimensions or more in every adapter."""
+_MATRIX = re.compile(
+    r"\.lora_(?:embedding_)?[AB](?:\.[^.]+)?\.weight$|\.(?:lm_head|embed_tokens)\.weight$|flat_param"
+)
+"""Names of tensors that have two dimensions or more in every adapter, or that FSDP gives to its flat ones."""
+_DOWN = re.compile(r"\.lora_A(?:\.[^.]+)?\.weight$")
+"""Names of the first factors of LoRA, which have a row for each rank."""
+_DEFAULT_RANK = 8
 _TASK_HEADS = {
     "SEQ_CLS": ("a sequence classifier", r"\.(?:score|classifier|summary)\."),
     "TOKEN_CLS": ("a token classifier", r"\.(?:score|classifier)\."),
@@ -166,11 +171,38 @@ def _task(config: Config, shapes: Shapes) -> str | None:
 
 def _rank(config: Config, _: Shapes) -> str | None:
     """A rank that no adapter can have."""
-    rank = config.get("r", 1)
+    rank = config.get("r", _DEFAULT_RANK)
     wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
-    if str(config["peft_type"]).upper() != "LORA" or not wrong:
+    if not _is_lora(config) or not wrong:
         return None
     return f"{ADAPTER_CONFIG} says r: {shown(rank)}; a LoRA adapter has a rank of 1 or more"
 
 
-_CHECKS: tuple[Callable[[Config, Shapes], str | None], ...] = (_no_tensor, _empty, _flat, _task, _rank)
+def _rows(config: Config, shapes: Shapes) -> str | None:
+    """Factors of another rank than the config says, where it says one for all modules."""
+    if not _is_lora(config) or config.get("rank_pattern") or config.get("target_parameters"):
+        return None
+    rank = config.get("r", _DEFAULT_RANK)
+    other = [name for name, shape in shapes.items() if _DOWN.search(name) and shape[:1] != (rank,)]
+    if not other:
+        return None
+    first = f"{min(other)} {list(shapes[min(other)])}"
+    return (
+        f"{len(other)} factors in {ADAPTER_WEIGHTS} have another rank than r: {rank} of {ADAPTER_CONFIG} "
+        f"(first: {first}): either the two files are of different runs, or the tensors are shards: "
+        f"{_NOT_GATHERED}"
+    )
+
+
+def _is_lora(config: Config) -> bool:
+    return str(config["peft_type"]).upper() == "LORA"
+
+
+_CHECKS: tuple[Callable[[Config, Shapes], str | None], ...] = (
+    _no_tensor,
+    _empty,
+    _flat,
+    _task,
+    _rank,
+    _rows,
+)

@@ -26,6 +26,7 @@ from pytest_sway.backends.quiet import without_bars
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
+_NOTE = "the adapter's LoRA on single experts is read onto the base's fused experts"
 _OTHERWISE = "transformers does not fuse its experts into what the base computes with"
 
 
@@ -68,7 +69,8 @@ def per_expert(model: Any, files: AdapterFiles, state: State, row: list[int]) ->
                 None, config=model.config, state_dict=weights, dtype=torch.float32
             )
     tuned = tuned.eval()
-    return Target(str(files.folder), dict(tuned.state_dict()), logits_of(tuned, row), _OTHERWISE)
+    state = dict(tuned.state_dict())
+    return Target(str(files.folder), state, logits_of(tuned, row), _OTHERWISE, (_NOTE,))
 
 
 def _checkpoint(model: Any) -> State:

@@ -36,7 +36,8 @@ COUNTS = {"num_local_experts": EXPERTS, "num_experts_per_tok": 2}
 
 
 def mixtral(inner: int) -> tuple[Any, Any]:
-    return MixtralForCausalLM, MixtralConfig(**SIZES, **COUNTS, intermediate_size=inner)
+    sizes = {"intermediate_size": inner, "tie_word_embeddings": True}
+    return MixtralForCausalLM, MixtralConfig(**SIZES, **COUNTS, **sizes)
 
 
 def qwen(inner: int) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planting
+from conftest import QUICKSTART
 from support.adapter_stubs import FACTORS, adapter_stub
 
 EMPTY = dict.fromkeys(FACTORS, (0,))
@@ -105,4 +106,15 @@ def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
     (pytester.path / "sway.yaml").write_text(spec)
     result = pytester.runpytest("sway.yaml")
     result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not served*"])
+
+
+@pytest.mark.slow
+def test_what_needs_peft_to_be_seen_stays_with_its_adapter_too(pytester: pytest.Pytester) -> None:
+    adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
+    adapters = f"[prompt, {QUICKSTART}/adapters/healthy]"
+    text = MODELS.format(adapter=adapters, kind="hf").replace("base: planted", f"base: {QUICKSTART}/base")
+    (pytester.path / "sway.yaml").write_text(text)
+    result = pytester.runpytest("sway.yaml", "-k", "dk", "-rA")
+    result.assert_outcomes(failed=1, errors=1, deselected=2)  # three words are no more than noise
     result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not served*"])

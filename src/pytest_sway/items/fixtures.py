@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
+from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey, item_key
 
 if TYPE_CHECKING:
     from pytest_sway.backends.protocols import AdapterKey, Backend, ModelKey, Subject
@@ -200,10 +200,9 @@ def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
 
 
 def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterKey]:
-    """The adapters that the session's items evaluate on a model."""
-    callspecs = [found for item in request.session.items if (found := getattr(item, "callspec", None))]
-    there = [spec.params for spec in callspecs if spec.params.get("sway_backend") == key]
-    return list(dict.fromkeys(params["sway_adapter"] for params in there if "sway_adapter" in params))
+    """The adapters of the session's suites on a model."""
+    keys = [found for item in request.session.items if (found := item_key(item)) is not None]
+    return list({adapter: None for one in keys if one.suite.model == key for adapter in one.suite.adapters})
 
 
 def _built(key: ModelKey, adapters: list[AdapterKey]) -> Backend:

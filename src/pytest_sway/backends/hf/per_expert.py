@@ -60,15 +60,10 @@ def per_expert(model: Any, files: AdapterFiles, state: State, row: list[int]) ->
         )
     if broken := non_finite(state):
         raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
-    weights = _checkpoint(model)
     with fitting(files.folder):
-        config = LoraConfig.from_pretrained(str(files.folder))
-        _add(weights, files, config, state)
-        with without_bars():
-            tuned = type(model).from_pretrained(
-                None, config=model.config, state_dict=weights, dtype=torch.float32
-            )
-    tuned = tuned.eval()
+        weights = _checkpoint(model)
+        _add(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
+        tuned = _fused(model, files, weights)
     state = dict(tuned.state_dict())
     return Target(str(files.folder), state, logits_of(tuned, row), _OTHERWISE, (_NOTE,))
 
@@ -82,7 +77,22 @@ def _checkpoint(model: Any) -> State:
         for path, tensor in model.state_dict().items()
     }
     found: State = revert_weight_conversion(model, own)
-    return {path: tensor.clone() for path, tensor in found.items()}
+    return found
+
+
+def _fused(model: Any, files: AdapterFiles, weights: State) -> Any:
+    """A model like the base with these weights of a checkpoint."""
+    with without_bars():
+        tuned, report = type(model).from_pretrained(
+            None, config=model.config, state_dict=weights, dtype=torch.float32, output_loading_info=True
+        )
+    lost = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
+    if lost:
+        raise BackendError(
+            f"{files.folder} is not served: it changes single experts, and transformers does not fuse the "
+            f"base's own back from single ones (first: {lost[0]})"
+        )
+    return tuned.eval()
 
 
 def _add(weights: State, files: AdapterFiles, config: LoraConfig, state: State) -> None:

@@ -165,6 +165,7 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
         backend.attach(AdapterKey(str(small)))
 
 
+@pytest.mark.slow
 def test_a_head_of_another_width_is_another_base(tmp_path: Path) -> None:
     base, folder = llama(tmp_path / "base", 4096, False), tmp_path / "adapter"
     shutil.copytree(QUICKSTART / "adapters" / "healthy", folder)

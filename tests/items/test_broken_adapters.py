@@ -40,6 +40,7 @@ def test_one_broken_adapter_is_an_error_of_the_spec(project: pytest.Pytester) ->
     assert not planting.LOADS
 
 
+@pytest.mark.slow
 def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytest.Pytester) -> None:
     spec(project, "good")
     result = project.runpytest("sway.yaml", "--sway-adapter=bad")
@@ -57,6 +58,7 @@ def test_a_broken_adapter_of_a_fleet_keeps_its_error_to_itself(project: pytest.P
     assert planting.LOADS == ["planted"]
 
 
+@pytest.mark.slow
 def test_without_a_sound_adapter_no_model_is_loaded(project: pytest.Pytester) -> None:
     adapter_stub(project.path / "flat", dict.fromkeys(FACTORS, (4,)))
     spec(project, "[bad, flat]")
@@ -66,11 +68,13 @@ def test_without_a_sound_adapter_no_model_is_loaded(project: pytest.Pytester) ->
     assert not planting.LOADS
 
 
+@pytest.mark.slow
 def test_files_of_another_backend_are_not_looked_at(project: pytest.Pytester) -> None:
     spec(project, "bad", kind="dummy")
     project.runpytest("sway.yaml").assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_a_broken_null_adapter_is_an_error_of_the_spec(project: pytest.Pytester) -> None:
     spec(project, "good")
     text = (project.path / "sway.yaml").read_text()
@@ -81,6 +85,7 @@ def test_a_broken_null_adapter_is_an_error_of_the_spec(project: pytest.Pytester)
     result.stdout.fnmatch_lines(["*sway.yaml:6:*suite[[]0[]].adapters: *bad: 2 of 2 tensors in * are empty*"])
 
 
+@pytest.mark.slow
 def test_a_code_first_test_fails_with_the_same_words(project: pytest.Pytester) -> None:
     spec(project, "[bad, good]")
     project.makepyfile(

@@ -51,17 +51,17 @@ def why_variant(config: Mapping[str, Any]) -> str:
     wrote, installed = written_by(config), version("peft")
     if wrote is not None and wrote > Version(installed):
         return (
-            f"the installed PEFT {installed} does not know it, and PEFT {wrote} wrote the adapter: install "
-            "that one; if the field is a leftover of something else, remove its line from adapter_config.json"
+            f"the installed PEFT {installed} does not know this, and PEFT {wrote} wrote the adapter: install "
+            "that one; if it is a leftover of something else, remove it from adapter_config.json"
         )
     return (
-        f"the installed PEFT {installed} does not know it, so a fork of PEFT may compute something else with "
-        "these tensors; if the field is a leftover, remove its line from adapter_config.json"
+        f"the installed PEFT {installed} does not know this, so a fork of PEFT may compute something else "
+        "with these tensors; if it is a leftover, remove it from adapter_config.json"
     )
 
 
 def ignored_note(names: Iterable[str]) -> str:
     """What the report says of leftovers."""
     named = sorted(names)
-    lines = "its line" if len(named) == 1 else "their lines"
-    return f"adapter_config.json sets {', '.join(named)}: PEFT ignores it, and {lines} can be removed"
+    them, lines = ("it", "its line") if len(named) == 1 else ("them", "their lines")
+    return f"adapter_config.json sets {', '.join(named)}: PEFT ignores {them}, and {lines} can be removed"

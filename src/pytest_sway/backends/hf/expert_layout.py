@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import transformers
 from packaging.version import Version
 from peft import PeftModel
 from peft.tuners.lora.layer import ParamWrapper
@@ -132,8 +133,8 @@ def _is_d2(alike: list[_Experts], files: AdapterFiles, state: State) -> bool:
 def _layouts_by_version(files: AdapterFiles, transposed: bool) -> frozenset[bool]:
     """Whether *in* is d2, for the PEFT that wrote the adapter.
 
-    Development versions of a time count as all that came out of it. Since 0.19 the layout depends on an
-    attribute of the experts that came with transformers 5, and no adapter says which transformers trained it.
+    A development version counts as every release around it. Since 0.19 the layout depends on an attribute of
+    the experts that came with transformers 5, and no adapter says which transformers trained it.
     """
     wrote = written_by(files.config)
     if wrote is None:
@@ -142,7 +143,7 @@ def _layouts_by_version(files: AdapterFiles, transposed: bool) -> frozenset[bool
         return frozenset({False})
     if wrote.is_devrelease and wrote < Version("0.20"):
         return _EITHER
-    if transposed:
+    if transposed or Version(transformers.__version__) < Version("5"):
         return _EITHER
     return frozenset({wrote >= Version("0.19.1")})
 

@@ -147,9 +147,11 @@ class Lora:
             self._peft.add_adapter(OWN, config)
         try:
             with fitting(folder):
-                found = set_peft_model_state_dict(self._peft, update.state, adapter_name=OWN)
-                missing = [key for key in found.missing_keys if f".{OWN}" in key]
-                accounted(update.files, missing, found.unexpected_keys)
+                own = get_peft_model_state_dict(self._peft, adapter_name=OWN, save_embedding_layers=False)
+                state = update.state
+                accounted(update.files, own.keys() - state.keys(), state.keys() - own.keys())
+                fitted(update.files, state, own)
+                set_peft_model_state_dict(self._peft, state, adapter_name=OWN)
             self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
         finally:
             self._peft.delete_adapter(OWN)
@@ -215,9 +217,13 @@ def plain_update(files: AdapterFiles, state: State) -> Update:
 
 
 def plain_config(config: LoraConfig) -> LoraConfig:
-    """The same shapes with the plain init: no init that looks at the base runs again."""
+    """The same shapes with the plain init: no init that looks at the base runs again.
+
+    Nor any dropout, which acts in training alone, and which PEFT refuses on parameters (a router of experts).
+    """
     plain = copy.deepcopy(config)
     plain.init_lora_weights = True
+    plain.lora_dropout = 0.0
     plain.inference_mode = True
     return plain
 

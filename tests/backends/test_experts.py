@@ -153,7 +153,12 @@ def test_a_square_one_of_an_older_peft_is_not_read_transposed(made: Made, tmp_pa
     ("kind", "version", "says"),
     [
         (mixtral, None, 'write the version that trained it there ("peft_version"'),
-        (mixtral, "0.19.1.dev0@UNKNOWN", "depends on more than its peft_version 0.19.1.dev0@UNKNOWN"),
+        pytest.param(
+            mixtral,
+            "0.19.1.dev0@UNKNOWN",
+            "depends on more than its peft_version 0.19.1.dev0@UNKNOWN",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             gpt_oss, "0.19.0", "depends on more than its peft_version 0.19.0", marks=pytest.mark.slow
         ),

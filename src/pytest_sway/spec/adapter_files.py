@@ -30,7 +30,7 @@ _TASK_HEADS = {
 }
 """Task types of other models, with the tensors that such a model has and a causal language model has not."""
 _NOT_GATHERED = (
-    "DeepSpeed ZeRO-3 and FSDP leave this behind where parameters are not gathered before they are "
+    "DeepSpeed ZeRO-3 and FSDP can leave this behind where parameters are not gathered before they are "
     "saved; save again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
     "fsdp_state_dict_type: FULL_STATE_DICT (FSDP)"
 )

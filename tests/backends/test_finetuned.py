@@ -154,7 +154,7 @@ def with_more_tokens(folder: Path) -> None:
     [
         (of_another_kind, "is a GPT2LMHeadModel, the base a LlamaForCausalLM: name the model that it was"),
         (resized, "as [4100, 256], the base as [4096, 256]: save the base with the vocabulary"),
-        (with_more_tokens, "(4097 tokens, the base has 4096; first difference: '<new>' as 4096)"),
+        (with_more_tokens, "'<new>' as 4096, and the base model has 4096 rows"),
         (config(rms_norm_eps=1e-3), "config.json says rms_norm_eps: 0.001, the base's 1e-06"),
         (config(num_hidden_layers=3), "says num_hidden_layers: 3, the base's 4"),
         (config(use_cache=False, trainer="mine"), ""),

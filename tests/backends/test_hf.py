@@ -152,9 +152,9 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("no json", "is not JSON"),
         ("json list", "holds no JSON object"),
         ("no config", "holds no adapter_config.json"),
-        ("other modules", "does not fit the base model"),
-        ("a module that cannot be wrapped", "does not fit the base model"),
-        ("half a file", "does not fit the base model"),
+        ("other modules", "PEFT cannot put"),
+        ("a module that cannot be wrapped", "PEFT cannot put"),
+        ("half a file", "is cut off"),
     ],
 )
 def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
@@ -165,6 +165,7 @@ def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(str(folder)))
     assert says in str(found.value)
+    assert "subject" not in str(found.value)
     subject = backend.attach(AdapterKey(str(adapters["plain"])))
     backend.detach(subject)
 
@@ -266,6 +267,22 @@ def test_equal_views_diverge_by_exactly_zero_and_inert_is_told(
         assert "inert" in subject.notes[0]
         request = Divergence("The harbour was", subject.base, subject.tuned)
         assert Engine(backend).answer([request])[request] == 0.0
+    finally:
+        backend.detach(subject)
+
+
+@pytest.mark.parametrize("name", ["plain", "embedding"])
+def test_an_update_that_is_multiplied_by_zero_is_inert(
+    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(adapters[name], tmp_path / "zero")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 0}))
+    subject = backend.attach(AdapterKey(str(folder)))
+    try:
+        assert subject.inert
+        assert "lora_alpha, which is 0" in subject.notes[0]
+        backend.add_null(AdapterKey(str(adapters[name])))
     finally:
         backend.detach(subject)
 
@@ -435,7 +452,7 @@ def test_an_adapters_other_vocabulary_is_refused(
     own = AutoTokenizer.from_pretrained(BASE)
     own.add_tokens(["<new>"])
     own.save_pretrained(folder)
-    with pytest.raises(BackendError, match="another vocabulary"):
+    with pytest.raises(BackendError, match="'<new>' as 4096, and the base model has 4096 rows"):
         backend.attach(AdapterKey(str(folder)))
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from conftest import SPEC
-from support.adapter_folders import adapter_folder
+from support.adapter_stubs import adapter_stub
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 
@@ -17,7 +17,7 @@ DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, 
 def run(planted: pytest.Pytester) -> pytest.Pytester:
     """Three checkpoints, of which the last is half written, and a spec of one probe."""
     for name in ("checkpoint-5", "checkpoint-10"):
-        adapter_folder(planted.path / "run" / name)
+        adapter_stub(planted.path / "run" / name)
     (planted.path / "run" / "checkpoint-15").mkdir()
     planted.makefile(".yaml", sway=DK)
     return planted
@@ -57,7 +57,7 @@ def test_without_the_option_beside_a_spec(run: pytest.Pytester) -> None:
 
 
 def test_names_with_nothing_in_common_get_no_pattern(run: pytest.Pytester) -> None:
-    adapter_folder(run.path / "other")
+    adapter_stub(run.path / "other")
     found = run.runpytest("sway.yaml", "--sway-adapter=other", "run/checkpoint-5", "run")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(["*run/checkpoint-5, run are *: repeat the option, --sway-adapter=other *"])

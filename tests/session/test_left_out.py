@@ -13,7 +13,7 @@ from conftest import SPEC
 from pytest_sway.reports import html, markdown
 from pytest_sway.reports.saved import read
 from pytest_sway.reports.terminal import lines
-from support.adapter_folders import adapter_folder
+from support.adapter_stubs import adapter_stub
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 """One probe, for runs whose numbers do not matter."""
@@ -25,7 +25,7 @@ LOST = "run/checkpoint-30: holds no adapter_config.json"
 def fleet(planted: pytest.Pytester) -> pytest.Pytester:
     """Two adapters, a checkpoint without a config, and a folder of logs; a pattern matches them all."""
     for name in ("checkpoint-9", "checkpoint-10"):
-        adapter_folder(planted.path / "run" / name)
+        adapter_stub(planted.path / "run" / name)
     for name in ("checkpoint-30", "logs"):
         (planted.path / "run" / name).mkdir()
     name_adapters(planted, '"run/*"')
@@ -142,7 +142,7 @@ def test_the_command_line_and_a_mark_name_them_alike(fleet: pytest.Pytester) -> 
 def test_folders_of_one_name_are_told_apart(fleet: pytest.Pytester) -> None:
     for name in ("old/checkpoint-30", "old/checkpoint-9"):
         (fleet.path / name).mkdir(parents=True)
-    adapter_folder(fleet.path / "old" / "checkpoint-1")
+    adapter_stub(fleet.path / "old" / "checkpoint-1")
     name_adapters(fleet, "['run/check*', 'old/*']")
     fleet.runpytest("--sway-json=out", "sway.yaml")
     labels = ["1", "9", "10", "30"]
@@ -153,7 +153,7 @@ def test_folders_of_one_name_are_told_apart(fleet: pytest.Pytester) -> None:
 
 @pytest.mark.slow
 def test_an_adapter_that_the_baseline_has_is_compared(fleet: pytest.Pytester) -> None:
-    adapter_folder(fleet.path / "run" / "checkpoint-30")
+    adapter_stub(fleet.path / "run" / "checkpoint-30")
     assert fleet.runpytest("--sway-json=before", "sway.yaml").ret == 0
     (fleet.path / "run" / "checkpoint-30" / "adapter_config.json").unlink()
     found = fleet.runpytest("--sway-baseline=before", "--sway-fail-on-regression=0.1", "sway.yaml")

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
 from pytest_sway.spec.messages import SpecError
-from support.adapter_folders import adapter_folder
+from support.adapter_stubs import adapter_stub
 
 GOOD = """\
 version: 1
@@ -25,7 +25,7 @@ suite:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("adapter", "fleet/a", "fleet/b"):
-        adapter_folder(tmp_path / name)
+        adapter_stub(tmp_path / name)
     return tmp_path
 
 

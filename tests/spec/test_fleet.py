@@ -8,7 +8,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.messages import SpecError
-from support.adapter_folders import adapter_folder
+from support.adapter_stubs import adapter_stub
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -24,10 +24,10 @@ suite:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a", "b", "out/checkpoint-9", "out/checkpoint-10", "out/checkpoint-100", "odd[1]"):
-        adapter_folder(tmp_path / name)
+        adapter_stub(tmp_path / name)
     (tmp_path / "out" / "runs").mkdir()
     (tmp_path / "a" / "checkpoint-5").mkdir()
-    adapter_folder(tmp_path / "out" / "checkpoint-5")
+    adapter_stub(tmp_path / "out" / "checkpoint-5")
     (tmp_path / "out" / "checkpoint-5" / WEIGHTS).unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -119,9 +119,9 @@ def test_an_adapter_without_whole_weights_is_left_out(folder: Path) -> None:
 
 def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
     out = folder / "out"
-    adapter_folder(out / "tmp-checkpoint-200")
+    adapter_stub(out / "tmp-checkpoint-200")
     (out / "latest").symlink_to("checkpoint-300")
-    adapter_folder(out / "sft" / "checkpoint-1")
+    adapter_stub(out / "sft" / "checkpoint-1")
     (out / "merged").mkdir()
     for name in ("config.json", "model-00001-of-00002.safetensors"):
         (out / "merged" / name).write_text("{}")
@@ -170,8 +170,8 @@ def test_a_link_and_its_target_are_one_adapter(folder: Path) -> None:
 
 
 def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
-    adapter_folder(folder / "copy", name="a")
-    adapter_folder(folder / "final", name="b")
+    adapter_stub(folder / "copy", name="a")
+    adapter_stub(folder / "final", name="b")
     (folder / "final" / "trainer_state.json").write_text("{}")
     (folder / "a" / "checkpoint-5").rmdir()
     used = suite(folder, "[a, b, copy, final]")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey
+from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey, item_key
 
 if TYPE_CHECKING:
     from pytest_sway.backends.protocols import AdapterKey, Backend, ModelKey, Subject
@@ -47,7 +47,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
-        backend = _served(request.config, key) or _built(key)
+        backend = _served(request.config, key) or _built(key, _adapters_on(request, key))
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -197,8 +197,14 @@ def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     return backend
 
 
-def _built(key: ModelKey) -> Backend:
-    """The backend of a spec's own kind."""
+def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterKey]:
+    """The adapters of the session's suites on a model."""
+    keys = [found for item in request.session.items if (found := item_key(item)) is not None]
+    return list({adapter: None for one in keys if one.suite.model == key for adapter in one.suite.adapters})
+
+
+def _built(key: ModelKey, adapters: list[AdapterKey]) -> Backend:
+    """The backend of a spec's own kind; ``adapters`` are those that will be attached to it."""
     from pytest_sway.backends.protocols import BackendError
 
     if key.kind != "hf":
@@ -208,7 +214,27 @@ def _built(key: ModelKey) -> Backend:
         )
     from pytest_sway.backends.hf.load import load
 
+    if len(adapters) == 1:  # of several, each fails by itself
+        _check_adapter(adapters[0])
     return load(key)
+
+
+def _check_adapter(adapter: AdapterKey) -> None:
+    """Fail as the fixture ``sway_adapter`` would, where no model is needed to see that it must."""
+    from pytest_sway.backends.protocols import BackendError
+
+    try:
+        from pytest_sway.backends.hf import adapters
+    except ImportError:
+        return  # loading the model says what is not installed
+    if adapter.path is None:
+        return
+    try:
+        adapters.read(adapter.path)
+    except BackendError as error:
+        raise _failure(f"no adapter: {error}") from None
+    except ImportError:
+        return
 
 
 def _draw(*arguments: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_sway.items.entry import Entry
 from pytest_sway.nulls.population import OWN, NullPlan
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
+from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.fleet import adapter_folders
 from pytest_sway.spec.folders import why_no_adapter
 from pytest_sway.spec.messages import Problem
@@ -48,8 +49,11 @@ class NullEntry:
         )
 
 
-def null_of(source: Source, entries: Sequence[Entry]) -> NullEntry:
-    """The one ``null_adapter`` of a suite that is enabled."""
+def null_of(source: Source, entries: Sequence[Entry], *, check_files: bool = False) -> NullEntry:
+    """The one ``null_adapter`` of a suite that is enabled.
+
+    ``check_files``: whether the files of the user's own null adapters are looked at (kind ``hf``).
+    """
     nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
     if not nulls:
         return NullEntry()
@@ -59,13 +63,13 @@ def null_of(source: Source, entries: Sequence[Entry]) -> NullEntry:
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
-    own, wrong, left_out = _own(source, entry, options)
+    own, wrong, left_out = _own(source, entry, options, check_files=check_files)
     notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
     return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
 
 
 def _own(
-    source: Source, entry: Entry, options: NullAdapterOptions
+    source: Source, entry: Entry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
     named = adapter_folders(options.adapters, (source.path.parent, Path()))
@@ -76,6 +80,8 @@ def _own(
         for folder, name in found.items()
         if (why := why_no_adapter(folder)) is not None
     ]
+    if check_files and not wrong:
+        wrong = [fault for folder in found if (fault := why_not_served(folder)) is not None]
     if options.family == OWN and not wrong and len(found) < 2:
         wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
     left_out = [

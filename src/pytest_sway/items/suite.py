@@ -17,6 +17,7 @@ from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.envelope import Spec, named_adapters, parse
 from pytest_sway.spec.fleet import FolderNote, NamedAdapters, once
 from pytest_sway.spec.folders import listed, why_no_adapter
@@ -24,7 +25,6 @@ from pytest_sway.spec.matches import LeftOut
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read
-from pytest_sway.spec.weights import why_incomplete
 
 _RESERVED = frozenset(
     {
@@ -145,7 +145,7 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     kind = spec.envelope.models.ft.kind if spec is not None else ""
     given = named_adapters(kind, adapters, (Path(),))
     problems += _adapter_problems(given, kind)
-    null = null_of(source, entries)
+    null = null_of(source, entries, check_files=kind == "hf")
     problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
@@ -250,8 +250,7 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
         return "is empty; name the folder of an adapter"
     if (why := why_no_adapter(folder)) is not None:
         return f"there is no adapter folder{why}"
-    why = why_incomplete(folder) if kind == "hf" else None
-    return None if why is None else f"{folder} {why}"
+    return why_not_served(folder) if kind == "hf" else None
 
 
 def _notes(entries: Sequence[Entry]) -> list[Problem]:

@@ -11,13 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
+from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.fleet import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
 from pytest_sway.spec.messages import Path_, Problem, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
 from pytest_sway.spec.source import Source
-from pytest_sway.spec.weights import why_incomplete
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
 
 
@@ -139,8 +139,8 @@ def _resolved(source: Source, envelope: Envelope, document: Document) -> Spec:
 
 
 def named_adapters(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
-    """The adapters that are named; weights are looked at where this package reads them, for kind ``hf``."""
-    return adapter_folders(names, roots, why_incomplete if kind == "hf" else None)
+    """The adapters that are named; their files are looked at where we read them, for kind ``hf``."""
+    return adapter_folders(names, roots, why_not_served if kind == "hf" else None)
 
 
 def _is_full(envelope: Envelope) -> bool:
@@ -222,8 +222,8 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
             messages.append(f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name))
         elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
-        elif why := why_incomplete(folder):
-            messages.append(f"{folder} {why}")
+        elif why := why_not_served(folder):
+            messages.append(why)
     return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
 from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, is_file, is_folder, missing_config
-from pytest_sway.spec.weights import ADAPTER_WEIGHTS
 
 Wrong = Callable[[Path], str | None]
-"""Why an adapter folder cannot be evaluated, as the end of "not evaluated: …"; None where it can."""
+"""Why an adapter folder cannot be evaluated, in a sentence; None where it can."""
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
 _TRAINED = (
@@ -119,7 +119,8 @@ def _why_left_out(path: Path, wrong: Wrong | None) -> str | None:
         return "has the name that transformers gives a checkpoint while it is being written"
     if not is_file(path / ADAPTER_CONFIG):
         return missing_config(path)
-    return None if wrong is None else wrong(path)
+    found = wrong(path) if wrong is not None else None
+    return None if found is None else found.removeprefix(str(path)).lstrip(":/ ")  # it is named already
 
 
 def _worth_naming(others: Sequence[LeftOut], adapters: Sequence[Match]) -> Iterator[LeftOut]:

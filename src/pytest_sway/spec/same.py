@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
 from pytest_sway.spec.folders import ADAPTER_CONFIG
-from pytest_sway.spec.weights import ADAPTER_WEIGHTS
 
 _ADAPTER = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 _ENDS = 1 << 16

@@ -6,15 +6,18 @@ the base's own weights when they attach, and then "adapter off" is not the base 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_sway.backends.hf.config_fields import ignored_note, variant_fields, why_variant
+from pytest_sway.backends.hf.tensor_names import AmbiguousNamesError, SavedNames, saved_names
 from pytest_sway.backends.protocols import BackendError
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS, AdapterFilesError, check_adapter_files
 from pytest_sway.spec.folders import ADAPTER_CONFIG, adapters_below, no_adapter
 
-CONFIG, WEIGHTS = ADAPTER_CONFIG, "adapter_model.safetensors"
+CONFIG, WEIGHTS = ADAPTER_CONFIG, ADAPTER_WEIGHTS
 Form = Literal["plain", "rebased", "whole"]
 """``plain``: B·A beside the weights. ``rebased``: the same, but its init rewrites the base. ``whole``:
 anything else that PEFT can merge into the weights."""
@@ -126,12 +129,23 @@ _NOT_REMADE = (
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """An adapter folder that has been checked: its config, its form, and what else lies beside it."""
+    """An adapter folder that has been checked: its config, its form, and what else lies beside it.
+
+    Attributes:
+        folder: where it is.
+        config: its adapter_config.json.
+        form: how it is served.
+        below: its subfolders that are adapters themselves.
+        names: PEFT's name of each tensor by its name in the file.
+        notes: what a reader of the report should know of the files.
+    """
 
     folder: Path
     config: dict[str, Any]
     form: Form
+    names: Mapping[str, str]
     below: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Path:
@@ -143,44 +157,81 @@ def read(path: str) -> AdapterFiles:
     """Check an adapter folder.
 
     Raises:
-        BackendError: no folder, no config, no safetensors, or an adapter of a form not served.
+        BackendError: no folder, no config, files that cannot be read, or an adapter of a form not served.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise BackendError(f"models.ft.adapter: there is no folder {folder}")
     if not (folder / CONFIG).is_file():
         raise BackendError(f"models.ft.adapter: {no_adapter(folder)}")
-    if not (folder / WEIGHTS).is_file():
-        raise BackendError(
-            f"models.ft.adapter: {folder} holds no {WEIGHTS}; pickled weights are never loaded: save the "
-            "adapter again with save_pretrained(..., safe_serialization=True)"
-        )
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BackendError(f"models.ft.adapter: {folder / CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise BackendError(f"models.ft.adapter: {folder / CONFIG} holds no JSON object")
-    return AdapterFiles(folder, config, _form(folder, config), tuple(adapters_below(folder)))
+        config, shapes = check_adapter_files(folder)
+    except AdapterFilesError as error:
+        raise BackendError(f"models.ft.adapter: {error}") from error
+    kind = _kind(folder, config)
+    changed = _not_default(kind, config)
+    leftovers = _leftovers(folder, config, kind, changed)
+    form = _form(folder, config, kind, changed)
+    names = _names(folder, kind, shapes)
+    notes = [*([ignored_note(leftovers)] if leftovers else []), *names.notes, *_task_notes(config)]
+    return AdapterFiles(folder, config, form, names.by_key, tuple(adapters_below(folder)), tuple(notes))
 
 
-def _form(folder: Path, config: dict[str, Any]) -> Form:
-    """The adapter's form; everything not known to be served right is refused, future variants included."""
-    kind = str(config.get("peft_type", "")).upper()
+def _names(folder: Path, kind: str, keys: Iterable[str]) -> SavedNames:
+    """The names that PEFT gives to the tensors of the file."""
+    from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING as PREFIXES
+
+    try:
+        return saved_names(keys, PREFIXES[kind])
+    except AmbiguousNamesError as error:
+        raise BackendError(
+            f"{folder / WEIGHTS}: {error}, once the names of wrappers are taken off; save the adapter with "
+            "PEFT's save_pretrained, called on the model inside all wrappers"
+        ) from error
+
+
+def _kind(folder: Path, config: dict[str, Any]) -> str:
+    """The adapter's PEFT type, one of those that are served."""
+    kind = str(config["peft_type"]).upper()
     if kind != "LORA" and kind not in _OTHERS:
         served = ", ".join(sorted({"LORA", *_OTHERS}))
         raise BackendError(
-            f"{folder}: peft_type {kind or 'is missing'!s} is not served, since no change of weights is "
-            f"known to do what it does; served are: {served}; {_MERGE_YOURSELF}"
+            f"{folder}: peft_type {kind} is not served, since no change of weights is known to do what it "
+            f"does; served are: {served}; {_MERGE_YOURSELF}"
         )
-    changed = _not_default(kind, config)
-    unknown = sorted(changed.keys() - _known(kind))
-    if unknown:
-        named = ", ".join(f"{name}={changed[name]!r}" for name in unknown)
+    return kind
+
+
+def _leftovers(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> list[str]:
+    """Fields that no PEFT reads.
+
+    Raises:
+        BackendError: a field may change what the adapter computes, and nobody has checked how.
+    """
+    known = {f.name for f in fields(_config_class(kind))}
+    unknown = changed.keys() - known - _known(kind)
+    if unchecked := sorted(changed.keys() & known - _known(kind)):
+        why, refused = "nobody has checked what it does to the weights", unchecked
+    else:
+        why, refused = why_variant(config), variant_fields(config, unknown)
+    if refused:
+        named = ", ".join(f"{name}={changed[name]!r}" for name in refused)
         raise BackendError(
-            f"{folder} is an adapter of a variant that is not served: {named} (nobody has checked what it "
-            f"does to the weights); {_MERGE_YOURSELF}"
+            f"{folder} is an adapter of a variant that is not served: {named} ({why}); {_MERGE_YOURSELF}"
         )
+    return sorted(unknown)
+
+
+def _task_notes(config: dict[str, Any]) -> tuple[str, ...]:
+    """A note where the adapter says that it was trained on another kind of model."""
+    task = config.get("task_type")
+    if task in (None, "CAUSAL_LM"):
+        return ()
+    return (f"the adapter's task_type is {task}; it is evaluated on the base's language modelling head",)
+
+
+def _form(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> Form:
+    """The adapter's form; what cannot be served right is refused."""
     init = config.get("init_lora_weights", True)
     rebased = str(init).lower() in _REBASED_INITS
     if init not in _PLAIN_INITS and not rebased:
@@ -192,19 +243,22 @@ def _form(folder: Path, config: dict[str, Any]) -> Form:
 
 def _not_default(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The fields that are set to something else than their default."""
+    defaults = {f.name: f.default for f in fields(_config_class(kind)) if f.default is not MISSING}
+    return {name: value for name, value in config.items() if value and value != defaults.get(name)}
+
+
+def _config_class(kind: str) -> Any:
+    """PEFT's config class of a type."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
 
     if kind not in CONFIGS:
         raise BackendError(f"peft_type {kind} is not known to the installed PEFT; install a newer one")
-    defaults = {f.name: f.default for f in fields(CONFIGS[kind]) if f.default is not MISSING}
-    return {name: value for name, value in config.items() if value and value != defaults.get(name)}
+    return CONFIGS[kind]
 
 
 def _known(kind: str) -> frozenset[str]:
     """Config fields that were checked: LoRA's one by one, of the other types all that PEFT declares."""
-    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
-
     lora = _PLAIN | _MERGED
     if kind in ("LORA", "ADALORA"):
         return lora if kind == "LORA" else lora | _ADALORA
-    return frozenset(f.name for f in fields(CONFIGS[kind]))
+    return frozenset(f.name for f in fields(_config_class(kind)))

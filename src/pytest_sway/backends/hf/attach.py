@@ -16,6 +16,8 @@ from pytest_sway.backends.hf.inits import rebased_update
 from pytest_sway.backends.hf.loading import tensors, without_base
 from pytest_sway.backends.hf.lora import Lora, plain_update
 from pytest_sway.backends.hf.merged import merged
+from pytest_sway.backends.hf.per_expert import is_per_expert, per_expert
+from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
 from pytest_sway.backends.hf.whole import whole_update
 from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
 from pytest_sway.spec.folders import listed
@@ -59,11 +61,14 @@ class Source:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which adapters lie below the one that is evaluated."""
-        if self.files is None or not self.files.below:
+        """How its files were read, and which adapters lie below the one that is evaluated."""
+        if self.files is None:
             return ()
+        if not self.files.below:
+            return self.files.notes
         below = listed(list(self.files.below))
-        return (f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})",)
+        alone = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
+        return (*self.files.notes, alone)
 
     def __str__(self) -> str:
         return str(self.files.folder if self.files else self.model)
@@ -81,7 +86,7 @@ def find(key: AdapterKey) -> Source:
     model = load.folder(ModelKey("hf", key.model, key.revision)) if key.model is not None else None
     try:
         digests = [load.digest(model, load.HASHED)] if model is not None else []
-        digests += [load.digest(files.folder, _HASHED)] if files is not None else []
+        digests += [load.digest(files.folder, _hashed(files.folder))] if files is not None else []
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
@@ -89,17 +94,24 @@ def find(key: AdapterKey) -> Source:
     return Source(files, model, digests[0] if len(digests) == 1 else both)
 
 
-def attach(model: torch.nn.Module, source: Source, row: list[int]) -> Attached:
+def _hashed(folder: Path) -> tuple[str, ...]:
+    """The files that make an adapter what it is; a tokenizer's own code is one of them."""
+    return (*_HASHED, "*.py") if own_code(folder) else _HASHED
+
+
+def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: Vocabulary) -> Attached:
     """Put the subject on the base, in the plainest form that is right.
 
     Args:
         model: the base.
         source: the subject's files.
         row: token ids of the check row.
+        vocabulary: of both sides.
 
     Raises:
         BackendError: it does not fit, or what it does is no change of the base's weights.
     """
+    row = [token % vocabulary.needed for token in row]
     files = source.files
     if source.model is not None:
         target = finetuned(model, source.model, files, row)
@@ -107,8 +119,10 @@ def attach(model: torch.nn.Module, source: Source, row: list[int]) -> Attached:
     assert files is not None  # find() names one of the two
     state = tensors(files)
     factors, changed = without_base(model, state)
+    if is_per_expert(model, factors):
+        return whole_update(model, per_expert(model, files, factors, row), row, source.digest)
     if files.form == "whole" or changed:
-        return whole_update(model, merged(model, files, state, row), row, source.digest)
+        return whole_update(model, merged(model, files, state, row, vocabulary), row, source.digest)
     rebased = files.form == "rebased"
     update = rebased_update(model, files, factors) if rebased else plain_update(files, factors)
     return Lora(model, update, source.digest)

@@ -11,7 +11,7 @@ from pytest_sway.backends.hf import load
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.loading import tensors
 from pytest_sway.backends.hf.merged import merged
-from pytest_sway.backends.hf.tokens import RESIZED
+from pytest_sway.backends.hf.vocabulary import RESIZED
 from pytest_sway.backends.hf.whole import Target, logits_of
 from pytest_sway.backends.protocols import BackendError
 

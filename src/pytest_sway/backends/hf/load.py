@@ -46,7 +46,8 @@ def load(key: ModelKey) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED))
+        made = model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED)
+        return HFBackend(*made, trust_remote_code=key.trust_remote_code)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from peft import LoraConfig, PeftModel, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.adding import add_in_place
 from pytest_sway.backends.hf.drawn import Drawn, size_of
 from pytest_sway.backends.hf.factors import Factors, product_norm
-from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting
+from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitted, fitting
 from pytest_sway.backends.hf.undisturbed import undisturbed
 from pytest_sway.backends.protocols import BackendError, Form, NullWeights
 from pytest_sway.requests import NullSeed, RequestError, View
@@ -66,13 +66,15 @@ class Lora:
 
     @property
     def inert(self) -> bool:
-        """Whether B·A is zero in every module."""
+        """Whether the update is zero in every module."""
         return len(self._zero_modules()) == len(self.layers)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Which modules hold no update."""
         zero, modules = self._zero_modules(), len(self.layers)
+        if not any(self._scaling.values()):
+            return ("the adapter is inert: its update is multiplied by lora_alpha, which is 0",)
         if len(zero) == modules:
             return (f"the adapter is inert: the update B·A is zero in all {modules} modules",)
         return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
@@ -145,9 +147,11 @@ class Lora:
             self._peft.add_adapter(OWN, config)
         try:
             with fitting(folder):
-                found = set_peft_model_state_dict(self._peft, update.state, adapter_name=OWN)
-                missing = [key for key in found.missing_keys if f".{OWN}" in key]
-                accounted(update.files, missing, found.unexpected_keys)
+                own = get_peft_model_state_dict(self._peft, adapter_name=OWN, save_embedding_layers=False)
+                state = update.state
+                accounted(update.files, own.keys() - state.keys(), state.keys() - own.keys())
+                fitted(update.files, state, own)
+                set_peft_model_state_dict(self._peft, state, adapter_name=OWN)
             self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
         finally:
             self._peft.delete_adapter(OWN)
@@ -156,7 +160,7 @@ class Lora:
     def _taken(self, name: str) -> Factors:
         """One module of the slot ``own``, at the subject's scaling; zeros where that adapter has none."""
         layer = self.layers[name]
-        if OWN not in layer.scaling:
+        if OWN not in layer.scaling or not self._scaling[name]:  # a subject that is multiplied by 0
             a, b = self.factors(name)
             return torch.zeros_like(a), torch.zeros_like(b)
         a, b = self.factors(name, OWN)
@@ -164,8 +168,12 @@ class Lora:
         return a.clone().to(like), (b * (layer.scaling[OWN] / self._scaling[name])).to(like)
 
     def _zero_modules(self) -> list[str]:
-        """Modules whose update is exactly zero: B·A = 0."""
-        return [name for name in self.layers if product_norm(*self.factors(name)) == 0.0]
+        """Modules whose update s·B·A is exactly zero."""
+        return [
+            name
+            for name, scaling in self._scaling.items()
+            if not scaling or product_norm(*self.factors(name)) == 0.0
+        ]
 
     def _filled_slot(self, seed: NullSeed) -> str:
         """The null slot, holding this null's factors."""
@@ -209,9 +217,13 @@ def plain_update(files: AdapterFiles, state: State) -> Update:
 
 
 def plain_config(config: LoraConfig) -> LoraConfig:
-    """The same shapes with the plain init: no init that looks at the base runs again."""
+    """The same shapes with the plain init: no init that looks at the base runs again.
+
+    Nor any dropout, which acts in training alone, and which PEFT refuses on parameters (a router of experts).
+    """
     plain = copy.deepcopy(config)
     plain.init_lora_weights = True
+    plain.lora_dropout = 0.0
     plain.inference_mode = True
     return plain
 
@@ -226,6 +238,8 @@ def _attach(model: torch.nn.Module, update: Update) -> PeftModel:
     try:
         with fitting(update.files.folder):
             wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
+            own = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
+            fitted(update.files, update.state, own)
             found = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
             missing = [key for key in found.missing_keys if ".lora_" in key]
             accounted(update.files, missing, found.unexpected_keys)
@@ -236,9 +250,13 @@ def _attach(model: torch.nn.Module, update: Update) -> PeftModel:
 
 
 def _unwrap(model: torch.nn.Module) -> None:
-    """Put every module's own layer back, also after an injection that stopped half-way."""
+    """Put every module's own layer back, also after an injection that stopped half-way.
+
+    One wrapper may hold another, around one module; the outer one goes with all that it holds.
+    """
     for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
+        inside = ".base_layer" in name  # of a wrapper, which comes first
+        if isinstance(module, LoraLayer) and not inside:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.get_base_layer())
     if hasattr(model, "peft_config"):

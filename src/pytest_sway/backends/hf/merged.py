@@ -10,8 +10,10 @@ from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
-from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting, path_of
-from pytest_sway.backends.hf.tokens import RESIZED
+from pytest_sway.backends.hf.expert_layout import in_installed_layout
+from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitted, fitting, path_of
+from pytest_sway.backends.hf.resized import in_rows_of, resize, resized_rows
+from pytest_sway.backends.hf.vocabulary import Vocabulary
 from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
 from pytest_sway.backends.protocols import BackendError
 
@@ -20,7 +22,13 @@ _NO_WEIGHTS = (
 )
 
 
-def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[int]) -> Target:
+def merged(
+    model: torch.nn.Module,
+    files: AdapterFiles,
+    state: State,
+    row: list[int],
+    vocabulary: Vocabulary | None = None,
+) -> Target:
     """The model with the adapter merged, and what PEFT's unmerged forward answers.
 
     All of it happens on a copy in fp32 on the CPU, so that a base in bf16 is rounded once, at the end, and
@@ -31,6 +39,7 @@ def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[
         files: the adapter.
         state: everything in its file.
         row: token ids of the check row.
+        vocabulary: of both sides; without it the adapter's embeddings must have the base's rows.
 
     Raises:
         BackendError: the adapter does not fit, is not complete, or cannot be merged.
@@ -42,6 +51,9 @@ def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[
     if broken := non_finite(state):
         raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
     twin = _twin(model)
+    resized = resized_rows(twin, files, state, vocabulary)
+    if resized is not None:
+        resize(twin, resized)
     tied = _tied(twin)
     with fitting(files.folder):
         wrapped = _loaded(twin, files, state)
@@ -53,7 +65,8 @@ def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[
             whole = wrapped.merge_and_unload(safe_merge=True)
         except Exception as error:
             raise BackendError(f"{files.folder} cannot be merged ({error}): {_NO_WEIGHTS}") from error
-    return Target(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
+    target = Target(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
+    return target if resized is None else in_rows_of(model, target)
 
 
 def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftModel:
@@ -61,19 +74,14 @@ def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftMod
     config = PeftConfig.from_pretrained(str(files.folder))
     config.inference_mode = True
     own = twin.state_dict()
-    for key, tensor in state.items():
-        name = path_of(key)
-        if name in own and tensor.shape != own[name].shape:
-            raise BackendError(
-                f"{files.folder} carries {name} as {list(tensor.shape)}, the base's is "
-                f"{list(own[name].shape)}: it was trained on another vocabulary; {RESIZED}"
-            )
     wrapped = PeftModel(twin, config, adapter_name=SUBJECT)
     expected = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
     # PEFT writes the embeddings besides where they were targeted or resized
     besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
     besides |= {key for key in state if path_of(key) in own}
+    state = in_installed_layout(wrapped, files, state)
     accounted(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
+    fitted(files, state, expected)
     set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
     return wrapped.eval()
 

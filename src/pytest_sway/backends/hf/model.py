@@ -18,7 +18,8 @@ from pytest_sway.backends.hf import device
 from pytest_sway.backends.hf.attach import Source, add_null, attach, find
 from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
-from pytest_sway.backends.hf.tokens import Tokens, shared
+from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.backends.protocols import (
     AdapterKey,
     BackendError,
@@ -39,8 +40,9 @@ class HFBackend:
 
     xp = torch
 
-    def __init__(self, model: Any, tokens: Tokens, base_digest: str) -> None:
+    def __init__(self, model: Any, tokens: Tokens, base_digest: str, trust_remote_code: bool = False) -> None:
         self._model = model
+        self._trust_remote_code = trust_remote_code
         self._base_tokens = self._tokens = tokens
         self._base_digest = base_digest
         self._scorer = Scorer(model)
@@ -140,22 +142,23 @@ class HFBackend:
         if self._held is not None:
             raise BackendError("another adapter is still attached to this backend")
         source = find(adapter)
-        folder = source.tokenizer
-        tokens = shared(self._base_tokens, folder) if folder is not None else self._base_tokens
+        vocabulary = vocabulary_of(
+            self._base_tokens, source.tokenizer, self.vocabulary, self._trust_remote_code
+        )
         ends = source.ends
-        self._held = attach(self._model, source, self._check_row)
+        self._held = attach(self._model, source, self._check_row, vocabulary)
         try:
             self._check_base("attaching")
             self._check_alive(source)
         except BaseException:
             self._drop()
             raise
-        self._tokens, self._ends = tokens, ends
+        self._tokens, self._ends = vocabulary.tokens, ends
         return Subject(
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
             inert=self._held.inert,
-            notes=(*self._held.notes, *source.notes),
+            notes=(*self._held.notes, *source.notes, *vocabulary.notes),
             form=self._held.form,
         )
 

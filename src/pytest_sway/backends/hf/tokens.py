@@ -11,17 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
-from pytest_sway.backends.protocols import BackendError
 from pytest_sway.requests import Prompt, RequestError, Tokenized, ToolPrompt, Turn
-
-RESIZED = (
-    "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
-    "of model and tokenizer) and name that folder as the base on both sides"
-)
-"""What to do where the two sides have different vocabularies."""
-
 
 _ANY_TOOL = json.dumps(
     {
@@ -150,30 +140,6 @@ class Tokens:
             if full[start : start + len(plain)] == plain:
                 return full[:start]
         return []
-
-
-def shared(base: Tokens, folder: Path) -> Tokens:
-    """The tokenizer that a subject brings, for both sides: the base's own where it says the same.
-
-    Its rules and its chat template may differ, no token may.
-
-    Raises:
-        BackendError: it cannot be loaded, or has another vocabulary than the base's.
-    """
-    try:
-        own = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:
-        raise BackendError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
-    ours, theirs = base.tokenizer.get_vocab(), own.get_vocab()
-    if ours != theirs:
-        name, index = min(set(ours.items()) ^ set(theirs.items()), key=lambda pair: pair[1])
-        raise BackendError(
-            f"{folder} brings a tokenizer with another vocabulary than the base model's ({len(theirs)} "
-            f"tokens, the base has {len(ours)}; first difference: {name!r} as {index}); base and adapter "
-            f"cannot be compared token by token; {RESIZED}"
-        )
-    made = Tokens(own)
-    return base if made.identity == base.identity else made
 
 
 def _slow_rules(tokenizer: Any) -> str:

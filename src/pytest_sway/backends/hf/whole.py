@@ -30,14 +30,17 @@ class Target:
     Attributes:
         source: where it came from, for messages.
         state: all of its parameters and persistent buffers by path, fp32 on the CPU.
-        logits: what it truly answers to the check row, by its own forward; fp32 on the CPU.
+        logits: what it truly answers to the check row, by its own forward; fp32 on the CPU. It may have
+            fewer columns than the base, where the base has rows that no token uses.
         otherwise: what it means if the base with these weights answers something else.
+        notes: what a reader of the report should know of how the state was made.
     """
 
     source: str
     state: State
     logits: torch.Tensor
     otherwise: str
+    notes: tuple[str, ...] = ()
 
 
 class Whole:
@@ -134,7 +137,7 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
     Raises:
         BackendError: the base with the target's weights would not answer what the target does.
     """
-    served = _logits_with(model, target, row)
+    served = _logits_with(model, target, row)[:, : target.logits.shape[-1]]
     off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
     if not off <= allowed:
         raise BackendError(
@@ -155,7 +158,8 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
         rounding += float((cast.to(new.dtype) - new).double().square().sum())
         if not torch.equal(cast.to(new.dtype), base):
             changed[path] = cast.to(next(model.parameters()).device)
-    return Whole(model, changed, digest, _notes(changed, update**0.5, rounding**0.5, dtype))
+    notes = (*_notes(changed, update**0.5, rounding**0.5, dtype), *target.notes)
+    return Whole(model, changed, digest, notes)
 
 
 def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:

@@ -1,0 +1,67 @@
+"""Fields of an adapter_config.json that the installed PEFT does not know: leftovers, or a variant of LoRA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+_METHOD = re.compile(r"lora|dora|^use_|^peft_")
+"""Names that speak of how an adapter computes: never a leftover of something else."""
+_OF_MODELS = frozenset(
+    {
+        "_from_model_config",
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "model_type",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+        "vocab_size",
+    }
+)
+"""Fields of a model's config or of its generation's, which some tools write beside an adapter's own."""
+
+
+def written_by(config: Mapping[str, Any]) -> Version | None:
+    """The PEFT that wrote a config: since 0.18 it says so. A development version counts as one."""
+    try:
+        return Version(str(config["peft_version"]).partition("@")[0])
+    except (KeyError, InvalidVersion):
+        return None
+
+
+def variant_fields(config: Mapping[str, Any], unknown: Iterable[str]) -> list[str]:
+    """Those of the ``unknown`` fields that may change what the adapter computes.
+
+    What a newer PEFT wrote may be its own. Else no PEFT knows the field, so the one that trained the adapter
+    ignored it, as every PEFT does; unless it names a method, which a fork of PEFT may have.
+    """
+    wrote = written_by(config)
+    newer = wrote is not None and wrote > Version(version("peft"))
+    return sorted(name for name in unknown if name not in _OF_MODELS and (newer or _METHOD.search(name)))
+
+
+def why_variant(config: Mapping[str, Any]) -> str:
+    """What a field that the installed PEFT does not know can mean, and what to do in each case."""
+    wrote, installed = written_by(config), version("peft")
+    if wrote is not None and wrote > Version(installed):
+        return (
+            f"the installed PEFT {installed} does not know this, and PEFT {wrote} wrote the adapter: install "
+            "that one; if it is a leftover of something else, remove it from adapter_config.json"
+        )
+    return (
+        f"the installed PEFT {installed} does not know this, so a fork of PEFT may compute something else "
+        "with these tensors; if it is a leftover, remove it from adapter_config.json"
+    )
+
+
+def ignored_note(names: Iterable[str]) -> str:
+    """What the report says of leftovers."""
+    named = sorted(names)
+    them, lines = ("it", "its line") if len(named) == 1 else ("them", "their lines")
+    return f"adapter_config.json sets {', '.join(named)}: PEFT ignores {them}, and {lines} can be removed"

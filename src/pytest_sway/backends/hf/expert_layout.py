@@ -1,0 +1,172 @@
+"""LoRA on fused experts (``target_parameters``): the layouts in which versions of PEFT write the factors.
+
+A parameter ``[experts, d1, d2]`` gets A as ``[experts·r, in]`` and B as ``[out, r·experts]``. Which of d1 and
+d2 is *in* has changed:
+
+===============  =============================================  ======================
+PEFT             experts that say ``is_transposed`` (gpt-oss)    other experts
+===============  =============================================  ======================
+0.17, 0.18       d1                                             d1
+0.19.0           d2                                             d1
+0.19.1 and on    d1                                             d2
+===============  =============================================  ======================
+
+``is_transposed`` is an attribute that transformers 5 gives to such experts, and that transformers 4 did not.
+Where d1 = d2 both layouts have the same shapes, and the wrong one is the transposed update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import transformers
+from packaging.version import Version
+from peft import PeftModel
+from peft.tuners.lora.layer import ParamWrapper
+
+from pytest_sway.backends.hf.adapters import CONFIG, AdapterFiles
+from pytest_sway.backends.hf.config_fields import written_by
+from pytest_sway.backends.hf.loading import SUBJECT, State
+from pytest_sway.backends.hf.tensor_names import PREFIX
+from pytest_sway.backends.protocols import BackendError
+
+_EITHER = frozenset({False, True})
+_REMEDY = (
+    "merge it with the PEFT and transformers that trained it (merge_and_unload, save_pretrained), and "
+    "evaluate the merged model as models.ft.base with defaults: {differential: false}"
+)
+
+
+@dataclass(frozen=True)
+class _Experts:
+    """One wrapped parameter of fused experts; ``key`` is its name in a file."""
+
+    key: str
+    layer: ParamWrapper
+
+    @property
+    def factors(self) -> tuple[str, str]:
+        """Names of A and B in a file."""
+        return f"{self.key}.lora_A.weight", f"{self.key}.lora_B.weight"
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """d1 and d2."""
+        _, first, second = self.layer.get_param().shape
+        return int(first), int(second)
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the module says that its parameters are ``[experts, in, out]``."""
+        return bool(getattr(self.layer.get_base_layer(), "is_transposed", False))
+
+    def layouts_in(self, state: State) -> set[bool]:
+        """Whether *in* is d2, by the shapes of a file's factors: one answer, both, or none that fits."""
+        a, b = (state[name].shape for name in self.factors)
+        first, second = self.sides
+        found = (a[-1], b[0])
+        return {
+            is_d2
+            for is_d2, fitting in ((False, (first, second)), (True, (second, first)))
+            if found == fitting
+        }
+
+    def is_d2_here(self) -> bool:
+        """Whether *in* is d2 for the installed PEFT: found out with factors of one number each."""
+        a, b = (getattr(self.layer, name)[SUBJECT].weight.detach() for name in ("lora_A", "lora_B"))
+        before = a.clone(), b.clone()
+        a.zero_()
+        b.zero_()
+        a[0, 0] = b[1, 0] = 1.0
+        update = self.layer.get_delta_weight(SUBJECT)[0]
+        a.copy_(before[0])
+        b.copy_(before[1])
+        return bool(update[1, 0] != 0)
+
+
+def in_installed_layout(wrapped: PeftModel, files: AdapterFiles, state: State) -> State:
+    """The state with the factors of fused experts as the installed PEFT reads them.
+
+    Args:
+        wrapped: the base with the adapter's wrappers, before any tensor is loaded.
+        files: the adapter.
+        state: its tensors.
+
+    Raises:
+        BackendError: neither the shapes nor the PEFT that wrote the adapter tell its layout.
+    """
+    experts = [one for one in _experts(wrapped) if all(name in state for name in one.factors)]
+    converted = dict(state)
+    for transposed in (False, True):
+        alike = [one for one in experts if one.is_transposed == transposed]
+        if alike and _is_d2(alike, files, state) != alike[0].is_d2_here():
+            for one in alike:
+                _exchange(one, converted)
+    return converted
+
+
+def _experts(wrapped: PeftModel) -> Iterator[_Experts]:
+    """Wrapped parameters of several experts; for a single one both layouts are the same."""
+    for name, layer in wrapped.get_base_model().named_modules():
+        if isinstance(layer, ParamWrapper) and layer.num_experts > 1:
+            yield _Experts(f"{PREFIX}{name}", layer)
+
+
+def _is_d2(alike: list[_Experts], files: AdapterFiles, state: State) -> bool:
+    """Whether *in* is d2 in a file: the same for all its experts, so one that is not square tells it."""
+    possible = _EITHER.intersection(*(one.layouts_in(state) for one in alike))
+    if not possible:
+        return alike[0].is_d2_here()  # it does not fit in any layout, and is refused for its shapes
+    if len(possible) > 1:
+        possible = _layouts_by_version(files, alike[0].is_transposed)
+    if len(possible) > 1:
+        first, second = alike[0].sides
+        raise BackendError(
+            f"{files.folder} is not served: its target_parameters are experts of {first} × {second}, for "
+            "which versions of PEFT write factors of the same shapes that mean an update and its transpose; "
+            f"{_why_unknown(files)}{_REMEDY}"
+        )
+    return next(iter(possible))
+
+
+def _layouts_by_version(files: AdapterFiles, transposed: bool) -> frozenset[bool]:
+    """Whether *in* is d2, for the PEFT that wrote the adapter.
+
+    A development version counts as every release around it. Since 0.19 the layout depends on an attribute of
+    the experts that came with transformers 5, and no adapter says which transformers trained it.
+    """
+    wrote = written_by(files.config)
+    if wrote is None:
+        return _EITHER
+    if wrote < Version("0.18.1.dev0") or (wrote < Version("0.19") and not wrote.is_devrelease):
+        return frozenset({False})
+    if wrote.is_devrelease and wrote < Version("0.20"):
+        return _EITHER
+    if transposed or Version(transformers.__version__) < Version("5"):
+        return _EITHER
+    return frozenset({wrote >= Version("0.19.1")})
+
+
+def _why_unknown(files: AdapterFiles) -> str:
+    wrote = written_by(files.config)
+    if wrote is None:
+        return (
+            f"{CONFIG} has no peft_version: write the version that trained it there "
+            '("peft_version": "0.17.1", say), or '
+        )
+    return (
+        f"which one this is depends on more than its peft_version {files.config['peft_version']} (on the "
+        "version of transformers, or on the commit of a development version): "
+    )
+
+
+def _exchange(one: _Experts, state: State) -> None:
+    """The same update in the other layout: A and B change their parts."""
+    names = one.factors
+    a, b = (state[name] for name in names)
+    count = one.layer.num_experts
+    by_expert = a.reshape(count, -1, a.shape[-1])  # [experts, r, in]
+    by_rank = b.reshape(b.shape[0], -1, count)  # [out, r, experts]
+    state[names[0]] = by_rank.permute(2, 1, 0).reshape(-1, b.shape[0]).contiguous()
+    state[names[1]] = by_expert.permute(2, 1, 0).reshape(a.shape[-1], -1).contiguous()

@@ -1,0 +1,144 @@
+"""The tokenizer of both sides, and whether their vocabularies can be compared token by token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.protocols import BackendError
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+RESIZED = (
+    "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
+    "of model and tokenizer) and name that folder as the base on both sides"
+)
+"""What to do where the two sides have different vocabularies."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of base and subject, once they mean the same on both sides.
+
+    Attributes:
+        tokens: the tokenizer for both sides.
+        needed: rows of an embedding that the ids of both tokenizers need.
+        brought: whether the subject brings a tokenizer of its own.
+        notes: where the two tokenizers differ without harm.
+    """
+
+    tokens: Tokens
+    needed: int
+    brought: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def vocabulary_of(
+    base: Tokens, folder: Path | None, rows: int, trust_remote_code: bool = False
+) -> Vocabulary:
+    """The base's tokenizer, or the one that a subject brings.
+
+    Its rules and its chat template may differ. Every id of both tokenizers must have a row in the base's
+    embedding, and mean the same where both know it.
+
+    Args:
+        base: the base's tokenizer.
+        folder: with the subject's own tokenizer; None where it brings none.
+        rows: of the base's embedding.
+        trust_remote_code: whether a tokenizer's own code may be run.
+
+    Raises:
+        BackendError: it cannot be loaded, or the vocabularies cannot be compared.
+    """
+    ours = base.tokenizer.get_vocab()
+    if folder is None:
+        return Vocabulary(base, _rows_for(ours))
+    own = _load(folder, trust_remote_code)
+    theirs = own.get_vocab()
+    if (differing := _first_difference(ours, theirs)) is not None:
+        raise BackendError(
+            f"{folder} brings a tokenizer with another vocabulary than the base model's: {differing}; base "
+            "and adapter cannot be compared token by token; name the base that it was trained on, with the "
+            "tokenizer that it was trained with"
+        )
+    needed = max(_rows_for(ours), _rows_for(theirs))
+    if theirs != ours and _rows_for(theirs) > rows:
+        token, index = max(theirs.items(), key=lambda pair: pair[1])
+        raise BackendError(
+            f"{folder} brings a tokenizer with {token!r} as {index}, and the base model has {rows} rows, 0 "
+            f"to {rows - 1}: the token has none in the base; {RESIZED}"
+        )
+    made = Tokens(own)
+    same = made.identity == base.identity
+    return Vocabulary(base if same else made, needed, True, tuple(_notes(ours, theirs)))
+
+
+def own_code(folder: Path) -> bool:
+    """Whether the tokenizer in a folder has code of its own."""
+    try:
+        found = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        return "AutoTokenizer" in found.get("auto_map", {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+def _load(folder: Path, trust_remote_code: bool) -> Any:
+    """The tokenizer in a folder; its own code is run only where the spec says so."""
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        if own_code(folder) and not trust_remote_code:
+            raise BackendError(
+                f"the tokenizer in {folder} has code of its own (auto_map in {_TOKENIZER_CONFIG}), which "
+                "is run only where you trust it: write trust_remote_code: true for models.base and "
+                "models.ft; or delete the tokenizer's files there to evaluate with the base's own"
+            ) from error
+        raise BackendError(f"the tokenizer in {folder} cannot be loaded: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _rows_for(vocabulary: Mapping[str, int]) -> int:
+    return max(vocabulary.values(), default=-1) + 1
+
+
+def _first_difference(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str | None:
+    """The lowest id that means one token here and another there, or the first token with two ids."""
+    names = {index: token for token, index in ours.items()}
+    clashes = [
+        (index, 0, f"{index} is {token!r}, in the base's {names[index]!r}")
+        for token, index in theirs.items()
+        if index in names and names[index] != token
+    ]
+    moved = [
+        (index, 1, f"{token!r} is {index}, in the base's {ours[token]}")
+        for token, index in theirs.items()
+        if ours.get(token, index) != index
+    ]
+    return min(clashes + moved)[-1] if clashes or moved else None
+
+
+def _notes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> list[str]:
+    """Tokens that one side alone knows."""
+    notes = []
+    for who, other, alone in (
+        ("the adapter's tokenizer", "the base's", theirs.keys() - ours.keys()),
+        ("the base's tokenizer", "the adapter's", ours.keys() - theirs.keys()),
+    ):
+        if alone:
+            index, token = min(({**ours, **theirs}[token], token) for token in alone)
+            more = (
+                f"{len(alone)} tokens more than {other}, the first"
+                if len(alone) > 1
+                else f"one token more than {other},"
+            )
+            notes.append(f"{who} has {more} {token!r} as {index}; every id has a row in both models")
+    return notes

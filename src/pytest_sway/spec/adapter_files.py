@@ -1,0 +1,213 @@
+"""What an adapter folder alone shows to be wrong, before a model is loaded. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.spec.folders import ADAPTER_CONFIG
+from pytest_sway.spec.messages import shown
+from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shapes
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+Config = Mapping[str, Any]
+_MLX_WEIGHTS = "adapters.safetensors"
+_MATRIX = re.compile(
+    r"\.lora_(?:embedding_)?[AB](?:\.[^.]+)?\.weight$|\.(?:lm_head|embed_tokens)\.weight$|flat_param"
+)
+"""Names of tensors that have two dimensions or more in every adapter, or that FSDP gives to its flat ones."""
+_DOWN = re.compile(r"\.lora_A(?:\.[^.]+)?\.weight$")
+"""Names of the first factors of LoRA, which have a row for each rank."""
+_DEFAULT_RANK = 8
+_TASK_HEADS = {
+    "SEQ_CLS": ("a sequence classifier", r"\.(?:score|classifier|summary)\."),
+    "TOKEN_CLS": ("a token classifier", r"\.(?:score|classifier)\."),
+    "QUESTION_ANS": ("a question answering model", r"\.qa_outputs\."),
+    "SEQ_2_SEQ_LM": ("an encoder-decoder model", r"(?:^|\.)encoder\."),
+}
+"""Task types of other models, with the tensors that such a model has and a causal language model has not."""
+_NOT_GATHERED = (
+    "DeepSpeed ZeRO-3 and FSDP can leave this behind where parameters are not gathered before they are "
+    "saved; save again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
+    "fsdp_state_dict_type: FULL_STATE_DICT (FSDP)"
+)
+
+
+class AdapterFilesError(Exception):
+    """An adapter folder whose files alone show that it cannot be served; names file and remedy."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The adapter_config.json of a folder.
+
+    Raises:
+        AdapterFilesError: it cannot be read, or is no JSON object.
+    """
+    path = folder / ADAPTER_CONFIG
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AdapterFilesError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise AdapterFilesError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise AdapterFilesError(f"{path} holds no JSON object")
+    return found
+
+
+def check_adapter_files(folder: Path) -> tuple[dict[str, Any], Shapes]:
+    """The config of an adapter folder and the shapes of its tensors, once they are all that they must be.
+
+    Raises:
+        AdapterFilesError: what is wrong, and what to do.
+    """
+    config = read_config(folder)
+    _check_writer(folder, config)
+    path = folder / ADAPTER_WEIGHTS
+    if not path.is_file():
+        raise AdapterFilesError(_no_weights(folder))
+    try:
+        shapes = tensor_shapes(path)
+    except HeaderError as error:
+        raise AdapterFilesError(f"{path} {error}") from error
+    for check in _CHECKS:
+        if (wrong := check(config, shapes)) is not None:
+            raise AdapterFilesError(f"{folder}: {wrong}")
+    return config, shapes
+
+
+def why_not_served(folder: Path) -> str | None:
+    """What the files of an adapter folder show to be wrong; None where they show nothing."""
+    try:
+        check_adapter_files(folder)
+    except AdapterFilesError as error:
+        return str(error)
+    return None
+
+
+def _check_writer(folder: Path, config: Config) -> None:
+    """Raise unless PEFT wrote the config."""
+    if isinstance(config.get("peft_type"), str):
+        return
+    if "fine_tune_type" in config or "lora_parameters" in config or (folder / _MLX_WEIGHTS).is_file():
+        raise AdapterFilesError(f"{folder} is an adapter of mlx-lm, {_mlx_remedy(config)}")
+    fields = ", ".join(sorted(config)[:5]) or "none"
+    raise AdapterFilesError(
+        f"{folder / ADAPTER_CONFIG} has no peft_type, so PEFT did not write it (its first fields: {fields}), "
+        "and nothing else is served"
+    )
+
+
+def _mlx_remedy(config: Config) -> str:
+    """How an adapter of mlx-lm can be evaluated."""
+    remedy = (
+        "and kind: hf serves adapters of PEFT: fuse it into its base with mlx_lm.fuse, and evaluate the "
+        "fused model as models.ft.base with defaults: {differential: false}"
+    )
+    if config.get("fine_tune_type", "lora") != "lora":
+        return remedy
+    return (
+        f"{remedy}; or write it as PEFT's: in each module lora_A.weight is the transpose of lora_a, "
+        "lora_B.weight that of lora_b, and lora_alpha is scale times rank"
+    )
+
+
+def _no_weights(folder: Path) -> str:
+    """Why a folder without the weights' file cannot be served, by what lies there instead."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled:
+        return (
+            f"{folder} holds no {ADAPTER_WEIGHTS}, but {pickled[0]}; pickled weights are never loaded: save "
+            "the adapter again with save_pretrained(..., safe_serialization=True)"
+        )
+    if (folder / ADAPTER_WEIGHTS).is_symlink():
+        return f"{folder} holds an {ADAPTER_WEIGHTS} that is a link to a file that does not exist"
+    others = [name for name in names if name.endswith(".safetensors")]
+    there = f" (it holds {', '.join(others[:3])})" if others else ""
+    return (
+        f"{folder} holds no {ADAPTER_WEIGHTS}{there}: either the training is still writing it, or it was not "
+        "saved or not copied; save the adapter again with PEFT's save_pretrained"
+    )
+
+
+def _no_tensor(_: Config, shapes: Shapes) -> str | None:
+    return None if shapes else f"{ADAPTER_WEIGHTS} holds no tensor at all: {_NOT_GATHERED}"
+
+
+def _empty(_: Config, shapes: Shapes) -> str | None:
+    """Tensors without a number in them."""
+    empty = [name for name, shape in shapes.items() if 0 in shape]
+    if not empty:
+        return None
+    first = f"{min(empty)} {list(shapes[min(empty)])}"
+    return (
+        f"{len(empty)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are empty (first: {first}): "
+        f"{_NOT_GATHERED}"
+    )
+
+
+def _flat(_: Config, shapes: Shapes) -> str | None:
+    """Matrices that were stored as one row of numbers."""
+    flat = [name for name, shape in shapes.items() if len(shape) == 1 and _MATRIX.search(name)]
+    if not flat:
+        return None
+    first = f"{min(flat)} {list(shapes[min(flat)])}"
+    return (
+        f"{len(flat)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are flat where a matrix belongs "
+        f"(first: {first}): {_NOT_GATHERED}"
+    )
+
+
+def _task(config: Config, shapes: Shapes) -> str | None:
+    """An adapter of a model with another head."""
+    kind, heads = _TASK_HEADS.get(str(config.get("task_type")), ("", ""))
+    found = [name for name in shapes if heads and re.search(heads, name)]
+    if not found:
+        return None
+    return (
+        f"it is an adapter of {kind} (task_type {config['task_type']}, with {min(found)}), and causal "
+        "language models are evaluated"
+    )
+
+
+def _rank(config: Config, _: Shapes) -> str | None:
+    """A rank that no adapter can have."""
+    rank = config.get("r", _DEFAULT_RANK)
+    wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
+    if not _is_lora(config) or not wrong:
+        return None
+    return f"{ADAPTER_CONFIG} says r: {shown(rank)}; a LoRA adapter has a rank of 1 or more"
+
+
+def _rows(config: Config, shapes: Shapes) -> str | None:
+    """Factors of another rank than the config says, where it says one for all modules."""
+    if not _is_lora(config) or config.get("rank_pattern") or config.get("target_parameters"):
+        return None
+    rank = config.get("r", _DEFAULT_RANK)
+    other = [name for name, shape in shapes.items() if _DOWN.search(name) and shape[:1] != (rank,)]
+    if not other:
+        return None
+    first = f"{min(other)} {list(shapes[min(other)])}"
+    return (
+        f"{len(other)} factors in {ADAPTER_WEIGHTS} have another rank than r: {rank} of {ADAPTER_CONFIG} "
+        f"(first: {first}): either the two files are of different runs, or the tensors are shards: "
+        f"{_NOT_GATHERED}"
+    )
+
+
+def _is_lora(config: Config) -> bool:
+    return str(config["peft_type"]).upper() == "LORA"
+
+
+_CHECKS: tuple[Callable[[Config, Shapes], str | None], ...] = (
+    _no_tensor,
+    _empty,
+    _flat,
+    _task,
+    _rank,
+    _rows,
+)

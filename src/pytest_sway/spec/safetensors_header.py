@@ -1,0 +1,75 @@
+"""Names and shapes of the tensors in a safetensors file, from its header alone. Standard library only.
+
+The format: eight bytes with the length of the header (little-endian), the header as JSON, the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Shapes = dict[str, tuple[int, ...]]
+"""Shape of each tensor by its name."""
+_PREFIX = 8
+_LONGEST = 100_000_000
+"""Bytes that a header may have; safetensors itself allows no more."""
+_LFS = b"version https://git-lfs"
+_UNFINISHED = "either it is still being written, or it was copied or saved only in part"
+
+
+class HeaderError(Exception):
+    """A file whose header cannot be read; the message is the end of "… adapter_model.safetensors"."""
+
+
+def tensor_shapes(path: Path) -> Shapes:
+    """Shapes of all tensors of a file; no number of it is read.
+
+    Raises:
+        HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is no safetensors file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS))
+            size = path.stat().st_size
+            length = _header_length(start, size)
+            file.seek(_PREFIX)
+            header = file.read(length)
+    except OSError as error:
+        raise HeaderError(f"cannot be read: {error.strerror or error}") from error
+    return _shapes(header, size - _PREFIX - length)
+
+
+def _header_length(start: bytes, size: int) -> int:
+    """Bytes of the header, once the file's beginning is one of a safetensors file that holds all of it."""
+    if start.startswith(_LFS):
+        raise HeaderError(
+            "is a Git LFS pointer: the weights themselves were not downloaded; run git lfs pull in its "
+            "repository"
+        )
+    if size <= _PREFIX:
+        raise HeaderError(f"is cut off: it holds {size} bytes; {_UNFINISHED}")
+    length = int.from_bytes(start[:_PREFIX], "little")
+    if length > _LONGEST or start[_PREFIX : _PREFIX + 1] != b"{":
+        raise HeaderError("is no safetensors file: it does not begin with a header; save it again")
+    if length > size - _PREFIX:
+        raise HeaderError(f"is cut off: its header has {length} bytes, the whole file {size}; {_UNFINISHED}")
+    return length
+
+
+def _shapes(header: bytes, held: int) -> Shapes:
+    """The shapes that a header names; ``held`` is how many bytes follow it."""
+    try:
+        found: dict[str, Any] = json.loads(header)
+        entries = {name: entry for name, entry in found.items() if name != "__metadata__"}
+        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
+        needed = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise HeaderError(
+            "is no safetensors file: its header is not what it must be; save it again"
+        ) from error
+    if needed > held:
+        raise HeaderError(
+            f"is cut off: its tensors need {needed} bytes, it holds {held} of them; {_UNFINISHED}"
+        )
+    return shapes

@@ -19,7 +19,8 @@ from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.spec.envelope import Spec, parse
 from pytest_sway.spec.fleet import adapter_folders
-from pytest_sway.spec.folders import why_no_adapter
+from pytest_sway.spec.folders import is_folder, why_no_adapter
+from pytest_sway.spec.hub_names import HubName, is_hub_name
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read
@@ -64,7 +65,7 @@ class Suite:
         return Setting(
             document=self.spec.document,
             folder=self.path.parent,
-            adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
+            adapter=_folder_of(adapter),
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
             context=context,
@@ -106,7 +107,10 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
         raise SpecError(path, problems)
     ft = spec.envelope.models.ft
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
-    folders: list[str | None] = [str(folder) for folder in (named or spec.adapters)]
+    roots = (path.parent, Path())
+    folders: list[str | None] = [
+        name if is_hub_name(name, roots) else str(folder) for folder, name in (named or spec.adapters).items()
+    ]
     keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     return Suite(
         path=path,
@@ -126,6 +130,14 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
         plan=null.plan(spec.envelope.defaults.seed),
         notes=(*spec.notes, *_notes(entries), *null.notes),
     )
+
+
+def _folder_of(adapter: AdapterKey | None) -> Path | None:
+    """An adapter's folder; None for a name on the hub, whose files are known when it is attached."""
+    if adapter is None or adapter.path is None:
+        return None
+    folder = Path(adapter.path)
+    return folder if is_folder(folder) or HubName.of(adapter.path) is None else None
 
 
 def _entries(source: Source, kinds: Kinds) -> tuple[list[Entry], list[Problem]]:
@@ -187,7 +199,7 @@ def _adapter_problems(named: Mapping[Path, str], unmatched: Sequence[str]) -> li
     return [Problem(f"--sway-adapter={pattern}: no adapter folder matches it") for pattern in unmatched] + [
         Problem(f"--sway-adapter={name}: there is no adapter folder{why}")
         for folder, name in named.items()
-        if (why := why_no_adapter(folder)) is not None
+        if not is_hub_name(name, (Path(),)) and (why := why_no_adapter(folder)) is not None
     ]
 
 

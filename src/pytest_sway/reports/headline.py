@@ -27,7 +27,8 @@ class Headline:
         answer: healthy or not, with the composite and what the gate wants.
         sure: how many effects stand beyond their nulls and how many random adapters would have passed; or
             why that is not known.
-        reasons: the one or two that matter most, each with what to look at.
+        reasons: warnings about what was measured at all, then the one or two reasons that matter most, each
+            with what to look at.
     """
 
     status: str
@@ -39,9 +40,8 @@ class Headline:
 def headline(suite: SuiteResult) -> Headline:
     """A suite in words."""
     status = suite.gate["status"]
-    return Headline(
-        _STATUS.get(status, status.upper()), _answer(suite), _sure(suite), tuple(_reasons(suite)[:_REASONS])
-    )
+    reasons = (*suite.warnings, *_reasons(suite)[:_REASONS])
+    return Headline(_STATUS.get(status, status.upper()), _answer(suite), _sure(suite), reasons)
 
 
 def _answer(suite: SuiteResult) -> str:

@@ -33,6 +33,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "gate": suite.gate,
             "calibration": suite.calibration,
             "notes": suite.notes,
+            "warnings": suite.warnings,
             "digests": suite.digests,
             "baseline": suite.baseline,
             "probes": [probe.to_wire() for probe in suite.probes],

@@ -13,6 +13,7 @@ from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
 from pytest_sway.spec.fleet import adapter_folders, located
 from pytest_sway.spec.folders import ADAPTER_CONFIG, is_folder, no_adapter
+from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.messages import Path_, Problem, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
@@ -211,7 +212,10 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         message += "defaults: {differential: false})"
         return [Problem(f"models.ft.adapter is missing: {message}", *place)]
     messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
+    roots = (spec.source.path.parent, Path())
     for folder, name in spec.adapters.items():
+        if is_hub_name(name, roots):
+            continue
         if not is_folder(folder):
             messages.append(_no_folder(name))
         elif not (folder / ADAPTER_CONFIG).is_file():

@@ -10,6 +10,7 @@ from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
+from pytest_sway.backends.hf.finite import FILE_BROKEN
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting, path_of
 from pytest_sway.backends.hf.tokens import RESIZED
 from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
@@ -40,7 +41,7 @@ def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[
             f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
         )
     if broken := non_finite(state):
-        raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
+        raise BackendError(f"{files.folder} is broken: {broken}; {FILE_BROKEN}")
     twin = _twin(model)
     tied = _tied(twin)
     with fitting(files.folder):

@@ -134,6 +134,11 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
     Raises:
         BackendError: the base with the target's weights would not answer what the target does.
     """
+    if not bool(torch.isfinite(target.logits).all()):
+        raise BackendError(
+            f"{target.source}: its weights are finite, and its own logits are not, even in fp32: its update "
+            "is too large, or the training diverged"
+        )
     served = _logits_with(model, target, row)
     off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
     if not off <= allowed:

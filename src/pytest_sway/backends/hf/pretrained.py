@@ -1,0 +1,82 @@
+"""A model's weights from its folder, with every tensor accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
+from pytest_sway.backends.protocols import BackendError
+from pytest_sway.backends.quiet import without_bars
+from pytest_sway.spec.folders import ADAPTER_CONFIG
+
+_NO_ADAPTER = {"subfolder": "no-adapter"}
+"""Where transformers looks for an adapter to attach on its own: in a folder that no model has."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model in memory and the files that it came from.
+
+    Attributes:
+        model: on the CPU.
+        checkpoint: its files.
+        notes: what a reader of the report should know of how it was loaded.
+    """
+
+    model: Any
+    checkpoint: Checkpoint
+    notes: tuple[str, ...]
+
+
+def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False) -> Pretrained:
+    """A causal language model on the CPU, from safetensors alone, without progress bars.
+
+    An adapter that lies in the folder is not attached.
+
+    Raises:
+        BackendError: the files are not whole, are of another kind of model, or do not hold exactly the
+            model's tensors.
+    """
+    import transformers
+
+    checkpoint = read_checkpoint(folder)
+    with without_bars(), _cause(folder):
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # what does not fit is refused below, by name
+            adapter_kwargs=_NO_ADAPTER,
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise BackendError(
+            f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
+            "the model; move the adapter's files to a folder of their own, or install transformers 5"
+        )
+    return Pretrained(model, checkpoint, check_report(model, LoadingReport.of(info), checkpoint))
+
+
+@contextmanager
+def _cause(folder: Path) -> Iterator[None]:
+    """Errors of transformers as one line, with its first cause where one error hides another."""
+    try:
+        yield
+    except Exception as error:
+        causes = [one_line(error)]
+        hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if hidden is not None and str(hidden) not in str(error):
+            causes.append(one_line(hidden))
+        raise BackendError(f"{folder}: transformers says: {'; caused by '.join(causes)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error, with its type where the text says little."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.checkpoint import Checkpoint
+from pytest_sway.backends.hf.checkpoint import CONFIG, Checkpoint
 
 _CACHED = re.compile(r"models--(?P<name>[^/\\]+)[/\\]+snapshots[/\\]+(?P<commit>[^/\\]+)")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -69,8 +71,9 @@ class Difference:
 def base_difference(adapter: Path, config: Mapping[str, Any], base: BaseModel) -> Difference | None:
     """Compare the base that ``adapter_config.json`` names with the one that is loaded.
 
-    Two names are the same where they lead to one folder or end alike (without case): a model's folder is
-    often copied to another place. Names of one model in two quantizations, and two revisions, differ.
+    Two names are the same where they lead to one folder, to the same weights, or end alike (without case): a
+    model's folder is often copied to another place. Names of one model in two quantizations, and two
+    revisions, differ.
 
     Args:
         adapter: the adapter's folder.
@@ -78,7 +81,10 @@ def base_difference(adapter: Path, config: Mapping[str, Any], base: BaseModel) -
         base: the model that it is put on.
     """
     named = str(config.get("base_model_name_or_path") or "")
-    if not named or not base.name or _leads_to(named, adapter, base.folder):
+    if not named or not base.name:
+        return None
+    place = _place(named, adapter)
+    if place is not None and _same_weights(place, base):
         return None
     theirs, ours = _plain(named), [_plain(base.name), *_other_names(base)]
     said = (
@@ -91,6 +97,8 @@ def base_difference(adapter: Path, config: Mapping[str, Any], base: BaseModel) -
         return Difference(
             f"{said}: the same model in another quantization, whose weights differ", certain=True
         )
+    if place is not None:
+        return Difference(f"{said}, whose weights are not the same", certain=True)
     if _is_hub_name(named):
         text = f"{said}: unless both have the same weights, no number is about the adapter as it was trained"
         return Difference(text, certain=True)
@@ -116,17 +124,25 @@ def _revision(config: Mapping[str, Any], named: str, base: BaseModel) -> Differe
     )
 
 
-def _leads_to(named: str, adapter: Path, folder: Path | None) -> bool:
-    """Whether the name is a path to the base's folder, from the adapter's or from the working directory."""
-    if folder is None:
-        return False
+def _place(named: str, adapter: Path) -> Path | None:
+    """The model's folder that the name is a path to, from the adapter's or from the working directory."""
     for place in (adapter / named, Path(named)):
-        try:
-            if place.is_dir() and place.samefile(folder):
-                return True
-        except (OSError, ValueError):
-            continue
-    return False
+        if os.path.isfile(place / CONFIG):  # noqa: PTH113 - unlike Path.is_file it raises for no name
+            return place
+    return None
+
+
+def _same_weights(place: Path, base: BaseModel) -> bool:
+    """Whether a folder is the base's, or its weight files are the same byte for byte."""
+    if base.folder is None or place.samefile(base.folder):
+        return True
+    ours = {file.name: file for file in base.files}
+    theirs = {name: place / name for name in ours}
+    if not all(
+        file.is_file() and file.stat().st_size == ours[name].stat().st_size for name, file in theirs.items()
+    ):
+        return False
+    return all(filecmp.cmp(ours[name], file, shallow=False) for name, file in theirs.items())
 
 
 def _other_names(base: BaseModel) -> list[str]:

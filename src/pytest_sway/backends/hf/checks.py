@@ -44,7 +44,7 @@ def check_weights(held: Attached, source: Source, dtype: torch.dtype) -> None:
     """
     if held.fault:
         why = finite.why_weights(held.fault, weight_files(source), dtype)
-        raise BackendError(f"{label(source)} is broken: {why}")
+        raise BackendError(f"{label(source)} {why}")
 
 
 def check_logits(logits: torch.Tensor, source: Source) -> None:

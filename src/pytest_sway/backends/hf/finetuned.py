@@ -71,7 +71,7 @@ def finetuned(
     _same_kind(model, tuned, folder)
     if broken := non_finite(tuned.state_dict()):
         why = why_weights(broken, found.checkpoint.files, dtype)
-        raise BackendError(f"the fine-tuned model {folder} is broken: {why}")
+        raise BackendError(f"the fine-tuned model {folder} {why}")
     if files is not None:
         return merged(tuned, files, tensors(files), row)
     tuned = tuned.float()

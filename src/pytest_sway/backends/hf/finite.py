@@ -36,7 +36,7 @@ def non_finite_in(files: Iterable[Path]) -> bool:
 
 
 def why_weights(fault: str, files: Iterable[Path], dtype: torch.dtype) -> str:
-    """Why weights in memory hold a NaN or an infinity, after a look into their files.
+    """Why weights in memory hold a NaN or an infinity, after a look into their files: a sentence's end.
 
     Args:
         fault: which of them do.
@@ -44,8 +44,8 @@ def why_weights(fault: str, files: Iterable[Path], dtype: torch.dtype) -> str:
         dtype: that they were loaded in.
     """
     if non_finite_in(files):
-        return f"{fault}; {FILE_BROKEN}"
-    return f"in {name_of(dtype)} {fault}, and in the file none does: {_other_dtype(dtype)}"
+        return f"is broken: {fault}; {FILE_BROKEN}"
+    return f"overflows in {name_of(dtype)}: {fault}, and in its file none does; {_other_dtype(dtype)}"
 
 
 def why_base(model: Any, files: Iterable[Path], row: list[int]) -> str:
@@ -58,7 +58,7 @@ def why_base(model: Any, files: Iterable[Path], row: list[int]) -> str:
     """
     dtype = model.dtype
     if broken := non_finite(model.state_dict()):
-        return why_weights(broken, files, dtype)
+        return f"it {why_weights(broken, files, dtype)}"
     if dtype is not torch.float16:
         return (
             f"its weights are finite, and its activations overflow in {name_of(dtype)}: the numbers in "

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from pytest_sway.backends.hf.checkpoint import Checkpoint
+from pytest_sway.backends.hf.loading_causes import Mismatch, causes
 from pytest_sway.backends.hf.model_kind import senses
 from pytest_sway.backends.protocols import BackendError
 
-_PEFT = ("base_layer", "lora_A", "lora_B", "lora_embedding_A", "modules_to_save", "original_module")
 _MASKS = (".bias", ".masked_bias", ".causal_mask")
 _TOWERS = re.compile(r"(^|[._])(vision|visual|audio|image|speech|video|multi_modal|multimodal|mm)([._]|$)")
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _SAVE = "copy its files again, or save it again with save_pretrained"
 
 
@@ -34,7 +32,7 @@ class LoadingReport:
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    mismatched: tuple[Mismatch, ...]
     errors: tuple[str, ...]
 
     @classmethod
@@ -75,7 +73,7 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
     if any(found):
         kind = type(model).__name__
         said = "; ".join(filter(None, found))
-        why = "; ".join(_causes(model, report.missing, left, report, checkpoint)) or (
+        why = "; ".join(causes(model, checkpoint, report.missing, left, report.mismatched)) or (
             f"these are not the files of the {kind} that config.json describes, or not all of them; {_SAVE}"
         )
         raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {said}: {why}")
@@ -152,66 +150,3 @@ def _stored(name: str, checkpoint: Checkpoint, dtype: torch.dtype) -> torch.Tens
                 tensor: torch.Tensor = opened.get_tensor(name)
                 return tensor.to(dtype)
     raise KeyError(name)
-
-
-def _causes(
-    model: Any, missing: Iterable[str], left: list[str], report: LoadingReport, checkpoint: Checkpoint
-) -> Iterator[str]:
-    """Causes that the names show."""
-    lost = set(missing)
-    if prefix := _prefix(lost, left):
-        yield (
-            f"without {prefix!r} before their names the tensors of the files would be the missing ones: the "
-            "model was saved from inside a wrapper; save the model that was wrapped"
-        )
-    if any(part in name.split(".") for name in left for part in _PEFT):
-        yield (
-            "a PEFT adapter was still attached when the model was saved; merge it first (merge_and_unload), "
-            "or save the model without it (unload)"
-        )
-    yield from _by_config(model, lost, left, checkpoint)
-    rows = [f"{name} has {found[0]} rows" for name, found, own in report.mismatched if _rows(found, own)]
-    vocabulary = getattr(model.config.get_text_config(), "vocab_size", None)
-    if rows and vocabulary is not None:
-        yield f"config.json says vocab_size: {vocabulary}, and {rows[0]} in the file: write what the file has"
-
-
-def _rows(found: tuple[int, ...], own: tuple[int, ...]) -> bool:
-    return len(found) == len(own) == 2 and found[1] == own[1]
-
-
-def _by_config(model: Any, lost: set[str], left: list[str], checkpoint: Checkpoint) -> Iterator[str]:
-    head = _head(model)
-    architecture = next(iter(checkpoint.config.get("architectures") or ()), type(model).__name__)
-    if architecture != type(model).__name__:
-        yield (
-            f"config.json says that it was saved as {architecture}; only models with a language-modelling "
-            f"head ({type(model).__name__}) are evaluated"
-        )
-    elif lost == {head}:
-        yield (
-            "config.json says that the head is not tied to the embedding (tie_word_embeddings: false); write "
-            "true if it is, else save the model with its head"
-        )
-    layers = next((getattr(model.config, name) for name in _LAYERS if hasattr(model.config, name)), None)
-    deepest = max((int(found[1]) for name in left if (found := _LAYER.search(name))), default=-1)
-    if isinstance(layers, int) and deepest >= layers:
-        yield f"config.json says that it has {layers} layers, and the files hold layer {deepest}"
-
-
-def _head(model: Any) -> str | None:
-    """The name of the head's weight."""
-    head = model.get_output_embeddings()
-    names = {id(module): name for name, module in model.named_modules()}
-    return f"{names[id(head)]}.weight" if id(head) in names else None
-
-
-def _prefix(missing: set[str], left: list[str]) -> str:
-    """What stands before every left-over name of a missing tensor; empty where nothing explains them all."""
-    for end in sorted(missing, key=len, reverse=True):
-        first = next((name for name in left if name.endswith("." + end)), None)
-        if first is not None:
-            prefix = first.removesuffix(end)
-            renamed = {name.removeprefix(prefix) for name in left}
-            return prefix if missing <= renamed else ""
-    return ""

@@ -13,7 +13,7 @@ from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.finite import FILE_BROKEN
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitting, path_of
 from pytest_sway.backends.hf.tokens import RESIZED
-from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
+from pytest_sway.backends.hf.whole import Target, check_finite, logits_of, non_finite
 from pytest_sway.backends.protocols import BackendError
 
 _NO_WEIGHTS = (
@@ -47,6 +47,7 @@ def merged(model: torch.nn.Module, files: AdapterFiles, state: State, row: list[
     with fitting(files.folder):
         wrapped = _loaded(twin, files, state)
         logits = logits_of(wrapped, row)
+        check_finite(str(files.folder), logits)
         _untie(wrapped, tied)
         if getattr(wrapped.peft_config[SUBJECT], "lora_bias", False) or files.config["peft_type"] == "BEFT":
             _give_biases(wrapped)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.loading_causes import missing_expert
 from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
 from pytest_sway.backends.protocols import BackendError
 from pytest_sway.backends.quiet import without_bars
@@ -45,7 +46,7 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
     import transformers
 
     checkpoint = read_checkpoint(folder)
-    with without_bars(), _cause(folder):
+    with without_bars(), _cause(checkpoint):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -64,8 +65,8 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
 
 
 @contextmanager
-def _cause(folder: Path) -> Iterator[None]:
-    """Errors of transformers as one line, with its first cause where one error hides another."""
+def _cause(checkpoint: Checkpoint) -> Iterator[None]:
+    """Errors of transformers as one line, with what they hide: another error, or an expert that is lost."""
     try:
         yield
     except Exception as error:
@@ -73,7 +74,10 @@ def _cause(folder: Path) -> Iterator[None]:
         hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if hidden is not None and str(hidden) not in str(error):
             causes.append(one_line(hidden))
-        raise BackendError(f"{folder}: transformers says: {'; caused by '.join(causes)}") from error
+        said = "; caused by ".join(causes)
+        if expert := missing_expert(checkpoint.shapes):
+            said = f"{expert}; transformers says: {said}"
+        raise BackendError(f"{checkpoint.folder}: {said}") from error
 
 
 def one_line(error: BaseException) -> str:

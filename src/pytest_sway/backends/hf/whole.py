@@ -134,11 +134,7 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
     Raises:
         BackendError: the base with the target's weights would not answer what the target does.
     """
-    if not bool(torch.isfinite(target.logits).all()):
-        raise BackendError(
-            f"{target.source}: its weights are finite, and its own logits are not, even in fp32: its update "
-            "is too large, or the training diverged"
-        )
+    check_finite(target.source, target.logits)
     served = _logits_with(model, target, row)
     off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
     if not off <= allowed:
@@ -161,6 +157,19 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
         if not torch.equal(cast.to(new.dtype), base):
             changed[path] = cast.to(next(model.parameters()).device)
     return Whole(model, changed, digest, _notes(changed, update**0.5, rounding**0.5, dtype))
+
+
+def check_finite(source: str, logits: torch.Tensor) -> None:
+    """Refuse a tuned model whose own logits are not finite in fp32, though its weights are.
+
+    Raises:
+        BackendError: they are not.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise BackendError(
+            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
+            "large, or the training diverged"
+        )
 
 
 def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:

@@ -20,6 +20,10 @@ _QUANTIZED = re.compile(
     re.IGNORECASE,
 )
 """What names of models on the hub say of their quantization."""
+_FOLDERS = frozenset(
+    {"base", "bases", "checkpoints", "data", "model", "models", "out", "output", "outputs", "results", "runs"}
+)
+"""Names of folders that are nobody's name on the hub: ``models/llama`` is a path."""
 _COMMIT = 7
 """Digits that an abbreviated commit has at least."""
 
@@ -136,13 +140,8 @@ def _same_weights(place: Path, base: BaseModel) -> bool:
     """Whether a folder is the base's, or its weight files are the same byte for byte."""
     if base.folder is None or place.samefile(base.folder):
         return True
-    ours = {file.name: file for file in base.files}
-    theirs = {name: place / name for name in ours}
-    if not all(
-        file.is_file() and file.stat().st_size == ours[name].stat().st_size for name, file in theirs.items()
-    ):
-        return False
-    return all(filecmp.cmp(ours[name], file, shallow=False) for name, file in theirs.items())
+    pairs = [(file, place / file.name) for file in base.files]
+    return all(other.is_file() and filecmp.cmp(file, other, shallow=False) for file, other in pairs)
 
 
 def _other_names(base: BaseModel) -> list[str]:
@@ -171,5 +170,9 @@ def _bare(name: str) -> str:
 
 
 def _is_hub_name(named: str) -> bool:
-    """``org/name``, or a snapshot in the hub's cache; a relative path of two parts looks the same."""
-    return bool(_CACHED.search(named) or _HUB_NAME.fullmatch(named)) and not named.startswith(".")
+    """``org/name``, or a snapshot in the hub's cache; a relative path of two parts may look the same."""
+    if _CACHED.search(named):
+        return True
+    return (
+        bool(_HUB_NAME.fullmatch(named)) and not named.startswith(".") and named.split("/")[0] not in _FOLDERS
+    )

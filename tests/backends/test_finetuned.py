@@ -155,10 +155,10 @@ def with_more_tokens(folder: Path) -> None:
         (resized, "as [4100, 256], the base as [4096, 256]: save the base with the vocabulary"),
         (with_more_tokens, "(4097 tokens, the base has 4096; first difference: '<new>' as 4096)"),
         (config(rms_norm_eps=1e-3), "config.json says rms_norm_eps: 0.001, the base's 1e-06"),
-        (config(num_hidden_layers=3), "says num_hidden_layers: 3, the base's 4"),
+        (config(num_hidden_layers=3), "the model has 3 layers, and the files hold 4"),
         (config(use_cache=False, trainer="mine"), ""),
         (pickled, "pickled weights are never loaded"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "is no safetensors file"),
     ],
 )
 def test_another_model_is_refused_by_name(

@@ -59,6 +59,7 @@ def test_a_base_whose_logits_are_not_finite(
     assert ("is broken" in str(found.value)) == ("1 of 21 tensors hold" in says)
 
 
+@pytest.mark.slow
 def test_what_overflows_in_fp16_is_served_in_the_others(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "model")
     loud(folder)

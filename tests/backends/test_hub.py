@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import peft
 import pytest
 import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
+from pytest_sway.backends.hf.load import load
+from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
 from support.checkpoints import llama
 
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -50,59 +53,52 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "home"
 
 
-def run(
-    home: Path, folder: Path, ft: dict[str, object], *options: str, full: bool = False
-) -> tuple[str, dict[str, object]]:
-    """A spec's output and JSON report, as a user gets them."""
+@pytest.fixture
+def offline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("offline")
+def test_base_and_adapters_by_name_and_revision() -> None:
+    backend = load(ModelKey("hf", "org/tiny", dtype="fp32", device="cpu"))
+    digests = set()
+    for name in ("org/lora", f"org/lora@{FIRST}", f"org/lora@{SECOND}"):
+        subject = backend.attach(AdapterKey(name))
+        backend.detach(subject)
+        digests.add(subject.tuned.adapter)
+        assert not subject.warnings
+        assert not subject.notes
+    assert len(digests) == 2
+    with pytest.raises(BackendError, match=r"models\.ft\.adapter: 'org/none' is no folder here"):
+        backend.attach(AdapterKey("org/none"))
+    with pytest.raises(BackendError, match="did not give it at revision v9"):
+        backend.attach(AdapterKey("org/lora@v9"))
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_fine_tune_by_name_and_what_is_not_there() -> None:
+    backend = load(ModelKey("hf", "org/tiny", revision=FIRST, dtype="fp32", device="cpu"))
+    subject = backend.attach(AdapterKey(None, "org/tuned", FIRST))
+    backend.detach(subject)
+    assert not subject.inert
+    with pytest.raises(BackendError, match=r"models\.ft\.base: 'org/none' is no folder here"):
+        load(ModelKey("hf", "org/none"))
+
+
+@pytest.mark.slow
+def test_a_spec_names_both(home: Path, tmp_path: Path) -> None:
+    """In a process of its own: the environment alone says where the cache is."""
     side = {"kind": "hf", "base": "org/tiny", "dtype": "fp32", "device": "cpu"}
     spec = {
-        "models": {"base": side, "ft": {**side, **ft}},
-        "defaults": {"differential": not full},
+        "models": {"base": side, "ft": {**side, "adapter": f"org/lora@{SECOND}"}},
         "suite": [{"name": "moved", "kind": "delta_kl", "prompts": PROMPTS}],
     }
-    (folder / "sway.yaml").write_text(yaml.safe_dump(spec))
-    environment = {
-        **os.environ,
-        "HF_HOME": str(home),
-        "HF_HUB_OFFLINE": "1",
-        "SWAY_NULL_CACHE_DIR": str(folder / "store"),
-    }
+    (tmp_path / "sway.yaml").write_text(yaml.safe_dump(spec))
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     environment.pop("HF_HUB_CACHE", None)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "sway.yaml",
-        "-p",
-        "no:randomly",
-        "--sway-json=report.json",
-        *options,
-    ]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    report = folder / "report.json"
-    return done.stdout, json.loads(report.read_text()) if report.is_file() else {}
-
-
-@pytest.mark.slow
-def test_an_adapter_by_name_and_revision(home: Path, tmp_path: Path) -> None:
-    _, first = run(home, tmp_path, {"adapter": "org/lora"})
-    _, second = run(home, tmp_path, {"adapter": f"org/lora@{SECOND}"})
-    assert first["digests"]["base"] == second["digests"]["base"]
-    assert first["digests"]["adapter"] != second["digests"]["adapter"]
-    assert first["adapter_id"] == "org/lora"
-    assert not first["warnings"]
-
-
-@pytest.mark.slow
-def test_a_fine_tune_by_name(home: Path, tmp_path: Path) -> None:
-    _, found = run(home, tmp_path, {"base": "org/tuned"}, full=True)
-    (probe,) = found["probes"]
-    assert probe["verdict"] in ("pass", "fail")
-    assert probe["raw"] > 0
-
-
-@pytest.mark.slow
-def test_what_the_cache_lacks_is_told(home: Path, tmp_path: Path) -> None:
-    said, _ = run(home, tmp_path, {"adapter": "org/none"})
-    assert "models.ft.adapter: 'org/none' is no folder here, and the hub did not give it" in said
-    assert not list(tmp_path.glob("store/**/*.sqlite*"))
+    command = [sys.executable, "-m", "pytest", "sway.yaml", "-p", "no:randomly", "--sway-json=report.json"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["adapter_id"] == f"org/lora@{SECOND}"
+    assert found["probes"][0]["raw"] > 0

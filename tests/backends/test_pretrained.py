@@ -16,7 +16,6 @@ from transformers import (
     Llama4Config,
     Llama4ForConditionalGeneration,
     LlamaConfig,
-    LlamaForCausalLM,
     LlamaForSequenceClassification,
     LlamaModel,
     MixtralConfig,
@@ -136,6 +135,7 @@ def test_a_head_that_another_tensor_replaced_is_told(whole: Path) -> None:
         check_report(model, LoadingReport((), (), (), ()), read_checkpoint(whole))
 
 
+@pytest.mark.slow
 def test_a_body_or_a_classifier_is_named(tmp_path: Path) -> None:
     torch.manual_seed(0)
     body = saved(tmp_path / "body", LlamaModel(LlamaConfig(**TINY)))
@@ -147,6 +147,7 @@ def test_a_body_or_a_classifier_is_named(tmp_path: Path) -> None:
         load_pretrained(reward, torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", ["layers.1.block_sparse_moe.experts.2.w1", "layers.1.block_sparse_moe.experts.2."]
 )
@@ -163,6 +164,7 @@ def test_a_lost_expert_is_named(tmp_path: Path, part: str) -> None:
         load_pretrained(folder, torch.float32)
 
 
+@pytest.mark.slow
 def test_names_of_an_older_save_are_served(tmp_path: Path) -> None:
     """The first GPT-2 files name no body and hold the causal mask."""
     torch.manual_seed(0)
@@ -174,6 +176,7 @@ def test_names_of_an_older_save_are_served(tmp_path: Path) -> None:
     assert torch.equal(logits(load_pretrained(folder, torch.float32).model), expected)
 
 
+@pytest.mark.slow
 def test_the_text_side_of_a_multimodal_model_is_noted(tmp_path: Path) -> None:
     vision = {
         "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -212,13 +215,5 @@ def test_a_fine_tune_is_accounted_for_too(whole: Path, tmp_path: Path) -> None:
     backend = load(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
     folder = shutil.copytree(whole, tmp_path / "tuned")
     without("layers.1.mlp")(folder)
-    with pytest.raises(BackendError, match="the fine-tuned model cannot be loaded: .*3 tensors of the model"):
+    with pytest.raises(BackendError, match=r"fine-tuned model cannot be loaded: .*3 tensors of the model"):
         backend.attach(AdapterKey(None, str(folder)))
-
-
-def test_a_spec_that_names_no_causal_class_is_not_loaded_as_one(tmp_path: Path) -> None:
-    folder = llama(tmp_path / "m")
-    LlamaForCausalLM.from_pretrained(folder)
-    config(model_type="clip_text_model")(folder)
-    with pytest.raises(BackendError, match="only causal language models are evaluated"):
-        load(ModelKey("hf", str(folder), dtype="fp32", device="cpu"))

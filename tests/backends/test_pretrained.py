@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import peft
 import pytest
 import torch
+import yaml
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -22,6 +27,7 @@ from transformers import (
     MixtralForCausalLM,
 )
 
+from conftest import QUICKSTART
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
@@ -217,3 +223,59 @@ def test_a_fine_tune_is_accounted_for_too(whole: Path, tmp_path: Path) -> None:
     without("layers.1.mlp")(folder)
     with pytest.raises(BackendError, match=r"fine-tuned model cannot be loaded: .*3 tensors of the model"):
         backend.attach(AdapterKey(None, str(folder)))
+
+
+CODE = """\
+from transformers import LlamaConfig, LlamaForCausalLM
+
+
+class MineConfig(LlamaConfig):
+    model_type = "mine"
+
+
+class Mine(LlamaForCausalLM):
+    config_class = MineConfig
+"""
+
+
+def with_own_code(folder: Path, **values: object) -> Path:
+    (folder / "mine.py").write_text(CODE)
+    classes = {"AutoConfig": "mine.MineConfig", "AutoModelForCausalLM": "mine.Mine"}
+    config(model_type="mine", auto_map=classes, architectures=["Mine"], **values)(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_both_sides_bring_their_code_where_the_spec_trusts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    base, tuned = (with_own_code(llama(tmp_path / name, seed=seed)) for seed, name in enumerate(["b", "t"]))
+    key = ModelKey("hf", str(base), dtype="fp32", device="cpu")
+    with pytest.raises(BackendError, match="trust_remote_code: true"):
+        load(key)
+    backend = load(replace(key, trust_remote_code=True))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tuned / name).unlink()  # its tokenizer is the base's
+    subject = backend.attach(AdapterKey(None, str(tuned)))
+    backend.detach(subject)
+    assert not subject.inert
+
+
+@pytest.mark.slow
+def test_nothing_is_stored_of_a_model_that_is_refused(tmp_path: Path) -> None:
+    """The answers of random weights would be found again under the file's digest."""
+    without("layers.1.mlp")(llama(tmp_path / "base"))
+    side = {"kind": "hf", "base": "./base"}
+    spec = {
+        "models": {"base": side, "ft": {**side, "adapter": "./adapter"}},
+        "suite": [{"name": "moved", "kind": "delta_kl", "prompts": ["a", "b"]}],
+    }
+    shutil.copytree(QUICKSTART / "adapters" / "healthy", tmp_path / "adapter")
+    (tmp_path / "sway.yaml").write_text(yaml.safe_dump(spec))
+    environment = {**os.environ, "SWAY_NULL_CACHE_DIR": str(tmp_path / "store")}
+    command = [sys.executable, "-m", "pytest", "sway.yaml", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "3 tensors of the model are in no file" in done.stdout
+    assert not [path for path in (tmp_path / "store").glob("**/*") if path.is_file()]

@@ -109,7 +109,8 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
     roots = (path.parent, Path())
     folders: list[str | None] = [
-        name if is_hub_name(name, roots) else str(folder) for folder, name in (named or spec.adapters).items()
+        name if ft.kind == "hf" and is_hub_name(name, roots) else str(folder)
+        for folder, name in (named or spec.adapters).items()
     ]
     keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     return Suite(

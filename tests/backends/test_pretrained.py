@@ -141,6 +141,18 @@ def test_a_head_that_another_tensor_replaced_is_told(whole: Path) -> None:
         check_report(model, LoadingReport((), (), (), ()), read_checkpoint(whole))
 
 
+def test_the_report_of_transformers_4_gives_names_alone(whole: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(whole)
+    info = {
+        "missing_keys": [],
+        "unexpected_keys": [],
+        "mismatched_keys": ["lm_head.weight"],
+        "error_msgs": [],
+    }
+    report = LoadingReport.of(info, model, read_checkpoint(whole))
+    assert report.mismatched == (("lm_head.weight", (4096, 16), (4096, 16)),)
+
+
 @pytest.mark.slow
 def test_a_body_or_a_classifier_is_named(tmp_path: Path) -> None:
     torch.manual_seed(0)

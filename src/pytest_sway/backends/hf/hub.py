@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.protocols import BackendError
 from pytest_sway.spec.folders import is_folder
 from pytest_sway.spec.hub_names import HubName
@@ -50,9 +51,8 @@ def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequenc
         )
     except Exception as error:
         revision = f" at revision {name.revision}" if name.revision else ""
-        text = str(error).strip().splitlines()
-        said = f"{type(error).__name__}: {text[0] if text else 'no message'}"
         raise BackendError(
-            f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: {said}"
+            f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: "
+            f"{line(error)}"
         ) from error
     return Path(found)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.hf.hub import model_snapshot
 from pytest_sway.backends.hf.model_kind import refuse_other_kinds
 from pytest_sway.backends.protocols import BackendError, ModelKey
@@ -114,9 +115,3 @@ def _dtype(torch: Any, wanted: str, device: Any) -> Any:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.float16 if device.type == "mps" else torch.float32
-
-
-def line(error: BaseException) -> str:
-    """The first line of an error, with its type where the text says little."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

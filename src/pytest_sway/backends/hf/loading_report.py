@@ -36,9 +36,15 @@ class LoadingReport:
     errors: tuple[str, ...]
 
     @classmethod
-    def of(cls, info: Any) -> LoadingReport:
-        """From transformers' dict."""
-        shapes = sorted((str(name), tuple(found), tuple(own)) for name, found, own in info["mismatched_keys"])
+    def of(cls, info: Any, model: Any, checkpoint: Checkpoint) -> LoadingReport:
+        """From transformers' dict; version 4 gives no shapes beside the names that do not match."""
+        own = model.state_dict()
+        shapes = sorted(
+            (one, checkpoint.shapes.get(one, ()), tuple(own[one].shape))
+            if isinstance(one, str)
+            else (str(one[0]), tuple(one[1]), tuple(one[2]))
+            for one in info["mismatched_keys"]
+        )
         return cls(
             tuple(sorted(map(str, info["missing_keys"]))),
             tuple(sorted(map(str, info["unexpected_keys"]))),

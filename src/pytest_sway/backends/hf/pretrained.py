@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.hf.loading_causes import missing_expert
 from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
 from pytest_sway.backends.protocols import BackendError
@@ -61,7 +62,9 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
             f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
             "the model; move the adapter's files to a folder of their own, or install transformers 5"
         )
-    return Pretrained(model, checkpoint, check_report(model, LoadingReport.of(info), checkpoint))
+    return Pretrained(
+        model, checkpoint, check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
+    )
 
 
 @contextmanager
@@ -70,17 +73,11 @@ def _cause(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        causes = [one_line(error)]
+        causes = [line(error)]
         hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if hidden is not None and str(hidden) not in str(error):
-            causes.append(one_line(hidden))
+            causes.append(line(hidden))
         said = "; caused by ".join(causes)
         if expert := missing_expert(checkpoint.shapes):
             said = f"{expert}; transformers says: {said}"
         raise BackendError(f"{checkpoint.folder}: {said}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error, with its type where the text says little."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -67,6 +67,7 @@ def test_what_overflows_in_fp16_is_served_in_the_others(whole: Path, tmp_path: P
         loaded(folder, dtype).close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "dtype", "says"),
     [
@@ -106,6 +107,7 @@ def poisoned(state: State) -> State:
     return {**state, first: state[first] * NAN}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "size", "dtype", "says"),
     [
@@ -136,6 +138,7 @@ def test_an_adapter_whose_numbers_are_not_finite(
     assert "is broken" not in str(found.value)
 
 
+@pytest.mark.slow
 def test_a_broken_file_of_an_adapter_is_told(whole: Path, tmp_path: Path) -> None:
     folder = trained(tmp_path / "adapter", whole, peft.LoraConfig(target_modules=["q_proj"]), 0.01)
     file = folder / "adapter_model.safetensors"

@@ -98,7 +98,9 @@ def test_a_folder_that_is_here_is_compared_by_its_weights(tmp_path: Path) -> Non
     found = difference(str(tmp_path / "copy"), base, adapter)
     assert found is not None
     assert found[1]
-    assert "whose weights are not the same" in found[0]
+    assert "whose weight files are not the same" in found[0]
+    elsewhere = BaseModel("d", name="other/copy", checkpoint=model(tmp_path / "other" / "copy"))
+    assert difference(str(tmp_path / "copy"), elsewhere, adapter) is not None  # one name, other weights
 
 
 @pytest.mark.parametrize(

@@ -95,14 +95,14 @@ def base_difference(adapter: Path, config: Mapping[str, Any], base: BaseModel) -
         f"adapter_config.json says that the adapter was trained on {_shown(named)}, and the spec's base is "
         f"{base.name}"
     )
+    if place is not None:
+        return Difference(f"{said}, whose weight files are not the same", certain=True)
     if theirs.casefold() in {name.casefold() for name in ours}:
         return _revision(config, named, base)
     if _bare(theirs) in {_bare(name) for name in ours}:
         return Difference(
             f"{said}: the same model in another quantization, whose weights differ", certain=True
         )
-    if place is not None:
-        return Difference(f"{said}, whose weights are not the same", certain=True)
     if _is_hub_name(named):
         text = f"{said}: unless both have the same weights, no number is about the adapter as it was trained"
         return Difference(text, certain=True)

@@ -49,7 +49,7 @@ class LoadingReport:
             tuple(sorted(map(str, info["missing_keys"]))),
             tuple(sorted(map(str, info["unexpected_keys"]))),
             tuple(shapes),
-            tuple(map(str, info["error_msgs"])),
+            tuple(" ".join(str(one).split()) for one in info["error_msgs"]),
         )
 
 

@@ -75,6 +75,6 @@ suites = st.builds(
     finished_at=st.just(""), wall_seconds=_numbers, determinism=st.sampled_from([None, {}, {"seed": "x\ny"}]),
     backend_stats=st.dictionaries(_counts, _json | st.integers(0, 10**9), max_size=3), null_stats=st.just({}),
     null_stats_by_rank=st.just({}), gate=_gates, calibration=st.sampled_from(_calibration),
-    notes=_reasons.map(tuple),
+    notes=_reasons.map(tuple), warnings=_reasons.map(tuple),
 )  # fmt: skip
 """Whatever a file of this schema may hold, and more."""

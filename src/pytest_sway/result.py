@@ -197,7 +197,8 @@ class Score:
 class SuiteResult:
     """One suite on one subject: the JSON report, schema 1, and what we add to it.
 
-    ``gate``, ``calibration``, ``notes``, ``digests``, ``not_evaluated`` and ``baseline`` are additions.
+    ``gate``, ``calibration``, ``notes``, ``warnings``, ``digests``, ``not_evaluated`` and ``baseline`` are
+    additions.
     """
 
     suite: str
@@ -216,6 +217,8 @@ class SuiteResult:
     gate: JSON
     calibration: JSON = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before any number; it leads every report."""
     digests: JSON = field(default_factory=dict)
     sway_version: str = ""
     """Of the package that measured it; empty where a saved result does not tell."""

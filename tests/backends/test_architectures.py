@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from conftest import QUICKSTART
+from pytest_sway.backends.hf.base_model import BaseModel
 from pytest_sway.backends.hf.model import HFBackend
 from pytest_sway.backends.hf.tokens import Tokens
 from pytest_sway.backends.protocols import BackendError
@@ -80,7 +81,7 @@ APART = {"opt"}
 def served(name: str, dtype: torch.dtype) -> HFBackend:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(QUICKSTART / "base")
-    return HFBackend(MODELS[name]().to(dtype).eval(), Tokens(tokenizer), name)
+    return HFBackend(MODELS[name]().to(dtype).eval(), Tokens(tokenizer), BaseModel(name))
 
 
 def requests() -> list[Completion]:
@@ -134,4 +135,4 @@ def test_frequencies_that_grow_with_what_was_read_are_refused() -> None:
     config = LlamaConfig(**SHAPE, rope_parameters=rope)
     tokenizer = AutoTokenizer.from_pretrained(QUICKSTART / "base")
     with pytest.raises(BackendError, match="rope_type is dynamic"):
-        HFBackend(LlamaForCausalLM(config).eval(), Tokens(tokenizer), "dynamic")
+        HFBackend(LlamaForCausalLM(config).eval(), Tokens(tokenizer), BaseModel("dynamic"))

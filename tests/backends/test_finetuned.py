@@ -52,7 +52,7 @@ def test_a_full_fine_tune_scores_like_the_model_itself(tuned: Path, dtype: str) 
     base = logprobs(backend, ROWS, subject.base, FROM_THE_START)
     backend.detach(subject)
     alone = load(dataclasses.replace(KEY, base=str(tuned), dtype=dtype))
-    view = dataclasses.replace(subject.base, base=alone._base_digest)
+    view = dataclasses.replace(subject.base, base=alone._base.digest)
     expected = logprobs(alone, ROWS, view, FROM_THE_START)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     plain = AutoModelForCausalLM.from_pretrained(tuned, dtype=torch_dtype).eval()
@@ -156,10 +156,10 @@ def with_more_tokens(folder: Path) -> None:
         (resized, "as [4100, 256], the base as [4096, 256]: save the base with the vocabulary"),
         (with_more_tokens, "'<new>' as 4096, and the base model has 4096 rows"),
         (config(rms_norm_eps=1e-3), "config.json says rms_norm_eps: 0.001, the base's 1e-06"),
-        (config(num_hidden_layers=3), "says num_hidden_layers: 3, the base's 4"),
+        (config(num_hidden_layers=3), "the model has 3 layers, and the files hold 4"),
         (config(use_cache=False, trainer="mine"), ""),
         (pickled, "pickled weights are never loaded"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "is no safetensors file"),
     ],
 )
 def test_another_model_is_refused_by_name(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from made_results import gate, probe, suite
+from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
+from pytest_sway.reports.html import parts
 from pytest_sway.reports.omissions import degenerate, pip_line, skipped
 from pytest_sway.reports.saved import read
 from pytest_sway.result import ProbeResult, Verdict
@@ -113,3 +115,19 @@ def test_omissions_are_told_once_each() -> None:
     assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"
     assert pip_line(probes[3:]) == ""
     assert degenerate(probes) == {"all alike": ["d"]}
+
+
+def test_a_warning_about_what_was_measured_leads_the_reasons() -> None:
+    said = "adapter_config.json says that the adapter was trained on another model"
+    found = headline(suite(probe("a", Verdict.PASS, "far", z_score=9.0), warnings=(said,)))
+    assert found.reasons == (said, "strongest, a: far")
+
+
+def test_every_report_says_the_warning_before_its_numbers() -> None:
+    said = "the adapter says that it is of another base"
+    found = suite(probe("moved", Verdict.PASS), warnings=(said,))
+    shown = "\n".join("".join(span.text for span in line) for line in terminal.lines(found, 100))
+    written = markdown.text(found)
+    assert shown.index(said) < shown.index("adapter a on b")
+    assert written.index(said) < written.index("## Probes")
+    assert said in parts.top(found)

@@ -138,6 +138,12 @@ def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
     ]
 
 
+def test_quiet_tells_a_warning_about_what_was_measured() -> None:
+    warned = suite(probe("a", Verdict.PASS), warnings=("the adapter is another base's",))
+    quiet = shown(warned, 80, -1)
+    assert quiet[1] == "  • the adapter is another base's"
+
+
 def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
     null = {"n": 4, "family": "norm_matched", "rank": 1, "failed": [], "p": 0.25, "ratio": 2.0, "scale": "x",
             "organised": None, "draws": [0.1, None, 0.3], "z": 0.7, "reason": ""}  # fmt: skip

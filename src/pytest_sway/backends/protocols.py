@@ -68,6 +68,7 @@ class Subject:
         tuned: view of the adapter.
         inert: whether every update is zero, so that nothing can have been learned.
         notes: what a reader of the report should know, e.g. which modules hold no update.
+        warnings: what a reader must know before any number, e.g. that the adapter is another base's.
         form: what its update is made of: a product B·A in every module, or whole tensors. It decides which
             null families can imitate it.
     """
@@ -77,6 +78,7 @@ class Subject:
     inert: bool = False
     notes: tuple[str, ...] = ()
     form: Form = "factors"
+    warnings: tuple[str, ...] = ()
 
 
 NullWeights = Callable[[NullSeed, str, str, tuple[Any, ...]], tuple[Any, ...]]

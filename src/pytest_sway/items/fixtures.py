@@ -227,8 +227,8 @@ def _check_adapter(adapter: AdapterKey) -> None:
         from pytest_sway.backends.hf import adapters
     except ImportError:
         return  # loading the model says what is not installed
-    if adapter.path is None:
-        return
+    if adapter.path is None or not Path(adapter.path).is_dir():
+        return  # of the hub: attaching it looks into the cache first
     try:
         adapters.read(adapter.path)
     except BackendError as error:

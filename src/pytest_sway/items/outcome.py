@@ -114,6 +114,7 @@ def _about(item: pytest.Item) -> dict[str, Any]:
         "stats": bench.engine.stats(),
         "inert": bench.subject.inert,
         "notes": [*bench.subject.notes, *bench.population.notes, *bench.engine.notes()],
+        "warnings": list(bench.subject.warnings),
         "determinism": [determinism.level, *determinism.notes] if determinism is not None else None,
         "base": bench.subject.base.base,
         "adapter": bench.subject.tuned.adapter,

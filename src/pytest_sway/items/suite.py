@@ -20,7 +20,8 @@ from pytest_sway.probes.registry import Kinds
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.envelope import Spec, named_adapters, parse
 from pytest_sway.spec.fleet import FolderNote, NamedAdapters, once
-from pytest_sway.spec.folders import listed, why_no_adapter
+from pytest_sway.spec.folders import is_folder, listed, why_no_adapter
+from pytest_sway.spec.hub_names import HubName, is_hub_name
 from pytest_sway.spec.matches import LeftOut
 from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.problems import problems_of
@@ -75,7 +76,7 @@ class Suite:
         return Setting(
             document=self.spec.document,
             folder=self.path.parent,
-            adapter=Path(adapter.path) if adapter is not None and adapter.path is not None else None,
+            adapter=_folder_of(adapter),
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
             context=context,
@@ -154,7 +155,11 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     named = given if adapters else spec.named
     if ft.kind == "hf":  # of another kind the files are not ours to compare
         named = once(named)
-    folders: list[str | None] = [str(folder) for folder in named.folders]
+    roots = (path.parent, Path())
+    folders: list[str | None] = [
+        name if ft.kind == "hf" and is_hub_name(name, roots) else str(folder)
+        for folder, name in named.folders.items()
+    ]
     keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     return Suite(
         path=path,
@@ -176,6 +181,14 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
         left_out=named.left_out,
         adapter_notes=named.notes,
     )
+
+
+def _folder_of(adapter: AdapterKey | None) -> Path | None:
+    """An adapter's folder; None for a name on the hub, whose files are known when it is attached."""
+    if adapter is None or adapter.path is None:
+        return None
+    folder = Path(adapter.path)
+    return folder if is_folder(folder) or HubName.of(adapter.path) is None else None
 
 
 def _entries(source: Source, kinds: Kinds) -> tuple[list[Entry], list[Problem]]:
@@ -248,6 +261,8 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     """Why what the command line names cannot be evaluated."""
     if not name.strip():
         return "is empty; name the folder of an adapter"
+    if is_hub_name(name, (Path(),)):
+        return None
     if (why := why_no_adapter(folder)) is not None:
         return f"there is no adapter folder{why}"
     return why_not_served(folder) if kind == "hf" else None

@@ -25,7 +25,7 @@ _PLACES = frozenset({"base_model_id", "adapter_id", "spec_path", "path"})
 """A path alone, or a model's name on a hub."""
 _SCORES = frozenset({"score", "overall", "components", "effect_factor", "harm_factor", "composite_of_effects",
                      "nulls_composites"})  # fmt: skip
-_PROSE = frozenset({"message", "findings", "reasons", "notes", "text"})
+_PROSE = frozenset({"message", "findings", "reasons", "notes", "warnings", "text"})
 """Sentences for readers, with rounded numbers in them."""
 _FOLDERS = re.compile(r"(?<![\w.:/\\~])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:'\",;]+)+[/\\](?=[^\s/\\:'\",;])")
 _DECIMAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[-+]?\d{1,3})?|e[-+]?\d{1,3})(?![\w.]*\w)", re.ASCII)

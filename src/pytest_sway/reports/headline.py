@@ -27,7 +27,8 @@ class Headline:
         answer: healthy or not, with the composite and what the gate wants.
         sure: how many effects stand beyond their nulls and how many random adapters would have passed; or
             why that is not known; empty where the adapter was not evaluated.
-        reasons: the one or two that matter most, each with what to look at.
+        reasons: warnings about what was measured at all, then the one or two reasons that matter most, each
+            with what to look at.
     """
 
     status: str
@@ -41,9 +42,8 @@ def headline(suite: SuiteResult) -> Headline:
     status = suite.gate["status"]
     if suite.not_evaluated:
         return Headline(_STATUS.get(status, status.upper()), "not evaluated", "", (suite.not_evaluated,))
-    return Headline(
-        _STATUS.get(status, status.upper()), _answer(suite), _sure(suite), tuple(_reasons(suite)[:_REASONS])
-    )
+    reasons = (*suite.warnings, *_reasons(suite)[:_REASONS])
+    return Headline(_STATUS.get(status, status.upper()), _answer(suite), _sure(suite), reasons)
 
 
 def _answer(suite: SuiteResult) -> str:

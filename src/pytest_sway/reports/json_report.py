@@ -33,6 +33,7 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
             "gate": suite.gate,
             "calibration": suite.calibration,
             "notes": suite.notes,
+            "warnings": suite.warnings,
             "digests": suite.digests,
             "not_evaluated": suite.not_evaluated,
             "baseline": suite.baseline,

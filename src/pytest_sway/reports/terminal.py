@@ -69,6 +69,8 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
     look = (_colour(suite), "bold")
     if verbosity < 0:
         yield from _text(f"{top.status} {label(suite)}, {top.answer}", columns, "", "  ", *look)
+        for warning in suite.warnings:
+            yield from _text(warning, columns, "  • ", "    ")
     else:
         yield from _text(f"{top.status}, {top.answer}", columns, "", "  ", *look)
         if top.sure:

@@ -153,6 +153,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         calibration=calibration(results, bar, weights),
         gate=gate.to_wire(),
         notes=tuple(_notes(suite, intake, options)),
+        warnings=tuple(intake.bench.get("warnings", ())),
         digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
         sway_version=__version__,
     )

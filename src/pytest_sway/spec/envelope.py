@@ -14,6 +14,7 @@ from pytest_sway.requests import PromptPolicy
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.fleet import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
+from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.messages import Path_, Problem, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
@@ -215,7 +216,10 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         message += "defaults: {differential: false})"
         return [Problem(f"models.ft.adapter is missing: {message}", *place)]
     messages = [f"no adapter folder matches {shown(name)}{why}" for name, why in spec.named.unmatched.items()]
+    roots = (spec.source.path.parent, Path())
     for folder, name in spec.named.folders.items():
+        if is_hub_name(name, roots):
+            continue
         if not name.strip():
             messages.append("is empty; name the folder of an adapter")
         elif not is_folder(folder):

@@ -12,6 +12,7 @@ import torch
 from pytest_sway.backends.hf import adapters, load
 from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.finetuned import finetuned
+from pytest_sway.backends.hf.hub import adapter_folder
 from pytest_sway.backends.hf.inits import rebased_update
 from pytest_sway.backends.hf.loading import tensors, without_base
 from pytest_sway.backends.hf.lora import Lora, plain_update
@@ -33,11 +34,13 @@ class Source:
         files: the adapter's; None for a full fine-tune without one.
         model: folder of the fine-tuned model; None where the adapter is on the base itself.
         digest: of all of them.
+        trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
     """
 
     files: adapters.AdapterFiles | None
     model: Path | None
     digest: str
+    trust_remote_code: bool = False
 
     @property
     def tokenizer(self) -> Path | None:
@@ -74,16 +77,23 @@ class Source:
         return str(self.files.folder if self.files else self.model)
 
 
-def find(key: AdapterKey) -> Source:
+def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
     """Find, check and hash the files; no tensor is read.
+
+    ``trust_remote_code``: whether the spec lets models bring their own code.
 
     Raises:
         BackendError: nothing is named, or what is named cannot be served.
     """
     if key.path is None and key.model is None:
         raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
-    files = adapters.read(key.path) if key.path is not None else None
-    model = load.folder(ModelKey("hf", key.model, key.revision)) if key.model is not None else None
+    files = None
+    if key.path is not None:
+        files = adapters.read(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+    model = None
+    if key.model is not None:
+        tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
+        model = load.folder(tuned)
     try:
         digests = [load.digest(model, load.HASHED)] if model is not None else []
         digests += [load.digest(files.folder, _hashed(files.folder))] if files is not None else []
@@ -91,7 +101,7 @@ def find(key: AdapterKey) -> Source:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
     both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
-    return Source(files, model, digests[0] if len(digests) == 1 else both)
+    return Source(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
 
 
 def _hashed(folder: Path) -> tuple[str, ...]:
@@ -114,7 +124,7 @@ def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: V
     row = [token % vocabulary.needed for token in row]
     files = source.files
     if source.model is not None:
-        target = finetuned(model, source.model, files, row)
+        target = finetuned(model, source.model, files, row, trust_remote_code=source.trust_remote_code)
         return whole_update(model, target, row, source.digest)
     assert files is not None  # find() names one of the two
     state = tensors(files)

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from pytest_sway.backends.hf import load
 from pytest_sway.backends.hf.adapters import AdapterFiles
+from pytest_sway.backends.hf.finite import why_weights
 from pytest_sway.backends.hf.loading import tensors
 from pytest_sway.backends.hf.merged import merged
+from pytest_sway.backends.hf.pretrained import load_pretrained
 from pytest_sway.backends.hf.vocabulary import RESIZED
-from pytest_sway.backends.hf.whole import Target, logits_of
+from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
 from pytest_sway.backends.protocols import BackendError
 
 _OTHERWISE = (
@@ -38,7 +39,14 @@ which layers look through a window is in ``layer_types``)."""
 _NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
 
 
-def finetuned(model: torch.nn.Module, folder: Path, files: AdapterFiles | None, row: list[int]) -> Target:
+def finetuned(
+    model: torch.nn.Module,
+    folder: Path,
+    files: AdapterFiles | None,
+    row: list[int],
+    *,
+    trust_remote_code: bool = False,
+) -> Target:
     """The fine-tuned model in ``folder``, with its adapter merged where it has one.
 
     It is loaded on the CPU in the base's dtype, so that both sides are rounded alike.
@@ -48,15 +56,22 @@ def finetuned(model: torch.nn.Module, folder: Path, files: AdapterFiles | None, 
         folder: of the fine-tuned model.
         files: an adapter on the fine-tuned model.
         row: token ids of the check row.
+        trust_remote_code: whether the spec lets it bring its own code.
 
     Raises:
-        BackendError: it cannot be loaded, or is of another architecture, configuration or vocabulary.
+        BackendError: it cannot be loaded, holds a NaN or an infinity, or is of another
+            architecture, configuration or vocabulary.
     """
+    dtype = next(model.parameters()).dtype
     try:
-        tuned = load.causal_lm(folder, next(model.parameters()).dtype).eval()
-    except Exception as error:
-        raise BackendError(f"the fine-tuned model {folder} cannot be loaded: {load.line(error)}") from error
+        found = load_pretrained(folder, dtype, trust_remote_code=trust_remote_code)
+    except BackendError as error:
+        raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
+    tuned = found.model.eval()
     _same_kind(model, tuned, folder)
+    if broken := non_finite(tuned.state_dict()):
+        why = why_weights(broken, found.checkpoint.files, dtype)
+        raise BackendError(f"the fine-tuned model {folder} {why}")
     if files is not None:
         return merged(tuned, files, tensors(files), row)
     tuned = tuned.float()

@@ -7,13 +7,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.hub import model_snapshot
+from pytest_sway.backends.hf.model_kind import refuse_other_kinds
 from pytest_sway.backends.protocols import BackendError, ModelKey
-from pytest_sway.backends.quiet import without_bars
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.model import HFBackend
 
-_WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
@@ -27,8 +29,10 @@ def load(key: ModelKey) -> HFBackend:
         raise BackendError(
             f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
         ) from error
+    from pytest_sway.backends.hf.base_model import BaseModel
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
+    from pytest_sway.backends.hf.pretrained import load_pretrained
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
@@ -37,29 +41,32 @@ def load(key: ModelKey) -> HFBackend:
     dtype = _dtype(torch, key.dtype, device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
-        model = causal_lm(path, dtype, key.trust_remote_code)
     except Exception as error:
-        raise BackendError(f"the base model {key.base} cannot be loaded: {line(error)}") from error
+        raise BackendError(
+            f"the tokenizer of the base model {key.base} cannot be loaded: {line(error)}"
+        ) from error
+    try:
+        found = load_pretrained(path, dtype, trust_remote_code=key.trust_remote_code)
+    except BackendError as error:
+        raise BackendError(f"the base model cannot be loaded: {error}") from error
+    model = found.model
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=model.generation_config.bos_token_id,
         eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        made = model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED)
-        return HFBackend(*made, trust_remote_code=key.trust_remote_code)
+        base = BaseModel(
+            digest(path, HASHED),
+            name=key.base,
+            revision=key.revision,
+            checkpoint=found.checkpoint,
+            trust_remote_code=key.trust_remote_code,
+            notes=found.notes,
+        )
+        return HFBackend(model.to(device).eval(), Tokens(tokenizer), base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
-
-
-def causal_lm(path: Path, dtype: Any, trust_remote_code: bool = False) -> Any:
-    """A model's weights on the CPU, from safetensors alone, without progress bars."""
-    import transformers
-
-    with without_bars():
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
-        )
 
 
 def digest(folder: Path, patterns: tuple[str, ...]) -> str:
@@ -74,33 +81,17 @@ def digest(folder: Path, patterns: tuple[str, ...]) -> str:
 
 
 def folder(key: ModelKey) -> Path:
-    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision."""
+    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision.
+
+    Raises:
+        BackendError: there is none, its weight files are not whole by their headers, or it is no causal
+            language model by its config.
+    """
     path = Path(key.base)
     if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
-        path = _snapshot(key)
-    if not (path / "config.json").is_file():
-        raise BackendError(f"{path} is not a model folder: it holds no config.json")
-    if not any(path.glob("*.safetensors")):
-        raise BackendError(
-            f"{path} holds no *.safetensors; pickled weights are never loaded: save the model again "
-            "with save_pretrained(..., safe_serialization=True)"
-        )
+        path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
+    refuse_other_kinds(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
     return path
-
-
-def _snapshot(key: ModelKey) -> Path:
-    from huggingface_hub import snapshot_download
-
-    wanted = [*_WANTED, "*.py"] if key.trust_remote_code else _WANTED
-    try:
-        found = snapshot_download(key.base, revision=key.revision, allow_patterns=wanted)
-    except Exception as error:
-        revision = f" at revision {key.revision}" if key.revision else ""
-        raise BackendError(
-            f"models.ft.base: {key.base!r} is no folder here, and the hub did not give it{revision}: "
-            f"{line(error)}"
-        ) from error
-    return Path(found)
 
 
 def _device(torch: Any, wanted: str) -> Any:
@@ -124,9 +115,3 @@ def _dtype(torch: Any, wanted: str, device: Any) -> Any:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.float16 if device.type == "mps" else torch.float32
-
-
-def line(error: BaseException) -> str:
-    """The first line of an error, with its type where the text says little."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

@@ -11,10 +11,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.hf.adapters import AdapterFiles
 from pytest_sway.backends.hf.expert_layout import in_installed_layout
+from pytest_sway.backends.hf.finite import FILE_BROKEN
 from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitted, fitting, path_of
 from pytest_sway.backends.hf.resized import in_rows_of, resize, resized_rows
 from pytest_sway.backends.hf.vocabulary import Vocabulary
-from pytest_sway.backends.hf.whole import Target, logits_of, non_finite
+from pytest_sway.backends.hf.whole import Target, check_finite, logits_of, non_finite
 from pytest_sway.backends.protocols import BackendError
 
 _NO_WEIGHTS = (
@@ -49,7 +50,7 @@ def merged(
             f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
         )
     if broken := non_finite(state):
-        raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
+        raise BackendError(f"{files.folder} is broken: {broken}; {FILE_BROKEN}")
     twin = _twin(model)
     resized = resized_rows(twin, files, state, vocabulary)
     if resized is not None:
@@ -58,6 +59,7 @@ def merged(
     with fitting(files.folder):
         wrapped = _loaded(twin, files, state)
         logits = logits_of(wrapped, row)
+        check_finite(str(files.folder), logits)
         _untie(wrapped, tied)
         if getattr(wrapped.peft_config[SUBJECT], "lora_bias", False) or files.config["peft_type"] == "BEFT":
             _give_biases(wrapped)

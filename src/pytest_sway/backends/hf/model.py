@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
-from pytest_sway.backends.hf import device
+from pytest_sway.backends.hf import checks, device
 from pytest_sway.backends.hf.attach import Source, add_null, attach, find
 from pytest_sway.backends.hf.attached import Attached
+from pytest_sway.backends.hf.base_model import BaseModel
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
+from pytest_sway.backends.hf.subject_notes import subject_notes
 from pytest_sway.backends.hf.tokens import Tokens
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.backends.protocols import (
@@ -40,11 +42,10 @@ class HFBackend:
 
     xp = torch
 
-    def __init__(self, model: Any, tokens: Tokens, base_digest: str, trust_remote_code: bool = False) -> None:
+    def __init__(self, model: Any, tokens: Tokens, base: BaseModel) -> None:
         self._model = model
-        self._trust_remote_code = trust_remote_code
         self._base_tokens = self._tokens = tokens
-        self._base_digest = base_digest
+        self._base = base
         self._scorer = Scorer(model)
         self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
         self._remembered = 0
@@ -55,13 +56,7 @@ class HFBackend:
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
         self._strictly = device.can_be_strict(model, self._check_row)
         self._check_logits = self._base_logits()
-        if not bool(torch.isfinite(self._check_logits).all()):
-            raise BackendError("the base model's logits are not finite: its weights are broken")
-        if any(getattr(module, "rope_type", "") == "dynamic" for module in model.modules()):
-            raise BackendError(
-                "the base model's rope_type is dynamic: what it answers depends on the longest text that it "
-                "has read so far; write another rope_type (linear, yarn, default) into its config.json"
-            )
+        checks.check_base(model, self._check_logits, base, self._check_row)
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -141,10 +136,9 @@ class HFBackend:
             raise BackendError(self._broken)
         if self._held is not None:
             raise BackendError("another adapter is still attached to this backend")
-        source = find(adapter)
-        vocabulary = vocabulary_of(
-            self._base_tokens, source.tokenizer, self.vocabulary, self._trust_remote_code
-        )
+        source = find(adapter, trust_remote_code=self._base.trust_remote_code)
+        trusted = self._base.trust_remote_code
+        vocabulary = vocabulary_of(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
         ends = source.ends
         self._held = attach(self._model, source, self._check_row, vocabulary)
         try:
@@ -154,11 +148,13 @@ class HFBackend:
             self._drop()
             raise
         self._tokens, self._ends = vocabulary.tokens, ends
+        found = subject_notes(source, self._base)
         return Subject(
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
             inert=self._held.inert,
-            notes=(*self._held.notes, *source.notes, *vocabulary.notes),
+            notes=(*self._held.notes, *source.notes, *vocabulary.notes, *found.notes),
+            warnings=found.warnings,
             form=self._held.form,
         )
 
@@ -280,14 +276,9 @@ class HFBackend:
 
     def _check_alive(self, source: Source) -> None:
         """Finite weights, and finite logits under the adapter."""
-        held = self._attached
-        if held.fault:
-            raise BackendError(
-                f"the adapter {source} is broken: {held.fault}; training diverged, so train it again"
-            )
-        held.enter(View(self._view_digest(), source.digest))
-        if not bool(torch.isfinite(self._row_logits()).all()):
-            raise BackendError(f"the adapter {source} makes the model's logits non-finite")
+        checks.check_weights(self._attached, source, self._model.dtype)
+        self._attached.enter(View(self._view_digest(), source.digest))
+        checks.check_logits(self._row_logits(), source)
 
     @property
     def _attached(self) -> Attached:
@@ -303,8 +294,8 @@ class HFBackend:
     def _view_digest(self) -> str:
         """The base's digest; another one where the subject brings a tokenizer of its own."""
         if self._tokens is self._base_tokens:
-            return self._base_digest
-        mixed = hashlib.blake2b(f"{self._base_digest}:{self._tokens.identity}".encode(), digest_size=16)
+            return self._base.digest
+        mixed = hashlib.blake2b(f"{self._base.digest}:{self._tokens.identity}".encode(), digest_size=16)
         return mixed.hexdigest()
 
 

@@ -137,6 +137,7 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
     Raises:
         BackendError: the base with the target's weights would not answer what the target does.
     """
+    check_finite(target.source, target.logits)
     served = _logits_with(model, target, row)[:, : target.logits.shape[-1]]
     off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
     if not off <= allowed:
@@ -160,6 +161,19 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
             changed[path] = cast.to(next(model.parameters()).device)
     notes = (*_notes(changed, update**0.5, rounding**0.5, dtype), *target.notes)
     return Whole(model, changed, digest, notes)
+
+
+def check_finite(source: str, logits: torch.Tensor) -> None:
+    """Refuse a tuned model whose own logits are not finite in fp32, though its weights are.
+
+    Raises:
+        BackendError: they are not.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise BackendError(
+            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
+            "large, or the training diverged"
+        )
 
 
 def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:

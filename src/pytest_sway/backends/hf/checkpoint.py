@@ -1,0 +1,162 @@
+"""The weight files of a model folder, by their headers: which are read, what they hold, are they whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.hf.weight_files import adapter_instead, check_tensor_names, missing_weights
+from pytest_sway.backends.protocols import BackendError
+from pytest_sway.spec.folders import ADAPTER_CONFIG
+
+CONFIG = "config.json"
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
+"""What is read beside the weights."""
+_POINTER = b"version https://git-lfs"
+_SMALL = 2048
+"""A Git LFS pointer has about 130 bytes."""
+_AGAIN = "download or copy it again"
+_DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
+"""Files of torch's distributed checkpoints, which transformers 5 prefers to every other."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weight files that transformers reads from a folder.
+
+    Attributes:
+        folder: of the model.
+        config: its ``config.json``.
+        files: the safetensors files, the shards of an index in the order of their names.
+        shapes: shape of each tensor by its name in the file.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    files: tuple[Path, ...]
+    shapes: dict[str, tuple[int, ...]]
+
+    def notes(self, adapter: Path | None = None) -> tuple[str, ...]:
+        """What lies in the folder and is not loaded, though a reader may think that it is.
+
+        Args:
+            adapter: the adapter's folder that is evaluated, which may be the same one.
+        """
+        found = []
+        evaluated = adapter is not None and adapter.resolve() == self.folder.resolve()
+        if not evaluated and (self.folder / ADAPTER_CONFIG).is_file():
+            found.append(
+                f"{self.folder} holds an {ADAPTER_CONFIG} beside the model's weights; that adapter is not "
+                "loaded: name the folder as models.ft.adapter to evaluate it"
+            )
+        if len(self.files) == 1 and (self.folder / _INDEX).is_file() and self.files[0].name == _SINGLE:
+            found.append(f"{self.folder} holds {_SINGLE} and {_INDEX}; {_SINGLE} is the one that is read")
+        return tuple(found)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read the headers of a model's weight files; no tensor is read.
+
+    Raises:
+        BackendError: a file is missing, cut off, a Git LFS pointer or no safetensors, or its tensors cannot
+            be those of a model (empty, or named by a wrapper).
+    """
+    if not (folder / CONFIG).is_file():
+        raise BackendError(f"{folder} is not a model folder: it holds no {CONFIG}{adapter_instead(folder)}")
+    for file in sorted({path for pattern in _BESIDE for path in folder.glob(pattern)}):
+        _no_pointer(file)
+    config = _json(folder / CONFIG)
+    files = _files(folder, config)
+    shapes = {name: shape for file in files for name, shape in read_header(file).items()}
+    check_tensor_names(folder, shapes)
+    return Checkpoint(folder, config, files, shapes)
+
+
+def read_header(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a safetensors file's tensors.
+
+    Raises:
+        BackendError: it cannot be read, is a Git LFS pointer, is cut off, or is no safetensors file.
+    """
+    _no_pointer(file)
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            text = opened.read(length) if 8 + length <= size else b""
+        found = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
+        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in found.items()}
+        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in found.values()), default=0)
+    except OSError as error:
+        raise BackendError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise BackendError(f"{file} {_no_safetensors(file)}") from error
+    if size < end:
+        missing = f"it has {size} of the {end} bytes that its header describes"
+        raise BackendError(f"{file} is cut off: {missing}; {_AGAIN}")
+    return shapes
+
+
+def _no_safetensors(file: Path) -> str:
+    """What a file without a readable header is."""
+    with file.open("rb") as opened:
+        start = opened.read(16)
+    if not start:
+        return f"is empty; {_AGAIN}"
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "is a file of torch.save under another name; save the model with save_pretrained"
+    return f"is cut off in its header, or is no safetensors file (it begins with {start!r}); {_AGAIN}"
+
+
+def _no_pointer(file: Path) -> None:
+    if not file.is_file() or file.stat().st_size > _SMALL:
+        return
+    with file.open("rb") as opened:
+        if opened.read(len(_POINTER)) == _POINTER:
+            raise BackendError(
+                f"{file} is a Git LFS pointer and not the file itself: run git lfs pull in its folder, or "
+                "download the file"
+            )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BackendError(f"{file} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise BackendError(f"{file} holds no JSON object")
+    return found
+
+
+def _files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
+    """The files that transformers reads, in the order in which it looks for them."""
+    if distributed := sorted(path.name for path in folder.glob(_DISTRIBUTED)):
+        raise BackendError(
+            f"{folder} holds files of a distributed checkpoint (first: {distributed[0]}), which are not "
+            "read: save the model with save_pretrained"
+        )
+    named = config.get("transformers_weights")
+    names = [named] if isinstance(named, str) else [_SINGLE, _INDEX]
+    for name in names:
+        if (folder / name).is_file():
+            return _shards(folder / name) if name.endswith(".json") else (folder / name,)
+    raise BackendError(missing_weights(folder, names[0]))
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """The files that an index names, all of them there."""
+    named = _json(index).get("weight_map")
+    if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
+        raise BackendError(f"{index} names no weight files (weight_map)")
+    names = sorted(set(named.values()))
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise BackendError(
+            f"{index} names {len(names)} files, and {len(missing)} of them are missing (first: "
+            f"{missing[0]}): download or copy them"
+        )
+    return tuple(index.parent / name for name in names)

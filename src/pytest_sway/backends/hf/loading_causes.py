@@ -1,0 +1,141 @@
+"""Why the tensors of a model and of its files differ, as far as names, shapes and config show it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_sway.backends.hf.checkpoint import Checkpoint
+
+Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""A tensor's name, its shape in the file, and its shape in the model."""
+_PEFT = ("base_layer", "lora_A", "lora_B", "lora_embedding_A", "modules_to_save", "original_module")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_EXPERT = re.compile(r"^(?P<layer>.*\.experts)\.(?P<number>\d+)\.(?P<tensor>.+)$")
+
+
+def causes(
+    model: Any,
+    checkpoint: Checkpoint,
+    lost: Collection[str],
+    left: Sequence[str],
+    mismatched: Sequence[Mismatch],
+) -> Iterator[str]:
+    """Causes that were checked, each as the end of a message.
+
+    Args:
+        model: as it was loaded.
+        checkpoint: its files.
+        lost: tensors of the model that no file holds.
+        left: tensors of the files that the model does not have.
+        mismatched: tensors of another shape.
+    """
+    if prefix := _prefix(lost, left):
+        yield (
+            f"without {prefix!r} before their names the tensors of the files would be the missing ones: the "
+            "model was saved from inside a wrapper; save the model that was wrapped"
+        )
+    if any(part in name.split(".") for name in left for part in _PEFT):
+        yield (
+            "a PEFT adapter was still attached when the model was saved; merge it first (merge_and_unload), "
+            "or save the model without it (unload)"
+        )
+    yield from _by_head(model, checkpoint, lost)
+    yield from _by_layers(model, checkpoint, lost, left)
+    if expert := missing_expert(checkpoint.shapes):
+        yield expert
+    yield from _by_shape(model, mismatched)
+
+
+def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Which tensor of an expert is lost where the other experts have it; empty where none is.
+
+    transformers stacks the experts of a layer, and its own report does not name the one that is missing.
+    """
+    found: dict[str, dict[int, set[str]]] = {}
+    for name in shapes:
+        if part := _EXPERT.match(name):
+            found.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(part["tensor"])
+    tensors = {name for experts in found.values() for names in experts.values() for name in names}
+    count = 1 + max((number for experts in found.values() for number in experts), default=-1)
+    lost = [
+        f"{layer}.{number}.{name}"
+        for layer, experts in sorted(found.items())
+        for number in range(count)
+        for name in sorted(tensors - experts.get(number, set()))
+    ]
+    if not lost:
+        return ""
+    return f"{len(lost)} tensors of experts that other experts have are in no file (first: {lost[0]})"
+
+
+def _by_head(model: Any, checkpoint: Checkpoint, lost: Collection[str]) -> Iterator[str]:
+    own = type(model).__name__
+    architecture = next(iter(checkpoint.config.get("architectures") or ()), own)
+    if architecture != own:
+        yield (
+            f"config.json says that it was saved as {architecture}; only models with a language-modelling "
+            f"head ({own}) are evaluated"
+        )
+    elif set(lost) == {_head(model)}:
+        yield (
+            "config.json says that the head is not tied to the embedding (tie_word_embeddings: false); write "
+            "true if it is, else save the model with its head"
+        )
+
+
+def _by_layers(
+    model: Any, checkpoint: Checkpoint, lost: Collection[str], left: Sequence[str]
+) -> Iterator[str]:
+    """Another number of layers in the config than in the files."""
+    config = model.config.get_text_config()
+    layers = next((getattr(config, name) for name in _LAYERS if hasattr(config, name)), None)
+    held = 1 + max(map(_layer, checkpoint.shapes), default=-1)
+    if not isinstance(layers, int) or not held:
+        return
+    more = held > layers and any(_layer(name) >= layers for name in left)
+    less = held < layers and any(_layer(name) >= held for name in lost)
+    if more or less:
+        yield f"config.json says that the model has {layers} layers, and the files hold {held}"
+
+
+def _layer(name: str) -> int:
+    found = _LAYER.search(name)
+    return int(found[1]) if found else -1
+
+
+def _by_shape(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
+    """Flat shards, and embeddings of another vocabulary."""
+    if any(len(found) == 1 < len(own) for _, found, own in mismatched):
+        yield (
+            "the tensors of the file are flat: DeepSpeed ZeRO-3 and FSDP keep shards like this; save the "
+            "gathered state (accelerator.get_state_dict)"
+        )
+    rows = [
+        f"{name} has {found[0]} rows"
+        for name, found, own in mismatched
+        if len(found) == len(own) == 2 and found[1] == own[1]
+    ]
+    vocabulary = getattr(model.config.get_text_config(), "vocab_size", None)
+    if rows and vocabulary is not None and all(own[0] == vocabulary for _, _, own in mismatched):
+        yield f"config.json says vocab_size: {vocabulary}, and {rows[0]} in the file: write what the file has"
+
+
+def _head(model: Any) -> str | None:
+    """The name of the head's weight."""
+    head = model.get_output_embeddings()
+    names = {id(module): name for name, module in model.named_modules()}
+    return f"{names[id(head)]}.weight" if id(head) in names else None
+
+
+def _prefix(missing: Collection[str], left: Sequence[str]) -> str:
+    """What stands before every left-over name of a missing tensor; empty where nothing explains them all."""
+    for end in sorted(missing, key=len, reverse=True):
+        first = next((name for name in left if name.endswith("." + end)), None)
+        if first is not None:
+            prefix = first.removesuffix(end)
+            renamed = {name.removeprefix(prefix) for name in left}
+            return prefix if set(missing) <= renamed else ""
+    return ""

@@ -1,0 +1,83 @@
+"""A model's weights from its folder, with every tensor accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.loading_causes import missing_expert
+from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
+from pytest_sway.backends.protocols import BackendError
+from pytest_sway.backends.quiet import without_bars
+from pytest_sway.spec.folders import ADAPTER_CONFIG
+
+_NO_ADAPTER = {"subfolder": "no-adapter"}
+"""Where transformers looks for an adapter to attach on its own: in a folder that no model has."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model in memory and the files that it came from.
+
+    Attributes:
+        model: on the CPU.
+        checkpoint: its files.
+        notes: what a reader of the report should know of how it was loaded.
+    """
+
+    model: Any
+    checkpoint: Checkpoint
+    notes: tuple[str, ...]
+
+
+def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False) -> Pretrained:
+    """A causal language model on the CPU, from safetensors alone, without progress bars.
+
+    An adapter that lies in the folder is not attached.
+
+    Raises:
+        BackendError: the files are not whole, are of another kind of model, or do not hold exactly the
+            model's tensors.
+    """
+    import transformers
+
+    checkpoint = read_checkpoint(folder)
+    with without_bars(), _cause(checkpoint):
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # what does not fit is refused below, by name
+            adapter_kwargs=_NO_ADAPTER,
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise BackendError(
+            f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
+            "the model; move the adapter's files to a folder of their own, or install transformers 5"
+        )
+    return Pretrained(
+        model, checkpoint, check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
+    )
+
+
+@contextmanager
+def _cause(checkpoint: Checkpoint) -> Iterator[None]:
+    """Errors of transformers as one line, with what they hide: another error, or an expert that is lost."""
+    try:
+        yield
+    except Exception as error:
+        causes = [line(error)]
+        hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if hidden is not None and str(hidden) not in str(error):
+            causes.append(line(hidden))
+        said = "; caused by ".join(causes)
+        if expert := missing_expert(checkpoint.shapes):
+            said = f"{expert}; transformers says: {said}"
+        raise BackendError(f"{checkpoint.folder}: {said}") from error

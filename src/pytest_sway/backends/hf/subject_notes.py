@@ -1,0 +1,51 @@
+"""What a report says of the files of a subject and of the base that it is put on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.backends.hf.attach import Source
+from pytest_sway.backends.hf.base_model import BaseModel, base_difference
+from pytest_sway.backends.hf.checkpoint import read_checkpoint
+
+
+@dataclass(frozen=True)
+class SubjectNotes:
+    """Sentences for the report.
+
+    Attributes:
+        warnings: that the adapter is known to be another base's; they lead the report.
+        notes: the others.
+    """
+
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def subject_notes(source: Source, base: BaseModel) -> SubjectNotes:
+    """Adapters in the models' folders that are not loaded, and the base that the adapter names."""
+    files = source.files
+    own = files.folder if files is not None else None
+    tuned = read_checkpoint(source.model) if source.model is not None else None
+    checkpoints = [checkpoint for checkpoint in (base.checkpoint, tuned) if checkpoint is not None]
+    notes = [*base.notes, *(note for checkpoint in checkpoints for note in checkpoint.notes(own))]
+    if files is None:
+        return SubjectNotes((), tuple(notes))
+    on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
+    found = base_difference(files.folder, files.config, on)
+    if found is not None and not found.certain:
+        notes.append(found.text)
+    certain = (found.text,) if found is not None and found.certain else ()
+    return SubjectNotes(certain, tuple(notes))
+
+
+def weight_files(source: Source) -> tuple[Path, ...]:
+    """Every file that a subject's tensors are read from."""
+    own = (source.files.weights,) if source.files is not None else ()
+    return own if source.model is None else (*own, *read_checkpoint(source.model).files)
+
+
+def label(source: Source) -> str:
+    """A subject as the subject of a sentence."""
+    return f"the adapter {source}" if source.files is not None else f"the fine-tuned model {source}"

@@ -1,0 +1,105 @@
+"""What the names of weight files and of the tensors in them say of how a model was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_sway.backends.protocols import BackendError
+from pytest_sway.spec.folders import ADAPTER_CONFIG, listed
+
+_WRAPPERS = {
+    "_orig_mod": (
+        "the model was saved from inside torch.compile; save the model that was compiled "
+        "(model._orig_mod.save_pretrained)"
+    ),
+    "_fsdp_wrapped_module": (
+        "the model was saved from inside FSDP; save its full state dict "
+        "(FullyShardedDataParallel.summon_full_params, or accelerator.get_state_dict), then save_pretrained"
+    ),
+    "_flat_param": (
+        "these are FSDP's flattened parameters; save the full state dict (accelerator.get_state_dict), then "
+        "save_pretrained"
+    ),
+    "_checkpoint_wrapped_module": (
+        "the model was saved from inside torch's activation checkpointing; save the model that was wrapped"
+    ),
+}
+"""Components of tensor names that only a wrapper of torch writes."""
+_PREFIXES = {
+    "base_model.model.": (
+        "the model was saved from inside PEFT; merge its adapter first (merge_and_unload, then "
+        "save_pretrained), or save the adapter alone and name it as models.ft.adapter"
+    ),
+    "module.": (
+        "the model was saved from inside DataParallel, DistributedDataParallel or DeepSpeed; save the model "
+        "that was wrapped (model.module.save_pretrained)"
+    ),
+}
+"""Beginnings that only a wrapper gives to the name of every tensor."""
+_SAVE = "save the model again with save_pretrained(..., safe_serialization=True)"
+_OTHER_FILES = (
+    ("model-*-of-*.safetensors", "holds shards ({0}) and no model.safetensors.index.json, which names them"),
+    ("consolidated*.safetensors", "holds {0}, Mistral's own format; use the files in transformers' format"),
+    ("adapters.safetensors", "holds {0}, an adapter of mlx-lm, and no model weights"),
+    ("model.*.safetensors", "holds {0}, a variant, which is not read; rename it to model.safetensors"),
+    ("*.safetensors", "holds {0}, and no model.safetensors, which is the file that is read"),
+    ("*.gguf", "holds {0}; GGUF files are not read, name the model in transformers' format"),
+    (
+        "pytorch_model*.bin",
+        "holds no *.safetensors, but {0}; pickled weights are never loaded: " + _SAVE,
+    ),
+)
+"""Files that may be found in place of the weights, and what is said of the first that matches."""
+
+
+def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse files whose tensors show by name or shape that they are not a model's.
+
+    Raises:
+        BackendError: there is no tensor, some are empty, or their names are a wrapper's.
+    """
+    if not shapes:
+        raise BackendError(f"the weight files of {folder} hold no tensor; save the model again")
+    for part, cause in _WRAPPERS.items():
+        wrapped = [name for name in shapes if part in name.split(".")]
+        if wrapped:
+            raise BackendError(f"{_of(folder, wrapped, shapes)} have {part!r} in their names: {cause}")
+    for prefix, cause in _PREFIXES.items():
+        if all(name.startswith(prefix) for name in shapes):
+            raise BackendError(f"{_of(folder, list(shapes), shapes)} begin with {prefix!r}: {cause}")
+    empty = [name for name, shape in shapes.items() if 0 in shape]
+    if empty:
+        shape = list(shapes[empty[0]])
+        raise BackendError(
+            f"{_of(folder, empty, shapes)} are empty (its shape is {shape}): weights look like this when "
+            "DeepSpeed ZeRO-3 or FSDP did not gather them before they were saved; save the gathered state "
+            "(accelerator.get_state_dict, or stage3_gather_16bit_weights_on_model_save: true)"
+        )
+
+
+def missing_weights(folder: Path, wanted: str) -> str:
+    """Why a model folder without ``wanted`` cannot be loaded, from what it holds instead."""
+    if (folder / ADAPTER_CONFIG).is_file():
+        return f"{folder} is not a model folder: it holds no {wanted}{adapter_instead(folder)}"
+    for pattern, text in _OTHER_FILES:
+        if found := sorted(path.name for path in folder.glob(pattern)):
+            return f"{folder} {text.format(listed(found))}"
+    below = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
+    if below:
+        return f"{folder} holds no {wanted}, but its subfolders do ({listed(below)}): name one of them"
+    return f"{folder} holds no *.safetensors; {_SAVE}"
+
+
+def adapter_instead(folder: Path) -> str:
+    """That a folder without a model is an adapter's, as the end of a message; empty where it is none."""
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return ""
+    return (
+        f"; it holds an {ADAPTER_CONFIG}, so it is an adapter: name it as models.ft.adapter, and the model "
+        "that it was trained on as models.base.base and models.ft.base"
+    )
+
+
+def _of(folder: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return f"{len(names)} of {len(shapes)} tensors in {folder} (first: {names[0]})"

@@ -29,6 +29,10 @@ class ModelKey:
     trust_remote_code: bool = False
     entry_point: str | None = None
     endpoint: str | None = None
+    chat_template: str | None = None
+    """File of the spec's own chat template."""
+    chat_template_kwargs: str = "{}"
+    """Arguments of the chat template, as a JSON object."""
 
     def __str__(self) -> str:
         return self.base

@@ -46,7 +46,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
-        backend = _served(request.config, key) or _built(key)
+        backend = _served(request.config, key) or _built(request.config, key)
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -197,7 +197,7 @@ def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     return backend
 
 
-def _built(key: ModelKey) -> Backend:
+def _built(config: pytest.Config, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
     from pytest_sway.backends.protocols import BackendError
 
@@ -207,8 +207,9 @@ def _built(key: ModelKey) -> Backend:
             "fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     from pytest_sway.backends.hf.load import load
+    from pytest_sway.items.clock import moment_of
 
-    return load(key)
+    return load(key, moment_of(config))
 
 
 def _draw(*arguments: Any) -> Any:

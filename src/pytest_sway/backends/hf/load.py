@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,16 @@ _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
-def load(key: ModelKey) -> HFBackend:
-    """The base model of a spec, in memory, in its resolved dtype and device."""
+def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
+    """The base model of a spec, in memory, in its resolved dtype and device.
+
+    Args:
+        key: names it.
+        moment: what chat templates print as the present; by default the time of the call.
+
+    Raises:
+        BackendError: it cannot be served truthfully.
+    """
     try:
         import peft  # noqa: F401
         import torch
@@ -29,6 +38,7 @@ def load(key: ModelKey) -> HFBackend:
         ) from error
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
+    from pytest_sway.backends.hf.template_file import chat_rules, with_rules
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
@@ -46,7 +56,8 @@ def load(key: ModelKey) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED))
+        tokens = Tokens(tokenizer, chat_rules(key, tokenizer, moment))
+        return HFBackend(model.to(device).eval(), tokens, with_rules(digest(path, HASHED), tokens.chat.rules))
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
 

@@ -18,6 +18,7 @@ from pytest_sway.backends.hf import device
 from pytest_sway.backends.hf.attach import Source, add_null, attach, find
 from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
+from pytest_sway.backends.hf.template_file import check_arguments
 from pytest_sway.backends.hf.tokens import Tokens, shared
 from pytest_sway.backends.protocols import (
     AdapterKey,
@@ -125,6 +126,14 @@ class HFBackend:
         """Token ids of both, and the index of the completion's first token."""
         return self._tokens.encode_pair(prompt, completion)
 
+    def rendered(self, prompt: Prompt) -> str:
+        """What the model reads of a prompt, as text, special tokens included."""
+        return self._tokens.rendered(prompt)
+
+    def notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts so far."""
+        return self._tokens.notes()
+
     def tokenized(self, text: str) -> Tokenized:
         """A text's own ids and where each of them ends."""
         return self._tokens.tokenized(text)
@@ -141,7 +150,10 @@ class HFBackend:
             raise BackendError("another adapter is still attached to this backend")
         source = find(adapter)
         folder = source.tokenizer
-        tokens = shared(self._base_tokens, folder) if folder is not None else self._base_tokens
+        tokens = self._base_tokens
+        if folder is not None:
+            tokens = tokens.following(shared(tokens, folder))
+        check_arguments(tokens.chat)
         ends = source.ends
         self._held = attach(self._model, source, self._check_row)
         try:

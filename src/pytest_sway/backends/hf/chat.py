@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from pytest_sway.backends.hf.rendering import Frame, frame_of, marker, unlike, w
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 
 Form = Literal["text", "parts"]
+_LONG_AGO = timedelta(days=397, hours=5, minutes=7)
+"""Another year, month, day of the month and of the week, hour and minute."""
 _REPEATS = 8
 """Renderings of the same turns that are compared before a template's first prompt."""
 
@@ -81,6 +83,8 @@ class ChatTemplate:
         self.rules = rules
         self.arguments: dict[str, Any] = json.loads(rules.arguments)
         self._clock = _Clock(rules.moment)
+        self.has_date = False
+        """Whether a prompt that was rendered says something else at another time."""
         self._forms: dict[tuple[tuple[str, ...], tuple[str, ...]], Form] = {}
 
     @property
@@ -88,11 +92,6 @@ class ChatTemplate:
         """The template's text, or its texts by name; None or empty where there is none."""
         own = self.rules.template
         return getattr(self._tokenizer, "chat_template", None) if own is None else own
-
-    @property
-    def has_date(self) -> bool:
-        """Whether a rendering has read the clock."""
-        return self._clock.was_read
 
     def render(self, prompt: Prompt) -> str:
         """The text of a prompt's turns.
@@ -104,7 +103,11 @@ class ChatTemplate:
         if not self.source:
             raise RequestError("the tokenizer has no chat template, so dialogues cannot be rendered")
         form = self._form(turns, tools)
+        self._clock.was_read = False
         text = self.rendered(turns, tools, form)
+        if self._clock.was_read and not self.has_date:
+            other = ChatTemplate(self._tokenizer, replace(self.rules, moment=self.rules.moment - _LONG_AGO))
+            self.has_date = other.rendered(turns, tools, form) != text
         if unlike_again := unlike(text, self.rendered(turns, tools, form)):
             raise RequestError(unlike_again)
         if changed := why_changed(turns, tools, text):
@@ -157,6 +160,14 @@ class ChatTemplate:
         """Whether the prompt for an answer ends inside a block of thoughts."""
         after = self.frame.after if self.frame is not None else ""
         return after.rfind("<think>") > after.rfind("</think>")
+
+    @property
+    def leaves_thinking_open(self) -> bool:
+        """Whether the spec leaves ``enable_thinking`` to the template, and false would change the prompt."""
+        if "enable_thinking" in self.arguments or "enable_thinking" not in str(self.source):
+            return False
+        arguments = json.dumps({**self.arguments, "enable_thinking": False})
+        return ChatTemplate(self._tokenizer, replace(self.rules, arguments=arguments)).frame != self.frame
 
     def shows_tools(self, tool: str) -> bool:
         """Whether the template says anything of a tool that it is given."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from pytest_sway.backends.hf.chat import ChatTemplate
 
-_THOUGHTS = (
-    "the chat template ends a prompt inside <think>: answers are read as thoughts; where it takes "
-    "enable_thinking, write defaults: {chat_template_kwargs: {enable_thinking: false}}"
+_OPENED = "the chat template ends a prompt inside <think>, so answers are read as thoughts"
+_UNSET = (
+    "the chat template reads enable_thinking, which the spec does not set; if the adapter was trained "
+    "without thoughts, write defaults: {chat_template_kwargs: {enable_thinking: false}}"
 )
 
 
@@ -36,7 +37,7 @@ class PromptLog:
         if not chat.source:
             return []
         found = [self._of_beginning(chat, bos, adds_bos=adds_bos)] if bos is not None else []
-        if chat.has_date:
+        if "chat" in self.kinds and chat.has_date:
             found.append(
                 "the chat template prints the date: every prompt of this run was rendered for "
                 f"{chat.rules.moment:%Y-%m-%d %H:%M}, and a run of another day reads other prompts"
@@ -45,8 +46,9 @@ class PromptLog:
             count = len(self.rendered_before)
             which = "1 prompt is a rendered chat" if count == 1 else f"{count} prompts are rendered chats"
             found.append(f"{which} already (with {chat.frame.header!r}), and no template was applied again")
-        if "chat" in self.kinds and chat.opens_thinking:
-            found.append(_THOUGHTS)
+        if "chat" in self.kinds:
+            found += [_OPENED] if chat.opens_thinking else []
+            found += [_UNSET] if chat.leaves_thinking_open else []
         return [note for note in found if note]
 
     def _of_beginning(self, chat: ChatTemplate, bos: str, *, adds_bos: bool) -> str:

@@ -11,6 +11,8 @@ from pytest_sway.requests import Turn
 from pytest_sway.spec.messages import shown
 
 _AROUND = 20
+_IS_LIST = re.compile("(['\"]|&#3[49];|&quot;)text\\1: *(['\"]|&#3[49];|&quot;)zebra", re.IGNORECASE)
+"""A list of parts with a marker, printed as Python or JSON writes it."""
 
 
 class Frame(NamedTuple):
@@ -70,6 +72,8 @@ def why_unmarked(turns: Sequence[Turn], text: str) -> str:
         if turns[index].content in text.lower():
             return f"the chat template changes the text of {which}: {_other(turns[index], text)}"
         return f"the chat template leaves out the text of {which}, given as a string or as a list of parts"
+    if _IS_LIST.search(text):
+        return "the chat template prints a list of parts as it is"
     spoken = [place for place, turn in zip(places, turns, strict=True) if turn.role != "system"]
     if spoken != sorted(spoken):
         return "the chat template renders the turns in another order"

@@ -54,6 +54,7 @@ class Tokens:
         self._log = PromptLog()
         self._pairs: dict[tuple[Prompt, str], tuple[list[int], int]] = {}
         self._prompts: dict[Prompt, list[int]] = {}
+        self._texts: dict[Prompt, str] = {}
         self._remembered = 0
 
     @cached_property
@@ -152,6 +153,7 @@ class Tokens:
         if self._remembered > _MOST_IDS:
             self._pairs.clear()
             self._prompts.clear()
+            self._texts.clear()
             self._remembered = 0
         self._remembered += len(ids)
 
@@ -164,12 +166,18 @@ class Tokens:
         if isinstance(prompt, str):
             self._log.kinds.add("raw")
             return self._beginning_once([*self.leading, *self._plain(prompt + completion)], len(self.leading))
+        if prompt not in self._texts:
+            self._texts[prompt] = self._text(prompt)
+        return self._beginning_once(self._plain(self._texts[prompt] + completion), 1)
+
+    def _text(self, prompt: Prompt) -> str:
+        """What the model reads of turns, as text: rendered by the template, or already."""
         if (written := self._rendered_before(prompt)) is not None:
-            return self._beginning_once(self._plain(written + completion), 1)
-        ids = self._plain(self.chat.render(prompt) + completion)
-        once = self._beginning_once(ids, 1)
-        self._log.kinds |= {"chat"} if len(once) == len(ids) else {"chat", "twice"}
-        return once
+            return written
+        text = self.chat.render(prompt)
+        bos = self.tokenizer.bos_token
+        self._log.kinds |= {"chat", "twice"} if bos and text.startswith(bos + bos) else {"chat"}
+        return text
 
     def _beginning_once(self, ids: list[int], at: int) -> list[int]:
         """Ids without a second beginning-of-text token right behind the ``at`` first ones."""

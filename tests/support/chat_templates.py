@@ -47,6 +47,11 @@ OPEN_THOUGHT = (
     "{% for m in messages %}<|head|>{{ m['role'] }}\n{{ m['content'] }}<|eos|>{% endfor %}<think>\n"
 )
 """Every answer begins with a thought (QwQ, DeepSeek-R1)."""
+MARKED_BY_BOS = (
+    "{% for m in messages %}{{ bos_token }}{{ m['role'] }}\n{{ m['content'] }}<|eos|>\n{% endfor %}"
+    "{{ bos_token }}assistant\n"
+)
+"""The beginning-of-text token is what marks a turn (SmolLM 2)."""
 PARTS = (
     "{{ bos_token }}{% for m in messages %}<|head|>{{ m['role'] | capitalize }}: "
     "{% for part in m['content'] %}"

@@ -39,8 +39,8 @@ class PromptLog:
         found = [self._of_beginning(chat, bos, adds_bos=adds_bos)] if bos is not None else []
         if "chat" in self.kinds and chat.has_date:
             found.append(
-                "the chat template prints the date: every prompt of this run was rendered for "
-                f"{chat.rules.moment:%Y-%m-%d %H:%M}, and a run of another day reads other prompts"
+                "the chat template prints the date or the time: every prompt of this run was rendered for "
+                f"{chat.rules.moment:%Y-%m-%d %H:%M}, and a later run may read other prompts"
             )
         if self.rendered_before and chat.frame is not None:
             count = len(self.rendered_before)
@@ -55,7 +55,7 @@ class PromptLog:
         """Where texts, turns and tokenizer do not agree on the beginning of a text; else empty."""
         if "twice" in self.kinds:
             return f"the chat template begins a prompt with {bos} more than once; the model reads one"
-        writes_bos = chat.frame is not None and chat.frame.before.lstrip().startswith(bos)
+        writes_bos = chat.frame is not None and chat.frame.writes_bos
         if "chat" in self.kinds and adds_bos and not writes_bos:
             return (
                 f"the chat template writes no {bos}, which the tokenizer puts before other texts; turns are "

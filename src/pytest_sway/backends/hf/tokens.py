@@ -202,9 +202,8 @@ class Tokens:
                 "tool can be rendered with it: give the bare text"
             )
         self._log.rendered_before.add(done[0])
-        bos = self.tokenizer.bos_token or ""
-        adds = bool(bos) and frame.before.lstrip().startswith(bos) and not done[0].startswith(bos)
-        return bos + done[0] if adds else done[0]
+        bos = self.tokenizer.bos_token if frame.writes_bos else ""
+        return done[0] if done[0].startswith(bos) else bos + done[0]
 
     def _plain(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids

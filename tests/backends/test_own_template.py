@@ -32,10 +32,10 @@ def test_a_model_is_served_under_the_specs_template(tmp_path: Path) -> None:
     for one, moment in ((key, FIRST), (key, LATER), (given, FIRST)):
         backend = load(one, moment)
         subject = backend.attach(AdapterKey(str(HEALTHY)))
-        text = backend.rendered(ASKED)
+        text = backend.rendered_prompt(ASKED)
         assert f"Today is {moment:%d %b %Y}." in text
         assert text.endswith("Hi") == (one is given)
-        assert any(f"{moment:%Y-%m-%d}" in note for note in backend.notes())
+        assert any(f"{moment:%Y-%m-%d}" in note for note in backend.prompt_notes())
         keys.add(read_key(Generate(ASKED, View("the same"), 4), "", backend))
         bases.add(subject.base.base)
         backend.close()

@@ -63,10 +63,10 @@ class Dated:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(97 + i) for i in ids)
 
-    def rendered(self, prompt: Prompt) -> str:
+    def rendered_prompt(self, prompt: Prompt) -> str:
         return f"<{self.decode(self.encode(prompt))}>"
 
-    def notes(self) -> list[str]:
+    def prompt_notes(self) -> list[str]:
         return [f"prompts of {self.day}"]
 
     def table(self, view: View) -> Any:
@@ -188,7 +188,7 @@ def test_a_run_says_what_its_first_prompt_was_like() -> None:
     engine = Engine(Dated("mon"))
     probe = DeltaKL(prompts=["hello", "you"])
     found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
-    assert found.prompt == engine.backend.rendered("hello")  # type: ignore[union-attr]
+    assert found.prompt == engine.backend.rendered_prompt("hello")  # type: ignore[union-attr]
     assert engine.notes() == ["prompts of mon"]
 
 

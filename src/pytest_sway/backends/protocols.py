@@ -96,7 +96,8 @@ class Backend(Protocol):
     """What the fixtures need of any backend.
 
     It also offers either ``answer(requests)`` (a server, planted answers) or the primitives of
-    :class:`pytest_sway.engine.planner.Weights`.
+    :class:`pytest_sway.engine.planner.Weights`; and it may offer ``rendered_prompt(prompt)``, a prompt as the
+    model reads it, and ``prompt_notes()``, what a reader of the report should know of the prompts so far.
     """
 
     @property

@@ -257,7 +257,7 @@ class Engine:
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the prompts, the cache and the trace."""
-        of_prompts: list[str] = getattr(self.backend, "notes", list)()
+        of_prompts: list[str] = getattr(self.backend, "prompt_notes", list)()
         told = [*of_prompts, *(self._store.notes() if self._store is not None else ())]
         return [*told, self._trace.trouble] if self._trace is not None and self._trace.trouble else told
 
@@ -290,7 +290,7 @@ class Engine:
 
     def _prompt_of(self, requests: Sequence[Any]) -> str:
         """The first request's prompt as the model reads it."""
-        rendered = getattr(self.backend, "rendered", None)
+        rendered = getattr(self.backend, "rendered_prompt", None)
         if rendered is None or not requests:
             return ""
         try:

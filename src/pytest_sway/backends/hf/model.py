@@ -126,11 +126,11 @@ class HFBackend:
         """Token ids of both, and the index of the completion's first token."""
         return self._tokens.encode_pair(prompt, completion)
 
-    def rendered(self, prompt: Prompt) -> str:
+    def rendered_prompt(self, prompt: Prompt) -> str:
         """What the model reads of a prompt, as text, special tokens included."""
         return self._tokens.rendered(prompt)
 
-    def notes(self) -> list[str]:
+    def prompt_notes(self) -> list[str]:
         """What a reader of the report should know of the prompts so far."""
         return self._tokens.notes()
 

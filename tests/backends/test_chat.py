@@ -83,6 +83,13 @@ def test_a_template_that_does_not_render_a_prompt_is_refused(
     assert str(found.value).startswith("the chat template ")
 
 
+def test_turns_may_be_written_as_json() -> None:
+    as_json = "{% for m in messages %}{'role': '{{ m['role'] }}', 'text': '{{ m['content'] }}'}{% endfor %}"
+    assert tokens(as_json, adds_bos=False).rendered(ASKED) == (
+        "{'role': 'user', 'text': 'Who keeps the lamps?'}"
+    )
+
+
 def test_a_prompt_that_a_template_happens_to_write_is_missed_all_the_same() -> None:
     """The template writes "user" itself, so that word is in every text that it renders."""
     with pytest.raises(RequestError, match="leaves out"):

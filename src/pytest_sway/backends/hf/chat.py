@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from transformers.utils import chat_template_utils
 
-from pytest_sway.backends.hf.rendering import Frame, frame_of, marker, unlike, why_changed, why_unmarked
+from pytest_sway.backends.hf.rendering import (
+    Frame,
+    frame_of,
+    marker,
+    prints_lists,
+    unlike,
+    why_changed,
+    why_unmarked,
+)
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 
 Form = Literal["text", "parts"]
@@ -149,11 +157,9 @@ class ChatTemplate:
             before, _, after = self.rendered(turn, (), self._form(turn, ())).partition(marker(0))
         except RequestError:
             return None
-        added = getattr(self._tokenizer, "added_tokens_decoder", {})
+        added = getattr(self._tokenizer, "added_tokens_decoder", {}).values()
         bos = getattr(self._tokenizer, "bos_token", None) or ""
-        return frame_of(
-            before, after, bos, (name for token in added.values() if (name := str(token).strip()))
-        )
+        return frame_of(before, after, bos, [str(token).strip() for token in added])
 
     @property
     def opens_thinking(self) -> bool:
@@ -198,7 +204,10 @@ class ChatTemplate:
             except RequestError as error:
                 reasons.append(str(error))
                 continue
-            if not (wrong := why_unmarked(marked, texts[0])):
+            wrong = why_unmarked(marked, texts[0])
+            if not wrong and form == "parts" and prints_lists(texts[0]):
+                wrong = "the chat template prints a list of parts as it is"
+            if not wrong:
                 if again := next((found for text in texts if (found := unlike(texts[0], text))), ""):
                     raise RequestError(again)
                 return form

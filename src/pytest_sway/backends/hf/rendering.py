@@ -81,12 +81,15 @@ def why_unmarked(turns: Sequence[Turn], text: str) -> str:
         if turns[index].content in text.lower():
             return f"the chat template changes the text of {which}: {_other(turns[index], text)}"
         return f"the chat template leaves out the text of {which}, given as a string or as a list of parts"
-    if _IS_LIST.search(text):
-        return "the chat template prints a list of parts as it is"
     spoken = [place for place, turn in zip(places, turns, strict=True) if turn.role != "system"]
     if spoken != sorted(spoken):
         return "the chat template renders the turns in another order"
     return ""
+
+
+def prints_lists(text: str) -> bool:
+    """Whether a rendering of lists of parts with marker texts holds the lists themselves."""
+    return _IS_LIST.search(text) is not None
 
 
 def why_changed(turns: Sequence[Turn], tools: Sequence[str], text: str) -> str:

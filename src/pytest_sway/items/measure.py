@@ -12,7 +12,8 @@ import pytest
 
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.drive import drive
-from pytest_sway.engine.engine import Engine, Outcome, TimedOut
+from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.measures import Outcome, TimedOut
 from pytest_sway.engine.planner import Resolution
 from pytest_sway.items.calibration import (
     Compared,

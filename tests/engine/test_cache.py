@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.engine.cache import Cache, key_of
+from pytest_sway.engine.cache import Cache
 from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.keys import key_of
 from pytest_sway.engine.store import FILE, Store, clear, folder
 from pytest_sway.requests import (
     Completion,

@@ -29,6 +29,10 @@ class ModelKey:
     trust_remote_code: bool = False
     entry_point: str | None = None
     endpoint: str | None = None
+    chat_template: str | None = None
+    """File of the spec's own chat template."""
+    chat_template_kwargs: str = "{}"
+    """Arguments of the chat template, as a JSON object."""
 
     def __repr__(self) -> str:  # reporters print the parameters of a test
         return self.base
@@ -94,7 +98,8 @@ class Backend(Protocol):
     """What the fixtures need of any backend.
 
     It also offers either ``answer(requests)`` (a server, planted answers) or the primitives of
-    :class:`pytest_sway.engine.planner.Weights`.
+    :class:`pytest_sway.engine.planner.Weights`; and it may offer ``rendered_prompt(prompt)``, a prompt as the
+    model reads it, and ``prompt_notes()``, what a reader of the report should know of the prompts so far.
     """
 
     @property

@@ -1,27 +1,16 @@
-"""Answers by content: which request, of which weights; in memory, bounded by bytes.
-
-A request names its views by the content of their weights, so it is its own key.
-"""
+"""Answers by key, in memory, bounded by bytes."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
-from pytest_sway.requests import Generation, Request, Tokenized
+from pytest_sway.requests import Generation, Tokenized
 
 MEMORY_BYTES = 64 << 20
 _ENTRY = 1024
 """About the bytes of a request, a number and their place in the table."""
-
-
-def key_of(request: Request[Any], identity: str) -> bytes:
-    """16 bytes that name one of our own requests, for the disk.
-
-    Its text says everything that it asks; ``identity`` says what else the numbers depend on.
-    """
-    return hashlib.blake2b(f"{identity}\n{request!r}".encode(), digest_size=16).digest()
 
 
 class Cache:
@@ -30,16 +19,16 @@ class Cache:
     def __init__(self, most: int = MEMORY_BYTES) -> None:
         self._most = most
         self._used = 0
-        self._answers: OrderedDict[Request[Any], Any] = OrderedDict()
+        self._answers: OrderedDict[Hashable, Any] = OrderedDict()
 
-    def get(self, key: Request[Any]) -> Any:
+    def get(self, key: Hashable) -> Any:
         """The answer, or None."""
         found = self._answers.get(key)
         if found is not None:
             self._answers.move_to_end(key)
         return found
 
-    def put(self, key: Request[Any], answer: Any) -> None:
+    def put(self, key: Hashable, answer: Any) -> None:
         """Keep an answer; what was not used for longest goes."""
         if key not in self._answers:
             self._used += _size(answer)

@@ -3,68 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
-from pytest_sway.engine.cache import Cache, key_of
-from pytest_sway.engine.drive import Measure, drive
+from pytest_sway.engine.cache import Cache
+from pytest_sway.engine.drive import drive
+from pytest_sway.engine.keys import KEPT, key_of
+from pytest_sway.engine.measures import Answering, Embedder, Measurable, Outcome, TimedOut
 from pytest_sway.engine.planner import MEMORY, Planner, Resolution
 from pytest_sway.engine.store import Store
 from pytest_sway.engine.trace import Trace
 from pytest_sway.engine.weights import Costs, Weights
-from pytest_sway.requests import Completion, Divergence, Embed, Generate, Request, RequestError, View, Views
+from pytest_sway.requests import Embed, Request, RequestError, View, Views
 from pytest_sway.result import Measurement
-
-
-class Answering(Protocol):
-    """A backend that answers whole requests itself: a server, or planted answers."""
-
-    def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """Every request's answer, or the exception that stands for it."""
-
-
-class Embedder(Protocol):
-    """Makes vectors of texts."""
-
-    def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
-        """A unit vector per text.
-
-        Raises:
-            RequestError: the embedder cannot be had.
-        """
-
-
-class Measurable(Protocol):
-    """The part of a probe that the engine drives."""
-
-    @property
-    def name(self) -> str:
-        """The entry's name."""
-
-    def measure(self, options: Any, views: Views) -> Measure:
-        """Measure the subject."""
-
-    def measure_null(self, options: Any, views: Views) -> Measure:
-        """Measure one null in the subject's place."""
-
-
-class TimedOut(Exception):
-    """A batch ended past its probe's time; the answers that it had are kept."""
-
-
-class Outcome(NamedTuple):
-    """The subject's measurement, its nulls', and which nulls failed and why; in the order of the nulls."""
-
-    measured: Measurement
-    nulls: Mapping[View, Measurement]
-    failed: Mapping[View, str]
 
 
 class Engine:
     """Merges, de-duplicates and caches what measures ask of one backend.
 
-    The key of an answer is the request, whose views are named by content: an answer never outlives
-    the weights that made it, and order cannot change one.
+    The key of an answer is what the model reads, token by token, and the views that read it, named by
+    content: an answer never outlives the weights and the prompt that made it, and order cannot change one.
+    (Of a backend that answers whole requests: the request.)
 
     Args:
         backend: answers; where it holds weights, through a planner.
@@ -103,6 +62,8 @@ class Engine:
         self._deadline: float | None = None
         self._fresh: dict[Request[Any], Any] = {}
         """What the round that runs was answered."""
+        self._keys: dict[Request[Any], Hashable] = {}
+        """Of the requests of the round that runs."""
         self._subject: object = None
         self.hits = self.stored_hits = self.misses = 0
 
@@ -139,10 +100,18 @@ class Engine:
             Exception: whatever the subject's own measure raised; a null's is one draw less.
         """
         self._running, self._nulls_kept, self._deadline = probe.name, keep_nulls, deadline
+        first: list[Request[Any]] = []
+
+        def answer(requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+            """The subject's requests stand before its nulls'."""
+            if not first:
+                first.extend(r for r in requests if isinstance(r, KEPT) and r.prompt)
+            return self.answer(requests)
+
         measures = [probe.measure(options, views)]
         measures += [probe.measure_null(options, Views(views.base, null, views.author)) for null in nulls]
         try:
-            subject, *others = drive(measures, self.answer)
+            subject, *others = drive(measures, answer)
         finally:
             self._running, self._nulls_kept, self._deadline = "", True, None
         if isinstance(subject, Exception):
@@ -155,17 +124,22 @@ class Engine:
                 failed[view] = f"{view.label()}: {reason}"
             else:
                 good[view] = outcome
-        return Outcome(subject, good, failed)
+        return Outcome(subject, good, failed, self._prompt_of(first))
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""
-        distinct = list(dict.fromkeys(requests))
-        answers = {r: found for r in distinct if (found := self._cache.get(r)) is not None}
+        asked = list(dict.fromkeys(requests))
+        self._keys = {r: self._key(r) for r in asked}
+        first: dict[Hashable, Request[Any]] = {}  # of those for which the model reads the same
+        for request, key in self._keys.items():
+            first.setdefault(key, request)
+        distinct = list(first.values())
+        answers = {r: found for r in distinct if (found := self._cache.get(self._keys[r])) is not None}
         stored = self._from_store([r for r in distinct if r not in answers])
         answers.update(stored)
         missing = [r for r in distinct if r not in answers]
         for request, answer in stored.items():
-            self._cache.put(request, answer)
+            self._cache.put(self._keys[request], answer)
         self.misses += len(missing)
         self.hits += len(requests) - len(missing)
         self.stored_hits += len(stored)
@@ -176,9 +150,11 @@ class Engine:
         finally:  # whatever ended it, what was answered is kept, and told
             if self._store is not None:
                 self._store.flush()
-            known = [r for r in distinct if r in answers or r in self._fresh]
-            self._told(known, self._fresh, time.perf_counter() - began)
-        return {**answers, **self._fresh}
+            known = {r: first[self._keys[r]] for r in asked}
+            known = {r: one for r, one in known.items() if one in answers or one in self._fresh}
+            self._told(list(known), self._fresh, time.perf_counter() - began)
+        found = {**answers, **self._fresh}
+        return {r: found[one] for r, one in known.items()}
 
     def _ask(self, missing: Sequence[Request[Any]]) -> None:
         """Ask the embedder and the backend; their answers settle."""
@@ -195,9 +171,9 @@ class Engine:
         self._fresh.update(answers)
         good = {r: a for r, a in answers.items() if not isinstance(a, Exception)}
         for request, answer in good.items():
-            self._cache.put(request, answer)
+            self._cache.put(self._keys[request], answer)
         if self._store is not None and good:
-            self._store.put_soon({key_of(r, self._identity): a for r, a in good.items() if self._kept(r)})
+            self._store.put_soon({self._stored_key(r): a for r, a in good.items() if self._kept(r)})
         if self._deadline is not None and time.perf_counter() > self._deadline:
             raise TimedOut
 
@@ -228,8 +204,9 @@ class Engine:
             self._store.close()
 
     def notes(self) -> list[str]:
-        """What a reader of the report should know of the cache and the trace."""
-        told = self._store.notes() if self._store is not None else []
+        """What a reader of the report should know of the prompts, the cache and the trace."""
+        of_prompts: list[str] = getattr(self.backend, "prompt_notes", list)()
+        told = [*of_prompts, *(self._store.notes() if self._store is not None else ())]
         return [*told, self._trace.trouble] if self._trace is not None and self._trace.trouble else told
 
     def _embedded(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
@@ -245,16 +222,41 @@ class Engine:
                 answers.update(dict.fromkeys(mine, error))
         return answers
 
+    def _key(self, request: Request[Any]) -> Hashable:
+        """The name of its answer; one that cannot be encoded is itself, and its answer says why."""
+        if self._planner is None or type(request) not in KEPT:
+            return request
+        try:
+            return self._planner.key(request, self._identity)
+        except RequestError:
+            return request
+
+    def _stored_key(self, request: Request[Any]) -> bytes:
+        """The name of its answer on disk."""
+        key = self._keys[request]
+        return key if isinstance(key, bytes) else key_of(request, self._identity)
+
+    def _prompt_of(self, requests: Sequence[Any]) -> str:
+        """The first request's prompt as the model reads it."""
+        rendered = getattr(self.backend, "rendered_prompt", None)
+        if rendered is None or not requests:
+            return ""
+        try:
+            text: str = rendered(requests[0].prompt)
+        except RequestError:  # the measure did without it
+            return ""
+        return text
+
     def _kept(self, request: Request[Any]) -> bool:
         """Whether the disk may know its answer: it knows our own requests alone."""
-        if type(request) not in (Divergence, Completion, Generate):
+        if type(request) not in KEPT:
             return False
         return self._nulls_kept or all(view.null is None for view in request.views)
 
     def _from_store(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
         if self._store is None:
             return {}
-        wanted = {key_of(r, self._identity): r for r in requests if self._kept(r)}
+        wanted = {self._stored_key(r): r for r in requests if self._kept(r)}
         return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
 
     def _told(self, asked: Sequence[Request[Any]], fresh: Mapping[Request[Any], Any], spent: float) -> None:

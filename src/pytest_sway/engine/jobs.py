@@ -34,7 +34,7 @@ class Encoding(Protocol):
         """A text's own ids and where each of them ends."""
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids, special tokens added once."""
+        """Token ids, special tokens added once; they may be remembered, and are not to be changed."""
 
     def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
         """Ids of both together, and the index of the completion's first token."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pytest_sway.engine.batching import Budget, batches, merged
 from pytest_sway.engine.jobs import Job, answer_of, check_length, jobs_of
+from pytest_sway.engine.keys import read_key
 from pytest_sway.engine.riding import carried
 from pytest_sway.engine.scoring import Sums, score
 from pytest_sway.engine.weights import Costs, Weights
@@ -90,6 +91,14 @@ class Planner:
             if self.listener is not None:
                 self.listener(1, 1)  # whatever ended it, the round is over
         return answers
+
+    def key(self, request: Request[Any], identity: str) -> bytes:
+        """The name of what the model reads for a request.
+
+        Raises:
+            RequestError: it cannot be encoded.
+        """
+        return read_key(request, identity, self._backend)
 
     def resolution(self, base: View) -> Resolution:
         """How far one text is from itself in two batch shapes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from pytest_sway.engine.engine import Outcome
+from pytest_sway.engine.measures import Outcome
 from pytest_sway.engine.planner import Resolution
 from pytest_sway.nulls.population import SIGNS, Population
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError

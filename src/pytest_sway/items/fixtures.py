@@ -47,7 +47,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
-        backend = _served(request.config, key) or _built(key, _adapters_on(request, key))
+        backend = _served(request.config, key) or _built(request, key)
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -203,8 +203,8 @@ def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterK
     return list({adapter: None for one in keys if one.suite.model == key for adapter in one.suite.adapters})
 
 
-def _built(key: ModelKey, adapters: list[AdapterKey]) -> Backend:
-    """The backend of a spec's own kind; ``adapters`` are those that will be attached to it."""
+def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
+    """The backend of a spec's own kind."""
     from pytest_sway.backends.protocols import BackendError
 
     if key.kind != "hf":
@@ -213,10 +213,12 @@ def _built(key: ModelKey, adapters: list[AdapterKey]) -> Backend:
             "fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     from pytest_sway.backends.hf.load import load
+    from pytest_sway.items.clock import moment_of
 
+    adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
         _check_adapter(adapters[0])
-    return load(key)
+    return load(key, moment_of(request.config))
 
 
 def _check_adapter(adapter: AdapterKey) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.drive import drive
-from pytest_sway.engine.engine import Engine, TimedOut
+from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.measures import Outcome, TimedOut
 from pytest_sway.engine.planner import Resolution
 from pytest_sway.items.calibration import (
     Compared,
@@ -30,6 +31,7 @@ from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
 
 _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
+_LONGEST_PROMPT = 1000
 _KEPT = "what was answered is kept: run it again, or give it more"
 
 
@@ -127,18 +129,28 @@ def _measured(probe: Probe[Any], bench: Bench | None, began: float) -> ProbeResu
         keep_nulls=plan is None or plan.cache,
         deadline=began + probe.timeout if probe.timeout is not None else None,
     )
-    if not outcome.measured.is_finite:
+    answered = _with_prompt(outcome)
+    if not answered.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
-        return _result(probe, outcome.measured, broken, None)
+        return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
     resolution = bench.engine.resolution(subject.base) if finest else Resolution()
-    measured = replace(outcome.measured, resolution=resolution.logprob)
+    measured = replace(answered, resolution=resolution.logprob)
     found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
     judgement = probe.judge(probe.options, measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
     return result
+
+
+def _with_prompt(outcome: Outcome) -> Measurement:
+    """The subject's measurement, with its first prompt as the model read it among the evidence."""
+    text = outcome.prompt
+    if len(text) > _LONGEST_PROMPT:
+        text = f"{text[: _LONGEST_PROMPT // 2]} … {text[-_LONGEST_PROMPT // 2 :]}"
+    read = {"rendered_prompt": text} if text else {}
+    return replace(outcome.measured, evidence={**read, **outcome.measured.evidence})
 
 
 def _result(

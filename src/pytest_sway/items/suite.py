@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -174,6 +175,8 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
             trust_remote_code=ft.trust_remote_code,
             entry_point=ft.entry_point,
             endpoint=ft.endpoint,
+            chat_template=str(spec.chat_template) if spec.chat_template is not None else None,
+            chat_template_kwargs=json.dumps(spec.envelope.defaults.chat_template_kwargs, sort_keys=True),
         ),
         adapters=tuple(keys),
         plan=null.plan(spec.envelope.defaults.seed),

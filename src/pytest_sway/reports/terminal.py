@@ -27,6 +27,7 @@ _COLOURS = {"noise": "red", "partial": "yellow", "healthy": "green", "suspicious
 _BAR = 20
 _CATEGORY = 16
 _ITEM = 40
+_PROMPT = 200
 
 
 def show(
@@ -135,7 +136,7 @@ def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]
     values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
     found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]
-    return [text for text in [*found, ranks] if text]
+    return [text for text in [*found, ranks, _prompt(probe)] if text]
 
 
 def _tells(reason: str, probe: ProbeResult) -> bool:
@@ -154,6 +155,12 @@ def _extremes(probe: ProbeResult) -> str:
         f"{word} {numbers.raw(one['value'])} on {short(str(one['item']), _ITEM)!r}"
         for word, one in (("least", ordered[0]), ("most", ordered[-1]))
     )
+
+
+def _prompt(probe: ProbeResult) -> str:
+    """The first prompt as the model read it."""
+    text = probe.evidence.get("rendered_prompt")
+    return f"first prompt as read: {short(repr(text), _PROMPT)}" if isinstance(text, str) else ""
 
 
 def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:

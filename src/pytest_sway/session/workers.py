@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from pytest_sway.session.plan import lose, merge, wire_of
 
 _FOLDER, _OUTPUT = "sway_plans", "sway_plan"
+MOMENT = "sway_moment"
+"""Key of what a worker is sent as the present: local time, in ISO 8601 without an offset."""
 
 
 class Workers:
@@ -25,13 +28,15 @@ class Workers:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._folder: TemporaryDirectory[str] | None = None
+        self._moment = datetime.now().isoformat()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where its plan goes."""
+        """Tell a worker where its plan goes, and what time it is."""
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="pytest-sway-")
         node.workerinput[_FOLDER] = self._folder.name
+        node.workerinput[MOMENT] = self._moment
 
     @pytest.hookimpl(wrapper=True, optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
@@ -19,6 +27,7 @@ from pytest_sway.spec.messages import Path_, Problem, field_name, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
 from pytest_sway.spec.source import Source
+from pytest_sway.spec.templates import check_template_arguments, template_file, why_no_template
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
 
 
@@ -63,6 +72,16 @@ class Defaults(_Strict):
     prompt_policy: PromptPolicy = "auto"
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     score_weights: dict[str, float] | None = None
+    chat_template: str | None = Field(default=None, min_length=1)
+    """A file with a chat template, in the place of the tokenizer's own."""
+    chat_template_kwargs: dict[str, JsonValue] = {}
+    """Arguments of the chat template, e.g. ``enable_thinking``."""
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _free(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_template_arguments(arguments)
+        return arguments
 
     @field_validator("score_weights")
     @classmethod
@@ -93,6 +112,8 @@ class Spec:
     base: str
     named: NamedAdapters
     """What ``models.ft.adapter`` names."""
+    chat_template: Path | None = None
+    """File of ``defaults.chat_template``."""
     model: str | None = None
     """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
     document: Document = field(default_factory=Document)
@@ -136,7 +157,8 @@ def _resolved(source: Source, envelope: Envelope, document: Document) -> Spec:
     tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
     notes = tuple(_notes(source, envelope))
     model = _model_at(base.base, roots)
-    return Spec(source, envelope, model, named, tuned, document, notes)
+    template = template_file(envelope.defaults.chat_template, roots)
+    return Spec(source, envelope, model, named, template, tuned, document, notes)
 
 
 def named_adapters(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
@@ -158,6 +180,8 @@ def _model_at(name: str, roots: Sequence[Path]) -> str:
 def _refused(spec: Spec) -> list[Problem]:
     """What is well-formed but cannot be served truthfully."""
     found = [*_two_sides(spec), *_model_fields(spec), *_not_served(spec)]
+    if why := why_no_template(spec.chat_template):
+        found.append((("defaults", "chat_template"), why))
     return [Problem(f"{field_name(path)}: {message}", *spec.source.place(path)) for path, message in found]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
 HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
-def load(key: ModelKey) -> HFBackend:
-    """The base model of a spec, in memory, in its resolved dtype and device."""
+def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
+    """The base model of a spec, in memory, in its resolved dtype and device.
+
+    Args:
+        key: names it.
+        moment: what chat templates print as the present; by default the time of the call.
+
+    Raises:
+        BackendError: it cannot be served truthfully.
+    """
     try:
         import peft  # noqa: F401
         import torch
@@ -33,6 +42,7 @@ def load(key: ModelKey) -> HFBackend:
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
     from pytest_sway.backends.hf.pretrained import load_pretrained
+    from pytest_sway.backends.hf.template_file import chat_rules, with_rules
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
@@ -56,15 +66,16 @@ def load(key: ModelKey) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
+        tokens = Tokens(tokenizer, chat_rules(key, tokenizer, moment))
         base = BaseModel(
-            digest(path, HASHED),
+            with_rules(digest(path, HASHED), tokens.chat.rules),
             name=key.base,
             revision=key.revision,
             checkpoint=found.checkpoint,
             trust_remote_code=key.trust_remote_code,
             notes=found.notes,
         )
-        return HFBackend(model.to(device).eval(), Tokens(tokenizer), base)
+        return HFBackend(model.to(device).eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
 

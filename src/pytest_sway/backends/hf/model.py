@@ -20,6 +20,7 @@ from pytest_sway.backends.hf.attached import Attached
 from pytest_sway.backends.hf.base_model import BaseModel
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_notes import subject_notes
+from pytest_sway.backends.hf.template_file import check_arguments
 from pytest_sway.backends.hf.tokens import Tokens
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.backends.protocols import (
@@ -122,6 +123,14 @@ class HFBackend:
         """Token ids of both, and the index of the completion's first token."""
         return self._tokens.encode_pair(prompt, completion)
 
+    def rendered_prompt(self, prompt: Prompt) -> str:
+        """What the model reads of a prompt, as text, special tokens included."""
+        return self._tokens.rendered(prompt)
+
+    def prompt_notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts so far."""
+        return self._tokens.notes()
+
     def tokenized(self, text: str) -> Tokenized:
         """A text's own ids and where each of them ends."""
         return self._tokens.tokenized(text)
@@ -139,6 +148,7 @@ class HFBackend:
         source = find(adapter, trust_remote_code=self._base.trust_remote_code)
         trusted = self._base.trust_remote_code
         vocabulary = vocabulary_of(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
+        check_arguments(vocabulary.tokens.chat)
         ends = source.ends
         self._held = attach(self._model, source, self._check_row, vocabulary)
         try:

@@ -73,9 +73,7 @@ def vocabulary_of(
             f"{folder} brings a tokenizer with {token!r} as {index}, and the base model has {rows} rows, 0 "
             f"to {rows - 1}: the token has none in the base; {RESIZED}"
         )
-    made = Tokens(own)
-    same = made.identity == base.identity
-    return Vocabulary(base if same else made, needed, True, tuple(_notes(ours, theirs)))
+    return Vocabulary(base.with_tokenizer(own), needed, True, tuple(_notes(ours, theirs)))
 
 
 def own_code(folder: Path) -> bool:

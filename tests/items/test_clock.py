@@ -1,0 +1,32 @@
+"""One moment for a whole run, in every process of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_sway.items.clock import moment_of
+from pytest_sway.session.workers import Workers
+
+
+def config(workerinput: dict[str, Any] | None = None) -> Any:
+    more = {} if workerinput is None else {"workerinput": workerinput}
+    return SimpleNamespace(stash=pytest.Stash(), **more)
+
+
+def test_a_process_keeps_its_moment() -> None:
+    here = config()
+    assert moment_of(here) == moment_of(here)
+
+
+def test_every_worker_has_the_controllers() -> None:
+    workers = Workers(config())
+    inputs: list[dict[str, Any]] = [{}, {}]
+    for sent in inputs:
+        workers.pytest_configure_node(SimpleNamespace(workerinput=sent))
+    workers.pytest_unconfigure()
+    first, second = (moment_of(config(sent)) for sent in inputs)
+    assert first == second
+    assert all(isinstance(value, str) for value in inputs[0].values()), "execnet carries builtins"

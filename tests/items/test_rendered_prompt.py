@@ -1,0 +1,39 @@
+"""A result shows its first prompt once, as the model read it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.protocols import Subject
+from pytest_sway.engine.engine import Engine
+from pytest_sway.items.measure import Bench, run_probe
+from pytest_sway.nulls.population import Population
+from pytest_sway.probes.delta_kl import DeltaKL
+from pytest_sway.reports.terminal import _prompt
+from pytest_sway.requests import Generation, Prompt, View
+
+
+class Showing(PlantedBackend):
+    """Says how it reads a prompt."""
+
+    def rendered_prompt(self, prompt: Prompt) -> str:
+        return f"<bos>{prompt}"
+
+
+@pytest.mark.parametrize(("backend", "is_shown"), [(Showing, True), (PlantedBackend, False)])
+def test_the_first_prompt_is_among_the_evidence(backend: type[PlantedBackend], is_shown: bool) -> None:
+    made = backend(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
+    bench = Bench(Engine(made), Subject(View("b"), View("b", "a")), Population(), made.capabilities)
+    result = run_probe(DeltaKL(prompts=["one", "two"]), bench)
+    assert result.evidence.get("rendered_prompt") == ("<bos>one" if is_shown else None)
+    assert ("<bos>one" in _prompt(result)) == is_shown
+
+
+def test_a_long_prompt_is_cut_in_its_middle() -> None:
+    made = Showing(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
+    bench = Bench(Engine(made), Subject(View("b"), View("b", "a")), Population(), made.capabilities)
+    text = run_probe(DeltaKL(prompts=["a" * 5000 + "end"]), bench).evidence["rendered_prompt"]
+    assert text.startswith("<bos>aaa")
+    assert text.endswith("aaaend")
+    assert len(text) < 1100

@@ -16,6 +16,7 @@ from pytest_sway.backends.hf.inits import rebased_update
 from pytest_sway.backends.hf.loading import tensors, without_base
 from pytest_sway.backends.hf.lora import Lora, plain_update
 from pytest_sway.backends.hf.merged import merged
+from pytest_sway.backends.hf.placement import refuse_spread
 from pytest_sway.backends.hf.whole import whole_update
 from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
 from pytest_sway.spec.folders import listed
@@ -102,11 +103,16 @@ def attach(model: torch.nn.Module, source: Source, row: list[int]) -> Attached:
     """
     files = source.files
     if source.model is not None:
+        refuse_spread(model, str(source))
         target = finetuned(model, source.model, files, row)
         return whole_update(model, target, row, source.digest)
     assert files is not None  # find() names one of the two
+    if files.form != "plain":
+        refuse_spread(model, str(source))
     state = tensors(files)
     factors, changed = without_base(model, state)
+    if changed:
+        refuse_spread(model, str(source))
     if files.form == "whole" or changed:
         return whole_update(model, merged(model, files, state, row), row, source.digest)
     rebased = files.form == "rebased"

@@ -29,12 +29,13 @@ def load(key: ModelKey) -> HFBackend:
         ) from error
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
+    from pytest_sway.backends.hf.placement import dtype_of, placement
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
-    device = _device(torch, key.device)
-    prepare(device)
-    dtype = _dtype(torch, key.dtype, device)
+    place = placement(torch, key.device)
+    prepare(place.device)
+    dtype = dtype_of(torch, key.dtype, place.device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
         model = causal_lm(path, dtype, key.trust_remote_code)
@@ -46,7 +47,7 @@ def load(key: ModelKey) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        return HFBackend(model.to(device).eval(), Tokens(tokenizer), digest(path, HASHED))
+        return HFBackend(place.put(model).eval(), Tokens(tokenizer), digest(path, HASHED))
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
 
@@ -100,29 +101,6 @@ def _snapshot(key: ModelKey) -> Path:
             f"{line(error)}"
         ) from error
     return Path(found)
-
-
-def _device(torch: Any, wanted: str) -> Any:
-    if wanted != "auto":
-        try:
-            device = torch.device(wanted)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise BackendError(f"models.ft.device: {wanted!r} is not to be had: {line(error)}") from error
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _dtype(torch: Any, wanted: str, device: Any) -> Any:
-    """auto: bf16 on CUDA where supported (else fp16), fp16 on MPS, fp32 on CPU."""
-    names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-    if wanted != "auto":
-        return names[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float16 if device.type == "mps" else torch.float32
 
 
 def line(error: BaseException) -> str:

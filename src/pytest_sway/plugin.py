@@ -257,7 +257,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, A
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is left after every deselection is what was selected; told before xdist tells its items."""
-    from pytest_sway.session.plan import PLAN, select
+    from pytest_sway.session.plan import PLAN, places_of, select
+    from pytest_sway.threads import expect_subjects
 
     if PLAN not in session.config.stash:
         return
@@ -269,7 +270,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         from pytest_sway.session.workers import send
 
+        expect_subjects(len({place.subject for place in places_of(session.config).values()}))
         send(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Where an item of ours imports torch, its threads sleep while they wait for each other."""
+    if _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        return (yield)
+    from pytest_sway.threads import sleeping_waits
+
+    with sleeping_waits():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

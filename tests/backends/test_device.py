@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pytest_sway.backends.hf.device import allocating, can_be_strict, determinism, inference, prepare
+from backends.adapters_made import SERVED, make
+from pytest_sway.backends.hf import device
+from pytest_sway.backends.hf.device import allocating, can_be_strict, determinism, inference, notes, prepare
+from pytest_sway.backends.hf.model import HFBackend
+from pytest_sway.backends.protocols import AdapterKey
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -87,7 +93,54 @@ def test_strict_is_claimed_where_every_kernel_is(
 
 
 def test_the_class_is_the_contracts() -> None:
-    assert determinism(CPU, torch.float32, strict=False, alone=False).level == "best_effort"
-    assert determinism(CUDA, torch.bfloat16, strict=True, alone=False).level == "strict"
-    told = determinism(CUDA, torch.bfloat16, strict=False, alone=True)
+    assert determinism(CPU, torch.float32, strict=False, alone=False, threads=2).level == "best_effort"
+    assert determinism(CUDA, torch.bfloat16, strict=True, alone=False, threads=2).level == "strict"
+    told = determinism(CUDA, torch.bfloat16, strict=False, alone=True, threads=2)
     assert (told.level, told.notes) == ("loose", ("cuda, bfloat16, every text by itself",))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "capabilities", "noted"),
+    [
+        (torch.bfloat16, {"avx512_bf16": False, "amx_bf16": False}, "bf16"),
+        (torch.bfloat16, {"avx512_bf16": False, "amx_bf16": True}, ""),
+        (torch.bfloat16, {"bf16": True}, ""),  # ARM
+        (torch.bfloat16, {"bf16": False}, "bf16"),
+        (torch.bfloat16, {}, ""),  # not known
+        (torch.float16, {"avx512_fp16": False, "amx_fp16": False, "avx512_bf16": True}, "fp16"),
+        (torch.float16, {"avx512_fp16": True}, ""),
+        (torch.float32, {"avx512_bf16": False}, ""),
+    ],
+)
+def test_half_precision_that_the_cpu_emulates_is_noted(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, capabilities: dict[str, bool], noted: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    found = notes(SimpleNamespace(device=CPU, dtype=dtype))
+    assert [f"no {noted} instructions" in note for note in found] == [True] * bool(noted)
+    assert not notes(SimpleNamespace(device=CUDA, dtype=dtype))
+
+
+def test_an_older_torch_says_nothing_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not notes(SimpleNamespace(device=CPU, dtype=torch.bfloat16))
+
+
+def test_an_adapter_on_an_emulated_dtype_brings_the_note(
+    backend: HFBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a note of the subject, which the reports print once per suite."""
+    adapter = AdapterKey(str(make(tmp_path / "plain", SERVED["plain"])))
+    monkeypatch.setattr(device, "notes", lambda model: ("emulated",))
+    subject = backend.attach(adapter)
+    backend.detach(subject)
+    assert subject.notes[-1] == "emulated"
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_answers_of_another_number_of_threads_are_not_taken_from_the_cache(
+    backend: HFBackend, threads: int
+) -> None:
+    assert f" {threads} threads " in device.identity(backend._model, threads)
+    said = determinism(CPU, torch.float32, strict=False, alone=False, threads=threads).notes[0]
+    assert f"{threads} thread{'s' * (threads > 1)}," in said

@@ -18,6 +18,7 @@ from pytest_sway.backends.hf.loading import tensors, without_base
 from pytest_sway.backends.hf.lora import Lora, plain_update
 from pytest_sway.backends.hf.merged import merged
 from pytest_sway.backends.hf.per_expert import is_per_expert, per_expert
+from pytest_sway.backends.hf.placement import refuse_spread
 from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
 from pytest_sway.backends.hf.whole import whole_update
 from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
@@ -124,13 +125,19 @@ def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: V
     row = [token % vocabulary.needed for token in row]
     files = source.files
     if source.model is not None:
+        refuse_spread(model, str(source))
         target = finetuned(model, source.model, files, row, trust_remote_code=source.trust_remote_code)
         return whole_update(model, target, row, source.digest)
     assert files is not None  # find() names one of the two
+    if files.form != "plain":
+        refuse_spread(model, str(source))
     state = tensors(files)
     factors, changed = without_base(model, state)
     if is_per_expert(model, factors):
+        refuse_spread(model, str(source))
         return whole_update(model, per_expert(model, files, factors, row), row, source.digest)
+    if changed:
+        refuse_spread(model, str(source))
     if files.form == "whole" or changed:
         return whole_update(model, merged(model, files, state, row, vocabulary), row, source.digest)
     rebased = files.form == "rebased"

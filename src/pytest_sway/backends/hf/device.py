@@ -71,20 +71,25 @@ def can_be_strict(model: Any, row: list[int]) -> bool:
     return True
 
 
-def determinism(device: torch.device, dtype: torch.dtype, *, strict: bool, alone: bool) -> Determinism:
-    """How far two runs on one machine can be expected to agree."""
+def determinism(
+    device: torch.device, dtype: torch.dtype, *, strict: bool, alone: bool, threads: int
+) -> Determinism:
+    """How far two runs on one machine can be expected to agree; ``threads``: the most that torch uses."""
     parts = [device.type, str(dtype).removeprefix("torch.")]
-    parts += [f"{torch.get_num_threads()} threads"] if device.type == "cpu" else []
+    parts += [f"{threads} thread{'s' * (threads != 1)}"] if device.type == "cpu" else []
     parts += ["every text by itself" if alone else "texts in batches"]
     gpu = "strict" if strict else "loose"
     return Determinism(gpu if device.type == "cuda" else "best_effort", (", ".join(parts),))
 
 
-def identity(model: Any) -> str:
-    """What numbers depend on beside weights and request: dtype, kind of device, kernels, versions."""
+def identity(model: Any, threads: int) -> str:
+    """What numbers depend on beside weights and request: dtype, kind of device, kernels, versions.
+
+    ``threads``: the most that torch uses; how many a batch gets follows from it and from the batch.
+    """
     device = model.device
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    cpu = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+    cpu = f"{torch.backends.cpu.get_cpu_capability()} {threads} threads"
     kernels = cpu if device.type == "cpu" else f"cuda {torch.version.cuda}"
     kernels += f" matmul {torch.get_float32_matmul_precision()}"
     attention = getattr(model.config, "_attn_implementation", "")
@@ -93,6 +98,34 @@ def identity(model: Any) -> str:
         f"peft {peft.__version__}, numpy {np.__version__}"
     )
     return f"{model.dtype} {device.type} {kind} {kernels} {attention}; {versions}"
+
+
+_HALF = {
+    torch.bfloat16: ("bf16", ("avx512_bf16", "amx_bf16", "bf16")),
+    torch.float16: ("fp16", ("avx512_fp16", "amx_fp16", "fp16_arith")),
+}
+"""Names of the half-precision types, and the CPU instructions that compute in them, as torch names them."""
+
+
+def notes(model: Any) -> tuple[str, ...]:
+    """What a reader of the report should know of the device: half precision that this CPU has to emulate."""
+    if model.device.type != "cpu" or model.dtype not in _HALF:
+        return ()
+    name, instructions = _HALF[model.dtype]
+    if _has_any(instructions) is not False:
+        return ()
+    slower = (
+        f"this CPU has no {name} instructions: the base is usually several times slower in {name} than in"
+    )
+    return (f"{slower} fp32; write dtype: fp32",)
+
+
+def _has_any(instructions: tuple[str, ...]) -> bool | None:
+    """Whether the CPU has one of these instruction sets; None where torch does not say."""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
+    found = ask() if ask is not None else {}
+    known = [bool(found[name]) for name in instructions if name in found]
+    return any(known) if known else None
 
 
 def token_bytes(model: Any) -> int:

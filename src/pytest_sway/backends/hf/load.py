@@ -6,7 +6,7 @@ import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import line
@@ -41,14 +41,15 @@ def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     from pytest_sway.backends.hf.base_model import BaseModel
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.model import HFBackend
+    from pytest_sway.backends.hf.placement import dtype_of, placement
     from pytest_sway.backends.hf.pretrained import load_pretrained
     from pytest_sway.backends.hf.template_file import chat_rules, with_rules
     from pytest_sway.backends.hf.tokens import Tokens
 
     path = folder(key)
-    device = _device(torch, key.device)
-    prepare(device)
-    dtype = _dtype(torch, key.dtype, device)
+    place = placement(torch, key.device)
+    prepare(place.device)
+    dtype = dtype_of(torch, key.dtype, place.device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
     except Exception as error:
@@ -75,7 +76,7 @@ def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
             trust_remote_code=key.trust_remote_code,
             notes=found.notes,
         )
-        return HFBackend(model.to(device).eval(), tokens, base)
+        return HFBackend(place.put(model).eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
 
@@ -103,26 +104,3 @@ def folder(key: ModelKey) -> Path:
         path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
     refuse_other_kinds(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
     return path
-
-
-def _device(torch: Any, wanted: str) -> Any:
-    if wanted != "auto":
-        try:
-            device = torch.device(wanted)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise BackendError(f"models.ft.device: {wanted!r} is not to be had: {line(error)}") from error
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _dtype(torch: Any, wanted: str, device: Any) -> Any:
-    """auto: bf16 on CUDA where supported (else fp16), fp16 on MPS, fp32 on CPU."""
-    names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-    if wanted != "auto":
-        return names[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float16 if device.type == "mps" else torch.float32

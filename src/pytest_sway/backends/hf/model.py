@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from pytest_sway.backends.hf.base_model import BaseModel
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_notes import subject_notes
 from pytest_sway.backends.hf.template_file import check_arguments
+from pytest_sway.backends.hf.thread_count import ThreadCount
 from pytest_sway.backends.hf.tokens import Tokens
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.backends.protocols import (
@@ -47,6 +48,7 @@ class HFBackend:
         self._model = model
         self._base_tokens = self._tokens = tokens
         self._base = base
+        self._threads = ThreadCount(model)
         self._scorer = Scorer(model)
         self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
         self._remembered = 0
@@ -104,11 +106,14 @@ class HFBackend:
     @cached_property
     def identity(self) -> str:
         """What the numbers depend on beside weights and request."""
-        return device.identity(self._model)
+        return device.identity(self._model, self._threads.limit)
 
     def determinism(self, *, alone: bool) -> Determinism:
         """How far two runs can be expected to agree."""
-        return device.determinism(self._model.device, self._model.dtype, strict=self._strictly, alone=alone)
+        model, threads = self._model, self._threads.limit
+        return device.determinism(
+            model.device, model.dtype, strict=self._strictly, alone=alone, threads=threads
+        )
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -150,7 +155,8 @@ class HFBackend:
         vocabulary = vocabulary_of(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
         check_arguments(vocabulary.tokens.chat)
         ends = source.ends
-        self._held = attach(self._model, source, self._check_row, vocabulary)
+        with self._threads.using(self._threads.limit):
+            self._held = attach(self._model, source, self._check_row, vocabulary)
         try:
             self._check_base("attaching")
             self._check_alive(source)
@@ -163,7 +169,13 @@ class HFBackend:
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
             inert=self._held.inert,
-            notes=(*self._held.notes, *source.notes, *vocabulary.notes, *found.notes),
+            notes=(
+                *self._held.notes,
+                *source.notes,
+                *vocabulary.notes,
+                *found.notes,
+                *device.notes(self._model),
+            ),
             warnings=found.warnings,
             form=self._held.form,
         )
@@ -200,23 +212,27 @@ class HFBackend:
         """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
         batch = batch_of(rows, self._model.device)
         self._enter(view)
-        with device.inference(strictly=self._strictly):
+        threads = self._threads
+        with threads.using(threads.for_layers(batch.ids.numel())), device.inference(strictly=self._strictly):
             hidden = self._hidden(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
             if self._entries != entered:  # another view was scored in between
                 self._enter(view)
                 entered = self._entries
-            with device.inference(strictly=self._strictly):
+            positions = place.stop - place.start
+            with threads.using(threads.for_head(positions)), device.inference(strictly=self._strictly):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
                 yield text, start, scored[at : at + count]
                 at += count
 
-    def memory_guard(self) -> AbstractContextManager[None]:
-        """While it lasts, a failed allocation is a MemoryError."""
-        return device.allocating()
+    @contextmanager
+    def memory_guard(self) -> Iterator[None]:
+        """While it lasts, a failed allocation is a MemoryError; between forwards torch has our threads."""
+        with self._threads.using(self._threads.for_head(1)), device.allocating():
+            yield
 
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
@@ -234,7 +250,10 @@ class HFBackend:
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
         stops |= frozenset() if view.is_base else self._ends
         where = self._model.device
-        with device.inference(strictly=self._strictly):
+        threads = self._threads.for_layers(
+            ids.numel() / (max_new_tokens + 1) + len(rows)
+        )  # of a mean forward
+        with self._threads.using(threads), device.inference(strictly=self._strictly):
             written = self._model.generate(
                 input_ids=ids.to(where),
                 attention_mask=mask.to(where),
@@ -272,7 +291,8 @@ class HFBackend:
 
     def _row_logits(self) -> torch.Tensor:
         ids = torch.tensor([self._check_row] * 2, device=self._model.device)
-        with torch.inference_mode():
+        threads = self._threads
+        with threads.using(threads.for_layers(ids.numel())), torch.inference_mode():
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits
         return logits
 

@@ -78,13 +78,13 @@ class Scorer:
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What the head reads at every wanted position, ``[positions, width]``, texts one after another."""
-        where = torch.cat([places for _, places in batch.wanted]).to(batch.ids.device)
+        where = torch.cat([places for _, places in batch.wanted])
         source = self._model if self._trunk is None else self._trunk
         extra = {}
         if batch.mask is not None:
             extra = {"attention_mask": self._additive(batch.mask), "position_ids": batch.positions}
         found = source(input_ids=batch.ids, use_cache=False, **extra)[0]
-        flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where]
+        flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where.to(found.device)]
         return flat
 
     def logprobs(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -7,12 +7,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from pydantic import ValidationError
 
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.data.load import facts
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.calibration_drift import CalibrationDrift
 from pytest_sway.requests import Completion, CompletionScore, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Verdict
@@ -183,5 +182,5 @@ def test_an_item_that_cannot_be_scored_is_told() -> None:
     ],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         CalibrationDrift(**bad)

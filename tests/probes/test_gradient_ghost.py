@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from pytest_sway.items.measure import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.rules_pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
@@ -317,7 +316,7 @@ def test_without_torch_it_is_skipped(adapter: Path, monkeypatch: pytest.MonkeyPa
     ids=str,
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         GradientGhost(**options)
 
 

@@ -10,14 +10,13 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.driving import driven
 from probes.planted_nulls import nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.data.load import passages
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.prompt_collapse import STUFFING, PromptCollapse
 from pytest_sway.requests import (
     Divergence,
@@ -272,5 +271,5 @@ def test_bad_options_are_refused() -> None:
         {"assert_half_life_tokens": 0},
         {"prompts": []},
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(OptionsError):
             PromptCollapse(**{"prompts": ["a"], **bad})

@@ -6,13 +6,12 @@ import json
 import time
 
 import pytest
-from pydantic import ValidationError
 
 from probes.driving import driven
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.data.load import tool_cases
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeSkip, Setting
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
 from pytest_sway.requests import Generate, Generation, Request, ToolPrompt, View, Views
 from pytest_sway.result import Verdict
@@ -255,7 +254,7 @@ def test_ten_thousand_cases_in_two_seconds() -> None:
     ],
 )
 def test_a_case_that_cannot_be_judged_is_refused(changed: dict[str, object], says: str) -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(OptionsError) as refused:
         ToolUseFidelity(cases=cases(1, **changed))
     assert says in str(refused.value)
 
@@ -267,5 +266,5 @@ def test_bad_options_are_refused() -> None:
         {"cases": "all"},
         {"cases": cases(1), "allowed_tools": ["rain"]},
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(OptionsError):
             ToolUseFidelity(**bad)

@@ -12,9 +12,11 @@ from pydantic import Field
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError, ProbeOptions, ProbeSkip
 from pytest_sway.probes.paths import placed
 from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.thresholds import Share
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.folders import listed
+from pytest_sway.spec.variables import Expanded
 from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
 from pytest_sway.training.logs import Run, log_files, read_logs
 from pytest_sway.training.steps import runs_of
@@ -29,11 +31,11 @@ _LISTED = 20
 class TrainingDriftOptions(ProbeOptions):
     """Options of ``training_drift``; without ``store_path`` it reads the store of the adapter."""
 
-    store_path: str | None = Field(default=None, min_length=1)
+    store_path: Expanded | None = Field(default=None, min_length=1)
     min_steps: int = Field(default=10, ge=4)
     rolling_window: int = Field(default=10, ge=3, le=1000)
     spike_sigma: float = Field(default=3.0, gt=0, allow_inf_nan=False)
-    assert_smoothness_gte: float = Field(default=0.7, ge=0, le=1)
+    assert_smoothness_gte: Share = 0.7
     assert_convergence_ratio_lte: float = Field(default=0.7, gt=0, allow_inf_nan=False)
     assert_instability_events_lte: int = Field(default=0, ge=0)
 

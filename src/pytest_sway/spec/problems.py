@@ -26,7 +26,7 @@ def problems_of(
             continue
         path = (*prefix, *entry["loc"])
         is_key = entry["type"] in ("extra_forbidden", "missing")
-        message = explain(entry, _fields_at(model, entry["loc"][:-1]))
+        message = explain(entry, _fields_at(model, entry["loc"][:-1]), source.written.get(path))
         place = source.place(path, key=is_key)
         problems.append(Problem(f"{field_name(path)}: {message}", *place))
     return problems

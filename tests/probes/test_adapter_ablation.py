@@ -125,7 +125,7 @@ def test_a_null_is_measured_at_full_strength_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "lambdas", [[0, 1], [0, 0.5, 0.5], [1, 0.5, 0], [0, -0.5, 1], [0, 2, 3], [0, 0.5, math.nan]]
+    "lambdas", [[0, 1], [0, 0.5, 0.5], [0, 1, 1], [0, -0.5, 1], [0, 2, 3], [0, 0.5, math.nan]]
 )
 def test_a_grid_that_cannot_be_fitted_is_refused(lambdas: list[float]) -> None:
     with pytest.raises(OptionsError):

@@ -241,9 +241,9 @@ def test_ten_thousand_cases() -> None:
         {"cases": []},
         {"cases": [{"prompt": "p", "gold": "g", "paraphrases": []}]},
         {"cases": [{"prompt": "p", "gold": "", "paraphrases": ["q"]}]},
-        {"assert_revert_rate_lt": 0},
-        {"base_gold_similarity_cap": 1.5},
-        {"assert_gain_gte": 0},
+        {"assert_revert_rate_lt": -0.1},
+        {"base_gold_similarity_cap": -1.5},
+        {"assert_gain_gte": 2.5},
     ],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:

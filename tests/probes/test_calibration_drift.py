@@ -176,9 +176,9 @@ def test_an_item_that_cannot_be_scored_is_told() -> None:
         {"items": [["a"]]},
         {"items": [["a", " "]]},
         {"items": [["", "b"]]},
-        {"assert_mean_delta_gte": 0.1},
-        {"assert_fraction_regressed_lt": 1.5},
-        {"regression_nats": 0},
+        {"assert_mean_delta_gte": math.inf},
+        {"assert_fraction_regressed_lt": -0.5},
+        {"regression_nats": -1},
     ],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:

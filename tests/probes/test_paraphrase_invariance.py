@@ -160,7 +160,7 @@ def test_a_mined_case_may_carry_remarks() -> None:
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": ["a"]}]}, "is the prompt itself"),
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": [" "]}]}, "empty paraphrase"),
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": ["c"], "extra": 1}]}, "extra"),
-        ({"cases": ["a"]}, "dictionary"),
+        ({"cases": ["a"]}, "a mapping"),
     ],
 )
 def test_bad_cases_are_refused(bad: dict[str, Any], says: str) -> None:

@@ -266,9 +266,8 @@ def test_bad_options_are_refused() -> None:
     for bad in (
         {"context_lengths": [0]},
         {"context_lengths": [-1, 5, 9]},
-        {"context_lengths": [0, 9, 9]},
-        {"context_lengths": [0, 9, 5]},
-        {"assert_half_life_tokens": 0},
+        {"context_lengths": ["a few", 9]},
+        {"assert_half_life_tokens": float("inf")},
         {"prompts": []},
     ):
         with pytest.raises(OptionsError):

@@ -298,7 +298,8 @@ def test_ten_thousand_prompts() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"max_new_tokens": 0}, {"extended": "yes"}, {"assert_shift_gte": 0}, {"prompts": "one"}]
+    "bad",
+    [{"max_new_tokens": 0}, {"extended": "yes"}, {"assert_shift_gte": "nan"}, {"prompts": "one"}],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(OptionsError):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
-from pytest_sway.spec.messages import explain, field_name
+from pytest_sway.spec.messages import explain, field_name, mistakes
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 
@@ -191,7 +191,7 @@ class Probe(ABC, Generic[O_contra]):
             known = self.options_type().model_fields
             wrong = [
                 f"{field_name(entry['loc'])}: {explain(entry, known)}"
-                for entry in error.errors(include_url=False)
+                for entry in mistakes(error.errors(include_url=False))
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 

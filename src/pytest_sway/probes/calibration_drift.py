@@ -16,7 +16,7 @@ from pytest_sway.probes.asking import answered, both, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
-from pytest_sway.probes.thresholds import Finite, Margin, Rate, is_off
+from pytest_sway.probes.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
@@ -110,7 +110,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
             mean_harm(
                 "nats per token lost on facts",
                 [-value for value in kinds],
-                -options.assert_mean_delta_gte,
+                largest_loss(options, "assert_mean_delta_gte"),
                 "items of your own" if options.items else "kinds of facts",
             )
         ]

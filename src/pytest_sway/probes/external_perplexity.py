@@ -15,7 +15,7 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.sampling import samples, within
-from pytest_sway.probes.thresholds import Finite, Margin
+from pytest_sway.probes.thresholds import Finite, Margin, largest_loss
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -78,7 +78,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     ) -> Judgement:
         """The rule of no harm, over works."""
         (works,) = measured.series["works"]
-        margin = -options.assert_mean_delta_gte
+        margin = largest_loss(options, "assert_mean_delta_gte")
         judged = judge_no_harm(
             [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),

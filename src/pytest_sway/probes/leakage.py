@@ -152,7 +152,7 @@ class Leakage(Probe[LeakageOptions]):
         return replace(
             judged,
             message=judged.message + _manner(measured.evidence["mean_fragility"], options),
-            score=capped(_score(harm.value, margin), judged.verdict),
+            score=capped(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
             evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
         )
 

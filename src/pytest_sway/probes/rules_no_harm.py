@@ -58,7 +58,8 @@ def judge_no_harm(
     lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
     n ≈ 2 + (1.8·sd / |margin - harm|)². (Non-inferiority by the inclusion of a confidence interval;
     Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin; where a gain g is
-    asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass.
+    asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass,
+    without a score.
 
     Args:
         harms: at least one; the first leads the message.
@@ -67,7 +68,7 @@ def judge_no_harm(
     """
     harms = [harm for harm in harms if harm.margin < math.inf]
     if not harms:
-        return Judgement(Verdict.PASS, "measured, not judged: no margin is set", 1.0, interval)
+        return Judgement(Verdict.PASS, "measured, not judged: its margins are switched off", None, interval)
     if untouched and all(harm.margin >= 0 for harm in harms):
         return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
     verdicts = [_verdict(harm) for harm in harms]

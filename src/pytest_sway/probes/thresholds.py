@@ -17,16 +17,18 @@ class Off:
     Attributes:
         at_most: a floor that is no larger asks for nothing.
         at_least: a ceiling that is no smaller forbids nothing.
-        zero: what is said of the value 0, where that may be mistaken for "off"; else empty.
+        at_zero: whether 0 does as well.
     """
 
     at_most: float = -math.inf
     at_least: float = math.inf
-    zero: str = ""
+    at_zero: bool = False
 
     def holds(self, value: float | None) -> bool:
         """Whether this value switches the condition off."""
-        return value is not None and (value <= self.at_most or value >= self.at_least)
+        if value is None:
+            return False
+        return value <= self.at_most or value >= self.at_least or (self.at_zero and value == 0)
 
 
 def _floor(value: float) -> float:
@@ -45,7 +47,7 @@ def _rate(value: float) -> float:
 
 def _margin(value: float) -> float:
     if math.isnan(value) or value == math.inf:
-        raise ValueError("nothing reaches it; write a finite number, or -.inf to switch the condition off")
+        raise ValueError("nothing reaches it; write a finite number, or 0 to switch the condition off")
     return value
 
 
@@ -59,12 +61,8 @@ LeastZ = Annotated[float, AfterValidator(_floor), Off(at_most=0)]
 """The least z against the null population; 0 or less: it is not compared with it."""
 Rate = Annotated[float, AfterValidator(_rate), Off(at_least=1)]
 """The largest rate, from 0; 1 or more: any rate."""
-Margin = Annotated[
-    float,
-    AfterValidator(_margin),
-    Off(zero="is the strictest margin: only no loss at all passes. -.inf switches this condition off"),
-]
-"""The largest loss as a negative change; above 0 a gain is asked for, -inf allows any loss."""
+Margin = Annotated[float, AfterValidator(_margin), Off(at_zero=True)]
+"""The largest loss, as a negative change; above 0 a gain is asked for, 0 and -inf allow any loss."""
 
 
 def is_off(options: BaseModel, name: str) -> bool:
@@ -72,16 +70,22 @@ def is_off(options: BaseModel, name: str) -> bool:
     return any(off.holds(getattr(options, name)) for off in _of(options, name))
 
 
+def largest_loss(options: BaseModel, name: str) -> float:
+    """The margin of a loss, ≥ 0 (below 0 a gain is asked for); infinite where it is switched off."""
+    return math.inf if is_off(options, name) else -float(getattr(options, name))
+
+
 def threshold_notes(options: BaseModel) -> Iterator[tuple[str, str]]:
-    """Options that were set to switch a condition off, or may be mistaken for it, each with what to say."""
+    """Options that were set to switch a condition off, each with what to say."""
     for name in type(options).model_fields:
         if name not in options.model_fields_set:
             continue
         value = getattr(options, name)
-        if is_off(options, name):
-            yield name, f"{name}: {value:g} switches this condition off: it can neither fail nor warn"
-        elif value == 0:
-            yield from ((name, f"{name}: 0 {off.zero}") for off in _of(options, name) if off.zero)
+        for off in _of(options, name):
+            if off.holds(value):
+                strict = "; for a strict margin write a small one, -0.001" if off.at_zero else ""
+                yield name, f"{name}: {value:g} switches this condition off, it cannot fail or warn{strict}"
+                break
 
 
 def _of(options: BaseModel, name: str) -> Iterator[Off]:

@@ -17,7 +17,7 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules import lowered
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
-from pytest_sway.probes.thresholds import Finite, Margin, Off, Rate, is_off
+from pytest_sway.probes.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
@@ -175,14 +175,13 @@ def _no_harm(
         "valid calls lost per case": [float(one.valid) - float(other.valid) for one, other in pairs],
         "score of the calls lost per case": [one.score - other.score for one, other in pairs],
     }
-    off = is_off(options, "assert_validity_delta_gte")
-    margin = math.inf if off else -options.assert_validity_delta_gte
+    margin = largest_loss(options, "assert_validity_delta_gte")
     harms = [
         Harm(what, fmean(d), t_interval(d, LEVEL), margin, stdev(d) if len(d) > 1 else 0.0)
         for what, d in lost.items()
     ]
     judged = judge_no_harm(harms, untouched=not any(map(any, lost.values())), interval=interval)
-    if off or any(one.called for one in ft):
+    if margin == math.inf or any(one.called for one in ft):
         return judged
     calls = sum(one.called for one in base)
     words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 Path_ = tuple[str | int, ...]
 SHOWN = 60
@@ -61,6 +61,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean …?)``, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+E = TypeVar("E", bound=Mapping[str, Any])
+
+
+def mistakes(entries: Sequence[E]) -> list[E]:
+    """The entries of ``ValidationError.errors()``, a required key under another name as one."""
+    missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
+    misspelt = {
+        (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
+        for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
+    }
+    return [entry for entry in entries if entry["type"] != "missing" or entry["loc"] not in misspelt]
 
 
 _EXPECTED = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
 from pydantic import BaseModel, ValidationError
 
-from pytest_sway.spec.messages import Path_, Problem, explain, field_name
+from pytest_sway.spec.messages import Path_, Problem, explain, field_name, mistakes
 from pytest_sway.spec.source import Source
 
 
@@ -14,16 +12,8 @@ def problems_of(
     error: ValidationError, source: Source, prefix: Path_, model: type[BaseModel]
 ) -> list[Problem]:
     """A pydantic error's entries with their places."""
-    entries = error.errors(include_url=False)
-    missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
-    misspelt = {  # a required key under another name is one mistake, not two
-        (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
-        for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
-    }
     problems = []
-    for entry in entries:
-        if entry["type"] == "missing" and entry["loc"] in misspelt:
-            continue
+    for entry in mistakes(error.errors(include_url=False)):
         path = (*prefix, *entry["loc"])
         is_key = entry["type"] in ("extra_forbidden", "missing")
         message = explain(entry, _fields_at(model, entry["loc"][:-1]), source.written.get(path))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
 from pytest_sway.spec.messages import SpecError
@@ -207,11 +210,68 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
         ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
+        ("[a, b]", "[a, b], weight: -1", "weight: -1 counts as 0"),
+        ("[a, b]", "[a, b], assert_mean_gte: 0", "dk: assert_mean_gte: 0 switches this condition off"),
+        ("[a, b]", "[a, b], assert_z_gte: -1", "dk: assert_z_gte: -1 switches this condition off"),
+        (
+            "adapter: adapter",
+            "adapter: adapter, endpoint: x",
+            "endpoint has no effect: it is read for kind: api",
+        ),
+        ("adapter: adapter", "adapter: adapter, entry_point: a:B", "read for kind: custom, not for hf"),
+        ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
+        ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype decides: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind decides: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
     (note,) = load(folder, GOOD.replace(old, new)).notes
     assert says in note.message
+
+
+def test_a_note_stands_at_the_line_it_is_about(folder: Path) -> None:
+    text = GOOD.replace(
+        "{name: dk, kind: delta_kl, prompts: [a, b]}", "name: dk\n    kind: delta_kl\n    prompts: [a]"
+    )
+    (note,) = load(folder, text + "    assert_mean_gte: -0.5\n").notes
+    assert (note.line, note.column) == (11, 22)
+
+
+def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> None:
+    (folder / "tuned").mkdir()
+    text = FULL.replace("base: m}", "base: m, adapter: adapter}").replace(
+        "tuned}", "tuned, adapter: adapter}"
+    )
+    (line,) = problems(folder, text)
+    assert "the base side takes no adapter" in line
+
+
+@pytest.mark.parametrize("value", ["'1'", "1.0", "true"])
+def test_a_version_may_be_written_as_pydantic_reads_a_number(folder: Path, value: str) -> None:
+    assert load(folder, GOOD.replace("version: 1", f"version: {value}")).entries
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(GOOD)),
+            st.integers(0, 12),
+            st.text("{}[]:-,&*!|>'\"#%@`~$ \n\tano01.\\", max_size=6),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_damage_to_a_spec_is_a_suite_or_a_located_message(tmp_path_factory: Any, cuts: Any) -> None:
+    text = GOOD
+    for at, length, new in cuts:
+        text = text[:at] + new + text[at + length :]
+    folder = tmp_path_factory.mktemp("s")
+    try:
+        load(folder, text)
+    except SpecError as error:
+        assert all(line.startswith(("sway.yaml", "…")) for line in str(error).splitlines())
 
 
 def test_exact_runs_keeps_few_draws(folder: Path) -> None:

@@ -67,8 +67,8 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
         ("[a, out]", "out holds no adapter_config.json itself"),
         ("[]", "models.ft.adapter is missing"),
-        ("3", "models.ft.adapter: found 3, expected a list"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, which YAML reads as the number 3: quote it"),
+        ("3", "models.ft.adapter: found 3, a number, and expected a text"),
+        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a text"),
     ],
 )
 def test_what_is_no_adapter_is_told(folder: Path, adapter: str, says: str) -> None:

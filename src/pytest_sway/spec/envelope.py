@@ -41,7 +41,7 @@ class _Strict(BaseModel):
 
 def _several(value: Any) -> Any:
     """One adapter folder is a list of one."""
-    return () if value is None else (value,) if isinstance(value, str) else value
+    return () if value is None else value if isinstance(value, list | tuple) else (value,)
 
 
 def _word(value: Any) -> Any:

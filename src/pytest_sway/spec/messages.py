@@ -67,13 +67,21 @@ E = TypeVar("E", bound=Mapping[str, Any])
 
 
 def mistakes(entries: Sequence[E]) -> list[E]:
-    """The entries of ``ValidationError.errors()``, a required key under another name as one."""
+    """The entries of ``ValidationError.errors()``, each mistake once.
+
+    A required key under another name is one mistake, and a list of wrong items is not too short as well.
+    """
     missing = [entry["loc"] for entry in entries if entry["type"] == "missing"]
     misspelt = {
         (*where[:-1], *difflib.get_close_matches(str(where[-1]), [str(m[-1]) for m in missing], n=1))
         for where in (entry["loc"] for entry in entries if entry["type"] == "extra_forbidden")
     }
-    return [entry for entry in entries if entry["type"] != "missing" or entry["loc"] not in misspelt]
+    return [
+        entry
+        for entry in entries
+        if not (entry["type"] == "missing" and entry["loc"] in misspelt)
+        and not (entry["type"] == "too_short" and len(entry["input"]) >= entry["ctx"]["min_length"])
+    ]
 
 
 _EXPECTED = {
@@ -118,7 +126,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     if kind == "missing":
         return "is missing, and required"
     if kind == "string_type":
-        return _no_text(value, written)
+        return no_text(value, written)
     if kind == "too_short" and isinstance(value, str):  # of a text that has a validator of its own
         return f"{found}, expected {_EXPECTED['string_too_short']}"
     if kind == "too_short":
@@ -133,7 +141,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     return f"{found}, expected {expected.format_map(context) if kind in _EXPECTED else expected}"
 
 
-def _no_text(value: Any, written: str | None) -> str:
+def no_text(value: Any, written: str | None) -> str:
     """What stands where a text should."""
     if isinstance(value, dict):
         return f"found {shown(value)}, a mapping: a text with a colon in it needs quotes"
@@ -141,6 +149,8 @@ def _no_text(value: Any, written: str | None) -> str:
         return "found nothing, expected a text; write one, or remove the entry"
     if written is None:
         return f"found {shown(value)}, expected a text"
+    if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"found {written}, a number, and expected a text: quote it, {written!r}"
     return f"found {written}, which YAML reads as {read_as(value)}: quote it, {written!r}"
 
 

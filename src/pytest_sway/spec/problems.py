@@ -16,6 +16,8 @@ def problems_of(
     for entry in mistakes(error.errors(include_url=False)):
         path = (*prefix, *entry["loc"])
         is_key = entry["type"] in ("extra_forbidden", "missing")
+        if not is_key and path not in source.values and isinstance(path[-1], int):
+            path = path[:-1]  # the only item of what was written without a list
         message = explain(entry, _fields_at(model, entry["loc"][:-1]), source.written.get(path))
         place = source.place(path, key=is_key)
         problems.append(Problem(f"{field_name(path)}: {message}", *place))

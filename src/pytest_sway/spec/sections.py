@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.spec.fleet import located
-from pytest_sway.spec.messages import Path_, Problem, SpecError, field_name, shown
+from pytest_sway.spec.messages import Path_, Problem, SpecError, field_name, no_text, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read_list
 from pytest_sway.spec.variables import expand
@@ -111,6 +111,10 @@ def _checked(source: Source, key: str, value: Any, model: type[M]) -> tuple[list
     problems: list[Problem] = []
     for index, item in enumerate(value):
         path: Path_ = (key, index)
+        if model is _Control and not isinstance(item, str | dict):
+            found = no_text(item, source.written.get(path))
+            problems.append(Problem(f"{field_name(path)}: {found}", *source.place(path)))
+            continue
         entry = {"id": f"{key[:-1]} {index + 1}", "content": item} if _is_text(model, item) else item
         try:
             entries.append(model.model_validate(entry))

@@ -138,6 +138,7 @@ class _Builder:
         self.written: dict[Path_, str] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.constructor.SafeConstructor()
+        self._tags = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
 
     def build(self, node: yaml.Node, path: Path_) -> Any:
@@ -202,7 +203,11 @@ class _Builder:
         try:
             return self._scalars.construct_object(node)
         except Exception:  # a tag's own constructor may raise anything on a value that is not its
-            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed", node)
+            plain = not node.style and node.tag == self._tags.resolve(
+                yaml.ScalarNode, node.value, (True, False)
+            )
+            hint = "; if it is a text, quote it" if plain else ""
+            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed{hint}", node)
             return None
 
     def _check_tag(self, node: yaml.Node, expected: str) -> None:
@@ -219,8 +224,12 @@ def _place(node: yaml.Node | yaml.Event) -> Place:
 
 
 def _no_word(key: Any, node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return (
+            "found a mapping as a key, expected a word; of {{ name }} nothing is filled in, write '${NAME}'"
+        )
     if not isinstance(node, yaml.ScalarNode):
-        return "found a list or a mapping as a key, expected a word"
+        return "found a list as a key, expected a word"
     return f"found the key {node.value}, which YAML reads as {read_as(key)}: quote it, {node.value!r}"
 
 
@@ -232,6 +241,8 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
         text = "a tab; YAML is indented with spaces"
+    elif here[column - 2 : column] == "${":
+        text = "between braces, a text that holds braces needs quotes: '${NAME}'"
     elif _ESCAPE.search(here):
         text = f"{text}; in double quotes a backslash begins an escape: for a path write single quotes, or /"
     return Problem(f"not YAML: {text}", line, column)

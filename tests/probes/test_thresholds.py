@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.probes.base import Nulls, OptionsError, ProbeOptions
@@ -86,6 +86,7 @@ def test_what_nothing_reaches_is_refused(name: str, value: float) -> None:
 numbers = st.floats(-1, 1)
 
 
+@settings(max_examples=50)
 @given(numbers, numbers, st.floats(0, 1), st.floats(1e-6, 1), st.floats(0.1, 5), st.booleans())
 def test_a_condition_less_never_makes_a_verdict_worse(
     raw: float, middle: float, width: float, floor: float, z: float, has_nulls: bool

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
@@ -252,6 +252,7 @@ def test_a_version_may_be_written_as_pydantic_reads_a_number(folder: Path, value
     assert load(folder, GOOD.replace("version: 1", f"version: {value}")).entries
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, load_suite
@@ -79,6 +79,7 @@ def test_what_is_refused_by_name(text: str, says: str) -> None:
     assert says in str(refused.value)
 
 
+@settings(max_examples=50)
 @given(st.text())
 def test_any_text_is_expanded_or_refused(text: str) -> None:
     try:

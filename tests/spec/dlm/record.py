@@ -13,7 +13,7 @@ from pathlib import Path
 from support.dlm_specs import FOLDER, as_yaml, base_spec, single_variations, texts
 from support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
 
-EVERY = 12
+EVERY = 48
 """Of the specs that both accept, every so many is recorded."""
 
 

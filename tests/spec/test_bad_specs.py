@@ -99,6 +99,12 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
         ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
+        (
+            "delta_kl, prompts: [a, b]",
+            "adapter_revert, cases: [{prompt: a, gold: b, paraphrases: [c], golds: d}]",
+            "8:85",
+            "unknown key 'golds' (did you mean 'gold'?); allowed: gold, paraphrases, prompt",
+        ),
         ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),

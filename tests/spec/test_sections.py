@@ -108,4 +108,4 @@ def test_mistakes_of_a_file_name_it_and_their_place(tmp_path: Path, content: str
 
 def test_the_prompt_policy_is_one_of_three(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, "defaults: {prompt_policy: template}\n")
-    assert "found 'template', allowed: 'auto', 'raw' or 'chat'" in line
+    assert "found 'template', allowed: 'auto', 'raw', 'chat'" in line

@@ -16,6 +16,7 @@ from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.spec.messages import explain, field_name, mistakes
+from pytest_sway.spec.problems import fields_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 
@@ -188,9 +189,9 @@ class Probe(ABC, Generic[O_contra]):
         try:
             return self.options_type()(**{"kind": self.kind, **values})
         except ValidationError as error:
-            known = self.options_type().model_fields
+            kind = self.options_type()
             wrong = [
-                f"{field_name(entry['loc'])}: {explain(entry, known)}"
+                f"{field_name(entry['loc'])}: {explain(entry, fields_at(kind, entry['loc'][:-1]))}"
                 for entry in mistakes(error.errors(include_url=False))
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None

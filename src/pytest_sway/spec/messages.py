@@ -122,7 +122,8 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     found = f"found {written or shown(value)}"
     if kind == "extra_forbidden":
         names = sorted(allowed)
-        return f"unknown key {name!r}{did_you_mean(name, names)}; allowed: {', '.join(names)}"
+        listed = f"; allowed: {', '.join(names)}" if names else ""
+        return f"unknown key {name!r}{did_you_mean(name, names)}{listed}"
     if kind == "missing":
         return "is missing, and required"
     if kind == "string_type":
@@ -134,7 +135,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     if kind == "too_long":
         return f"{found}, give at most {context['max_length']}"
     if kind == "literal_error":
-        return f"{found}, allowed: {context['expected']}"
+        return f"{found}, allowed: {context['expected'].replace(' or ', ', ')}"
     if kind == "value_error":
         return f"{found}: {str(error['msg']).removeprefix('Value error, ')}"
     expected = _EXPECTED.get(kind, str(error["msg"]).removeprefix("Input should be "))

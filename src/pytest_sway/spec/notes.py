@@ -25,9 +25,9 @@ def notes_of(spec: Spec) -> Iterator[Problem]:
 
 def adapter_of_both(spec: Spec) -> bool:
     """Whether the base side names the adapter of the other side, which dlm-sway reads over."""
-    roots = (spec.source.path.parent, Path())
-    named, unmatched = adapter_folders(spec.envelope.models.base.adapter, roots)
-    return spec.model is None and not unmatched and named.keys() == spec.adapters.keys()
+    base, ft = spec.envelope.models.base.adapter, spec.envelope.models.ft.adapter
+    named, _ = adapter_folders(base, (spec.source.path.parent, Path()))
+    return spec.model is None and (base == ft or named.keys() == spec.adapters.keys())
 
 
 def _defaults(spec: Spec) -> Iterator[tuple[Path_, str]]:

@@ -138,7 +138,7 @@ class _Builder:
         self.written: dict[Path_, str] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.constructor.SafeConstructor()
-        self._tags = yaml.resolver.Resolver()
+        self._tags: Any = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
 
     def build(self, node: yaml.Node, path: Path_) -> Any:

@@ -91,6 +91,11 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
         ("adapter: a", "adapter: {{ x }}", "of {{ name }} nothing is filled in"),
         ("adapter: a", 'adapter: "C:\\models\\a"', "for a path write single quotes"),
         ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path write single quotes"),
+        (
+            "suite:\n",
+            "suite:\n  - name: x\n    kind:\u00a0delta_kl\n    prompts: [a]\n",
+            "a no-break space (U+00A0)",
+        ),
         ("suite:", "models: 3\nsuite:", "the key 'models' stands here a second time"),
     ],
 )
@@ -104,6 +109,12 @@ def test_a_windows_path_is_no_name_on_the_hub(tmp_path: Path, base: str) -> None
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "adapter_config.json").write_text("{}")
     assert f"models.ft.base: there is no folder {base!r}" in problem(tmp_path, text)
+
+
+def test_a_path_with_backslashes_is_named_with_slashes_where_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "x" / "a").mkdir(parents=True)
+    text = SPEC.replace("kind: dummy", "kind: hf").replace("adapter: a", "adapter: .\\x\\a")
+    assert "there is one written with /: ./x/a" in problem(tmp_path, text)
 
 
 def test_a_single_adapter_is_named_without_a_position(tmp_path: Path) -> None:

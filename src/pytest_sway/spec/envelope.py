@@ -210,7 +210,7 @@ def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
         sides["base"] = (spec.envelope.models.base, spec.base)
     for side, (model, found) in sides.items():
         if model.kind == "hf" and _is_path(model.base) and not is_folder(Path(found)):
-            yield ("models", side, "base"), _no_folder(model.base)
+            yield ("models", side, "base"), _no_folder(model.base, spec)
         if model.revision is not None and is_folder(Path(found)):
             yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
 
@@ -220,8 +220,12 @@ def _is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name or re.match(r"[A-Za-z]:[\\/]", name) is not None
 
 
-def _no_folder(name: str | None) -> str:
-    return f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
+def _no_folder(name: str, spec: Spec) -> str:
+    message = f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
+    slashes = name.replace("\\", "/")
+    if slashes != name and is_folder(located(slashes, (spec.source.path.parent, Path()))):
+        return f"{message}; there is one written with /: {slashes}"
+    return message
 
 
 def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
@@ -244,7 +248,7 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
     messages = [f"no adapter folder matches {shown(pattern)}" for pattern in spec.unmatched]
     for folder, name in spec.adapters.items():
         if not is_folder(folder):
-            messages.append(_no_folder(name))
+            messages.append(_no_folder(name, spec))
         elif not (folder / ADAPTER_CONFIG).is_file():
             messages.append(no_adapter(folder))
     return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]

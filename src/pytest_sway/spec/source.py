@@ -24,6 +24,8 @@ MAX_VALUES = 200_000
 Place = tuple[int, int]
 _ESCAPE = re.compile(r'"[^"]*\\')
 """A backslash in double quotes."""
+_NO_BREAK = "\u00a0"
+"""What pages and chats put in the place of a space."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -241,6 +243,9 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
         text = "a tab; YAML is indented with spaces"
+    elif found := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
+        column = lines[found - 1].index(_NO_BREAK) + 1
+        text, line = f"{text}; line {found} holds a no-break space (U+00A0), write a plain one", found
     elif here[column - 2 : column] == "${":
         text = "between braces, a text that holds braces needs quotes: '${NAME}'"
     elif _ESCAPE.search(here):

@@ -7,13 +7,12 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.planted_nulls import nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_ablation import AdapterAblation
-from pytest_sway.probes.base import Judgement
+from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.requests import Divergence, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
 
@@ -126,10 +125,10 @@ def test_a_null_is_measured_at_full_strength_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "lambdas", [[0, 1], [0, 0.5, 0.5], [1, 0.5, 0], [0, -0.5, 1], [0, 2, 3], [0, 0.5, math.nan]]
+    "lambdas", [[0, 1], [0, 0.5, 0.5], [0, 1, 1], [0, -0.5, 1], [0, 2, 3], [0, 0.5, math.nan]]
 )
 def test_a_grid_that_cannot_be_fitted_is_refused(lambdas: list[float]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         AdapterAblation(prompts=["a"], lambdas=lambdas)
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from pydantic import ValidationError
 
 from probes.planted_nulls import nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_revert import AdapterRevert
-from pytest_sway.probes.base import Judgement, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeSkip, Setting
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
 
@@ -242,11 +241,11 @@ def test_ten_thousand_cases() -> None:
         {"cases": []},
         {"cases": [{"prompt": "p", "gold": "g", "paraphrases": []}]},
         {"cases": [{"prompt": "p", "gold": "", "paraphrases": ["q"]}]},
-        {"assert_revert_rate_lt": 0},
-        {"base_gold_similarity_cap": 1.5},
-        {"assert_gain_gte": 0},
+        {"assert_revert_rate_lt": -0.1},
+        {"base_gold_similarity_cap": -1.5},
+        {"assert_gain_gte": 2.5},
     ],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         AdapterRevert(**{"cases": cases(1), **bad})

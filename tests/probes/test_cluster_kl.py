@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from pytest_sway.backends.planted import EVERYTHING, PlantedBackend
 from pytest_sway.backends.protocols import Subject
 from pytest_sway.engine.engine import Engine
 from pytest_sway.items.measure import Bench, run_probe
 from pytest_sway.nulls.population import NullPlan, population
-from pytest_sway.probes.base import Judgement, Nulls, ProbeSkip
+from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeSkip
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.requests import Divergence, Embed, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
@@ -261,5 +260,5 @@ def test_ten_thousand_prompts() -> None:
      {"assert_specificity_gte": 1.5}],
 )  # fmt: skip
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         ClusterKL(**{"prompts": PROMPTS, **bad})

@@ -7,11 +7,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.planted_nulls import nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.engine.engine import Engine
+from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay
 from pytest_sway.requests import Divergence, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Verdict
@@ -121,5 +121,5 @@ def test_an_adapter_that_says_nothing_is_still_measured() -> None:
 
 def test_bad_options_are_refused() -> None:
     for bad in ({"follow_ups": []}, {"max_turns": 1}, {"max_turns": 9}, {"positions": 0}, {"prompts": []}):
-        with pytest.raises(ValidationError):
+        with pytest.raises(OptionsError):
             MultiTurnCoherenceDecay(**{"prompts": ["a"], **bad})

@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from probes.completing import TUNED, measured
 from probes.planted_nulls import signed
-from pytest_sway.probes.base import Judgement
+from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.probes.paraphrase_invariance import ParaphraseInvariance
 from pytest_sway.requests import Completion
 from pytest_sway.result import Verdict
@@ -161,11 +160,11 @@ def test_a_mined_case_may_carry_remarks() -> None:
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": ["a"]}]}, "is the prompt itself"),
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": [" "]}]}, "empty paraphrase"),
         ({"cases": [{"prompt": "a", "gold": "b", "paraphrases": ["c"], "extra": 1}]}, "extra"),
-        ({"cases": ["a"]}, "dictionary"),
+        ({"cases": ["a"]}, "a mapping"),
     ],
 )
 def test_bad_cases_are_refused(bad: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+    with pytest.raises(OptionsError, match=says):
         ParaphraseInvariance(**bad)
 
 

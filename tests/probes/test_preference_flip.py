@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.completing import measured
 from probes.planted_nulls import signed
 from pytest_sway.document import Document, Section, Triple
-from pytest_sway.probes.base import Judgement, ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.preference_flip import PreferenceFlip
 from pytest_sway.requests import RequestError
 from pytest_sway.result import Verdict
@@ -148,7 +147,7 @@ def test_a_repeated_triple_is_no_further_one() -> None:
 
 @pytest.mark.parametrize("bad", [{"chosen": ""}, {"chosen": "same", "rejected": "same"}, {"extra": 1}])
 def test_bad_triples_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         PreferenceFlip(triples=[{**triples(1)[0], **bad}])
 
 

@@ -10,14 +10,13 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.driving import driven
 from probes.planted_nulls import nulls
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.data.load import passages
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.prompt_collapse import STUFFING, PromptCollapse
 from pytest_sway.requests import (
     Divergence,
@@ -267,10 +266,9 @@ def test_bad_options_are_refused() -> None:
     for bad in (
         {"context_lengths": [0]},
         {"context_lengths": [-1, 5, 9]},
-        {"context_lengths": [0, 9, 9]},
-        {"context_lengths": [0, 9, 5]},
-        {"assert_half_life_tokens": 0},
+        {"context_lengths": ["a few", 9]},
+        {"assert_half_life_tokens": float("inf")},
         {"prompts": []},
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(OptionsError):
             PromptCollapse(**{"prompts": ["a"], **bad})

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.completing import measured
 from probes.planted_nulls import signed
 from pytest_sway.document import QA, Control, Document, Section, Triple
-from pytest_sway.probes.base import Judgement, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeSkip, Setting
 from pytest_sway.probes.section_internalization import SectionInternalization
 from pytest_sway.requests import Completion, RequestError, Turn
 from pytest_sway.result import Measurement, Verdict
@@ -194,7 +193,7 @@ def test_nothing_to_measure_is_a_skip() -> None:
 
 @pytest.mark.parametrize("bad", [{"include_kinds": []}, {"include_kinds": ["poem"]}, {"max_prose_chars": 0}])
 def test_bad_options_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         SectionInternalization(**bad)
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from probes.prose import BRIEF, GRAND, Manner, prose
 from pytest_sway.backends.planted import PlantedBackend
 from pytest_sway.data.load import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import Judgement, Nulls, ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.style_fingerprint import StyleFingerprint, _nearer, _shares
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
@@ -299,8 +298,9 @@ def test_ten_thousand_prompts() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"max_new_tokens": 0}, {"extended": "yes"}, {"assert_shift_gte": 0}, {"prompts": "one"}]
+    "bad",
+    [{"max_new_tokens": 0}, {"extended": "yes"}, {"assert_shift_gte": "nan"}, {"prompts": "one"}],
 )
 def test_bad_options_are_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         StyleFingerprint(**bad)

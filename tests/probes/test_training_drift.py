@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 import planting
 from pytest_sway.items.measure import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
 from training.states import complete, log, run, save, step, train, write
@@ -246,7 +245,7 @@ def test_ten_thousand_steps_are_quick(tmp_path: Path) -> None:
     ids=str,
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionsError):
         TrainingDrift(**options)
 
 

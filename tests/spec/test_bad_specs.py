@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
 from pytest_sway.spec.messages import SpecError
@@ -61,13 +64,12 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
         ("adapter: adapter", "adapter: .", "4:36", "holds no adapter_config.json"),
         (", adapter: adapter", "", "4:7", "adapter is missing"),
-        ("base: m}\n  ft", "base: m, dtype: fp16}\n  ft", "3:36", "one model serves both sides"),
-        ("adapter: adapter", "adapter: adapter, endpoint: x", "4:55", "for kind: api alone"),
-        ("adapter: adapter", "adapter: adapter, entry_point: a:B", "4:58", "for kind: custom alone"),
-        ("base: m}\n  ft", "base: m, adapter: adapter}\n  ft", "3:38", "takes no adapter"),
-        ("seed: 0", "seed: -1", "5:18", "greater than or equal to 0"),
+        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "one model serves both sides"),
+        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "takes no adapter"),
+        ("seed: 0", "seed: many", "5:18", "expected a whole number"),
         ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
-        ("seed: 0", "top_k: 0", "5:19", "defaults.top_k: found 0"),
+        ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected a whole number"),
+        ("seed: 0", "concurrent_probes: 0", "5:31", "found 0, expected a number ≥ 1"),
         (
             "ft: {kind: hf, base: m,",
             "ft: {kind: hf, base: n,",
@@ -75,7 +77,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "write defaults: {differential: false}",
         ),
         ("adapter: adapter", "adapter: fleet", "4:36", "its subfolders do (a, b): name one, or several"),
-        ("seed: 0", "coverage_threshold: 7", "5:32", "less than or equal to 1"),
+        ("seed: 0", "coverage_threshold: 7", "5:32", "a number ≤ 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
@@ -83,25 +85,30 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("name: dk, ", "", "8:5", "name missing"),
         ("name: dk", "name: null", "8:5", "quote it"),
         ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
-        ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a valid list"),
+        ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a list"),
         ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found {}"),
-        ("prompts: [a, b]", "prompts: [a], weight: -1", "8:54", "found -1"),
+        ("prompts: [a, b]", "prompts: [a], weight: .nan", "8:54", "found .nan, expected a finite number"),
         ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
-        ("runs: 20", "runs: many", "7:48", "expected a valid integer"),
+        ("runs: 20", "runs: many", "7:48", "expected a whole number"),
         ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
         ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
         ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
-        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "there is no folder"),
+        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML makes of \\0 in double quotes"),
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
         ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
+        (
+            "delta_kl, prompts: [a, b]",
+            "adapter_revert, cases: [{prompt: a, gold: b, paraphrases: [c], golds: d}]",
+            "8:85",
+            "unknown key 'golds' (did you mean 'gold'?); allowed: gold, paraphrases, prompt",
+        ),
         ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
-        ("runs: 20", "rank_multipliers: [0.5, 0.5]", "7:60", "must differ in their first two decimals"),
-        ("runs: 20", "rank_multipliers: []", "7:60", "at least 1"),
+        ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
         ("runs: 20", "family: yours", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is no population"),
@@ -207,11 +214,69 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
         ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
+        ("[a, b]", "[a, b], weight: -1", "weight: -1 counts as 0"),
+        ("[a, b]", "[a, b], assert_mean_gte: 0", "dk: assert_mean_gte: 0 switches this condition off"),
+        ("[a, b]", "[a, b], assert_z_gte: -1", "dk: assert_z_gte: -1 switches this condition off"),
+        (
+            "adapter: adapter",
+            "adapter: adapter, endpoint: x",
+            "endpoint has no effect: it is read for kind: api",
+        ),
+        ("adapter: adapter", "adapter: adapter, entry_point: a:B", "read for kind: custom, not for hf"),
+        ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
+        ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype decides: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind decides: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
     (note,) = load(folder, GOOD.replace(old, new)).notes
     assert says in note.message
+
+
+def test_a_note_stands_at_the_line_it_is_about(folder: Path) -> None:
+    text = GOOD.replace(
+        "{name: dk, kind: delta_kl, prompts: [a, b]}", "name: dk\n    kind: delta_kl\n    prompts: [a]"
+    )
+    (note,) = load(folder, text + "    assert_mean_gte: -0.5\n").notes
+    assert (note.line, note.column) == (11, 22)
+
+
+def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> None:
+    (folder / "tuned").mkdir()
+    text = FULL.replace("base: m}", "base: m, adapter: adapter}").replace(
+        "tuned}", "tuned, adapter: adapter}"
+    )
+    (line,) = problems(folder, text)
+    assert "the base side takes no adapter" in line
+
+
+@pytest.mark.parametrize("value", ["'1'", "1.0", "true"])
+def test_a_version_may_be_written_as_pydantic_reads_a_number(folder: Path, value: str) -> None:
+    assert load(folder, GOOD.replace("version: 1", f"version: {value}")).entries
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(GOOD)),
+            st.integers(0, 12),
+            st.text("{}[]:-,&*!|>'\"#%@`~$ \n\tano01.\\", max_size=6),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_damage_to_a_spec_is_a_suite_or_a_located_message(tmp_path_factory: Any, cuts: Any) -> None:
+    text = GOOD
+    for at, length, new in cuts:
+        text = text[:at] + new + text[at + length :]
+    folder = tmp_path_factory.mktemp("s")
+    try:
+        load(folder, text)
+    except SpecError as error:
+        assert all(line.startswith(("sway.yaml", "…")) for line in str(error).splitlines())
 
 
 def test_exact_runs_keeps_few_draws(folder: Path) -> None:

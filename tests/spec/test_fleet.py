@@ -84,8 +84,8 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
             "'[abc]/c*'",
             "it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
         ),
-        ("3", "models.ft.adapter: found 3, expected"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, expected"),
+        ("3", "models.ft.adapter: found 3, a number, and expected a text"),
+        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a text"),
     ],
 )
 def test_what_is_no_adapter_is_told(folder: Path, adapter: str, says: str) -> None:

@@ -67,7 +67,9 @@ def test_or_in_a_file_of_their_own(tmp_path: Path, name: str, wrapped: bool) -> 
         ("sections: 3\n", "7:11", "sections: found 3, expected a list, or the path"),
         ("sections: nowhere.yaml\n", "7:11", "there is no file 'nowhere.yaml'"),
         (f"sections: {'x' * 300}\n", "7:11", "there is no file 'xxx"),
-        ('sections: "a\\0b"\n', "7:11", "there is no file"),
+        ('sections: "a\\0b"\n', "7:11", "YAML makes of \\0 in double quotes"),
+        ("sections: $DOCS/s.yaml\n", "7:11", "$DOCS is not expanded; write ${DOCS}"),
+        ("controls: [no]\n", "7:12", "controls[0]: found no, which YAML reads as false: quote it"),
         ("sections: ~nosuch/x\n", "7:11", "there is no file '~nosuch/x'"),
         ("sections: [{content: a}]\n", "7:12", "sections[0].id: is missing"),
         ("sections: [{id: a, content: x, kind: verse}]\n", "7:38", "found 'verse', allowed: 'prose'"),
@@ -77,7 +79,7 @@ def test_or_in_a_file_of_their_own(tmp_path: Path, name: str, wrapped: bool) -> 
         ("sections: [{id: a, content: x, tag: y}]\n", "7:32", "(did you mean 'tags'?)"),
         ("sections: [{id: a, content: x}, {id: a, content: y}]\n", "7:33", "'a' stands there before"),
         ("sections: [{id: a, content: x}, {id: b, content: ' x '}]\n", "7:33", "the same text as 'a'"),
-        ("controls: [1]\n", "7:12", "controls[0]: found 1"),
+        ("controls: [1]\n", "7:12", "controls[0]: found 1, a number, and expected a text: quote it"),
         ("controls: [x, x]\n", "7:15", "the same text as 'control 1'"),
     ],
 )
@@ -106,4 +108,4 @@ def test_mistakes_of_a_file_name_it_and_their_place(tmp_path: Path, content: str
 
 def test_the_prompt_policy_is_one_of_three(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, "defaults: {prompt_policy: template}\n")
-    assert "found 'template', allowed: 'auto', 'raw' or 'chat'" in line
+    assert "found 'template', allowed: 'auto', 'raw', 'chat'" in line

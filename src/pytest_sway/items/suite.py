@@ -18,6 +18,7 @@ from pytest_sway.items.null_entry import null_of
 from pytest_sway.nulls.population import NullPlan
 from pytest_sway.probes.base import Claim, Probe, Setting
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.probes.thresholds import threshold_notes
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.envelope import Spec, named_adapters, parse
 from pytest_sway.spec.fleet import FolderNote, NamedAdapters, once
@@ -180,7 +181,7 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
         ),
         adapters=tuple(keys),
         plan=null.plan(spec.envelope.defaults.seed),
-        notes=(*spec.notes, *_notes(entries), *null.notes),
+        notes=(*spec.notes, *_notes(source, entries), *null.notes),
         left_out=named.left_out,
         adapter_notes=named.notes,
     )
@@ -228,13 +229,15 @@ def _probe(
         return None
     missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
     if missing:
-        hint = "; YAML reads a bare null as nothing: quote it" if missing[0] in value else ""
+        is_null = missing[0] in value and value[missing[0]] is None
+        hint = "; YAML reads a bare null as nothing: quote it" if is_null else ""
         text = f"suite[{index}]: {' and '.join(missing)} missing{hint}"
         problems.append(Problem(text, *place))
         return None
-    found_class = kinds.find(str(value["kind"]))
+    kind = source.written.get((*path, "kind"), value["kind"])
+    found_class = kinds.find(kind) if isinstance(kind, str) else None
     if found_class is None:
-        message = f"suite[{index}].kind: {_unknown_kind(str(value['kind']), kinds)}"
+        message = f"suite[{index}].kind: {_unknown_kind(kind, kinds)}"
         problems.append(Problem(message, *source.place((*path, "kind"))))
         return None
     options = found_class.options_type()
@@ -245,8 +248,8 @@ def _probe(
         return None
 
 
-def _unknown_kind(kind: str, kinds: Kinds) -> str:
-    return f"there is no {kind!r}{did_you_mean(kind, kinds)}; allowed: {', '.join(kinds)}"
+def _unknown_kind(kind: Any, kinds: Kinds) -> str:
+    return f"there is no {shown(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
 
 
 def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
@@ -271,17 +274,25 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     return why_not_served(folder) if kind == "hf" else None
 
 
-def _notes(entries: Sequence[Entry]) -> list[Problem]:
-    """What is done otherwise than an old spec may expect; each said once."""
+def _notes(source: Source, entries: Sequence[Entry]) -> list[Problem]:
+    """What is done otherwise than an old spec may expect, and what thresholds switch off."""
     return [
-        Problem(f"{e.probe.name}: top_k has no effect, the whole vocabulary is compared", e.line, 1)
-        for e in entries
-        if getattr(e.probe.options, "top_k", None) is not None
-    ] + [
-        Problem(f"{e.probe.name}: assert_z_gte has no effect, harm is judged by its margin alone", e.line, 1)
-        for e in entries
-        if e.probe.claim is Claim.NO_HARM and "assert_z_gte" in e.probe.options.model_fields_set
+        Problem(f"{entry.probe.name}: {text}", *source.place(("suite", entry.index, field)))
+        for entry in entries
+        for field, text in _entry_notes(entry)
     ]
+
+
+def _entry_notes(entry: Entry) -> Iterator[tuple[str, str]]:
+    """What is said of one entry, with the field that it is about."""
+    options = entry.probe.options
+    if getattr(options, "top_k", None) is not None:
+        yield "top_k", "top_k has no effect, the whole vocabulary is compared"
+    if entry.probe.claim is Claim.NO_HARM and "assert_z_gte" in options.model_fields_set:
+        yield "assert_z_gte", "assert_z_gte has no effect, harm is judged by its margin alone"
+    if options.weight < 0:
+        yield "weight", f"weight: {options.weight:g} counts as 0"
+    yield from threshold_notes(options)
 
 
 def id_of(name: str) -> str:

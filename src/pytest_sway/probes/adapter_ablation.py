@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from pytest_sway.probes.asking import base_continuations, distinct, sides
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
+from pytest_sway.probes.thresholds import Finite, Floor, LeastZ, Off, is_off
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
@@ -29,25 +30,24 @@ class AdapterAblationOptions(ProbeOptions):
     prompts: list[str] = Field(min_length=1)
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"
-    top_k: int | None = Field(default=None, ge=1)
+    top_k: int | None = None
     positions: int = Field(default=8, ge=1, le=1024)
-    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_linearity_gte: float | None = None
-    assert_saturation_between: tuple[float, float] | None = None
-    assert_overshoot_gte: float | None = None
-    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
+    min_signal: Floor = 0.02
+    assert_linearity_gte: Annotated[Finite | None, Off(at_most=0)] = None
+    assert_saturation_between: tuple[Finite, Finite] | None = None
+    assert_overshoot_gte: Annotated[Finite | None, Off(at_most=0)] = None
+    assert_z_gte: LeastZ = SIGNAL_Z
     """Of the signal at full strength; no shape has a z of its own."""
 
     @field_validator("lambdas")
     @classmethod
     def _increasing(cls, values: list[float]) -> list[float]:
+        """Sorted, each once: the curve has no other order."""
         if any(not math.isfinite(v) or v < 0 for v in values):
             raise ValueError("every λ must be a finite number ≥ 0")
-        if any(a >= b for a, b in pairwise(values)):
-            raise ValueError("λ must increase from one to the next, without duplicates")
-        if sum(0 < v <= 1 for v in values) < 2:
-            raise ValueError("at least two λ must lie in (0, 1]: the exponent is fitted there")
-        return values
+        if sum(0 < v <= 1 for v in set(values)) < 2:
+            raise ValueError("at least two different λ must lie in (0, 1]: the exponent is fitted there")
+        return sorted(set(values))
 
 
 class AdapterAblation(Probe[AdapterAblationOptions]):
@@ -188,13 +188,13 @@ def _bands(options: AdapterAblationOptions, measured: Measurement) -> dict[str, 
     """The contract's three bands, where the spec sets them."""
     bands = {}
     evidence = measured.evidence
-    if options.assert_linearity_gte is not None:
+    if options.assert_linearity_gte is not None and not is_off(options, "assert_linearity_gte"):
         bands["linearity"] = evidence["linearity"] >= options.assert_linearity_gte
     if options.assert_saturation_between is not None:
         low, high = options.assert_saturation_between
         at = evidence["saturation_lambda"]
         bands["saturation"] = at is not None and low <= at <= high
-    if options.assert_overshoot_gte is not None:
+    if options.assert_overshoot_gte is not None and not is_off(options, "assert_overshoot_gte"):
         bands["overshoot"] = evidence["overshoot"] >= options.assert_overshoot_gte
     return bands
 

@@ -16,8 +16,10 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.cases import QuestionCase
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.probes.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
 from pytest_sway.result import Measurement, Verdict
+from pytest_sway.spec.variables import Expanded
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 
 _NO_NEARER = 0.02
@@ -32,11 +34,11 @@ class AdapterRevertOptions(ProbeOptions):
 
     cases: list[QuestionCase] = Field(min_length=1)
     max_new_tokens: int = Field(default=64, ge=1)
-    embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
-    base_gold_similarity_cap: float = Field(default=0.75, ge=-1, le=1)
-    assert_gain_gte: float = Field(default=0.1, gt=0, le=2)
-    assert_revert_rate_lt: float = Field(default=0.25, gt=0, le=1)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    base_gold_similarity_cap: Finite = Field(default=0.75, ge=-1)
+    assert_gain_gte: Floor = Field(default=0.1, le=2)
+    assert_revert_rate_lt: Rate = 0.25
+    assert_z_gte: LeastZ = 3.0
 
 
 class _Pair(NamedTuple):
@@ -192,7 +194,8 @@ def _rate(measured: Measurement) -> Interval | None:
 
 def _under_rate(judged: Judgement, measured: Measurement, options: AdapterRevertOptions) -> Judgement:
     rate, limit, interval = measured.raw or 0.0, options.assert_revert_rate_lt, _rate(measured)
-    if rate < limit or interval is None or len(measured.samples) < _LEAST_CASES:
+    within = rate < limit or not rate or is_off(options, "assert_revert_rate_lt")
+    if within or interval is None or len(measured.samples) < _LEAST_CASES:
         return judged
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
     told = f"{reverts} of {total} answers are no nearer to the gold"

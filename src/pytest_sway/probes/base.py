@@ -10,11 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
+from pytest_sway.spec.messages import explain, field_name, mistakes
+from pytest_sway.spec.problems import fields_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 
@@ -25,6 +27,10 @@ class ProbeError(Exception):
 
 class ProbeSkip(Exception):
     """Nothing can be measured with these inputs, and nothing is wrong; the message says why."""
+
+
+class OptionsError(ValueError):
+    """Options that a probe cannot have; the message says in one line which, and what to write."""
 
 
 class Claim(StrEnum):
@@ -45,7 +51,8 @@ class ProbeOptions(BaseModel):
     name: str = Field(default="", max_length=200)
     kind: str = ""
     enabled: bool = True
-    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+    """Within its category; a negative one counts as 0."""
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that the measure may take."""
 
@@ -170,9 +177,24 @@ class Probe(ABC, Generic[O_contra]):
     better: ClassVar[Better] = "higher"
 
     def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
-        """Either validated options, or their fields by name (for code-first tests)."""
-        self.options: O_contra = options or self.options_type()(**{"kind": self.kind, **values})
+        """Either validated options, or their fields by name (for code-first tests).
+
+        Raises:
+            OptionsError: a field is unknown, missing or wrong.
+        """
+        self.options: O_contra = options or self._options(values)
         self.setting = Setting()
+
+    def _options(self, values: Mapping[str, Any]) -> O_contra:
+        try:
+            return self.options_type()(**{"kind": self.kind, **values})
+        except ValidationError as error:
+            kind = self.options_type()
+            wrong = [
+                f"{field_name(entry['loc'])}: {explain(entry, fields_at(kind, entry['loc'][:-1]))}"
+                for entry in mistakes(error.errors(include_url=False))
+            ]
+            raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 
     def at(self, setting: Setting) -> Self:
         """The same probe, told where it stands, with no more items than it may look at."""

@@ -9,13 +9,14 @@ from itertools import chain, zip_longest
 from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from pytest_sway.data.load import facts
 from pytest_sway.probes.asking import answered, both, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
+from pytest_sway.probes.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
@@ -24,7 +25,15 @@ _WORST = 5
 _KNOWN = 3.0
 """Nats per token: a gold that costs the base more is nothing that it knew, and cannot be forgotten."""
 _ASKS = ("?", "？", "؟")
-Given = Annotated[str, StringConstraints(pattern=r"\S")]
+
+
+def _given(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a blank text; write one, or remove the item")
+    return text
+
+
+Given = Annotated[str, AfterValidator(_given)]
 """A text that is not blank."""
 
 
@@ -34,10 +43,10 @@ class CalibrationDriftOptions(ProbeOptions):
     pack: Literal["builtin"] = "builtin"
     items_limit: int | None = Field(default=None, ge=1)
     items: list[tuple[Given, Given]] = Field(default=[])
-    assert_fraction_regressed_lt: float = Field(default=0.15, ge=0, le=1)
-    assert_mean_delta_gte: float = Field(default=-0.5, le=0, allow_inf_nan=False)
-    regression_nats: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_fraction_regressed_lt: Rate = 0.15
+    assert_mean_delta_gte: Margin = -0.5
+    regression_nats: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    assert_z_gte: Finite = 3.0
 
 
 class _Item(NamedTuple):
@@ -101,12 +110,12 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
             mean_harm(
                 "nats per token lost on facts",
                 [-value for value in kinds],
-                -options.assert_mean_delta_gte,
+                largest_loss(options, "assert_mean_delta_gte"),
                 "items of your own" if options.items else "kinds of facts",
             )
         ]
         count, hits = len(measured.samples), measured.evidence["regressed_count"]
-        if count >= LEAST_FOR_A_RATE:
+        if count >= LEAST_FOR_A_RATE and not is_off(options, "assert_fraction_regressed_lt"):
             harms.append(_rate_harm(hits, count, options))
         judged = judge_no_harm(
             harms,

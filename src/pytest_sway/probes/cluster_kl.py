@@ -15,8 +15,10 @@ from pytest_sway.probes.asking import distinct, divergences
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.clusters import chance, clusters, exemplars, parts
 from pytest_sway.probes.rules import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
+from pytest_sway.probes.thresholds import Floor, LeastZ, Share
 from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Measurement, Verdict
+from pytest_sway.spec.variables import Expanded
 from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
 from pytest_sway.statistics.prediction import Prediction, predict, shown
 
@@ -31,14 +33,14 @@ class ClusterKLOptions(ProbeOptions):
 
     prompts: list[str] = Field(min_length=1)
     num_clusters: int = Field(default=5, ge=2, le=32)
-    embedding_model: str = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     divergence: Literal["js", "kl"] = "js"
-    top_k: int | None = Field(default=None, ge=1)
+    top_k: int | None = None
     positions: int = Field(default=8, ge=1, le=1024)
     min_prompts: int = Field(default=20, ge=4)
-    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_specificity_gte: float = Field(default=0.6, ge=0, le=1)
-    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
+    min_signal: Floor = 0.02
+    assert_specificity_gte: Share = 0.6
+    assert_z_gte: LeastZ = SIGNAL_Z
     """Of the specificity against the null adapters'; the signal needs 2 whatever is set here."""
 
 
@@ -193,7 +195,9 @@ def _decided(
 ) -> tuple[Verdict, str]:
     enough = specificity >= options.assert_specificity_gte
     z = prediction.z if prediction is not None else None
-    if prediction is None:
+    if options.assert_z_gte <= 0:
+        beyond, words = True, "no z wanted, so the floor decides"
+    elif prediction is None:
         beyond, words = True, "no null to compare with, so the floor decides"
     elif z is None:
         beyond = prediction.rank == 0

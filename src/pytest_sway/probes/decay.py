@@ -24,7 +24,7 @@ class DecayBar:
     """What a decay is judged by.
 
     Attributes:
-        half_life: the shortest that is sound, in ``unit``.
+        half_life: the shortest that is sound, in ``unit``; 0 or less: any.
         span: how far the curves reach, in ``unit``; a half-life is told up to 10 times that.
         unit: of the axis: turns, tokens.
         end: the last point of the axis, in words.
@@ -83,7 +83,7 @@ def judge_decay(
 
     Skip: no signal at the beginning. Pass: the t interval of the slopes lies above -ln 2 / the half-life.
     Fail: at the end d is within its null *there* (below the floor, where there is no null). Warn: it decays,
-    or that it does not is not sure.
+    or that it does not is not sure. Without a half-life, what is not gone at the end passes.
 
     Args:
         measured: its samples are the slopes, its statistics ``signal`` and ``last`` the mean divergence at
@@ -112,6 +112,8 @@ def _decide(measured: Measurement, last: Signal, bar: DecayBar, undecided: str) 
         return Verdict.WARN, f"undecided: it takes {undecided}"
     if last.within_null:
         return Verdict.FAIL, f"gone by {bar.end}: {last.text} is within its null there"
+    if bar.half_life <= 0:
+        return Verdict.PASS, f"still there at {bar.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:
         return Verdict.WARN, f"undecided: only {len(slopes)} {bar.curves} have a divergence throughout"
     if interval.low > -math.log(2) / bar.half_life:

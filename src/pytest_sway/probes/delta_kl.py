@@ -10,6 +10,7 @@ from pydantic import Field
 from pytest_sway.probes.asking import distinct, divergences
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.probes.thresholds import Floor, LeastZ
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.intervals import positive_interval
@@ -20,10 +21,10 @@ class DeltaKLOptions(ProbeOptions):
 
     prompts: list[str] = Field(min_length=1)
     divergence: Literal["js", "kl"] = "js"
-    top_k: int | None = Field(default=None, ge=1)
+    top_k: int | None = None
     positions: int = Field(default=8, ge=1, le=1024)
-    assert_mean_gte: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_mean_gte: Floor = 0.02
+    assert_z_gte: LeastZ = 3.0
 
 
 class DeltaKL(Probe[DeltaKLOptions]):

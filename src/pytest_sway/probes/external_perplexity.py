@@ -15,6 +15,7 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.sampling import samples, within
+from pytest_sway.probes.thresholds import Finite, Margin, largest_loss
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -26,8 +27,8 @@ class ExternalPerplexityOptions(ProbeOptions):
     corpus: Literal["public_domain_en"] = "public_domain_en"
     chunk_chars: int = Field(default=2048, ge=128, le=16384)
     max_chunks: int = Field(default=16, ge=1, le=128)
-    assert_mean_delta_gte: float = Field(default=-0.1, le=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_mean_delta_gte: Margin = -0.1
+    assert_z_gte: Finite = 3.0
 
 
 class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
@@ -77,7 +78,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     ) -> Judgement:
         """The rule of no harm, over works."""
         (works,) = measured.series["works"]
-        margin = -options.assert_mean_delta_gte
+        margin = largest_loss(options, "assert_mean_delta_gte")
         judged = judge_no_harm(
             [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),

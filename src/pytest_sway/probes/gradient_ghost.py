@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.paths import placed
 from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.thresholds import Off, Rate
 from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.folders import listed
+from pytest_sway.spec.variables import Expanded
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
 from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
 from pytest_sway.training.moments import standings
@@ -33,10 +35,10 @@ _WORST = 3
 class GradientGhostOptions(ProbeOptions):
     """Options of ``gradient_ghost``; without ``adapter_path`` it reads the adapter under evaluation."""
 
-    adapter_path: str | None = Field(default=None, min_length=1)
-    min_steps_threshold: int = Field(default=50, ge=1)
+    adapter_path: Expanded | None = Field(default=None, min_length=1)
+    min_steps_threshold: Annotated[int, Off(at_most=0)] = 50
     undertrained_layer_ratio: float = Field(default=2.0, gt=1, allow_inf_nan=False)
-    layer_failure_frac: float = Field(default=0.3, ge=0, le=1)
+    layer_failure_frac: Rate = 0.3
 
 
 class GradientGhost(Probe[GradientGhostOptions]):

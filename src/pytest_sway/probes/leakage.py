@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -16,6 +17,7 @@ from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.perturbations import PERTURBATIONS, Perturbation, perturbed
 from pytest_sway.probes.rules import capped
 from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.windows import Sizes, Window, windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -37,13 +39,13 @@ class LeakageOptions(ProbeOptions):
         perturbed_windows: how many of the most recited windows are tried with changed prefixes.
     """
 
-    prefix_chars: int = Field(default=128, ge=16, le=16384)
-    continuation_chars: int = Field(default=256, ge=32, le=16384)
-    max_new_tokens: int = Field(default=96, ge=_LEAST_TOKENS, le=4096)
+    prefix_chars: int = Field(default=128, ge=16)
+    continuation_chars: int = Field(default=256, ge=32)
+    max_new_tokens: int = Field(default=96, ge=_LEAST_TOKENS)
     perturbations: list[Perturbation] = Field(default=list(PERTURBATIONS))
-    assert_recall_lt: float = Field(default=0.5, gt=0, lt=1)
-    min_fragility: float = Field(default=0.3, ge=0, le=1)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_recall_lt: Rate = 0.5
+    min_fragility: Finite = 0.3
+    assert_z_gte: Finite = 3.0
     offsets: int = Field(default=5, ge=1, le=64)
     max_sections: int = Field(default=16, ge=1)
     perturbed_windows: int = Field(default=2, ge=0, le=64)
@@ -143,13 +145,14 @@ class Leakage(Probe[LeakageOptions]):
             message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
             return Judgement(Verdict.PASS, message, 1.0, interval)
         what = f"recall of {NGRAM}-grams beyond the base"
-        harm = mean_harm(what, values, options.assert_recall_lt, counted)
+        margin = math.inf if is_off(options, "assert_recall_lt") else options.assert_recall_lt
+        harm = mean_harm(what, values, margin, counted)
         judged = judge_no_harm([harm], interval=interval)
         bad = measured.evidence["recited"] if judged.verdict is Verdict.FAIL else ()
         return replace(
             judged,
             message=judged.message + _manner(measured.evidence["mean_fragility"], options),
-            score=capped(_score(harm.value, options.assert_recall_lt), judged.verdict),
+            score=capped(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
             evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
         )
 

@@ -82,4 +82,4 @@ async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[Scored
 
 def shortfall(effect: float, floor: float) -> float:
     """How surely an effect is too small, in [0, 1]: floor / (floor + effect), 0.5 at the floor."""
-    return floor / (floor + effect) if effect > 0 else 1.0
+    return max(0.0, floor) / (max(0.0, floor) + effect) if effect > 0 else 1.0

@@ -13,6 +13,7 @@ from pytest_sway.probes.asking import distinct
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
 from pytest_sway.probes.rules import SIGNAL_Z
+from pytest_sway.probes.thresholds import Floor
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Measurement
 
@@ -37,10 +38,10 @@ class MultiTurnOptions(ProbeOptions):
     max_new_tokens: int = Field(default=96, ge=1)
     follow_ups: list[str] = Field(default=FOLLOW_UPS, min_length=1)
     divergence: Literal["js", "kl"] = "kl"
-    top_k: int | None = Field(default=None, ge=1)
+    top_k: int | None = None
     positions: int = Field(default=8, ge=1, le=1024)
-    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_half_life_turns: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    min_signal: Floor = 0.02
+    assert_half_life_turns: Floor = 2.0
 
 
 class _Exchange(NamedTuple):

@@ -12,6 +12,7 @@ from pytest_sway.probes.registry import Kinds
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict, null_adapters
 from pytest_sway.spec.messages import did_you_mean
+from pytest_sway.spec.variables import Expanded
 
 DEFAULT_RUNS = 20
 FEWEST_RUNS = 8
@@ -26,25 +27,25 @@ class NullAdapterOptions(ProbeOptions):
     runs: int = Field(default=DEFAULT_RUNS, ge=1, le=1000)
     exact_runs: bool = False
     family: Family = "norm_matched"
-    adapters: list[str] = Field(default=[])
+    adapters: list[Expanded] = Field(default=[])
     """Folders of plain LoRA adapters, for the family ``yours``: the same recipe on shuffled data, say."""
     init_scale: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    seed_base: int = Field(default=1000, ge=0)
+    seed_base: int = 1000
     calibrate_kinds: list[str] = Field(default=[])
     """These kinds are calibrated, whatever they claim; empty means every kind that declares a null."""
     cache: bool = True
     """Whether what the nulls answer may be kept on disk, and read from there."""
-    rank_multipliers: list[float] = Field(default=[1.0], min_length=1, max_length=10)
-    """Factors on the rank at which z is shown besides; verdicts rest on 1, whether it is listed or not."""
+    rank_multipliers: list[float] = Field(default=[1.0], max_length=10)
+    """Factors on the rank at which z is shown besides, each once; verdicts rest on 1, listed or not."""
 
     @field_validator("rank_multipliers")
     @classmethod
     def _positive(cls, values: list[float]) -> list[float]:
         if any(not math.isfinite(value) or value <= 0 for value in values):
             raise ValueError("every factor on the rank must be a finite number > 0")
-        if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(values):
+        if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(set(values)):
             raise ValueError("the factors must differ in their first two decimals, and from 0")
-        return values
+        return list(dict.fromkeys(values))
 
     @model_validator(mode="after")
     def _own(self) -> Self:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from pytest_sway.probes.cases import QuestionCase
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.lift import Scored, scored, shortfall
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.probes.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import t_interval
@@ -24,6 +25,12 @@ from pytest_sway.statistics.ratios import contrast_interval, fieller_interval
 MOST_OTHERS = 4
 FEWEST_CASES = 5
 """Fewer cases say nothing of the ratio that could pass."""
+_RATIO = {
+    "generalize": "min_generalization_ratio",
+    "both": "min_generalization_ratio",
+    "memorize": "max_generalization_ratio_if_memorize",
+}
+"""The option by which each intent judges the paraphrases."""
 LEAST_SPECIFIC = 0.1
 """Paraphrases that find surely less than this share of the specific lift do not find the answer."""
 
@@ -43,10 +50,10 @@ class ParaphraseInvarianceOptions(ProbeOptions):
 
     cases: list[ParaphraseCase] = Field(min_length=1)
     intent: Literal["generalize", "memorize", "both"] = "generalize"
-    min_verbatim_lift: float = Field(default=0.2, gt=0, allow_inf_nan=False)
-    min_generalization_ratio: float = Field(default=0.5, gt=0, allow_inf_nan=False)
-    max_generalization_ratio_if_memorize: float = Field(default=0.5, gt=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    min_verbatim_lift: Floor = 0.2
+    min_generalization_ratio: Floor = 0.5
+    max_generalization_ratio_if_memorize: Annotated[float, Field(ge=0), Off(at_least=math.inf)] = 0.5
+    assert_z_gte: LeastZ = 3.0
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
         bar = EffectBar(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, bar, subtract_null=False)
-        if judgement.verdict is not Verdict.FAIL:
+        if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
             condition = _memorized if options.intent == "memorize" else _generalized
             judgement = lowered(judgement, *condition(options, measured))
             if options.intent != "memorize" and judgement.score is not None:
@@ -176,7 +183,7 @@ def _evidence(options: ParaphraseInvarianceOptions, lifts: Sequence[_Lifts]) -> 
         "intent": options.intent,
         "control": "other cases' prompts" if several else "none: no other case has another answer",
         "num_cases": len(lifts),
-        "floor_bits_per_char": options.min_verbatim_lift * tokens_per_char / math.log(2),
+        "floor_bits_per_char": max(0.0, options.min_verbatim_lift) * tokens_per_char / math.log(2),
         "per_case": [one.row() for one in lifts],
     }
 
@@ -206,7 +213,8 @@ def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) ->
 def _surviving(options: ParaphraseInvarianceOptions, measured: Measurement) -> float:
     """X / (x + ρ·floor) of the specific lift under other words: a memoriser scores what it knows there."""
     lift = float(measured.evidence["specific_paraphrase_lift_mean"])
-    return lift / (lift + options.min_generalization_ratio * options.min_verbatim_lift) if lift > 0 else 0.0
+    floor = options.min_generalization_ratio * max(0.0, options.min_verbatim_lift)
+    return lift / (lift + floor) if lift > 0 else 0.0
 
 
 def _memorized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
@@ -238,10 +246,11 @@ def _share(measured: Measurement) -> str:
 def _bad(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[Case]:
     """Cases whose answer the adapter does not know, by the prompt that shows it."""
     cases = []
-    floor = options.min_verbatim_lift
+    floor = max(0.0, options.min_verbatim_lift)
+    ratio = max(0.0, options.min_generalization_ratio)
     for row in rows:
         specific = row["verbatim_lift"] - row["other_prompts_lift"]
-        reworded, wanted = row["paraphrase_lift"], options.min_generalization_ratio * row["verbatim_lift"]
+        reworded, wanted = row["paraphrase_lift"], ratio * row["verbatim_lift"]
         if specific < floor:
             cases.append(Case(row["prompt"], row["gold"], shortfall(specific, floor)))
         elif options.intent != "memorize" and reworded < wanted:

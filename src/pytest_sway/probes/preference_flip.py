@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,7 @@ from pytest_sway.probes.base import (
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.lift import Scored, scored_apart, shortfall
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
+from pytest_sway.probes.thresholds import Floor, LeastZ, Off, Share, is_off
 from pytest_sway.requests import RequestError, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import rate_interval, t_interval
@@ -54,10 +55,10 @@ class PreferenceFlipOptions(ProbeOptions):
 
     triples: list[PreferenceTriple] = Field(default=[])
     margin: Literal["per_token", "sum"] = "per_token"
-    min_margin_gain: float = Field(default=0.1, gt=0, allow_inf_nan=False)
-    assert_flip_rate_gte: float = Field(default=0.7, ge=0, le=1)
-    min_triples_for_decision: int = Field(default=3, ge=1)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    min_margin_gain: Floor = 0.1
+    assert_flip_rate_gte: Share = 0.7
+    min_triples_for_decision: Annotated[int, Off(at_most=0)] = 3
+    assert_z_gte: LeastZ = 3.0
 
 
 class PreferenceFlip(Probe[PreferenceFlipOptions]):
@@ -130,7 +131,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             judgement = lowered(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
             judgement = lowered(judgement, Verdict.FAIL, "prefers the rejected answers")
-        elif flips["base_wrong"] >= LEAST_BASE_WRONG:
+        elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(options, "assert_flip_rate_gte"):
             judgement = lowered(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
         bad = bad_cases(_bad(options, measured)) if judgement.verdict is Verdict.FAIL else {}
         return replace(judgement, evidence={**flips, **bad})
@@ -185,7 +186,7 @@ def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
 
 def _bad(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
     """Triples that the adapter still has wrong, or that it did not learn."""
-    floor = options.min_margin_gain
+    floor = max(0.0, options.min_margin_gain)
     return [
         Case(row["prompt"], row["chosen"], shortfall(gain, floor))
         for row, gain in zip(measured.evidence["per_triple"], measured.samples, strict=True)

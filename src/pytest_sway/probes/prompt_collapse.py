@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from pytest_sway.probes.base import (
 )
 from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
 from pytest_sway.probes.rules import SIGNAL_Z
+from pytest_sway.probes.thresholds import Floor, LeastZ
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Measurement
 
@@ -41,20 +41,21 @@ class PromptCollapseOptions(ProbeOptions):
     prompts: list[str] = Field(min_length=1)
     context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
     divergence: Literal["js", "kl"] = "js"
-    top_k: int | None = Field(default=None, ge=1)
+    top_k: int | None = None
     positions: int = Field(default=8, ge=1, le=1024)
-    min_signal: float = Field(default=0.02, gt=0, allow_inf_nan=False)
-    assert_half_life_tokens: float = Field(default=512, gt=0, allow_inf_nan=False)
-    assert_z_gte: float = Field(default=SIGNAL_Z, ge=0, allow_inf_nan=False)
+    min_signal: Floor = 0.02
+    assert_half_life_tokens: Floor = 512
+    assert_z_gte: LeastZ = SIGNAL_Z
     """Of the signal, and of what is left of it at the longest context; no shape has a z of its own."""
     legacy_stuffing: bool = False
 
     @field_validator("context_lengths")
     @classmethod
     def _increasing(cls, values: list[int]) -> list[int]:
-        if values[0] < 0 or any(a >= b for a, b in pairwise(values)):
-            raise ValueError("lengths must be ≥ 0 and increase from one to the next, without duplicates")
-        return values
+        """Sorted, each once: the curve has no other order."""
+        if min(values) < 0:
+            raise ValueError("every length must be ≥ 0")
+        return sorted(set(values))
 
 
 class _Crowded(NamedTuple):

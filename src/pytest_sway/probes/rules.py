@@ -22,14 +22,29 @@ class EffectBar:
     """What an effect has to clear.
 
     Attributes:
-        floor: smallest effect that matters, net of its control.
-        z: smallest z against the null population.
+        floor: smallest effect that matters, net of its control; 0 or less: any effect.
+        z: smallest z against the null population; 0 or less: it is not compared with it.
         unit: of the effect, for messages.
     """
 
     floor: float
     z: float
     unit: str = "nats"
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the size of the effect is judged."""
+        return self.floor > 0
+
+    @property
+    def has_z(self) -> bool:
+        """Whether the effect is compared with the null population."""
+        return self.z > 0
+
+    @property
+    def least(self) -> float:
+        """What an interval must reach: the floor, 0 without one."""
+        return max(0.0, self.floor)
 
 
 def judge_effect(
@@ -43,11 +58,13 @@ def judge_effect(
 ) -> Judgement:
     """More than noise, enough to matter, and on more than these items?
 
-    Score: x / (x + f) of the net effect x and its floor f.
+    Score: x / (x + f) of the net effect x and its floor f (without a floor, f = 0).
 
     Pass: z ≥ bar.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
     upper end below the floor, or z ≤ -bar.z, or z and floor both missed. Warn: everything else. Without
-    a z (no null, or a constant one) floor and interval decide.
+    a z (no null, or a constant one) floor and interval decide. A floor or a z of 0 or less is not judged;
+    what is left decides: without a floor, z and the interval; without a z, floor and interval; without
+    both, the interval. Without a floor, z missed and a net effect that is not above 0 fail together.
 
     Args:
         measured: its ``raw``, or the number that ``statistic`` names, is the effect.
@@ -63,20 +80,22 @@ def judge_effect(
     control = max(0.0, prediction.mean) if prediction is not None and subtract_null else 0.0
     net = effect - control
     z = prediction.z if prediction is not None else None
-    big = net >= bar.floor
+    big = net >= bar.floor if bar.has_floor else net > 0
     stands = _Standing(
         big=big,
         interval=interval.shifted(-control) if interval is not None else None,
-        beyond_null=z >= bar.z if z is not None else _without_z(prediction, big),
-        wrong_way=z is not None and z <= -bar.z,
+        beyond_null=_beyond_null(prediction, bar, big=big),
+        wrong_way=bar.has_z and z is not None and z <= -bar.z,
         too_wide=prediction is not None and prediction.limit is not None and prediction.limit < bar.z,
     )
     verdict, words = _decide(stands, bar)
     size = _size(net, bar.unit, bool(control))
-    message = f"{words}{size} (floor {bar.floor:g}; {_against(prediction, bar)})"
-    score = capped(net / (net + bar.floor) if net > 0 else 0.0, verdict)
+    floor = f"floor {bar.floor:g}" if bar.has_floor else "no floor"
+    message = f"{words}{size} ({floor}; {_against(prediction, bar)})"
+    score = capped(net / (net + bar.least) if net > 0 else 0.0, verdict)
     score = score if stands.beyond_null else min(score, _CAP[Verdict.FAIL])
-    return Judgement(verdict, message, score, interval, prediction, distinguishable=stands.beyond_null)
+    real = stands.beyond_null if bar.has_z else stands.surely_above_zero
+    return Judgement(verdict, message, score, interval, prediction, distinguishable=real)
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,10 @@ class _Standing:
     wrong_way: bool
     too_wide: bool
 
+    @property
+    def surely_above_zero(self) -> bool:
+        return self.interval is not None and self.interval.low > 0
+
 
 def _decide(stands: _Standing, bar: EffectBar) -> tuple[Verdict, str]:
     """The verdict and the words that lead its message."""
@@ -97,9 +120,9 @@ def _decide(stands: _Standing, bar: EffectBar) -> tuple[Verdict, str]:
         return Verdict.FAIL, "the wrong way, random adapters of its size do more: "
     if not stands.big and not stands.beyond_null:
         return Verdict.FAIL, "no more than noise: "
-    if interval is not None and interval.high < bar.floor:
-        return Verdict.FAIL, "too small to matter, however real: "
-    if stands.big and stands.beyond_null and interval is not None and interval.low > 0:
+    if interval is not None and interval.high < bar.least:
+        return Verdict.FAIL, "too small to matter, however real: " if bar.has_floor else "no gain: "
+    if stands.big and stands.beyond_null and stands.surely_above_zero:
         return Verdict.PASS, ""
     return Verdict.WARN, f"{_missing(stands, bar)}: "
 
@@ -110,12 +133,18 @@ def _size(net: float, unit: str, has_control: bool) -> str:
     return f"{abs(net):.4g} {unit} {'above' if net >= 0 else 'below'} its null"
 
 
-def _without_z(prediction: Prediction | None, big: bool) -> bool:
-    """No z: every draw must lie below the effect, and the effect must matter."""
-    return big and (prediction is None or prediction.rank == 0)
+def _beyond_null(prediction: Prediction | None, bar: EffectBar, *, big: bool) -> bool:
+    """Far enough above the null; without a z, above every draw, and large enough to matter."""
+    if not bar.has_z:
+        return True
+    if prediction is not None and prediction.z is not None:
+        return prediction.z >= bar.z
+    return (big or not bar.has_floor) and (prediction is None or prediction.rank == 0)
 
 
 def _against(prediction: Prediction | None, bar: EffectBar) -> str:
+    if not bar.has_z:
+        return "no z wanted"
     if prediction is None:
         return "no null, so floor and interval decide"
     if prediction.z is None:
@@ -133,7 +162,7 @@ def _missing(stands: _Standing, bar: EffectBar) -> str:
         )
     elif not stands.beyond_null:
         reasons.append("not told apart from random adapters, give more null draws or positions")
-    if not stands.big:
+    if not stands.big and bar.has_floor:
         reasons.append(f"below the floor {bar.floor:g}, though not surely")
     if stands.interval is None:
         reasons.append("one item gives no interval, add items")
@@ -176,24 +205,27 @@ def signal(
     floor: float,
     least_z: float = SIGNAL_Z,
 ) -> Signal:
-    """The named divergence against its floor (net of the null's mean) and against its null."""
+    """The named divergence against its floor (net of the null's mean) and against its null.
+
+    A floor of 0 or less asks for anything above 0; at a ``least_z`` of 0 or less the floor alone decides.
+    """
     value = measured.statistic(statistic) or 0.0
     prediction = nulls.prediction(measured, statistic) if nulls is not None else None
     net = value - (prediction.mean if prediction is not None else 0.0)
     z = prediction.z if prediction is not None else None
-    present = net >= floor and (z is None or z >= least_z)
+    above = net >= floor if floor > 0 else net > 0
+    present = above and (z is None or least_z <= 0 or z >= least_z)
     against = f", z {shown(z):+.2f}σ" if z is not None else ""
+    bound = f"floor {floor:g}" if floor > 0 else "no floor"
     return Signal(
         present,
-        _within_null(value, prediction, floor, least_z),
+        not above if prediction is None or least_z <= 0 else _within_null(prediction, least_z),
         prediction,
-        f"{value:.4g} nats (floor {floor:g}{against})",
+        f"{value:.4g} nats ({bound}{against})",
     )
 
 
-def _within_null(value: float, prediction: Prediction | None, floor: float, least_z: float) -> bool:
-    if prediction is None:
-        return value < floor
+def _within_null(prediction: Prediction, least_z: float) -> bool:
     return prediction.rank > 0 if prediction.z is None else prediction.z < least_z
 
 

@@ -27,7 +27,7 @@ class Harm:
         what: the number in words, with its unit.
         value: how much worse than the base; negative where it is better.
         interval: of ``value``, at the level :data:`LEVEL`; None where too few items give one.
-        margin: how much worse is still no harm; ≥ 0.
+        margin: how much worse is still no harm; below 0 it must be better, inf is not judged.
         sd: standard deviation of the items behind it.
         counted: what those items are, where it is said how many would decide.
     """
@@ -57,14 +57,19 @@ def judge_no_harm(
     Pass: the upper end of each harm's interval is within its margin, or nothing changed at all. Fail: the
     lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
     n ≈ 2 + (1.8·sd / |margin - harm|)². (Non-inferiority by the inclusion of a confidence interval;
-    Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin.
+    Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin; where a gain g is
+    asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass,
+    without a score.
 
     Args:
         harms: at least one; the first leads the message.
         untouched: whether no item changed beyond what the arithmetic can show.
         interval: the headline's 95 % interval, for the report.
     """
-    if untouched:
+    harms = [harm for harm in harms if harm.margin < math.inf]
+    if not harms:
+        return Judgement(Verdict.PASS, "measured, not judged: its margins are switched off", None, interval)
+    if untouched and all(harm.margin >= 0 for harm in harms):
         return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
     verdicts = [_verdict(harm) for harm in harms]
     verdict = worst(verdicts)
@@ -83,6 +88,9 @@ def _verdict(harm: Harm) -> Verdict:
 
 def _score(harm: Harm) -> float:
     worse = max(0.0, harm.value)
+    if harm.margin < 0:
+        gain = max(0.0, -harm.value)
+        return gain / (gain - harm.margin)
     return harm.margin / (harm.margin + worse) if harm.margin + worse > 0 else 1.0
 
 
@@ -93,7 +101,8 @@ def _words(harm: Harm, verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return f"{size}, at most {harm.interval.high:+.3g})"
     if verdict is Verdict.FAIL:
-        return f"harm: {size}, at least {harm.interval.low:+.3g})"
+        failed = "harm" if harm.margin >= 0 else "too little gained"
+        return f"{failed}: {size}, at least {harm.interval.low:+.3g})"
     return f"inconclusive: {size}, 90 % [{harm.interval.low:.3g}, {harm.interval.high:.3g}]); {_enough(harm)}"
 
 

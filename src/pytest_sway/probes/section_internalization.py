@@ -18,6 +18,7 @@ from pytest_sway.probes.lift import Scored, read, scored, shortfall
 from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
 from pytest_sway.probes.sampling import samples, within
 from pytest_sway.probes.section_controls import control_gain, controls_of, relative_gain
+from pytest_sway.probes.thresholds import Floor, LeastZ, Share
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
@@ -32,10 +33,10 @@ class SectionInternalizationOptions(ProbeOptions):
     """Options of ``section_internalization``; ``per_section_threshold`` is relative."""
 
     include_kinds: list[SectionKind] = Field(default=["prose", "instruction", "preference"], min_length=1)
-    per_section_threshold: float = Field(default=0.05, gt=0, allow_inf_nan=False)
-    assert_passing_section_frac: float = Field(default=0.5, ge=0, le=1)
+    per_section_threshold: Floor = 0.05
+    assert_passing_section_frac: Share = 0.5
     max_prose_chars: int = Field(default=2000, ge=1)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_z_gte: LeastZ = 3.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,10 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     fewer than 3), question-answer pairs, or prompts with their chosen answer; each weighs as much as the
     base's NLL of it (the ratio estimator, Cochran 1977). The control is the document's ``controls``, else
     packaged prose by other authors, cut to the section's length. *learned*: effective lift ≥
-    ``per_section_threshold`` and its interval above 0; *not learned*: the interval below the threshold;
-    else *unclear*. The interval of raw combines the sections' own errors, since the sections are the document
-    and no sample of documents (where a section has a single sample, t over the sections).
+    ``per_section_threshold`` and its interval above 0; *not learned*: the interval below the threshold, or
+    below 0 where that is higher; else *unclear*. The interval of raw combines the sections' own errors,
+    since the sections are the document and no sample of documents (where a section has a single sample, t
+    over the sections).
 
     Passes when the effect rule does and the share of learned sections is at least
     ``assert_passing_section_frac``; fails when the effect rule does or the share of learned and unclear
@@ -252,7 +254,7 @@ def _verdict(effect: float, interval: Interval | None, threshold: float) -> str:
         return UNCLEAR
     if effect >= threshold and interval.low > 0:
         return LEARNED
-    return NOT_LEARNED if interval.high < threshold else UNCLEAR
+    return NOT_LEARNED if interval.high < max(0.0, threshold) else UNCLEAR
 
 
 def _words(named: dict[str, list[str]], total: int) -> str:

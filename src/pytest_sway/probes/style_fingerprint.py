@@ -25,6 +25,7 @@ from pytest_sway.probes.base import (
     Setting,
 )
 from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.probes.thresholds import Floor, LeastZ
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
@@ -46,9 +47,9 @@ class StyleFingerprintOptions(ProbeOptions):
     prompts: list[str] = Field(default=[])
     doc_reference: str = ""
     max_new_tokens: int = Field(default=128, ge=1)
-    assert_shift_gte: float = Field(default=0.25, gt=0, allow_inf_nan=False)
+    assert_shift_gte: Floor = 0.25
     extended: Literal["auto", "on", "off"] = "auto"
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_z_gte: LeastZ = 3.0
 
 
 class _Counted(NamedTuple):

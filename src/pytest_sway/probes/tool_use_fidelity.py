@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +17,7 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.evidence import Case, bad_cases
 from pytest_sway.probes.rules import lowered
 from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
+from pytest_sway.probes.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
@@ -35,9 +37,9 @@ class ToolUseOptions(ProbeOptions):
 
     cases: list[ToolUseCase] = Field(default=[])
     allowed_tools: list[str] | None = None
-    assert_validity_delta_gte: float = Field(default=-0.05, ge=-1, le=0)
-    assert_hallucination_lte: float = Field(default=0.10, ge=0, le=1)
-    assert_z_gte: float = Field(default=3.0, ge=0, allow_inf_nan=False)
+    assert_validity_delta_gte: Annotated[Margin, Off(at_most=-1)] = Field(default=-0.05, le=1)
+    assert_hallucination_lte: Rate = 0.10
+    assert_z_gte: Finite = 3.0
 
     @field_validator("cases", mode="before")
     @classmethod
@@ -173,13 +175,13 @@ def _no_harm(
         "valid calls lost per case": [float(one.valid) - float(other.valid) for one, other in pairs],
         "score of the calls lost per case": [one.score - other.score for one, other in pairs],
     }
-    margin = -options.assert_validity_delta_gte
+    margin = largest_loss(options, "assert_validity_delta_gte")
     harms = [
         Harm(what, fmean(d), t_interval(d, LEVEL), margin, stdev(d) if len(d) > 1 else 0.0)
         for what, d in lost.items()
     ]
     judged = judge_no_harm(harms, untouched=not any(map(any, lost.values())), interval=interval)
-    if any(one.called for one in ft):
+    if margin == math.inf or any(one.called for one in ft):
         return judged
     calls = sum(one.called for one in base)
     words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"

@@ -13,9 +13,11 @@ from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
 from pytest_sway.probes.loss_criteria import broken_signals, doubtful_signals, loss_levels
 from pytest_sway.probes.paths import placed
 from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.thresholds import Share
 from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
+from pytest_sway.spec.variables import Expanded
 from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
 from pytest_sway.training.checkpoints import other_adapters
 from pytest_sway.training.gradient_norms import gradient_norms
@@ -39,11 +41,11 @@ _LISTED = 20
 class TrainingDriftOptions(ProbeOptions):
     """Options of ``training_drift``; without ``store_path`` it reads what lies with the adapter."""
 
-    store_path: str | None = Field(default=None, min_length=1)
+    store_path: Expanded | None = Field(default=None, min_length=1)
     min_steps: int = Field(default=10, ge=4)
     rolling_window: int = Field(default=10, ge=3, le=1000)
     spike_sigma: float = Field(default=3.0, gt=0, allow_inf_nan=False)
-    assert_smoothness_gte: float = Field(default=0.7, ge=0, le=1)
+    assert_smoothness_gte: Share = 0.7
     assert_convergence_ratio_lte: float = Field(default=0.7, gt=0, allow_inf_nan=False)
     assert_instability_events_lte: int = Field(default=0, ge=0)
 

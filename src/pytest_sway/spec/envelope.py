@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,6 +18,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
@@ -24,11 +27,16 @@ from pytest_sway.spec.fleet import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
 from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.messages import Path_, Problem, field_name, shown
+from pytest_sway.spec.notes import FT_DECIDES, adapter_of_both, notes_of
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.sections import document_of
 from pytest_sway.spec.source import Source
 from pytest_sway.spec.templates import check_template_arguments, template_file, why_no_template
+from pytest_sway.spec.variables import Expanded, expand
 from pytest_sway.statistics.composite import CATEGORY_WEIGHTS
+
+_ANCHORS = "x-"
+"""Top-level keys that begin so hold what anchors name, and are not read."""
 
 
 class _Strict(BaseModel):
@@ -37,21 +45,32 @@ class _Strict(BaseModel):
 
 def _several(value: Any) -> Any:
     """One adapter folder is a list of one."""
-    return () if value is None else (value,) if isinstance(value, str) else value
+    return () if value is None else value if isinstance(value, list | tuple) else (value,)
+
+
+def _word(value: Any) -> Any:
+    """One of a few words, which may come from the environment."""
+    return expand(value) if isinstance(value, str) else value
+
+
+def _version(value: int) -> int:
+    if value != 1:
+        raise PydanticCustomError("literal_error", "", {"expected": "1"})
+    return value
 
 
 class ModelSpec(_Strict):
     """``models.base`` or ``models.ft``."""
 
-    kind: Literal["hf", "mlx", "api", "dummy", "custom"] = "hf"
-    base: str = Field(min_length=1)
-    adapter: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
-    dtype: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
-    device: str = "auto"
+    kind: Annotated[Literal["hf", "mlx", "api", "dummy", "custom"], BeforeValidator(_word)] = "hf"
+    base: Expanded = Field(min_length=1)
+    adapter: Annotated[tuple[Annotated[Expanded, Field(min_length=1)], ...], BeforeValidator(_several)] = ()
+    dtype: Annotated[Literal["auto", "fp16", "bf16", "fp32"], BeforeValidator(_word)] = "auto"
+    device: Expanded = "auto"
     trust_remote_code: bool = False
-    revision: str | None = None
-    entry_point: str | None = None
-    endpoint: str | None = None
+    revision: Expanded | None = None
+    entry_point: Expanded | None = None
+    endpoint: Expanded | None = None
 
 
 class Models(_Strict):
@@ -64,8 +83,8 @@ class Models(_Strict):
 class Defaults(_Strict):
     """``defaults``."""
 
-    seed: int = Field(default=0, ge=0)
-    top_k: int = Field(default=256, ge=1)
+    seed: int = 0
+    top_k: int = 256
     differential: bool = True
     coverage_threshold: float = Field(default=0.6, ge=0, le=1)
     concurrent_probes: int = Field(default=1, ge=1, le=32)
@@ -94,7 +113,7 @@ class Defaults(_Strict):
 class Envelope(_Strict):
     """A whole file; ``suite``, ``sections`` and ``controls`` are checked entry by entry elsewhere."""
 
-    version: Literal[1] = 1
+    version: Annotated[int, AfterValidator(_version)] = 1
     models: Models
     defaults: Defaults = Defaults()
     suite: list[Any] = []
@@ -138,7 +157,9 @@ def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, 
     ``adapter_given``: the command line names the adapter, so the spec's own is not looked at.
     """
     try:
-        envelope = Envelope.model_validate(source.value)
+        envelope = Envelope.model_validate(
+            {key: value for key, value in source.value.items() if not key.startswith(_ANCHORS)}
+        )
     except ValidationError as error:
         return None, problems_of(error, source, (), Envelope)
     document, problems = document_of(source)
@@ -155,10 +176,10 @@ def _resolved(source: Source, envelope: Envelope, document: Document) -> Spec:
     roots = (source.path.parent, Path())
     named = named_adapters(ft.kind, ft.adapter, roots)
     tuned = _model_at(ft.base, roots) if _is_full(envelope) else None
-    notes = tuple(_notes(source, envelope))
     model = _model_at(base.base, roots)
     template = template_file(envelope.defaults.chat_template, roots)
-    return Spec(source, envelope, model, named, template, tuned, document, notes)
+    spec = Spec(source, envelope, model, named, template, tuned, document)
+    return replace(spec, notes=tuple(notes_of(spec)))
 
 
 def named_adapters(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
@@ -188,7 +209,7 @@ def _refused(spec: Spec) -> list[Problem]:
 def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
     """One model in memory serves both sides, so what is said of both must agree."""
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
-    own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter"}
+    own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter", *FT_DECIDES}
     for name in sorted(base.model_fields_set - own):
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":
@@ -198,28 +219,35 @@ def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
         elif ours != theirs:
             message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
             yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
-    if base.adapter:
-        yield ("models", "base", "adapter"), "the base side takes no adapter; remove it"
+    if base.adapter and not adapter_of_both(spec):
+        message = "the base side takes no adapter, and this one is not models.ft's; remove it"
+        yield ("models", "base", "adapter"), message
 
 
 def _model_fields(spec: Spec) -> Iterator[tuple[Path_, str]]:
     """Fields that this model's kind does not read."""
     ft = spec.envelope.models.ft
-    for name, kind in (("entry_point", "custom"), ("endpoint", "api")):
-        if getattr(ft, name) is not None and ft.kind != kind:
-            yield ("models", "ft", name), f"is read for kind: {kind} alone; remove it"
     sides = {"ft": (ft, spec.model or spec.base)}
     if spec.model is not None:
         sides["base"] = (spec.envelope.models.base, spec.base)
     for side, (model, found) in sides.items():
-        if model.kind == "hf" and model.base.startswith((".", "/", "~")) and not is_folder(Path(found)):
-            yield ("models", side, "base"), _no_folder(model.base)
+        if model.kind == "hf" and _is_path(model.base) and not is_folder(Path(found)):
+            yield ("models", side, "base"), _no_folder(model.base, spec)
         if model.revision is not None and is_folder(Path(found)):
             yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
 
 
-def _no_folder(name: str | None) -> str:
-    return f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
+def _is_path(name: str) -> bool:
+    """Whether a base is written as a path, which no name on the hub is."""
+    return name.startswith((".", "/", "~")) or "\\" in name or re.match(r"[A-Za-z]:[\\/]", name) is not None
+
+
+def _no_folder(name: str, spec: Spec) -> str:
+    message = f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
+    slashes = name.replace("\\", "/")
+    if slashes != name and is_folder(located(slashes, (spec.source.path.parent, Path()))):
+        return f"{message}; there is one written with /: {slashes}"
+    return message
 
 
 def _not_served(spec: Spec) -> Iterator[tuple[Path_, str]]:
@@ -247,21 +275,11 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         if not name.strip():
             messages.append("is empty; name the folder of an adapter")
         elif not is_folder(folder):
-            messages.append(f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name))
+            messages.append(
+                f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name, spec)
+            )
         elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
         elif why := why_not_served(folder):
             messages.append(why)
     return [Problem(f"models.ft.adapter: {message}", *place) for message in messages]
-
-
-def _notes(source: Source, envelope: Envelope) -> list[Problem]:
-    """What is accepted for compatibility and changes nothing here; said once per file."""
-    notes = []
-    if envelope.defaults.concurrent_probes > 1:
-        place = source.place(("defaults", "concurrent_probes"))
-        notes.append(Problem("defaults.concurrent_probes has no effect: requests are batched", *place))
-    if "top_k" in envelope.defaults.model_fields_set:
-        place = source.place(("defaults", "top_k"))
-        notes.append(Problem("defaults.top_k has no effect: the whole vocabulary is compared", *place))
-    return notes

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.spec.fleet import located
-from pytest_sway.spec.messages import Path_, Problem, SpecError, field_name, shown
+from pytest_sway.spec.messages import Path_, Problem, SpecError, field_name, no_text, shown
 from pytest_sway.spec.problems import problems_of
 from pytest_sway.spec.source import Source, read_list
+from pytest_sway.spec.variables import expand
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -84,6 +85,10 @@ def _entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Pr
     place = source.place((key,))
     if not isinstance(value, str):
         return _checked(source, key, value, model)
+    try:
+        value = expand(value)
+    except ValueError as error:
+        return [], [Problem(f"{key}: found {shown(value)}: {error}", *place)]
     found = located(value, (source.path.parent, Path()))
     if not os.path.isfile(found):  # noqa: PTH113 - unlike Path.is_file it raises for no name
         told = f"there is no file {shown(value)}, neither beside the spec nor in the working directory"
@@ -106,6 +111,10 @@ def _checked(source: Source, key: str, value: Any, model: type[M]) -> tuple[list
     problems: list[Problem] = []
     for index, item in enumerate(value):
         path: Path_ = (key, index)
+        if model is _Control and not isinstance(item, str | dict):
+            found = no_text(item, source.written.get(path))
+            problems.append(Problem(f"{field_name(path)}: {found}", *source.place(path)))
+            continue
         entry = {"id": f"{key[:-1]} {index + 1}", "content": item} if _is_text(model, item) else item
         try:
             entries.append(model.model_validate(entry))

@@ -6,19 +6,26 @@ followed, but what they expand to is counted too; only YAML's own scalar types e
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pytest_sway.spec.messages import Path_, Problem, SpecError, shown
+from pytest_sway.spec.encoding import decoded
+from pytest_sway.spec.messages import Path_, Problem, SpecError, read_as, shown
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 200_000
 
 Place = tuple[int, int]
+_ESCAPE = re.compile(r'"[^"]*\\')
+"""A backslash in double quotes."""
+_NO_BREAK = "\u00a0"
+"""What pages and chats put in the place of a space."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -30,6 +37,8 @@ class Source:
     value: dict[str, Any]
     values: dict[Path_, Place] = field(default_factory=dict)
     keys: dict[Path_, Place] = field(default_factory=dict)
+    written: dict[Path_, str] = field(default_factory=dict)
+    """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         """The place of a key or a value, or of the nearest thing around it that is there."""
@@ -43,14 +52,14 @@ def read(path: Path) -> Source:
     """The file as a mapping.
 
     Raises:
-        SpecError: no file, too large, not UTF-8, not YAML, not a mapping, a duplicate key, a tag, an
+        SpecError: no file, too large, no Unicode, not YAML, not a mapping, a duplicate key, a tag, an
             alias bomb.
     """
     value, builder = _read(path, (), "models: and suite:")
     if not isinstance(value, dict):
         found = f"found {shown(value)}, expected a mapping with models: and suite:"
         raise SpecError(path, [Problem(found, *builder.values[()])])
-    return Source(path, value, builder.values, builder.keys)
+    return Source(path, value, builder.values, builder.keys, builder.written)
 
 
 def read_list(path: Path, key: str) -> Source:
@@ -65,7 +74,7 @@ def read_list(path: Path, key: str) -> Source:
     if not isinstance(value, list):
         found = f"found {shown(value)}, expected a list, or a mapping with {key}:"
         raise SpecError(path, [Problem(found, *builder.values[key,])])
-    return Source(path, {key: value}, builder.values, builder.keys)
+    return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
 
 def _read(path: Path, root: Path_, wanted: str) -> tuple[Any, _Builder]:
@@ -92,27 +101,33 @@ def _text(path: Path) -> str:
         if size > MAX_BYTES:
             limit = f"{size / 1e6:.1f} MB; a spec may have {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path, path.read_bytes())
     except FileNotFoundError:
         raise SpecError(path, [Problem(f"there is no file {path}")]) from None
     except OSError as error:
         raise SpecError(path, [Problem(f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        found = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise SpecError(path, [Problem(found, line, 1)]) from None
 
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
     """The node tree, built only after its events proved few and shallow enough."""
+    try:
+        _check_size(path, text, _Loader)
+        return yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        # libyaml looks ahead and has a limit of its own; the Python parser comes to ours before
+        with suppress(yaml.YAMLError):
+            _check_size(path, text, yaml.SafeLoader)
+        raise
+
+
+def _check_size(path: Path, text: str, loader: Any) -> None:
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+    for count, event in enumerate(yaml.parse(text, Loader=loader)):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > 4 * MAX_VALUES:
             what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else "too many values"
             raise SpecError(path, [Problem(what, *_place(event))])
-    return yaml.compose(text, Loader=_Loader)
 
 
 class _Builder:
@@ -122,8 +137,10 @@ class _Builder:
         self.path = path
         self.values: dict[Path_, Place] = {}
         self.keys: dict[Path_, Place] = {}
+        self.written: dict[Path_, str] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.constructor.SafeConstructor()
+        self._tags: Any = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
 
     def build(self, node: yaml.Node, path: Path_) -> Any:
@@ -134,7 +151,7 @@ class _Builder:
         if any(node is open_node for open_node in self._open):
             raise SpecError(self.path, [Problem("an alias contains itself", *_place(node))])
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+            return self._value(node, path)
         self._open.append(node)
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -157,7 +174,7 @@ class _Builder:
                 continue
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
-                self._problem(f"found the key {shown(key)}, expected a word", key_node)
+                self._problem(_no_word(key, key_node), key_node)
                 continue
             if key in result:
                 self._problem(f"the key {key!r} stands here a second time", key_node)
@@ -176,11 +193,23 @@ class _Builder:
                 self._problem("<<: takes a mapping", part)
         return merged
 
+    def _value(self, node: yaml.ScalarNode, path: Path_) -> Any:
+        value = self._scalar(node)
+        if isinstance(value, str):
+            self.written.pop(path, None)  # what is merged here is written elsewhere
+        else:
+            self.written[path] = node.value
+        return value
+
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:
             return self._scalars.construct_object(node)
         except Exception:  # a tag's own constructor may raise anything on a value that is not its
-            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed", node)
+            plain = not node.style and node.tag == self._tags.resolve(
+                yaml.ScalarNode, node.value, (True, False)
+            )
+            hint = "; if it is a text, quote it" if plain else ""
+            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed{hint}", node)
             return None
 
     def _check_tag(self, node: yaml.Node, expected: str) -> None:
@@ -196,11 +225,29 @@ def _place(node: yaml.Node | yaml.Event) -> Place:
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
+def _no_word(key: Any, node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return (
+            "found a mapping as a key, expected a word; of {{ name }} nothing is filled in, write '${NAME}'"
+        )
+    if not isinstance(node, yaml.ScalarNode):
+        return "found a list as a key, expected a word"
+    return f"found the key {node.value}, which YAML reads as {read_as(key)}: quote it, {node.value!r}"
+
+
 def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     text = " ".join(filter(None, [error.context, error.problem]))
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    lines = content.splitlines()
-    if 0 < line <= len(lines) and lines[line - 1][column - 1 : column] == "\t":
+    lines = content.split("\n")
+    here = lines[line - 1] if 0 < line <= len(lines) else ""
+    if here[column - 1 : column] == "\t":
         text = "a tab; YAML is indented with spaces"
+    elif found := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
+        column = lines[found - 1].index(_NO_BREAK) + 1
+        text, line = f"{text}; line {found} holds a no-break space (U+00A0), write a plain one", found
+    elif here[column - 2 : column] == "${":
+        text = "between braces, a text that holds braces needs quotes: '${NAME}'"
+    elif _ESCAPE.search(here):
+        text = f"{text}; in double quotes a backslash begins an escape: for a path write single quotes, or /"
     return Problem(f"not YAML: {text}", line, column)

@@ -1,0 +1,74 @@
+"""``${NAME}`` and ``${NAME:-default}`` in paths and ids of a spec; a prompt is never expanded."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_PARTS = re.compile(
+    rf"\$\$|\$\{{(?P<name>{_NAME})(?::-(?P<default>[^{{}}$]*))?\}}|(?P<braces>\$\{{)|\$(?P<bare>{_NAME})"
+    rf"|(?P<template>\{{\{{\s*(?:env\.)?(?P<inner>{_NAME})?)|%(?P<percent>{_NAME})%"
+)
+_ESCAPES = {
+    "\a": "a",
+    "\b": "b",
+    "\t": "t",
+    "\n": "n",
+    "\v": "v",
+    "\f": "f",
+    "\r": "r",
+    "\x1b": "e",
+    "\0": "0",
+}
+"""What YAML makes of a backslash and a letter between double quotes."""
+
+
+def expand(text: str) -> str:
+    """A path or an id with its environment variables; ``$$`` is one ``$``.
+
+    Raises:
+        ValueError: a variable that is not set, or another way of writing one; the message says which.
+    """
+    for character in text:
+        if character in _ESCAPES:
+            raise ValueError(_control(character))
+    return _PARTS.sub(_value, text)
+
+
+def _value(part: re.Match[str]) -> str:
+    found = part.groupdict()
+    if found["name"]:
+        return _of_environment(found["name"], found["default"])
+    if found["braces"]:
+        raise ValueError("of a variable only ${NAME} and ${NAME:-default} are read; $$ is a dollar sign")
+    if found["template"]:
+        raise ValueError(f"templates are not filled in; write ${{{found['inner'] or 'NAME'}}}")
+    if written := found["bare"] or found["percent"]:
+        raise ValueError(f"{part[0]} is not expanded; write ${{{written}}}")
+    return "$"
+
+
+def _of_environment(name: str, default: str | None) -> str:
+    value = os.environ.get(name)
+    if value:
+        return value
+    if default is not None:
+        return default
+    state = "is not set" if value is None else "is empty"
+    raise ValueError(f"the environment variable {name} {state}; set it, or write ${{{name}:-a default}}")
+
+
+def _control(character: str) -> str:
+    escape = _ESCAPES[character]
+    return (
+        f"it holds the character that YAML makes of \\{escape} in double quotes; for a path with backslashes "
+        "write single quotes, or / instead"
+    )
+
+
+Expanded = Annotated[str, AfterValidator(expand)]
+"""A path or an id in which environment variables are expanded."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.adapter_stubs import adapter_stub
 from support.dlm_specs import FOLDER, combinations, single_variations, texts
 from support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
 
@@ -17,8 +18,7 @@ PYTHON = os.environ.get("SWAY_DLM_PYTHON", "")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    adapter_stub(tmp_path / "adapter")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SWAY_NOT_SET", raising=False)
     return tmp_path

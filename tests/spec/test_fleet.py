@@ -72,7 +72,8 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
         ("[a, out]", "out holds no adapter_config.json itself"),
         ("[]", "models.ft.adapter is missing"),
-        ("''", "models.ft.adapter: is empty"),
+        ("''", "models.ft.adapter: found '', expected a text that is not empty"),
+        ("' '", "models.ft.adapter: there is no folder ' '"),
         ("a/adapter_config.json", "a/adapter_config.json is a file, name its folder"),
         ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
         ("out/checkpoint-5", "out/checkpoint-5 holds no adapter_model.safetensors"),
@@ -204,7 +205,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest
         suite(folder, "[a, out/checkpoint-5]")
 
 
-@pytest.mark.parametrize("adapter", ['"a\\0b*"', "'['", "'~nosuch/*'", f"'{'x' * 300}*'"])
+@pytest.mark.parametrize("adapter", ["'['", "'~nosuch/*'", f"'{'x' * 300}*'"])
 def test_a_pattern_that_nothing_can_match_is_told(folder: Path, adapter: str) -> None:
     with pytest.raises(SpecError, match="no adapter folder matches"):
         suite(folder, adapter)

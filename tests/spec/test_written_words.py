@@ -9,6 +9,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.messages import SpecError
+from support.adapter_stubs import adapter_stub
 
 SPEC = """\
 models:
@@ -106,8 +107,7 @@ def test_the_cause_is_named(tmp_path: Path, old: str, new: str, says: str) -> No
 @pytest.mark.parametrize("base", ["C:\\models\\base", "C:/models/base", "..\\base"])
 def test_a_windows_path_is_no_name_on_the_hub(tmp_path: Path, base: str) -> None:
     text = SPEC.replace("kind: dummy", "kind: hf").replace("base: m", f"base: {base}")
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "adapter_config.json").write_text("{}")
+    adapter_stub(tmp_path / "a")
     assert f"models.ft.base: there is no folder {base!r}" in problem(tmp_path, text)
 
 

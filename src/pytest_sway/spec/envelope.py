@@ -91,7 +91,7 @@ class Defaults(_Strict):
     prompt_policy: PromptPolicy = "auto"
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     score_weights: dict[str, float] | None = None
-    chat_template: str | None = Field(default=None, min_length=1)
+    chat_template: Expanded | None = Field(default=None, min_length=1)
     """A file with a chat template, in the place of the tokenizer's own."""
     chat_template_kwargs: dict[str, JsonValue] = {}
     """Arguments of the chat template, e.g. ``enable_thinking``."""
@@ -272,12 +272,10 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
     for folder, name in spec.named.folders.items():
         if is_hub_name(name, roots):
             continue
-        if not name.strip():
-            messages.append("is empty; name the folder of an adapter")
+        if is_file(folder):
+            messages.append(f"{folder} is a file, name its folder")
         elif not is_folder(folder):
-            messages.append(
-                f"{folder} is a file, name its folder" if is_file(folder) else _no_folder(name, spec)
-            )
+            messages.append(_no_folder(name, spec))
         elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
         elif why := why_not_served(folder):

@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from support.adapter_stubs import adapter_stub
 from support.dlm_specs import FOLDER, as_yaml, base_spec, single_variations, texts
 from support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
 
@@ -24,8 +25,7 @@ def main() -> None:
     kept, needed, both = [as_yaml(base_spec())], set[Row](), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "adapter").mkdir()
-        (folder / "adapter" / "adapter_config.json").write_text("{}")
+        adapter_stub(folder / "adapter")
         os.chdir(folder)
         for text in accepted:
             lines = refusals(folder, text)

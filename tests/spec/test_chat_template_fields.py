@@ -46,7 +46,7 @@ def test_they_are_part_of_the_models_key(tmp_path: Path) -> None:
         ("{chat_template: .}", "is a folder"),
         ("{chat_template: empty.jinja}", "is empty"),
         ("{chat_template: latin.jinja}", "is not UTF-8 text"),
-        ('{chat_template: "a\\0b"}', "defaults.chat_template: there is no file"),
+        ('{chat_template: "a\\0b"}', "defaults.chat_template: found"),
         ("{chat_template: ''}", "defaults.chat_template"),
         ("{chat_template: [a]}", "defaults.chat_template"),
         ("{chat_template_kwargs: enable_thinking}", "defaults.chat_template_kwargs"),

@@ -316,6 +316,6 @@ def test_rounding_as_large_as_the_update_is_told(tmp_path: Path) -> None:
         subject = backend.attach(AdapterKey(str(tmp_path)))
         backend.detach(subject)
         backend.close()
-        assert len(subject.notes) == notes
-    assert "rounded by" in subject.notes[0]
-    assert "dtype: fp32" in subject.notes[0]
+        rounded = [note for note in subject.notes if "rounded by" in note]  # beside a processor's own note
+        assert len(rounded) == notes
+    assert "dtype: fp32" in rounded[0]

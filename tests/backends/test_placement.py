@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 from accelerate import dispatch_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, make
+from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.hf import placement as module
 from pytest_sway.backends.hf.attach import attach, find
 from pytest_sway.backends.hf.load import load
 from pytest_sway.backends.hf.placement import balanced_map, cuda_index, dtype_of, placement
+from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.backends.protocols import AdapterKey, BackendError
 
 
@@ -153,7 +155,8 @@ def test_an_adapter_on_a_dispatched_base_scores_as_on_a_plain_one(
 def test_what_changes_the_base_is_refused_on_a_spread_one(tmp_path: Path, name: str) -> None:
     """The check row is never computed: the second device of this machine holds no numbers."""
     model = base_model()
+    vocabulary = vocabulary_of(Tokens(AutoTokenizer.from_pretrained(BASE)), None, model.config.vocab_size)
     model.model.layers[-1].to("meta")
     source = find(AdapterKey(str(make(tmp_path / name, {**WHOLE, **REBASED}[name]))))
     with pytest.raises(BackendError, match=r"not served with device: balanced; plain LoRA is"):
-        attach(model, source, [1, 2, 3])
+        attach(model, source, [1, 2, 3], vocabulary)

@@ -168,6 +168,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "adapter_config.json").read_text()))
 
 
+@pytest.mark.slow
 def test_inits_that_only_choose_a_start_are_plain(backend: HFBackend, tmp_path: Path) -> None:
     """EVA (from data) and MiCA (minor components) leave the base alone: factors with nulls."""
     rows = [{"input_ids": torch.arange(64 * k, 64 * k + 64)[None] % 4096} for k in range(8)]

@@ -40,7 +40,9 @@ def plain(backend: HFBackend, adapters: dict[str, Path]) -> Iterator[Subject]:
 
 
 @pytest.mark.parametrize("name", SERVED)
-@pytest.mark.parametrize("scale", [1.0, 0.5, 1.25])
+@pytest.mark.parametrize(
+    "scale", [1.0, pytest.param(0.5, marks=pytest.mark.slow), pytest.param(1.25, marks=pytest.mark.slow)]
+)
 def test_a_served_adapter_scores_like_a_merged_model(
     backend: HFBackend, adapters: dict[str, Path], name: str, scale: float
 ) -> None:

@@ -71,7 +71,15 @@ def test_a_family_keeps_what_it_promises_in_every_module(
 
 
 @pytest.mark.parametrize("family", ["norm_matched", "permuted"])
-@pytest.mark.parametrize("name", ["dora", "saved_head", "lora_bias", "tokens"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dora",
+        "saved_head",
+        pytest.param("lora_bias", marks=pytest.mark.slow),
+        pytest.param("tokens", marks=pytest.mark.slow),
+    ],
+)
 def test_whole_tensors_have_nulls_of_their_size(
     backend: HFBackend, tmp_path: Path, name: str, family: str
 ) -> None:

@@ -227,6 +227,7 @@ def test_an_embedder_that_cannot_be_had_is_one_line() -> None:
         engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_cases() -> None:
     began = time.process_time()
     probe, found = measured(lambda view, asked: 80 if view.is_base else 30, cases(10_000))

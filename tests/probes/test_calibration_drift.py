@@ -152,6 +152,7 @@ def test_it_says_where_the_base_knew_hardly_anything() -> None:
     assert "knew only" not in judged(lambda gold: 0.1, base=-2.0 * TOKENS).message
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_items() -> None:
     began = time.process_time()
     found = judged(lambda gold: 2.0, items=own(10_000))

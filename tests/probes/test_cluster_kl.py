@@ -246,6 +246,7 @@ def test_too_little_is_skipped_before_anything_is_asked(options: dict[str, objec
     assert not seen
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_prompts() -> None:
     began = time.process_time()
     prompts = [f"{i % TOPICS} prompt {i}" for i in range(10_000)]

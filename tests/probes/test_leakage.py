@@ -229,6 +229,7 @@ def test_a_text_that_stands_twice_is_one_section() -> None:
     assert (found.evidence["sections"], len(found.samples)) == (1, 5)
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_sections_are_tried_here_and_there() -> None:
     sections = [prose(number, 60) for number in range(10_000)]
     began = time.process_time()

@@ -235,6 +235,7 @@ def test_a_tokenizer_without_english_is_one_line() -> None:
         Engine(backend).run(probe, probe.options, Views(BASE, TUNED, TUNED))
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_prompts_in_two_seconds() -> None:
     def answer(request: Request[object]) -> object:
         if isinstance(request, Tokens):

@@ -71,6 +71,7 @@ def test_hardly_anything_is_one_piece_and_nothing_none() -> None:
     assert samples(" \n ") == []
 
 
+@pytest.mark.nightly  # it is timed
 @pytest.mark.parametrize("text", ["!" * 100_000, "word. " * 20_000, "\n" * 100_000, "猫" * 100_000])
 def test_a_long_text_takes_no_long_time(text: str) -> None:
     began = time.perf_counter()

@@ -280,6 +280,7 @@ def test_a_prompt_longer_than_the_context_is_told_in_the_backend_s_one_line() ->
         measured(write)
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_prompts() -> None:
     some = [[prose(manner, i, count=8) for i in range(50)] for manner in (BRIEF, GRAND)]
     prompts = [f"Prompt {i}." for i in range(10_000)]

@@ -226,6 +226,7 @@ def test_odd_unicode_is_no_trouble() -> None:
     assert found.evidence["mean_score_ft"] == pytest.approx(5 / 6)  # one of two leaves is wrong
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_cases_in_two_seconds() -> None:
     probe = ToolUseFidelity(cases=cases(10_000))
     began = time.process_time()

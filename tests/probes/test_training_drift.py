@@ -223,6 +223,7 @@ def test_bad_input_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert "train-1.jsonl:1: the first line is no JSON" in broken.message
 
 
+@pytest.mark.nightly  # it is timed
 def test_ten_thousand_steps_are_quick(tmp_path: Path) -> None:
     log(tmp_path, 1, run(falling(10_000)))
     began = time.process_time()

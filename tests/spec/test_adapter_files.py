@@ -75,7 +75,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 400\
         (cut(5), "is cut off: it holds 5 bytes"),
         (cut(60), "is cut off: its header has"),
         (cut(-1), "is cut off: its tensors need 64 bytes, it holds 63 of them"),
-        (write(WEIGHTS, b"PK\3\4" + bytes(99)), "is no safetensors file"),
+        (write(WEIGHTS, b"PK\3\4" + bytes(99)), "is a file of torch.save under another name"),
         (write(WEIGHTS, b"<!DOCTYPE html>" + bytes(99)), "is no safetensors file"),
         (write(WEIGHTS, safetensors({})[:8] + b"[]"), "is no safetensors file"),
         (write(WEIGHTS, (20).to_bytes(8, "little") + b'{"a": {"shape": [1]}}'), "is no safetensors file"),

@@ -15,11 +15,13 @@ _PREFIX = 8
 _LONGEST = 100_000_000
 """Bytes that a header may have; safetensors itself allows no more."""
 _LFS = b"version https://git-lfs"
+_PICKLED = (b"PK", b"\x80")
+"""Beginnings of the files that torch.save writes: a zip archive, or a pickle."""
 _UNFINISHED = "either it is still being written, or it was copied or saved only in part"
 
 
 class HeaderError(Exception):
-    """A file whose header cannot be read; the message is the end of "… adapter_model.safetensors"."""
+    """A file whose header cannot be read; the message is the end of "… model.safetensors"."""
 
 
 def tensor_shapes(path: Path) -> Shapes:
@@ -49,9 +51,11 @@ def _header_length(start: bytes, size: int) -> int:
         )
     if size <= _PREFIX:
         raise HeaderError(f"is cut off: it holds {size} bytes; {_UNFINISHED}")
+    if start.startswith(_PICKLED):
+        raise HeaderError("is a file of torch.save under another name; save it again with save_pretrained")
     length = int.from_bytes(start[:_PREFIX], "little")
     if length > _LONGEST or start[_PREFIX : _PREFIX + 1] != b"{":
-        raise HeaderError("is no safetensors file: it does not begin with a header; save it again")
+        raise HeaderError(f"is no safetensors file: it begins with {start!r}; save it again")
     if length > size - _PREFIX:
         raise HeaderError(f"is cut off: its header has {length} bytes, the whole file {size}; {_UNFINISHED}")
     return length

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_sway.backends.hf.weight_files import adapter_instead, check_tensor_names, missing_weights
 from pytest_sway.backends.protocols import BackendError
 from pytest_sway.spec.folders import ADAPTER_CONFIG
+from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
 
 CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -18,7 +19,6 @@ _BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 _POINTER = b"version https://git-lfs"
 _SMALL = 2048
 """A Git LFS pointer has about 130 bytes."""
-_AGAIN = "download or copy it again"
 _DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
 """Files of torch's distributed checkpoints, which transformers 5 prefers to every other."""
 
@@ -81,34 +81,10 @@ def read_header(file: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         BackendError: it cannot be read, is a Git LFS pointer, is cut off, or is no safetensors file.
     """
-    _no_pointer(file)
     try:
-        size = file.stat().st_size
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            text = opened.read(length) if 8 + length <= size else b""
-        found = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
-        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in found.items()}
-        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in found.values()), default=0)
-    except OSError as error:
-        raise BackendError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise BackendError(f"{file} {_no_safetensors(file)}") from error
-    if size < end:
-        missing = f"it has {size} of the {end} bytes that its header describes"
-        raise BackendError(f"{file} is cut off: {missing}; {_AGAIN}")
-    return shapes
-
-
-def _no_safetensors(file: Path) -> str:
-    """What a file without a readable header is."""
-    with file.open("rb") as opened:
-        start = opened.read(16)
-    if not start:
-        return f"is empty; {_AGAIN}"
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "is a file of torch.save under another name; save the model with save_pretrained"
-    return f"is cut off in its header, or is no safetensors file (it begins with {start!r}); {_AGAIN}"
+        return tensor_shapes(file)
+    except HeaderError as error:
+        raise BackendError(f"{file} {error}") from error
 
 
 def _no_pointer(file: Path) -> None:

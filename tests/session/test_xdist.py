@@ -69,8 +69,14 @@ def pytest_sway_backend(config, model):
 
 
 @pytest.mark.slow
-def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester) -> None:
-    """A spec and a marked test of one subject, and a spec of another: two workers, two loads."""
+def test_a_real_model_is_loaded_once_per_worker(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spec and a marked test of one subject, and a spec of another: two workers, two loads.
+
+    With the same number of threads: workers share the cores, and sums may differ in their last bits with it.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     base, adapters = QUICKSTART / "base", QUICKSTART / "adapters"
     for name, adapter in (("sway", "healthy"), ("random.sway", "random")):
         (pytester.path / f"{name}.yaml").write_text(REAL.format(base=base, adapter=adapters / adapter))

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import crowd
 import pytest
+import torch
 
 from conftest import QUICKSTART, SPEC
 
@@ -68,15 +70,19 @@ def pytest_sway_backend(config, model):
 """
 
 
-@pytest.mark.slow
-def test_a_real_model_is_loaded_once_per_worker(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A spec and a marked test of one subject, and a spec of another: two workers, two loads.
-
-    With the same number of threads: workers share the cores, and sums may differ in their last bits with it.
-    """
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same number of threads with and without workers, which share the cores: sums differ with it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # of this process, which has torch already
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester, one_thread: None) -> None:
+    """A spec and a marked test of one subject, and a spec of another: two workers, two loads."""
     base, adapters = QUICKSTART / "base", QUICKSTART / "adapters"
     for name, adapter in (("sway", "healthy"), ("random.sway", "random")):
         (pytester.path / f"{name}.yaml").write_text(REAL.format(base=base, adapter=adapters / adapter))

@@ -51,10 +51,12 @@ def _header_length(start: bytes, size: int) -> int:
         )
     if size <= _PREFIX:
         raise HeaderError(f"is cut off: it holds {size} bytes; {_UNFINISHED}")
-    if start.startswith(_PICKLED):
-        raise HeaderError("is a file of torch.save under another name; save it again with save_pretrained")
     length = int.from_bytes(start[:_PREFIX], "little")
     if length > _LONGEST or start[_PREFIX : _PREFIX + 1] != b"{":
+        if start.startswith(_PICKLED):  # looked at last: a header's length may begin with the same bytes
+            raise HeaderError(
+                "is a file of torch.save under another name; save it again with save_pretrained"
+            )
         raise HeaderError(f"is no safetensors file: it begins with {start!r}; save it again")
     if length > size - _PREFIX:
         raise HeaderError(f"is cut off: its header has {length} bytes, the whole file {size}; {_UNFINISHED}")

@@ -40,8 +40,8 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
         "selected": [],
     }
     for one, label in suite.left_out_labels.items():
-        told = f"{one.shown}: {one.reason}"
-        leave_out(item.config, LeftOutAdapter(f"{key.origin}[{label}]", key.origin, str(one.path), told))
+        reason = f"{one.shown}: {one.reason}"
+        leave_out(item.config, LeftOutAdapter(f"{key.origin}[{label}]", key.origin, str(one.path), reason))
 
 
 def place_of(item: pytest.Item) -> Place | None:

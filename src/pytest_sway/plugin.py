@@ -191,8 +191,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_sway.items.collect import SpecFile
 
-    file: pytest.Collector = SpecFile.from_parent(parent, path=file_path)
+    file: pytest.Collector = SpecFile.from_parent(parent, path=file_path, nodeid=_nodeid(file_path, parent))
     return file
+
+
+def _nodeid(path: Path, parent: pytest.Collector) -> str | None:
+    """Node id of a spec outside pytest's rootdir, where pytest's own would be empty; else pytest's."""
+    root = parent.config.rootpath
+    if path.is_relative_to(root):
+        return None
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # on another drive
+        return path.as_posix()
 
 
 def _is_spec(path: Path) -> bool:

@@ -70,9 +70,11 @@ def test_a_fleet_in_a_spec_has_ids_and_no_callspec(discovered: pytest.Pytester) 
 
 
 def test_items_are_still_ordered_by_adapter(planted: pytest.Pytester) -> None:
-    """Each adapter is attached once, though two specs ask for both (pytest below 9.2 orders by index, not value)."""
+    """Two specs ask for both. Not by model: pytest below 9.2 orders by a parameter's index, not its value."""
     for name in ("a", "z"):
-        (planted.path / f"{name}.sway.yaml").write_text(SPEC.replace("adapters/good", "[adapters/a, adapters/b]"))
+        (planted.path / f"{name}.sway.yaml").write_text(
+            SPEC.replace("adapters/good", "[adapters/a, adapters/b]")
+        )
     result = planted.runpytest("--setup-plan", "a.sway.yaml", "z.sway.yaml")
     assert len([line for line in result.outlines if "SETUP    S sway_adapter" in line]) == 2
 

@@ -124,3 +124,20 @@ def test_nothing_heavy_is_imported(pytester: pytest.Pytester, uses_sway: bool) -
     result = pytester.run(sys.executable, "-m", "pytest", "--collect-only", "-q", "-s", *blocked)
     result.stdout.fnmatch_lines(["*HEAVY []*"])
     assert result.ret == 0
+
+
+def test_a_spec_outside_the_rootdir_is_gated_and_reported(planted: pytest.Pytester) -> None:
+    for name in ("elsewhere", "project"):
+        planted.mkdir(name)
+    outside = (planted.path / "sway.yaml").rename(planted.path / "elsewhere/sway.yaml")
+    second = outside.with_name("b.sway.yaml")
+    second.write_text(outside.read_text())
+    places = ("--rootdir=project", "--confcutdir=.")
+    result = planted.runpytest(outside, second, *places, "--sway-threshold=1", "--sway-json=out")
+    result.assert_outcomes(passed=8)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*GATE FAILED ../elsewhere/sway.yaml*", "*GATE FAILED ../elsewhere/b.sway.yaml*"]
+    )
+    assert len(list((planted.path / "out").glob("*.json"))) == 2
+    assert planted.runpytest(f"{outside}::dk", *places).ret == 0

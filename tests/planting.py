@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.backends.protocols import BackendError, ModelKey
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.requests import (
     Completion,
     CompletionScore,

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway import threads
-from pytest_sway.threads import core_share, count_is_set, cpu_quota, expect_subjects, sleeping_waits
+from pytest_sway import thread_limits
+from pytest_sway.thread_limits import core_share, count_is_set, cpu_quota, expect_subjects, sleeping_waits
 
 
 @pytest.fixture(autouse=True)
 def _no_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_expected", {})
+    monkeypatch.setattr(thread_limits, "_expected", {})
 
 
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not imported torch, whose user set nothing."""
     monkeypatch.delitem(sys.modules, "torch")
-    for name in threads._WAITING:
+    for name in thread_limits._WAITING:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -95,8 +95,8 @@ def test_the_quota_of_the_control_groups(
 
 
 def test_less_than_one_core_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "cpu_quota", lambda *_: 0.5)
-    assert threads.usable_cores() == 1
+    monkeypatch.setattr(thread_limits, "cpu_quota", lambda *_: 0.5)
+    assert thread_limits.usable_cores() == 1
 
 
 def test_threads_sleep_while_they_wait_and_the_environment_is_given_back(without_torch: None) -> None:
@@ -113,7 +113,7 @@ def test_threads_sleep_while_they_wait_and_the_environment_is_given_back(without
     assert "OMP_WAIT_POLICY" not in os.environ
 
 
-@pytest.mark.parametrize("name", threads._WAITING)
+@pytest.mark.parametrize("name", thread_limits._WAITING)
 def test_what_the_user_set_stays(without_torch: None, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")
     before = dict(os.environ)

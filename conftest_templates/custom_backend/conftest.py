@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_sway.backends.protocols import BackendError, Subject
+from pytest_sway.backends.base import BackendError, Subject
 from pytest_sway.requests import Completion, CompletionScore, Generate, Generation, RequestError, View
 
 

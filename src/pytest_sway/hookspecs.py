@@ -1,7 +1,7 @@
 """Hooks that pytest-sway calls: implement them in a conftest, a plugin, or an object for ``pytest.main``.
 
-What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.rules` (kinds),
-:mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.protocols` (models) and
+What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.judging.effect` (kinds),
+:mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.base` (models) and
 :mod:`pytest_sway.result` (what came out). ``examples/third_party`` is a package that implements all three.
 Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall live without
 pytest-sway (``-p no:pytest_sway``) marks its hooks ``@pytest.hookimpl(optionalhook=True)``.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.protocols import Backend, ModelKey
+    from pytest_sway.backends.base import Backend, ModelKey
     from pytest_sway.probes.base import Probe
     from pytest_sway.result import SuiteResult
 
@@ -42,7 +42,7 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
         from statistics import fmean
 
         from pytest_sway.probes.base import Claim, Probe, ProbeOptions
-        from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+        from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
         from pytest_sway.requests import Generate, ask
         from pytest_sway.result import Measurement
 
@@ -80,16 +80,16 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
     fixture ``sway_backend`` in a conftest comes before the hook. Models belong to the session and not to a
     folder, so every conftest is asked for every model.
 
-    Return: a :class:`pytest_sway.backends.protocols.Backend`, or None to leave it to the next: the first
+    Return: a :class:`pytest_sway.backends.base.Backend`, or None to leave it to the next: the first
     who answers is taken, and where nobody does, the spec's own kind is built. ``model`` holds the spec's
     ``kind`` and ``base``; the kinds ``custom`` and ``dummy`` are free for you.
 
-    Otherwise: a :class:`~pytest_sway.backends.protocols.BackendError`, and an answer that is no backend,
+    Otherwise: a :class:`~pytest_sway.backends.base.BackendError`, and an answer that is no backend,
     fail the items that need the model, in one line each.
 
     Example::
 
-        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.backends.fake import PlantedBackend
         from pytest_sway.requests import Completion, CompletionScore
 
 

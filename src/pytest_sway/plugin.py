@@ -24,7 +24,7 @@ from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures i
     sway_result,
     sway_spec,
 )
-from pytest_sway.items.state import BENCH_INFO, MEASURED, MODEL_FIXTURES, UNFOLLOWED, plain_function
+from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, MODEL_FIXTURES, UNFOLLOWED, plain_function
 
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
@@ -156,18 +156,18 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_sway.session.controller import Controller
 
     if any(map(os.path.isdir, config.args)):
-        from pytest_sway.session.arguments import check_arguments
+        from pytest_sway.session.unmatched_arguments import check_arguments
 
         check_arguments(config)
     if any(config.getoption(name) != default for name, default in _CHECKED.items()):
-        from pytest_sway.session.options import check
+        from pytest_sway.options import check
 
         check(config)  # a bad value is told before anything runs
     if config.getoption("sway_cache_clear") and not config.option.collectonly:
         _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
     if hasattr(config.hook, "pytest_xdist_make_scheduler"):  # xdist, under whatever name it was loaded
-        from pytest_sway.session.workers import Workers
+        from pytest_sway.session.xdist import Workers
 
         config.pluginmanager.register(Workers(config), "sway-workers")
 
@@ -175,7 +175,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _clear_cache() -> None:
     import sqlite3
 
-    from pytest_sway.engine.store import clear
+    from pytest_sway.engine.answer_store import clear
 
     try:
         clear()
@@ -244,8 +244,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
     if not uses and item.get_closest_marker("sway") is None:
         return
+    from pytest_sway.items.item_plan import plan_suite
     from pytest_sway.items.marks import hide_parameters, limit_time, prune, why_unfollowed
-    from pytest_sway.items.planning import plan_suite
     from pytest_sway.session.plan import plan_of
 
     if (reason := why_unfollowed(item)) is not None:
@@ -269,17 +269,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, A
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is left after every deselection is what was selected; told before xdist tells its items."""
     from pytest_sway.session.plan import PLAN, places_of, select
-    from pytest_sway.threads import expect_subjects
+    from pytest_sway.thread_limits import expect_subjects
 
     if PLAN not in session.config.stash:
         return
-    from pytest_sway.items.planning import place_of
+    from pytest_sway.items.item_plan import place_of
 
     for item in session.items:
         if (place := place_of(item)) is not None:
             select(session.config, item.nodeid, place)
     if hasattr(session.config, "workerinput"):
-        from pytest_sway.session.workers import send
+        from pytest_sway.session.xdist import send
 
         expect_subjects(len({place.subject for place in places_of(session.config).values()}))
         send(session.config)
@@ -290,7 +290,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Where an item of ours imports torch, its threads sleep while they wait for each other."""
     if _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
         return (yield)
-    from pytest_sway.threads import sleeping_waits
+    from pytest_sway.thread_limits import sleeping_waits
 
     with sleeping_waits():
         return (yield)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from backends.adapters_made import BASE
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import ModelKey
+from pytest_sway.backends.base import ModelKey
+from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.requests import View
-from pytest_sway.rows import Row, Text
+from pytest_sway.token_sequences import Row, Text
 
 KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
 ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040, 12, 4]]

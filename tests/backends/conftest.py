@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from backends.asked import KEY
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
 
 
 @pytest.fixture(scope="module")

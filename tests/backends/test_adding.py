@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear, LoraLayer
 
-from pytest_sway.backends.hf.adding import add_in_place
+from pytest_sway.backends.hf.in_place_lora import add_in_place
 
 
 class Two(torch.nn.Module):

@@ -32,10 +32,10 @@ from transformers import (
 )
 
 from conftest import QUICKSTART
-from pytest_sway.backends.hf.base_model import BaseModel
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.hf.tokens import Tokens
-from pytest_sway.backends.protocols import BackendError
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.declared_base import BaseModel
+from pytest_sway.backends.hf.prompt_tokenizer import Tokens
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import Completion, View
 

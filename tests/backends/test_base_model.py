@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.hf.base_model import BaseModel, base_difference
 from pytest_sway.backends.hf.checkpoint import Checkpoint
+from pytest_sway.backends.hf.declared_base import BaseModel, base_difference
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40

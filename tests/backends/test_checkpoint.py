@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_sway.backends.hf.load import folder as checked
-from pytest_sway.backends.protocols import BackendError, ModelKey
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.load_backend import folder as checked
 from support.checkpoints import POINTER, changed, config, llama, moved, renamed, saved, text
 
 WEIGHTS = "model.safetensors"

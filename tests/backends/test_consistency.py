@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import QUICKSTART
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, ModelKey, Subject
+from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.planner import Planner
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -29,7 +29,7 @@ from pytest_sway.requests import (
     RequestError,
     Turn,
 )
-from pytest_sway.rows import Row, Text
+from pytest_sway.token_sequences import Row, Text
 
 KEY = ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu")
 HEALTHY = AdapterKey(str(QUICKSTART / "adapters" / "healthy"))

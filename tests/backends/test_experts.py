@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from backends.asked import ROWS, logprobs, truth
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError
+from pytest_sway.backends.base import AdapterKey, BackendError
+from pytest_sway.backends.hf.backend import HFBackend
 from support.tiny_models import SIZES, backend_of, random_base
 
 R, ALPHA, EXPERTS = 2, 6, 3

@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, trained
 from backends.asked import KEY, ROWS, logprobs, truth
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError
+from pytest_sway.backends.base import AdapterKey, BackendError
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
 from support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]

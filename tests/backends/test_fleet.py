@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make, trained
 from backends.asked import KEY, ROWS, logprobs, truth
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError, Subject
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence
 from support.rounding import tolerance

@@ -17,13 +17,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Co
 
 from backends.adapters_made import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
 from backends.asked import KEY, ROWS, logprobs, truth
-from pytest_sway.backends.hf import adapters, merged
-from pytest_sway.backends.hf.factors import product_norm
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.backends.base import AdapterKey, BackendError
+from pytest_sway.backends.hf import adapter_config, merged_adapter
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.lora_factors import product_norm
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.requests import RequestError
 from support.rounding import tolerance
 
@@ -238,7 +238,7 @@ def test_what_no_weights_can_do_is_found_out_by_its_answers(
 ) -> None:
     """The list of forms is one guard, the answers are another: with the first one open, aLoRA is refused."""
     make(tmp_path, lora(alora_invocation_tokens=[1]))
-    monkeypatch.setattr(adapters, "_MERGED", adapters._MERGED | {"alora_invocation_tokens"})
+    monkeypatch.setattr(adapter_config, "_MERGED", adapter_config._MERGED | {"alora_invocation_tokens"})
     with pytest.raises(BackendError, match="what it does is no change of weights"):
         backend.attach(AdapterKey(str(tmp_path)))
 
@@ -248,7 +248,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
 ) -> None:
     """PEFT merges DoRA on tied embeddings into the head, too; parting them is what makes it right."""
     make(tmp_path, WHOLE["dora_embedding"])
-    monkeypatch.setattr(merged, "_untie", lambda *_: None)
+    monkeypatch.setattr(merged_adapter, "_untie", lambda *_: None)
     with pytest.raises(BackendError, match=r"would be off by up to \d.*no change of weights"):
         backend.attach(AdapterKey(str(tmp_path)))
 

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from backends.adapters_made import BASE, REFUSED, SERVED, base_model, make
 from backends.asked import KEY, ROWS, logprobs, truth
-from pytest_sway.backends.hf.factors import product_norm
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, BackendError, Subject
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.lora_factors import product_norm
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
 from support.rounding import tolerance
 

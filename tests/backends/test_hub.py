@@ -16,8 +16,8 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.hf.load_backend import load
 from support.checkpoints import llama
 
 FIRST, SECOND = "1" * 40, "2" * 40

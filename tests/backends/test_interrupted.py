@@ -13,14 +13,14 @@ import pytest
 
 from backends.adapters_made import SERVED, WHOLE, make
 from backends.asked import KEY
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.hf.undisturbed import undisturbed
-from pytest_sway.backends.protocols import AdapterKey, Subject
+from pytest_sway.backends.base import AdapterKey, Subject
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.deferred_signals import undisturbed
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
-from pytest_sway.engine.store import Store
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.requests import Completion, Divergence, Generate, Request
 
 

@@ -11,14 +11,14 @@ import torch
 
 from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, lora, make
 from backends.asked import KEY, ROWS, logprobs
-from pytest_sway.backends.hf.factors import product_norm
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.hf.whole import _rounded
-from pytest_sway.backends.protocols import AdapterKey, BackendError, Subject
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.lora_factors import product_norm
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.hf.weight_delta import _rounded
+from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import FAMILIES_BY_FORM, NullPlan, population
 from pytest_sway.requests import Divergence, View
 
 ALL = [0, 0, 0]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.backends.hf.chat import ChatRules
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.template_file import chat_rules, check_arguments, with_rules
-from pytest_sway.backends.hf.tokens import Tokens
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
-from pytest_sway.engine.keys import read_key
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.hf.chat_template import ChatRules
+from pytest_sway.backends.hf.chat_template_file import chat_rules, check_arguments, with_rules
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.requests import Generate, Turn, View
 from support.chat_templates import BASE, DATED, THINKING, tokenizer_of
 

@@ -28,11 +28,11 @@ from transformers import (
 )
 
 from conftest import QUICKSTART
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
 from pytest_sway.backends.hf.pretrained import load_pretrained
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
 from support.checkpoints import TINY, changed, config, llama, renamed, saved, tensors, without
 
 MASKS = {

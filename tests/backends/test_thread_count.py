@@ -11,9 +11,9 @@ import torch
 from transformers import LlamaConfig
 
 from backends.asked import ROWS, logprobs
-from pytest_sway import threads
+from pytest_sway import thread_limits
 from pytest_sway.backends.hf import thread_count
-from pytest_sway.backends.hf.model import HFBackend
+from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.thread_count import ThreadCount
 from pytest_sway.requests import View
 
@@ -25,9 +25,9 @@ LARGE = LlamaConfig(hidden_size=4096, intermediate_size=11008, vocab_size=32000)
 def _two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As on a machine of two cores, whose user set nothing."""
     before = torch.get_num_threads()
-    for name in (*threads._COUNTS, "PYTEST_XDIST_WORKER_COUNT"):
+    for name in (*thread_limits._COUNTS, "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "_expected", {})
+    monkeypatch.setattr(thread_limits, "_expected", {})
     monkeypatch.setattr(thread_count, "usable_cores", lambda: 2)
     torch.set_num_threads(2)
     yield
@@ -55,7 +55,7 @@ def test_fewer_threads_than_cores_stay_so() -> None:
     assert ThreadCount(_model(LARGE)).limit == 1
 
 
-@pytest.mark.parametrize("name", threads._COUNTS)
+@pytest.mark.parametrize("name", thread_limits._COUNTS)
 def test_a_number_in_the_environment_holds_for_all_work(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "2")
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from backends.adapters_made import BASE
-from pytest_sway.backends.hf.tokens import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import Tokens
 from pytest_sway.requests import RequestError, ToolPrompt, Turn
 
 REAL = Tokens(AutoTokenizer.from_pretrained(BASE))

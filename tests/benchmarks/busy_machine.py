@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 
 from sides import ROOT, BenchError, check_plugin, environment, last_line, ran
 
-from pytest_sway.threads import usable_cores
+from pytest_sway.thread_limits import usable_cores
 
 OURS = "ours (nothing set)"
 ALLOWED = {"loaded": 1.3, "idle": 1.05}

@@ -20,9 +20,9 @@ def measure(job: jobs.Job) -> dict[str, Any]:
     """Load, warm up, score."""
     began = perf_counter()
     jobs.limit_threads(job.threads)
-    from pytest_sway.backends.hf.load import load
-    from pytest_sway.backends.hf.model import HFBackend  # noqa: F401 - what load would import
-    from pytest_sway.backends.protocols import AdapterKey, ModelKey
+    from pytest_sway.backends.base import AdapterKey, ModelKey
+    from pytest_sway.backends.hf.backend import HFBackend  # noqa: F401 - what load would import
+    from pytest_sway.backends.hf.load_backend import load
 
     imported = perf_counter()
     peak_imported = jobs.peak_rss()
@@ -95,7 +95,7 @@ class Side:
 
     def nulls(self) -> dict[str, Any]:
         """Scenario c: the prompts' divergences for populations of nulls, and the making of single ones."""
-        from pytest_sway.nulls.families import draw
+        from pytest_sway.backends.hf.null_weights import draw
         from pytest_sway.requests import Divergence
 
         self._backend.serve_nulls(draw)
@@ -120,7 +120,7 @@ class Side:
         return costs
 
     def _population(self, count: int, seed_base: int) -> Sequence[Any]:
-        from pytest_sway.nulls.population import NullPlan, population
+        from pytest_sway.backends.null_population import NullPlan, population
 
         return population(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.engine.cache import Cache
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.engine.answer_cache import Cache
+from pytest_sway.engine.answer_keys import key_of
+from pytest_sway.engine.answer_store import FILE, Store, clear, folder
 from pytest_sway.engine.engine import Engine
-from pytest_sway.engine.keys import key_of
-from pytest_sway.engine.store import FILE, Store, clear, folder
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -236,7 +236,7 @@ def test_a_store_that_grew_too_large_loses_its_older_half(tmp_path: Path) -> Non
 WRITER = """
 import sys
 from pathlib import Path
-from pytest_sway.engine.store import Store
+from pytest_sway.engine.answer_store import Store
 store = Store(Path(sys.argv[1]))
 for n in range(200):
     store.put({f"{sys.argv[2]}{n}-{k}".encode(): float(n) for k in range(5)})

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from pytest_sway.engine.answer_keys import read_key
+from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
-from pytest_sway.engine.keys import read_key
-from pytest_sway.engine.store import Store
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import (
     Completion,
@@ -28,7 +28,7 @@ from pytest_sway.requests import (
     View,
     Views,
 )
-from pytest_sway.rows import Row, Text
+from pytest_sway.token_sequences import Row, Text
 
 BASE, TUNED = View("b"), View("b", "a")
 V = 29
@@ -120,7 +120,7 @@ def test_in_memory_too(tmp_path: Path) -> None:
 
 def test_a_server_is_asked_by_request(tmp_path: Path) -> None:
     """It encodes for itself, and says with its identity what its template is."""
-    from pytest_sway.backends.planted import PlantedBackend
+    from pytest_sway.backends.fake import PlantedBackend
 
     for identity, stored in (("one", 0), ("one", 1), ("other", 0)):
         backend = PlantedBackend(lambda request: 0.5)

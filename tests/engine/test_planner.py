@@ -27,8 +27,8 @@ from pytest_sway.requests import (
     RequestError,
     View,
 )
-from pytest_sway.rows import Row, Text
 from pytest_sway.statistics.divergences import jensen_shannon
+from pytest_sway.token_sequences import Row, Text
 
 BASE, TUNED, OTHER = View("b"), View("b", "a"), View("b", "a", scale=0.5)
 V = 11

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import SPEC
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.backends.protocols import why_no_backend
+from pytest_sway.backends.base import why_no_backend
+from pytest_sway.backends.fake import PlantedBackend
 
 
 def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:

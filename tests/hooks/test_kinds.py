@@ -10,8 +10,8 @@ import pytest
 from conftest import SPEC
 from pytest_sway.probes.base import Claim, Probe, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
-from pytest_sway.probes.others import why_unfit
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.probes.third_party import why_unfit
 
 ECHO = """
 from pytest_sway.probes.delta_kl import DeltaKL

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.items.clock import moment_of
-from pytest_sway.session.workers import Workers
+from pytest_sway.items.session_clock import moment_of
+from pytest_sway.session.xdist import Workers
 
 
 def config(workerinput: dict[str, Any] | None = None) -> Any:

@@ -17,7 +17,7 @@ from pytest_sway.items.progress import ProgressLine
 
 KEPT = """
 import planting
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 
 class Kept(PlantedBackend):
     identity = "planted 1"

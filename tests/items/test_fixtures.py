@@ -50,7 +50,7 @@ def test_the_users_own_parameters_of_the_chain_are_kept(planted: pytest.Pytester
     planted.makepyfile(
         """
         import pytest
-        from pytest_sway.backends.protocols import AdapterKey
+        from pytest_sway.backends.base import AdapterKey
 
         @pytest.mark.parametrize("sway_adapter", [AdapterKey("a"), AdapterKey("b")], indirect=True)
         def test_it(sway, sway_adapter): pass
@@ -97,7 +97,7 @@ def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
     planted.makepyfile(
         conftest="""
         import planting
-        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.backends.fake import PlantedBackend
 
         PHASES = []
 
@@ -121,8 +121,8 @@ def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import pytest, planting
-        from pytest_sway.backends.planted import PlantedBackend
-        from pytest_sway.nulls.population import Population
+        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.null_population import Population
 
         @pytest.fixture(scope="session")
         def sway_backend():
@@ -278,7 +278,7 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
     pytester.makeconftest(
         """
         import planting
-        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.backends.fake import PlantedBackend
         from pytest_sway.requests import Tokenized, Tokens
 
         def answer(request):

@@ -14,7 +14,7 @@ SLOW = """
 import time
 
 import planting
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 
 
 def pytest_sway_backend(config, model):
@@ -121,7 +121,7 @@ def test_a_warning_is_a_failure_where_it_is_strict(planted: pytest.Pytester) -> 
 
 KEPT = """
 import planting
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 
 ASKED = []
 

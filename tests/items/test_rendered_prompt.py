@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.backends.protocols import Subject
+from pytest_sway.backends.base import Subject
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.null_population import Population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.measure import Bench, run_probe
-from pytest_sway.nulls.population import Population
+from pytest_sway.items.run_probe import Bench, run_probe
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.reports.terminal import _prompt
 from pytest_sway.requests import Generation, Prompt, View

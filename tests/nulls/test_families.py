@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.hf.factors import product_norm
-from pytest_sway.nulls.families import draw
+from pytest_sway.backends.hf.lora_factors import product_norm
+from pytest_sway.backends.hf.null_weights import draw
 from pytest_sway.requests import NullSeed, View
 
 SEED = NullSeed("norm_matched", 0, 1000, 0.02)
@@ -67,7 +67,7 @@ def test_draw_seed_subject_and_module_each_make_another_null(other: tuple[NullSe
 
 SCRIPT = """
 import torch
-from pytest_sway.nulls.families import draw
+from pytest_sway.backends.hf.null_weights import draw
 from pytest_sway.requests import NullSeed
 a, b = torch.ones(2, 3), torch.ones(3, 2)
 made = draw(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", (a, b))

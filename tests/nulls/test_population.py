@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.backends.protocols import Form, Subject
-from pytest_sway.nulls.families import FACTORS, TENSORS
-from pytest_sway.nulls.population import FAMILIES_BY_FORM, ORGANISED_DRAWS, OWN, NullPlan, population
+from pytest_sway.backends.base import Form, Subject
+from pytest_sway.backends.hf.null_weights import FACTORS, TENSORS
+from pytest_sway.backends.null_population import FAMILIES_BY_FORM, ORGANISED_DRAWS, OWN, NullPlan, population
 from pytest_sway.requests import View
 
 SUBJECT = Subject(View("b"), View("b", "a"))

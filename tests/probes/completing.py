@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Probe
 from pytest_sway.requests import Completion, CompletionScore, Request, View, Views

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from probes.planted_nulls import nulls
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_revert import AdapterRevert
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeSkip, Setting

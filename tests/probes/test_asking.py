@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.probes.asking import answered, policy, question
 from pytest_sway.probes.base import Setting
-from pytest_sway.probes.evidence import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.questions import answered, policy, question
 from pytest_sway.requests import Turn, View
 
 HAS = frozenset({"chat_template"})

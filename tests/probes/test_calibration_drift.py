@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.data.load import facts
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.data.packaged import facts
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.calibration_drift import CalibrationDrift

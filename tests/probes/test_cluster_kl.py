@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from pytest_sway.backends.planted import EVERYTHING, PlantedBackend
-from pytest_sway.backends.protocols import Subject
+from pytest_sway.backends.base import Subject
+from pytest_sway.backends.fake import EVERYTHING, PlantedBackend
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.measure import Bench, run_probe
-from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.items.run_probe import Bench, run_probe
 from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeSkip
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.requests import Divergence, Embed, Generate, Generation, NullSeed, Request, View, Views

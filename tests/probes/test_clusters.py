@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.clusters import chance, clusters, exemplars, parts
+from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
 
 POINTS = np.array([[1, 0], [0.99, 0.1], [0.98, 0.2], [0, 1], [0.1, 0.99], [-1, 0]])
 

@@ -6,7 +6,7 @@ import pytest
 
 import planting
 from probes.planted_nulls import EIGHT, nulls
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import Divergence, Generate, Request, View, Views

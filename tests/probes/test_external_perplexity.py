@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.data.load import passages
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.data.packaged import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.external_perplexity import ExternalPerplexity, _cut

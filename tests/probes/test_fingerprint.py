@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.fingerprint import EXTENDED, PLAIN, fingerprint, pieces, tally, words
+from pytest_sway.probes.shared.style_features import EXTENDED, PLAIN, fingerprint, pieces, tally, words
 
 TEXT = 'The cat sat. "Did it?" she said, softly.\n\nNo one came; it slept on.'
 

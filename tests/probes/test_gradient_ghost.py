@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_sway.items.measure import run_probe
+from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.gradient_ghost import GradientGhost
-from pytest_sway.probes.rules_pre_run import judge_pre_run
+from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
 from training.states import complete, log, optimizer_state, run, save, seal, step, train
 
@@ -295,7 +295,7 @@ def test_where_the_adapter_is(adapter: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_without_torch_it_is_skipped(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_sway.probes.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pytest_sway.probes.shared.optional_packages.find_spec", lambda name: None)
     found = judged(adapter)
     assert (found.verdict, found.message) == (
         Verdict.SKIP,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_sway.items.measure import run_probe
+from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import Setting
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.result import ProbeResult, Verdict

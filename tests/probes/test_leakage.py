@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeSkip, Setting
 from pytest_sway.probes.leakage import Leakage, _recall, _run, _score
-from pytest_sway.probes.perturbations import PERTURBATIONS, perturbed
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, perturbed
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokenized, Tokens, View, Views
 from pytest_sway.result import Verdict
 

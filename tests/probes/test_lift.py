@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.lift import read, scored, scored_apart, shortfall
+from pytest_sway.probes.shared.log_probability_gain import read, scored, scored_apart, shortfall
 from pytest_sway.requests import Completion, CompletionScore, Request, RequestError, View, Views
 
 BASE, TUNED = View("b"), View("b", "a")
@@ -65,8 +65,8 @@ def test_the_gains_of_a_text_are_those_of_the_whole() -> None:
 
 
 def test_a_text_beyond_the_context_is_read_in_shorter_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_sway.probes.lift.WIDEST", 100)
-    monkeypatch.setattr("pytest_sway.probes.lift.NARROWEST", 20)
+    monkeypatch.setattr("pytest_sway.probes.shared.log_probability_gain.WIDEST", 100)
+    monkeypatch.setattr("pytest_sway.probes.shared.log_probability_gain.NARROWEST", 20)
     (found,) = run(read([["x" * 10, " " + "y" * 10, " " + "z" * 10]], VIEWS), by_length)
     assert [one.tokens for one in found] == [10, 11, 10]  # the third begins a stretch, without its blank
 

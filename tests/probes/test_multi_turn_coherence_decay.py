@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.planted_nulls import nulls
-from pytest_sway.backends.planted import PlantedBackend
+from pytest_sway.backends.fake import PlantedBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.perturbations import PERTURBATIONS, TAIL, perturbed
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, TAIL, perturbed
 
 TEXT = (
     "A long beginning stands here, and it is never touched, however long it may be. "

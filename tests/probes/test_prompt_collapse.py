@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from probes.driving import driven
 from probes.planted_nulls import nulls
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.data.load import passages
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.data.packaged import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeError, ProbeSkip, Setting
 from pytest_sway.probes.prompt_collapse import STUFFING, PromptCollapse

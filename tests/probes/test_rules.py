@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.planted_nulls import EIGHT, nulls
-from pytest_sway.probes.rules import EffectBar, judge_effect
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 

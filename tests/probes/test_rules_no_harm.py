@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.rules_no_harm import Harm, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import Harm, judge_no_harm, mean_harm
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.sampling import in_context, samples, within
+from pytest_sway.probes.shared.segments import in_context, samples, within
 
 texts = st.text(st.sampled_from("ab Mr.!?。\n\"')é猫 "), max_size=300)
 

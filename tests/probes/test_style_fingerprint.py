@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.prose import BRIEF, GRAND, Manner, prose
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.data.load import elicitation
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.data.packaged import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeError, ProbeSkip, Setting

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import spacy
 
-from pytest_sway.probes import extras, tagging
-from pytest_sway.probes.fingerprint import fingerprint, tally
+from pytest_sway.probes.shared import grammar_tagger, optional_packages
+from pytest_sway.probes.shared.style_features import fingerprint, tally
 
 TAGS = {
     "the": ("DT", "DET"),
@@ -34,13 +34,13 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tagger(pipeline: Path) -> tagging.Tagger:
-    found = tagging.load(str(pipeline))
-    assert isinstance(found, tagging.Tagger)
+def tagger(pipeline: Path) -> grammar_tagger.Tagger:
+    found = grammar_tagger.load(str(pipeline))
+    assert isinstance(found, grammar_tagger.Tagger)
     return found
 
 
-def test_parts_of_speech_and_passives(tagger: tagging.Tagger) -> None:
+def test_parts_of_speech_and_passives(tagger: grammar_tagger.Tagger) -> None:
     read = tagger.read("The cat was never seen.\n\nThe cat slept. Was the cat seen")
     assert read.parts[:6] == ["DET", "NOUN", "AUX", "ADV", "VERB", "PUNCT"]
     assert len(read.parts) == 14
@@ -48,11 +48,11 @@ def test_parts_of_speech_and_passives(tagger: tagging.Tagger) -> None:
 
 
 @pytest.mark.parametrize(("word", "count"), [("cat", 1), ("window", 2), ("remember", 3), ("", 1)])
-def test_syllables(tagger: tagging.Tagger, word: str, count: int) -> None:
+def test_syllables(tagger: grammar_tagger.Tagger, word: str, count: int) -> None:
     assert tagger.syllables(word) == count
 
 
-def test_nine_dimensions(tagger: tagging.Tagger) -> None:
+def test_nine_dimensions(tagger: grammar_tagger.Tagger) -> None:
     # one window of 8 tags: five 4-grams, all different
     text = "The cat was seen. The cat slept."
     found = fingerprint(tally(text, 7, tagger), extended=True)
@@ -63,7 +63,7 @@ def test_nine_dimensions(tagger: tagging.Tagger) -> None:
 
 
 def test_a_pipeline_that_is_not_there_is_one_line() -> None:
-    told = tagging.load("en_no_such_pipeline")
+    told = grammar_tagger.load("en_no_such_pipeline")
     assert isinstance(told, str)
     assert told.endswith("python -m spacy download en_core_web_sm")
     assert "\n" not in told
@@ -71,14 +71,14 @@ def test_a_pipeline_that_is_not_there_is_one_line() -> None:
 
 def test_a_pipeline_without_tags_is_not_half_used(tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path / "blank")
-    told = tagging.load(str(tmp_path / "blank"))
+    told = grammar_tagger.load(str(tmp_path / "blank"))
     assert isinstance(told, str)
     assert "names no parts of speech" in told
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    tagging.load.cache_clear()
-    told = tagging.load()
-    tagging.load.cache_clear()
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
+    grammar_tagger.load.cache_clear()
+    told = grammar_tagger.load()
+    grammar_tagger.load.cache_clear()
     assert told == "spacy and pyphen not installed: pip install 'pytest-sway[style]'"

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.probes.base import Nulls, OptionsError, ProbeOptions
-from pytest_sway.probes.decay import DecayBar, judge_decay
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.external_perplexity import ExternalPerplexity
+from pytest_sway.probes.judging.decay import DecayBar, judge_decay
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect, signal
+from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.thresholds import Finite, LeastZ, Off, Rate, is_off, threshold_notes
 from pytest_sway.probes.registry import find, kinds
-from pytest_sway.probes.rules import EffectBar, judge_effect, signal
-from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
-from pytest_sway.probes.thresholds import Finite, LeastZ, Off, Rate, is_off, threshold_notes
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 

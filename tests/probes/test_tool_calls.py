@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.tool_calls import Call, find_call
+from pytest_sway.probes.shared.tool_calls import Call, find_call
 
 WEATHER = Call("get_weather", {"city": "Paris", "days": 2})
 BODY = '{"name": "get_weather", "arguments": {"city": "Paris", "days": 2}}'

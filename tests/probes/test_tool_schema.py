@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.tool_schema import disagreement, fault, fits, same
+from pytest_sway.probes.shared.tool_schema import disagreement, fault, fits, same
 
 SCHEMA = {
     "type": "object",

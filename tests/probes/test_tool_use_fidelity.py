@@ -8,8 +8,8 @@ import time
 import pytest
 
 from probes.driving import driven
-from pytest_sway.backends.planted import PlantedBackend
-from pytest_sway.data.load import tool_cases
+from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.data.packaged import tool_cases
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeSkip, Setting
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity

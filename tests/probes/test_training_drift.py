@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import planting
-from pytest_sway.items.measure import run_probe
+from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, Setting
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict

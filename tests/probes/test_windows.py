@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.windows import Sizes, windows
+from pytest_sway.probes.shared.windows import Sizes, windows
 from pytest_sway.requests import Tokenized
 
 SIZES = Sizes(prefix=40, continuation=60, places=3, least=4, most=10)

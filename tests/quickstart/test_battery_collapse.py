@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from conftest import QUICKSTART
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.backends.base import AdapterKey, ModelKey
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.measure import Bench, run_probe
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.items.run_probe import Bench, run_probe
 from pytest_sway.probes.base import Setting
 from pytest_sway.probes.prompt_collapse import PromptCollapse
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from conftest import QUICKSTART
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.backends.base import AdapterKey, ModelKey
+from pytest_sway.backends.hf.load_backend import load
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, Probe, Setting

@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from conftest import QUICKSTART
+from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.embedder import SentenceEmbedder
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.measure import Bench, run_probe
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
+from pytest_sway.items.run_probe import Bench, run_probe
 from pytest_sway.probes.adapter_revert import AdapterRevert
 from pytest_sway.probes.base import Probe, Setting
 from pytest_sway.probes.cluster_kl import ClusterKL

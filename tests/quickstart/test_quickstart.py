@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from conftest import QUICKSTART, steady
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.protocols import AdapterKey, ModelKey
+from pytest_sway.backends.base import AdapterKey, ModelKey
+from pytest_sway.backends.hf.load_backend import load
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Turn
 

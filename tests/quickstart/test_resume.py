@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from conftest import QUICKSTART
-from pytest_sway.engine.store import FILE
+from pytest_sway.engine.answer_store import FILE
 
 COMMAND = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(QUICKSTART / "sway.yaml")]
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_sway.reports import numbers
 from pytest_sway.reports.compare import build_matrix, markdown, payload, regressions, terminal, text
-from pytest_sway.reports.labels import stems
-from pytest_sway.reports.layout import printable, width
-from pytest_sway.reports.saved import read, suite_of
 from pytest_sway.result import SuiteResult
+from pytest_sway.suites.saved_results import read, suite_of
+from pytest_sway.text import formatting
+from pytest_sway.text.paths import stems
+from pytest_sway.text.width import printable, width
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 
@@ -275,9 +275,9 @@ def test_no_two_labels_are_alike(paths: list[str]) -> None:
     ],
 )
 def test_a_difference_has_one_sign(delta: float | None, written: str) -> None:
-    assert numbers.change(delta) == written
+    assert formatting.change(delta) == written
 
 
 @pytest.mark.parametrize(("delta", "written"), [(-1234.5, "-1,234.500"), (1e-5, "+1.0e-05"), (0.0, "0.000")])
 def test_a_difference_of_raw(delta: float, written: str) -> None:
-    assert numbers.change(delta, numbers.raw) == written
+    assert formatting.change(delta, formatting.raw) == written

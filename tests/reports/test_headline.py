@@ -10,9 +10,9 @@ from made_results import gate, probe, suite
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html import parts
-from pytest_sway.reports.omissions import degenerate, pip_line, skipped
-from pytest_sway.reports.saved import read
+from pytest_sway.reports.skipped_probes import degenerate, pip_line, skipped
 from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.suites.saved_results import read
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 

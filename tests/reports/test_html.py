@@ -23,8 +23,8 @@ from syrupy.assertion import SnapshotAssertion
 from made_results import NULLS
 from pytest_sway.reports.html import evidence, overview, page, text
 from pytest_sway.reports.html.safe import of_html, of_label, of_script
-from pytest_sway.reports.saved import read
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.suites.saved_results import read
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 HOSTILE = [

@@ -14,12 +14,12 @@ from syrupy.assertion import SnapshotAssertion
 
 from made_results import gate, probe, suite, suites
 from pytest_sway.reports import step_summary
-from pytest_sway.reports.layout import clean
 from pytest_sway.reports.markdown import escaped, text
-from pytest_sway.reports.saved import read
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import SuiteResult, Verdict
-from pytest_sway.session.regression import Baseline, against
+from pytest_sway.session.baseline import Baseline, against
+from pytest_sway.suites.saved_results import read
+from pytest_sway.text.width import clean
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 CONTRACT = [

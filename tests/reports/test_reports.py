@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SPEC
-from pytest_sway.reports import numbers
-from pytest_sway.reports.files import write_whole
+from pytest_sway.reports.whole_files import write_whole
 from pytest_sway.result import ProbeResult, Verdict, finite
+from pytest_sway.text import formatting
 
 CONTRACT_KEYS = {
     "schema_version", "sway_version", "spec_path", "base_model_id", "adapter_id", "started_at",
@@ -151,9 +151,9 @@ def test_junit_shows_a_gate_that_passed_or_was_not_asked(
     ],
 )
 def test_numbers(value: float | None, score: str, raw: str, z: str) -> None:
-    assert (numbers.score(value), numbers.raw(value), numbers.z(value)) == (score, raw, z)
+    assert (formatting.score(value), formatting.raw(value), formatting.z(value)) == (score, raw, z)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1.234, "1.23s"), (12.34, "12.3s"), (123.4, "123s")])
 def test_durations(seconds: float, text: str) -> None:
-    assert numbers.duration(seconds) == text
+    assert formatting.duration(seconds) == text

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from made_results import EFFECTS, NULLS
 from pytest_sway.reports import json_report, markdown, terminal
 from pytest_sway.reports.html import page
-from pytest_sway.reports.saved import SavedResultError, read, suite_of
 from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.suites.saved_results import SavedResultError, read, suite_of
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 """Written by dlm-sway 0.1.0 on the quickstart's healthy adapter."""

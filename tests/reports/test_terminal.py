@@ -12,10 +12,10 @@ from syrupy.assertion import SnapshotAssertion
 
 from conftest import SPEC
 from made_results import gate, probe, suite, suites
-from pytest_sway.reports.layout import clean, cut, fold, legible, short, width
-from pytest_sway.reports.saved import read
 from pytest_sway.reports.terminal import NARROWEST, lines
 from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.suites.saved_results import read
+from pytest_sway.text.width import clean, cut, fold, legible, short, width
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 

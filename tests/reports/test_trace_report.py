@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_sway.reports.layout import printable, width
 from pytest_sway.reports.trace_report import (
     EmptyTraceError,
     TraceError,
@@ -22,6 +21,7 @@ from pytest_sway.reports.trace_report import (
     terminal,
     text,
 )
+from pytest_sway.text.width import printable, width
 
 EVENT: dict[str, Any] = {
     "ts": 1700000000.1,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.result import ProbeResult, Score, Verdict
-from pytest_sway.session.compose import Intake
-from pytest_sway.session.gate import Bar, judge_gate
+from pytest_sway.session.suite_reports import Intake
+from pytest_sway.suites.gate import Bar, judge_gate
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
 
@@ -262,7 +262,7 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import math, planting
-        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.backends.fake import PlantedBackend
         from pytest_sway.requests import Divergence
 
         def answer(request):

@@ -11,8 +11,8 @@ import pytest
 
 from conftest import SPEC
 from pytest_sway.reports import html, markdown
-from pytest_sway.reports.saved import read
 from pytest_sway.reports.terminal import lines
+from pytest_sway.suites.saved_results import read
 from support.adapter_stubs import adapter_stub
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"

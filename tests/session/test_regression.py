@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from conftest import SPEC
-from pytest_sway.reports import changes as words
+from pytest_sway.reports import baseline_changes as words
 from pytest_sway.reports import json_report
-from pytest_sway.reports.saved import SavedResultError, read, suite_of
 from pytest_sway.result import SuiteResult
-from pytest_sway.session.gate import Gate
-from pytest_sway.session.regression import Baseline, against, load, with_regressions
-from pytest_sway.statistics.change import changes, composite_delta, regressions
+from pytest_sway.session.baseline import Baseline, against, load, with_regressions
+from pytest_sway.suites.changes import changes, composite_delta, regressions
+from pytest_sway.suites.gate import Gate
+from pytest_sway.suites.saved_results import SavedResultError, read, suite_of
 
 RIVALS = Path(__file__).parent.parent / "reports" / "saved" / "dlm-sway-0.1.0.json"
 PASSED = {"status": "passed", "threshold": 0.6, "reasons": []}

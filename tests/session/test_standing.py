@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.reports.calibration import beyond, not_calibrated, of_suite
 from pytest_sway.result import ProbeResult, Verdict
-from pytest_sway.session.gate import Bar
-from pytest_sway.session.standing import calibration
+from pytest_sway.suites.gate import Bar
+from pytest_sway.suites.null_comparison import beyond, not_calibrated, of_suite
+from pytest_sway.suites.null_summary import calibration
 
 FAILS = {"verdict": "fail", "score": 0.0, "distinguishable": False}
 PASSES = {"verdict": "pass", "score": 0.9, "distinguishable": True}

@@ -63,7 +63,7 @@ REAL_CONFTEST = """
 import os
 
 def pytest_sway_backend(config, model):
-    from pytest_sway.backends.hf.load import load
+    from pytest_sway.backends.hf.load_backend import load
     with (config.rootpath / "log.txt").open("a") as file:
         file.write(f"{os.getpid()} load {os.path.basename(model.base)}\\n")
     return load(model)
@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import planting, time
-        from pytest_sway.backends.planted import PlantedBackend
+        from pytest_sway.backends.fake import PlantedBackend
         from pytest_sway.requests import Divergence
 
         def pytest_sway_backend(config, model):

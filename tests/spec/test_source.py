@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.spec import source
-from pytest_sway.spec.messages import SpecError
-from pytest_sway.spec.source import read
+from pytest_sway.spec import yaml_source
+from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.yaml_source import read
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 keys = st.text("abcdef_", min_size=1, max_size=6)
@@ -91,7 +91,7 @@ def bomb() -> str:
         (b"a: 2001-99-99\n", "1:4", "is not allowed"),
         (bomb().encode(), "", "aliases expand to more than"),
         (b"[" * 20_000, "1:", "nested deeper"),
-        (b"a: " + b"x" * (source.MAX_BYTES + 1), "", "too large: 4.2 MB"),
+        (b"a: " + b"x" * (yaml_source.MAX_BYTES + 1), "", "too large: 4.2 MB"),
         (b"a: \x00\n", "", "not YAML"),
     ],
 )

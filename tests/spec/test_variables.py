@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, load_suite
-from pytest_sway.spec.messages import SpecError
-from pytest_sway.spec.variables import expand
+from pytest_sway.spec.environment_variables import expand
+from pytest_sway.spec.errors import SpecError
 
 SPEC = """\
 models:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.result import ProbeResult, Verdict
-from pytest_sway.statistics.composite import composite
+from pytest_sway.suites.composite import composite
 
 
 def probe(category: str, score: float | None, **fields: object) -> ProbeResult:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from conftest import QUICKSTART
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.hf.model import HFBackend
-from pytest_sway.backends.protocols import ModelKey
+from pytest_sway.backends.base import ModelKey
+from pytest_sway.backends.hf.backend import HFBackend
+from pytest_sway.backends.hf.load_backend import load
 
 SIZES = {
     "vocab_size": 4096,

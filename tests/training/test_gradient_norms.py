@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_sway.training.gradient_norms import GradientNorms, gradient_norms
-from pytest_sway.training.runs import Run
+from pytest_sway.training.training_run import Run
 
 NAN = math.nan
 

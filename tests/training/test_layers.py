@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pytest_sway.training.layers import NoLayerMapError, Place, Shape, key_shapes, places
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.layer_map import NoLayerMapError, Place, Shape, key_shapes, places
+from pytest_sway.training.run_versions import TrainingDataError
 from training.states import lora
 
 LLAMA = {

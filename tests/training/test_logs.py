@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.logs import Run, log_files, read_logs
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.log_files import Run, log_files, read_logs
+from pytest_sway.training.run_versions import TrainingDataError
 from training.states import complete, log, run, step, write
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.layers import Place
-from pytest_sway.training.moments import standings
-from pytest_sway.training.state import Moment
+from pytest_sway.training.layer_map import Place
+from pytest_sway.training.optimizer_state import Moment
+from pytest_sway.training.second_moments import standings
 
 
 def layered(**means: list[float]) -> tuple[list[Place], list[Moment]]:

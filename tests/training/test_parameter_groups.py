@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers.trainer_pt_utils import get_parameter_names
 
-from pytest_sway.training.layers import NoLayerMapError, Place, key_shapes
+from pytest_sway.training.layer_map import NoLayerMapError, Place, key_shapes
 from pytest_sway.training.parameter_groups import grouped_places
 from training.states import Stack, lora
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_sway.training.optimizer_state import TrainingState, read_state
 from pytest_sway.training.parameter_state import MOMENTUM, NOTHING, SECOND_MOMENT, parameter_state
-from pytest_sway.training.state import TrainingState, read_state
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.run_versions import TrainingDataError
 
 SHAPES = [(4, 6), (5,)]
 

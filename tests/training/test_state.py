@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_sway.training.state import Moment, read_state
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.optimizer_state import Moment, read_state
+from pytest_sway.training.run_versions import TrainingDataError
 from training.states import save, seal
 
 

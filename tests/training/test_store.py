@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.training.steps import Steps, logged_steps
-from pytest_sway.training.store import Version, adapters_of_runs, version_of
+from pytest_sway.training.logged_steps import Steps, logged_steps
+from pytest_sway.training.run_versions import Version, adapters_of_runs, version_of
 from training.states import complete, log, run, step
 
 

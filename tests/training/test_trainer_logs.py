@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.logs import Run, read_logs
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.log_files import Run, read_logs
+from pytest_sway.training.run_versions import TrainingDataError
 from pytest_sway.training.trainer_logs import read_trainer_state
 from support.trainer_files import factory_log, history, torchtune_log, trainer_state
 from training.states import write

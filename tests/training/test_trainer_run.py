@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pytest_sway.items.measure import run_probe
+from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import Setting
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift

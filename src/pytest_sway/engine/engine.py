@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from pytest_sway.engine.cache import Cache
+from pytest_sway.engine.answer_cache import Cache
+from pytest_sway.engine.answer_keys import KEPT, key_of
+from pytest_sway.engine.answer_store import Store
+from pytest_sway.engine.costs import Costs, Weights
 from pytest_sway.engine.drive import drive
-from pytest_sway.engine.keys import KEPT, key_of
 from pytest_sway.engine.measures import Answering, Embedder, Measurable, Outcome, TimedOut
 from pytest_sway.engine.planner import MEMORY, Planner, Resolution
-from pytest_sway.engine.store import Store
 from pytest_sway.engine.trace import Trace
-from pytest_sway.engine.weights import Costs, Weights
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
 from pytest_sway.result import Measurement
 

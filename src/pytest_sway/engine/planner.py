@@ -11,15 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pytest_sway.engine.answer_keys import read_key
+from pytest_sway.engine.batch_scoring import Sums, score
 from pytest_sway.engine.batching import Budget, batches, merged
-from pytest_sway.engine.jobs import Job, answer_of, check_length, jobs_of
-from pytest_sway.engine.keys import read_key
-from pytest_sway.engine.riding import carried
-from pytest_sway.engine.scoring import Sums, score
-from pytest_sway.engine.weights import Costs, Weights
+from pytest_sway.engine.costs import Costs, Weights
+from pytest_sway.engine.prefix_sharing import carried
+from pytest_sway.engine.scoring_jobs import Job, answer_of, check_length, jobs_of
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokens, View
-from pytest_sway.rows import Row, Text
 from pytest_sway.statistics.divergences import divergence
+from pytest_sway.token_sequences import Row, Text
 
 MEMORY = 1 << 30
 """Bytes that a batch may take beside the weights, where no option says otherwise."""

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_sway.items.entry import Entry
-from pytest_sway.items.kinds import KindsError, kinds_for
-from pytest_sway.items.state import MODEL_FIXTURES, SUITES
+from pytest_sway.items.probe_kinds import KindsError, kinds_for
+from pytest_sway.items.stash_keys import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Suite, load_suite
+from pytest_sway.items.suite_entry import Entry
 from pytest_sway.result import SwayWarning
-from pytest_sway.spec.messages import SpecError
+from pytest_sway.spec.errors import SpecError
 
 _GENERATED = "__sway_entry__"
 

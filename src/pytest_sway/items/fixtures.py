@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.state import BENCH_INFO, MEASURED, BadMark, ItemKey, item_key
+from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, BadMark, ItemKey, item_key
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.protocols import AdapterKey, Backend, ModelKey, Subject
+    from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
+    from pytest_sway.backends.null_population import Population
     from pytest_sway.engine.engine import Engine
-    from pytest_sway.items.measure import Bench, SwayResult
+    from pytest_sway.items.run_probe import Bench, SwayResult
     from pytest_sway.items.suite import Suite
-    from pytest_sway.nulls.population import Population
     from pytest_sway.probes.base import Probe, Setting
     from pytest_sway.result import ProbeResult
 
@@ -40,7 +40,7 @@ def sway_spec(pytestconfig: pytest.Config) -> str | Path:
 @pytest.fixture(scope="session")
 def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """The backend that holds or reaches the base model; loaded once per model (and for code-first tests)."""
-    from pytest_sway.backends.protocols import BackendError
+    from pytest_sway.backends.base import BackendError
 
     key = getattr(request, "param", None)
     if isinstance(key, BadMark):
@@ -57,7 +57,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Engine]:
     """Merges and caches what is asked of the backend; one per backend."""
-    from pytest_sway.items.engine import engine_for
+    from pytest_sway.items.engine_options import engine_for
 
     engine = engine_for(sway_backend, request.config)
     yield engine
@@ -67,7 +67,7 @@ def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterat
 @pytest.fixture(scope="session")
 def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Subject]:
     """The adapter, attached and checked: it can be served, it is alive, its logits are finite."""
-    from pytest_sway.backends.protocols import BackendError
+    from pytest_sway.backends.base import BackendError
 
     key = getattr(request, "param", None) or _default_suite(request).adapters[0]
     try:
@@ -84,8 +84,8 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
 @pytest.fixture(scope="session")
 def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> Population:
     """The null population of the adapter: which random adapters, not what they measure."""
-    from pytest_sway.backends.protocols import AdapterKey, BackendError, NullServing
-    from pytest_sway.nulls.population import Population, population
+    from pytest_sway.backends.base import AdapterKey, BackendError, NullServing
+    from pytest_sway.backends.null_population import Population, population
 
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
@@ -103,7 +103,7 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
 @pytest.fixture
 def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     """One probe's result; measured in the call phase, or earlier if a fixture reads it."""
-    from pytest_sway.items.measure import SwayResult, run_probe
+    from pytest_sway.items.run_probe import SwayResult, run_probe
 
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
@@ -127,7 +127,7 @@ def sway(
     of ``sway_spec``. Raises nothing for a bad verdict: the test asserts what it wants. The results are
     reported under the test, outside composite and gate.
     """
-    from pytest_sway.items.measure import run_probe
+    from pytest_sway.items.run_probe import run_probe
     from pytest_sway.probes.base import Probe
 
     del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
@@ -147,7 +147,7 @@ def sway(
 
 
 def _bench(request: pytest.FixtureRequest) -> Bench:
-    from pytest_sway.items.measure import Bench
+    from pytest_sway.items.run_probe import Bench
 
     backend: Backend = request.getfixturevalue("sway_backend")
     bench = Bench(
@@ -181,14 +181,14 @@ def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:
 
 
 def _limited(request: pytest.FixtureRequest, setting: Setting) -> Setting:
-    from pytest_sway.session.options import limit_of
+    from pytest_sway.options import limit_of
 
     return replace(setting, limit=limit_of(request.config))
 
 
 def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     """The backend that a plugin or a conftest serves a model with, if one does."""
-    from pytest_sway.backends.protocols import BackendError, why_no_backend
+    from pytest_sway.backends.base import BackendError, why_no_backend
 
     hook: Any = config.hook
     backend: Backend | None = hook.pytest_sway_backend(config=config, model=key)
@@ -205,15 +205,15 @@ def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterK
 
 def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
-    from pytest_sway.backends.protocols import BackendError
+    from pytest_sway.backends.base import BackendError
 
     if key.kind != "hf":
         raise BackendError(
             f"kind: {key.kind} is not served by this version (hf is); a conftest can serve it with the "
             "fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
-    from pytest_sway.backends.hf.load import load
-    from pytest_sway.items.clock import moment_of
+    from pytest_sway.backends.hf.load_backend import load
+    from pytest_sway.items.session_clock import moment_of
 
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
@@ -223,16 +223,16 @@ def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
 
 def _check_adapter(adapter: AdapterKey) -> None:
     """Fail as the fixture ``sway_adapter`` would, where no model is needed to see that it must."""
-    from pytest_sway.backends.protocols import BackendError
+    from pytest_sway.backends.base import BackendError
 
     try:
-        from pytest_sway.backends.hf import adapters
+        from pytest_sway.backends.hf import adapter_config
     except ImportError:
         return  # loading the model says what is not installed
     if adapter.path is None or not Path(adapter.path).is_dir():
         return  # of the hub: attaching it looks into the cache first
     try:
-        adapters.read(adapter.path)
+        adapter_config.read(adapter.path)
     except BackendError as error:
         raise _failure(f"no adapter: {error}") from None
     except ImportError:
@@ -241,7 +241,7 @@ def _check_adapter(adapter: AdapterKey) -> None:
 
 def _draw(*arguments: Any) -> Any:
     """The null families; imported when factors are drawn, since a backend of another kind needs no torch."""
-    from pytest_sway.nulls.families import draw
+    from pytest_sway.backends.hf.null_weights import draw
 
     return draw(*arguments)
 

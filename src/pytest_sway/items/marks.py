@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_sway.backends.protocols import AdapterKey
+from pytest_sway.backends.base import AdapterKey
 from pytest_sway.items.callspec import hide_callspec, params_of
 from pytest_sway.items.collect import generated, suite_of
 from pytest_sway.items.fixtures import DEFAULT_SPEC
-from pytest_sway.items.state import MODEL_FIXTURES, BadMark, ItemKey, item_key
+from pytest_sway.items.stash_keys import MODEL_FIXTURES, BadMark, ItemKey, item_key
 from pytest_sway.items.suite import Suite
-from pytest_sway.spec.envelope import check_weights
+from pytest_sway.spec.schema import check_weights
 
 _CHAIN = ("sway_spec", *MODEL_FIXTURES)
 _USAGE = '@pytest.mark.sway("sway.yaml", threshold=0.6, weights={"adherence": 1.0})'

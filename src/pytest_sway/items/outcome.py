@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.items.measure import SwayResult, unmeasured
-from pytest_sway.items.state import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
+from pytest_sway.items.run_probe import SwayResult, unmeasured
+from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
 
 if TYPE_CHECKING:
-    from pytest_sway.items.measure import Bench
+    from pytest_sway.items.run_probe import Bench
 
 
 def call(item: pytest.Function) -> Generator[None, Any, Any]:

@@ -12,22 +12,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_sway.backends.protocols import AdapterKey, ModelKey
-from pytest_sway.items.entry import Entry
-from pytest_sway.items.null_entry import null_of
-from pytest_sway.nulls.population import NullPlan
+from pytest_sway.backends.base import AdapterKey, ModelKey
+from pytest_sway.backends.null_population import NullPlan
+from pytest_sway.items.null_adapter_entry import null_of
+from pytest_sway.items.suite_entry import Entry
 from pytest_sway.probes.base import Claim, Probe, Setting
+from pytest_sway.probes.judging.thresholds import threshold_notes
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.probes.thresholds import threshold_notes
 from pytest_sway.spec.adapter_files import why_not_served
-from pytest_sway.spec.envelope import Spec, named_adapters, parse
-from pytest_sway.spec.fleet import FolderNote, NamedAdapters, once
-from pytest_sway.spec.folders import is_folder, listed, why_no_adapter
+from pytest_sway.spec.adapter_paths import FolderNote, NamedAdapters, once
+from pytest_sway.spec.adapter_patterns import LeftOut
+from pytest_sway.spec.errors import Problem, SpecError, did_you_mean, shown
 from pytest_sway.spec.hub_names import HubName, is_hub_name
-from pytest_sway.spec.matches import LeftOut
-from pytest_sway.spec.messages import Problem, SpecError, did_you_mean, shown
-from pytest_sway.spec.problems import problems_of
-from pytest_sway.spec.source import Source, read
+from pytest_sway.spec.model_folders import is_folder, listed, why_no_adapter
+from pytest_sway.spec.schema import Spec, named_adapters, parse
+from pytest_sway.spec.validation import problems_of
+from pytest_sway.spec.yaml_source import Source, read
 
 _RESERVED = frozenset(
     {

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes import fingerprint
-from pytest_sway.probes.asking import both, distinct, policy, question
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.cases import QuestionCase
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
-from pytest_sway.probes.thresholds import Finite, Floor, LeastZ, Rate, is_off
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
+from pytest_sway.probes.shared import style_features
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.question_case import QuestionCase
+from pytest_sway.probes.shared.questions import both, distinct, policy, question
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
 from pytest_sway.result import Measurement, Verdict
-from pytest_sway.spec.variables import Expanded
+from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 
 _NO_NEARER = 0.02
@@ -153,7 +153,7 @@ def _cut(written: Sequence[Generation], golds: Sequence[str]) -> list[str]:
     """Answers, each no longer than its gold in words."""
     cut = []
     for answer, gold in zip(written, golds, strict=True):
-        parts = fingerprint.pieces(answer.text, max(1, len(fingerprint.words(gold))))
+        parts = style_features.pieces(answer.text, max(1, len(style_features.words(gold))))
         cut.append((parts[0] if parts else answer.text).strip())
     return cut
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from pytest_sway.data.load import facts
-from pytest_sway.probes.asking import answered, both, policy
+from pytest_sway.data.packaged import facts
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
-from pytest_sway.probes.thresholds import Finite, Margin, Rate, is_off, largest_loss
+from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.questions import answered, both, policy
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval

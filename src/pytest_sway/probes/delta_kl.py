@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.probes.asking import distinct, divergences
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.rules import EffectBar, judge_effect
-from pytest_sway.probes.thresholds import Floor, LeastZ
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.intervals import positive_interval

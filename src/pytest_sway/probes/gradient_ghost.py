@@ -12,22 +12,22 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.paths import placed
-from pytest_sway.probes.rules_pre_run import judge_pre_run
-from pytest_sway.probes.thresholds import Off, Rate
-from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
+from pytest_sway.probes.judging.pre_run import judge_pre_run
+from pytest_sway.probes.judging.thresholds import Off, Rate
+from pytest_sway.probes.shared.option_paths import placed
+from pytest_sway.probes.shared.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
-from pytest_sway.spec.folders import listed
-from pytest_sway.spec.variables import Expanded
+from pytest_sway.spec.environment_variables import Expanded
+from pytest_sway.spec.model_folders import listed
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
-from pytest_sway.training.layers import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
-from pytest_sway.training.moments import standings
+from pytest_sway.training.layer_map import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
 from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
+from pytest_sway.training.optimizer_state import TrainingState, read_state
 from pytest_sway.training.optimizer_steps import OptimizerSteps, optimizer_steps
 from pytest_sway.training.parameter_groups import grouped_places
-from pytest_sway.training.state import TrainingState, read_state
-from pytest_sway.training.unread import READ_OPTIMIZERS, unread_optimizers
+from pytest_sway.training.second_moments import standings
+from pytest_sway.training.unsupported_files import READ_OPTIMIZERS, unread_optimizers
 
 _WORST = 3
 

@@ -13,12 +13,12 @@ from pydantic import Field
 
 from pytest_sway.document import Document, Section
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.perturbations import PERTURBATIONS, Perturbation, perturbed
-from pytest_sway.probes.rules import capped
-from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
-from pytest_sway.probes.thresholds import Finite, Rate, is_off
-from pytest_sway.probes.windows import Sizes, Window, windows
+from pytest_sway.probes.judging.effect import capped
+from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturbed
+from pytest_sway.probes.shared.windows import Sizes, Window, windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval

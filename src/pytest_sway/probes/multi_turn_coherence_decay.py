@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_sway.probes.asking import distinct
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
-from pytest_sway.probes.rules import SIGNAL_Z
-from pytest_sway.probes.thresholds import Floor
+from pytest_sway.probes.judging.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.judging.effect import SIGNAL_Z
+from pytest_sway.probes.judging.thresholds import Floor
+from pytest_sway.probes.shared.questions import distinct
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Measurement
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pytest_sway.probes.asking import answered, distinct, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.cases import QuestionCase
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.lift import Scored, scored, shortfall
-from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
-from pytest_sway.probes.thresholds import Floor, LeastZ, Off, is_off
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.log_probability_gain import Scored, scored, shortfall
+from pytest_sway.probes.shared.question_case import QuestionCase
+from pytest_sway.probes.shared.questions import answered, distinct, policy
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import t_interval

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pytest_sway.document import Triple
-from pytest_sway.probes.asking import answered, policy
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
@@ -21,10 +20,11 @@ from pytest_sway.probes.base import (
     ProbeSkip,
     Setting,
 )
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.lift import Scored, scored_apart, shortfall
-from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
-from pytest_sway.probes.thresholds import Floor, LeastZ, Off, Share, is_off
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.log_probability_gain import Scored, scored_apart, shortfall
+from pytest_sway.probes.shared.questions import answered, policy
 from pytest_sway.requests import RequestError, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import rate_interval, t_interval

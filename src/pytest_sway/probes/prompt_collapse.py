@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from pytest_sway.data.load import passages
-from pytest_sway.probes.asking import distinct, sides
+from pytest_sway.data.packaged import passages
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
@@ -20,9 +19,10 @@ from pytest_sway.probes.base import (
     ProbeSkip,
     Setting,
 )
-from pytest_sway.probes.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
-from pytest_sway.probes.rules import SIGNAL_Z
-from pytest_sway.probes.thresholds import Floor, LeastZ
+from pytest_sway.probes.judging.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.judging.effect import SIGNAL_Z
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared.questions import distinct, sides
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Measurement
 

@@ -11,14 +11,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pytest_sway.document import Section, SectionKind
-from pytest_sway.probes.asking import answered, policy
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.lift import Scored, read, scored, shortfall
-from pytest_sway.probes.rules import EffectBar, judge_effect, lowered
-from pytest_sway.probes.sampling import samples, within
-from pytest_sway.probes.section_controls import control_gain, controls_of, relative_gain
-from pytest_sway.probes.thresholds import Floor, LeastZ, Share
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.log_probability_gain import Scored, read, scored, shortfall
+from pytest_sway.probes.shared.questions import answered, policy
+from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
+from pytest_sway.probes.shared.segments import samples, within
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum

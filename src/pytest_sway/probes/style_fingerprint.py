@@ -10,10 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.data.load import elicitation
-from pytest_sway.probes import fingerprint as style
-from pytest_sway.probes import tagging
-from pytest_sway.probes.asking import both, distinct, question
+from pytest_sway.data.packaged import elicitation
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
@@ -24,8 +21,11 @@ from pytest_sway.probes.base import (
     ProbeSkip,
     Setting,
 )
-from pytest_sway.probes.rules import EffectBar, judge_effect
-from pytest_sway.probes.thresholds import Floor, LeastZ
+from pytest_sway.probes.judging.effect import EffectBar, judge_effect
+from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared import grammar_tagger
+from pytest_sway.probes.shared import style_features as style
+from pytest_sway.probes.shared.questions import both, distinct, question
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
@@ -175,7 +175,7 @@ def _document(options: StyleFingerprintOptions, setting: Setting) -> list[str]:
     return texts
 
 
-def _tagger(extended: str) -> tuple[tagging.Tagger | None, str]:
+def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     """The tagger of the extended fingerprint, or why the plain one is taken.
 
     Raises:
@@ -183,8 +183,8 @@ def _tagger(extended: str) -> tuple[tagging.Tagger | None, str]:
     """
     if extended == "off":
         return None, "extended: off"
-    found = tagging.load()
-    if isinstance(found, tagging.Tagger):
+    found = grammar_tagger.load()
+    if isinstance(found, grammar_tagger.Tagger):
         return found, ""
     if extended == "on":
         raise ProbeSkip(f"extended: on, but {found}")

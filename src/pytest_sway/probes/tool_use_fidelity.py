@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from pytest_sway.data.load import tool_cases
-from pytest_sway.probes.asking import both, policy, question
+from pytest_sway.data.packaged import tool_cases
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
-from pytest_sway.probes.evidence import Case, bad_cases
-from pytest_sway.probes.rules import lowered
-from pytest_sway.probes.rules_no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
-from pytest_sway.probes.thresholds import Finite, Margin, Off, Rate, largest_loss
-from pytest_sway.probes.tool_case import ToolUseCase, Worth
-from pytest_sway.probes.tool_schema import disagreement
+from pytest_sway.probes.judging.effect import lowered
+from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
+from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
+from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.questions import both, policy, question
+from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
+from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval

@@ -10,19 +10,19 @@ from typing import Any
 from pydantic import Field
 
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.loss_criteria import broken_signals, doubtful_signals, loss_levels
-from pytest_sway.probes.paths import placed
-from pytest_sway.probes.rules_pre_run import judge_pre_run
-from pytest_sway.probes.thresholds import Share
-from pytest_sway.probes.training_files import file_read, nothing_to_read, probe_errors
+from pytest_sway.probes.judging.loss_criteria import broken_signals, doubtful_signals, loss_levels
+from pytest_sway.probes.judging.pre_run import judge_pre_run
+from pytest_sway.probes.judging.thresholds import Share
+from pytest_sway.probes.shared.option_paths import placed
+from pytest_sway.probes.shared.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
-from pytest_sway.spec.variables import Expanded
+from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
 from pytest_sway.training.checkpoints import other_adapters
 from pytest_sway.training.gradient_norms import gradient_norms
+from pytest_sway.training.log_files import DLM, Logs, read_logs
 from pytest_sway.training.log_sources import LogSource, find_logs
-from pytest_sway.training.logs import DLM, Logs, read_logs
 from pytest_sway.training.run_choice import (
     Choice,
     TooFewStepsError,
@@ -30,9 +30,9 @@ from pytest_sway.training.run_choice import (
     choose_of_trainer,
     ends_broken,
 )
-from pytest_sway.training.runs import REWARD_PHASE, Run
-from pytest_sway.training.store import Version, version_of
-from pytest_sway.training.unread import READ_LOGS, unread_logs
+from pytest_sway.training.run_versions import Version, version_of
+from pytest_sway.training.training_run import REWARD_PHASE, Run
+from pytest_sway.training.unsupported_files import READ_LOGS, unread_logs
 
 _POINTS = 512
 _LISTED = 20

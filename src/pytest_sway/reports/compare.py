@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_sway.reports import changes as words
-from pytest_sway.reports import numbers
-from pytest_sway.reports.comparable import notes
+from pytest_sway.reports import baseline_changes as words
 from pytest_sway.reports.json_report import document
-from pytest_sway.reports.layout import clean, cut, fold, padded, row, width, within
-from pytest_sway.reports.markup import escaped, table
+from pytest_sway.reports.markdown_table import escaped, table
 from pytest_sway.result import MEASURED, SuiteResult, Verdict, wired
-from pytest_sway.statistics import change
-from pytest_sway.statistics.change import ProbeChange, Regression
+from pytest_sway.suites import changes
+from pytest_sway.suites.changes import ProbeChange, Regression
+from pytest_sway.suites.comparability import notes
+from pytest_sway.text import formatting
+from pytest_sway.text.width import clean, cut, fold, padded, row, width, within
 
 _MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
 _LEGEND = "! fail, ? warn, — not in that result"
@@ -76,7 +76,7 @@ class CompareMatrix:
         """Of the last two; None where there is one, or where one is of a partial run."""
         if len(self.results) < 2:
             return None
-        return change.composite_delta(*self.results[-2:])
+        return changes.composite_delta(*self.results[-2:])
 
 
 def build_matrix(results: Sequence[SuiteResult], labels: Sequence[str]) -> CompareMatrix:
@@ -84,7 +84,7 @@ def build_matrix(results: Sequence[SuiteResult], labels: Sequence[str]) -> Compa
 
     Args:
         results: at least one, in the order to be shown, the newest last; ours and dlm-sway's.
-        labels: one per result, e.g. :func:`pytest_sway.reports.labels.stems` of their files.
+        labels: one per result, e.g. :func:`pytest_sway.text.paths.stems` of their files.
 
     Raises:
         ValueError: for no result, or labels that are not one each.
@@ -92,7 +92,7 @@ def build_matrix(results: Sequence[SuiteResult], labels: Sequence[str]) -> Compa
     if not results or len(results) != len(labels):
         raise ValueError(f"{len(labels)} labels for {len(results)} results: one each, and at least one")
     names = {probe.name for result in results for probe in result.probes}
-    newest = change.changes(*results[-2:]) if len(results) > 1 else []
+    newest = changes.changes(*results[-2:]) if len(results) > 1 else []
     return CompareMatrix(tuple(labels), tuple(results), tuple(sorted(names)), tuple(newest))
 
 
@@ -103,7 +103,7 @@ def regressions(matrix: CompareMatrix, threshold: float | None) -> list[Regressi
     """
     partial = matrix.results[-1].gate.get("status") == "partial"
     found = [one for one in matrix.newest if not partial or one.now is not None]
-    return change.regressions(found, matrix.composite_change, threshold)
+    return changes.regressions(found, matrix.composite_change, threshold)
 
 
 def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
         "latest_regressions": [
             {"probe": one.name, "delta": one.delta}
             for one in worse
-            if one.probe is not None and change.dropped(one.delta, threshold or 0.0)
+            if one.probe is not None and changes.dropped(one.delta, threshold or 0.0)
         ],
         "verdicts": matrix.verdicts,
         "newest": [one.to_wire() for one in matrix.newest],
@@ -178,7 +178,7 @@ def _results(matrix: CompareMatrix) -> Iterator[str]:
     for number, (label, when, overall) in enumerate(series, 1):
         name = padded(cut(clean(label), _LABEL), _LABEL)
         stamp = padded(clean(when)[:_STAMP] or "(no date)", _STAMP)
-        yield f"{number:>3}  {name}  {stamp}  composite {numbers.score(overall)}"
+        yield f"{number:>3}  {name}  {stamp}  composite {formatting.score(overall)}"
 
 
 def _figures(matrix: CompareMatrix, columns: int) -> Iterator[str]:
@@ -207,17 +207,17 @@ def _rows(matrix: CompareMatrix) -> list[tuple[str, list[str], str]]:
     for name in matrix.probe_names:
         cells = [_cell(v, s) for v, s in zip(verdicts[name], scores[name], strict=True)]
         delta = deltas[name][-1] if deltas[name] else None
-        rows.append((name, cells, numbers.change(delta)))
-    composites = [numbers.score(overall) + " " for overall in matrix.composite_series]
-    return [*rows, ("composite", composites, numbers.change(matrix.composite_change))]
+        rows.append((name, cells, formatting.change(delta)))
+    composites = [formatting.score(overall) + " " for overall in matrix.composite_series]
+    return [*rows, ("composite", composites, formatting.change(matrix.composite_change))]
 
 
 def _cell(verdict: str | None, score: float | None) -> str:
     if verdict is None:
-        return f"{numbers.DASH} "
+        return f"{formatting.DASH} "
     if verdict not in MEASURED:
         return verdict
-    return numbers.score(score) + _MARKS.get(Verdict(verdict), " ")
+    return formatting.score(score) + _MARKS.get(Verdict(verdict), " ")
 
 
 def _told(matrix: CompareMatrix, threshold: float | None) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_sway.reports import calibration, numbers
-from pytest_sway.reports.layout import short
 from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.suites import null_comparison
+from pytest_sway.text import formatting
+from pytest_sway.text.width import short
 
 _STATUS = {"unknown": "UNGATED"}
 _WORDS = {"partial": "only partial", "": "not judged"}
@@ -48,8 +49,8 @@ def headline(suite: SuiteResult) -> Headline:
 
 def _answer(suite: SuiteResult) -> str:
     status, band = suite.gate["status"], suite.score.band
-    composite = f"composite {numbers.score(suite.score.overall)}"
-    wanted = numbers.score(suite.gate["threshold"])
+    composite = f"composite {formatting.score(suite.score.overall)}"
+    wanted = formatting.score(suite.gate["threshold"])
     if not any(probe.verdict in MEASURED for probe in suite.probes):
         return "nothing was measured"
     if status == "partial":
@@ -85,7 +86,9 @@ def _lost(suite: SuiteResult) -> bool:
 def _sure(suite: SuiteResult) -> str:
     effects, nulls = suite.calibration.get("effects"), suite.calibration.get("nulls")
     if effects:
-        return "; ".join(filter(None, [calibration.beyond(effects, nulls), calibration.passing(nulls)]))
+        return "; ".join(
+            filter(None, [null_comparison.beyond(effects, nulls), null_comparison.passing(nulls)])
+        )
     if not suite.calibration:
         return _foreign(suite)
     measured = [p for p in suite.probes if p.claim == "effect" and p.verdict in MEASURED]

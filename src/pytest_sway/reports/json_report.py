@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pytest_sway.reports.saved import SCHEMA_VERSION
 from pytest_sway.result import SuiteResult, wired
+from pytest_sway.suites.saved_results import SCHEMA_VERSION
 
 
 def payload(suite: SuiteResult) -> dict[str, Any]:

@@ -6,14 +6,16 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_sway.reports import calibration, changes, numbers, omissions
+from pytest_sway.reports import baseline_changes, skipped_probes
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.labels import tail
-from pytest_sway.reports.layout import clean
-from pytest_sway.reports.markup import escaped, table
-from pytest_sway.reports.table import figures
-from pytest_sway.reports.words import backend, components, determinism, factors, label
+from pytest_sway.reports.markdown_table import escaped, table
+from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
+from pytest_sway.reports.terminal_table import figures
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.suites import null_comparison
+from pytest_sway.text import formatting
+from pytest_sway.text.paths import tail
+from pytest_sway.text.width import clean
 
 _CASES = 20
 
@@ -26,8 +28,8 @@ def text(suite: SuiteResult) -> str:
         ("## Probes", _probes(suite)),
         ("## Top findings", [f"{n}. {escaped(found)}" for n, found in enumerate(suite.score.findings, 1)]),
         ("## Skipped probes", _skipped(suite.probes)),
-        ("## Null-calibration opt-outs", _by_reason(calibration.uncalibrated(suite.calibration))),
-        ("## Degenerate null calibration", _by_reason(omissions.degenerate(suite.probes))),
+        ("## Null-calibration opt-outs", _by_reason(null_comparison.uncalibrated(suite.calibration))),
+        ("## Degenerate null calibration", _by_reason(skipped_probes.degenerate(suite.probes))),
         ("## Against null adapters", _standing(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
@@ -56,13 +58,13 @@ def _gate(gate: Mapping[str, Any]) -> list[str]:
 
 
 def _header(suite: SuiteResult) -> list[str]:
-    overall = f"`{numbers.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
+    overall = f"`{formatting.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
         "Suite": escaped(label(suite)),
         "Base": escaped(tail(suite.base_model_id)),
         "Adapter": escaped(tail(suite.adapter_id)),
-        "Wall": "" if suite.not_evaluated else numbers.duration(suite.wall_seconds),
+        "Wall": "" if suite.not_evaluated else formatting.duration(suite.wall_seconds),
         "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
         "Backend": backend(suite.backend_stats),
     }
@@ -74,10 +76,10 @@ def _components(suite: SuiteResult) -> list[str]:
     for name, value in components(suite.score):
         weight = suite.score.weights.get(name)
         note = "(informational, weight=0)" if weight == 0 else ""
-        rows.append([name, numbers.score(value), numbers.score(weight), note])
+        rows.append([name, formatting.score(value), formatting.score(weight), note])
     if not rows:
         return []
-    beside = [line for line in (calibration.standing(suite.calibration), factors(suite.score)) if line]
+    beside = [line for line in (null_comparison.standing(suite.calibration), factors(suite.score)) if line]
     return [
         *table(["category", "score", "weight", "note"], rows, ["note"]),
         *(f"\n{line}" for line in beside),
@@ -95,8 +97,8 @@ def _probes(suite: SuiteResult) -> list[str]:
 
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
-    line = omissions.pip_line(probes)
-    return [*_by_reason(omissions.skipped(probes)), *([f"\n`{line}`"] if line else [])]
+    line = skipped_probes.pip_line(probes)
+    return [*_by_reason(skipped_probes.skipped(probes)), *([f"\n`{line}`"] if line else [])]
 
 
 def _by_reason(reasons: Mapping[str, Sequence[str]]) -> list[str]:
@@ -108,9 +110,9 @@ def _standing(suite: SuiteResult) -> list[str]:
     rows = []
     for probe in suite.probes:
         n = figures(probe, suite.null_stats)["n"]
-        if n != numbers.DASH:
-            rows.append([probe.name, n, numbers.z(probe.z_score), calibration.of_probe(probe)])
-    said = [f"{escaped(sentence)}\n" for sentence in calibration.of_suite(suite.calibration)]
+        if n != formatting.DASH:
+            rows.append([probe.name, n, formatting.z(probe.z_score), null_comparison.of_probe(probe)])
+    said = [f"{escaped(sentence)}\n" for sentence in null_comparison.of_suite(suite.calibration)]
     return [*said, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
 
 
@@ -118,7 +120,7 @@ def _baseline(found: Mapping[str, Any] | None) -> list[str]:
     """What changed since: the terminal's lines, each an item of a list below the one it belongs to."""
     if found is None:
         return []
-    said = [line for line, _ in changes.rows(found, 1)]
+    said = [line for line, _ in baseline_changes.rows(found, 1)]
     outer = len(said[0]) - len(said[0].lstrip())
     return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escaped(line)}" for line in said]
 
@@ -130,7 +132,7 @@ def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
         sizes, means, exemplars = (_list(probe.evidence.get(key)) for key in keys)
         for number, (size, mean, examples) in enumerate(zip(sizes, means, exemplars, strict=False)):
             shown = "; ".join(map(str, examples)) if isinstance(examples, list) else str(examples)
-            mean = numbers.raw(mean) if isinstance(mean, int | float) else numbers.DASH
+            mean = formatting.raw(mean) if isinstance(mean, int | float) else formatting.DASH
             rows.append([str(number), str(size), mean, shown])
     return table(["cluster", "size", "mean KL", "exemplars"], rows, ["exemplars"]) if rows else []
 

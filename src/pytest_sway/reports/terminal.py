@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.reports import calibration, changes, numbers, omissions
+from pytest_sway.reports import baseline_changes, skipped_probes
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.labels import tail
-from pytest_sway.reports.layout import clean, cut, fold, legible, padded, printable, short, width
-from pytest_sway.reports.table import Line, Span, figures, labelled, rows
-from pytest_sway.reports.words import factors, footer, label, weighed
+from pytest_sway.reports.suite_text import factors, footer, label, weighed
+from pytest_sway.reports.terminal_table import Line, Span, figures, labelled, rows
 from pytest_sway.result import MEASURED, ProbeResult, SuiteResult
+from pytest_sway.suites import null_comparison
+from pytest_sway.text import formatting
+from pytest_sway.text.paths import tail
+from pytest_sway.text.width import clean, cut, fold, legible, padded, printable, short, width
 
 NARROWEST = 60
 """A narrower terminal breaks the lines by itself."""
@@ -80,7 +82,7 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
             yield from _text(reason, columns, "  • ", "    ")
         if not suite.not_evaluated:
             yield from _figures(suite, columns, top.reasons, verbosity)
-    for line, markup in changes.rows(suite.baseline, verbosity) if suite.baseline else ():
+    for line, markup in baseline_changes.rows(suite.baseline, verbosity) if suite.baseline else ():
         yield from _kept(line, columns, *markup)
     yield from _gate(suite, columns)
 
@@ -113,12 +115,12 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
     names = [short(name, _CATEGORY) for name in ("composite", *counted)]
     widest = max(map(width, names))
     values = [score.overall, *counted.values()]
-    beside = [calibration.standing(suite.calibration)]
-    beside += [f"weight {numbers.score(score.weights.get(name))}" for name in counted]
+    beside = [null_comparison.standing(suite.calibration)]
+    beside += [f"weight {formatting.score(score.weights.get(name))}" for name in counted]
     for number, (name, value, text) in enumerate(zip(names, values, beside, strict=True)):
         bar = padded("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
         colour = (_colour(suite),) if not number else ()
-        figure = f"{padded(name, widest)} {padded(numbers.score(value), 4, right=True)} "
+        figure = f"{padded(name, widest)} {padded(formatting.score(value), 4, right=True)} "
         free = columns - width(figure) - _BAR - 1
         yield Span(figure), Span(bar, colour), Span(f" {text}" if text and width(text) <= free else "")
         if width(text) > free:
@@ -129,13 +131,13 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
 
 def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:
     """The message, or that the top told it already; all there is, where it was asked for."""
-    ranks = calibration.rank_profile(probe)
+    ranks = null_comparison.rank_profile(probe)
     if verbosity <= 0:
         above = probe.message and any(_tells(text, probe) for text in told)
         return [text for text in ("(see above)" if above else probe.message, ranks) if text]
-    values = f"base {numbers.raw(probe.base_value)}, adapter {numbers.raw(probe.ft_value)}"
+    values = f"base {formatting.raw(probe.base_value)}, adapter {formatting.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
-    found = [probe.message, values if known else "", _extremes(probe), calibration.of_probe(probe)]
+    found = [probe.message, values if known else "", _extremes(probe), null_comparison.of_probe(probe)]
     return [text for text in [*found, ranks, _prompt(probe)] if text]
 
 
@@ -152,7 +154,7 @@ def _extremes(probe: ProbeResult) -> str:
         return ""
     ordered = sorted(known, key=itemgetter("value"))
     return "; ".join(
-        f"{word} {numbers.raw(one['value'])} on {short(str(one['item']), _ITEM)!r}"
+        f"{word} {formatting.raw(one['value'])} on {short(str(one['item']), _ITEM)!r}"
         for word, one in (("least", ordered[0]), ("most", ordered[-1]))
     )
 
@@ -166,14 +168,14 @@ def _prompt(probe: ProbeResult) -> str:
 def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
     """What is to be said of the suite as a whole."""
     if verbosity > 0:
-        yield from calibration.of_suite(suite.calibration)
-    if line := omissions.pip_line(suite.probes):
+        yield from null_comparison.of_suite(suite.calibration)
+    if line := skipped_probes.pip_line(suite.probes):
         names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
         yield f"not measured for want of an extra: {', '.join(names)}; {line}"
-    if told := calibration.not_calibrated(suite.calibration):
+    if told := null_comparison.not_calibrated(suite.calibration):
         yield told
     untold = [probe for probe in suite.probes if probe.verdict in MEASURED and not _says_no_z(probe)]
-    for reason, names in omissions.degenerate(untold).items():
+    for reason, names in skipped_probes.degenerate(untold).items():
         yield f"no z for {', '.join(names)}: {reason}"
     yield from (f"note: {note}" for note in suite.notes)
 

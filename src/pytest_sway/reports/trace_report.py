@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.reports import numbers
 from pytest_sway.reports.json_report import document
-from pytest_sway.reports.layout import clean, cut, row, width, within
-from pytest_sway.reports.markup import table
+from pytest_sway.reports.markdown_table import table
 from pytest_sway.result import wired
+from pytest_sway.text import formatting
+from pytest_sway.text.width import clean, cut, row, width, within
 
 UNASSIGNED = "<unassigned>"
 """Stands for what no probe asked, and for a view that a line does not name."""
@@ -238,9 +238,9 @@ def _costliest(shares: dict[str, Share]) -> tuple[Share, ...]:
 
 def _headline(report: TraceReport) -> str:
     total = report.total
-    known = f"{numbers.percent(total.hit_rate)} known already" if total.n_events else "nothing known"
+    known = f"{formatting.percent(total.hit_rate)} known already" if total.n_events else "nothing known"
     broken = f"; {report.malformed} lines are no event" if report.malformed else ""
-    return f"{total.n_events:,} events, {numbers.duration(total.total_ms / 1000)}, {known}{broken}"
+    return f"{total.n_events:,} events, {formatting.duration(total.total_ms / 1000)}, {known}{broken}"
 
 
 def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
@@ -253,7 +253,7 @@ def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
             event.view_id,
             event.op,
             event.prompt_hash,
-            numbers.raw(event.wall_ms),
+            formatting.raw(event.wall_ms),
             "yes" if event.hit else "no",
         ]
         for event in report.slowest
@@ -272,8 +272,8 @@ def _first(shares: Sequence[Share]) -> list[Share]:
 
 
 def _row(share: Share) -> list[str]:
-    time = numbers.duration(share.total_ms / 1000)
-    return [share.name, f"{share.n_events:,}", time, numbers.percent(share.hit_rate)]
+    time = formatting.duration(share.total_ms / 1000)
+    return [share.name, f"{share.n_events:,}", time, formatting.percent(share.hit_rate)]
 
 
 def _widths(cells: Sequence[Sequence[str]], columns: int) -> list[int]:

@@ -18,7 +18,7 @@ from pytest_sway.session.plan import left_out_of, plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
-    from pytest_sway.session.compose import Intake
+    from pytest_sway.session.suite_reports import Intake
 
 _FILES = [
     ("sway_json", ".json", "pytest_sway.reports.json_report"),
@@ -61,15 +61,15 @@ class Controller:
         looking = options.collectonly or options.setuponly or options.setupplan
         if looking or not plan:
             return
+        from pytest_sway.options import BASELINE, options_of
         from pytest_sway.reports import junit
-        from pytest_sway.session.compose import compose, gate_of
-        from pytest_sway.session.options import BASELINE, options_of
+        from pytest_sway.session.suite_reports import compose, gate_of
 
         stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
         run = replace(options_of(self._config), stopped=stopped)
         self._suites = compose(plan, self._intakes(), run, left_out_of(self._config).values())
         if BASELINE in self._config.stash:
-            from pytest_sway.session.regression import against
+            from pytest_sway.session.baseline import against
 
             self._suites = against(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
@@ -100,7 +100,7 @@ class Controller:
             return
         for trouble in self._trouble:
             sys.stderr.write(f"sway: {trouble}\n")
-        from pytest_sway.session.compose import gate_of
+        from pytest_sway.session.suite_reports import gate_of
 
         for suite in self._suites:
             gate = gate_of(suite)
@@ -111,7 +111,7 @@ class Controller:
         """Give the results to the reports of others; theirs may fail, ours are written by then."""
         if not self._suites:
             return
-        from pytest_sway.session.others import hand_out
+        from pytest_sway.session.third_party_reports import hand_out
 
         told, troubles = hand_out(self._config, deepcopy(self._suites))  # theirs to read, not to change
         self._told += told
@@ -119,7 +119,7 @@ class Controller:
 
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""
-        from pytest_sway.reports.files import write_each
+        from pytest_sway.reports.whole_files import write_each
 
         for option, suffix, module in _FILES:
             target = self._config.getoption(option)
@@ -144,7 +144,7 @@ class Controller:
             self._trouble.append(f"--sway-step-summary could not be written: {error}")
 
     def _intakes(self) -> dict[str, Intake]:
-        from pytest_sway.session.compose import Intake
+        from pytest_sway.session.suite_reports import Intake
 
         intakes: dict[str, Intake] = {}
         for wire, start, stop, worker in self._reports:

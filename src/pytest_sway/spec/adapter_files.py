@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.spec.folders import ADAPTER_CONFIG
-from pytest_sway.spec.messages import shown
+from pytest_sway.spec.errors import shown
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shapes
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

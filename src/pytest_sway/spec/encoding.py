@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from pytest_sway.spec.messages import Problem, SpecError
+from pytest_sway.spec.errors import Problem, SpecError
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sway.training.json_files import whole
-from pytest_sway.training.runs import OpenRun, Run
+from pytest_sway.training.training_run import OpenRun, Run
 
 _PHASE_START = "_phase_start"
 _TYPES = frozenset({"banner", "step", "run_complete"})

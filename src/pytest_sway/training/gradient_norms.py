@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.training.runs import Run
+from pytest_sway.training.training_run import Run
 
 _FEWEST = 2
 """fp16's loss scaling skips single steps whose gradient overflows, and logs their norm as NaN or infinite."""

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.run_versions import TrainingDataError
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes; a log of a million steps has about 150 MB."""

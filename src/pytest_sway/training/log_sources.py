@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
-from pytest_sway.training.logs import log_files
-from pytest_sway.training.store import LOGS, AmbiguousRunError
+from pytest_sway.training.log_files import log_files
+from pytest_sway.training.run_versions import LOGS, AmbiguousRunError
 from pytest_sway.training.trainer_logs import TRAINER_LOG, TRAINER_STATE, read_trainer_state
 
 _TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
-from pytest_sway.training.state import STATE_FILE
-from pytest_sway.training.store import AmbiguousRunError
+from pytest_sway.training.optimizer_state import STATE_FILE
+from pytest_sway.training.run_versions import AmbiguousRunError
 from pytest_sway.training.trainer_logs import TRAINER_STATE, TrainerState, read_trainer_state
 
 TRAINER_FILES = ("optimizer.pt", "optimizer.bin")

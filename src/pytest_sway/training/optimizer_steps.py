@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_sway.training.logged_steps import logged_steps
 from pytest_sway.training.optimizer_files import OptimizerFile
-from pytest_sway.training.state import TrainingState
-from pytest_sway.training.steps import logged_steps
-from pytest_sway.training.store import TrainingDataError, version_of
+from pytest_sway.training.optimizer_state import TrainingState
+from pytest_sway.training.run_versions import TrainingDataError, version_of
 from pytest_sway.training.trainer_logs import TRAINER_STATE
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from pytest_sway.training.layers import NoLayerMapError, Place, Shape, places
+from pytest_sway.training.layer_map import NoLayerMapError, Place, Shape, places
 
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 _SECOND_GROUPS: tuple[Callable[[str], bool], ...] = (

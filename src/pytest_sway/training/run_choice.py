@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_sway.training.gradient_norms import gradient_norms
+from pytest_sway.training.log_files import Logs
 from pytest_sway.training.log_sources import LogSource
-from pytest_sway.training.logs import Logs
-from pytest_sway.training.runs import Run
-from pytest_sway.training.steps import runs_of
-from pytest_sway.training.store import AmbiguousRunError, Version
+from pytest_sway.training.logged_steps import runs_of
+from pytest_sway.training.run_versions import AmbiguousRunError, Version
+from pytest_sway.training.training_run import Run
 
 
 class TooFewStepsError(Exception):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole
-from pytest_sway.training.runs import REWARD_PHASE, OpenRun, Run
-from pytest_sway.training.store import TrainingDataError
+from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.training_run import REWARD_PHASE, OpenRun, Run
 
 TRAINER_STATE = "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.load import load
-from pytest_sway.backends.protocols import AdapterKey, Subject
+from pytest_sway.backends.base import AdapterKey, Subject
+from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.null_population import NullPlan, population
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.items.suite import load_suite
-from pytest_sway.nulls.families import draw
-from pytest_sway.nulls.population import NullPlan, population
 from pytest_sway.probes.base import Judgement, Nulls, Probe
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import View, Views

@@ -7,9 +7,9 @@ from statistics import fmean
 
 from pydantic import Field
 
-from pytest_sway.probes.asking import both, distinct, question
 from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.rules_no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.shared.questions import both, distinct, question
 from pytest_sway.requests import Generate, Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.intervals import Interval, t_interval

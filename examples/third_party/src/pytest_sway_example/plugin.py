@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.protocols import Backend, ModelKey
+    from pytest_sway.backends.base import Backend, ModelKey
     from pytest_sway.probes.base import Probe
     from pytest_sway.result import SuiteResult
 

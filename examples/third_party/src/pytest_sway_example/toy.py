@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey, NullWeights, Subject
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, NullWeights, Subject
 from pytest_sway.requests import (
     Completion,
     CompletionScore,

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import torch
 
-from pytest_sway.backends.hf import adapters, load
-from pytest_sway.backends.hf.attached import Attached
-from pytest_sway.backends.hf.finetuned import finetuned
-from pytest_sway.backends.hf.hub import adapter_folder
-from pytest_sway.backends.hf.inits import rebased_update
-from pytest_sway.backends.hf.loading import tensors, without_base
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.hf import adapter_config, load_backend
+from pytest_sway.backends.hf.adapter_tensors import tensors, without_base
+from pytest_sway.backends.hf.device_map import refuse_spread
+from pytest_sway.backends.hf.full_finetune import finetuned
+from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.lora import Lora, plain_update
-from pytest_sway.backends.hf.merged import merged
-from pytest_sway.backends.hf.per_expert import is_per_expert, per_expert
-from pytest_sway.backends.hf.placement import refuse_spread
+from pytest_sway.backends.hf.merged_adapter import merged
+from pytest_sway.backends.hf.per_expert_lora import is_per_expert, per_expert
+from pytest_sway.backends.hf.pissa_conversion import rebased_update
+from pytest_sway.backends.hf.served_adapter import Attached
 from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
-from pytest_sway.backends.hf.whole import whole_update
-from pytest_sway.backends.protocols import AdapterKey, BackendError, ModelKey
-from pytest_sway.spec.folders import listed
+from pytest_sway.backends.hf.weight_delta import whole_update
+from pytest_sway.spec.model_folders import listed
 
-_HASHED = (adapters.CONFIG, adapters.WEIGHTS)
+_HASHED = (adapter_config.CONFIG, adapter_config.WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Source:
         trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
     """
 
-    files: adapters.AdapterFiles | None
+    files: adapter_config.AdapterFiles | None
     model: Path | None
     digest: str
     trust_remote_code: bool = False
@@ -90,14 +90,14 @@ def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
         raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
     files = None
     if key.path is not None:
-        files = adapters.read(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+        files = adapter_config.read(adapter_folder(key.path, trust_remote_code=trust_remote_code))
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
-        model = load.folder(tuned)
+        model = load_backend.folder(tuned)
     try:
-        digests = [load.digest(model, load.HASHED)] if model is not None else []
-        digests += [load.digest(files.folder, _hashed(files.folder))] if files is not None else []
+        digests = [load_backend.digest(model, load_backend.HASHED)] if model is not None else []
+        digests += [load_backend.digest(files.folder, _hashed(files.folder))] if files is not None else []
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error

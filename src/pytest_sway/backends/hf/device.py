@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from pytest_sway import __version__
-from pytest_sway.backends.protocols import Determinism
+from pytest_sway.backends.base import Determinism
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate memory", "not enough memory")

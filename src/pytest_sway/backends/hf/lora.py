@@ -11,13 +11,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 
-from pytest_sway.backends.hf.adapters import AdapterFiles
-from pytest_sway.backends.hf.adding import add_in_place
-from pytest_sway.backends.hf.drawn import Drawn, size_of
-from pytest_sway.backends.hf.factors import Factors, product_norm
-from pytest_sway.backends.hf.loading import SUBJECT, State, accounted, fitted, fitting
-from pytest_sway.backends.hf.undisturbed import undisturbed
-from pytest_sway.backends.protocols import BackendError, Form, NullWeights
+from pytest_sway.backends.base import BackendError, Form, NullWeights
+from pytest_sway.backends.hf.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, accounted, fitted, fitting
+from pytest_sway.backends.hf.deferred_signals import undisturbed
+from pytest_sway.backends.hf.in_place_lora import add_in_place
+from pytest_sway.backends.hf.lora_factors import Factors, product_norm
+from pytest_sway.backends.hf.null_weight_cache import Drawn, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 
 NULL, OWN = "null", "own"

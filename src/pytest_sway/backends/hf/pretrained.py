@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
 from pytest_sway.backends.hf.error_text import line
-from pytest_sway.backends.hf.loading_causes import missing_expert
-from pytest_sway.backends.hf.loading_report import LoadingReport, check_report
-from pytest_sway.backends.protocols import BackendError
-from pytest_sway.backends.quiet import without_bars
-from pytest_sway.spec.folders import ADAPTER_CONFIG
+from pytest_sway.backends.hf.mismatch_causes import missing_expert
+from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
+from pytest_sway.backends.progress_bars import without_bars
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
 _NO_ADAPTER = {"subfolder": "no-adapter"}
 """Where transformers looks for an adapter to attach on its own: in a folder that no model has."""

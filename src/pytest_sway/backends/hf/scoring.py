@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pytest_sway.backends.hf.undisturbed import undisturbed
-from pytest_sway.rows import Row, Text
+from pytest_sway.backends.hf.deferred_signals import undisturbed
+from pytest_sway.token_sequences import Row, Text
 
 LEAST = 16
 """Batches of fewer tokens, and heads over fewer positions, are filled up: below about eight a matrix product

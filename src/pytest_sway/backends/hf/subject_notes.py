@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.backends.hf.attach import Source
-from pytest_sway.backends.hf.base_model import BaseModel, base_difference
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.declared_base import BaseModel, base_difference
 
 
 @dataclass(frozen=True)

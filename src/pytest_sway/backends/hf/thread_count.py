@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pytest_sway.threads import core_share, count_is_set, usable_cores
+from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
 
 _WORTH_SHARING = 8_000_000
 """Multiplications in one matrix product from which on several threads are faster.

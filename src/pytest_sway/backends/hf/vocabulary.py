@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from pytest_sway.backends.hf.tokens import Tokens
-from pytest_sway.backends.protocols import BackendError
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.prompt_tokenizer import Tokens
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZED = (

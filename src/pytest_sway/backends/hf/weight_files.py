@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_sway.backends.protocols import BackendError
-from pytest_sway.spec.folders import ADAPTER_CONFIG, listed
+from pytest_sway.backends.base import BackendError
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
 
 _WRAPPERS = {
     "_orig_mod": (

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_sway.reports import calibration, numbers
 from pytest_sway.reports.html.figure import Figure, finite_numbers, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
 from pytest_sway.result import JSON, ProbeResult, null_adapters
+from pytest_sway.suites import null_comparison
+from pytest_sway.text import formatting
 
 Row = dict[str, Any]
 _MOST_TICKS = 6
@@ -76,7 +77,7 @@ def _learned(probe: ProbeResult) -> Figure | None:
     threshold = finite_numbers([probe.evidence.get("per_section_threshold")])
     words = f"{probe.name}: how much likelier each section became, beyond the control's text."
     if threshold:
-        words += f" The line is what counts as learned: {numbers.raw(threshold[0])}."
+        words += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
     return Figure(
         "sway-sis",
         "What was learned, section by section",
@@ -91,7 +92,7 @@ def _learned(probe: ProbeResult) -> Figure | None:
         height_of(len(rows)) + 20,
         ("section", "relative lift", "95 %", "verdict"),
         [
-            (name, numbers.raw(value), numbers.interval(pair), _word(row))
+            (name, formatting.raw(value), formatting.interval(pair), _word(row))
             for name, value, pair, row in zip(names, values, ends, rows, strict=True)
         ],
     )
@@ -124,7 +125,7 @@ def _recited(probe: ProbeResult) -> Figure | None:
         height_of(len(rows)) + 50,
         ("section", "adapter", "base"),
         [
-            (name, numbers.raw(tuned), numbers.raw(base))
+            (name, formatting.raw(tuned), formatting.raw(base))
             for name, tuned, base in zip(names, sides["adapter"][0], sides["base"][0], strict=True)
         ],
     )
@@ -136,7 +137,7 @@ def _bars(names: Sequence[str], values: Sequence[float], colour: str, what: str)
         "orientation": "h",
         "x": list(values),
         "y": list(range(len(values))),
-        "customdata": [[of_label(name), numbers.raw(v)] for name, v in zip(names, values, strict=True)],
+        "customdata": [[of_label(name), formatting.raw(v)] for name, v in zip(names, values, strict=True)],
         "hovertemplate": f"%{{customdata[0]}}<br>{what} %{{customdata[1]}}<extra></extra>",
         "marker": {"color": colour},
     }
@@ -152,7 +153,7 @@ def _word(row: Row) -> str:
     verdict, passed = row.get("verdict"), row.get("passed")
     if isinstance(verdict, str):
         return verdict
-    return numbers.DASH if passed is None else "passed" if passed else "not passed"
+    return formatting.DASH if passed is None else "passed" if passed else "not passed"
 
 
 def _line(x: float) -> JSON:
@@ -179,7 +180,7 @@ class _Curve:
             return None
         words = f"{probe.name}: {probe.message}"
         if probe.ci_95 is not None:
-            words += f". Raw {numbers.raw(probe.raw)}, 95 % {numbers.interval(probe.ci_95)}"
+            words += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
         if self.mark is not None:
             words += ". The line marks the adapter as it is"
         ticks = {"tickvals": x} if len(x) <= _MOST_POINTS else {}
@@ -188,7 +189,7 @@ class _Curve:
             "mode": "lines+markers",
             "x": x,
             "y": y,
-            "text": [numbers.raw(value) for value in y],
+            "text": [formatting.raw(value) for value in y],
             "hovertemplate": f"{self.axis} %{{x}}<br>%{{text}} nats<extra></extra>",
             "line": {"color": "var(--bar)", "width": 2},
             "marker": {"color": "var(--bar)", "size": 9},
@@ -206,7 +207,7 @@ class _Curve:
             },
             height=300,
             columns=(self.axis, "divergence, nats"),
-            rows=[(f"{at:g}", numbers.raw(value)) for at, value in zip(x, y, strict=True)],
+            rows=[(f"{at:g}", formatting.raw(value)) for at, value in zip(x, y, strict=True)],
         )
 
 
@@ -258,7 +259,7 @@ def _distribution(probe: ProbeResult) -> Figure | None:
         },
         height=110,
         columns=("who", "value"),
-        rows=[*_listed(own), *((f"null {n}", numbers.raw(value)) for n, value in enumerate(draws, 1))],
+        rows=[*_listed(own), *((f"null {n}", formatting.raw(value)) for n, value in enumerate(draws, 1))],
     )
 
 
@@ -274,7 +275,7 @@ def _own(probe: ProbeResult, null: JSON) -> float | None:
 
 def _listed(own: float | None) -> Iterator[tuple[str, str]]:
     if own is not None:
-        yield "the adapter", numbers.raw(own)
+        yield "the adapter", formatting.raw(own)
 
 
 def _strip(values: Sequence[float], names: Sequence[str], symbol: str, size: int) -> JSON:
@@ -283,7 +284,7 @@ def _strip(values: Sequence[float], names: Sequence[str], symbol: str, size: int
         "mode": "markers",
         "x": list(values),
         "y": [0.0] * len(values),
-        "text": [f"{name}: {numbers.raw(value)}" for name, value in zip(names, values, strict=True)],
+        "text": [f"{name}: {formatting.raw(value)}" for name, value in zip(names, values, strict=True)],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {"symbol": symbol, "size": size},
         "cliponaxis": False,
@@ -305,8 +306,10 @@ def _ticks(values: Sequence[float]) -> JSON:
 def _standing(probe: ProbeResult, null: JSON, own: float | None) -> str:
     """The distribution in words: where the adapter stands, mean and spread, z or why there is none."""
     nulls = f"{null['n']} {null_adapters(null['family'])}"
-    stands = calibration.of_probe(probe) or f"its signal alone, against {nulls}"
-    z = f"z {numbers.z(null['z'])}" if null["z"] is not None else f"no z: {null['reason']}"
+    stands = null_comparison.of_probe(probe) or f"its signal alone, against {nulls}"
+    z = f"z {formatting.z(null['z'])}" if null["z"] is not None else f"no z: {null['reason']}"
     known = {"the adapter": own, "the nulls' mean": null["mean"], "standard deviation": null["std"]}
-    figures = ", ".join(f"{name} {numbers.raw(value)}" for name, value in known.items() if value is not None)
+    figures = ", ".join(
+        f"{name} {formatting.raw(value)}" for name, value in known.items() if value is not None
+    )
     return ". ".join(f"{text[0].upper()}{text[1:]}" for text in (f"{stands}; {z}", figures) if text) + "."

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from pytest_sway.reports import calibration, numbers
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
-from pytest_sway.reports.words import factors, weighed
+from pytest_sway.reports.suite_text import factors, weighed
 from pytest_sway.result import JSON, MEASURED, ProbeResult, SuiteResult, Verdict
-from pytest_sway.statistics.composite import BANDS, SUSPICIOUS_ABOVE
+from pytest_sway.suites import null_comparison
+from pytest_sway.suites.composite import BANDS, SUSPICIOUS_ABOVE
+from pytest_sway.text import formatting
 
 _SYMBOLS = {
     Verdict.PASS: "circle",
@@ -41,17 +42,17 @@ def gauge(suite: SuiteResult) -> Figure | None:
             for name, (low, high) in zip(BANDS, pairwise(edges), strict=True)
         ],
     }
-    words = f"Composite {numbers.score(overall)}"
+    words = f"Composite {formatting.score(overall)}"
     if suite.score.band:
         words += f": {suite.score.band}"
-    if standing := calibration.standing(suite.calibration):
+    if standing := null_comparison.standing(suite.calibration):
         words += f" ({standing})"
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
-        words += f". The gate wants {numbers.score(threshold)}: the line across the dial"
-    bands = ", ".join(f"{name} from {numbers.score(low)}" for name, low in BANDS.items())
-    suspicious = f"suspicious above {numbers.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
+        words += f". The gate wants {formatting.score(threshold)}: the line across the dial"
+    bands = ", ".join(f"{name} from {formatting.score(low)}" for name, low in BANDS.items())
+    suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
         "sway-gauge",
@@ -73,13 +74,15 @@ def categories(suite: SuiteResult) -> Figure | None:
     words = "Each category's score, the mean of its probes. The composite is their weighted mean"
     if told := factors(score):
         words += f"; {told}"
-    labels = [f"{name}, weight {numbers.score(weight)}" for name, weight in zip(shown, weights, strict=True)]
+    labels = [
+        f"{name}, weight {formatting.score(weight)}" for name, weight in zip(shown, weights, strict=True)
+    ]
     bars = {
         "type": "bar",
         "orientation": "h",
         "x": list(shown.values()),
         "y": list(range(len(shown))),
-        "text": [numbers.score(value) for value in shown.values()],
+        "text": [formatting.score(value) for value in shown.values()],
         "hovertemplate": "%{text}<extra></extra>",
         "textposition": "outside",
         "marker": {"color": "var(--bar)"},
@@ -97,7 +100,7 @@ def categories(suite: SuiteResult) -> Figure | None:
         height_of(len(shown)),
         ("category", "score", "weight"),
         [
-            (name, numbers.score(value), numbers.score(weight))
+            (name, formatting.score(value), formatting.score(weight))
             for (name, value), weight in zip(shown.items(), weights, strict=True)
         ],
     )
@@ -109,7 +112,7 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
     placed = [probe for probe in scored if probe.z_score is not None]
     if not placed:
         return None
-    apart = [f"{p.name} ({numbers.score(p.score)})" for p in scored if p.z_score is None]
+    apart = [f"{p.name} ({formatting.score(p.score)})" for p in scored if p.z_score is None]
     words = "How good a score is, and how surely the effect is more than random adapters do."
     if apart:
         words += f" Without a z, so not drawn (score): {', '.join(apart)}."
@@ -131,7 +134,7 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
         },
         height=380,
         columns=("probe", "verdict", "score", "z"),
-        rows=[(p.name, p.verdict.value, numbers.score(p.score), numbers.z(p.z_score)) for p in placed],
+        rows=[(p.name, p.verdict.value, formatting.score(p.score), formatting.z(p.z_score)) for p in placed],
     )
 
 
@@ -145,7 +148,7 @@ def _points(probes: Sequence[ProbeResult], verdict: Verdict, *, named: bool) -> 
         "y": [probe.score for probe in probes],
         "text": [of_label(probe.name, 20) for probe in probes] if named else names,
         "customdata": [
-            [name, f"{numbers.z(probe.z_score)}, score {numbers.score(probe.score)}"]
+            [name, f"{formatting.z(probe.z_score)}, score {formatting.score(probe.score)}"]
             for name, probe in zip(names, probes, strict=True)
         ],
         "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}<extra></extra>",

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pytest_sway.reports import calibration, changes, numbers
+from pytest_sway.reports import baseline_changes
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, tree
-from pytest_sway.reports.labels import tail
-from pytest_sway.reports.omissions import pip_line
-from pytest_sway.reports.table import figures as written
+from pytest_sway.reports.skipped_probes import pip_line
+from pytest_sway.reports.terminal_table import figures as written
 from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
+from pytest_sway.suites import null_comparison
+from pytest_sway.text import formatting
+from pytest_sway.text.paths import tail
 
 _SIGNS = {
     Verdict.PASS: "✓",
@@ -165,7 +167,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _details(result: ProbeResult, n: str) -> str:
-    said = [result.message, calibration.of_probe(result), calibration.rank_profile(result)]
+    said = [result.message, null_comparison.of_probe(result), null_comparison.rank_profile(result)]
     if result.not_calibrated:
         said.append(f"not calibrated: {result.not_calibrated}")
     return (
@@ -181,16 +183,21 @@ def _facts(result: ProbeResult, n: str) -> Iterator[tuple[str, str]]:
         yield "category", f"{result.category}, weight {result.weight:g} in it"
     if result.claim:
         yield "claim", result.claim.replace("_", " ")
-    yield "score", numbers.score(result.score)
-    yield "raw", numbers.raw(result.raw)
+    yield "score", formatting.score(result.score)
+    yield "raw", formatting.raw(result.raw)
     if result.ci_95 is not None:
-        yield "95 % interval", numbers.interval(result.ci_95)
+        yield "95 % interval", formatting.interval(result.ci_95)
     if result.z_score is not None:
-        yield "z", f"{numbers.z(result.z_score)}, n {n}" if n != numbers.DASH else numbers.z(result.z_score)
+        yield (
+            "z",
+            f"{formatting.z(result.z_score)}, n {n}"
+            if n != formatting.DASH
+            else formatting.z(result.z_score),
+        )
     for name, value in (("base", result.base_value), ("adapter", result.ft_value)):
         if value is not None:
-            yield name, numbers.raw(value)
-    yield "time", numbers.duration(result.duration_s)
+            yield name, formatting.raw(value)
+    yield "time", formatting.duration(result.duration_s)
 
 
 def pairs(facts: Iterable[tuple[str, str]], look: str = "pairs") -> str:
@@ -210,7 +217,7 @@ def run(suite: SuiteResult) -> str:
         ("base", suite.base_model_id),
         ("started", suite.started_at),
         ("finished", suite.finished_at),
-        ("wall", numbers.duration(suite.wall_seconds)),
+        ("wall", formatting.duration(suite.wall_seconds)),
         ("determinism", determinism.get("class", "")),
         ("seed", determinism.get("seed", "")),
         *((f"digest of the {name}", value) for name, value in suite.digests.items()),
@@ -222,12 +229,12 @@ def run(suite: SuiteResult) -> str:
 
 def baseline(compared: JSON) -> str:
     """What changed, as the terminal tells it."""
-    return f"<pre>{of_html(chr(10).join(line for line, _ in changes.rows(compared)))}</pre>"
+    return f"<pre>{of_html(chr(10).join(line for line, _ in baseline_changes.rows(compared)))}</pre>"
 
 
 def sentences(suite: SuiteResult) -> str:
     """What the random adapters say of the whole suite, and what they were not asked about."""
-    said = [*calibration.of_suite(suite.calibration), calibration.not_calibrated(suite.calibration)]
+    said = [*null_comparison.of_suite(suite.calibration), null_comparison.not_calibrated(suite.calibration)]
     return _list([_sentence(text) for text in said if text])
 
 

@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-from pytest_sway.reports import numbers
+from pytest_sway.text import formatting
 
 
 def of_html(text: object) -> str:
@@ -34,10 +34,10 @@ def tree(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [tree(item) for item in value]
     if value is None:
-        return numbers.DASH
+        return formatting.DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return numbers.raw(value) if isinstance(value, float) else _encodable(str(value))
+    return formatting.raw(value) if isinstance(value, float) else _encodable(str(value))
 
 
 def _encodable(text: str) -> str:

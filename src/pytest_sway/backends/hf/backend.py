@@ -1,0 +1,336 @@
+"""The HF + PEFT backend: two primitives over one set of weights.
+
+Nothing is toggled from outside: every primitive names its view, and the full adapter state is set on
+entry, so neither an exception nor an order of calls can leave the wrong weights in force.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from pytest_sway.backends.base import (
+    AdapterKey,
+    BackendError,
+    Determinism,
+    NullWeights,
+    Subject,
+)
+from pytest_sway.backends.hf import device, logit_checks
+from pytest_sway.backends.hf.attach import Source, add_null, attach, find
+from pytest_sway.backends.hf.chat_template_file import check_arguments
+from pytest_sway.backends.hf.declared_base import BaseModel
+from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.scoring import Scorer, batch_of
+from pytest_sway.backends.hf.served_adapter import Attached
+from pytest_sway.backends.hf.subject_notes import subject_notes
+from pytest_sway.backends.hf.thread_count import ThreadCount
+from pytest_sway.backends.hf.vocabulary import vocabulary_of
+from pytest_sway.requests import Prompt, RequestError, Tokenized, View
+from pytest_sway.token_sequences import Row, Text
+
+_REMEMBERED = 128 << 20
+"""Bytes of the base's hidden states that are kept for the next adapter of a fleet."""
+_GPU_OVERHEAD, _CPU_OVERHEAD = 2048, 64
+
+
+class HFBackend:
+    """One causal language model in memory; the base, one subject and its nulls are served from it."""
+
+    xp = torch
+
+    def __init__(self, model: Any, tokens: Tokens, base: BaseModel) -> None:
+        self._model = model
+        self._base_tokens = self._tokens = tokens
+        self._base = base
+        self._threads = ThreadCount(model)
+        self._scorer = Scorer(model)
+        self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
+        self._remembered = 0
+        self._entries = 0
+        self._held: Attached | None = None
+        self._ends: frozenset[int] = frozenset()
+        self._broken = ""
+        self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
+        self._strictly = device.can_be_strict(model, self._check_row)
+        self._check_logits = self._base_logits()
+        logit_checks.check_base(model, self._check_logits, base, self._check_row)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Everything but what the tokenizer lacks: a chat template, one that shows tools, offsets."""
+        served = {"divergence", "completion", "generate", "scale", "nulls"}
+        return frozenset(served | self._tokens.capabilities)
+
+    @property
+    def vocabulary(self) -> int:
+        """Width of the logits."""
+        return int(self._model.config.get_text_config().vocab_size)
+
+    @property
+    def context(self) -> int | None:
+        """The longest text the model was made for."""
+        limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        return int(limit) if limit else None
+
+    @property
+    def epsilon(self) -> float:
+        """Machine epsilon of the weights' dtype."""
+        return float(torch.finfo(self._model.dtype).eps)
+
+    @property
+    def shares(self) -> bool:
+        """Whether a row may hold several texts."""
+        return self._scorer.shares
+
+    @cached_property
+    def token_bytes(self) -> int:
+        """Memory of one token of a batch."""
+        return device.token_bytes(self._model)
+
+    @cached_property
+    def cache_bytes(self) -> int:
+        """Memory of one token's keys and values."""
+        return device.cache_bytes(self._model)
+
+    @property
+    def overhead_tokens(self) -> int:
+        """Cost of a forward beside its tokens: on a GPU, launching kernels; else entering a view."""
+        return _CPU_OVERHEAD if self._model.device.type == "cpu" else _GPU_OVERHEAD
+
+    @cached_property
+    def identity(self) -> str:
+        """What the numbers depend on beside weights and request."""
+        return device.identity(self._model, self._threads.limit)
+
+    def determinism(self, *, alone: bool) -> Determinism:
+        """How far two runs can be expected to agree."""
+        model, threads = self._model, self._threads.limit
+        return device.determinism(
+            model.device, model.dtype, strict=self._strictly, alone=alone, threads=threads
+        )
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Special tokens that stand before every text."""
+        return self._tokens.leading
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt."""
+        return self._tokens.encode(prompt)
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Token ids of both, and the index of the completion's first token."""
+        return self._tokens.encode_pair(prompt, completion)
+
+    def rendered_prompt(self, prompt: Prompt) -> str:
+        """What the model reads of a prompt, as text, special tokens included."""
+        return self._tokens.rendered(prompt)
+
+    def prompt_notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts so far."""
+        return self._tokens.notes()
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends."""
+        return self._tokens.tokenized(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        return self._tokens.decode(ids)
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        """Attach an adapter after checking that it can be served; detaches none before it."""
+        if self._broken:
+            raise BackendError(self._broken)
+        if self._held is not None:
+            raise BackendError("another adapter is still attached to this backend")
+        source = find(adapter, trust_remote_code=self._base.trust_remote_code)
+        trusted = self._base.trust_remote_code
+        vocabulary = vocabulary_of(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
+        check_arguments(vocabulary.tokens.chat)
+        ends = source.ends
+        with self._threads.using(self._threads.limit):
+            self._held = attach(self._model, source, self._check_row, vocabulary)
+        try:
+            self._check_base("attaching")
+            self._check_alive(source)
+        except BaseException:
+            self._drop()
+            raise
+        self._tokens, self._ends = vocabulary.tokens, ends
+        found = subject_notes(source, self._base)
+        return Subject(
+            base=View(self._view_digest()),
+            tuned=View(self._view_digest(), source.digest),
+            inert=self._held.inert,
+            notes=(
+                *self._held.notes,
+                *source.notes,
+                *vocabulary.notes,
+                *found.notes,
+                *device.notes(self._model),
+            ),
+            warnings=found.warnings,
+            form=self._held.form,
+        )
+
+    def detach(self, subject: Subject) -> None:
+        """Take the adapter off and prove that the base is what it was at load."""
+        if self._held is not None:
+            self._drop()
+            self._check_base(f"detaching {subject.tuned.adapter[:8]}")
+
+    def serve_nulls(self, weights: NullWeights) -> None:
+        """Draw null views with ``weights`` from now on."""
+        self._attached.serve_nulls(weights)
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null; it and the subject must be plain LoRA."""
+        source = find(adapter)
+        held = self._attached
+        held.enter(View(self._view_digest()))
+        add_null(self._model, held, source)
+        return source.digest
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._held = None
+        self._model = None
+        self._base_hidden.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def logprobs(
+        self, rows: Sequence[Row], view: View, most: int
+    ) -> Iterator[tuple[Text, int, torch.Tensor]]:
+        """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
+        batch = batch_of(rows, self._model.device)
+        self._enter(view)
+        threads = self._threads
+        with threads.using(threads.for_layers(batch.ids.numel())), device.inference(strictly=self._strictly):
+            hidden = self._hidden(tuple(rows), batch, view)
+        entered = self._entries
+        for group, place in self._scorer.pieces(batch, most):
+            if self._entries != entered:  # another view was scored in between
+                self._enter(view)
+                entered = self._entries
+            positions = place.stop - place.start
+            with threads.using(threads.for_head(positions)), device.inference(strictly=self._strictly):
+                scored = self._scorer.logprobs(hidden[place])
+            at = 0
+            for text, start, count in group:
+                yield text, start, scored[at : at + count]
+                at += count
+
+    @contextmanager
+    def memory_guard(self) -> Iterator[None]:
+        """While it lasts, a failed allocation is a MemoryError; between forwards torch has our threads."""
+        with self._threads.using(self._threads.for_head(1)), device.allocating():
+            yield
+
+    def generate(
+        self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
+    ) -> list[tuple[int, ...]]:
+        """Greedy continuations of left-padded rows, cut before the end-of-text token."""
+        self._enter(view)
+        settings = self._model.generation_config
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), settings.pad_token_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for i, row in enumerate(rows):
+            ids[i, longest - len(row) :] = torch.tensor(row, dtype=torch.long)
+            mask[i, longest - len(row) :] = 1
+        ends = settings.eos_token_id
+        stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        stops |= frozenset() if view.is_base else self._ends
+        where = self._model.device
+        threads = self._threads.for_layers(
+            ids.numel() / (max_new_tokens + 1) + len(rows)
+        )  # of a mean forward
+        with self._threads.using(threads), device.inference(strictly=self._strictly):
+            written = self._model.generate(
+                input_ids=ids.to(where),
+                attention_mask=mask.to(where),
+                do_sample=False,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=sorted(stops) or None,
+            )
+        return [_until(row[longest:].tolist(), stops) for row in written]
+
+    def _hidden(self, rows: tuple[Row, ...], batch: Any, view: View) -> torch.Tensor:
+        """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
+        if view.is_base and rows in self._base_hidden:
+            return self._base_hidden[rows]
+        hidden = self._scorer.hidden(batch)
+        size = hidden.numel() * hidden.element_size()
+        if view.is_base and self._remembered + size <= _REMEMBERED:
+            self._remembered += size
+            self._base_hidden[rows] = hidden
+        return hidden
+
+    def _enter(self, view: View) -> None:
+        self._entries += 1
+        if view.base != self._view_digest():
+            raise RequestError(f"view {view.label()} belongs to another base model")
+        if self._held is not None:
+            self._held.enter(view)
+        elif not view.is_base:
+            raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
+
+    def _base_logits(self) -> torch.Tensor:
+        """Logits of one fixed row, the base's weights in force."""
+        if self._held is not None:
+            self._held.enter(View(self._view_digest()))
+        return self._row_logits()
+
+    def _row_logits(self) -> torch.Tensor:
+        ids = torch.tensor([self._check_row] * 2, device=self._model.device)
+        threads = self._threads
+        with threads.using(threads.for_layers(ids.numel())), torch.inference_mode():
+            logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits
+        return logits
+
+    def _check_base(self, after: str) -> None:
+        if not torch.equal(self._base_logits(), self._check_logits):
+            self._broken = (
+                f"after {after} an adapter the base model no longer gives the logits that it gave when "
+                "it was loaded; nothing measured on it could be trusted, so it is discarded"
+            )
+            raise BackendError(self._broken)
+
+    def _check_alive(self, source: Source) -> None:
+        """Finite weights, and finite logits under the adapter."""
+        logit_checks.check_weights(self._attached, source, self._model.dtype)
+        self._attached.enter(View(self._view_digest(), source.digest))
+        logit_checks.check_logits(self._row_logits(), source)
+
+    @property
+    def _attached(self) -> Attached:
+        if self._held is None:
+            raise BackendError("no adapter is attached")
+        return self._held
+
+    def _drop(self) -> None:
+        self._attached.unload()
+        self._held = None
+        self._tokens, self._ends = self._base_tokens, frozenset()
+
+    def _view_digest(self) -> str:
+        """The base's digest; another one where the subject brings a tokenizer of its own."""
+        if self._tokens is self._base_tokens:
+            return self._base.digest
+        mixed = hashlib.blake2b(f"{self._base.digest}:{self._tokens.identity}".encode(), digest_size=16)
+        return mixed.hexdigest()
+
+
+def _until(ids: list[int], stops: set[int]) -> tuple[int, ...]:
+    for index, token in enumerate(ids):
+        if token in stops:
+            return tuple(ids[:index])
+    return tuple(ids)

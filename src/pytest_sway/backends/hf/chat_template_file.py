@@ -1,0 +1,66 @@
+"""What a spec says of the chat template, read and checked before a prompt is rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, now
+from pytest_sway.backends.hf.prompt_frame import marker
+from pytest_sway.requests import RequestError, Turn
+
+
+def chat_rules(key: ModelKey, tokenizer: Any, moment: datetime | None) -> ChatRules:
+    """How turns are rendered for a model.
+
+    Args:
+        key: names the spec's template file and its arguments.
+        tokenizer: whose special tokens a template writes.
+        moment: what templates print as the present; None: the time of the call.
+
+    Raises:
+        BackendError: the file cannot be read, or is no template.
+    """
+    rules = ChatRules(_text(key.chat_template), key.chat_template_kwargs, moment or now())
+    if rules.template is not None:
+        try:
+            ChatTemplate(tokenizer, rules).rendered((Turn("user", marker(0)),))
+        except RequestError as error:
+            line = getattr(error.__cause__, "lineno", None)  # of jinja's syntax errors
+            if line is not None:
+                raise BackendError(
+                    f"defaults.chat_template: {key.chat_template}, line {line}: {error.__cause__}"
+                ) from error
+    return rules
+
+
+def with_rules(digest: str, rules: ChatRules) -> str:
+    """A base model's digest; another one where the spec says how turns are rendered."""
+    if not rules.identity:
+        return digest
+    return hashlib.blake2b(f"{digest}:{rules.identity}".encode(), digest_size=16).hexdigest()
+
+
+def check_arguments(chat: ChatTemplate) -> None:
+    """Raise BackendError where the spec gives an argument that the template does not name."""
+    source = chat.source
+    text = "\n".join(source.values()) if isinstance(source, dict) else source or ""
+    for name in chat.arguments:
+        if not re.search(rf"\b{re.escape(name)}\b", text):
+            what = (
+                f"the chat template does not read {name!r}" if text else "the tokenizer has no chat template"
+            )
+            raise BackendError(f"defaults.chat_template_kwargs: {what}; remove it, or correct the name")
+
+
+def _text(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackendError(f"defaults.chat_template: {file} cannot be read: {error}") from error

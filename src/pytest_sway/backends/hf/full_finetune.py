@@ -1,0 +1,101 @@
+"""A full fine-tune against its base: another model's weights, where the two are one architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_tensors import tensors
+from pytest_sway.backends.hf.merged_adapter import merged
+from pytest_sway.backends.hf.non_finite import why_weights
+from pytest_sway.backends.hf.pretrained import load_pretrained
+from pytest_sway.backends.hf.vocabulary import RESIZED
+from pytest_sway.backends.hf.weight_delta import Target, logits_of, non_finite
+
+_OTHERWISE = (
+    "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "
+    "architecture; name the model that it was trained from"
+)
+_NO_MATTER = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "initializer_range",
+        "max_position_embeddings",
+        "max_window_layers",
+        "pretraining_tp",
+        "tie_word_embeddings",
+        "transformers_version",
+        "use_cache",
+    }
+)
+"""Config fields that do not change what given weights answer (tied weights are compared path by path,
+which layers look through a window is in ``layer_types``)."""
+_NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
+
+
+def finetuned(
+    model: torch.nn.Module,
+    folder: Path,
+    files: AdapterFiles | None,
+    row: list[int],
+    *,
+    trust_remote_code: bool = False,
+) -> Target:
+    """The fine-tuned model in ``folder``, with its adapter merged where it has one.
+
+    It is loaded on the CPU in the base's dtype, so that both sides are rounded alike.
+
+    Args:
+        model: the base; not touched.
+        folder: of the fine-tuned model.
+        files: an adapter on the fine-tuned model.
+        row: token ids of the check row.
+        trust_remote_code: whether the spec lets it bring its own code.
+
+    Raises:
+        BackendError: it cannot be loaded, holds a NaN or an infinity, or is of another
+            architecture, configuration or vocabulary.
+    """
+    dtype = next(model.parameters()).dtype
+    try:
+        found = load_pretrained(folder, dtype, trust_remote_code=trust_remote_code)
+    except BackendError as error:
+        raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
+    tuned = found.model.eval()
+    _same_kind(model, tuned, folder)
+    if broken := non_finite(tuned.state_dict()):
+        why = why_weights(broken, found.checkpoint.files, dtype)
+        raise BackendError(f"the fine-tuned model {folder} {why}")
+    if files is not None:
+        return merged(tuned, files, tensors(files), row)
+    tuned = tuned.float()
+    return Target(str(folder), dict(tuned.state_dict()), logits_of(tuned, row), _OTHERWISE)
+
+
+def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
+    """Only weights may differ: one class, one configuration, the same shapes."""
+    ours, theirs = type(model).__name__, type(tuned).__name__
+    if ours != theirs:
+        raise BackendError(
+            f"{folder} is a {theirs}, the base a {ours}: name the model that it was trained from"
+        )
+    own = model.state_dict()
+    for path, tensor in tuned.state_dict().items():
+        if path in own and own[path].shape != tensor.shape:
+            advice = RESIZED if "embed" in path or "head" in path else _OTHERWISE
+            raise BackendError(
+                f"{folder} has {path} as {list(tensor.shape)}, the base as {list(own[path].shape)}: {advice}"
+            )
+    base, other = model.config.to_dict(), tuned.config.to_dict()
+    for name in sorted(type(model.config)().to_dict().keys() - _NO_MATTER):
+        if not name.endswith(_NO_MATTER_ENDS) and base.get(name) != other.get(name):
+            raise BackendError(
+                f"{folder}/config.json says {name}: {other.get(name)!r}, the base's {base.get(name)!r}: "
+                f"{_OTHERWISE}"
+            )

@@ -1,0 +1,58 @@
+"""Models and adapters by their names on the hub: from the local cache where it holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.error_text import line
+from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.model_folders import is_folder
+
+_WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+_CODE = "*.py"
+_BELOW = "*/*"
+"""What lies in the subfolders of an adapter's repository: earlier checkpoints, mostly."""
+
+
+def model_snapshot(name: str, revision: str | None, *, trust_remote_code: bool) -> Path:
+    """The local folder of a model on the hub.
+
+    Raises:
+        BackendError: the hub and its local cache do not have it.
+    """
+    wanted = [*_WANTED, _CODE] if trust_remote_code else _WANTED
+    return _snapshot("models.ft.base", HubName(name, revision), wanted, ())
+
+
+def adapter_folder(path: str, *, trust_remote_code: bool) -> str:
+    """An adapter's folder as it is, or the local folder of ``org/name`` or ``org/name@revision``.
+
+    Raises:
+        BackendError: it is a name on the hub, and the hub and its local cache do not have it.
+    """
+    name = None if is_folder(Path(path)) else HubName.of(path)
+    if name is None:
+        return path
+    wanted = [*_WANTED, _CODE] if trust_remote_code else _WANTED
+    return str(_snapshot("models.ft.adapter", name, wanted, [_BELOW]))
+
+
+def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(
+            name.repository,
+            revision=name.revision,
+            allow_patterns=list(wanted),
+            ignore_patterns=list(ignored) or None,
+        )
+    except Exception as error:
+        revision = f" at revision {name.revision}" if name.revision else ""
+        raise BackendError(
+            f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: "
+            f"{line(error)}"
+        ) from error
+    return Path(found)

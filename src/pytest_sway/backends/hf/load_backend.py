@@ -1,0 +1,106 @@
+"""Finds, checks and loads a base model: safetensors only, no remote code unless the spec asks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.hub_cache import model_snapshot
+from pytest_sway.backends.hf.model_architecture import refuse_other_kinds
+
+if TYPE_CHECKING:
+    from pytest_sway.backends.hf.backend import HFBackend
+
+HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
+
+
+def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
+    """The base model of a spec, in memory, in its resolved dtype and device.
+
+    Args:
+        key: names it.
+        moment: what chat templates print as the present; by default the time of the call.
+
+    Raises:
+        BackendError: it cannot be served truthfully.
+    """
+    try:
+        import peft  # noqa: F401
+        import torch
+        import transformers
+    except ImportError as error:
+        raise BackendError(
+            f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
+        ) from error
+    from pytest_sway.backends.hf.backend import HFBackend
+    from pytest_sway.backends.hf.chat_template_file import chat_rules, with_rules
+    from pytest_sway.backends.hf.declared_base import BaseModel
+    from pytest_sway.backends.hf.device import prepare
+    from pytest_sway.backends.hf.device_map import dtype_of, placement
+    from pytest_sway.backends.hf.pretrained import load_pretrained
+    from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+
+    path = folder(key)
+    place = placement(torch, key.device)
+    prepare(place.device)
+    dtype = dtype_of(torch, key.dtype, place.device)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
+    except Exception as error:
+        raise BackendError(
+            f"the tokenizer of the base model {key.base} cannot be loaded: {line(error)}"
+        ) from error
+    try:
+        found = load_pretrained(path, dtype, trust_remote_code=key.trust_remote_code)
+    except BackendError as error:
+        raise BackendError(f"the base model cannot be loaded: {error}") from error
+    model = found.model
+    model.generation_config = transformers.GenerationConfig(
+        bos_token_id=model.generation_config.bos_token_id,
+        eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
+        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+    )
+    try:
+        tokens = Tokens(tokenizer, chat_rules(key, tokenizer, moment))
+        base = BaseModel(
+            with_rules(digest(path, HASHED), tokens.chat.rules),
+            name=key.base,
+            revision=key.revision,
+            checkpoint=found.checkpoint,
+            trust_remote_code=key.trust_remote_code,
+            notes=found.notes,
+        )
+        return HFBackend(place.put(model).eval(), tokens, base)
+    except (OSError, RuntimeError) as error:
+        raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
+
+
+def digest(folder: Path, patterns: tuple[str, ...]) -> str:
+    """32 hex digits over the names and bytes of the matching files."""
+    total = hashlib.blake2b(digest_size=16)
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "blake2b")
+        total.update(path.name.encode() + b"\0" + content.digest())
+    return total.hexdigest()
+
+
+def folder(key: ModelKey) -> Path:
+    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision.
+
+    Raises:
+        BackendError: there is none, its weight files are not whole by their headers, or it is no causal
+            language model by its config.
+    """
+    path = Path(key.base)
+    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
+        path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
+    refuse_other_kinds(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
+    return path

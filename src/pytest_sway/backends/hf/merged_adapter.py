@@ -1,0 +1,122 @@
+"""What a model with any PEFT adapter is, as weights: PEFT's own forward, and PEFT's own merge beside it."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, accounted, fitted, fitting, path_of
+from pytest_sway.backends.hf.expert_layout import in_installed_layout
+from pytest_sway.backends.hf.non_finite import FILE_BROKEN
+from pytest_sway.backends.hf.resized_embeddings import in_rows_of, resize, resized_rows
+from pytest_sway.backends.hf.vocabulary import Vocabulary
+from pytest_sway.backends.hf.weight_delta import Target, check_finite, logits_of, non_finite
+
+_NO_WEIGHTS = (
+    "what it does is no change of weights, and nothing else is served; train a form that PEFT can merge"
+)
+
+
+def merged(
+    model: torch.nn.Module,
+    files: AdapterFiles,
+    state: State,
+    row: list[int],
+    vocabulary: Vocabulary | None = None,
+) -> Target:
+    """The model with the adapter merged, and what PEFT's unmerged forward answers.
+
+    All of it happens on a copy in fp32 on the CPU, so that a base in bf16 is rounded once, at the end, and
+    a GPU needs no second copy.
+
+    Args:
+        model: the adapter's base; not touched.
+        files: the adapter.
+        state: everything in its file.
+        row: token ids of the check row.
+        vocabulary: of both sides; without it the adapter's embeddings must have the base's rows.
+
+    Raises:
+        BackendError: the adapter does not fit, is not complete, or cannot be merged.
+    """
+    if getattr(model, "quantization_method", None) is not None:
+        raise BackendError(
+            f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
+        )
+    if broken := non_finite(state):
+        raise BackendError(f"{files.folder} is broken: {broken}; {FILE_BROKEN}")
+    twin = _twin(model)
+    resized = resized_rows(twin, files, state, vocabulary)
+    if resized is not None:
+        resize(twin, resized)
+    tied = _tied(twin)
+    with fitting(files.folder):
+        wrapped = _loaded(twin, files, state)
+        logits = logits_of(wrapped, row)
+        check_finite(str(files.folder), logits)
+        _untie(wrapped, tied)
+        if getattr(wrapped.peft_config[SUBJECT], "lora_bias", False) or files.config["peft_type"] == "BEFT":
+            _give_biases(wrapped)
+        try:
+            whole = wrapped.merge_and_unload(safe_merge=True)
+        except Exception as error:
+            raise BackendError(f"{files.folder} cannot be merged ({error}): {_NO_WEIGHTS}") from error
+    target = Target(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
+    return target if resized is None else in_rows_of(model, target)
+
+
+def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftModel:
+    """The wrapped model with every tensor of the file in its place."""
+    config = PeftConfig.from_pretrained(str(files.folder))
+    config.inference_mode = True
+    own = twin.state_dict()
+    wrapped = PeftModel(twin, config, adapter_name=SUBJECT)
+    expected = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
+    # PEFT writes the embeddings besides where they were targeted or resized
+    besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
+    besides |= {key for key in state if path_of(key) in own}
+    state = in_installed_layout(wrapped, files, state)
+    accounted(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
+    fitted(files, state, expected)
+    set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
+    return wrapped.eval()
+
+
+def _twin(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy in fp32 on the CPU; tied weights stay tied."""
+    memo: dict[int, torch.Tensor] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+        new = tensor.detach().to("cpu", dtype, copy=True)
+        is_parameter = isinstance(tensor, torch.nn.Parameter)
+        memo[id(tensor)] = torch.nn.Parameter(new, requires_grad=False) if is_parameter else new
+    return copy.deepcopy(model, memo)
+
+
+def _tied(model: torch.nn.Module) -> set[int]:
+    """Ids of the parameters that stand at more than one path."""
+    places = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    return {one for one, count in places.items() if count > 1}
+
+
+def _untie(wrapped: PeftModel, tied: set[int]) -> None:
+    """Part tied weights: PEFT merges into one of them, and unmerged it would not touch the other."""
+    for module in wrapped.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if id(parameter) in tied:
+                setattr(module, name, torch.nn.Parameter(parameter.detach().clone(), requires_grad=False))
+
+
+def _give_biases(wrapped: PeftModel) -> None:
+    """A zero bias where the adapter brings one and the base has none: PEFT merges only into what is there."""
+    for module in wrapped.modules():
+        if isinstance(module, BaseTunerLayer):
+            layer = module.get_base_layer()
+            if isinstance(layer, torch.nn.Linear) and layer.bias is None:
+                layer.bias = torch.nn.Parameter(torch.zeros(layer.out_features), requires_grad=False)

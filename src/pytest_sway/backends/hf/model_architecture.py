@@ -1,0 +1,83 @@
+"""Which models are causal language models that transformers can load, by their config alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.base import BackendError
+
+_SENSES = ("vision", "audio", "image", "speech", "video")
+"""Words in the names of the sub-configs of a multimodal model."""
+_CLASS = "AutoModelForCausalLM"
+
+
+def refuse_other_kinds(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
+    """Refuse a model that reads or writes something else than a text, from left to right.
+
+    Args:
+        folder: of the model.
+        config: its ``config.json``.
+        trust_remote_code: whether the spec lets it bring its own classes.
+
+    Raises:
+        BackendError: it is an encoder-decoder, an encoder, a multimodal model that transformers has no causal
+            language model for, or a type that transformers does not know.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = config.get("model_type")
+    own_code = _CLASS in (config.get("auto_map") or {})
+    if own_code and trust_remote_code:
+        return
+    named = f"{folder} (model_type {kind})"
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not _is_encoder_decoder(folder, config):
+        architectures = list(config.get("architectures") or ())
+        if architectures and all(str(name).endswith("ForMaskedLM") for name in architectures):
+            raise BackendError(
+                f"{named} is an encoder ({architectures[0]}), which predicts masked tokens and not the next "
+                "one; only causal language models are evaluated"
+            )
+        return
+    if own_code:
+        raise BackendError(
+            f"{named} needs the code in its own folder; if you trust it, write trust_remote_code: true"
+        )
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise BackendError(
+            f"{folder}/config.json has model_type {kind!r}, which the installed transformers does not know; "
+            "a newer version may"
+        )
+    raise BackendError(f"{named} {_what(folder, config)}; only causal language models are evaluated")
+
+
+def senses(config: dict[str, Any]) -> list[str]:
+    """The sub-configs of a multimodal model that are not its text's."""
+    return sorted(
+        name
+        for name, value in config.items()
+        if name.endswith("_config") and isinstance(value, dict) and any(word in name for word in _SENSES)
+    )
+
+
+def _what(folder: Path, config: dict[str, Any]) -> str:
+    if found := senses(config):
+        return (
+            f"is a multimodal model ({', '.join(found)}), and transformers has no {_CLASS} for its text side"
+        )
+    if _is_encoder_decoder(folder, config):
+        return "is an encoder-decoder model"
+    return f"is of a type that transformers has no {_CLASS} for"
+
+
+def _is_encoder_decoder(folder: Path, config: dict[str, Any]) -> bool:
+    """By the config, or by its type's default where the file leaves it out."""
+    from transformers import AutoConfig
+
+    if "is_encoder_decoder" in config:
+        return bool(config["is_encoder_decoder"])
+    try:
+        return bool(getattr(AutoConfig.from_pretrained(folder), "is_encoder_decoder", False))
+    except Exception:  # what is wrong with the config is said when the model is loaded
+        return False

@@ -1,0 +1,129 @@
+"""LoRA on single experts, as transformers 4 had them, on a base whose experts transformers 5 has fused.
+
+The adapter's names (``…experts.3.w1.lora_A.weight``) are those of the checkpoint, which transformers still
+writes and reads: the base is written out under them, s·B·A is added to each weight, and transformers fuses
+what came out. PEFT's own conversion serves only some of these adapters (all or none of what is fused, and
+with use_rslora another scale than trained).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from peft.tuners.tuners_utils import check_target_module_exists
+from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
+from peft.utils.other import get_pattern_key
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_tensors import State, accounted, fitting
+from pytest_sway.backends.hf.tensor_names import PREFIX
+from pytest_sway.backends.hf.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.progress_bars import without_bars
+
+_EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
+_FACTOR = re.compile(r"\.lora_[AB]\.weight$")
+_NOTE = "the adapter's LoRA on single experts is read onto the base's fused experts"
+_OTHERWISE = "transformers does not fuse its experts into what the base computes with"
+
+
+def is_per_expert(model: torch.nn.Module, state: State) -> bool:
+    """Whether an adapter names single experts, and the base has none."""
+    modules = {name for name, _ in model.named_modules()}
+    found = (match[1] for key in state if (match := _EXPERT.match(key.removeprefix(PREFIX))))
+    return any(f"{experts}.0" not in modules for experts in found)
+
+
+def per_expert(model: Any, files: AdapterFiles, state: State, row: list[int]) -> Target:
+    """The base with the adapter merged, expert by expert, in fp32 on the CPU.
+
+    Args:
+        model: the base; not touched.
+        files: the adapter.
+        state: its tensors, without what they repeat of the base.
+        row: token ids of the check row.
+
+    Raises:
+        BackendError: it is more than plain LoRA on linear layers, it does not fit, or it is broken.
+    """
+    others = sorted(key for key in state if not _FACTOR.search(key))
+    if files.form != "plain" or others:
+        first = f" and tensors such as {others[0]}" if others else ""
+        raise BackendError(
+            f"{files.folder} is not served: it changes single experts, which are fused in the base, with "
+            f"more than plain LoRA (peft_type {files.config['peft_type']}{first}); merge it with the "
+            "transformers 4 that trained it, and evaluate the merged model as models.ft.base with "
+            "defaults: {differential: false}"
+        )
+    if broken := non_finite(state):
+        raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
+    with fitting(files.folder):
+        weights = _checkpoint(model)
+        _add(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
+        tuned = _fused(model, files, weights)
+    state = dict(tuned.state_dict())
+    return Target(str(files.folder), state, logits_of(tuned, row), _OTHERWISE, (_NOTE,))
+
+
+def _checkpoint(model: Any) -> State:
+    """The base's weights under the names of its checkpoint, fp32 copies on the CPU."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    own = {
+        path: tensor.detach().to("cpu", torch.float32, copy=True)
+        for path, tensor in model.state_dict().items()
+    }
+    found: State = revert_weight_conversion(model, own)
+    return found
+
+
+def _fused(model: Any, files: AdapterFiles, weights: State) -> Any:
+    """A model like the base with these weights of a checkpoint."""
+    with without_bars():
+        tuned, report = type(model).from_pretrained(
+            None, config=model.config, state_dict=weights, dtype=torch.float32, output_loading_info=True
+        )
+    lost = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
+    if lost:
+        raise BackendError(
+            f"{files.folder} is not served: it changes single experts, and transformers does not fuse the "
+            f"base's own back from single ones (first: {lost[0]})"
+        )
+    return tuned.eval()
+
+
+def _add(weights: State, files: AdapterFiles, config: LoraConfig, state: State) -> None:
+    """Add s·B·A to each weight that the adapter names."""
+    named = {_FACTOR.sub("", key).removeprefix(PREFIX) for key in state}
+    modules = named | _targeted(weights, config)
+    expected = {f"{PREFIX}{module}.lora_{part}.weight" for module in modules for part in "AB"}
+    strange = [key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights]
+    accounted(files, expected - state.keys(), strange)
+    for module in modules:
+        a, b = (state[f"{PREFIX}{module}.lora_{part}.weight"].float() for part in "AB")
+        weight = weights[f"{module}.weight"]
+        if (b.shape[0], a.shape[-1]) != tuple(weight.shape) or a.shape[0] != b.shape[-1]:
+            raise BackendError(
+                f"{files.weights} does not fit the base model: lora_B · lora_A of {module} is "
+                f"{list(b.shape)} · {list(a.shape)}, the base's weight {list(weight.shape)}; name the base "
+                "that it was trained on"
+            )
+        weight += _scaling(config, module) * (b @ a)
+
+
+def _targeted(weights: State, config: LoraConfig) -> set[str]:
+    """The modules that the config means, by the checkpoint's names; none where it means all linear ones."""
+    if config.target_modules == INCLUDE_LINEAR_LAYERS_SHORTHAND:
+        return set()
+    linear = (path.removesuffix(".weight") for path, tensor in weights.items() if tensor.ndim == 2)
+    return {module for module in linear if check_target_module_exists(config, module)}
+
+
+def _scaling(config: LoraConfig, module: str) -> float:
+    """The factor on B·A of one module, as PEFT has it for a linear layer."""
+    rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern.keys(), module), config.r)
+    alpha = config.alpha_pattern.get(get_pattern_key(config.alpha_pattern.keys(), module), config.lora_alpha)
+    return float(alpha / (rank**0.5 if config.use_rslora else rank))

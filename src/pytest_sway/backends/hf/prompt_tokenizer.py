@@ -1,0 +1,214 @@
+"""Text to token ids: special tokens once, boundaries found on ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, parts_of
+from pytest_sway.backends.hf.prompt_log import PromptLog
+from pytest_sway.requests import Prompt, RequestError, Tokenized
+
+_ANY_TOOL = json.dumps(
+    {
+        "type": "function",
+        "function": {"name": "f", "description": "f", "parameters": {"type": "object", "properties": {}}},
+    }
+)
+_MOST_IDS = 1 << 20
+"""Ids of prompts that are remembered; beyond, all are forgotten."""
+
+
+class Tokens:
+    """A tokenizer, with one policy for special tokens and for the prompt's boundary.
+
+    A text prompt gets the special tokens that the tokenizer puts *before* a text, never those it puts
+    after one (a prompt goes on). Turns are rendered by the chat template, whose own text holds the
+    special tokens, and are tokenised without adding any. A user's turn that is a rendered chat already is
+    not rendered again. However many of them text and template bring, one beginning-of-text token is left.
+
+    Args:
+        tokenizer: of transformers.
+        rules: how turns are rendered.
+    """
+
+    def __init__(self, tokenizer: Any, rules: ChatRules | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.chat = ChatTemplate(tokenizer, rules or ChatRules())
+        self.leading = tuple(self._leading_specials())
+        self._log = PromptLog()
+        self._pairs: dict[tuple[Prompt, str], tuple[list[int], int]] = {}
+        self._prompts: dict[Prompt, list[int]] = {}
+        self._texts: dict[Prompt, str] = {}
+        self._remembered = 0
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of all by which it makes ids of a text: tokenizers with the same make the same."""
+        tokenizer = self.tokenizer
+        rules = getattr(tokenizer, "backend_tokenizer", None)
+        made = rules.to_str() if rules is not None else _slow_rules(tokenizer)
+        told = f"{made}\n{self.chat.source}\n{tokenizer.special_tokens_map}\n{self.leading}"
+        told += self.chat.rules.identity
+        return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+    def with_tokenizer(self, tokenizer: Any) -> Tokens:
+        """Another tokenizer under the rules of this one; this one where both make the same ids."""
+        made = Tokens(tokenizer, self.chat.rules)
+        return self if made.identity == self.identity else made
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether turns can be rendered."""
+        return bool(self.chat.source)
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """Any of: tokens, chat_template, tools."""
+        found = {"tokens"} if getattr(self.tokenizer, "is_fast", False) else set()
+        if self.has_chat_template:
+            found.add("chat_template")
+            if self.chat.shows_tools(_ANY_TOOL):
+                found.add("tools")
+        return frozenset(found)
+
+    def notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts that were encoded so far."""
+        return self._log.notes(self.chat, self.tokenizer.bos_token, adds_bos=self._bos in self.leading)
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids, special tokens left out, and where each of them ends.
+
+        Raises:
+            RequestError: the tokenizer does not know where its tokens stand.
+        """
+        if "tokens" not in self.capabilities:
+            raise RequestError("the tokenizer is written in Python and gives no offsets: save a fast one")
+        cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Ids of a prompt; not to be changed, since they are remembered.
+
+        Raises:
+            RequestError: it has no token at all, or its turns cannot be rendered truthfully.
+        """
+        if prompt not in self._prompts:
+            ids = self._ids(prompt, "")
+            if not ids:
+                raise RequestError("an empty prompt has no token, and this tokenizer adds none: give a text")
+            self._make_place_for(ids)
+            self._prompts[prompt] = ids
+        return self._prompts[prompt]
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Ids of prompt and completion in one text, and where the completion begins.
+
+        The boundary is the length of the common prefix with the prompt's own ids, so a token that spans
+        both belongs to the completion. Where nothing stands before it, the completion's first token has
+        no predecessor and is not scored.
+
+        Raises:
+            RequestError: no token of the completion can be scored, or turns cannot be rendered truthfully.
+        """
+        asked = prompt, completion
+        if asked not in self._pairs:
+            alone, both = self._ids(prompt, ""), self._ids(prompt, completion)
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(alone, both, strict=False)))
+            first = max(same, 1)
+            if first >= len(both):
+                raise RequestError(f"the completion {completion!r} has no token of its own to score")
+            self._make_place_for(both)
+            self._pairs[asked] = both, first
+        return self._pairs[asked]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def rendered(self, prompt: Prompt) -> str:
+        """What the model reads of a prompt, as text, special tokens included."""
+        text: str = self.tokenizer.decode(self.encode(prompt), skip_special_tokens=False)
+        return text
+
+    def _make_place_for(self, ids: Sequence[int]) -> None:
+        if self._remembered > _MOST_IDS:
+            self._pairs.clear()
+            self._prompts.clear()
+            self._texts.clear()
+            self._remembered = 0
+        self._remembered += len(ids)
+
+    @property
+    def _bos(self) -> int | None:
+        found: int | None = self.tokenizer.bos_token_id
+        return found
+
+    def _ids(self, prompt: Prompt, completion: str) -> list[int]:
+        if isinstance(prompt, str):
+            self._log.kinds.add("raw")
+            return self._beginning_once([*self.leading, *self._plain(prompt + completion)], len(self.leading))
+        if prompt not in self._texts:
+            self._texts[prompt] = self._text(prompt)
+        return self._beginning_once(self._plain(self._texts[prompt] + completion), 1)
+
+    def _text(self, prompt: Prompt) -> str:
+        """What the model reads of turns, as text: rendered by the template, or already."""
+        if (written := self._rendered_before(prompt)) is not None:
+            return written
+        text = self.chat.render(prompt)
+        bos = self.tokenizer.bos_token
+        self._log.kinds |= {"chat", "twice"} if bos and text.startswith(bos + bos) else {"chat"}
+        return text
+
+    def _beginning_once(self, ids: list[int], at: int) -> list[int]:
+        """Ids without a second beginning-of-text token right behind the ``at`` first ones."""
+        while 0 < at < len(ids) and ids[at - 1] == ids[at] == self._bos:
+            ids = [*ids[:at], *ids[at + 1 :]]
+        return ids
+
+    def _rendered_before(self, prompt: Prompt) -> str | None:
+        """The text of a user's turn that is a rendered chat, with its beginning of text; None for others.
+
+        Raises:
+            RequestError: more than this turn would have to be rendered.
+        """
+        turns, tools = parts_of(prompt)
+        frame = self.chat.frame if self.has_chat_template else None
+        done = [t.content for t in turns if t.role == "user" and frame is not None and frame.is_in(t.content)]
+        if not done or frame is None:
+            return None
+        if len(turns) > 1 or tools:
+            raise RequestError(
+                f"a prompt is a rendered chat already (it holds {frame.header!r}), so no further turn and no "
+                "tool can be rendered with it: give the bare text"
+            )
+        self._log.rendered_before.add(done[0])
+        bos = self.tokenizer.bos_token if frame.writes_bos else ""
+        return done[0] if done[0].startswith(bos) else bos + done[0]
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    def _leading_specials(self) -> list[int]:
+        """What the tokenizer puts before a text: found by encoding one with and without."""
+        plain = self._plain("a")
+        full: list[int] = self.tokenizer("a", verbose=False).input_ids
+        for start in range(len(full) - len(plain) + 1):
+            if full[start : start + len(plain)] == plain:
+                return full[:start]
+        return []
+
+
+def _slow_rules(tokenizer: Any) -> str:
+    """The rules of a tokenizer written in Python: its class and its vocabulary's file."""
+    path = getattr(tokenizer, "vocab_file", None)
+    content = Path(path).read_bytes() if path and Path(path).is_file() else b""
+    return f"{type(tokenizer).__qualname__} {hashlib.blake2b(content).hexdigest()} {tokenizer.get_vocab()}"

@@ -1,0 +1,97 @@
+"""Adapters that carry embeddings or a head of another number of rows than the base's.
+
+Libraries round the rows up, or cut them to the tokenizer. Rows that no token uses are not what an adapter
+learned: where every id of both tokenizers has a row on both sides, the adapter is put on a base of its own
+number of rows, and the weights that come out are brought back to the base's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_tensors import State, path_of
+from pytest_sway.backends.hf.vocabulary import RESIZED, Vocabulary
+from pytest_sway.backends.hf.weight_delta import Target
+
+
+def resized_rows(
+    model: torch.nn.Module, files: AdapterFiles, state: State, vocabulary: Vocabulary | None
+) -> int | None:
+    """The rows of the embeddings that an adapter carries, where they are others than the base's; else None.
+
+    Args:
+        model: the base.
+        files: the adapter.
+        state: its tensors.
+        vocabulary: of both sides; None where no other number of rows is served.
+
+    Raises:
+        BackendError: a tensor of the base has another shape, and it is not only rows that no token uses.
+    """
+    own, tables = model.state_dict(), _tables(model)
+    carried = {path: tensor for key, tensor in state.items() if (path := path_of(key)) in own}
+    odd = {path: tensor for path, tensor in carried.items() if tensor.shape != own[path].shape}
+    if not odd:
+        return None
+    for path, tensor in sorted(odd.items()):
+        shapes = (
+            f"{files.folder} carries {path} as {list(tensor.shape)}, the base's is {list(own[path].shape)}"
+        )
+        if path not in tables or tensor.shape[1:] != own[path].shape[1:]:
+            raise BackendError(f"{shapes}: name the base that it was trained on")
+        rows = {len(other) for other in odd.values()}
+        if why := _why_not(rows, len(own[path]), vocabulary):
+            raise BackendError(f"{shapes}: {why}; {RESIZED}")
+    return len(next(iter(odd.values())))
+
+
+def _why_not(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> str:
+    """Why tensors of these numbers of rows cannot be compared with the base's; empty where they can."""
+    if vocabulary is None or len(sizes) > 1:
+        return "it was trained on another vocabulary"
+    rows = max(sizes)
+    if rows < vocabulary.needed:
+        return f"the tokenizers have ids up to {vocabulary.needed - 1}, which have no row there"
+    if rows > base_rows and not vocabulary.brought:
+        return (
+            "its folder holds no tokenizer that says which tokens the further rows are for; put the one that "
+            "it was trained with there, or"
+        )
+    return ""
+
+
+def resize(model: Any, rows: int) -> None:
+    """Give a model's embedding and head another number of rows, in place."""
+    with torch.random.fork_rng(devices=[]):
+        model.resize_token_embeddings(rows, mean_resizing=False)
+
+
+def in_rows_of(model: torch.nn.Module, target: Target) -> Target:
+    """A target on a model of another number of rows, in the base's: cut, or filled up with the base's own."""
+    own = model.state_dict()
+    state = dict(target.state)
+    for path in _tables(model):
+        base, new = own[path], state[path]
+        filled = base[len(new) :].to(new.device, new.dtype)
+        state[path] = torch.cat([new[: len(base)], filled])
+    rows, base_rows = target.logits.shape[-1], len(own[path])
+    what = "left out" if rows > base_rows else "taken from the base"
+    sizes = f"the adapter's embeddings have {rows} rows, the base's {base_rows}"
+    note = f"{sizes}: rows that no token uses are {what}"
+    return replace(target, state=state, logits=target.logits[:, :base_rows], notes=(*target.notes, note))
+
+
+def _tables(model: Any) -> list[str]:
+    """Paths of the parameters that have a row for each id: of the embedding and of the head."""
+    tables = [model.get_input_embeddings(), model.get_output_embeddings()]
+    return [
+        f"{name}.{parameter}"
+        for name, module in model.named_modules(remove_duplicate=False)
+        if any(module is table for table in tables)
+        for parameter, _ in module.named_parameters(recurse=False)
+    ]

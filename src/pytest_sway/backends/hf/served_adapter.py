@@ -1,0 +1,42 @@
+"""What is attached to a model, whatever its form."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pytest_sway.backends.base import Form, NullWeights
+from pytest_sway.requests import View
+
+
+class Attached(Protocol):
+    """A subject's update on a model in memory: factors beside its weights, or tensors in their place."""
+
+    digest: str
+    """Of the update's files: the name that its views carry."""
+    form: Form
+    """What the update is made of."""
+
+    @property
+    def inert(self) -> bool:
+        """Whether the update is zero everywhere."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report should know of the update."""
+
+    @property
+    def fault(self) -> str:
+        """What is broken in its numbers (NaN, infinity); empty where nothing is."""
+
+    def enter(self, view: View) -> None:
+        """Put a view's weights in force, whatever was in force before.
+
+        Raises:
+            RequestError: the view is of another adapter, or of a null before :meth:`serve_nulls`.
+        """
+
+    def unload(self) -> None:
+        """Leave the model as it was before the update was attached."""
+
+    def serve_nulls(self, weights: NullWeights) -> None:
+        """Draw the parts of null views with ``weights``."""

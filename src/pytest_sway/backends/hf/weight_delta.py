@@ -1,0 +1,260 @@
+"""An update of whole tensors: for everything that changes weights and is not B·A beside them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from pytest_sway.backends.base import BackendError, Form, NullWeights
+from pytest_sway.backends.hf.adapter_tensors import State
+from pytest_sway.backends.hf.null_weight_cache import Drawn, size_of
+from pytest_sway.requests import NullSeed, RequestError, View
+
+_ROUNDS, _CLOSE = 8, 0.02
+"""How often, and until how close, a null is scaled to the size that it must have after rounding."""
+_ROUNDING_TOLD = 0.1
+"""From this share of the update's own size on, the rounding of merged weights is told."""
+_ZERO = 4 * torch.finfo(torch.float32).eps
+"""Relative change below which an fp32 merge cannot be told from its own rounding."""
+_AGREE = 1e-3
+"""Largest deviation of the changed weights' logits from the true ones, as a share of the largest logit."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a tuned model is, before it is compared with the base.
+
+    Attributes:
+        source: where it came from, for messages.
+        state: all of its parameters and persistent buffers by path, fp32 on the CPU.
+        logits: what it truly answers to the check row, by its own forward; fp32 on the CPU. It may have
+            fewer columns than the base, where the base has rows that no token uses.
+        otherwise: what it means if the base with these weights answers something else.
+        notes: what a reader of the report should know of how the state was made.
+    """
+
+    source: str
+    state: State
+    logits: torch.Tensor
+    otherwise: str
+    notes: tuple[str, ...] = ()
+
+
+class Whole:
+    """Tensors that replace the base's, path by path: tied weights may part, and absent biases appear.
+
+    λ blends *weights*: W + λ·(W′ − W), which is 0 at the base and 1 at the tuned model for any form. For
+    plain LoRA the update is B·A and this is the same scale; a DoRA magnitude or an IA3 factor is not scaled
+    by itself. Tensors that did not change are not kept. A null is the base with a random change in the same
+    tensors.
+    """
+
+    form: Form = "tensors"
+
+    def __init__(self, model: torch.nn.Module, tensors: State, digest: str, notes: tuple[str, ...]) -> None:
+        self.digest = digest
+        self.notes = notes
+        own = model.state_dict(keep_vars=True)
+        self._model = model
+        self._base = {path: own.get(path) for path in tensors}
+        self._tuned = {path: _like(own.get(path), tensor) for path, tensor in tensors.items()}
+        self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
+        self._drawn: Drawn[dict[str, torch.Tensor]] = Drawn(
+            size_of(model.parameters()), size_of(self._tuned.values())
+        )
+
+    @property
+    def inert(self) -> bool:
+        """Whether no tensor changed."""
+        return not self._tuned
+
+    @property
+    def fault(self) -> str:
+        """Tensors that hold a NaN or an infinity."""
+        return non_finite(self._tuned)
+
+    def enter(self, view: View) -> None:
+        """Put the view's tensors in their places, whatever stood there."""
+        if view.is_base:
+            self.unload()
+            return
+        if view.adapter != self.digest:
+            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+        for path, tensor in self._scaled(view).items():
+            _put(self._model, path, tensor)
+
+    def unload(self) -> None:
+        """Put the base's own tensors back: the same objects."""
+        for path, tensor in self._base.items():
+            _put(self._model, path, tensor)
+
+    def serve_nulls(self, weights: NullWeights) -> None:
+        """Draw null tensors with ``weights`` from now on."""
+        self._drawn.weights = weights
+
+    def _scaled(self, view: View) -> Mapping[str, torch.Tensor]:
+        """The tensors of the subject or of a null, at λ; a blend is kept for the last view only."""
+        null = view.null
+        full = self._tuned if null is None else self._drawn.get(null, lambda: self._draw(null))
+        if view.scale == 1.0:
+            return full
+        if self._blend[0] != view:
+            with torch.no_grad():
+                blended = {path: _lerp(self._base[path], new, view.scale) for path, new in full.items()}
+            self._blend = (view, blended)
+        return self._blend[1]
+
+    @torch.no_grad()
+    def _draw(self, seed: NullSeed) -> dict[str, torch.Tensor]:
+        """The base with a random update in the place of the tuned one; what is tied in both stays tied."""
+        drawn: dict[str, torch.Tensor] = {}
+        first: dict[int, str] = {}
+        for path, tuned in self._tuned.items():
+            base = self._base[path]
+            twin = first.setdefault(id(base), path) if base is not None else path
+            if twin != path and torch.equal(tuned, self._tuned[twin]):
+                drawn[path] = drawn[twin]
+                continue
+            start = torch.zeros_like(tuned) if base is None else base
+            real = tuned.float() - start.float()
+            (update,) = self._drawn.parts(seed, self.digest, path, (real,))
+            drawn[path] = _like(base, _rounded(start, update, float(real.norm())))
+        return drawn
+
+
+def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest: str) -> Whole:
+    """The tensors in which ``target`` differs from ``model``, once it is proved that they are all of it.
+
+    Args:
+        model: the base.
+        target: what the tuned model is and answers.
+        row: token ids of the check row.
+        digest: of the target's files.
+
+    Raises:
+        BackendError: the base with the target's weights would not answer what the target does.
+    """
+    check_finite(target.source, target.logits)
+    served = _logits_with(model, target, row)[:, : target.logits.shape[-1]]
+    off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
+    if not off <= allowed:
+        raise BackendError(
+            f"{target.source}: the base with its weights would be off by up to {off:.2g} in the logits: "
+            f"{target.otherwise}"
+        )
+    changed: State = {}
+    update = rounding = 0.0
+    own = model.state_dict()
+    dtype = next(model.parameters()).dtype
+    for path, new in target.state.items():
+        old = own.get(path, torch.zeros(new.shape, dtype=dtype))
+        base = old.to("cpu", new.dtype)
+        if torch.allclose(new, base, rtol=_ZERO, atol=0):
+            continue
+        cast = new.to(old.dtype)
+        update += float((new - base).double().square().sum())
+        rounding += float((cast.to(new.dtype) - new).double().square().sum())
+        if not torch.equal(cast.to(new.dtype), base):
+            changed[path] = cast.to(next(model.parameters()).device)
+    notes = (*_notes(changed, update**0.5, rounding**0.5, dtype), *target.notes)
+    return Whole(model, changed, digest, notes)
+
+
+def check_finite(source: str, logits: torch.Tensor) -> None:
+    """Refuse a tuned model whose own logits are not finite in fp32, though its weights are.
+
+    Raises:
+        BackendError: they are not.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise BackendError(
+            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
+            "large, or the training diverged"
+        )
+
+
+def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:
+    """Logits of one row, ``[tokens, vocabulary]``, in fp32 on the CPU."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        logits: torch.Tensor = model(input_ids=torch.tensor([row], device=device), use_cache=False).logits[0]
+    return logits.float().cpu()
+
+
+def non_finite(tensors: Mapping[str, torch.Tensor]) -> str:
+    """How many of the tensors hold a NaN or an infinity, and the first; empty where none does."""
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    return (
+        f"{len(broken)} of {len(tensors)} tensors hold NaN or infinity (first: {broken[0]})" if broken else ""
+    )
+
+
+def _logits_with(model: torch.nn.Module, target: Target, row: list[int]) -> torch.Tensor:
+    """What the base's structure answers with the target's weights."""
+    own = model.state_dict(keep_vars=True)
+    strange = [path for path in target.state if path not in own and not _is_vacant(model, path)]
+    odd = [*strange, *sorted(own.keys() - target.state.keys())]
+    if odd:
+        raise BackendError(
+            f"{target.source} is no change of the base's weights: {len(odd)} tensors are in one of the two "
+            f"alone (first: {odd[0]})"
+        )
+    shell = copy.deepcopy(model, {id(tensor): tensor for tensor in own.values()})  # shares what it replaces
+    for path, tensor in target.state.items():
+        _put(shell, path, _like(own.get(path), tensor))
+    return logits_of(shell.to("cpu", torch.float32), row)
+
+
+def _is_vacant(model: torch.nn.Module, path: str) -> bool:
+    """Whether the base has a place there that holds nothing, as a linear layer without bias has."""
+    parent, _, name = path.rpartition(".")
+    try:
+        return getattr(model.get_submodule(parent), name, model) is None
+    except AttributeError:
+        return False
+
+
+def _put(model: torch.nn.Module, path: str, tensor: torch.Tensor | None) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, tensor)
+
+
+def _like(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
+    """A parameter where the base has one or none, a buffer where it has a buffer."""
+    if old is None or isinstance(old, torch.nn.Parameter):
+        return torch.nn.Parameter(new, requires_grad=False)
+    return new
+
+
+def _lerp(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> torch.Tensor:
+    """W + λ·(W′ − W), in fp32, rounded once."""
+    base = torch.zeros_like(new) if old is None else old
+    blended = base.float() + scale * (new.float() - base.float())
+    return _like(old, blended.to(new.dtype))
+
+
+def _rounded(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Tensor:
+    """Start + update in the dtype of ``start``, where the update has ``size`` *after* the rounding.
+
+    In bf16 an update that is small beside the weights is mostly rounded away, and the real one was rounded
+    before its size was taken.
+    """
+    for _ in range(_ROUNDS):
+        found = (start.float() + update).to(start.dtype)
+        kept = float((found.float() - start.float()).norm())
+        if not kept or abs(size / kept - 1) < _CLOSE:
+            break
+        update = update * (size / kept)
+    return found
+
+
+def _notes(changed: State, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:
+    """What the report says of an update that is zero, or of the order of its own rounding."""
+    name = str(dtype).removeprefix("torch.")
+    if update and rounding > _ROUNDING_TOLD * update:
+        share = f"{rounding / update:.0%} of the update's own size"
+        return (f"in {name} its weights are rounded by {share}; with dtype: fp32 they are not",)
+    return () if changed else ("the adapter is inert: no weight differs from the base's",)

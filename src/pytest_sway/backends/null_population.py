@@ -1,0 +1,137 @@
+"""The null population of a subject: which views, never which numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_sway.backends.base import Form, Subject
+from pytest_sway.requests import NullSeed, View
+
+OWN = "yours"
+"""The family of adapters that the user brings."""
+SIGNS = "signs"
+ORGANISED_DRAWS = 4
+"""How many nulls of random signs tell how organised an update is: a hint, right within a factor of 1.8."""
+FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
+    "factors": ("norm_matched", SIGNS, "spectrum_matched", "permuted", "gaussian", OWN),
+    "tensors": ("norm_matched", "permuted"),
+}
+"""The families that can imitate an update of each form."""
+_RANKED = ("norm_matched", "gaussian")
+"""Families whose nulls are random factors, so that another rank means something."""
+_UNSTRUCTURED = (
+    "its nulls are as large in every tensor, but have none of its form's structure: random numbers in the "
+    "parameters of DoRA, IA3 and their like can be beyond them"
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NullPlan:
+    """How many random adapters of which family: the parameter of the fixture ``sway_null``.
+
+    Attributes:
+        family: how they are drawn.
+        runs: how many.
+        seed_base: first seed.
+        init_scale: read by the family ``gaussian``.
+        kinds: calibrate these probe kinds, whatever they claim; empty: every kind that declares a null.
+        cache: whether what the nulls answer may be kept on disk.
+        ranks: factors on the rank, for the rank profile; 1 is the population that decides.
+        adapters: folders, for the family ``yours``.
+    """
+
+    family: str
+    runs: int
+    seed_base: int
+    init_scale: float
+    kinds: tuple[str, ...] = ()
+    cache: bool = True
+    ranks: tuple[float, ...] = (1.0,)
+    adapters: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"{self.runs} {self.family}"
+
+
+@dataclass(frozen=True)
+class Population:
+    """The null views that every probe of a suite shares; empty where the suite has no null.
+
+    Attributes:
+        views: the draws.
+        plan: what the suite asked for.
+        by_rank: draws at other ranks than the subject's, by the factor on the rank.
+        organised: draws of the family ``signs``, to which an effect's ratio says how organised it is.
+        reason: why there are none.
+        notes: what is done otherwise than the plan may expect.
+    """
+
+    views: tuple[View, ...] = ()
+    plan: NullPlan | None = None
+    by_rank: dict[float, tuple[View, ...]] = field(default_factory=dict)
+    organised: tuple[View, ...] = ()
+    reason: str = "no null_adapter in this suite"
+    notes: tuple[str, ...] = ()
+
+
+def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> Population:
+    """Null views that imitate ``subject``, in the order of their draws.
+
+    A factor s on the rank of random factors multiplies the variance of B·A by s (a sum of s·r products in
+    the place of r), so ‖B·A‖ by √s and each factor's deviation by s^¼. That is what a view's scale √s does.
+
+    Args:
+        subject: the adapter.
+        plan: None where the suite has no ``null_adapter``.
+        sources: digests of the user's own adapters, for the family ``yours``.
+    """
+    if plan is None:
+        return Population()
+    able = FAMILIES_BY_FORM[subject.form]
+    ranked = plan.family in _RANKED and subject.form == "factors"
+    if plan.family not in able:
+        return Population(
+            plan=plan,
+            reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
+            f"two factors to draw from; family: {' or '.join(able)} can be made",
+        )
+    own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
+    if sources and len(own) < 2:
+        return Population(
+            plan=plan, reason="all but one of your null adapters are copies, or the adapter itself"
+        )
+    seeds = [
+        NullSeed(plan.family, i, plan.seed_base, plan.init_scale, own[i] if own else "")
+        for i in range(len(own) or plan.runs)
+    ]
+    notes = _notes(subject, plan, len(sources) - len(own), ranked=ranked)
+    views = tuple(replace(subject.tuned, null=seed) for seed in seeds)
+    return Population(
+        views,
+        plan,
+        by_rank={
+            s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if ranked and s != 1.0
+        },
+        organised=_organised(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
+        reason="",
+        notes=notes,
+    )
+
+
+def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> tuple[str, ...]:
+    notes = []
+    if dropped:
+        notes.append(f"{dropped} of your null adapters are the adapter itself or copies: left out")
+    if plan.ranks != (1.0,) and not ranked:
+        named = " and ".join(_RANKED)
+        notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a rank that can differ")
+    if subject.form == "tensors":
+        notes.append(_UNSTRUCTURED)
+    return tuple(notes)
+
+
+def _organised(subject: Subject, plan: NullPlan) -> tuple[View, ...]:
+    seeds = [NullSeed(SIGNS, i, plan.seed_base, plan.init_scale) for i in range(ORGANISED_DRAWS)]
+    return tuple(replace(subject.tuned, null=seed) for seed in seeds)

@@ -1,0 +1,61 @@
+"""One batch: every view in the same shape, each divergence reduced as soon as both sides are there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pytest_sway.engine.costs import Weights
+from pytest_sway.engine.scoring_jobs import Job
+from pytest_sway.requests import RequestError, View
+from pytest_sway.token_sequences import Row, Text
+
+Sums = dict[Job, "float | RequestError"]
+
+
+def score(
+    backend: Weights, rows: Sequence[Row], jobs: Sequence[Job], most: int, after: Callable[[float], None]
+) -> Sums:
+    """Every job's sum in nats, or the error that stands for it.
+
+    The view that most jobs want (the base) runs first and is held; the others are reduced piece by piece.
+
+    Args:
+        backend: scores.
+        rows: the batch.
+        jobs: what its texts are scored for.
+        most: positions in a piece.
+        after: told after each forward when it began.
+    """
+    wanted = Counter(view for job in jobs for view in set(job.request.views))
+    order = [view for view, _ in wanted.most_common()]
+    last = {job: max(job.request.views, key=order.index) for job in jobs}
+    ends: dict[tuple[View, Text], list[Job]] = defaultdict(list)
+    for job in jobs:
+        ends[last[job], job.text].append(job)
+    held: dict[View, dict[tuple[Text, int], Any]] = {}
+    failed: dict[View, RequestError] = {}
+    sums: Sums = dict.fromkeys(jobs, 0.0)
+    for view in order:
+        keep = {job.text for job in jobs if view in job.request.views and last[job] != view}
+        mine = held[view] = {}
+        began = time.perf_counter()
+        try:
+            for text, start, piece in backend.logprobs(rows, view, most):
+                if text in keep:
+                    mine[text, start] = piece
+                for job in ends[view, text]:
+                    others = {v: held[v].get((text, start)) for v in job.request.views if v != view}
+                    if failed.keys().isdisjoint(others):
+                        sums[job] += job.sum(backend.xp, start, {**others, view: piece})  # type: ignore[operator]
+        except RequestError as error:
+            failed[view] = error
+        after(began)
+        waiting = {v for job in jobs if order.index(last[job]) > order.index(view) for v in job.request.views}
+        held = {v: pieces for v, pieces in held.items() if v in waiting}
+    for job in jobs:
+        if broken := [failed[view] for view in job.request.views if view in failed]:
+            sums[job] = broken[0]
+    return sums

@@ -1,0 +1,140 @@
+"""What each request needs scored, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pytest_sway.requests import (
+    Completion,
+    CompletionScore,
+    Divergence,
+    Prompt,
+    Request,
+    RequestError,
+    Tokenized,
+    View,
+)
+from pytest_sway.statistics.divergences import divergence
+from pytest_sway.token_sequences import Text
+
+
+class Encoding(Protocol):
+    """The tokenizer's side of a backend that holds weights."""
+
+    xp: Any
+    """Array namespace of what the backend scores with."""
+    context: int | None
+    """Longest text, in tokens; None where the model names none."""
+    leading: tuple[int, ...]
+    """Special tokens that stand before every text."""
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends."""
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids, special tokens added once; they may be remembered, and are not to be changed."""
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Ids of both together, and the index of the completion's first token."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A request and one text that it needs scored (a long rolling text has a job per window).
+
+    ``targets`` are the tokens of a completion that follow the scored positions; a divergence has none.
+    ``begin`` is the position of the first of them among those of the text, where other jobs want more.
+    """
+
+    request: Request[Any]
+    text: Text
+    targets: tuple[int, ...] = ()
+    begin: int = 0
+
+    @property
+    def held(self) -> int:
+        """Positions whose distributions wait for another view's."""
+        return self.text.positions if len(set(self.request.views)) > 1 else 0
+
+    def sum(self, xp: Any, start: int, sides: Mapping[View, Any]) -> float:
+        """Sum, in nats, over the positions from ``start`` on that ``sides`` holds, ``[n, vocabulary]``."""
+        if isinstance(self.request, Divergence):
+            p, q = sides[self.request.p], sides[self.request.q]
+            return float(divergence(xp, self.request.kind, p, q).sum())
+        (scored,) = sides.values()
+        ahead = max(0, self.begin - start)
+        done = max(0, start - self.begin)
+        targets = self.targets[done : done + max(0, len(scored) - ahead)]
+        if not targets:
+            return 0.0
+        return float(scored[list(range(ahead, ahead + len(targets))), list(targets)].sum())
+
+
+def jobs_of(request: Request[Any], backend: Encoding) -> list[Job]:
+    """What a request needs scored.
+
+    Raises:
+        RequestError: it cannot be tokenised, or is longer than the model's context.
+    """
+    if isinstance(request, Divergence):
+        prompt = backend.encode(request.prompt)
+        text = Text((*prompt, *request.continuation), len(prompt) - 1)
+        check_length(len(text.ids), backend.context)
+        return [Job(request, text)]
+    if isinstance(request, Completion):
+        ids, first = backend.encode_pair(request.prompt, request.completion)
+        context = backend.context
+        if request.prompt == "" and context is not None and len(ids) - 1 > context:
+            return _windows(request, ids, first, context, backend.leading)
+        check_length(len(ids) - 1, context)
+        return [Job(request, Text(tuple(ids[:-1]), first - 1), tuple(ids[first:]))]
+    raise RequestError(f"this backend does not answer {type(request).__name__}")
+
+
+def answer_of(
+    request: Request[Any], jobs: Sequence[Job], sums: Mapping[Job, float | RequestError]
+) -> float | CompletionScore | RequestError:
+    """A request's answer from the sums of all its jobs."""
+    total = 0.0
+    for job in jobs:
+        part = sums[job]
+        if isinstance(part, RequestError):
+            return part
+        total += part
+    if isinstance(request, Divergence):
+        return total / sum(job.text.positions for job in jobs)
+    return CompletionScore(total, sum(len(job.targets) for job in jobs))
+
+
+def check_length(tokens: int, context: int | None) -> None:
+    """Raise RequestError where a text is longer than the model can read."""
+    if context is not None and tokens > context:
+        raise RequestError(
+            f"{tokens} tokens exceed the model's context of {context}: "
+            "shorten the prompt, ask for fewer new tokens or fewer turns"
+        )
+
+
+def _windows(
+    request: Completion, ids: Sequence[int], first: int, context: int, leading: tuple[int, ...]
+) -> list[Job]:
+    """A rolling text in overlapping windows; each token is scored once.
+
+    Every window is as long as the context, and begins as a text does (some models are lost without their
+    beginning-of-text token) and about half a context after the one before it; the last ends with the text.
+    So a token is scored after at least about half a context of its own text.
+    """
+    read = len(ids) - 1
+    width = context - len(leading)
+    jobs: list[Job] = []
+    scored, end = first - 1, context
+    while scored < read:
+        end = min(end, read)
+        begin = max(0, end - width) if jobs else 0
+        before = leading if jobs else ()
+        text = Text((*before, *ids[begin:end]), len(before) + scored - begin)
+        jobs.append(Job(request, text, tuple(ids[scored + 1 : end + 1])))
+        scored, end = end, end + max(1, width // 2)
+    return jobs

@@ -1,0 +1,123 @@
+"""The suite's `null_adapter`: one population for all probes, whatever was selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.backends.null_population import OWN, NullPlan
+from pytest_sway.items.suite_entry import Entry
+from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
+from pytest_sway.spec.adapter_files import why_not_served
+from pytest_sway.spec.adapter_paths import adapter_folders
+from pytest_sway.spec.errors import Problem
+from pytest_sway.spec.model_folders import why_no_adapter
+from pytest_sway.spec.yaml_source import Source
+
+
+@dataclass(frozen=True)
+class NullEntry:
+    """What a spec says of its nulls.
+
+    Attributes:
+        options: None where the suite has no enabled ``null_adapter``.
+        own: folders of the user's own null adapters.
+        problems: what is wrong with the entry.
+        notes: what is done otherwise than the spec may expect.
+    """
+
+    options: NullAdapterOptions | None = None
+    own: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    def plan(self, seed: int) -> NullPlan | None:
+        """The population; ``seed`` (``defaults.seed``) moves all of its draws."""
+        options = self.options
+        if options is None:
+            return None
+        return NullPlan(
+            family=options.family,
+            runs=len(self.own) or options.draws,
+            seed_base=options.seed_base + seed,
+            init_scale=options.init_scale,
+            kinds=tuple(options.calibrate_kinds),
+            cache=options.cache,
+            ranks=tuple(options.rank_multipliers),
+            adapters=tuple(map(str, self.own)),
+        )
+
+
+def null_of(source: Source, entries: Sequence[Entry], *, check_files: bool = False) -> NullEntry:
+    """The one ``null_adapter`` of a suite that is enabled.
+
+    ``check_files``: whether the files of the user's own null adapters are looked at (kind ``hf``).
+    """
+    nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
+    if not nulls:
+        return NullEntry()
+    entry, *others = nulls
+    problems = [
+        Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
+        for e in others
+    ]
+    options: NullAdapterOptions = entry.probe.options
+    own, wrong, left_out = _own(source, entry, options, check_files=check_files)
+    notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
+    return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
+
+
+def _own(
+    source: Source, entry: Entry, options: NullAdapterOptions, *, check_files: bool
+) -> tuple[list[Path], list[Problem], list[Problem]]:
+    """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
+    named = adapter_folders(options.adapters, (source.path.parent, Path()))
+    found = named.folders
+    wrong = [f"no adapter folder matches {pattern!r}{why}" for pattern, why in named.unmatched.items()]
+    wrong += [
+        f"there is no adapter folder {name!r}{why}"
+        for folder, name in found.items()
+        if (why := why_no_adapter(folder)) is not None
+    ]
+    if check_files and not wrong:
+        wrong = [fault for folder in found if (fault := why_not_served(folder)) is not None]
+    if options.family == OWN and not wrong and len(found) < 2:
+        wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
+    left_out = [
+        f"{one.shown} is not among the null adapters: {one.reason}"
+        for one in named.left_out
+        if one.is_candidate
+    ]
+
+    def problems(texts: Sequence[str]) -> list[Problem]:
+        place = source.place(("suite", entry.index, "adapters"))
+        return [Problem(f"suite[{entry.index}].adapters: {text}", *place) for text in texts]
+
+    return list(found), problems(wrong), problems(left_out)
+
+
+def _runs_notes(source: Source, entry: Entry, options: NullAdapterOptions, own: int) -> list[Problem]:
+    """How many draws there are, where the spec may expect another number."""
+    name = entry.probe.name
+    if options.family == OWN:
+        few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"
+        return [Problem(few, *source.place(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
+    if options.draws == options.runs:
+        return []
+    message = (
+        f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than {FEWEST_RUNS} draws "
+        "give no true 3σ; exact_runs: true keeps it"
+    )
+    return [Problem(message, *source.place(("suite", entry.index, "runs")))]
+
+
+def _order_notes(entries: Sequence[Entry], entry: Entry) -> list[Problem]:
+    before = [e.probe.name for e in entries[: entries.index(entry)] if e.probe.scale is not None]
+    if not before:
+        return []
+    message = (
+        f"{entry.probe.name} stands after {', '.join(before)}: they are calibrated here all the same, but "
+        "other readers of this file serve only what comes after it; move it to the top"
+    )
+    return [Problem(message, entry.line, 1)]

@@ -1,0 +1,190 @@
+"""A probe against random adapters: which are asked, what they are to the judge, what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from pytest_sway.backends.null_population import SIGNS, Population
+from pytest_sway.engine.measures import Outcome
+from pytest_sway.engine.planner import Resolution
+from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
+from pytest_sway.requests import View
+from pytest_sway.result import Measurement
+from pytest_sway.statistics.prediction import Prediction, shown
+
+_NO_NULL_OF = {
+    Claim.NO_HARM: "no harm has a margin, not a null; calibrate_kinds can ask for one",
+    Claim.PRE_RUN: "it reads what training wrote and asks no model",
+}
+_PLAIN = "its kind has no null; calibrate_kinds can ask for one"
+SIGNAL_DRAWS = 8
+"""How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
+_FEWEST = 3
+"""Fewer answering nulls than this say nothing; a null itself is judged against at least two others."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The random adapters that a probe is compared with.
+
+    Attributes:
+        why_not: why there are none; empty where there are.
+        views: the draws that decide.
+        by_rank: draws at other ranks, by the factor on the rank.
+        organised: draws of the family ``signs``.
+    """
+
+    why_not: str = ""
+    views: tuple[View, ...] = ()
+    by_rank: Mapping[float, tuple[View, ...]] = field(default_factory=dict)
+    organised: tuple[View, ...] = ()
+
+    @property
+    def asked(self) -> list[View]:
+        """Every null view that is measured."""
+        return [*self.views, *(view for views in self.by_rank.values() for view in views), *self.organised]
+
+
+def calibration_of(probe: Probe[Any], population: Population) -> Calibration:
+    """What a probe is calibrated on, or why it is not."""
+    if probe.claim is Claim.BASELINE:
+        return Calibration(population.reason, population.views)
+    if why_not := _why_not(probe, population):
+        return Calibration(why_not)
+    if probe.claim is Claim.SHAPE:
+        by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
+        return Calibration("", population.views[:SIGNAL_DRAWS], by_rank)
+    divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
+    return Calibration("", population.views, population.by_rank, population.organised if divergence else ())
+
+
+def _why_not(probe: Probe[Any], population: Population) -> str:
+    plan = population.plan
+    if probe.claim is Claim.PRE_RUN:
+        return _NO_NULL_OF[probe.claim]
+    if plan is None or not population.views:
+        return population.reason
+    if plan.kinds:
+        return "" if probe.kind in plan.kinds else "calibrate_kinds leaves its kind out"
+    return "" if probe.scale is not None else _NO_NULL_OF.get(probe.claim, _PLAIN)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A probe's measurements on its nulls, as its judge takes them."""
+
+    nulls: Nulls
+    by_rank: Mapping[float, Nulls]
+    organised: tuple[Measurement, ...]
+    indices: tuple[int, ...]
+    """Which draw of the population each of ``nulls.draws`` is."""
+
+
+def compared(
+    probe: Probe[Any], chosen: Calibration, outcome: Outcome, family: str, resolution: Resolution
+) -> Compared:
+    """The outcome of the null views, as populations.
+
+    Raises:
+        ProbeError: so few nulls answered that nothing could be said against them.
+    """
+    scale = probe.scale or "raw"
+    finest = resolution.logprob if scale == "raw" else resolution.divergence
+
+    def nulls(views: tuple[View, ...]) -> Nulls:
+        draws = tuple(outcome.nulls[view] for view in views if view in outcome.nulls)
+        failed = tuple(outcome.failed[view] for view in views if view in outcome.failed)
+        return Nulls(draws, family, scale, probe.better, failed, finest)
+
+    main = nulls(chosen.views)
+    if len(main.draws) < min(len(chosen.views), _FEWEST):
+        raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
+    return Compared(
+        main,
+        {factor: nulls(views) for factor, views in chosen.by_rank.items()},
+        tuple(outcome.nulls[view] for view in chosen.organised if view in outcome.nulls),
+        tuple(i for i, view in enumerate(chosen.views) if view in outcome.nulls),
+    )
+
+
+def told(probe: Probe[Any], measured: Measurement, found: Compared, prediction: Prediction) -> dict[str, Any]:
+    """The null population's side of a result, for the reports."""
+    nulls = found.nulls
+    return {
+        "family": nulls.family,
+        "n": prediction.n,
+        "mean": prediction.mean,
+        "std": prediction.sd,
+        "scale": nulls.scale,
+        "z": _shown(prediction.z),
+        "p": prediction.p,
+        "rank": prediction.rank,
+        "rank_p": prediction.rank_p,
+        "ratio": prediction.ratio,
+        "reason": prediction.reason,
+        "draws": prediction.draws,
+        "failed": nulls.failed,
+        "resolution": nulls.resolution,
+        "organised": _organised(measured, found, prediction),
+        "by_rank": _by_rank(probe, measured, found),
+        "verdicts": _verdicts(probe, found),
+    }
+
+
+def z_by_rank(null: Mapping[str, Any]) -> dict[str, float]:
+    """The contract's profile: z by ``rank_<factor>``, the population that decides at 1.00."""
+    profile = {"rank_1.00": null["z"], **{name: stats["z"] for name, stats in null["by_rank"].items()}}
+    return {name: z for name, z in profile.items() if z is not None}
+
+
+def _by_rank(probe: Probe[Any], measured: Measurement, found: Compared) -> dict[str, Any]:
+    profile = {}
+    for factor, nulls in found.by_rank.items():
+        at = prediction_of(probe.judge(probe.options, measured, nulls), measured, nulls)
+        if at is not None:
+            profile[f"rank_{factor:.2f}"] = {"mean": at.mean, "std": at.sd, "n": at.n, "z": _shown(at.z)}
+    return profile
+
+
+def prediction_of(judgement: Judgement, measured: Measurement, nulls: Nulls) -> Prediction | None:
+    """The judge's own; for a claim that is calibrated on request, that of its ``raw``."""
+    return judgement.prediction or nulls.prediction(measured)
+
+
+def _organised(measured: Measurement, found: Compared, prediction: Prediction) -> dict[str, Any] | None:
+    """How far the parts of the update pull together: the effect ÷ that of the same parts at odds."""
+    if found.nulls.family == SIGNS:
+        return {"n": prediction.n, "ratio": prediction.ratio}
+    values = [value for draw in found.organised if (value := draw.statistic()) is not None]
+    value = measured.statistic()
+    if not values or value is None or fmean(values) <= found.nulls.resolution:
+        return None
+    return {"n": len(values), "ratio": value / fmean(values)}
+
+
+def _verdicts(probe: Probe[Any], found: Compared) -> list[dict[str, Any]]:
+    """What the effect rule says of every null, against the others; in the order of the draws."""
+    if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
+        return []
+    verdicts = []
+    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
+        try:
+            one = probe.judge(probe.options, draw, found.nulls.without(i))
+        except ProbeError:  # this null cannot be judged; it is one less
+            continue
+        verdicts.append(
+            {
+                "draw": index,
+                "verdict": one.verdict.value,
+                "score": one.score,
+                "distinguishable": bool(one.distinguishable),
+            }
+        )
+    return verdicts
+
+
+def _shown(z: float | None) -> float | None:
+    return shown(z) if z is not None else None

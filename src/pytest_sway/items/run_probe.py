@@ -1,0 +1,214 @@
+"""Runs one probe on one subject: from a measure to a result."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from pytest_sway.backends.base import Subject
+from pytest_sway.backends.null_population import Population
+from pytest_sway.engine.drive import drive
+from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.measures import Outcome, TimedOut
+from pytest_sway.engine.planner import Resolution
+from pytest_sway.items.null_comparison import (
+    Compared,
+    calibration_of,
+    compared,
+    prediction_of,
+    told,
+    z_by_rank,
+)
+from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
+from pytest_sway.probes.shared import optional_packages
+from pytest_sway.requests import RequestError, View, Views
+from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
+
+_LONGEST_ITEM = 160
+"""Characters of an item's text in a report."""
+_LONGEST_PROMPT = 1000
+_KEPT = "what was answered is kept: run it again, or give it more"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a probe is measured with: the values of the fixture chain."""
+
+    engine: Engine
+    subject: Subject
+    population: Population
+    capabilities: frozenset[str]
+    context: int | None = None
+
+
+class SwayResult:
+    """A probe's result, measured when it is first looked at; reads like a :class:`ProbeResult`.
+
+    As the fixture ``sway_result`` it is measured in the test's call phase, before the body, so a model
+    that cannot be loaded is a setup error and a verdict is a failure.
+    """
+
+    def __init__(self, measure: Callable[[], ProbeResult]) -> None:
+        self._measure = measure
+        self._result: ProbeResult | None = None
+
+    def resolve(self) -> ProbeResult:
+        """The result; measures on the first call."""
+        if self._result is None:
+            self._result = self._measure()
+        return self._result
+
+    @property
+    def measured(self) -> ProbeResult | None:
+        """The result if it was measured already."""
+        return self._result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.resolve(), name)
+
+
+def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
+    """Measure and judge; bad inputs become a verdict, never an exception.
+
+    Args:
+        probe: with its options.
+        bench: None for a pre-run probe, which asks nothing of a model.
+    """
+    began = time.perf_counter()
+    absent = optional_packages.missing(probe.extra) if probe.extra else ""
+    if not probe.options.enabled:
+        result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
+    elif absent:
+        result = unmeasured(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
+    elif bench is not None and (message := _missing(probe, bench)):
+        result = unmeasured(probe, Verdict.SKIP, message)
+    else:
+        try:
+            result = _measured(probe, bench, began)
+        except ProbeSkip as reason:
+            result = unmeasured(probe, Verdict.SKIP, str(reason))
+        except TimedOut:
+            result = unmeasured(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
+        except pytest.fail.Exception as error:  # pytest-timeout's signal
+            result = unmeasured(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
+        except (ProbeError, RequestError) as error:
+            result = unmeasured(probe, Verdict.ERROR, str(error))
+    return replace(result, duration_s=time.perf_counter() - began)
+
+
+def _missing(probe: Probe[Any], bench: Bench) -> str:
+    """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
+    if absent := sorted(probe.requires - bench.capabilities):
+        return f"the backend cannot serve: {', '.join(absent)}"
+    planned = bench.population.plan is not None  # then it is told as the error that it is
+    return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
+
+
+def _measured(probe: Probe[Any], bench: Bench | None, began: float) -> ProbeResult:
+    if bench is None:
+        nowhere = View("")
+        (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
+        if isinstance(measured, Exception):
+            raise measured
+        result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
+        return replace(result, not_calibrated=calibration_of(probe, Population()).why_not)
+    subject, plan = bench.subject, bench.population.plan
+    if probe.claim is Claim.BASELINE and bench.population.reason:
+        raise ProbeError(bench.population.reason)
+    chosen = calibration_of(probe, bench.population)
+    outcome = bench.engine.run(
+        probe,
+        probe.options,
+        Views(subject.base, subject.tuned, subject.tuned),
+        chosen.asked,
+        keep_nulls=plan is None or plan.cache,
+        deadline=began + probe.timeout if probe.timeout is not None else None,
+    )
+    answered = _with_prompt(outcome)
+    if not answered.is_finite:
+        broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
+        return _result(probe, answered, broken, None)
+    finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
+    resolution = bench.engine.resolution(subject.base) if finest else Resolution()
+    measured = replace(answered, resolution=resolution.logprob)
+    found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
+    judgement = probe.judge(probe.options, measured, found.nulls)
+    result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
+    if subject.inert and probe.claim is not Claim.BASELINE:
+        return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
+    return result
+
+
+def _with_prompt(outcome: Outcome) -> Measurement:
+    """The subject's measurement, with its first prompt as the model read it among the evidence."""
+    text = outcome.prompt
+    if len(text) > _LONGEST_PROMPT:
+        text = f"{text[: _LONGEST_PROMPT // 2]} … {text[-_LONGEST_PROMPT // 2 :]}"
+    read = {"rendered_prompt": text} if text else {}
+    return replace(outcome.measured, evidence={**read, **outcome.measured.evidence})
+
+
+def _result(
+    probe: Probe[Any], measured: Measurement, judgement: Judgement, found: Compared | None
+) -> ProbeResult:
+    interval = judgement.interval
+    evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
+    if interval is not None:
+        evidence["raw_ci_95"] = [interval.low, interval.high]
+        evidence["ci_approximate"] = interval.approximate
+    null = None
+    if found is not None and probe.claim is not Claim.BASELINE:
+        prediction = prediction_of(judgement, measured, found.nulls)
+        null = told(probe, measured, found, prediction) if prediction is not None else None
+    if null is not None and (profile := z_by_rank(null)):
+        evidence["z_by_rank"] = profile
+    of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's
+    return finite(
+        replace(
+            unmeasured(probe, judgement.verdict, judgement.message),
+            score=judgement.score,
+            raw=judgement.raw if judgement.raw is not None else measured.raw,
+            z_score=of_raw["z"] if of_raw is not None else None,
+            base_value=measured.base_value,
+            ft_value=measured.ft_value,
+            evidence=evidence,
+            ci_95=(interval.low, interval.high) if interval is not None else None,
+            null=null,
+            distinguishable=judgement.distinguishable,
+            samples=_samples(measured),
+        )
+    )
+
+
+def _samples(measured: Measurement) -> list[dict[str, Any]]:
+    """Each item's value under a name of its own; none where a measure left items out."""
+    if len(measured.items) != len(measured.samples):
+        return []
+    seen: Counter[str] = Counter()
+    named = []
+    for text, value in zip(measured.items, measured.samples, strict=True):
+        name = str(text)  # a probe of others may name its items by number
+        if len(name) > _LONGEST_ITEM:
+            name = f"{name[: _LONGEST_ITEM - 1]}…"
+        seen[name] += 1
+        named.append({"item": name if seen[name] == 1 else f"{name} ({seen[name]})", "value": value})
+    return named
+
+
+def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any) -> ProbeResult:
+    """A probe's result without a number: what it is, and what became of it."""
+    return ProbeResult(
+        name=probe.name,
+        kind=probe.kind,
+        verdict=verdict,
+        message=message,
+        evidence={**evidence, "weight": probe.options.weight},
+        category=probe.category,
+        claim=probe.claim.value,
+        weight=probe.options.weight,
+    )

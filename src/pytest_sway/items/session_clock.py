@@ -1,0 +1,25 @@
+"""The one moment of a run: what chat templates print as the present."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from pytest_sway.session.xdist import MOMENT
+
+_KEPT = pytest.StashKey[datetime]()
+
+
+def moment_of(config: pytest.Config) -> datetime:
+    """The same for every model of the run; under xdist the controller's, the same for every worker."""
+    if _KEPT not in config.stash:
+        sent = getattr(config, "workerinput", {}).get(MOMENT)
+        config.stash[_KEPT] = datetime.fromisoformat(sent) if sent else _now()
+    return config.stash[_KEPT]
+
+
+def _now() -> datetime:
+    from pytest_sway.backends.hf.chat_template import now
+
+    return now()

@@ -1,1 +1,0 @@
-"""Null adapters: random updates of the same size as the real one."""

@@ -1,0 +1,145 @@
+"""How fast a divergence decays along a text: what the shape probes over turns and over tokens share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from pytest_sway.probes.base import Judgement, Nulls
+from pytest_sway.probes.judging.effect import SHAPE_SCORE, Signal, no_signal, signal
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval, t_interval
+
+MIN_CURVES = 4
+"""Fewer curves than this decide nothing."""
+_STABLE_FACTOR = 10
+
+
+@dataclass(frozen=True)
+class DecayBar:
+    """What a decay is judged by.
+
+    Attributes:
+        half_life: the shortest that is sound, in ``unit``; 0 or less: any.
+        span: how far the curves reach, in ``unit``; a half-life is told up to 10 times that.
+        unit: of the axis: turns, tokens.
+        end: the last point of the axis, in words.
+        curves: what there is one curve of, in the plural.
+        floor: smallest divergence whose shape can be judged, in nats.
+        z: smallest z of the first divergence against its null.
+    """
+
+    half_life: float
+    span: float
+    unit: str
+    end: str
+    curves: str
+    floor: float
+    z: float
+
+    @property
+    def cap(self) -> float:
+        """A half-life beyond this is none: nothing decays over the span."""
+        return _STABLE_FACTOR * self.span
+
+    def life(self, slope: float) -> float:
+        """Half-life ln 2 / -slope, at most the cap."""
+        return min(math.log(2) / -slope, self.cap) if slope < 0 else self.cap
+
+    def fit_status(self, slopes: Sequence[float]) -> str:
+        """The contract's word: degenerate, non_monotonic (it surely grows), stable or ok (it decays)."""
+        if not slopes:
+            return "degenerate"
+        interval = t_interval(slopes)
+        if interval is not None and interval.low > math.log(2) / self.cap:
+            return "non_monotonic"
+        return "stable" if self.life(fmean(slopes)) >= self.cap else "ok"
+
+
+def log_slopes(axes: Sequence[Sequence[float]], curves: Sequence[Sequence[float]]) -> list[float]:
+    """Least-squares slope of log d on its axis, per curve; a curve with a zero, or one point, has none.
+
+    Args:
+        axes: where each curve's points lie; as long as the curve, increasing.
+        curves: the divergences, ≥ 0.
+    """
+    usable = [(x, d) for x, d in zip(axes, curves, strict=True) if len(d) > 1 and min(d) > 0]
+    if not usable:
+        return []
+    x = np.asarray([x for x, _ in usable], dtype=np.float64)
+    y = np.log(np.asarray([d for _, d in usable], dtype=np.float64))
+    x -= x.mean(axis=1, keepdims=True)
+    return [float(slope) for slope in (x * y).sum(axis=1) / (x * x).sum(axis=1)]
+
+
+def judge_decay(
+    measured: Measurement, nulls: Nulls | None, bar: DecayBar, *, lead: str, undecided: str
+) -> Judgement:
+    """Is the influence that is there at the beginning there at the end?
+
+    Skip: no signal at the beginning. Pass: the t interval of the slopes lies above -ln 2 / the half-life.
+    Fail: at the end d is within its null *there* (below the floor, where there is no null). Warn: it decays,
+    or that it does not is not sure. Without a half-life, what is not gone at the end passes.
+
+    Args:
+        measured: its samples are the slopes, its statistics ``signal`` and ``last`` the mean divergence at
+            the beginning and at the end.
+        nulls: the null population, with the same two statistics.
+        bar: what to clear.
+        lead: what every message begins with.
+        undecided: what it takes to decide, where these inputs cannot; else empty.
+    """
+    found = signal(measured, nulls, "signal", bar.floor, bar.z)
+    if not found.present:
+        return no_signal(found)
+    last = signal(measured, nulls, "last", bar.floor, bar.z)
+    verdict, words = _decide(measured, last, bar, undecided)
+    interval = t_interval(measured.samples)
+    ends = Interval(bar.life(interval.low), bar.life(interval.high)) if interval is not None else None
+    return Judgement(
+        verdict, f"{lead} {words}", SHAPE_SCORE[verdict], interval=ends, prediction=found.prediction
+    )
+
+
+def _decide(measured: Measurement, last: Signal, bar: DecayBar, undecided: str) -> tuple[Verdict, str]:
+    slopes = measured.samples
+    interval = t_interval(slopes)
+    if undecided:
+        return Verdict.WARN, f"undecided: it takes {undecided}"
+    if last.within_null:
+        return Verdict.FAIL, f"gone by {bar.end}: {last.text} is within its null there"
+    if bar.half_life <= 0:
+        return Verdict.PASS, f"still there at {bar.end}: {last.text}"
+    if interval is None or len(slopes) < MIN_CURVES:
+        return Verdict.WARN, f"undecided: only {len(slopes)} {bar.curves} have a divergence throughout"
+    if interval.low > -math.log(2) / bar.half_life:
+        return Verdict.PASS, _pace(slopes, bar)
+    return Verdict.WARN, f"{_doubt(slopes, interval, bar)}{_still(last, bar)}"
+
+
+def _pace(slopes: Sequence[float], bar: DecayBar) -> str:
+    life = bar.life(fmean(slopes))
+    if life >= bar.cap:
+        return f"no decay over {bar.span:g} {bar.unit}"
+    return f"half-life {_told(life)} {bar.unit} (wanted {bar.half_life:g})"
+
+
+def _doubt(slopes: Sequence[float], interval: Interval, bar: DecayBar) -> str:
+    """Why it does not pass: it decays too fast, or that it does not is not sure."""
+    pace = _pace(slopes, bar)
+    if bar.life(fmean(slopes)) < bar.half_life:
+        return f"decays: {pace}"
+    return f"{pace}, but only {_told(bar.life(interval.low))} is sure: add {bar.curves}"
+
+
+def _still(last: Signal, bar: DecayBar) -> str:
+    ratio = last.prediction.ratio if last.prediction is not None else None
+    return f"; at {bar.end} {ratio:.1f} times its null" if ratio is not None else ""
+
+
+def _told(life: float) -> str:
+    return f"{life:.1f}" if life < 100 else f"{life:.0f}"

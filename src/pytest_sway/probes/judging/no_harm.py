@@ -1,0 +1,114 @@
+"""The rule of non-inferiority: is what the base could do still there? A pure function of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from pytest_sway.probes.base import Judgement
+from pytest_sway.probes.judging.effect import capped, worst
+from pytest_sway.result import Verdict
+from pytest_sway.statistics.intervals import Interval, t_interval
+
+LEVEL = 0.90
+"""A two-sided interval at this level ends at the one-sided 95 % bounds."""
+LEAST_FOR_A_RATE = 20
+"""Fewer items than this give no rate that could decide."""
+_MOST_ITEMS = 100_000
+
+
+@dataclass(frozen=True)
+class Harm:
+    """One number that must stay within its margin.
+
+    Attributes:
+        what: the number in words, with its unit.
+        value: how much worse than the base; negative where it is better.
+        interval: of ``value``, at the level :data:`LEVEL`; None where too few items give one.
+        margin: how much worse is still no harm; below 0 it must be better, inf is not judged.
+        sd: standard deviation of the items behind it.
+        counted: what those items are, where it is said how many would decide.
+    """
+
+    what: str
+    value: float
+    interval: Interval | None
+    margin: float
+    sd: float
+    counted: str = "items"
+
+
+def mean_harm(what: str, values: Sequence[float], margin: float, counted: str = "items") -> Harm:
+    """A harm that is the mean of independent signed values: items, or the means of their clusters.
+
+    Its interval is Student's t. The other arguments are those of :class:`Harm`.
+    """
+    sd = stdev(values) if len(values) > 1 else 0.0
+    return Harm(what, fmean(values), t_interval(values, LEVEL), margin, sd, counted)
+
+
+def judge_no_harm(
+    harms: Sequence[Harm], *, untouched: bool = False, interval: Interval | None = None
+) -> Judgement:
+    """Within every margin, surely?
+
+    Pass: the upper end of each harm's interval is within its margin, or nothing changed at all. Fail: the
+    lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
+    n ≈ 2 + (1.8·sd / |margin - harm|)². (Non-inferiority by the inclusion of a confidence interval;
+    Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin; where a gain g is
+    asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass,
+    without a score.
+
+    Args:
+        harms: at least one; the first leads the message.
+        untouched: whether no item changed beyond what the arithmetic can show.
+        interval: the headline's 95 % interval, for the report.
+    """
+    harms = [harm for harm in harms if harm.margin < math.inf]
+    if not harms:
+        return Judgement(Verdict.PASS, "measured, not judged: its margins are switched off", None, interval)
+    if untouched and all(harm.margin >= 0 for harm in harms):
+        return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
+    verdicts = [_verdict(harm) for harm in harms]
+    verdict = worst(verdicts)
+    leading = harms[verdicts.index(verdict)]
+    score = min(_score(harm) for harm in harms)
+    return Judgement(verdict, _words(leading, verdict), capped(score, verdict), interval)
+
+
+def _verdict(harm: Harm) -> Verdict:
+    if harm.interval is None:
+        return Verdict.WARN
+    if harm.interval.high <= harm.margin:
+        return Verdict.PASS
+    return Verdict.FAIL if harm.interval.low > harm.margin else Verdict.WARN
+
+
+def _score(harm: Harm) -> float:
+    worse = max(0.0, harm.value)
+    if harm.margin < 0:
+        gain = max(0.0, -harm.value)
+        return gain / (gain - harm.margin)
+    return harm.margin / (harm.margin + worse) if harm.margin + worse > 0 else 1.0
+
+
+def _words(harm: Harm, verdict: Verdict) -> str:
+    size = f"{harm.what} {harm.value:+.3g} (margin {harm.margin:g}"
+    if harm.interval is None:
+        return f"inconclusive: {size}); one item decides nothing, give at least two"
+    if verdict is Verdict.PASS:
+        return f"{size}, at most {harm.interval.high:+.3g})"
+    if verdict is Verdict.FAIL:
+        failed = "harm" if harm.margin >= 0 else "too little gained"
+        return f"{failed}: {size}, at least {harm.interval.low:+.3g})"
+    return f"inconclusive: {size}, 90 % [{harm.interval.low:.3g}, {harm.interval.high:.3g}]); {_enough(harm)}"
+
+
+def _enough(harm: Harm) -> str:
+    gap = abs(harm.margin - harm.value)
+    items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
+    if items > _MOST_ITEMS:
+        return "it lies at the margin, and no number of items would decide it"
+    return f"about {math.ceil(items)} {harm.counted} would decide it"

@@ -1,0 +1,85 @@
+"""How much likelier the adapter made a text: the same completions under the base and the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_sway.probes.shared.questions import both
+from pytest_sway.probes.shared.segments import in_context
+from pytest_sway.requests import Completion, RequestError, Views
+
+WIDEST, NARROWEST = 2000, 250
+"""Prose is read in stretches of at most so many characters; fewer where they exceed a small context."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One completion's log-probability, in nats, under both views."""
+
+    base: float
+    tuned: float
+    tokens: int
+
+    @property
+    def gain(self) -> float:
+        """What the adapter added to the log-probability, in nats."""
+        return self.tuned - self.base
+
+    @property
+    def lift(self) -> float:
+        """The gain in nats per token."""
+        return self.gain / self.tokens
+
+
+async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[Scored]]:
+    """Groups of completions under ``views.base`` and ``views.tuned``, whichever view they name.
+
+    Raises:
+        RequestError: one of them cannot be scored.
+    """
+    asked = [one for group in groups for one in group]
+    answers = zip(*await both(asked, views), strict=True)
+    flat = (Scored(base.logprob, tuned.logprob, base.tokens) for base, tuned in answers)
+    return [[next(flat) for _ in group] for group in groups]
+
+
+async def scored_apart(
+    groups: Sequence[Sequence[Completion]], views: Views
+) -> list[list[Scored] | RequestError]:
+    """As :func:`scored`; a group that cannot be scored has its error in its place.
+
+    A round ends at its first error, so a failing one is halved until the culprit stands alone; what its
+    halves ask again is answered from the cache.
+    """
+    try:
+        return [*await scored(groups, views)]
+    except RequestError as error:
+        if len(groups) == 1:
+            return [error]
+    middle = len(groups) // 2
+    return [*await scored_apart(groups[:middle], views), *await scored_apart(groups[middle:], views)]
+
+
+async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[Scored]]:
+    """The pieces of each text, each scored after what stands before it in its stretch.
+
+    A text's gains thus add up to that of its rolling log-probability.
+
+    Raises:
+        RequestError: a piece cannot be scored even in the narrowest stretch.
+    """
+    width = WIDEST
+    while True:
+        stretches = [in_context(pieces, width) for pieces in texts]
+        try:
+            return await scored([[Completion(*part, views.base) for part in s] for s in stretches], views)
+        except RequestError:
+            width //= 2
+            if width < NARROWEST:
+                raise
+
+
+def shortfall(effect: float, floor: float) -> float:
+    """How surely an effect is too small, in [0, 1]: floor / (floor + effect), 0.5 at the floor."""
+    return max(0.0, floor) / (max(0.0, floor) + effect) if effect > 0 else 1.0

@@ -1,0 +1,55 @@
+"""What a kind of someone else's must be, told before anything is measured with it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterator
+from typing import Any, get_args
+
+from pytest_sway.probes.base import Claim, Probe
+from pytest_sway.probes.shared import optional_packages
+from pytest_sway.spec.errors import shown
+from pytest_sway.statistics.prediction import Better, Scale
+from pytest_sway.suites.composite import CATEGORY_WEIGHTS
+
+_CLAIMS = {f"Claim.{claim.name}": claim for claim in Claim if claim is not Claim.BASELINE}
+"""What it may claim: the null population has one kind, and it is ours."""
+
+
+def why_unfit(found: object) -> str:
+    """Why something that a plugin gave cannot be a kind, and what to write; empty where it can."""
+    if not (isinstance(found, type) and issubclass(found, Probe)):
+        return f"{shown(found)} is no class derived from pytest_sway.probes.base.Probe"
+    wrong = next(_wrong(found), "")
+    return f"{found.__name__}: {wrong}" if wrong else ""
+
+
+def _wrong(probe: type[Probe[Any]]) -> Iterator[str]:
+    """What is wrong with a probe class, first things first."""
+    kind, claim = getattr(probe, "kind", None), getattr(probe, "claim", None)
+    if not (isinstance(kind, str) and kind):
+        yield f"kind is {_found(kind)}; write the word that a spec names it by"
+    yield from _not_among(probe, "category", CATEGORY_WEIGHTS)
+    if not (isinstance(claim, Claim) and claim in _CLAIMS.values()):
+        yield f"claim is {_found(claim)}, allowed: {', '.join(_CLAIMS)}"
+    yield from _not_among(probe, "scale", (None, *get_args(Scale)))
+    yield from _not_among(probe, "better", get_args(Better))
+    yield from _not_among(probe, "extra", ("", *optional_packages.names()))
+    if not isinstance(probe.requires, (set, frozenset)):
+        yield f"requires is {shown(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
+    if inspect.isabstract(probe):
+        yield f"it has no {' and no '.join(sorted(probe.__abstractmethods__))}"
+    try:
+        probe.options_type()
+    except TypeError as error:
+        yield str(error)
+
+
+def _not_among(probe: type[Probe[Any]], name: str, allowed: Collection[str | None]) -> Iterator[str]:
+    value = getattr(probe, name, None)
+    if not (isinstance(value, str) or value is None) or value not in allowed:
+        yield f"{name} is {_found(value)}, allowed: {', '.join(map(repr, allowed))}"
+
+
+def _found(value: object) -> str:
+    return "missing" if value is None else shown(value)

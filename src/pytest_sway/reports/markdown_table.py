@@ -1,0 +1,38 @@
+"""GitHub's Markdown: text that reads as it is, and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from pytest_sway.text.width import clean
+
+_ESCAPED = str.maketrans(
+    {"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "$": "\\$", "~": "\\~", "&": "&amp;", "<": "&lt;",
+     ">": "&gt;"}
+)  # fmt: skip
+_OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
+"""Within a word it is a letter, at its edge it would be emphasis."""
+_BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]))")
+"""What would begin a list or a heading."""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> list[str]:
+    """Lines of a Markdown table: the first column and those in ``words`` are text, the others are numbers."""
+    rule = ["---" if not n or name in words else "---:" for n, name in enumerate(head)]
+    return [_row(head), "|".join(["", *rule, ""]), *map(_row, rows)]
+
+
+def escaped(text: str) -> str:
+    """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
+    kept = clean(text).translate(_ESCAPED).replace("](", "]\\(")
+    return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " ".join(["|", " | ".join(_cell(cell) for cell in cells), "|"])
+
+
+def _cell(text: str) -> str:
+    """A cell begins no list, so that a negative number needs no backslash."""
+    return escaped("." + text)[1:]

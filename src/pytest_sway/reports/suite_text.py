@@ -1,0 +1,80 @@
+"""What names, scores and costs are called, on every surface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.result import JSON, Score, SuiteResult
+from pytest_sway.suites.composite import CATEGORY_WEIGHTS
+from pytest_sway.text import formatting
+from pytest_sway.text.width import clean
+
+
+def label(suite: SuiteResult) -> str:
+    """What a suite is called: its id, or the name of its file."""
+    return clean(suite.suite or Path(suite.spec_path).name)
+
+
+def components(score: Score) -> list[tuple[str, float]]:
+    """Categories and their scores in the contract's order, which a file does not keep; others behind them."""
+    known = list(CATEGORY_WEIGHTS)
+    found = score.components.items()
+    return sorted(found, key=lambda one: known.index(one[0]) if one[0] in known else len(known))
+
+
+def weighed(score: Score) -> list[tuple[str, float]]:
+    """Those of them that count; one whose weight a file does not tell does."""
+    return [(name, value) for name, value in components(score) if score.weights.get(name) != 0]
+
+
+def factors(score: Score) -> str:
+    """What the composite was multiplied by; empty where it was not."""
+    if not score.components or (score.effect_factor >= 1 and score.harm_factor >= 1):
+        return ""
+    effect, harm = formatting.score(score.effect_factor), formatting.score(score.harm_factor)
+    return f"the mean of the categories is multiplied by: effect {effect}, harmlessness {harm}"
+
+
+def footer(suite: SuiteResult) -> str:
+    """Cost, determinism and cache in one line."""
+    ran = f"determinism {determinism(suite.determinism)}" if suite.determinism is not None else ""
+    parts = [f"wall {formatting.duration(suite.wall_seconds)}", ran, backend(suite.backend_stats)]
+    return " | ".join(filter(None, parts))
+
+
+def determinism(found: JSON) -> str:
+    """Its class and seed."""
+    return clean(f"{found.get('class')} (seed {found.get('seed')})")
+
+
+def backend(stats: Mapping[str, Any]) -> str:
+    """How much was known already, and what the model's forwards cost; empty where nothing was asked."""
+    return " | ".join([*_cache(stats), *_forwards(stats)])
+
+
+def _cache(stats: Mapping[str, Any]) -> Iterator[str]:
+    hits = _count(stats, "cache_hits")
+    if asked := hits + _count(stats, "cache_misses"):
+        stored = _count(stats, "stored_hits")
+        yield f"cache {hits:.0f}/{asked:.0f}" + (f" ({stored:.0f} from disk)" if stored else "")
+
+
+def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
+    tokens, wall = _count(stats, "tokens"), _count(stats, "scoring_wall_s")
+    if not tokens:
+        return
+    padding, halved = _count(stats, "padding_tokens"), _count(stats, "halved_batches")
+    yield f"{_count(stats, 'forward_passes'):.0f} batches"
+    yield f"{tokens:,.0f} tokens (padding {formatting.percent(padding / (tokens + padding))})"
+    if halved:
+        yield f"{halved:.0f} batches halved for want of memory"
+    if wall:
+        yield f"{tokens / wall:,.0f} tokens/s"
+
+
+def _count(stats: Mapping[str, Any], name: str) -> float:
+    """A count of a backend's, which may not tell it."""
+    found = stats.get(name)
+    return max(0.0, float(found)) if isinstance(found, int | float) else 0.0

@@ -1,0 +1,64 @@
+"""What a spec may say of the chat template: a file of its own, and arguments. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pytest_sway.spec.adapter_paths import located
+from pytest_sway.spec.errors import shown
+
+_SET_BY_US = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "conversations",
+        "documents",
+        "max_length",
+        "messages",
+        "padding",
+        "processor_kwargs",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "sanitize_control_tokens",
+        "strftime_now",
+        "tokenize",
+        "tokenizer_kwargs",
+        "tools",
+        "truncation",
+    }
+)
+"""Arguments of ``apply_chat_template`` itself, and what a prompt consists of."""
+
+
+def check_template_arguments(names: Collection[str]) -> None:
+    """Raise ValueError where one of them is none that a spec can give."""
+    taken = sorted(_SET_BY_US & set(names))
+    if taken:
+        raise ValueError(f"{taken[0]!r} is set by pytest-sway itself; remove it")
+    wrong = next((name for name in names if not name.isidentifier()), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r} cannot be the name of a template's variable")
+
+
+def template_file(name: str | None, roots: Sequence[Path]) -> Path | None:
+    """The file of a chat template: below the spec's folder, else in the working directory."""
+    return None if name is None else located(name, roots)
+
+
+def why_no_template(path: Path | None) -> str:
+    """Why a file cannot be read as a template; empty where it can, or where none is named."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
+    except IsADirectoryError:
+        return f"{path} is a folder; name the template's file"
+    except (OSError, ValueError):
+        return f"there is no file {shown(str(path))}; name a template's file, relative to the spec"
+    return "" if text.strip() else f"{path} is empty"

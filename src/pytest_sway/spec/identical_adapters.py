@@ -1,0 +1,77 @@
+"""Adapter folders that hold the same adapter. Standard library only."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+
+_ADAPTER = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+_ENDS = 1 << 16
+"""Bytes of each end of a file."""
+
+
+class Same(NamedTuple):
+    """Two folders with the same adapter.
+
+    Attributes:
+        first, second: the folders, in the order in which they were named.
+        whole: whether every other file is the same too (a tokenizer, what training left), so that nothing
+            that a probe reads differs.
+    """
+
+    first: Path
+    second: Path
+    whole: bool
+
+
+def same_adapters(folders: Iterable[Path]) -> list[Same]:
+    """Folders whose config and weights equal, byte for byte, those of an earlier one.
+
+    The ends of a file are compared first, so that only files that are alike there are read whole.
+    """
+    earlier: dict[str, list[Path]] = {}
+    found: list[Same] = []
+    for folder in folders:
+        try:
+            alike = earlier.setdefault(_sketch(folder), [])
+            first = next(
+                (one for one in alike if _equal(one, folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])), None
+            )
+            if first is not None:
+                found.append(Same(first, folder, _all_equal(first, folder)))
+            else:
+                alike.append(folder)
+        except OSError:  # what cannot be read is compared with nothing
+            continue
+    return found
+
+
+def _sketch(folder: Path) -> str:
+    """A digest of the config and of both ends of the weights."""
+    digest = hashlib.sha256((folder / ADAPTER_CONFIG).read_bytes())
+    with (folder / ADAPTER_WEIGHTS).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(str(size).encode())
+        for start in (0, max(0, size - _ENDS)):
+            file.seek(start)
+            digest.update(file.read(_ENDS))
+    return digest.hexdigest()
+
+
+def _equal(one: Path, other: Path, names: Iterable[str]) -> bool:
+    return all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+
+
+def _all_equal(one: Path, other: Path) -> bool:
+    """Whether both folders hold the same files and subfolders, and every file is the same."""
+    entries = [{entry.name: entry.is_dir() for entry in os.scandir(folder)} for folder in (one, other)]
+    if entries[0] != entries[1] or any(entries[0].values()):
+        return False
+    return _equal(one, other, entries[0])

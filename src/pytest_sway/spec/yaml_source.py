@@ -1,0 +1,253 @@
+"""YAML text to plain values and their places, safely: nothing is executed, nothing can explode.
+
+A file is read whole only up to a limit; its events are counted before anything is built; aliases are
+followed, but what they expand to is counted too; only YAML's own scalar types exist.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_sway.spec.encoding import decoded
+from pytest_sway.spec.errors import Path_, Problem, SpecError, read_as, shown
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 40
+MAX_VALUES = 200_000
+
+Place = tuple[int, int]
+_ESCAPE = re.compile(r'"[^"]*\\')
+"""A backslash in double quotes."""
+_NO_BREAK = "\u00a0"
+"""What pages and chats put in the place of a space."""
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass
+class Source:
+    """The file's value and where each part of it stands (line and column, from 1)."""
+
+    path: Path
+    value: dict[str, Any]
+    values: dict[Path_, Place] = field(default_factory=dict)
+    keys: dict[Path_, Place] = field(default_factory=dict)
+    written: dict[Path_, str] = field(default_factory=dict)
+    """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """The place of a key or a value, or of the nearest thing around it that is there."""
+        table = {**self.values, **self.keys} if key else self.values
+        while path and path not in table:
+            path = path[:-1]
+        return table.get(path, (1, 1))
+
+
+def read(path: Path) -> Source:
+    """The file as a mapping.
+
+    Raises:
+        SpecError: no file, too large, no Unicode, not YAML, not a mapping, a duplicate key, a tag, an
+            alias bomb.
+    """
+    value, builder = _read(path, (), "models: and suite:")
+    if not isinstance(value, dict):
+        found = f"found {shown(value)}, expected a mapping with models: and suite:"
+        raise SpecError(path, [Problem(found, *builder.values[()])])
+    return Source(path, value, builder.values, builder.keys, builder.written)
+
+
+def read_list(path: Path, key: str) -> Source:
+    """A file that holds a list, or a mapping with a list under ``key``, as the mapping.
+
+    Raises:
+        SpecError: as :func:`read`, and for any other content.
+    """
+    value, builder = _read(path, (key,), "a list")
+    if isinstance(value, dict) and key in value:
+        return read(path)
+    if not isinstance(value, list):
+        found = f"found {shown(value)}, expected a list, or a mapping with {key}:"
+        raise SpecError(path, [Problem(found, *builder.values[key,])])
+    return Source(path, {key: value}, builder.values, builder.keys, builder.written)
+
+
+def _read(path: Path, root: Path_, wanted: str) -> tuple[Any, _Builder]:
+    """A file's value, its places noted below ``root``."""
+    text = _text(path)
+    try:
+        node = _compose(path, text)
+    except yaml.MarkedYAMLError as error:
+        raise SpecError(path, [_yaml_problem(error, text)]) from None
+    except yaml.YAMLError as error:
+        raise SpecError(path, [Problem(f"not YAML: {' '.join(str(error).split())}")]) from None
+    if node is None:
+        raise SpecError(path, [Problem(f"the file is empty; it needs {wanted}", 1, 1)])
+    builder = _Builder(path)
+    value = builder.build(node, root)
+    if builder.problems:
+        raise SpecError(path, builder.problems)
+    return value, builder
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            limit = f"{size / 1e6:.1f} MB; a spec may have {MAX_BYTES // 1024 // 1024} MiB"
+            raise SpecError(path, [Problem(f"the file is too large: {limit}")])
+        return decoded(path, path.read_bytes())
+    except FileNotFoundError:
+        raise SpecError(path, [Problem(f"there is no file {path}")]) from None
+    except OSError as error:
+        raise SpecError(path, [Problem(f"cannot be read: {error.strerror}")]) from None
+
+
+def _compose(path: Path, text: str) -> yaml.Node | None:
+    """The node tree, built only after its events proved few and shallow enough."""
+    try:
+        _check_size(path, text, _Loader)
+        return yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        # libyaml looks ahead and has a limit of its own; the Python parser comes to ours before
+        with suppress(yaml.YAMLError):
+            _check_size(path, text, yaml.SafeLoader)
+        raise
+
+
+def _check_size(path: Path, text: str, loader: Any) -> None:
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=loader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or count > 4 * MAX_VALUES:
+            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else "too many values"
+            raise SpecError(path, [Problem(what, *_place(event))])
+
+
+class _Builder:
+    """Builds values from nodes, noting places and counting what aliases expand to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[Path_, Place] = {}
+        self.keys: dict[Path_, Place] = {}
+        self.written: dict[Path_, str] = {}
+        self.problems: list[Problem] = []
+        self._scalars = yaml.constructor.SafeConstructor()
+        self._tags: Any = yaml.resolver.Resolver()
+        self._open: list[yaml.Node] = []
+
+    def build(self, node: yaml.Node, path: Path_) -> Any:
+        self.values[path] = _place(node)
+        if len(self.values) > MAX_VALUES:
+            what = f"its aliases expand to more than {MAX_VALUES} values"
+            raise SpecError(self.path, [Problem(what, *_place(node))])
+        if any(node is open_node for open_node in self._open):
+            raise SpecError(self.path, [Problem("an alias contains itself", *_place(node))])
+        if isinstance(node, yaml.ScalarNode):
+            return self._value(node, path)
+        self._open.append(node)
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                self._check_tag(node, "tag:yaml.org,2002:seq")
+                return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
+            return self._mapping(node, path)
+        finally:
+            self._open.pop()
+
+    def _mapping(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+        self._check_tag(node, "tag:yaml.org,2002:map")
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                merged = {**self._merge(value_node, path), **merged}
+        self.values[path] = _place(node)  # merging noted the anchor's
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                self._problem(_no_word(key, key_node), key_node)
+                continue
+            if key in result:
+                self._problem(f"the key {key!r} stands here a second time", key_node)
+            self.keys[*path, key] = _place(key_node)
+            result[key] = self.build(value_node, (*path, key))
+        return {**merged, **result}
+
+    def _merge(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+        """What ``<<: *name`` (or a list of them) brings in; what stands in the mapping wins."""
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for part in parts:
+            if isinstance(part, yaml.MappingNode):
+                merged = {**self.build(part, path), **merged}
+            else:
+                self._problem("<<: takes a mapping", part)
+        return merged
+
+    def _value(self, node: yaml.ScalarNode, path: Path_) -> Any:
+        value = self._scalar(node)
+        if isinstance(value, str):
+            self.written.pop(path, None)  # what is merged here is written elsewhere
+        else:
+            self.written[path] = node.value
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self._scalars.construct_object(node)
+        except Exception:  # a tag's own constructor may raise anything on a value that is not its
+            plain = not node.style and node.tag == self._tags.resolve(
+                yaml.ScalarNode, node.value, (True, False)
+            )
+            hint = "; if it is a text, quote it" if plain else ""
+            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed{hint}", node)
+            return None
+
+    def _check_tag(self, node: yaml.Node, expected: str) -> None:
+        if node.tag != expected:
+            self._problem(f"the tag {node.tag} is not allowed; write plain YAML", node)
+
+    def _problem(self, message: str, node: yaml.Node) -> None:
+        self.problems.append(Problem(message, *_place(node)))
+
+
+def _place(node: yaml.Node | yaml.Event) -> Place:
+    mark = node.start_mark
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+
+
+def _no_word(key: Any, node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return (
+            "found a mapping as a key, expected a word; of {{ name }} nothing is filled in, write '${NAME}'"
+        )
+    if not isinstance(node, yaml.ScalarNode):
+        return "found a list as a key, expected a word"
+    return f"found the key {node.value}, which YAML reads as {read_as(key)}: quote it, {node.value!r}"
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    text = " ".join(filter(None, [error.context, error.problem]))
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    lines = content.split("\n")
+    here = lines[line - 1] if 0 < line <= len(lines) else ""
+    if here[column - 1 : column] == "\t":
+        text = "a tab; YAML is indented with spaces"
+    elif found := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
+        column = lines[found - 1].index(_NO_BREAK) + 1
+        text, line = f"{text}; line {found} holds a no-break space (U+00A0), write a plain one", found
+    elif here[column - 2 : column] == "${":
+        text = "between braces, a text that holds braces needs quotes: '${NAME}'"
+    elif _ESCAPE.search(here):
+        text = f"{text}; in double quotes a backslash begins an escape: for a path write single quotes, or /"
+    return Problem(f"not YAML: {text}", line, column)

@@ -1,0 +1,82 @@
+"""Why two results may differ for another reason than the adapter: told beside every comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from pytest_sway.result import ProbeResult, SuiteResult, null_adapters
+from pytest_sway.suites.changes import ProbeChange
+
+
+def notes(then: SuiteResult, now: SuiteResult, found: list[ProbeChange]) -> list[str]:
+    """What else changed, one line each.
+
+    Args:
+        then: the earlier result.
+        now: the later one.
+        found: the changes of their probes.
+    """
+    return [*_foreign(then, now), *_models(then, now), *_settings(then, now), *_nulls(found)]
+
+
+def _foreign(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
+    """dlm-sway's results have no suite id."""
+    if bool(then.suite) != bool(now.suite):
+        which = "earlier" if now.suite else "later"
+        yield f"the {which} result is another tool's: raw, score and composite are made otherwise there"
+    elif then.sway_version != now.sway_version:
+        yield _was("pytest-sway", then.sway_version or "unknown", now.sway_version or "unknown")
+    if then.gate.get("status") == "partial":
+        yield "the earlier result is of a partial run: composites are not compared"
+
+
+def _models(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
+    same = {name: _same(then.digests.get(name), now.digests.get(name)) for name in ("base", "adapter")}
+    before, after = (PurePath(one.base_model_id).name for one in (then, now))
+    if same["base"] is False:
+        yield f"another base model: {before} then, {after} now, with other weights"
+    elif same["base"] is None and before != after:
+        yield _was("base model", before, after)
+    if all(same.values()):
+        yield "the weights of base and adapter are the same as then"
+
+
+def _settings(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
+    before, after = (PurePath(one.spec_path).name for one in (then, now))
+    if before != after:
+        yield _was("spec", before, after)
+    before_seed, after_seed = ((one.determinism or {}).get("seed") for one in (then, now))
+    if before_seed != after_seed:
+        yield _was("seed", before_seed, after_seed)
+    if then.score.weights != now.score.weights:
+        names = [name for name, weight in now.score.weights.items() if then.score.weights.get(name) != weight]
+        yield f"other category weights ({', '.join(names) or 'fewer'}): the composites differ by them too"
+
+
+def _nulls(found: list[ProbeChange]) -> Iterator[str]:
+    """Probes that were compared with other random adapters, those alike in one line."""
+    alike: dict[str, list[str]] = {}
+    for change in found:
+        if change.then is None or change.now is None:
+            continue
+        before, after = _against(change.then), _against(change.now)
+        if before and after and before != after:
+            alike.setdefault(_was("compared with", before, after), []).append(change.name)
+    for text, names in alike.items():
+        yield f"{', '.join(names)}: {text}"
+
+
+def _against(probe: ProbeResult) -> str:
+    null: dict[str, Any] = probe.null or {}
+    return f"{null['n']} {null_adapters(null['family'])}" if {"n", "family"} <= set(null) else ""
+
+
+def _same(then: object, now: object) -> bool | None:
+    """None where one of them is not known."""
+    return then == now if then and now else None
+
+
+def _was(what: str, then: object, now: object) -> str:
+    return f"{what} {then} then, {now} now"

@@ -1,0 +1,1 @@
+"""Numbers, names and widths as people read them. Standard library only."""

@@ -1,0 +1,234 @@
+"""Which layer each of an optimizer's parameters belongs to.
+
+An optimizer numbers its parameters in the order in which the model defines them; the adapter's file sorts
+its keys by name (``layers.10`` before ``layers.2``). What is certain is that a list's modules come in the
+order of their numbers, that a layer's parameters come together, and that LoRA's A comes before its B. So
+every order of that kind whose shapes are the optimizer's is tried, and only one that stands alone is
+believed. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, pairwise, permutations, product
+from pathlib import Path
+
+from pytest_sway.training.run_versions import TrainingDataError
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+Shape = tuple[int, ...]
+
+_LAYER = re.compile(r"(?:^|.*?\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
+_PREFIX = "base_model.model."
+_PARTS = (
+    "lora_A",
+    "lora_B",
+    "lora_embedding_A",
+    "lora_embedding_B",
+    "lora_magnitude_vector",
+    "weight",
+    "bias",
+)
+"""A module's parameters in the order in which PEFT and torch make them."""
+_LONGEST_HEADER = 100_000_000
+_MOST_ORDERS = 2000
+_NAMED = 4
+"""So many modules that cannot be told apart are named, no more."""
+
+
+class NoLayerMapError(Exception):
+    """The parameters cannot be told apart by layers; the message says why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one of the optimizer's parameters stands.
+
+    Attributes:
+        name: its key; modules of a layer that have the same shapes cannot be told apart, and are all named.
+        layer: name of its layer; empty for one outside every layer.
+        number: of the layer; -1 outside.
+        part: which of its module's parameters it is: ``lora_A``, ``lora_B``, ``weight``, …
+    """
+
+    name: str
+    layer: str
+    number: int
+    part: str
+
+
+@dataclass(frozen=True)
+class _Module:
+    """The parameters of one module, in the order in which they were made."""
+
+    places: tuple[Place, ...]
+    shapes: tuple[Shape, ...]
+
+    def fits(self, order: Sequence[Shape | None]) -> bool:
+        """Whether the optimizer's next parameters have its shapes."""
+        found = order[: len(self.shapes)]
+        return len(found) == len(self.shapes) and all(
+            b is None or a == b for a, b in zip(self.shapes, found, strict=True)
+        )
+
+
+_Layer = list[_Module]
+
+
+def key_shapes(file: Path) -> dict[str, Shape]:
+    """Names and shapes from a safetensors header; no weight is read.
+
+    Raises:
+        TrainingDataError: it is no safetensors file.
+    """
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > _LONGEST_HEADER:
+                raise ValueError
+            header = json.loads(stream.read(length))
+        header.pop("__metadata__", None)
+        return {key: tuple(int(n) for n in value["shape"]) for key, value in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise TrainingDataError(f"{file} is no safetensors file") from None
+
+
+def places(shapes: Mapping[str, Shape], order: Sequence[Shape | None]) -> tuple[Place, ...]:
+    """The place of each of the optimizer's parameters.
+
+    Args:
+        shapes: by key of the adapter's file.
+        order: shapes of the optimizer's parameters; None for one that has none, which any fits.
+
+    Raises:
+        NoLayerMapError: no order of the file's modules fits, or several do.
+    """
+    stacks, others = _sorted(shapes)
+    if not stacks:
+        raise NoLayerMapError(
+            "no key of the adapter names a layer (layers.N, layer.N, h.N, blocks.N, block.N)"
+        )
+    inside = sum(len(module.shapes) for stack in stacks for layer in stack for module in layer)
+    spare = len(order) - inside
+    if not 0 <= spare <= sum(len(module.shapes) for module in others):
+        count = f"{inside} parameters in layers and {len(shapes) - inside} outside"
+        raise NoLayerMapError(f"the adapter has {count}, the optimizer {len(order)} in all")
+    if math.perm(len(stacks)) * math.comb(spare + len(stacks), len(stacks)) > _MOST_ORDERS:
+        raise NoLayerMapError(
+            f"{len(stacks)} lists of layers and {spare} other parameters have too many orders"
+        )
+    cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
+    laid = {_laid(order, stacked, others, cut) for stacked, cut in product(permutations(stacks), cuts)}
+    found = [layout for layout in laid if layout is not None]
+    if len(found) != 1:
+        fit = "several orders" if found else "no order"
+        raise NoLayerMapError(f"{fit} of the adapter's modules fit the shapes in the optimizer")
+    return found[0]
+
+
+def _sorted(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[_Module]]:
+    """Lists of layers, in the order of their numbers, and the modules outside them."""
+    modules: dict[str, dict[str, Shape]] = {}
+    for key, shape in shapes.items():
+        module, part = _split(key)
+        modules.setdefault(module, {})[part] = shape
+    stacks: dict[str, dict[int, dict[str, dict[str, Shape]]]] = {}
+    others = {}
+    for name, parts in modules.items():
+        found = _LAYER.match(f"{name}.")
+        if found is None:
+            others[name] = parts
+        else:
+            layers = stacks.setdefault(found[0][: found.start(1)], {})
+            layers.setdefault(int(found[1]), {})[name[len(found[0]) :]] = parts
+    lists = [
+        [_modules(f"{stack}{number}", number, layers[number]) for number in sorted(layers)]
+        for stack, layers in stacks.items()
+    ]
+    return lists, _modules("", -1, others)
+
+
+def _modules(layer: str, number: int, named: Mapping[str, Mapping[str, Shape]]) -> list[_Module]:
+    """The modules of one layer, from the shapes of their parameters by name."""
+    alike: dict[tuple[tuple[str, Shape], ...], list[str]] = {}
+    for name, parts in named.items():
+        signature = tuple(sorted(parts.items(), key=lambda item: _PARTS.index(item[0])))
+        alike.setdefault(signature, []).append(name)
+    layer = layer.removeprefix(_PREFIX)
+    modules = []
+    for signature, names in alike.items():
+        called = "|".join(names) if len(names) <= _NAMED else f"(one of {len(names)} alike)"
+        called = ".".join(filter(None, [layer, called.replace(_PREFIX, "")]))
+        laid = tuple(Place(f"{called}.{part}", layer, number, part) for part, _ in signature)
+        modules += [_Module(laid, tuple(shape for _, shape in signature))] * len(names)
+    return modules
+
+
+def _split(key: str) -> tuple[str, str]:
+    """A key's module, and which of its parameters it is."""
+    names = key.split(".")
+    at = next(
+        (i for i, name in enumerate(names) if name.startswith("lora_") and name in _PARTS), len(names) - 1
+    )
+    return (".".join(names[:at]), names[at]) if names[at] in _PARTS else (key, "weight")
+
+
+def _laid(
+    order: Sequence[Shape | None],
+    stacks: Sequence[list[_Layer]],
+    others: _Layer,
+    cuts: Sequence[int],
+) -> tuple[Place, ...] | None:
+    """The places when other parameters stand before, between and after the lists; None where that fails.
+
+    Args:
+        order: shapes of the optimizer's parameters.
+        stacks: lists of layers, in this order.
+        others: modules outside them; one that shares its weight with another is not in the optimizer.
+        cuts: before the i-th list, the parameters outside have come as far as ``cuts[i + 1]``.
+    """
+    laid: list[Place] = []
+    for count, stack in zip((after - before for before, after in pairwise(cuts)), [*stacks, []], strict=True):
+        between = _arranged(others, order[len(laid) : len(laid) + count])
+        if between is None:
+            return None
+        laid += _places(between)
+        others = list((Counter(others) - Counter(between)).elements())
+        for layer in stack:
+            length = len(_places(layer))
+            arranged = _arranged(layer, order[len(laid) : len(laid) + length])
+            if arranged is None:
+                return None
+            laid += _places(arranged)
+    return tuple(laid)
+
+
+def _places(modules: _Layer) -> list[Place]:
+    return [place for module in modules for place in module.places]
+
+
+def _arranged(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
+    """Modules, each once at most, whose shapes are these in this order; None where no such order is.
+
+    A search in depth that remembers where it failed, since a parameter without a shape fits any module.
+    """
+    kinds = list(dict.fromkeys(modules))
+    tries: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = [(0, tuple(map(modules.count, kinds)), ())]
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    while tries:
+        at, left, path = tries.pop()
+        if at == len(order):
+            return [kinds[i] for i in path]
+        if (at, left) in seen:
+            continue
+        seen.add((at, left))
+        for i, kind in enumerate(kinds):
+            if left[i] and kind.fits(order[at : at + len(kind.shapes)]):
+                rest = (*left[:i], left[i] - 1, *left[i + 1 :])
+                tries.append((at + len(kind.shapes), rest, (*path, i)))
+    return None

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -26,13 +26,13 @@ LOADS: list[str] = []
 """Which models were loaded, in order."""
 
 
-def backend(model: ModelKey) -> PlantedBackend:
+def backend(model: ModelKey) -> FakeBackend:
     """The backend that a model's name describes: planted, weak, inert, nan, broken."""
     LOADS.append(model.base)
     if model.base.startswith("broken"):
         raise BackendError("the disk is on fire")
     name = model.base.split("-")[0]
-    return PlantedBackend(ANSWERS.get(name, answer), inert=name == "inert")
+    return FakeBackend(ANSWERS.get(name, answer), inert=name == "inert")
 
 
 def answer(request: Request[Any]) -> Any:

@@ -20,7 +20,7 @@ def test_the_controller_needs_no_numpy() -> None:
     """Composing, gating and reporting import neither numpy nor torch: a controller under ``-n`` has none."""
     reports = "html json_report junit markdown step_summary terminal"
     modules = " ".join(
-        ["session.controller session.options", *(f"reports.{name}" for name in reports.split())]
+        ["session.controller options", *(f"reports.{name}" for name in reports.split())]
     )
     script = (
         "import importlib, sys\n"

@@ -1,7 +1,7 @@
 """Hooks that pytest-sway calls: implement them in a conftest, a plugin, or an object for ``pytest.main``.
 
-What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.judging.effect` (kinds),
-:mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.base` (models) and
+What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.judging.effect`
+(kinds), :mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.base` (models) and
 :mod:`pytest_sway.result` (what came out). ``examples/third_party`` is a package that implements all three.
 Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall live without
 pytest-sway (``-p no:pytest_sway``) marks its hooks ``@pytest.hookimpl(optionalhook=True)``.
@@ -89,7 +89,7 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
 
     Example::
 
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Completion, CompletionScore
 
 
@@ -100,7 +100,7 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
 
         def pytest_sway_backend(config, model):
             if model.kind == "dummy":
-                return PlantedBackend(answer, capabilities=frozenset({"completion", "nulls"}))
+                return FakeBackend(answer, capabilities=frozenset({"completion", "nulls"}))
     """
 
 

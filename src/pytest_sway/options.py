@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.session.baseline import Baseline, load
-from pytest_sway.session.suite_reports import Options
+from pytest_sway.session.suite_reports import ReportOptions
 from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 from pytest_sway.suites.saved_results import SavedResultError
 
 
-def options_of(config: pytest.Config) -> Options:
+def options_of(config: pytest.Config) -> ReportOptions:
     """The options that the controller needs.
 
     Raises:
         pytest.UsageError: naming the option, what was found, and what to write.
     """
-    return Options(
+    return ReportOptions(
         threshold=_threshold(config.getoption("sway_threshold")),
         weights=_weights(config.getoption("sway_weights")),
         limit=limit_of(config),

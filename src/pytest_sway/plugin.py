@@ -24,7 +24,13 @@ from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures i
     sway_result,
     sway_spec,
 )
-from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, MODEL_FIXTURES, UNFOLLOWED, plain_function
+from pytest_sway.items.stash_keys import (
+    MEASURED,
+    MEASUREMENT_CONTEXT,
+    MODEL_FIXTURES,
+    UNFOLLOWED,
+    plain_function,
+)
 
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
@@ -268,20 +274,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, A
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is left after every deselection is what was selected; told before xdist tells its items."""
-    from pytest_sway.session.plan import PLAN, places_of, select
+    from pytest_sway.session.plan import PLAN, assignments_of, select
     from pytest_sway.thread_limits import expect_subjects
 
     if PLAN not in session.config.stash:
         return
-    from pytest_sway.items.item_plan import place_of
+    from pytest_sway.items.item_plan import assignment_of
 
     for item in session.items:
-        if (place := place_of(item)) is not None:
+        if (place := assignment_of(item)) is not None:
             select(session.config, item.nodeid, place)
     if hasattr(session.config, "workerinput"):
         from pytest_sway.session.xdist import send
 
-        expect_subjects(len({place.subject for place in places_of(session.config).values()}))
+        expect_subjects(len({place.subject for place in assignments_of(session.config).values()}))
         send(session.config)
 
 
@@ -325,6 +331,6 @@ def pytest_runtest_makereport(
         from pytest_sway.items.outcome import attach
 
         attach(item, call, report)
-        if report.when == "teardown" and BENCH_INFO in item.stash:
-            del item.stash[BENCH_INFO]
+        if report.when == "teardown" and MEASUREMENT_CONTEXT in item.stash:
+            del item.stash[MEASUREMENT_CONTEXT]
     return report

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-MEASURED = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
+MEASURED_VERDICTS = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
 """Verdicts that rest on a number."""
 
 
@@ -103,7 +103,7 @@ class ProbeResult:
     def to_wire(self) -> JSON:
         """Builtins only: what execnet and JSON both take. No NaN, no infinity."""
         wire = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {key: wired(value) for key, value in wire.items()}
+        return {key: json_value(value) for key, value in wire.items()}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> ProbeResult:
@@ -118,16 +118,16 @@ class ProbeResult:
         return cls(**values)
 
 
-def wired(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """As builtins: tuples are lists, a number that is no finite double None, what is no number its text."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): wired(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence):
-        return [wired(item) for item in value]
+        return [json_value(item) for item in value]
     try:
         number = float(value)
     except OverflowError:  # an integer that no double holds
@@ -166,7 +166,7 @@ def finite(result: ProbeResult) -> ProbeResult:
     if not bad:
         return result
     nulled: dict[str, Any] = {name: None for name in bad if not name.startswith("evidence.")}
-    evidence = {**wired(result.evidence), "defensively_nulled": bad}
+    evidence = {**json_value(result.evidence), "defensively_nulled": bad}
     return replace(result, **nulled, evidence=evidence)
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-BROKEN = (Exception, SystemExit, pytest.fail.Exception, pytest.skip.Exception)
+HOOK_ERRORS = (Exception, SystemExit, pytest.fail.Exception, pytest.skip.Exception)
 """What may come out of someone else's hook; Ctrl-C is not among them."""
 
 
-class Asked(NamedTuple):
+class HookImplementation(NamedTuple):
     """One plugin's implementation of a hook, not yet called.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
         return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
 
 
-def each(config: pytest.Config, hook: Any) -> Iterator[Asked]:
+def hook_implementations(config: pytest.Config, hook: Any) -> Iterator[HookImplementation]:
     """Every plugin that implements ``hook``, in the order in which pytest calls them.
 
     Args:
@@ -50,7 +50,7 @@ def each(config: pytest.Config, hook: Any) -> Iterator[Asked]:
         alone = manager.subset_hook_caller(hook.name, everyone - {found.plugin})
         name = _name(config, found.plugin, found.plugin_name)
         file = getattr(getattr(found.function, "__code__", None), "co_filename", "")
-        yield Asked(found.plugin_name, name, alone, file)
+        yield HookImplementation(found.plugin_name, name, alone, file)
 
 
 def _name(config: pytest.Config, plugin: object, key: str) -> str:

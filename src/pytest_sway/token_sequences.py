@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TokenSequence:
     """Token ids whose next-token distributions are wanted after the tokens ``first`` and later."""
 
     ids: tuple[int, ...]
@@ -19,14 +19,14 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PackedRow:
     """One row of a batch: one text, or several, which may begin with the same ``shared`` tokens.
 
     The shared tokens stand in the row once; each text's own tokens follow, see the shared ones and
     themselves alone, and stand at the positions that they have in their own text.
     """
 
-    texts: tuple[Text, ...]
+    texts: tuple[TokenSequence, ...]
     shared: int = 0
 
     @property

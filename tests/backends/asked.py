@@ -10,7 +10,7 @@ from backends.adapters_made import BASE
 from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.requests import View
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
 ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040, 12, 4]]
@@ -18,9 +18,9 @@ ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040
 
 def logprobs(backend: HFBackend, rows: list[list[int]], view: View, first: list[int]) -> list[torch.Tensor]:
     """A batch's log-probabilities, one tensor per row."""
-    texts = [Text(tuple(row), begin) for row, begin in zip(rows, first, strict=True)]
-    found: dict[Text, list[torch.Tensor]] = {}
-    for text, _, piece in backend.logprobs([Row((text,)) for text in texts], view, 1000):
+    texts = [TokenSequence(tuple(row), begin) for row, begin in zip(rows, first, strict=True)]
+    found: dict[TokenSequence, list[torch.Tensor]] = {}
+    for text, _, piece in backend.logprobs([PackedRow((text,)) for text in texts], view, 1000):
         found.setdefault(text, []).append(piece)
     return [torch.cat(found[text]) for text in texts]
 

@@ -8,11 +8,11 @@ import pytest
 
 from backends.asked import KEY
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[HFBackend]:
-    made = load(KEY)
+    made = load_backend(KEY)
     yield made
     made.close()

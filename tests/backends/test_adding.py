@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear, LoraLayer
 
-from pytest_sway.backends.hf.in_place_lora import add_in_place
+from pytest_sway.backends.hf.in_place_lora import use_in_place_forward
 
 
 class Two(torch.nn.Module):
@@ -43,7 +43,7 @@ def test_the_sum_is_pefts(scale: float, enabled: bool) -> None:
     x = torch.randn(4, 5, 6)
     with torch.inference_mode():
         expected = layer(x)
-        add_in_place(layer)
+        use_in_place_forward(layer)
         found = layer(x)
         base = layer.get_base_layer()(x)
     assert "forward" in vars(layer)
@@ -58,14 +58,14 @@ def test_several_active_adapters_are_all_added() -> None:
     x = torch.randn(3, 6)
     with torch.inference_mode():
         expected = layer(x)
-        add_in_place(layer)
+        use_in_place_forward(layer)
         torch.testing.assert_close(layer(x), expected, atol=1e-6, rtol=1e-6)
 
 
 def test_what_is_told_besides_the_input_is_pefts_affair() -> None:
     layer = wrapped()["linear"]
     x = torch.randn(2, 6)
-    add_in_place(layer)
+    use_in_place_forward(layer)
     with torch.inference_mode():
         mixed = layer(x, adapter_names=["__base__", "default"])
         torch.testing.assert_close(mixed[0], layer.get_base_layer()(x)[0])
@@ -77,6 +77,6 @@ def test_layers_of_another_kind_keep_pefts_forward() -> None:
     half = wrapped(torch.bfloat16)["linear"]
     half.lora_A.float()
     for layer in (layers["table"], half):
-        add_in_place(layer)
+        use_in_place_forward(layer)
         assert "forward" not in vars(layer)
     assert type(half) is Linear

@@ -35,7 +35,7 @@ from conftest import QUICKSTART
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import Completion, View
 
@@ -81,7 +81,7 @@ APART = {"opt"}
 def served(name: str, dtype: torch.dtype) -> HFBackend:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(QUICKSTART / "base")
-    return HFBackend(MODELS[name]().to(dtype).eval(), Tokens(tokenizer), BaseModel(name))
+    return HFBackend(MODELS[name]().to(dtype).eval(), PromptTokenizer(tokenizer), BaseModel(name))
 
 
 def requests() -> list[Completion]:
@@ -135,4 +135,4 @@ def test_frequencies_that_grow_with_what_was_read_are_refused() -> None:
     config = LlamaConfig(**SHAPE, rope_parameters=rope)
     tokenizer = AutoTokenizer.from_pretrained(QUICKSTART / "base")
     with pytest.raises(BackendError, match="rope_type is dynamic"):
-        HFBackend(LlamaForCausalLM(config).eval(), Tokens(tokenizer), BaseModel("dynamic"))
+        HFBackend(LlamaForCausalLM(config).eval(), PromptTokenizer(tokenizer), BaseModel("dynamic"))

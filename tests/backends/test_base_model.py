@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.backends.hf.checkpoint import Checkpoint
-from pytest_sway.backends.hf.declared_base import BaseModel, base_difference
+from pytest_sway.backends.hf.declared_base import BaseModel, declared_base_difference
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -26,7 +26,7 @@ def model(folder: Path, content: bytes = b"weights", **config: Any) -> Checkpoin
 def difference(
     named: str | None, base: BaseModel, adapter: Path = Path("/a"), **config: Any
 ) -> tuple[str, bool] | None:
-    found = base_difference(adapter, {"base_model_name_or_path": named, **config}, base)
+    found = declared_base_difference(adapter, {"base_model_name_or_path": named, **config}, base)
     return None if found is None else (found.text, found.certain)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.backends.hf.chat_template import ChatRules
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 from support.chat_templates import (
     ALTERNATING,
@@ -30,8 +30,8 @@ INSTRUCTED = (Turn("system", "Be brief."), *ASKED)
 NOON = datetime(2024, 7, 26, 12)
 
 
-def tokens(template: str | None, arguments: str = "{}", **more: Any) -> Tokens:
-    return Tokens(tokenizer_of(template, **more), ChatRules(arguments=arguments, moment=NOON))
+def tokens(template: str | None, arguments: str = "{}", **more: Any) -> PromptTokenizer:
+    return PromptTokenizer(tokenizer_of(template, **more), ChatRules(arguments=arguments, moment=NOON))
 
 
 @pytest.mark.parametrize("template", [DATED, ALTERNATING, SYSTEM_FIRST, THINKING, PARTS, EITHER])
@@ -227,7 +227,7 @@ def test_tools_are_read_by_name() -> None:
 
 
 def test_a_subjects_own_tokenizer_follows_the_rules_of_the_spec() -> None:
-    base = Tokens(tokenizer_of(THINKING), ChatRules(ALTERNATING, "{}", NOON))
+    base = PromptTokenizer(tokenizer_of(THINKING), ChatRules(ALTERNATING, "{}", NOON))
     own = base.with_tokenizer(tokenizer_of(DATED))
     assert own is base
     base = tokens(THINKING, '{"enable_thinking": false}')

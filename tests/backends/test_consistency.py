@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import (
@@ -29,7 +29,7 @@ from pytest_sway.requests import (
     RequestError,
     Turn,
 )
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 KEY = ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu")
 HEALTHY = AdapterKey(str(QUICKSTART / "adapters" / "healthy"))
@@ -41,10 +41,10 @@ class Served:
     """A backend with the healthy adapter, and requests of every kind on it."""
 
     def __init__(self, dtype: str) -> None:
-        self.backend: HFBackend = load(dataclasses.replace(KEY, dtype=dtype))
+        self.backend: HFBackend = load_backend(dataclasses.replace(KEY, dtype=dtype))
         self.subject: Subject = self.backend.attach(HEALTHY)
-        self.backend.serve_nulls(draw)
-        (null,) = population(self.subject, NullPlan("norm_matched", 1, 0, 0.02)).views
+        self.backend.serve_nulls(draw_null_weights)
+        (null,) = null_population(self.subject, NullPlan("norm_matched", 1, 0, 0.02)).views
         base, tuned = self.subject.base, self.subject.tuned
         stem = (
             "The harbour office keeps a list of every vessel that entered the bay during the last storm, and"
@@ -150,34 +150,35 @@ def test_a_divergence_from_oneself_is_exactly_zero(fp32: Served) -> None:
 def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
     stem = tuple((37 * k) % 4000 for k in range(1, 60))
     texts = [
-        Text((*stem, *tail), first) for tail, first in (((5, 9, 3), 58), ((8,), 40), ((), 3), ((7, 7), 60))
+        TokenSequence((*stem, *tail), first)
+        for tail, first in (((5, 9, 3), 58), ((8,), 40), ((), 3), ((7, 7), 60))
     ]
     backend, view = fp32.backend, fp32.subject.tuned
 
-    def scored(rows: list[Row]) -> dict[Text, torch.Tensor]:
-        pieces: dict[Text, list[torch.Tensor]] = {}
+    def scored(rows: list[PackedRow]) -> dict[TokenSequence, torch.Tensor]:
+        pieces: dict[TokenSequence, list[torch.Tensor]] = {}
         for text, _, piece in backend.logprobs(rows, view, 7):
             pieces.setdefault(text, []).append(piece)
         return {text: torch.cat(found) for text, found in pieces.items()}
 
     assert backend.shares
-    others = [Text((3, 4, 5), 1), Text((900, 4), 0), Text((8, 8, 8, 1), 2)]
-    together = scored([Row(tuple(texts), shared=len(stem)), Row(tuple(others))])
+    others = [TokenSequence((3, 4, 5), 1), TokenSequence((900, 4), 0), TokenSequence((8, 8, 8, 1), 2)]
+    together = scored([PackedRow(tuple(texts), shared=len(stem)), PackedRow(tuple(others))])
     for text in (*texts, *others):
-        alone = scored([Row((text,))])[text]
+        alone = scored([PackedRow((text,))])[text]
         assert together[text].shape == (len(text.ids) - text.first, 4096)
         torch.testing.assert_close(together[text], alone, atol=2e-4, rtol=0)
 
 
 def test_short_batches_are_filled_so_that_they_round_like_long_ones(fp32: Served) -> None:
     """A product with fewer than about eight rows takes another kernel: up to 1e-5 nats apart in fp32."""
-    texts = [Text((5,), 0), Text((5, 900), 1)]
+    texts = [TokenSequence((5,), 0), TokenSequence((5, 900), 1)]
     backend, view = fp32.backend, fp32.subject.base
-    crowd = [Row((Text((n, 3), 0),)) for n in range(100, 140)]
+    crowd = [PackedRow((TokenSequence((n, 3), 0),)) for n in range(100, 140)]
     for text in texts:
-        pieces = backend.logprobs([Row((text,))], view, 50)
+        pieces = backend.logprobs([PackedRow((text,))], view, 50)
         alone = next(piece for found, _, piece in pieces if found == text)
-        pieces = backend.logprobs([Row((text,)), *crowd], view, 50)
+        pieces = backend.logprobs([PackedRow((text,)), *crowd], view, 50)
         assert torch.equal(alone, next(piece for found, _, piece in pieces if found == text))
 
 

@@ -17,7 +17,7 @@ from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, tra
 from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
@@ -46,12 +46,12 @@ def off(found: list[torch.Tensor], model: Any) -> float:
 def test_a_full_fine_tune_scores_like_the_model_itself(tuned: Path, dtype: str) -> None:
     """In bf16 too: both sides are rounded as they would be alone, so nothing is left to differ by."""
     torch_dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    backend = load(dataclasses.replace(KEY, dtype=dtype))
+    backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
     subject = backend.attach(AdapterKey(None, str(tuned)))
     found = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
     base = logprobs(backend, ROWS, subject.base, FROM_THE_START)
     backend.detach(subject)
-    alone = load(dataclasses.replace(KEY, base=str(tuned), dtype=dtype))
+    alone = load_backend(dataclasses.replace(KEY, base=str(tuned), dtype=dtype))
     view = dataclasses.replace(subject.base, base=alone._base.digest)
     expected = logprobs(alone, ROWS, view, FROM_THE_START)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from support.checkpoints import State, changed, llama
 
 NAN = float("nan")
@@ -23,7 +23,7 @@ FACTOR = 1e5
 
 
 def loaded(folder: Path, dtype: str = "fp32") -> HFBackend:
-    return load(ModelKey("hf", str(folder), dtype=dtype, device="cpu"))
+    return load_backend(ModelKey("hf", str(folder), dtype=dtype, device="cpu"))
 
 
 def loud(folder: Path) -> None:

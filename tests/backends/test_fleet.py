@@ -13,7 +13,7 @@ from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, mak
 from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence
 from support.rounding import tolerance
@@ -54,7 +54,7 @@ def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
         name: make(tmp_path / name, config, size=0.0 if name == "inert" else 0.05)
         for name, config in FORMS.items()
     }
-    fleet = load(KEY)
+    fleet = load_backend(KEY)
     engine = Engine(fleet)
     before = weights(fleet)
     for name in [*FORMS, "plain"]:
@@ -64,7 +64,7 @@ def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
         for path, (identity, tensor) in before.items():
             assert after[path][0] == identity, path
             assert torch.equal(after[path][1], tensor), path
-        single = load(KEY)
+        single = load_backend(KEY)
         alone, apart = measured(single, Engine(single), folders[name])
         single.close()
         assert (subject.tuned, subject.inert) == (alone.tuned, alone.inert)
@@ -76,7 +76,7 @@ def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
 def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         make(tmp_path / "runs" / name, SERVED["one_layer"])
-    backend = load(KEY)
+    backend = load_backend(KEY)
     with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): name one, or several as"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
@@ -97,14 +97,14 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
     config = WHOLE["saved_tied"]
     model = trained(tmp_path / "ft", config, base=larger)
     tokenizer.save_pretrained(tmp_path / "ft")
-    small = load(KEY)
+    small = load_backend(KEY)
     with pytest.raises(BackendError, match=r"'<new>' as 4096.*save the base with the voc"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     (tmp_path / "ft" / "tokenizer_config.json").unlink()
     with pytest.raises(BackendError, match=r"as \[4097, 256\], the base's is \[4096, 256\].*save the base"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     small.close()
-    backend = load(type(KEY)("hf", str(tmp_path / "base"), dtype="fp32", device="cpu"))
+    backend = load_backend(type(KEY)("hf", str(tmp_path / "base"), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(tmp_path / "ft")))
     rows = [[5, 4096, 77, 12], [4096, 3]]
     tuned = logprobs(backend, rows, subject.tuned, [0, 0])

@@ -20,10 +20,10 @@ from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf import adapter_config, merged_adapter
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.lora_factors import product_norm
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
 from support.rounding import tolerance
 
@@ -111,9 +111,9 @@ def test_a_rebased_update_scales_and_has_nulls_of_its_size(
     whole = trained(tmp_path, REBASED[name]).merge_and_unload().state_dict()
     subject = backend.attach(AdapterKey(str(tmp_path)))
     try:
-        backend.serve_nulls(draw)
+        backend.serve_nulls(draw_null_weights)
         half = logprobs(backend, ROWS, subject.tuned.scaled(0.5), FROM_THE_START)
-        (null,) = population(subject, NullPlan("norm_matched", 1, 0, 0.02)).views
+        (null,) = null_population(subject, NullPlan("norm_matched", 1, 0, 0.02)).views
         norms = {}
         for module in list(backend._attached.layers):
             difference = whole[f"{module}.weight"] - backend._attached.layers[module].base_layer.weight
@@ -205,7 +205,7 @@ def test_trained_biases_are_the_adapters_and_never_the_bases(tmp_path: Path, bia
     model = trained(
         tmp_path / "ft", lora(bias=bias, target_modules=["q_proj"]), base=copy.deepcopy(raw), size=0.3
     )
-    biased = load(dataclasses.replace(KEY, base=str(tmp_path / "base")))
+    biased = load_backend(dataclasses.replace(KEY, base=str(tmp_path / "base")))
     base, tuned = scored(biased, tmp_path / "ft", 1.0)
     biased.close()
     assert off(base, expected) < tolerance(raw, ROWS)
@@ -285,7 +285,7 @@ def test_an_init_that_does_something_else_is_refused(tmp_path: Path) -> None:
     raw = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=4096, n_positions=64))
     raw.save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(BASE).save_pretrained(tmp_path / "base")
-    gpt = load(dataclasses.replace(KEY, base=str(tmp_path / "base")))
+    gpt = load_backend(dataclasses.replace(KEY, base=str(tmp_path / "base")))
     for init, target in (("pissa", ["c_attn"]), ("olora", ["attn.c_proj"])):
         config = lora(init_lora_weights=init, target_modules=target, fan_in_fan_out=True)
         model = trained(tmp_path / init, config, base=copy.deepcopy(raw.eval()))
@@ -304,7 +304,7 @@ def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None
     exact = truths(trained(tmp_path, {**REBASED, **WHOLE}[name]))
     coarse = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16).eval()
     peft = PeftModel.from_pretrained(coarse, tmp_path).eval()
-    backend = load(dataclasses.replace(KEY, dtype="bf16"))
+    backend = load_backend(dataclasses.replace(KEY, dtype="bf16"))
     _, tuned = scored(backend, tmp_path, 1.0)
     backend.close()
     assert off(tuned, exact) < 2 * off(truths(peft), exact)
@@ -313,7 +313,7 @@ def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None
 def test_rounding_as_large_as_the_update_is_told(tmp_path: Path) -> None:
     make(tmp_path, lora(use_dora=True), size=1e-4)
     for dtype, notes in (("fp32", 0), ("bf16", 1)):
-        backend = load(dataclasses.replace(KEY, dtype=dtype))
+        backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
         subject = backend.attach(AdapterKey(str(tmp_path)))
         backend.detach(subject)
         backend.close()

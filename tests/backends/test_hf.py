@@ -17,10 +17,10 @@ from backends.adapters_made import BASE, REFUSED, SERVED, base_model, make
 from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.lora_factors import product_norm
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
 from support.rounding import tolerance
@@ -198,8 +198,8 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
 
 
 def test_an_interrupted_draw_leaves_the_nulls_usable(backend: HFBackend, plain: Subject) -> None:
-    views = population(plain, NullPlan("norm_matched", 3, 0, 0.02)).views
-    backend.serve_nulls(draw)
+    views = null_population(plain, NullPlan("norm_matched", 3, 0, 0.02)).views
+    backend.serve_nulls(draw_null_weights)
     first = logprobs(backend, ROWS, views[0], [0, 0, 0])
 
     def interrupted(*arguments: Any) -> Any:
@@ -208,7 +208,7 @@ def test_an_interrupted_draw_leaves_the_nulls_usable(backend: HFBackend, plain: 
     backend.serve_nulls(interrupted)
     with pytest.raises(MemoryError):
         logprobs(backend, ROWS, views[1], [0, 0, 0])
-    backend.serve_nulls(draw)
+    backend.serve_nulls(draw_null_weights)
     for view in views:
         logprobs(backend, ROWS, view, [0, 0, 0])
     again = logprobs(backend, ROWS, views[0], [0, 0, 0])
@@ -228,8 +228,8 @@ def test_the_base_is_bitwise_the_same_after_every_adapter(
 
 
 def test_an_order_of_views_cannot_change_an_answer(backend: HFBackend, plain: Subject) -> None:
-    backend.serve_nulls(draw)
-    nulls = population(plain, NullPlan("norm_matched", 2, 0, 0.02)).views
+    backend.serve_nulls(draw_null_weights)
+    nulls = null_population(plain, NullPlan("norm_matched", 2, 0, 0.02)).views
     views = [plain.base, plain.tuned, plain.tuned.scaled(0.5), *nulls]
     first = {view: logprobs(backend, ROWS, view, [2, 2, 2]) for view in views}
     for view in [*reversed(views), plain.tuned, plain.base]:
@@ -323,8 +323,8 @@ def test_a_null_is_as_large_as_what_it_imitates_in_every_module(
 ) -> None:
     subject = backend.attach(AdapterKey(str(adapters[name])))
     try:
-        backend.serve_nulls(draw)
-        (view,) = population(subject, NullPlan("norm_matched", 1, 7, 0.02)).views
+        backend.serve_nulls(draw_null_weights)
+        (view,) = null_population(subject, NullPlan("norm_matched", 1, 7, 0.02)).views
         engine = Engine(backend)
         request = Divergence("The harbour was", subject.base, view)
         assert engine.answer([request])[request] > 0
@@ -342,9 +342,9 @@ def test_more_nulls_than_are_kept_answer_the_same(backend: HFBackend, adapters: 
     def measured(room: int) -> dict[Divergence, float]:
         subject = backend.attach(AdapterKey(str(adapters["plain"])))
         try:
-            backend.serve_nulls(draw)
+            backend.serve_nulls(draw_null_weights)
             backend._attached._drawn._room = room
-            views = population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
+            views = null_population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
             asked = [Divergence("The harbour was", subject.base, view) for view in views]
             return {**Engine(backend).answer(asked), **Engine(backend).answer(asked[::-1])}
         finally:
@@ -393,7 +393,7 @@ def test_the_resolution_of_fp32_is_far_below_any_floor(backend: HFBackend, plain
 def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype: str) -> None:
     import dataclasses
 
-    backend = load(dataclasses.replace(KEY, dtype=dtype))
+    backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
     subject = backend.attach(AdapterKey(str(adapters["plain"])))
     (scored, _) = logprobs(backend, ROWS[:2], subject.tuned, [0, 0])
     assert str(backend._model.dtype).removeprefix("torch.") == {
@@ -415,7 +415,7 @@ def test_a_model_that_cannot_be_had_is_told(change: dict[str, str], says: str) -
     import dataclasses
 
     with pytest.raises(BackendError) as found:
-        load(dataclasses.replace(KEY, **change))
+        load_backend(dataclasses.replace(KEY, **change))
     assert says in str(found.value)
     assert "\n" not in str(found.value)
 
@@ -431,7 +431,7 @@ def test_a_model_folder_that_lacks_something_is_told(tmp_path: Path, lose: str, 
     (folder / lose).unlink()
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(BackendError, match=says.replace("*", r"\*")):
-        load(dataclasses.replace(KEY, base=str(folder)))
+        load_backend(dataclasses.replace(KEY, base=str(folder)))
 
 
 def test_a_broken_base_is_told(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_a_broken_base_is_told(tmp_path: Path) -> None:
     state["model.norm.weight"][0] = float("nan")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackendError, match="1 of 39 tensors hold NaN or infinity"):
-        load(dataclasses.replace(KEY, base=str(folder)))
+        load_backend(dataclasses.replace(KEY, base=str(folder)))
 
 
 def test_an_adapters_other_vocabulary_is_refused(

@@ -17,7 +17,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from support.checkpoints import llama
 
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -61,7 +61,7 @@ def offline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_base_and_adapters_by_name_and_revision() -> None:
-    backend = load(ModelKey("hf", "org/tiny", dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", "org/tiny", dtype="fp32", device="cpu"))
     digests = set()
     for name in ("org/lora", f"org/lora@{FIRST}", f"org/lora@{SECOND}"):
         subject = backend.attach(AdapterKey(name))
@@ -78,12 +78,12 @@ def test_base_and_adapters_by_name_and_revision() -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_a_fine_tune_by_name_and_what_is_not_there() -> None:
-    backend = load(ModelKey("hf", "org/tiny", revision=FIRST, dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", "org/tiny", revision=FIRST, dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(None, "org/tuned", FIRST))
     backend.detach(subject)
     assert not subject.inert
     with pytest.raises(BackendError, match=r"models\.ft\.base: 'org/none' is no folder here"):
-        load(ModelKey("hf", "org/none"))
+        load_backend(ModelKey("hf", "org/none"))
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ from backends.adapters_made import SERVED, WHOLE, make
 from backends.asked import KEY
 from pytest_sway.backends.base import AdapterKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.deferred_signals import undisturbed
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.deferred_signals import deferred_signals
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Request
@@ -49,9 +49,9 @@ MOMENTS = 16
 def asked_of(backend: HFBackend, folder: Path) -> tuple[Subject, list[Request[Any]]]:
     """Divergences, a completion and a continuation, of the adapter and of three nulls."""
     subject = backend.attach(AdapterKey(str(folder)))
-    backend.serve_nulls(draw)
+    backend.serve_nulls(draw_null_weights)
     base, tuned = subject.base, subject.tuned
-    views = [tuned, *population(subject, NullPlan("norm_matched", 3, 3, 0.02)).views]
+    views = [tuned, *null_population(subject, NullPlan("norm_matched", 3, 3, 0.02)).views]
     texts = ["The oil is kept in a stone", "A new pane costs more than it did"]
     asked: list[Request[Any]] = [Divergence(text, base, view) for text in texts for view in views]
     asked += [Completion("The sand", " comes from the bar.", view) for view in (base, *views)]
@@ -64,7 +64,7 @@ def test_no_moment_of_interruption_changes_a_later_answer(
     backend: HFBackend, tmp_path: Path, form: str
 ) -> None:
     folder = make(tmp_path / "adapter", FORMS[form])
-    untouched = load(KEY)
+    untouched = load_backend(KEY)
     _, asked = asked_of(untouched, folder)
     began = time.perf_counter()
     expected = Engine(untouched).answer(asked)
@@ -87,7 +87,7 @@ def test_a_signal_waits_for_the_end_of_what_may_not_be_cut() -> None:
     done: list[bool] = []
 
     def work() -> None:
-        with alarm(3600), undisturbed():
+        with alarm(3600), deferred_signals():
             signal.raise_signal(signal.SIGALRM)
             done.append(True)
 
@@ -108,7 +108,7 @@ def test_ctrl_c_goes_before_an_alarm_unless_it_is_ignored(
     """A shell starts jobs in the background with Ctrl-C ignored, and so do some runners of CI."""
 
     def work() -> None:
-        with alarm(3600), undisturbed():
+        with alarm(3600), deferred_signals():
             signal.raise_signal(signal.SIGALRM)
             signal.raise_signal(signal.SIGINT)
 

@@ -13,11 +13,11 @@ from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, lora, mak
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.lora_factors import product_norm
-from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.hf.weight_delta import _rounded
-from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, population
+from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence, View
 
@@ -28,14 +28,14 @@ ALL = [0, 0, 0]
 def attached(backend: HFBackend, folder: Path) -> Iterator[Subject]:
     subject = backend.attach(AdapterKey(str(folder)))
     try:
-        backend.serve_nulls(draw)
+        backend.serve_nulls(draw_null_weights)
         yield subject
     finally:
         backend.detach(subject)
 
 
 def null_of(subject: Subject, family: str) -> View:
-    return population(subject, NullPlan(family, 1, 3, 0.02)).views[0]
+    return null_population(subject, NullPlan(family, 1, 3, 0.02)).views[0]
 
 
 def update(lora_layers: object, module: str, slot: str) -> torch.Tensor:
@@ -113,7 +113,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 def test_more_nulls_than_are_kept_are_drawn_again(backend: HFBackend, tmp_path: Path) -> None:
     with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
         backend._attached._drawn._room = 2
-        views = population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
+        views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
         first = [logprobs(backend, ROWS, view, ALL) for view in views]
         again = [logprobs(backend, ROWS, view, ALL) for view in views]
         assert len(backend._attached._drawn) == 2
@@ -123,7 +123,7 @@ def test_more_nulls_than_are_kept_are_drawn_again(backend: HFBackend, tmp_path: 
 
 def test_a_bf16_base_has_nulls_of_whole_tensors(tmp_path: Path) -> None:
     folder = make(tmp_path, WHOLE["dora"])
-    backend = load(KEY.__class__("hf", KEY.base, dtype="bf16", device="cpu"))
+    backend = load_backend(KEY.__class__("hf", KEY.base, dtype="bf16", device="cpu"))
     try:
         with attached(backend, folder) as subject:
             found = logprobs(backend, ROWS, null_of(subject, "norm_matched"), ALL)
@@ -146,7 +146,7 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
         tuned = logprobs(backend, ROWS, subject.tuned, ALL)
         digest = backend.add_null(AdapterKey(str(null_folder)))
         plan = NullPlan("yours", 1, 0, 0.02, adapters=(str(null_folder),))
-        (view, _) = population(subject, plan, [digest, "another"]).views
+        (view, _) = null_population(subject, plan, [digest, "another"]).views
         found = logprobs(backend, ROWS, view, ALL)
         again = logprobs(backend, ROWS, subject.tuned, ALL)
     for x, y in zip(found, expected, strict=True):
@@ -171,7 +171,7 @@ def test_your_null_must_stand_where_the_subject_does(backend: HFBackend, tmp_pat
 def test_a_family_that_cannot_be_made_names_those_that_can(backend: HFBackend, tmp_path: Path) -> None:
     with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
         for family in FAMILIES_BY_FORM["factors"]:
-            found = population(subject, NullPlan(family, 3, 0, 0.02))
+            found = null_population(subject, NullPlan(family, 3, 0, 0.02))
             made = family in FAMILIES_BY_FORM["tensors"]
             assert bool(found.views) is made
             assert ("norm_matched or permuted can be made" in found.reason) is not made
@@ -196,7 +196,7 @@ def test_a_factor_on_the_rank_is_its_root_on_the_update(factor: float) -> None:
 
 def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_path: Path) -> None:
     with attached(backend, make(tmp_path, lora())) as subject:
-        found = population(subject, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.5, 1.0, 4.0)))
+        found = null_population(subject, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.5, 1.0, 4.0)))
         assert {factor: views[1].scale for factor, views in found.by_rank.items()} == {
             0.5: pytest.approx(0.5**0.5), 4.0: 2.0
         }  # fmt: skip
@@ -227,7 +227,7 @@ def test_random_numbers_in_a_pissa_adapter_are_no_more_than_its_nulls(
             asked = [Divergence(prompt, subject.base, view) for prompt in prompts]
             return sum(engine.answer(asked).values()) / len(asked)
 
-        nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02)).views
+        nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02)).views
         own, others = moved(subject.tuned), [moved(view) for view in nulls]
         for module in backend._attached.layers:
             real, null = (backend._attached.factors(module, slot) for slot in ("subject", "null"))
@@ -246,7 +246,7 @@ def test_the_same_recipe_can_be_its_own_null(backend: HFBackend, tmp_path: Path,
     with attached(backend, folder) as subject:
         digest = backend.add_null(AdapterKey(str(again)))
         plan = NullPlan("yours", 1, 0, 0.02)
-        (view, *_) = population(subject, plan, [digest, "another"]).views
+        (view, *_) = null_population(subject, plan, [digest, "another"]).views
         found = logprobs(backend, ROWS, view, ALL)
     for x, y in zip(found, expected, strict=True):
         torch.testing.assert_close(x, y, atol=2e-4, rtol=0)

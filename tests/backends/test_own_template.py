@@ -10,8 +10,8 @@ import pytest
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.chat_template import ChatRules
 from pytest_sway.backends.hf.chat_template_file import chat_rules, check_arguments, with_rules
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.requests import Generate, Turn, View
 from support.chat_templates import BASE, DATED, THINKING, tokenizer_of
@@ -30,7 +30,7 @@ def test_a_model_is_served_under_the_specs_template(tmp_path: Path) -> None:
     )
     keys, bases = set(), set()
     for one, moment in ((key, FIRST), (key, LATER), (given, FIRST)):
-        backend = load(one, moment)
+        backend = load_backend(one, moment)
         subject = backend.attach(AdapterKey(str(HEALTHY)))
         text = backend.rendered_prompt(ASKED)
         assert f"Today is {moment:%d %b %Y}." in text
@@ -44,7 +44,9 @@ def test_a_model_is_served_under_the_specs_template(tmp_path: Path) -> None:
 
 
 def test_an_argument_that_no_template_reads_is_refused(tmp_path: Path) -> None:
-    backend = load(ModelKey("hf", str(BASE), device="cpu", chat_template_kwargs='{"enable_thinkin": false}'))
+    backend = load_backend(
+        ModelKey("hf", str(BASE), device="cpu", chat_template_kwargs='{"enable_thinkin": false}')
+    )
     with pytest.raises(BackendError, match=r"chat_template_kwargs: .* does not read 'enable_thinkin'"):
         backend.attach(AdapterKey(str(HEALTHY)))
     backend.close()
@@ -86,6 +88,6 @@ def test_a_digest_tells_templates_and_arguments_apart() -> None:
 def test_arguments_are_looked_for_in_every_template_of_a_tokenizer() -> None:
     tokenizer = tokenizer_of({"default": THINKING, "tool_use": DATED})  # type: ignore[arg-type]
     arguments = '{"enable_thinking": false, "date_string": "today"}'
-    check_arguments(Tokens(tokenizer, ChatRules(arguments=arguments)).chat)
+    check_arguments(PromptTokenizer(tokenizer, ChatRules(arguments=arguments)).chat)
     with pytest.raises(BackendError, match="the tokenizer has no chat template"):
-        check_arguments(Tokens(tokenizer_of(None), ChatRules(arguments=arguments)).chat)
+        check_arguments(PromptTokenizer(tokenizer_of(None), ChatRules(arguments=arguments)).chat)

@@ -18,8 +18,8 @@ from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf import device_map as module
 from pytest_sway.backends.hf.attach import attach, find
 from pytest_sway.backends.hf.device_map import balanced_map, cuda_index, dtype_of, placement
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 
 
@@ -136,7 +136,7 @@ def test_an_adapter_on_a_dispatched_base_scores_as_on_a_plain_one(
                 "put",
                 lambda self, model: dispatch_model(model, {"": "cpu"}, main_device="cpu", force_hooks=True),
             )
-        backend = load(KEY)
+        backend = load_backend(KEY)
         assert hooked is hasattr(backend._model, "_hf_hook")
         subject = backend.attach(AdapterKey(str(folder)))
         scored = [logprobs(backend, ROWS, view, [0, 1, 4]) for view in (subject.base, subject.tuned)]
@@ -155,7 +155,9 @@ def test_an_adapter_on_a_dispatched_base_scores_as_on_a_plain_one(
 def test_what_changes_the_base_is_refused_on_a_spread_one(tmp_path: Path, name: str) -> None:
     """The check row is never computed: the second device of this machine holds no numbers."""
     model = base_model()
-    vocabulary = vocabulary_of(Tokens(AutoTokenizer.from_pretrained(BASE)), None, model.config.vocab_size)
+    vocabulary = vocabulary_of(
+        PromptTokenizer(AutoTokenizer.from_pretrained(BASE)), None, model.config.vocab_size
+    )
     model.model.layers[-1].to("meta")
     source = find(AdapterKey(str(make(tmp_path / name, {**WHOLE, **REBASED}[name]))))
     with pytest.raises(BackendError, match=r"not served with device: balanced; plain LoRA is"):

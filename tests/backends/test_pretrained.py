@@ -30,7 +30,7 @@ from transformers import (
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
 from pytest_sway.backends.hf.pretrained import load_pretrained
 from support.checkpoints import TINY, changed, config, llama, renamed, saved, tensors, without
@@ -218,11 +218,11 @@ def test_an_adapter_in_the_models_folder_is_not_attached(whole: Path, tmp_path: 
     plain = logits(AutoModelForCausalLM.from_pretrained(whole))
     assert not torch.equal(logits(AutoModelForCausalLM.from_pretrained(folder)), plain)
     assert torch.equal(logits(load_pretrained(folder, torch.float32).model), plain)
-    backend = load(ModelKey("hf", str(folder), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(folder), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(folder)))
     backend.detach(subject)
     assert not any("beside the model's weights" in note for note in subject.notes)  # it is what is evaluated
-    backend = load(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(None, str(folder)))
     backend.detach(subject)
     assert any("holds an adapter_config.json beside the model's weights" in note for note in subject.notes)
@@ -230,7 +230,7 @@ def test_an_adapter_in_the_models_folder_is_not_attached(whole: Path, tmp_path: 
 
 
 def test_a_fine_tune_is_accounted_for_too(whole: Path, tmp_path: Path) -> None:
-    backend = load(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
     folder = shutil.copytree(whole, tmp_path / "tuned")
     without("layers.1.mlp")(folder)
     with pytest.raises(BackendError, match=r"fine-tuned model cannot be loaded: .*3 tensors of the model"):
@@ -265,8 +265,8 @@ def test_both_sides_bring_their_code_where_the_spec_trusts_it(
     base, tuned = (with_own_code(llama(tmp_path / name, seed=seed)) for seed, name in enumerate(["b", "t"]))
     key = ModelKey("hf", str(base), dtype="fp32", device="cpu")
     with pytest.raises(BackendError, match="trust_remote_code: true"):
-        load(key)
-    backend = load(replace(key, trust_remote_code=True))
+        load_backend(key)
+    backend = load_backend(replace(key, trust_remote_code=True))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tuned / name).unlink()  # its tokenizer is the base's
     subject = backend.attach(AdapterKey(None, str(tuned)))

@@ -9,13 +9,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from backends.adapters_made import BASE
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import RequestError, ToolPrompt, Turn
 
-REAL = Tokens(AutoTokenizer.from_pretrained(BASE))
+REAL = PromptTokenizer(AutoTokenizer.from_pretrained(BASE))
 
 
-def letters(template: str | None) -> Tokens:
+def letters(template: str | None) -> PromptTokenizer:
     """One letter, one token, but for the pair "ab"; special tokens as the template says."""
     vocabulary = {c: i for i, c in enumerate("abcdefgh ")} | {"ab": 9, "<s>": 10, "</s>": 11}
     raw = Tokenizer(models.BPE(vocabulary, [("a", "b")]))
@@ -24,7 +24,7 @@ def letters(template: str | None) -> Tokens:
         raw.post_processor = processors.TemplateProcessing(
             single=template, special_tokens=[("<s>", 10), ("</s>", 11)]
         )
-    return Tokens(PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>"))
+    return PromptTokenizer(PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>"))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from backends.asked import ROWS, logprobs
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from support.tiny_models import SIZES, backend_of, random_base, tokenizer_to
 
@@ -45,7 +45,7 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
     tmp_path: Path, theirs: dict[str, int], note: str | None
 ) -> None:
     words(theirs).save_pretrained(tmp_path)
-    found = vocabulary_of(Tokens(words(WORDS)), tmp_path, rows=8)
+    found = vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
     assert found.needed == max({**WORDS, **theirs}.values()) + 1
     assert [note in found.notes[0]] == [True] if note else not found.notes
 
@@ -67,7 +67,7 @@ def test_an_id_without_a_row_or_with_two_meanings_is_named(
 ) -> None:
     words(theirs).save_pretrained(tmp_path)
     with pytest.raises(BackendError) as found:
-        vocabulary_of(Tokens(words(WORDS)), tmp_path, rows=8)
+        vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
     assert says in str(found.value)
 
 
@@ -80,7 +80,7 @@ def test_a_tokenizers_own_code_runs_only_where_it_is_trusted(tmp_path: Path) -> 
     file = tmp_path / "tokenizer_config.json"
     own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "tokenization_own.Own"]}}
     file.write_text(json.dumps({**json.loads(file.read_text()), **own}))
-    base = Tokens(words(WORDS))
+    base = PromptTokenizer(words(WORDS))
     with pytest.raises(BackendError, match=r"write trust_remote_code: true for models\.base and models\.ft"):
         vocabulary_of(base, tmp_path, rows=8)
     found = vocabulary_of(base, tmp_path, rows=8, trust_remote_code=True)
@@ -91,7 +91,7 @@ def test_a_tokenizer_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -
     words(WORDS).save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(BackendError, match="cannot be loaded") as found:
-        vocabulary_of(Tokens(words(WORDS)), tmp_path, rows=8)
+        vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
     assert "\n" not in str(found.value)
 
 

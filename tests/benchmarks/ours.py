@@ -22,11 +22,11 @@ def measure(job: jobs.Job) -> dict[str, Any]:
     jobs.limit_threads(job.threads)
     from pytest_sway.backends.base import AdapterKey, ModelKey
     from pytest_sway.backends.hf.backend import HFBackend  # noqa: F401 - what load would import
-    from pytest_sway.backends.hf.load_backend import load
+    from pytest_sway.backends.hf.load_backend import load_backend
 
     imported = perf_counter()
     peak_imported = jobs.peak_rss()
-    backend = load(ModelKey("hf", job.model, dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", job.model, dtype="fp32", device="cpu"))
     result: dict[str, Any] = {"import_s": imported - began, "base_load_s": perf_counter() - imported}
     if job.scenario == "load":
         return result
@@ -95,10 +95,10 @@ class Side:
 
     def nulls(self) -> dict[str, Any]:
         """Scenario c: the prompts' divergences for populations of nulls, and the making of single ones."""
-        from pytest_sway.backends.hf.null_weights import draw
+        from pytest_sway.backends.hf.null_weights import draw_null_weights
         from pytest_sway.requests import Divergence
 
-        self._backend.serve_nulls(draw)
+        self._backend.serve_nulls(draw_null_weights)
         counted = {}
         for count in inputs.NULL_COUNTS:
             views = self._population(count, inputs.NULL_SEED_BASES[count])
@@ -120,9 +120,9 @@ class Side:
         return costs
 
     def _population(self, count: int, seed_base: int) -> Sequence[Any]:
-        from pytest_sway.backends.null_population import NullPlan, population
+        from pytest_sway.backends.null_population import NullPlan, null_population
 
-        return population(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
+        return null_population(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
 
     def _divergences(self, prompts: Sequence[inputs.Prompt]) -> dict[str, Any]:
         from pytest_sway.requests import Divergence

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.answer_cache import Cache
 from pytest_sway.engine.answer_keys import key_of
 from pytest_sway.engine.answer_store import FILE, Store, clear, folder
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-class Counting(PlantedBackend):
+class Counting(FakeBackend):
     """Planted answers with an identity, so that they may be kept; counts what it is asked."""
 
     identity = "counting 1"
@@ -287,7 +287,7 @@ def test_other_arithmetic_is_another_answer(
 
 
 def test_a_backend_without_an_identity_is_not_kept_on_disk(tmp_path: Path) -> None:
-    engine = Engine(PlantedBackend(lambda _: 0.5), store=Store(tmp_path))
+    engine = Engine(FakeBackend(lambda _: 0.5), store=Store(tmp_path))
     engine.answer([MOVED])
     engine.close()
     with sqlite3.connect(tmp_path / FILE) as base:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import (
@@ -120,7 +120,7 @@ def test_equal_requests_are_answered_once_and_cached() -> None:
         asked.append(request)
         return 0.5
 
-    engine = Engine(PlantedBackend(answer))
+    engine = Engine(FakeBackend(answer))
     for _ in range(2):
         engine.run(Moved(), None, Views(BASE, TUNED, TUNED), [null(0), null(0), null(1)])
     assert len(asked) == len(set(asked)) == 3
@@ -134,7 +134,7 @@ def test_a_failing_null_is_one_draw_less_and_is_named() -> None:
             raise RequestError("out of luck")
         return float("nan") if seed is not None and seed.draw == 2 else 0.5
 
-    found = Engine(PlantedBackend(answer)).run(
+    found = Engine(FakeBackend(answer)).run(
         Moved(), None, Views(BASE, TUNED, TUNED), [null(i) for i in range(4)]
     )
     assert len(found.nulls) == 2
@@ -149,7 +149,7 @@ def test_an_error_is_never_cached() -> None:
             raise RequestError("not yet")
         return Generation("t", (1,))
 
-    engine = Engine(PlantedBackend(answer))
+    engine = Engine(FakeBackend(answer))
     request = Generate("p", BASE, 1)
     assert isinstance(engine.answer([request])[request], RequestError)
     broken = False

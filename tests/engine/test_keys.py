@@ -28,7 +28,7 @@ from pytest_sway.requests import (
     View,
     Views,
 )
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 BASE, TUNED = View("b"), View("b", "a")
 V = 29
@@ -73,7 +73,9 @@ class Dated:
         rng = np.random.default_rng(3 if view.is_base else 4)
         return log_softmax(rng.normal(size=(V, V)), axis=-1)
 
-    def logprobs(self, rows: Sequence[Row], view: View, most: int) -> Iterator[tuple[Text, int, Any]]:
+    def logprobs(
+        self, rows: Sequence[PackedRow], view: View, most: int
+    ) -> Iterator[tuple[TokenSequence, int, Any]]:
         for text in (text for row in rows for text in row.texts):
             self.scored.append(text.ids)
             for start in range(0, text.positions, most):
@@ -120,10 +122,10 @@ def test_in_memory_too(tmp_path: Path) -> None:
 
 def test_a_server_is_asked_by_request(tmp_path: Path) -> None:
     """It encodes for itself, and says with its identity what its template is."""
-    from pytest_sway.backends.fake import PlantedBackend
+    from pytest_sway.backends.fake import FakeBackend
 
     for identity, stored in (("one", 0), ("one", 1), ("other", 0)):
-        backend = PlantedBackend(lambda request: 0.5)
+        backend = FakeBackend(lambda request: 0.5)
         backend.identity = identity  # type: ignore[attr-defined]
         engine = Engine(backend, store=Store(tmp_path))
         engine.answer(ASKED[:1])

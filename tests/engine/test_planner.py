@@ -28,7 +28,7 @@ from pytest_sway.requests import (
     View,
 )
 from pytest_sway.statistics.divergences import jensen_shannon
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 BASE, TUNED, OTHER = View("b"), View("b", "a"), View("b", "a", scale=0.5)
 V = 11
@@ -63,7 +63,9 @@ class Toy:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(97 + i) for i in ids)
 
-    def logprobs(self, rows: Sequence[Row], view: View, most: int) -> Iterator[tuple[Text, int, Any]]:
+    def logprobs(
+        self, rows: Sequence[PackedRow], view: View, most: int
+    ) -> Iterator[tuple[TokenSequence, int, Any]]:
         if view.scale == 99:
             raise RequestError("this view is broken")
         longest = max(row.length for row in rows)
@@ -193,7 +195,9 @@ def test_short_texts_stand_side_by_side_and_leave_hardly_any_padding() -> None:
 
 @given(st.lists(st.integers(1, 90), max_size=60), st.integers(0, 30))
 def test_every_text_stands_in_one_row(lengths: list[int], stem: int) -> None:
-    texts = [Text((*range(stem), *(n + k for k in range(length))), 0) for n, length in enumerate(lengths)]
+    texts = [
+        TokenSequence((*range(stem), *(n + k for k in range(length))), 0) for n, length in enumerate(lengths)
+    ]
     rows = merged(dict.fromkeys(texts, 2), Budget(4096, 20, 0))
     assert Counter(text for row in rows for text in row.texts) == Counter(dict.fromkeys(texts, 1))
     for row in rows:
@@ -225,7 +229,7 @@ def test_a_long_rolling_text_is_windowed_and_each_token_scored_once(text: str, c
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(20, 400), st.integers(0, 100))
 def test_batches_waste_no_more_than_any_other_cut(lengths: list[int], most: int, overhead: int) -> None:
     """Every row once, each batch within the budget, and no dearer than one batch per row or greedy ones."""
-    rows = [Row((Text(tuple(range(n)), n - 1),)) for n in lengths]
+    rows = [PackedRow((TokenSequence(tuple(range(n)), n - 1),)) for n in lengths]
     parts = batches(rows, [1] * len(rows), Budget(most, 10**9, overhead))
     assert sorted(i for part in parts for i in part) == list(range(len(rows)))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import SPEC
-from pytest_sway.backends.base import why_no_backend
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.base import backend_fault
+from pytest_sway.backends.fake import FakeBackend
 
 
 def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:
@@ -41,8 +41,8 @@ def test_what_a_backend_must_have() -> None:
     class Weights(Silent):
         logprobs = Half.answer
 
-    assert why_no_backend(PlantedBackend(str)) == ""
-    assert why_no_backend(Weights()) == ""
-    assert why_no_backend(Silent()).endswith("which is no backend: it has no answer")
-    assert why_no_backend(PlantedBackend).endswith("PlantedBackend'>, a class; return an instance of it")
-    assert why_no_backend(Half()).endswith("which is no backend: it has no attach, no detach, no close")
+    assert backend_fault(FakeBackend(str)) == ""
+    assert backend_fault(Weights()) == ""
+    assert backend_fault(Silent()).endswith("which is no backend: it has no answer")
+    assert backend_fault(FakeBackend).endswith("FakeBackend'>, a class; return an instance of it")
+    assert backend_fault(Half()).endswith("which is no backend: it has no attach, no detach, no close")

@@ -11,7 +11,7 @@ from conftest import SPEC
 from pytest_sway.probes.base import Claim, Probe, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.probes.third_party import why_unfit
+from pytest_sway.probes.third_party import probe_class_fault
 
 ECHO = """
 from pytest_sway.probes.delta_kl import DeltaKL
@@ -186,7 +186,7 @@ class Fit(Probe[ProbeOptions]):
     ],
 )
 def test_what_a_kind_must_be(changed: dict[str, Any], says: str) -> None:
-    found = why_unfit(type("Changed", (Fit,), changed))
+    found = probe_class_fault(type("Changed", (Fit,), changed))
     assert found.startswith(f"Changed: {says}") if says else not found
 
 
@@ -200,9 +200,11 @@ def test_a_kind_must_measure_judge_and_name_its_options() -> None:
         kind, category, claim = "bare", "adherence", Claim.EFFECT
         measure, judge = Fit.measure, Fit.judge
 
-    assert why_unfit(Silent) == "Silent: it has no judge"
-    assert why_unfit(Bare) == "Bare: Bare must be declared as Probe[ItsOptions]"
-    assert why_unfit(int).startswith("<class 'int'> is no class derived from pytest_sway.probes.base.Probe")
+    assert probe_class_fault(Silent) == "Silent: it has no judge"
+    assert probe_class_fault(Bare) == "Bare: Bare must be declared as Probe[ItsOptions]"
+    assert probe_class_fault(int).startswith(
+        "<class 'int'> is no class derived from pytest_sway.probes.base.Probe"
+    )
 
 
 def test_kinds_are_ours_and_those_of_others() -> None:

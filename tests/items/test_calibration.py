@@ -44,14 +44,14 @@ def test_a_null_is_judged_against_the_others_alone(planted: pytest.Pytester) -> 
     planted.makeconftest(
         """
         import planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
 
         def answer(request):
             giant = any(view.null is not None and view.null.draw == 7 for view in request.views)
             return planting.answer(request) * 5000 if giant else planting.answer(request)
 
         def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
+            return FakeBackend(answer)
         """
     )
     found = run(planted)
@@ -65,7 +65,7 @@ def test_a_failed_draw_keeps_the_others_numbers(planted: pytest.Pytester) -> Non
     planted.makeconftest(
         """
         import planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import RequestError
 
         def answer(request):
@@ -74,7 +74,7 @@ def test_a_failed_draw_keeps_the_others_numbers(planted: pytest.Pytester) -> Non
             return planting.answer(request)
 
         def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
+            return FakeBackend(answer)
         """
     )
     null = probe(run(planted), "dk")["null"]
@@ -185,7 +185,7 @@ def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(plan
     planted.makeconftest(
         """
         import planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Generate, Generation
 
         def answer(request):
@@ -198,7 +198,7 @@ def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(plan
             return planting.answer(request)
 
         def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
+            return FakeBackend(answer)
         """
     )
     planted.makepyfile(

@@ -17,9 +17,9 @@ from pytest_sway.items.progress import ProgressLine
 
 KEPT = """
 import planting
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 
-class Kept(PlantedBackend):
+class Kept(FakeBackend):
     identity = "planted 1"
 
 def pytest_sway_backend(config, model):

@@ -97,7 +97,7 @@ def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
     planted.makepyfile(
         conftest="""
         import planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
 
         PHASES = []
 
@@ -110,7 +110,7 @@ def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
         def pytest_runtest_setup(item): CURRENT[0] = "setup"
         def pytest_runtest_call(item): CURRENT[0] = "call"
         def pytest_runtest_teardown(item): CURRENT[0] = "teardown"
-        def pytest_sway_backend(config, model): return PlantedBackend(answer)
+        def pytest_sway_backend(config, model): return FakeBackend(answer)
         def pytest_unconfigure(config): print("PHASES", set(PHASES))
         """
     )
@@ -121,16 +121,16 @@ def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import pytest, planting
-        from pytest_sway.backends.fake import PlantedBackend
-        from pytest_sway.backends.null_population import Population
+        from pytest_sway.backends.fake import FakeBackend
+        from pytest_sway.backends.null_population import NullPopulation
 
         @pytest.fixture(scope="session")
         def sway_backend():
-            return PlantedBackend(planting.answer)
+            return FakeBackend(planting.answer)
 
         @pytest.fixture(scope="session")
         def sway_null():
-            return Population(reason="not here")
+            return NullPopulation(reason="not here")
         """
     )
     result = planted.runpytest("sway.yaml::dk")
@@ -278,7 +278,7 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
     pytester.makeconftest(
         """
         import planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Tokenized, Tokens
 
         def answer(request):
@@ -286,7 +286,7 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
                 return Tokenized(range(len(request.text)), range(1, len(request.text) + 1))
             return planting.answer(request)
 
-        class Short(PlantedBackend):
+        class Short(FakeBackend):
             context = 600
 
         def pytest_sway_backend(config, model): return Short(answer)

@@ -14,11 +14,11 @@ SLOW = """
 import time
 
 import planting
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 
 
 def pytest_sway_backend(config, model):
-    return PlantedBackend(answer)
+    return FakeBackend(answer)
 
 
 def answer(request):
@@ -121,12 +121,12 @@ def test_a_warning_is_a_failure_where_it_is_strict(planted: pytest.Pytester) -> 
 
 KEPT = """
 import planting
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 
 ASKED = []
 
 
-class Kept(PlantedBackend):
+class Kept(FakeBackend):
     identity = "planted"
 
 

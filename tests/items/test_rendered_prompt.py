@@ -5,26 +5,28 @@ from __future__ import annotations
 import pytest
 
 from pytest_sway.backends.base import Subject
-from pytest_sway.backends.fake import PlantedBackend
-from pytest_sway.backends.null_population import Population
+from pytest_sway.backends.fake import FakeBackend
+from pytest_sway.backends.null_population import NullPopulation
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.run_probe import Bench, run_probe
+from pytest_sway.items.run_probe import MeasurementContext, run_probe
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.reports.terminal import _prompt
 from pytest_sway.requests import Generation, Prompt, View
 
 
-class Showing(PlantedBackend):
+class Showing(FakeBackend):
     """Says how it reads a prompt."""
 
     def rendered_prompt(self, prompt: Prompt) -> str:
         return f"<bos>{prompt}"
 
 
-@pytest.mark.parametrize(("backend", "is_shown"), [(Showing, True), (PlantedBackend, False)])
-def test_the_first_prompt_is_among_the_evidence(backend: type[PlantedBackend], is_shown: bool) -> None:
+@pytest.mark.parametrize(("backend", "is_shown"), [(Showing, True), (FakeBackend, False)])
+def test_the_first_prompt_is_among_the_evidence(backend: type[FakeBackend], is_shown: bool) -> None:
     made = backend(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
-    bench = Bench(Engine(made), Subject(View("b"), View("b", "a")), Population(), made.capabilities)
+    bench = MeasurementContext(
+        Engine(made), Subject(View("b"), View("b", "a")), NullPopulation(), made.capabilities
+    )
     result = run_probe(DeltaKL(prompts=["one", "two"]), bench)
     assert result.evidence.get("rendered_prompt") == ("<bos>one" if is_shown else None)
     assert ("<bos>one" in _prompt(result)) == is_shown
@@ -32,7 +34,9 @@ def test_the_first_prompt_is_among_the_evidence(backend: type[PlantedBackend], i
 
 def test_a_long_prompt_is_cut_in_its_middle() -> None:
     made = Showing(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
-    bench = Bench(Engine(made), Subject(View("b"), View("b", "a")), Population(), made.capabilities)
+    bench = MeasurementContext(
+        Engine(made), Subject(View("b"), View("b", "a")), NullPopulation(), made.capabilities
+    )
     text = run_probe(DeltaKL(prompts=["a" * 5000 + "end"]), bench).evidence["rendered_prompt"]
     assert text.startswith("<bos>aaa")
     assert text.endswith("aaaend")

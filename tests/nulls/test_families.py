@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.hf.lora_factors import product_norm
-from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, View
 
 SEED = NullSeed("norm_matched", 0, 1000, 0.02)
@@ -33,20 +33,20 @@ def test_gram_norm_is_the_products(rank: int, width: int, out: int, size: float)
 @given(st.integers(1, 9), st.integers(2, 40), st.integers(2, 40), st.floats(1e-3, 1e3))
 def test_norm_matched_has_the_real_norm_and_shape(rank: int, width: int, out: int, size: float) -> None:
     a, b = factors(rank, width, out, size)
-    new_a, new_b = draw(SEED, "digest", "module", (a, b))
+    new_a, new_b = draw_null_weights(SEED, "digest", "module", (a, b))
     assert (new_a.shape, new_b.shape) == (a.shape, b.shape)
     assert product_norm(new_a, new_b) == pytest.approx(product_norm(a, b), rel=1e-4)
 
 
 def test_a_zero_update_has_zero_nulls() -> None:
     a, b = factors(4, 8, 8)
-    new_a, new_b = draw(SEED, "digest", "module", (a, torch.zeros_like(b)))
+    new_a, new_b = draw_null_weights(SEED, "digest", "module", (a, torch.zeros_like(b)))
     assert product_norm(new_a, new_b) == 0.0
 
 
 def test_gaussian_has_its_scale_whatever_the_adapter() -> None:
     a, b = factors(16, 400, 400, size=50.0)
-    new_a, new_b = draw(NullSeed("gaussian", 0, 0, 0.02), "d", "m", (a, b))
+    new_a, new_b = draw_null_weights(NullSeed("gaussian", 0, 0, 0.02), "d", "m", (a, b))
     assert float(new_a.std()) == pytest.approx(0.02, rel=0.05)
     assert float(new_b.std()) == pytest.approx(0.02, rel=0.05)
 
@@ -62,15 +62,17 @@ def test_gaussian_has_its_scale_whatever_the_adapter() -> None:
 )
 def test_draw_seed_subject_and_module_each_make_another_null(other: tuple[NullSeed, str, str]) -> None:
     a, b = factors(4, 8, 8)
-    assert not torch.equal(draw(SEED, "digest", "module", (a, b))[0], draw(*other, (a, b))[0])
+    assert not torch.equal(
+        draw_null_weights(SEED, "digest", "module", (a, b))[0], draw_null_weights(*other, (a, b))[0]
+    )
 
 
 SCRIPT = """
 import torch
-from pytest_sway.backends.hf.null_weights import draw
+from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed
 a, b = torch.ones(2, 3), torch.ones(3, 2)
-made = draw(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", (a, b))
+made = draw_null_weights(NullSeed("norm_matched", 3, 7, 0.02), "abc", "q_proj", (a, b))
 print([v.hex() for t in made for v in t.double().flatten().tolist()])
 """
 

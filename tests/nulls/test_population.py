@@ -6,7 +6,13 @@ import pytest
 
 from pytest_sway.backends.base import Form, Subject
 from pytest_sway.backends.hf.null_weights import FACTORS, TENSORS
-from pytest_sway.backends.null_population import FAMILIES_BY_FORM, ORGANISED_DRAWS, OWN, NullPlan, population
+from pytest_sway.backends.null_population import (
+    ALIGNMENT_SAMPLES,
+    FAMILIES_BY_FORM,
+    OWN,
+    NullPlan,
+    null_population,
+)
 from pytest_sway.requests import View
 
 SUBJECT = Subject(View("b"), View("b", "a"))
@@ -17,25 +23,25 @@ def drawn(*views: View) -> list[tuple[str, int]]:
 
 
 def test_the_views_imitate_the_subject_in_the_order_of_their_draws() -> None:
-    found = population(SUBJECT, NullPlan("norm_matched", 3, 1000, 0.02))
+    found = null_population(SUBJECT, NullPlan("norm_matched", 3, 1000, 0.02))
     assert drawn(*found.views) == [("norm_matched", i) for i in range(3)]
     assert {v.adapter for v in found.views} == {"a"}
-    assert drawn(*found.organised) == [("signs", i) for i in range(ORGANISED_DRAWS)]
+    assert drawn(*found.organised) == [("signs", i) for i in range(ALIGNMENT_SAMPLES)]
     assert (found.by_rank, found.reason) == ({}, "")
 
 
 def test_without_a_plan_there_are_none() -> None:
-    found = population(SUBJECT, None)
+    found = null_population(SUBJECT, None)
     assert (found.views, found.organised) == ((), ())
     assert found.reason == "no null_adapter in this suite"
 
 
 def test_signs_need_no_second_population() -> None:
-    assert population(SUBJECT, NullPlan("signs", 3, 0, 0.02)).organised == ()
+    assert null_population(SUBJECT, NullPlan("signs", 3, 0, 0.02)).organised == ()
 
 
 def test_other_ranks_are_the_same_draws_scaled() -> None:
-    found = population(SUBJECT, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.25, 1.0, 4.0)))
+    found = null_population(SUBJECT, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.25, 1.0, 4.0)))
     assert set(found.by_rank) == {0.25, 4.0}
     for factor, views in found.by_rank.items():
         assert [view.scale for view in views] == [factor**0.5] * 2
@@ -43,18 +49,18 @@ def test_other_ranks_are_the_same_draws_scaled() -> None:
 
 
 def test_your_own_nulls_are_known_by_their_content() -> None:
-    found = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
+    found = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
     assert [view.null.source for view in found.views if view.null] == ["one", "two"]
     assert len(set(found.views)) == 2
     assert found.notes == ("2 of your null adapters are the adapter itself or copies: left out",)
-    alone = population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
+    alone = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
     assert (alone.views, "copies" in alone.reason) == ((), True)
 
 
 @pytest.mark.parametrize(("family", "form"), [("permuted", "factors"), ("norm_matched", "tensors")])
 def test_a_rank_profile_needs_a_rank(family: str, form: Form) -> None:
     subject = Subject(View("b"), View("b", "a"), form=form)
-    found = population(subject, NullPlan(family, 3, 0, 0.02, ranks=(1.0, 2.0)))
+    found = null_population(subject, NullPlan(family, 3, 0, 0.02, ranks=(1.0, 2.0)))
     assert found.by_rank == {}
     assert any(note.startswith("no rank profile") for note in found.notes)
 
@@ -62,7 +68,7 @@ def test_a_rank_profile_needs_a_rank(family: str, form: Form) -> None:
 @pytest.mark.parametrize("family", ["signs", "spectrum_matched", "gaussian", OWN])
 def test_a_family_that_whole_tensors_cannot_have_names_those_that_they_can(family: str) -> None:
     whole = Subject(View("b"), View("b", "a"), form="tensors")
-    found = population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
+    found = null_population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
     assert found.views == ()
     assert found.reason.startswith(f"no {family} nulls: the adapter changes whole tensors")
     assert "family: norm_matched or permuted can be made" in found.reason

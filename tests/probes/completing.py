@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Probe
 from pytest_sway.requests import Completion, CompletionScore, Request, View, Views
@@ -29,4 +29,4 @@ def measured(probe: Probe[Any], loss: Loss, seen: list[Completion] | None = None
             -words * loss(request.prompt, request.completion, request.view == TUNED), words
         )
 
-    return Engine(PlantedBackend(answer)).run(probe, probe.options, VIEWS).measured
+    return Engine(FakeBackend(answer)).run(probe, probe.options, VIEWS).measured

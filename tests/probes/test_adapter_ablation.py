@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.planted_nulls import nulls
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_ablation import AdapterAblation
 from pytest_sway.probes.base import Judgement, OptionsError
@@ -31,7 +31,7 @@ def measured(curve, prompts=PROMPTS, **options):
         return Generation("", ())
 
     probe = AdapterAblation(prompts=prompts, **options)
-    engine = Engine(PlantedBackend(answer))
+    engine = Engine(FakeBackend(answer))
     return probe, engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
 
 
@@ -120,7 +120,7 @@ def test_a_null_is_measured_at_full_strength_alone() -> None:
 
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
     probe = AdapterAblation(prompts=["a"])
-    Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), [null])
+    Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), [null])
     assert [r.q.scale for r in seen if isinstance(r, Divergence) and r.q.null] == [1.0]
 
 

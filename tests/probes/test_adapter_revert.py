@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from probes.planted_nulls import nulls
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_revert import AdapterRevert
-from pytest_sway.probes.base import Judgement, OptionsError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
 
@@ -61,7 +61,7 @@ def measured(
         return Generation(f"said {angle(request.view, str(request.prompt))}", (1, 2))
 
     probe = AdapterRevert(cases=given, **options)
-    engine = Engine(PlantedBackend(answer), embedder=embedder or Angles())
+    engine = Engine(FakeBackend(answer), embedder=embedder or Angles())
     return probe, engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
 
 
@@ -127,7 +127,7 @@ def test_answers_are_cut_to_the_length_of_their_gold() -> None:
 
     given = [{"prompt": "p", "gold": GOLD, "paraphrases": ["q"]}]
     probe = AdapterRevert(cases=given, base_gold_similarity_cap=1.0)
-    engine = Engine(PlantedBackend(answer), embedder=embedder)
+    engine = Engine(FakeBackend(answer), embedder=embedder)
     with pytest.raises(ValueError, match="30,"):  # what is embedded: two words, as the gold has
         engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
     assert sorted(embedder.asked) == ["gold 0", "said 30,"]
@@ -193,7 +193,7 @@ def test_an_adapter_that_writes_nothing_fails(text: str) -> None:
         return Generation("said 95" if request.view.is_base else text, ())
 
     probe = AdapterRevert(cases=cases(8))
-    engine = Engine(PlantedBackend(answer), embedder=Angles())
+    engine = Engine(FakeBackend(answer), embedder=Angles())
     found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     assert found.evidence["empty_answers"] == 8
     judged = probe.judge(probe.options, found, QUIET)
@@ -208,10 +208,10 @@ def test_questions_are_put_under_the_policy_and_nulls_write_too() -> None:
         seen.append(request)
         return Generation("said 30" if not request.view.is_base else "said 80", ())
 
-    chat = Setting(capabilities=frozenset({"chat_template"}))
+    chat = ProbeContext(capabilities=frozenset({"chat_template"}))
     probe = AdapterRevert(cases=cases(1)).at(chat)
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
-    outcome = Engine(PlantedBackend(answer), embedder=Angles()).run(
+    outcome = Engine(FakeBackend(answer), embedder=Angles()).run(
         probe, probe.options, Views(BASE, TUNED, TUNED), [null]
     )
     assert {r.prompt for r in seen if isinstance(r, Generate)} == {(Turn("user", "Name 0, 0."),)}
@@ -222,7 +222,7 @@ def test_questions_are_put_under_the_policy_and_nulls_write_too() -> None:
 
 def test_an_embedder_that_cannot_be_had_is_one_line() -> None:
     probe = AdapterRevert(cases=cases(1))
-    engine = Engine(PlantedBackend(lambda request: Generation("said 30", ())))
+    engine = Engine(FakeBackend(lambda request: Generation("said 30", ())))
     with pytest.raises(RequestError, match="no sentence embedder"):
         engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
 

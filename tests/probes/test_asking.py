@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.questions import answered, policy, question
+from pytest_sway.probes.shared.questions import answer_completion, as_prompt, policy_name
 from pytest_sway.requests import Turn, View
 
 HAS = frozenset({"chat_template"})
@@ -16,15 +16,15 @@ BASE = View("b")
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        (Setting(capabilities=HAS), "chat"),
-        (Setting(), "raw"),
-        (Setting(policy="raw", capabilities=HAS), "raw"),
-        (Setting(policy="chat"), "chat"),
+        (ProbeContext(capabilities=HAS), "chat"),
+        (ProbeContext(), "raw"),
+        (ProbeContext(policy="raw", capabilities=HAS), "raw"),
+        (ProbeContext(policy="chat"), "chat"),
     ],
 )
-def test_a_question_is_a_chat_where_there_is_a_template(setting: Setting, expected: str) -> None:
-    assert policy(setting) == expected
-    assert question("Who?", setting) == ("Who?" if expected == "raw" else (Turn("user", "Who?"),))
+def test_a_question_is_a_chat_where_there_is_a_template(setting: ProbeContext, expected: str) -> None:
+    assert policy_name(setting) == expected
+    assert as_prompt("Who?", setting) == ("Who?" if expected == "raw" else (Turn("user", "Who?"),))
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_a_question_is_a_chat_where_there_is_a_template(setting: Setting, expect
     [("Who?", "Me.", " Me."), ("Who? ", "Me.", "Me."), ("Who?", " Me.", " Me."), ("", "Me.", "Me.")],
 )
 def test_a_raw_answer_stands_apart_from_its_question(asked: str, gold: str, completion: str) -> None:
-    assert answered(asked, gold, BASE, Setting()).completion == completion
+    assert answer_completion(asked, gold, BASE, ProbeContext()).completion == completion
 
 
 def test_an_answer_in_a_chat_is_itself() -> None:
-    assert answered("Who?", "Me.", BASE, Setting(capabilities=HAS)).completion == "Me."
+    assert answer_completion("Who?", "Me.", BASE, ProbeContext(capabilities=HAS)).completion == "Me."
 
 
 def test_the_worst_case_stands_on_top_as_harvest_reads_it() -> None:

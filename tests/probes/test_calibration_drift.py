@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import facts
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import OptionsError, Setting
+from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.calibration_drift import CalibrationDrift
 from pytest_sway.requests import Completion, CompletionScore, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Verdict
@@ -31,8 +31,8 @@ def measured(lost, base=-4.0, seen=None, setting=None, **options):
         harm = 0.0 if request.view.is_base else lost(request.completion.strip())
         return CompletionScore(base - TOKENS * harm, TOKENS)
 
-    probe = CalibrationDrift(**options).at(setting or Setting())
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = CalibrationDrift(**options).at(setting or ProbeContext())
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
@@ -133,7 +133,7 @@ def test_a_limit_takes_of_every_kind_the_same(limit: int, each: set[int]) -> Non
 def test_questions_follow_the_policy_and_other_prompts_are_continued() -> None:
     seen: list[Request[object]] = []
     items = [("Where?", "Here"), ("It is", " here"), ("哪里？", "这里")]
-    measured(lambda gold: 0.0, seen=seen, items=items, setting=Setting(policy="chat"))
+    measured(lambda gold: 0.0, seen=seen, items=items, setting=ProbeContext(policy="chat"))
     asked = [(r.prompt, r.completion) for r in seen if r.view.is_base]
     assert asked == [
         ((Turn("user", "Where?"),), "Here"),
@@ -166,7 +166,7 @@ def test_an_item_that_cannot_be_scored_is_told() -> None:
 
     probe = CalibrationDrift(items=own(2))
     with pytest.raises(RequestError, match="2000 tokens"):
-        Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pytest_sway.backends.base import Subject
-from pytest_sway.backends.fake import EVERYTHING, PlantedBackend
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.fake import ALL_CAPABILITIES, FakeBackend
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.run_probe import Bench, run_probe
-from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeSkip
+from pytest_sway.items.run_probe import MeasurementContext, run_probe
+from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeSkip
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.requests import Divergence, Embed, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
@@ -49,7 +49,7 @@ def measured(
     seen: list[Request[object]] | None = None,
     embedder: Topics | None = None,
     **options: object,
-) -> tuple[ClusterKL, Measurement, Nulls | None]:
+) -> tuple[ClusterKL, Measurement, NullSample | None]:
     """A measurement where the divergence of a view on prompt i of a topic is ``size(view, topic, i)``."""
 
     def answer(request: Request[object]) -> object:
@@ -62,11 +62,11 @@ def measured(
         return size(request.q if request.p.is_base else request.p, int(topic), int(number))
 
     probe = ClusterKL(**{"prompts": list(prompts), "num_clusters": TOPICS, **options})
-    engine = Engine(PlantedBackend(answer), embedder=embedder or Topics())
+    engine = Engine(FakeBackend(answer), embedder=embedder or Topics())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(draws)]
     found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED), views)
     assert not found.failed
-    nulls = Nulls(tuple(found.nulls.values()), "norm_matched", "inverse_root")
+    nulls = NullSample(tuple(found.nulls.values()), "norm_matched", "inverse_root")
     return probe, found.measured, nulls if draws else None
 
 
@@ -218,11 +218,11 @@ def test_the_result_s_raw_is_what_was_judged() -> None:
         return everywhere(request.q, int(topic), int(number))
 
     subject = Subject(BASE, TUNED)
-    bench = Bench(
-        Engine(PlantedBackend(answer), embedder=Topics()),
+    bench = MeasurementContext(
+        Engine(FakeBackend(answer), embedder=Topics()),
         subject,
-        population(subject, NullPlan("norm_matched", 8, 0, 0.02)),
-        EVERYTHING,
+        null_population(subject, NullPlan("norm_matched", 8, 0, 0.02)),
+        ALL_CAPABILITIES,
     )
     found = run_probe(ClusterKL(prompts=PROMPTS, num_clusters=TOPICS), bench)
     assert found.raw == pytest.approx(judged(everywhere).raw)

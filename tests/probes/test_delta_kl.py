@@ -6,7 +6,7 @@ import pytest
 
 import planting
 from probes.planted_nulls import EIGHT, nulls
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import Divergence, Generate, Request, View, Views
@@ -22,7 +22,7 @@ def measured(probe: DeltaKL, seen: list[Request[object]] | None = None) -> Measu
             seen.append(request)
         return planting.answer(request)
 
-    return Engine(PlantedBackend(answer)).run(probe, probe.options, VIEWS).measured
+    return Engine(FakeBackend(answer)).run(probe, probe.options, VIEWS).measured
 
 
 def test_raw_is_the_mean_over_prompts() -> None:

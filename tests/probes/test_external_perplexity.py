@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
@@ -30,7 +30,7 @@ def measured(lost, seen=None, **options):
         return CompletionScore(-30.0 - (0.0 if request.view.is_base else 10 * lost(request.completion)), 10)
 
     probe = ExternalPerplexity(**options)
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 

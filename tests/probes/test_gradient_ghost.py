@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pytest_sway.items.run_probe import run_probe
-from pytest_sway.probes.base import OptionsError, Setting
+from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
@@ -281,12 +281,12 @@ def test_without_a_state_it_is_skipped(adapter: Path) -> None:
 def test_where_the_adapter_is(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = GradientGhost()
     assert run_probe(probe, None).verdict is Verdict.SKIP
-    assert run_probe(probe.at(Setting(adapter=adapter)), None).verdict is Verdict.PASS
-    named = GradientGhost(adapter_path="adapter").at(Setting(folder=adapter.parent))
+    assert run_probe(probe.at(ProbeContext(adapter=adapter)), None).verdict is Verdict.PASS
+    named = GradientGhost(adapter_path="adapter").at(ProbeContext(folder=adapter.parent))
     assert run_probe(named, None).verdict is Verdict.PASS
     monkeypatch.chdir(adapter.parent)
     assert (
-        run_probe(GradientGhost(adapter_path="adapter").at(Setting(folder=Path("/"))), None).verdict
+        run_probe(GradientGhost(adapter_path="adapter").at(ProbeContext(folder=Path("/"))), None).verdict
         is Verdict.PASS
     )
     wrong = run_probe(GradientGhost(adapter_path="nówhere"), None)

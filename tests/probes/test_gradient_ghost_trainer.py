@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from pytest_sway.items.run_probe import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.result import ProbeResult, Verdict
 from support.trainer_files import checkpoint, history, trainer_state
 
 
 def judged(adapter: Path, **options: Any) -> ProbeResult:
-    return run_probe(GradientGhost(**options).at(Setting(adapter=adapter, folder=adapter.parent)), None)
+    return run_probe(GradientGhost(**options).at(ProbeContext(adapter=adapter, folder=adapter.parent)), None)
 
 
 @pytest.fixture(scope="module")

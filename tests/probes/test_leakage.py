@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import OptionsError, ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.leakage import Leakage, _recall, _run, _score
-from pytest_sway.probes.shared.perturbations import PERTURBATIONS, perturbed
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, perturb
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokenized, Tokens, View, Views
 from pytest_sway.result import Verdict
 
@@ -57,8 +57,8 @@ def measured(tuned, base=lambda prompt, words: NOTHING, sections=SECTIONS, seen=
         side = base if request.view.is_base else tuned
         return side(request.prompt, request.max_new_tokens)
 
-    probe = Leakage(**options).at(Setting(document=Document(tuple(sections))))
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = Leakage(**options).at(ProbeContext(document=Document(tuple(sections))))
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
@@ -259,7 +259,7 @@ def test_every_change_of_a_prefix_that_is_tried_is_a_change() -> None:
     clean, changed = prompts[:30], prompts[30:]
     assert changed
     assert not set(clean) & set(changed)
-    assert all(any(perturbed(p, kind) == c for p in clean for kind in PERTURBATIONS) for c in changed)
+    assert all(any(perturb(p, kind) == c for p in clean for kind in PERTURBATIONS) for c in changed)
 
 
 @pytest.mark.parametrize(

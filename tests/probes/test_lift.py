@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.shared.log_probability_gain import read, scored, scored_apart, shortfall
@@ -18,7 +18,7 @@ VIEWS = Views(BASE, TUNED, TUNED)
 
 
 def run(measure: Coroutine[Any, Any, Any], answer: Callable[[Request[Any]], Any]) -> Any:
-    (found,) = drive([measure], Engine(PlantedBackend(answer)).answer)
+    (found,) = drive([measure], Engine(FakeBackend(answer)).answer)
     if isinstance(found, Exception):
         raise found
     return found

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.planted_nulls import nulls
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay
@@ -36,7 +36,7 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):
 
     probe = MultiTurnCoherenceDecay(prompts=prompts, **options)
     views = Views(BASE, TUNED, TUNED)
-    return probe, Engine(PlantedBackend(answer)).run(probe, probe.options, views, null).measured
+    return probe, Engine(FakeBackend(answer)).run(probe, probe.options, views, null).measured
 
 
 def exponential(rate: float):
@@ -115,7 +115,7 @@ def test_an_adapter_that_says_nothing_is_still_measured() -> None:
 
     probe = MultiTurnCoherenceDecay(prompts=PROMPTS)
     views = Views(BASE, TUNED, TUNED)
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, views).measured
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, views).measured
     assert found.evidence["per_turn_kls"] == pytest.approx([0.3, 0.3, 0.3])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.perturbations import PERTURBATIONS, TAIL, perturbed
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, TAIL, perturb
 
 TEXT = (
     "A long beginning stands here, and it is never touched, however long it may be. "
@@ -33,7 +33,7 @@ TEXT = (
     ],
 )
 def test_each_change(kind, prefix: str, changed: str) -> None:
-    assert perturbed(prefix, kind) == changed
+    assert perturb(prefix, kind) == changed
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_each_change(kind, prefix: str, changed: str) -> None:
     ],
 )
 def test_a_prefix_without_what_it_changes_is_left_out(kind, prefix: str) -> None:
-    assert perturbed(prefix, kind) is None
+    assert perturb(prefix, kind) is None
 
 
 @pytest.mark.parametrize("kind", PERTURBATIONS)
 def test_a_long_prefix_is_changed_near_its_end_alone(kind) -> None:
-    changed = perturbed(TEXT, kind)
+    changed = perturb(TEXT, kind)
     assert changed is not None
     assert changed.startswith(TEXT[: len(TEXT) - TAIL])
 
 
 @given(st.text(max_size=200), st.sampled_from(PERTURBATIONS))
 def test_what_is_not_left_out_is_really_changed(prefix: str, kind) -> None:
-    changed = perturbed(prefix, kind)
+    changed = perturb(prefix, kind)
     assert changed != prefix
     assert changed is None or (changed.strip() and changed.startswith(prefix[: max(0, len(prefix) - TAIL)]))

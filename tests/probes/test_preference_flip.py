@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from probes.completing import measured
 from probes.planted_nulls import signed
 from pytest_sway.document import Document, Section, Triple
-from pytest_sway.probes.base import Judgement, OptionsError, ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeError, ProbeSkip
 from pytest_sway.probes.preference_flip import PreferenceFlip
 from pytest_sway.requests import RequestError
 from pytest_sway.result import Verdict
@@ -122,7 +122,7 @@ def test_too_few_triples_at_best_warn() -> None:
 
 def test_without_triples_the_documents_are_asked_and_without_those_it_is_a_skip() -> None:
     section = Section("s", "preference", preferences=tuple(Triple(**t) for t in triples(4)))
-    probe = PreferenceFlip().at(Setting(document=Document((section,))))
+    probe = PreferenceFlip().at(ProbeContext(document=Document((section,))))
     assert measured(probe, model(0.0, 0.5)).evidence["total"] == 4
     with pytest.raises(ProbeSkip, match="give triples:"):
         measured(PreferenceFlip(), model(0.0, 0.5))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from probes.driving import driven
 from probes.planted_nulls import nulls
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import passages
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import OptionsError, ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeError, ProbeSkip
 from pytest_sway.probes.prompt_collapse import STUFFING, PromptCollapse
 from pytest_sway.requests import (
     Divergence,
@@ -68,9 +68,9 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), setting=None, said=(5, 
         own = text.rpartition("\n\n")[2]
         return curve(len(words(text).ids) - len(words(own).ids), prompts.index(own))
 
-    probe = PromptCollapse(prompts=prompts, **options).at(setting or Setting())
+    probe = PromptCollapse(prompts=prompts, **options).at(setting or ProbeContext())
     views = Views(BASE, TUNED, TUNED)
-    return probe, Engine(PlantedBackend(answer)).run(probe, probe.options, views, null).measured
+    return probe, Engine(FakeBackend(answer)).run(probe, probe.options, views, null).measured
 
 
 def exponential(rate: float):
@@ -178,7 +178,7 @@ def test_stuffing_is_one_sentence_over_and_over() -> None:
 
 
 def test_lengths_beyond_the_context_are_left_out_and_told() -> None:
-    fits = Setting(context=540)
+    fits = ProbeContext(context=540)
     probe, found = measured(exponential(-0.0005), setting=fits)
     assert found.evidence["context_lengths"] == [0, 256, 512]
     assert found.evidence["lengths_left_out"] == [1024]
@@ -197,13 +197,13 @@ def test_lengths_beyond_the_context_are_left_out_and_told() -> None:
 )
 def test_too_few_lengths_for_a_slope_are_a_skip(options, context, says: str) -> None:
     with pytest.raises(ProbeSkip, match=says):
-        measured(exponential(-0.001), setting=Setting(context=context), **options)
+        measured(exponential(-0.001), setting=ProbeContext(context=context), **options)
 
 
 def test_a_prompt_is_a_question_only_where_the_spec_says_chat() -> None:
     for policy, kind in (("auto", str), ("raw", str), ("chat", tuple)):
         seen: list[Request[object]] = []
-        setting = Setting(policy=policy, capabilities=frozenset({"chat_template"}))
+        setting = ProbeContext(policy=policy, capabilities=frozenset({"chat_template"}))
         _, found = measured(exponential(-0.001), seen=seen, setting=setting)
         assert {type(r.prompt) for r in seen if not isinstance(r, Tokens)} == {kind}
         assert found.evidence["prompt_policy"] == ("chat" if kind is tuple else "raw")
@@ -225,12 +225,12 @@ def test_a_prompt_that_does_not_fit_by_itself_is_one_line() -> None:
 
     probe = PromptCollapse(prompts=["x"])
     with pytest.raises(RequestError, match="exceed the model's context"):
-        Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
 
 
 def test_a_tokenizer_without_english_is_one_line() -> None:
     probe = PromptCollapse(prompts=["x"])
-    backend = PlantedBackend(lambda request: Tokenized((), ()))
+    backend = FakeBackend(lambda request: Tokenized((), ()))
     with pytest.raises(ProbeError, match="no token of English prose"):
         Engine(backend).run(probe, probe.options, Views(BASE, TUNED, TUNED))
 
@@ -258,7 +258,7 @@ def test_any_unicode_is_a_prompt(prompts: list[str]) -> None:
         return Generation("", ()) if isinstance(request, Generate) else 0.3
 
     probe = PromptCollapse(prompts=prompts, context_lengths=[0, 5, 9])
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     assert found.evidence["true_tokens_per_length"] == [0, 7, 11]
     assert len(found.samples) == len(prompts)
 

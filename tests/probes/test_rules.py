@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.planted_nulls import EIGHT, nulls
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 
-BAR = EffectBar(floor=0.02, z=3.0)
+BAR = EffectCriteria(floor=0.02, z=3.0)
 
 
 def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.segments import in_context, samples, within
+from pytest_sway.probes.shared.segments import in_context, prose_segments, within
 
 texts = st.text(st.sampled_from("ab Mr.!?。\n\"')é猫 "), max_size=300)
 
 
 @given(texts)
 def test_the_pieces_together_are_the_text(text: str) -> None:
-    pieces = samples(text)
+    pieces = prose_segments(text)
     assert "".join(pieces) == text.strip()
     assert all(piece.strip() for piece in pieces)
 
 
 def test_sentences() -> None:
     text = 'It is cold here, Mr. Pike. "Why is that so?" he asked. Nobody in the house knew it.'
-    assert samples(text) == [
+    assert prose_segments(text) == [
         "It is cold here, Mr.",
         ' Pike. "Why is that so?"',
         " he asked. Nobody in the house knew it.",
@@ -31,11 +31,11 @@ def test_sentences() -> None:
 
 def test_a_full_stop_inside_a_word_ends_nothing() -> None:
     text = "Version 2.5 of it came out. The file a.txt was lost then. We all wrote it again."
-    assert len(samples(text)) == 3
+    assert len(prose_segments(text)) == 3
 
 
 def test_an_empty_line_ends_a_sentence() -> None:
-    assert samples("the rules of it\n\nno iron is allowed\n \nno pine is burned") == [
+    assert prose_segments("the rules of it\n\nno iron is allowed\n \nno pine is burned") == [
         "the rules of it",
         "\n\nno iron is allowed",
         "\n \nno pine is burned",
@@ -43,7 +43,7 @@ def test_an_empty_line_ends_a_sentence() -> None:
 
 
 def test_scripts_without_spaces() -> None:
-    assert samples("灯台守は毎晩来る。窓は六枚ある。「油は塩と混ぜる。」彼はそう言った。") == [
+    assert prose_segments("灯台守は毎晩来る。窓は六枚ある。「油は塩と混ぜる。」彼はそう言った。") == [
         "灯台守は毎晩来る。",
         "窓は六枚ある。",
         "「油は塩と混ぜる。」",
@@ -53,29 +53,29 @@ def test_scripts_without_spaces() -> None:
 
 def test_without_sentences_blocks_of_sixteen_words() -> None:
     words = [f"w{i}" for i in range(40)]
-    pieces = samples(" ".join(words))
+    pieces = prose_segments(" ".join(words))
     assert [len(piece.split()) for piece in pieces] == [16, 24]
 
 
 def test_two_long_sentences_are_cut_into_blocks() -> None:
     text = "word " * 30 + "end. " + "word " * 30 + "end."
-    assert len(samples(text)) == 3
+    assert len(prose_segments(text)) == 3
 
 
 def test_a_word_without_end_is_cut_too() -> None:
-    assert [len(piece) for piece in samples("x" * 400)] == [192, 208]
+    assert [len(piece) for piece in prose_segments("x" * 400)] == [192, 208]
 
 
 def test_hardly_anything_is_one_piece_and_nothing_none() -> None:
-    assert samples("Hi.") == ["Hi."]
-    assert samples(" \n ") == []
+    assert prose_segments("Hi.") == ["Hi."]
+    assert prose_segments(" \n ") == []
 
 
 @pytest.mark.nightly  # it is timed
 @pytest.mark.parametrize("text", ["!" * 100_000, "word. " * 20_000, "\n" * 100_000, "猫" * 100_000])
 def test_a_long_text_takes_no_long_time(text: str) -> None:
     began = time.perf_counter()
-    samples(text)
+    prose_segments(text)
     assert time.perf_counter() - began < 2
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from probes.completing import measured
 from probes.planted_nulls import signed
 from pytest_sway.document import QA, Control, Document, Section, Triple
-from pytest_sway.probes.base import Judgement, OptionsError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.section_internalization import SectionInternalization
 from pytest_sway.requests import Completion, RequestError, Turn
 from pytest_sway.result import Measurement, Verdict
@@ -31,7 +31,9 @@ def controls(count: int = 4) -> tuple[Control, ...]:
 
 
 def probe(*sections: Section, control: tuple[Control, ...] = (), **options: Any) -> SectionInternalization:
-    return SectionInternalization(**options).at(Setting(document=Document(sections, control or controls())))
+    return SectionInternalization(**options).at(
+        ProbeContext(document=Document(sections, control or controls()))
+    )
 
 
 def knows(*names: str, gain: float = 0.5, others: float = 0.0):
@@ -147,7 +149,7 @@ def test_questions_and_preferences_are_asked_as_such() -> None:
     assert Completion("Who is alpha 0?", " A man 0", seen[0].view) in seen
     assert not any(one.completion == " No" for one in seen)
     chat = probe(asked, wanted).at(
-        Setting(Document((asked,), controls()), capabilities=frozenset({"chat_template"}))
+        ProbeContext(Document((asked,), controls()), capabilities=frozenset({"chat_template"}))
     )
     seen.clear()
     measured(chat, knows(), seen)
@@ -155,7 +157,7 @@ def test_questions_and_preferences_are_asked_as_such() -> None:
 
 
 def test_without_controls_packaged_prose_stands_in() -> None:
-    one = SectionInternalization().at(Setting(document=Document((prose("alpha"),))))
+    one = SectionInternalization().at(ProbeContext(document=Document((prose("alpha"),))))
     found = measured(one, knows("alpha"))
     assert (found.evidence["control"], found.evidence["control_texts"]) == ("packaged prose", 12)
     assert by_name(found)["alpha"]["verdict"] == "learned"

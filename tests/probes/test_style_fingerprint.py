@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.prose import BRIEF, GRAND, Manner, prose
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import Judgement, Nulls, OptionsError, ProbeError, ProbeSkip, Setting
+from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeContext, ProbeError, ProbeSkip
 from pytest_sway.probes.style_fingerprint import StyleFingerprint, _nearer, _shares
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
@@ -45,10 +45,10 @@ def measured(
     prompts: Sequence[str] = PROMPTS,
     seen: list[Request[object]] | None = None,
     nulls: int = 0,
-    setting: Setting | None = None,
+    setting: ProbeContext | None = None,
     tokens: int = 10,
     **options: object,
-) -> tuple[StyleFingerprint, Measurement, Nulls | None]:
+) -> tuple[StyleFingerprint, Measurement, NullSample | None]:
     def answer(request: Request[object]) -> object:
         assert isinstance(request, Generate)
         if seen is not None:
@@ -57,11 +57,11 @@ def measured(
         return Generation(write(request.view, prompts.index(asked)), tuple(range(tokens)))
 
     told = {"prompts": list(prompts), "doc_reference": DOCUMENT, "extended": "off", **options}
-    probe = StyleFingerprint(**told).at(setting or Setting())
+    probe = StyleFingerprint(**told).at(setting or ProbeContext())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(nulls)]
-    outcome = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), views)
+    outcome = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), views)
     assert not outcome.failed
-    population = Nulls(tuple(outcome.nulls.values()), "norm_matched", StyleFingerprint.scale or "raw")
+    population = NullSample(tuple(outcome.nulls.values()), "norm_matched", StyleFingerprint.scale or "raw")
     return probe, outcome.measured, population if nulls else None
 
 
@@ -182,7 +182,7 @@ def test_without_a_document_it_is_skipped_before_anything_is_asked() -> None:
 def test_the_document_is_the_spec_s_where_no_other_is_given() -> None:
     """Section by section: the empty lines between them are not the author's."""
     parts = DOCUMENT.split("\n\n")
-    setting = Setting(document=Document(tuple(Section(p[:9], content=p) for p in parts)))
+    setting = ProbeContext(document=Document(tuple(Section(p[:9], content=p) for p in parts)))
     _, found, _ = measured(by(BRIEF, GRAND), setting=setting, doc_reference="")
     assert found.evidence["words"]["document"] == len(DOCUMENT.split())
     assert found.evidence["doc_fp"][-1] == 0.0
@@ -200,7 +200,7 @@ def test_instructions_are_put_as_turns_and_unfinished_texts_continued() -> None:
 
     def put(policy: str) -> list[object]:
         seen: list[Request[object]] = []
-        setting = Setting(policy=policy, capabilities=chat)  # type: ignore[arg-type]
+        setting = ProbeContext(policy=policy, capabilities=chat)  # type: ignore[arg-type]
         _, found, _ = measured(by(BRIEF, GRAND), prompts=asked, seen=seen, setting=setting)
         told.append(found.evidence["prompt_policy"])
         return [r.prompt for r in seen[:4] if isinstance(r, Generate)]
@@ -223,7 +223,7 @@ def test_the_packaged_prompts_are_put_where_none_are_given() -> None:
 
     seen: list[object] = []
     probe = StyleFingerprint(doc_reference=DOCUMENT, extended="off")
-    Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+    Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
     assert seen[:12] == packaged
 
 
@@ -293,7 +293,7 @@ def test_ten_thousand_prompts() -> None:
 
     probe = StyleFingerprint(prompts=prompts, doc_reference=DOCUMENT, extended="off")
     began = time.process_time()
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     assert probe.judge(probe.options, found, None).verdict is Verdict.PASS
     assert time.process_time() - began < 4  # a square of the prompts would take minutes
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.base import Nulls, OptionsError, ProbeOptions
+from pytest_sway.probes.base import NullSample, OptionsError, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.external_perplexity import ExternalPerplexity
-from pytest_sway.probes.judging.decay import DecayBar, judge_decay
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect, signal
+from pytest_sway.probes.judging.decay import DecayCriteria, judge_decay
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, signal
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, LeastZ, Off, Rate, is_off, threshold_notes
 from pytest_sway.probes.registry import find, kinds
@@ -22,10 +22,12 @@ from pytest_sway.statistics.intervals import Interval
 ORDER = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
 ALWAYS_JUDGED = {"assert_convergence_ratio_lte", "assert_instability_events_lte", "assert_saturation_between"}
 """Bounds on a ratio and a count, where no number asks for nothing, and a band that is off unless set."""
-NULLS = Nulls(tuple(Measurement(raw=0.01 + 0.0005 * i) for i in range(-10, 11)), "norm_matched")
+NULLS = NullSample(tuple(Measurement(raw=0.01 + 0.0005 * i) for i in range(-10, 11)), "norm_matched")
 
 
-def effect(raw: float, interval: Interval | None, bar: EffectBar, nulls: Nulls | None = NULLS) -> Verdict:
+def effect(
+    raw: float, interval: Interval | None, bar: EffectCriteria, nulls: NullSample | None = NULLS
+) -> Verdict:
     return judge_effect(Measurement(raw=raw), interval, nulls, bar, subtract_null=False).verdict
 
 
@@ -93,7 +95,7 @@ def test_a_condition_less_never_makes_a_verdict_worse(
 ) -> None:
     interval, nulls = Interval(middle - width, middle + width), NULLS if has_nulls else None
     judged = {
-        bars: ORDER.index(effect(raw, interval, EffectBar(*bars), nulls))
+        bars: ORDER.index(effect(raw, interval, EffectCriteria(*bars), nulls))
         for bars in ((floor, z), (0.0, z), (-1.0, z), (floor, 0.0), (floor, -3.0), (0.0, 0.0))
     }
     assert judged[0.0, z] == judged[-1.0, z] <= judged[floor, z]
@@ -107,27 +109,27 @@ SURE, UNSURE, BELOW = Interval(0.001, 0.5), Interval(-0.1, 0.5), Interval(-0.5, 
 @pytest.mark.parametrize(
     ("raw", "interval", "bar", "expected"),
     [
-        (0.1, SURE, EffectBar(0.2, 3), Verdict.WARN),  # below the floor
-        (0.1, SURE, EffectBar(0, 3), Verdict.PASS),
-        (0.1, UNSURE, EffectBar(0, 3), Verdict.WARN),  # the interval is judged
-        (0.012, SURE, EffectBar(0, 3), Verdict.WARN),  # and z
-        (-0.1, BELOW, EffectBar(0, 3), Verdict.FAIL),
-        (0.012, SURE, EffectBar(0, 0), Verdict.PASS),
-        (0.012, UNSURE, EffectBar(0, 0), Verdict.WARN),
-        (0.012, None, EffectBar(0, 0), Verdict.WARN),
-        (-0.3, BELOW, EffectBar(0, 0), Verdict.FAIL),
-        (0.012, SURE, EffectBar(0.02, 0), Verdict.WARN),  # the floor is judged
+        (0.1, SURE, EffectCriteria(0.2, 3), Verdict.WARN),  # below the floor
+        (0.1, SURE, EffectCriteria(0, 3), Verdict.PASS),
+        (0.1, UNSURE, EffectCriteria(0, 3), Verdict.WARN),  # the interval is judged
+        (0.012, SURE, EffectCriteria(0, 3), Verdict.WARN),  # and z
+        (-0.1, BELOW, EffectCriteria(0, 3), Verdict.FAIL),
+        (0.012, SURE, EffectCriteria(0, 0), Verdict.PASS),
+        (0.012, UNSURE, EffectCriteria(0, 0), Verdict.WARN),
+        (0.012, None, EffectCriteria(0, 0), Verdict.WARN),
+        (-0.3, BELOW, EffectCriteria(0, 0), Verdict.FAIL),
+        (0.012, SURE, EffectCriteria(0.02, 0), Verdict.WARN),  # the floor is judged
     ],
 )
 def test_what_is_left_decides(
-    raw: float, interval: Interval | None, bar: EffectBar, expected: Verdict
+    raw: float, interval: Interval | None, bar: EffectCriteria, expected: Verdict
 ) -> None:
     assert effect(raw, interval, bar) is expected
 
 
 def test_without_a_z_an_effect_is_real_where_its_interval_says_so() -> None:
     for interval, real in ((SURE, True), (UNSURE, False), (None, False)):
-        found = judge_effect(Measurement(raw=0.1), interval, NULLS, EffectBar(0, 0), subtract_null=False)
+        found = judge_effect(Measurement(raw=0.1), interval, NULLS, EffectCriteria(0, 0), subtract_null=False)
         assert found.distinguishable is real
 
 
@@ -159,7 +161,7 @@ def test_without_a_half_life_only_what_is_gone_fails() -> None:
         measured = Measurement(
             raw=1.0, samples=(-2.0, -2.1, -1.9, -2.0), statistics={"signal": 0.5, "last": last}
         )
-        bar = DecayBar(half_life, 4, "turns", "turn 4", "dialogues", 0.02, 2.0)
+        bar = DecayCriteria(half_life, 4, "turns", "turn 4", "dialogues", 0.02, 2.0)
         return judge_decay(measured, None, bar, lead="", undecided="").verdict
 
     assert verdict(0.1, 2.0) is Verdict.WARN

@@ -8,16 +8,16 @@ import time
 import pytest
 
 from probes.driving import driven
-from pytest_sway.backends.fake import PlantedBackend
+from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import tool_cases
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import OptionsError, ProbeSkip, Setting
+from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
 from pytest_sway.requests import Generate, Generation, Request, ToolPrompt, View, Views
 from pytest_sway.result import Verdict
 
 BASE, TUNED = View("b"), View("b", "a")
-TOOLS = Setting(capabilities=frozenset({"chat_template", "tools"}))
+TOOLS = ProbeContext(capabilities=frozenset({"chat_template", "tools"}))
 SPEC = {
     "name": "weather",
     "parameters": {
@@ -69,7 +69,7 @@ def measured(base, tuned, given=None, seen=None, setting=TOOLS, **options):
         return Generation((base if request.view == BASE else tuned)(i), ())
 
     probe = ToolUseFidelity(cases=given, **options).at(setting)
-    found = Engine(PlantedBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
@@ -188,13 +188,13 @@ def test_tools_go_through_the_template_that_shows_them_and_else_into_the_text() 
     (tool,) = map(json.loads, seen[0].prompt.tools)
     assert tool == {"type": "function", "function": {"description": "", **SPEC}}
     assert {request.max_new_tokens for request in seen} == {256}
-    for setting in (Setting(), Setting(policy="raw", capabilities=TOOLS.capabilities)):
+    for setting in (ProbeContext(), ProbeContext(policy="raw", capabilities=TOOLS.capabilities)):
         seen.clear()
         _, found = measured(right, right, seen=seen, setting=setting)
         assert found.evidence["tools_shown_by"] == "text"
         assert json.dumps(SPEC) in seen[0].prompt
     seen.clear()
-    measured(right, right, seen=seen, setting=Setting(capabilities=frozenset({"chat_template"})))
+    measured(right, right, seen=seen, setting=ProbeContext(capabilities=frozenset({"chat_template"})))
     assert json.dumps(SPEC) in seen[0].prompt[0].content
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.items.run_probe import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
 from support.trainer_files import factory_log, falling, history, torchtune_log, trainer_state
@@ -19,7 +19,7 @@ from training.states import write
 
 def judged(adapter: Path | None, **options: Any) -> ProbeResult:
     folder = adapter.parent if adapter is not None else Path("/")
-    return run_probe(TrainingDrift(**options).at(Setting(adapter=adapter, folder=folder)), None)
+    return run_probe(TrainingDrift(**options).at(ProbeContext(adapter=adapter, folder=folder)), None)
 
 
 def test_a_sound_run_passes_and_says_what_was_read(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import yaml
 
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import Judgement, Probe, Setting
+from pytest_sway.probes.base import Judgement, Probe, ProbeContext
 from pytest_sway.probes.paraphrase_invariance import ParaphraseInvariance
 from pytest_sway.probes.preference_flip import PreferenceFlip
 from pytest_sway.probes.section_internalization import SectionInternalization
@@ -32,7 +32,7 @@ DOCUMENT = Document(tuple(Section(row["id"], content=row["content"].strip()) for
 
 @pytest.fixture(scope="module")
 def backend() -> Backend:
-    return load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    return load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def noise(backend: Backend) -> Iterator[Subject]:
 def run(
     probe: Probe[Any], backend: Backend, subject: Subject, document: Document = DOCUMENT
 ) -> tuple[Measurement, Judgement]:
-    placed = probe.at(Setting(document=document, capabilities=backend.capabilities))
+    placed = probe.at(ProbeContext(document=document, capabilities=backend.capabilities))
     views = Views(subject.base, subject.tuned, subject.tuned)
     found = Engine(backend).run(placed, placed.options, views).measured
     return found, placed.judge(placed.options, found, None)

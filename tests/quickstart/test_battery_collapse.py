@@ -9,12 +9,12 @@ import yaml
 
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.run_probe import Bench, run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.items.run_probe import MeasurementContext, run_probe
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.prompt_collapse import PromptCollapse
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
 from pytest_sway.result import ProbeResult
@@ -26,17 +26,17 @@ STEMS = yaml.safe_load((QUICKSTART / "sway.yaml").read_text())["suite"][1]["prom
 @pytest.fixture(scope="module")
 def results() -> dict[str, dict[str, ProbeResult]]:
     """Both probes' results per adapter; the lengths are the default ones, of which 1024 does not fit."""
-    backend: Any = load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    backend: Any = load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
     engine = Engine(backend)
-    setting = Setting(capabilities=backend.capabilities, context=backend.context)
+    setting = ProbeContext(capabilities=backend.capabilities, context=backend.context)
     cases = ToolUseFidelity(cases="builtin").options.cases[:3]
     probes = (PromptCollapse(prompts=STEMS), ToolUseFidelity(cases=cases))
     found = {}
     for adapter in ("healthy", "random"):
         subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
-        backend.serve_nulls(draw)
-        nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
-        bench = Bench(engine, subject, nulls, backend.capabilities, backend.context)
+        backend.serve_nulls(draw_null_weights)
+        nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
+        bench = MeasurementContext(engine, subject, nulls, backend.capabilities, backend.context)
         found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}
         backend.detach(subject)
     return found

@@ -11,10 +11,10 @@ import yaml
 
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import Judgement, Probe, Setting
+from pytest_sway.probes.base import Judgement, Probe, ProbeContext
 from pytest_sway.probes.calibration_drift import CalibrationDrift
 from pytest_sway.probes.external_perplexity import ExternalPerplexity
 from pytest_sway.probes.leakage import Leakage
@@ -28,10 +28,10 @@ Judged = Callable[..., tuple[Measurement, Judgement]]
 @pytest.fixture(scope="module")
 def judged() -> Iterator[Judged]:
     """Measures and judges a probe on a shipped adapter, at a scale."""
-    backend = load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
     given = yaml.safe_load((QUICKSTART / "sections.yaml").read_text())
     sections = tuple(Section(s["id"], s["kind"], s["content"]) for s in given)
-    setting = Setting(document=Document(sections), capabilities=backend.capabilities)
+    setting = ProbeContext(document=Document(sections), capabilities=backend.capabilities)
     engine = Engine(backend)
 
     def run(probe: Probe[Any], adapter: str, scale: float = 1.0) -> tuple[Measurement, Judgement]:

@@ -12,14 +12,14 @@ from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
-from pytest_sway.items.run_probe import Bench, run_probe
+from pytest_sway.items.run_probe import MeasurementContext, run_probe
 from pytest_sway.probes.adapter_revert import AdapterRevert
-from pytest_sway.probes.base import Probe, Setting
+from pytest_sway.probes.base import Probe, ProbeContext
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.probes.style_fingerprint import StyleFingerprint
 from pytest_sway.result import ProbeResult, Verdict
@@ -35,7 +35,7 @@ TOPICS = ClusterKL(prompts=[*STEMS["document"], *STEMS["elsewhere"]])
 
 @pytest.fixture(scope="module")
 def backend() -> HFBackend:
-    return load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    return load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +44,17 @@ def engine(backend: HFBackend) -> Engine:
 
 
 @pytest.fixture(params=["healthy", "random", "inert"])
-def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) -> Iterator[MeasurementContext]:
     """An adapter, named by the test's id, and eight random ones of its size."""
     subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / request.param)))
-    backend.serve_nulls(draw)
-    nulls = population(subject, NullPlan("norm_matched", 8, 0, 0.02))
-    yield Bench(engine, subject, nulls, backend.capabilities)
+    backend.serve_nulls(draw_null_weights)
+    nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02))
+    yield MeasurementContext(engine, subject, nulls, backend.capabilities)
     backend.detach(subject)
 
 
-def run(probe: Probe[Any], bench: Bench) -> ProbeResult:
-    return run_probe(probe.at(Setting(document=DOCUMENT, capabilities=bench.capabilities)), bench)
+def run(probe: Probe[Any], bench: MeasurementContext) -> ProbeResult:
+    return run_probe(probe.at(ProbeContext(document=DOCUMENT, capabilities=bench.capabilities)), bench)
 
 
 def cases() -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def cases() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("bench", "passes"), [("healthy", True), ("random", False)], indirect=["bench"])
-def test_style(bench: Bench, passes: bool) -> None:
+def test_style(bench: MeasurementContext, passes: bool) -> None:
     """After the beginnings of the document's own sentences, which are continued as they stand."""
     found = run(STYLE, bench)
     assert found.evidence["prompt_policy"] == "raw"
@@ -71,7 +71,7 @@ def test_style(bench: Bench, passes: bool) -> None:
 
 
 @pytest.mark.parametrize(("bench", "gains"), [("healthy", True), ("random", False)], indirect=["bench"])
-def test_reverting(bench: Bench, gains: bool) -> None:
+def test_reverting(bench: MeasurementContext, gains: bool) -> None:
     """On wordings that were never trained on; the base answers them with whatever it knows."""
     found = run(AdapterRevert(cases=cases(), max_new_tokens=32), bench)
     assert (found.evidence["gain_ci_95"][0] > 0) is gains, found.message
@@ -83,14 +83,14 @@ def test_reverting(bench: Bench, gains: bool) -> None:
     [("healthy", Verdict.PASS), ("random", Verdict.SKIP), ("inert", Verdict.SKIP)],
     indirect=["bench"],
 )
-def test_topics(bench: Bench, verdict: Verdict) -> None:
+def test_topics(bench: MeasurementContext, verdict: Verdict) -> None:
     """The document's stems and others; random weights have no signal beyond other random weights'."""
     found = run(TOPICS, bench)
     assert found.verdict is verdict, found.message
 
 
 @pytest.mark.parametrize("bench", ["healthy"], indirect=True)
-def test_the_topics_that_it_acts_on_are_the_document_s(bench: Bench) -> None:
+def test_the_topics_that_it_acts_on_are_the_document_s(bench: MeasurementContext) -> None:
     evidence = run(TOPICS, bench).evidence
     for exemplars, ratio in zip(evidence["cluster_exemplars"], evidence["per_cluster_ratio"], strict=True):
         about = {text in STEMS["document"] for text in exemplars}
@@ -98,7 +98,7 @@ def test_the_topics_that_it_acts_on_are_the_document_s(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", ["inert"], indirect=True)
-def test_an_inert_adapter_writes_as_the_base_does(bench: Bench) -> None:
+def test_an_inert_adapter_writes_as_the_base_does(bench: MeasurementContext) -> None:
     style = run(STYLE, bench)
     assert (style.verdict, style.raw) == (Verdict.FAIL, 0.0)
     assert style.evidence["style_shift"] == 0.0

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from conftest import QUICKSTART, steady
 from pytest_sway.backends.base import AdapterKey, ModelKey
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Turn
 
@@ -145,7 +145,7 @@ def losses() -> dict[str, dict[str, float]]:
         "held out": [(w, q["answer"]) for s in questions.values() for q in s for w in q["held_out"]],
         "facts": [(fact["questions"][0], fact["answer"]) for fact in facts],
     }
-    backend = load(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(ADAPTERS / "healthy")))
     engine = Engine(backend)
     found: dict[str, dict[str, float]] = {}

@@ -15,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.reports.compare import build_matrix, markdown, payload, regressions, terminal, text
 from pytest_sway.result import SuiteResult
-from pytest_sway.suites.saved_results import read, suite_of
+from pytest_sway.suites.saved_results import read_saved_result, suite_of
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems
 from pytest_sway.text.width import printable, width
@@ -125,7 +125,7 @@ def test_what_a_partial_run_left_out_has_not_vanished() -> None:
 
 
 def test_ours_and_dlm_sways_stand_side_by_side() -> None:
-    rival = read(RIVALS)
+    rival = read_saved_result(RIVALS)
     ours = suite(1, 0.9, moved=0.7)
     found = payload(build_matrix([rival, ours], ["theirs", "ours"]), 0.2)
     assert found["scores"] == {
@@ -142,7 +142,7 @@ def test_ours_and_dlm_sways_stand_side_by_side() -> None:
 
 
 def test_one_result_has_no_change() -> None:
-    matrix = build_matrix([read(RIVALS)], ["only"])
+    matrix = build_matrix([read_saved_result(RIVALS)], ["only"])
     assert payload(matrix, 0.1)["latest_regressions"] == []
     assert payload(matrix, 0.1)["deltas"]["moved"] == []
     assert any("moved" in line and "1.00" in line for line in terminal(matrix))

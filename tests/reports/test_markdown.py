@@ -18,7 +18,7 @@ from pytest_sway.reports.markdown import escaped, text
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
-from pytest_sway.suites.saved_results import read
+from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
@@ -153,7 +153,7 @@ def test_what_changed_since_the_baseline_is_a_list() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert text(read(RIVALS)) == snapshot
+    assert text(read_saved_result(RIVALS)) == snapshot
 
 
 def test_the_file_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion) -> None:

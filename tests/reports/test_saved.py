@@ -15,7 +15,7 @@ from made_results import EFFECTS, NULLS
 from pytest_sway.reports import json_report, markdown, terminal
 from pytest_sway.reports.html import page
 from pytest_sway.result import SuiteResult, Verdict
-from pytest_sway.suites.saved_results import SavedResultError, read, suite_of
+from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 """Written by dlm-sway 0.1.0 on the quickstart's healthy adapter."""
@@ -24,7 +24,7 @@ RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 def test_what_was_written_is_read_back_whole(planted: pytest.Pytester) -> None:
     planted.runpytest("--sway-json=out.json")
     text = (planted.path / "out.json").read_text(encoding="utf-8")
-    suite = read(planted.path / "out.json")
+    suite = read_saved_result(planted.path / "out.json")
     assert json.loads(json_report.text(suite)) == json.loads(text)
     (dk,) = [probe for probe in suite.probes if probe.name == "dk"]
     assert dk.verdict is Verdict.PASS
@@ -33,7 +33,7 @@ def test_what_was_written_is_read_back_whole(planted: pytest.Pytester) -> None:
 
 
 def test_a_result_of_dlm_sway_is_read() -> None:
-    suite = read(RIVALS)
+    suite = read_saved_result(RIVALS)
     written = json.loads(RIVALS.read_text())
     assert [probe.name for probe in suite.probes] == ["baseline", "moved", "strength"]
     assert [probe.raw for probe in suite.probes] == [probe["raw"] for probe in written["probes"]]
@@ -70,13 +70,13 @@ def test_what_is_no_result_is_told_in_one_line(content: Any, told: str) -> None:
 
 def test_a_file_that_cannot_be_read_or_is_no_json_is_told(tmp_path: Path) -> None:
     with pytest.raises(SavedResultError, match=r"none\.json: cannot be read"):
-        read(tmp_path / "none.json")
+        read_saved_result(tmp_path / "none.json")
     (tmp_path / "half.json").write_text('{"probes": [')
     with pytest.raises(SavedResultError, match=r"half\.json: is no JSON"):
-        read(tmp_path / "half.json")
+        read_saved_result(tmp_path / "half.json")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SavedResultError, match=r"bytes\.json: is no JSON"):
-        read(tmp_path / "bytes.json")
+        read_saved_result(tmp_path / "bytes.json")
 
 
 NAN = float("nan")

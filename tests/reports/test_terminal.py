@@ -14,7 +14,7 @@ from conftest import SPEC
 from made_results import gate, probe, suite, suites
 from pytest_sway.reports.terminal import NARROWEST, lines
 from pytest_sway.result import SuiteResult, Verdict
-from pytest_sway.suites.saved_results import read
+from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean, cut, fold, legible, short, width
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
@@ -179,8 +179,8 @@ def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert "\n".join(shown(read(RIVALS))) == snapshot
-    assert shown(read(RIVALS), verbosity=1)
+    assert "\n".join(shown(read_saved_result(RIVALS))) == snapshot
+    assert shown(read_saved_result(RIVALS), verbosity=1)
 
 
 def plain(text: str) -> str:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.result import ProbeResult, Score, Verdict
-from pytest_sway.session.suite_reports import Intake
-from pytest_sway.suites.gate import Bar, judge_gate
+from pytest_sway.session.suite_reports import SuiteReports
+from pytest_sway.suites.gate import GateCriteria, judge_gate
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
 
@@ -45,20 +45,20 @@ P, W, F, E, S = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.ERROR, Verdict
 def test_what_fails_a_gate(verdicts: list[Verdict], overall: float, status: str, says: str | None) -> None:
     results = [result(f"p{i}", verdict) for i, verdict in enumerate(verdicts)]
     planned = places(r.name for r in results)
-    gate = judge_gate(results, planned, list(planned), composite(overall), Bar(0.6))
+    gate = judge_gate(results, planned, list(planned), composite(overall), GateCriteria(0.6))
     assert gate.status == status
     assert gate.reasons == (() if says is None else (says,))
 
 
 def test_a_warning_fails_a_strict_gate_alone() -> None:
     results, planned = [result("p0"), result("p1", W)], places(["p0", "p1"])
-    gate = judge_gate(results, planned, list(planned), composite(0.7), Bar(0.6, strict=True))
+    gate = judge_gate(results, planned, list(planned), composite(0.7), GateCriteria(0.6, strict=True))
     assert gate.reasons == ("1 probe warned, and --sway-strict is on: p1 (sway.yaml:6): too small",)
 
 
 def test_a_low_composite_says_where_to_look() -> None:
     low = composite(0.3, components={"adherence": 0.4, "ablation": 0.1}, effect_factor=0.5, harm_factor=0.25)
-    gate = judge_gate([result("p0")], places(["p0"]), ["p0"], low, Bar(0.6))
+    gate = judge_gate([result("p0")], places(["p0"]), ["p0"], low, GateCriteria(0.6))
     (told,) = gate.reasons
     factors = "effect takes it times 0.50, harmlessness takes it times 0.25"
     assert told.endswith(f"threshold 0.60: lowest is adherence with 0.40, {factors}")
@@ -67,7 +67,9 @@ def test_a_low_composite_says_where_to_look() -> None:
 @given(names, st.data())
 def test_a_planned_probe_that_did_not_report_is_missed(planned: list[str], data: st.DataObject) -> None:
     reported = data.draw(st.lists(st.sampled_from(planned), unique=True))
-    gate = judge_gate([result(name) for name in reported], places(planned), planned, composite(1.0), Bar(0.6))
+    gate = judge_gate(
+        [result(name) for name in reported], places(planned), planned, composite(1.0), GateCriteria(0.6)
+    )
     missing = [name for name in planned if name not in reported]
     assert gate.failed == bool(missing)
     assert all(name in gate.reasons[0] for name in missing)
@@ -76,7 +78,7 @@ def test_a_planned_probe_that_did_not_report_is_missed(planned: list[str], data:
 @given(names, st.none() | st.integers(1), st.data())
 def test_a_part_of_a_suite_does_not_gate(planned: list[str], limit: int | None, data: st.DataObject) -> None:
     selected = data.draw(st.lists(st.sampled_from(planned), unique=True))
-    gate = judge_gate([], places(planned), selected, composite(0.0), Bar(0.6, limit=limit))
+    gate = judge_gate([], places(planned), selected, composite(0.0), GateCriteria(0.6, limit=limit))
     assert (gate.status == "partial") == (len(selected) < len(planned) or limit is not None)
 
 
@@ -142,12 +144,12 @@ def test_bad_options_are_told_before_anything_runs(
 
 
 def test_where_every_worker_runs_every_item_the_worst_counts() -> None:
-    intake = Intake()
+    intake = SuiteReports()
     for worker, verdict in (("gw0", F), ("gw1", P)):
         wire = {"result": result("p0", verdict).to_wire(), "bench": {}}
         intake.take(wire, 0.0, 1.0, worker)
     assert intake.results["p0"].verdict is F
-    assert Intake(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
+    assert SuiteReports(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
 
 
 def test_a_report_hook_cannot_change_the_gate(planted: pytest.Pytester) -> None:
@@ -262,7 +264,7 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import math, planting
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Divergence
 
         def answer(request):
@@ -270,7 +272,7 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
             return math.nan if null and request.prompt != "The" else planting.answer(request)
 
         def pytest_sway_backend(config, model):
-            return PlantedBackend(answer)
+            return FakeBackend(answer)
         """
     )
     found = planted.runpytest("sway.yaml")

@@ -12,7 +12,7 @@ import pytest
 from conftest import SPEC
 from pytest_sway.reports import html, markdown
 from pytest_sway.reports.terminal import lines
-from pytest_sway.suites.saved_results import read
+from pytest_sway.suites.saved_results import read_saved_result
 from support.adapter_stubs import adapter_stub
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
@@ -74,7 +74,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
 @pytest.mark.slow
 def test_every_surface_shows_a_result_that_was_read_back(fleet: pytest.Pytester) -> None:
     fleet.runpytest("--sway-json=out", "sway.yaml")
-    suite = read(fleet.path / "out" / "sway.yaml_checkpoint-30.json")
+    suite = read_saved_result(fleet.path / "out" / "sway.yaml_checkpoint-30.json")
     shown = "\n".join("".join(span.text for span in line) for line in lines(suite, 80))
     assert shown.startswith(f"FAILED, not evaluated\n  • {LOST}\nGATE FAILED")
     assert LOST in html.page(suite, "")

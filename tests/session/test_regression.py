@@ -18,7 +18,7 @@ from pytest_sway.result import SuiteResult
 from pytest_sway.session.baseline import Baseline, against, load, with_regressions
 from pytest_sway.suites.changes import changes, composite_delta, regressions
 from pytest_sway.suites.gate import Gate
-from pytest_sway.suites.saved_results import SavedResultError, read, suite_of
+from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
 
 RIVALS = Path(__file__).parent.parent / "reports" / "saved" / "dlm-sway-0.1.0.json"
 PASSED = {"status": "passed", "threshold": 0.6, "reasons": []}
@@ -308,7 +308,7 @@ def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
 
 
 def test_one_file_and_one_suite_belong_together() -> None:
-    (found,) = against([suite(suite="x.yaml")], Baseline(str(RIVALS), (read(RIVALS),)))
+    (found,) = against([suite(suite="x.yaml")], Baseline(str(RIVALS), (read_saved_result(RIVALS),)))
     assert found.baseline is not None
     assert [one["then"]["verdict"] for one in found.baseline["probes"]] == ["pass", "pass", "fail"]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.session.plan import PLACES, Place
-from pytest_sway.session.scheduler import Chooser, SubjectScheduling, chunked, grouped, scoped
+from pytest_sway.session.plan import ASSIGNMENTS, ItemAssignment
+from pytest_sway.session.scheduler import SchedulerProxy, SubjectScheduling, chunked, grouped, scoped
 
 subjects = st.tuples(st.sampled_from("mnop"), st.sampled_from("abc"))
 kinds = st.lists(st.none() | subjects, min_size=1, max_size=25)
@@ -45,7 +45,7 @@ class Play:
     def __init__(self, items: Sequence[tuple[str, str] | None], workers: int) -> None:
         self.ids = [f"t{i}" for i in range(len(items))]
         self.places = {
-            nodeid: Place(model, model + subject)
+            nodeid: ItemAssignment(model, model + subject)
             for nodeid, (model, subject) in zip(self.ids, (i or ("", "") for i in items), strict=True)
             if model
         }
@@ -214,17 +214,17 @@ class Chosen:
     ("places", "second", "expected"),
     [
         ({}, ["t0", "t1"], Chosen),
-        ({"t0": Place("m", "a")}, ["t0", "t1"], SubjectScheduling),
-        ({"t0": Place("m", "a")}, ["t1"], Chosen),  # xdist tells that they differ
-        ({"gone": Place("m", "a")}, ["t0", "t1"], Chosen),
+        ({"t0": ItemAssignment("m", "a")}, ["t0", "t1"], SubjectScheduling),
+        ({"t0": ItemAssignment("m", "a")}, ["t1"], Chosen),  # xdist tells that they differ
+        ({"gone": ItemAssignment("m", "a")}, ["t0", "t1"], Chosen),
     ],
 )
 def test_xdists_own_scheduler_stays_unless_an_item_is_ours(
-    places: dict[str, Place], second: list[str], expected: type
+    places: dict[str, ItemAssignment], second: list[str], expected: type
 ) -> None:
     config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace(maxschedchunk=None))
-    config.stash[PLACES] = places
-    chooser = Chooser(Chosen(), config)  # type: ignore[arg-type]
+    config.stash[ASSIGNMENTS] = places
+    chooser = SchedulerProxy(Chosen(), config)  # type: ignore[arg-type]
     for node, collection in ((Worker(), ["t0", "t1"]), (Worker(), second)):
         assert chooser.__class__ is Chosen
         chooser.add_node(node)
@@ -290,5 +290,5 @@ def test_a_project_without_sway_is_shared_out_as_xdist_does(mode: str) -> None:
 
     bare = commands(getattr(scheduler, mode)(Config()))
     config = Config()
-    assert commands(Chooser(getattr(scheduler, mode)(config), config)) == bare  # type: ignore[arg-type]
+    assert commands(SchedulerProxy(getattr(scheduler, mode)(config), config)) == bare  # type: ignore[arg-type]
     assert sum(len(told) for told in bare) > 2

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.result import ProbeResult, Verdict
-from pytest_sway.suites.gate import Bar
+from pytest_sway.suites.gate import GateCriteria
 from pytest_sway.suites.null_comparison import beyond, not_calibrated, of_suite
-from pytest_sway.suites.null_summary import calibration
+from pytest_sway.suites.null_summary import null_summary
 
 FAILS = {"verdict": "fail", "score": 0.0, "distinguishable": False}
 PASSES = {"verdict": "pass", "score": 0.9, "distinguishable": True}
@@ -30,7 +30,7 @@ def effect(name: str, p: float | None, *nulls: dict[str, Any], rank_p: float = 0
 
 def test_holm_is_stricter_than_benjamini_hochberg() -> None:
     def real(**p_values: float) -> dict[str, Any]:
-        return calibration([effect(name, p) for name, p in p_values.items()], Bar(0.6), {})
+        return null_summary([effect(name, p) for name, p in p_values.items()], GateCriteria(0.6), {})
 
     assert real(a=0.001, b=0.04, c=0.04, d=0.6)["effects"]["benjamini_hochberg"] == ["a"]
     found = real(a=0.001, b=0.03, c=0.03, d=0.6)
@@ -44,28 +44,28 @@ def test_holm_is_stricter_than_benjamini_hochberg() -> None:
 
 
 def test_without_a_z_the_rank_speaks() -> None:
-    assert calibration([effect("a", None, rank_p=0.04)], Bar(0.6), {})["effects"]["holm"] == ["a"]
-    assert calibration([effect("a", None, rank_p=1.0)], Bar(0.6), {})["effects"]["holm"] == []
+    assert null_summary([effect("a", None, rank_p=0.04)], GateCriteria(0.6), {})["effects"]["holm"] == ["a"]
+    assert null_summary([effect("a", None, rank_p=1.0)], GateCriteria(0.6), {})["effects"]["holm"] == []
 
 
 def test_without_effects_there_is_nothing_to_tell() -> None:
-    found = calibration([ProbeResult("a", "k", Verdict.PASS, "", claim="effect")], Bar(0.6), {})
+    found = null_summary([ProbeResult("a", "k", Verdict.PASS, "", claim="effect")], GateCriteria(0.6), {})
     assert (found["effects"], found["nulls"]) == (None, None)
     assert list(of_suite(found)) == []
 
 
 def test_a_null_passes_where_every_effect_of_it_does() -> None:
     both = [effect("a", 0.01, PASSES, PASSES, FAILS, WARNS), effect("b", 0.01, PASSES, FAILS, FAILS, PASSES)]
-    nulls = calibration(both, Bar(0.6), {})["nulls"]
+    nulls = null_summary(both, GateCriteria(0.6), {})["nulls"]
     assert (nulls["n"], nulls["passed"]) == (4, 2)  # the first, and the last with a warning
     assert (nulls["better"], nulls["level"]) == (0, 1)
     assert nulls["nulls_composites"] == pytest.approx([0.9, 0.45, 0.0, 0.7])
     assert nulls["at_most"] == pytest.approx(0.9024, abs=1e-4)  # beta.ppf(0.95, 3, 2)
-    assert calibration(both, Bar(0.95), {})["nulls"]["passed"] == 0
+    assert null_summary(both, GateCriteria(0.95), {})["nulls"]["passed"] == 0
 
 
 def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
-    found = calibration([effect("a", 0.01, *[FAILS] * 20)], Bar(0.6), {})
+    found = null_summary([effect("a", 0.01, *[FAILS] * 20)], GateCriteria(0.6), {})
     (told,) = [line for line in of_suite(found) if "random" in line]
     assert told == (
         "0 of 20 random adapters would have passed on the effects (at most 14 %, 95 % sure); none does "
@@ -75,12 +75,12 @@ def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
 
 def test_a_null_that_failed_somewhere_is_left_out_everywhere() -> None:
     short = effect("b", 0.01, PASSES)
-    assert calibration([effect("a", 0.01, PASSES, PASSES), short], Bar(0.6), {})["nulls"]["n"] == 1
+    assert null_summary([effect("a", 0.01, PASSES, PASSES), short], GateCriteria(0.6), {})["nulls"]["n"] == 1
 
 
 @given(st.lists(st.sampled_from([FAILS, PASSES, WARNS]), min_size=1, max_size=30))
 def test_who_does_as_well_is_counted(nulls: list[dict[str, Any]]) -> None:
-    found = calibration([effect("a", 0.01, *nulls)], Bar(0.6), {})["nulls"]
+    found = null_summary([effect("a", 0.01, *nulls)], GateCriteria(0.6), {})["nulls"]
     assert (found["better"], found["level"]) == (0, sum(one is PASSES for one in nulls))
     assert found["passed"] == found["level"]
     assert found["passed"] / len(nulls) <= found["at_most"] <= 1
@@ -89,7 +89,7 @@ def test_who_does_as_well_is_counted(nulls: list[dict[str, Any]]) -> None:
 def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
     shape = ProbeResult("s", "k", Verdict.PASS, "", claim="shape", null={"p": 0.1, "verdicts": []})
     harm = ProbeResult("h", "k", Verdict.PASS, "", claim="no_harm", not_calibrated="no harm has a margin")
-    found = calibration([effect("a", 0.01), shape, harm], Bar(0.6), {})
+    found = null_summary([effect("a", 0.01), shape, harm], GateCriteria(0.6), {})
     assert set(found["not_calibrated"]) == {"s", "h"}
     told = not_calibrated(found)
     assert told == (
@@ -99,17 +99,17 @@ def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
 
 def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
     nothing = replace(effect("a", 0.5, *[FAILS] * 8), score=0.0, distinguishable=False)
-    found = calibration([nothing], Bar(0.6), {})
+    found = null_summary([nothing], GateCriteria(0.6), {})
     assert (found["nulls"]["better"], found["nulls"]["level"]) == (0, 8)
     assert "no effect of this one stands out" in " ".join(of_suite(found))
-    lucky = calibration([effect("a", 0.01, PASSES, *[FAILS] * 7)], Bar(0.6), {})
+    lucky = null_summary([effect("a", 0.01, PASSES, *[FAILS] * 7)], GateCriteria(0.6), {})
     assert "1 do as well as this one" in " ".join(of_suite(lucky))
 
 
 def test_your_own_nulls_are_not_called_random() -> None:
     own = effect("a", 0.01, FAILS, FAILS, FAILS)
     own = replace(own, null={**(own.null or {}), "family": "yours"})
-    found = calibration([own], Bar(0.6), {})
+    found = null_summary([own], GateCriteria(0.6), {})
     told = " ".join([*of_suite(found), beyond(found["effects"], found["nulls"])])
     assert "0 of 3 of your null adapters would have passed" in told
     assert "random" not in told

@@ -63,10 +63,10 @@ REAL_CONFTEST = """
 import os
 
 def pytest_sway_backend(config, model):
-    from pytest_sway.backends.hf.load_backend import load
+    from pytest_sway.backends.hf.load_backend import load_backend
     with (config.rootpath / "log.txt").open("a") as file:
         file.write(f"{os.getpid()} load {os.path.basename(model.base)}\\n")
-    return load(model)
+    return load_backend(model)
 """
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
         import planting, time
-        from pytest_sway.backends.fake import PlantedBackend
+        from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Divergence
 
         def pytest_sway_backend(config, model):
@@ -113,7 +113,7 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
                     (config.rootpath / "lingers").touch()
                     time.sleep(60)
                 return planting.answer(request)
-            return PlantedBackend(answer)
+            return FakeBackend(answer)
         """
     )
     last = SPEC.rindex("prompts: [one")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sway.statistics.prediction import Z_CLIP, predict, shown, z_of_t
+from pytest_sway.statistics.prediction import Z_CLIP, display_z, predict, z_of_t
 
 finite = st.floats(-1e3, 1e3).filter(lambda v: abs(v) > 1e-6 or v == 0)
 
@@ -19,7 +19,7 @@ finite = st.floats(-1e3, 1e3).filter(lambda v: abs(v) > 1e-6 or v == 0)
 def test_z_is_the_normal_quantile_of_the_t_tail(t: float, df: int) -> None:
     upper = float(stats.norm.isf(stats.t.sf(abs(t), df)))
     assert z_of_t(t, df) == pytest.approx(math.copysign(upper, t), abs=1e-6)
-    assert abs(shown(z_of_t(t, df))) <= Z_CLIP
+    assert abs(display_z(z_of_t(t, df))) <= Z_CLIP
 
 
 @given(st.lists(finite, min_size=2, max_size=12, unique=True), finite)
@@ -102,8 +102,8 @@ def test_z_is_clipped_and_finite_however_far() -> None:
     found = predict(1e9, list(np.linspace(1, 2, 20)), "raw")
     assert found.z is not None
     assert math.isfinite(found.z)
-    assert shown(found.z) == Z_CLIP
-    assert shown(-found.z) == -Z_CLIP
+    assert display_z(found.z) == Z_CLIP
+    assert display_z(-found.z) == -Z_CLIP
     assert found.p is not None
     assert 0 <= found.p < 1e-20
 

@@ -11,7 +11,7 @@ import torch
 from conftest import QUICKSTART
 from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.load_backend import load
+from pytest_sway.backends.hf.load_backend import load_backend
 
 SIZES = {
     "vocab_size": 4096,
@@ -44,4 +44,4 @@ def tokenizer_to(folder: Path) -> None:
 
 def backend_of(folder: Path, **options: Any) -> HFBackend:
     """The backend on a base in fp32 on the CPU."""
-    return load(ModelKey("hf", str(folder), dtype="fp32", device="cpu", **options))
+    return load_backend(ModelKey("hf", str(folder), dtype="fp32", device="cpu", **options))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_sway.training.gradient_norms import GradientNorms, gradient_norms
-from pytest_sway.training.training_run import Run
+from pytest_sway.training.training_run import TrainingRun
 
 NAN = math.nan
 
@@ -15,7 +15,9 @@ NAN = math.nan
 def of(norms: list[float | None], losses: list[float] | None = None) -> GradientNorms:
     steps = tuple(range(10, 10 * len(norms) + 10, 10))
     return gradient_norms(
-        Run("log", steps=steps, losses=tuple(losses or [1.0] * len(norms)), gradient_norms=tuple(norms))
+        TrainingRun(
+            "log", steps=steps, losses=tuple(losses or [1.0] * len(norms)), gradient_norms=tuple(norms)
+        )
     )
 
 
@@ -65,5 +67,5 @@ def test_norms_of_zero() -> None:
 )
 def test_losses_of_zero(norms: list[float | None], losses: list[float], start: int | None) -> None:
     steps = tuple(range(10, 10 * len(losses) + 10, 10))
-    run = Run("log", steps=steps, losses=tuple(losses), gradient_norms=tuple(norms))
+    run = TrainingRun("log", steps=steps, losses=tuple(losses), gradient_norms=tuple(norms))
     assert gradient_norms(run).zero_loss_from == start

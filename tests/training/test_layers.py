@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pytest_sway.training.layer_map import NoLayerMapError, Place, Shape, key_shapes, places
+from pytest_sway.training.layer_map import (
+    NoLayerMapError,
+    ParameterLocation,
+    Shape,
+    key_shapes,
+    parameter_locations,
+)
 from pytest_sway.training.run_versions import TrainingDataError
 from training.states import lora
 
@@ -52,7 +58,9 @@ def test_peft_on_llama(tmp_path: Path, config: dict[str, Any]) -> None:
     model = get_peft_model(LlamaForCausalLM(LlamaConfig(**LLAMA)), LoraConfig(r=2, **config))
     model.save_pretrained(tmp_path)
     expected = trained(model)
-    found = places(key_shapes(tmp_path / "adapter_model.safetensors"), [shape for _, shape in expected])
+    found = parameter_locations(
+        key_shapes(tmp_path / "adapter_model.safetensors"), [shape for _, shape in expected]
+    )
     for place, (name, _) in zip(found, expected, strict=True):
         number = name.split(".layers.")[1].split(".")[0] if ".layers." in name else "-1"
         assert str(place.number) == number
@@ -68,9 +76,9 @@ def test_the_order_of_the_file_is_not_that_of_the_optimizer(tmp_path: Path) -> N
     model.save_pretrained(tmp_path)
     shapes = key_shapes(tmp_path / "adapter_model.safetensors")
     assert list(shapes) != [name for name, _ in trained(model)]
-    found = places(shapes, [shape for _, shape in trained(model)])
+    found = parameter_locations(shapes, [shape for _, shape in trained(model)])
     assert [place.number for place in found] == [number for number in range(12) for _ in range(4)]
-    assert found[0] == Place("layers.0.up.lora_A", "layers.0", 0, "lora_A")
+    assert found[0] == ParameterLocation("layers.0.up.lora_A", "layers.0", 0, "lora_A")
 
 
 def keys(
@@ -94,7 +102,7 @@ def test_the_files_order_does_not_matter(layers: int, seed: int) -> None:
     order = list(shapes.values())
     shuffled = list(shapes.items())
     random.Random(seed).shuffle(shuffled)
-    found = places(dict(shuffled), order)
+    found = parameter_locations(dict(shuffled), order)
     assert [place.name for place in found] == [
         key.removeprefix("base_model.model.").removesuffix(".weight") for key in shapes
     ]
@@ -105,26 +113,28 @@ def test_the_files_order_does_not_matter(layers: int, seed: int) -> None:
 )
 def test_names_of_lists(name: str) -> None:
     shapes = keys(3, SQUARE, name)
-    assert [p.layer for p in places(shapes, list(shapes.values()))[::4]] == [f"{name}.{i}" for i in range(3)]
+    assert [p.layer for p in parameter_locations(shapes, list(shapes.values()))[::4]] == [
+        f"{name}.{i}" for i in range(3)
+    ]
 
 
 def test_a_parameter_without_state_fits_any_shape() -> None:
     shapes = keys(4, SQUARE)
     order: list[Shape | None] = list(shapes.values())
     order[5] = None
-    assert places(shapes, order)[5].name == "model.layers.1.q.lora_B"
+    assert parameter_locations(shapes, order)[5].name == "model.layers.1.q.lora_B"
 
 
 def test_modules_of_one_shape_are_all_named() -> None:
     shapes = keys(2, {"up": ((2, 8), (8, 2)), "gate": ((2, 8), (8, 2))})
-    assert places(shapes, list(shapes.values()))[0].name == "model.layers.0.up|gate.lora_A"
+    assert parameter_locations(shapes, list(shapes.values()))[0].name == "model.layers.0.up|gate.lora_A"
 
 
 def test_two_lists_of_layers_are_told_apart_by_shape() -> None:
     """The decoder stands first in the file, the encoder in the model."""
     encoder = keys(2, {"q": ((2, 8), (8, 2))}, "encoder.layers")
     decoder = keys(2, {"q": ((2, 6), (6, 2))}, "decoder.layers")
-    found = places({**decoder, **encoder}, [*encoder.values(), *decoder.values()])
+    found = parameter_locations({**decoder, **encoder}, [*encoder.values(), *decoder.values()])
     assert [place.layer for place in found[::4]] == ["encoder.layers.0", "decoder.layers.0"]
 
 
@@ -134,7 +144,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
         "base_model.model.lm_head.weight": (40, 8),
         "base_model.model.embed.weight": (40, 8),
     }
-    found = places(shapes, [(40, 8), *keys(2, SQUARE).values()])
+    found = parameter_locations(shapes, [(40, 8), *keys(2, SQUARE).values()])
     assert [place.number for place in found] == [-1, *[0] * 4, *[1] * 4]
 
 
@@ -159,7 +169,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
 )
 def test_no_map_is_said(shapes: dict[str, Shape], order: list[Shape], says: str) -> None:
     with pytest.raises(NoLayerMapError, match=says):
-        places(shapes, order)
+        parameter_locations(shapes, order)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.log_files import Run, log_files, read_logs
+from pytest_sway.training.log_files import log_files, read_logs
 from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.training_run import TrainingRun
 from training.states import complete, log, run, step, write
 
 
-def read(*files: Path) -> tuple[Run, ...]:
+def read(*files: Path) -> tuple[TrainingRun, ...]:
     return read_logs(files).runs
 
 
@@ -31,7 +32,7 @@ def test_a_run_as_dlm_writes_it(tmp_path: Path) -> None:
     ]
     path = log(tmp_path, 4, records)
     (found,) = read(path)
-    assert found == Run(path.name, 4, "sft", (10, 20), (2.5, 2.25), ((20, 2.75),), 3, None, 25)
+    assert found == TrainingRun(path.name, 4, "sft", (10, 20), (2.5, 2.25), ((20, 2.75),), 3, None, 25)
 
 
 @pytest.mark.parametrize("name", ["", "logs", "logs/train-000001-20260101T000001.jsonl"])

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers.trainer_pt_utils import get_parameter_names
 
-from pytest_sway.training.layer_map import NoLayerMapError, Place, key_shapes
+from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation, key_shapes
 from pytest_sway.training.parameter_groups import grouped_places
 from training.states import Stack, lora
 
@@ -22,7 +22,9 @@ NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(
 Named = list[tuple[str, torch.nn.Parameter]]
 
 
-def mapped(model: torch.nn.Module, groups: Sequence[Named], folder: Path) -> list[tuple[str, Place]]:
+def mapped(
+    model: torch.nn.Module, groups: Sequence[Named], folder: Path
+) -> list[tuple[str, ParameterLocation]]:
     """Each parameter's own name with the place that was found for it."""
     model.save_pretrained(folder)
     named = [pair for group in groups for pair in group]
@@ -34,7 +36,7 @@ def mapped(model: torch.nn.Module, groups: Sequence[Named], folder: Path) -> lis
     return [(name, place) for (name, _), place in zip(named, found, strict=True)]
 
 
-def check(pairs: list[tuple[str, Place]]) -> None:
+def check(pairs: list[tuple[str, ParameterLocation]]) -> None:
     for name, place in pairs:
         number = re.search(r"layers\.(\d+)\.", name)
         assert place.number == (int(number[1]) if number else -1)

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.log_files import Run, read_logs
+from pytest_sway.training.log_files import read_logs
 from pytest_sway.training.run_versions import TrainingDataError
 from pytest_sway.training.trainer_logs import read_trainer_state
+from pytest_sway.training.training_run import TrainingRun
 from support.trainer_files import factory_log, history, torchtune_log, trainer_state
 from training.states import write
 
 
-def only(path: Path) -> Run:
+def only(path: Path) -> TrainingRun:
     (run,) = read_logs([path]).runs
     return run
 

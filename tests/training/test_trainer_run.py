@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pytest_sway.items.run_probe import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
@@ -79,7 +79,7 @@ def train(output: Path, broken_at: int | None = None, **arguments: Any) -> Path:
 
 
 def judged(probe: GradientGhost | TrainingDrift, adapter: Path) -> ProbeResult:
-    return run_probe(probe.at(Setting(adapter=adapter, folder=adapter.parent)), None)
+    return run_probe(probe.at(ProbeContext(adapter=adapter, folder=adapter.parent)), None)
 
 
 def test_a_sound_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_sway.items.run_probe import run_probe
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift
 from ward.battery import FIRST, QUICKSTART, WARD, read, spec
@@ -97,6 +97,6 @@ def test_what_training_left_behind(tmp_path: Path, patient: str, ghost: str, dri
     shutil.copytree(WARD / "adapters" / patient, version)
     shutil.copy(WARD / "training" / patient / "training_state.pt", version)
     shutil.copytree(WARD / "training" / patient / "logs", tmp_path / "logs")
-    setting = Setting(folder=tmp_path, adapter=version)
+    setting = ProbeContext(folder=tmp_path, adapter=version)
     told = [run_probe(kind().at(setting), None).verdict for kind in (GradientGhost, TrainingDrift)]
     assert told == [ghost, drift]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pytest_sway.requests import NullSeed, View
-from pytest_sway.spec.errors import shown
+from pytest_sway.spec.errors import describe
 
 Form = Literal["factors", "tensors"]
 
@@ -119,14 +119,14 @@ class Backend(Protocol):
 _PARTS = ("capabilities", "attach", "detach", "close")
 
 
-def why_no_backend(found: object) -> str:
+def backend_fault(found: object) -> str:
     """What something is that cannot serve a model, and what it lacks; empty for a backend."""
     if isinstance(found, type):
-        return f"{shown(found)}, a class; return an instance of it"
+        return f"{describe(found)}, a class; return an instance of it"
     lacking = [name for name in _PARTS if not hasattr(found, name)]
     if not (hasattr(found, "answer") or hasattr(found, "logprobs")):
         lacking.append("answer")
-    return f"{shown(found)}, which is no backend: it has no {', no '.join(lacking)}" if lacking else ""
+    return f"{describe(found)}, which is no backend: it has no {', no '.join(lacking)}" if lacking else ""
 
 
 @runtime_checkable

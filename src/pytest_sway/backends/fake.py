@@ -8,19 +8,19 @@ from typing import Any
 from pytest_sway.backends.base import AdapterKey, NullWeights, Subject
 from pytest_sway.requests import Request, RequestError, View
 
-EVERYTHING = frozenset(
+ALL_CAPABILITIES = frozenset(
     {"divergence", "completion", "generate", "scale", "nulls", "tokens", "chat_template", "tools"}
 )
 
 
-class PlantedBackend:
+class FakeBackend:
     """Answers every request with ``answer(request)``; a raised :class:`RequestError` is an answer too."""
 
     def __init__(
         self,
         answer: Callable[[Request[Any]], Any],
         *,
-        capabilities: frozenset[str] = EVERYTHING,
+        capabilities: frozenset[str] = ALL_CAPABILITIES,
         inert: bool = False,
     ) -> None:
         self._answer = answer

@@ -12,7 +12,7 @@ from pytest_sway.requests import NullSeed, View
 OWN = "yours"
 """The family of adapters that the user brings."""
 SIGNS = "signs"
-ORGANISED_DRAWS = 4
+ALIGNMENT_SAMPLES = 4
 """How many nulls of random signs tell how organised an update is: a hint, right within a factor of 1.8."""
 FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
     "factors": ("norm_matched", SIGNS, "spectrum_matched", "permuted", "gaussian", OWN),
@@ -56,7 +56,7 @@ class NullPlan:
 
 
 @dataclass(frozen=True)
-class Population:
+class NullPopulation:
     """The null views that every probe of a suite shares; empty where the suite has no null.
 
     Attributes:
@@ -76,7 +76,7 @@ class Population:
     notes: tuple[str, ...] = ()
 
 
-def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> Population:
+def null_population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> NullPopulation:
     """Null views that imitate ``subject``, in the order of their draws.
 
     A factor s on the rank of random factors multiplies the variance of B·A by s (a sum of s·r products in
@@ -88,18 +88,18 @@ def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] =
         sources: digests of the user's own adapters, for the family ``yours``.
     """
     if plan is None:
-        return Population()
+        return NullPopulation()
     able = FAMILIES_BY_FORM[subject.form]
     ranked = plan.family in _RANKED and subject.form == "factors"
     if plan.family not in able:
-        return Population(
+        return NullPopulation(
             plan=plan,
             reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
             f"two factors to draw from; family: {' or '.join(able)} can be made",
         )
     own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
     if sources and len(own) < 2:
-        return Population(
+        return NullPopulation(
             plan=plan, reason="all but one of your null adapters are copies, or the adapter itself"
         )
     seeds = [
@@ -108,7 +108,7 @@ def population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] =
     ]
     notes = _notes(subject, plan, len(sources) - len(own), ranked=ranked)
     views = tuple(replace(subject.tuned, null=seed) for seed in seeds)
-    return Population(
+    return NullPopulation(
         views,
         plan,
         by_rank={
@@ -133,5 +133,5 @@ def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> t
 
 
 def _organised(subject: Subject, plan: NullPlan) -> tuple[View, ...]:
-    seeds = [NullSeed(SIGNS, i, plan.seed_base, plan.init_scale) for i in range(ORGANISED_DRAWS)]
+    seeds = [NullSeed(SIGNS, i, plan.seed_base, plan.init_scale) for i in range(ALIGNMENT_SAMPLES)]
     return tuple(replace(subject.tuned, null=seed) for seed in seeds)

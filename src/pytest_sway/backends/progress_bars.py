@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
+def progress_bars_off() -> Iterator[None]:
     """Transformers' bars are off inside: they would stand in every failure's captured output."""
     from transformers.utils import logging
 

@@ -10,13 +10,17 @@ from typing import Any
 from pytest_sway.engine.costs import Weights
 from pytest_sway.engine.scoring_jobs import Job
 from pytest_sway.requests import RequestError, View
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 Sums = dict[Job, "float | RequestError"]
 
 
-def score(
-    backend: Weights, rows: Sequence[Row], jobs: Sequence[Job], most: int, after: Callable[[float], None]
+def score_batch(
+    backend: Weights,
+    rows: Sequence[PackedRow],
+    jobs: Sequence[Job],
+    most: int,
+    after: Callable[[float], None],
 ) -> Sums:
     """Every job's sum in nats, or the error that stands for it.
 
@@ -32,10 +36,10 @@ def score(
     wanted = Counter(view for job in jobs for view in set(job.request.views))
     order = [view for view, _ in wanted.most_common()]
     last = {job: max(job.request.views, key=order.index) for job in jobs}
-    ends: dict[tuple[View, Text], list[Job]] = defaultdict(list)
+    ends: dict[tuple[View, TokenSequence], list[Job]] = defaultdict(list)
     for job in jobs:
         ends[last[job], job.text].append(job)
-    held: dict[View, dict[tuple[Text, int], Any]] = {}
+    held: dict[View, dict[tuple[TokenSequence, int], Any]] = {}
     failed: dict[View, RequestError] = {}
     sums: Sums = dict.fromkeys(jobs, 0.0)
     for view in order:

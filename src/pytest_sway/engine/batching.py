@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 LEAST_SHARED = 16
 """Shorter beginnings are not worth a mask of their own."""
@@ -30,7 +30,7 @@ class Budget(NamedTuple):
     overhead: int
 
 
-def merged(held: Mapping[Text, int], budget: Budget) -> list[Row]:
+def merged(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
     """Rows for texts: those with a long common beginning stand in one row, and so do short ones.
 
     A text joins its neighbour (in the order of their tokens) where that saves a quarter of the row's
@@ -45,25 +45,25 @@ def merged(held: Mapping[Text, int], budget: Budget) -> list[Row]:
     return [row for row in rows if not _is_short(row)] + _side_by_side(short, min(FILLED, budget.tokens))
 
 
-def _is_short(row: Row) -> bool:
+def _is_short(row: PackedRow) -> bool:
     return len(row.texts) == 1 and row.length <= SHORT
 
 
-def _side_by_side(texts: Sequence[Text], length: int) -> list[Row]:
+def _side_by_side(texts: Sequence[TokenSequence], length: int) -> list[PackedRow]:
     """Rows of about ``length`` tokens, and of like length: the longest text first, into the emptiest row."""
     count = min(len(texts), -(-sum(len(text.ids) for text in texts) // length))
     filled = [(0, index) for index in range(count)]
-    bins: list[list[Text]] = [[] for _ in filled]
+    bins: list[list[TokenSequence]] = [[] for _ in filled]
     for text in sorted(texts, key=lambda t: (-len(t.ids), t.ids, t.first)):
         used, index = heapq.heappop(filled)
         bins[index].append(text)
         heapq.heappush(filled, (used + len(text.ids), index))
-    return [Row(tuple(group)) for group in bins]
+    return [PackedRow(tuple(group)) for group in bins]
 
 
-def _beginning_alike(held: Mapping[Text, int], budget: Budget) -> list[Row]:
-    rows: list[Row] = []
-    group: list[Text] = []
+def _beginning_alike(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
+    rows: list[PackedRow] = []
+    group: list[TokenSequence] = []
     shared = 0
     for text in sorted(held, key=lambda t: (t.ids, t.first)):
         common = _common(group[-1].ids, text.ids) if group else 0
@@ -78,7 +78,9 @@ def _beginning_alike(held: Mapping[Text, int], budget: Budget) -> list[Row]:
     return [*rows, _row(group, shared)] if group else rows
 
 
-def batches(rows: Sequence[Row], held: Sequence[int], budget: Budget, extra: int = 0) -> list[list[int]]:
+def batches(
+    rows: Sequence[PackedRow], held: Sequence[int], budget: Budget, extra: int = 0
+) -> list[list[int]]:
     """Indices of ``rows``, cut into batches of like length.
 
     Over the rows sorted by length, the cuts that minimise padded tokens + ``overhead`` per batch
@@ -112,11 +114,11 @@ def batches(rows: Sequence[Row], held: Sequence[int], budget: Budget, extra: int
     return parts[::-1]
 
 
-def _row(group: Sequence[Text], shared: int) -> Row:
-    return Row(tuple(group), shared if len(group) > 1 else 0)
+def _row(group: Sequence[TokenSequence], shared: int) -> PackedRow:
+    return PackedRow(tuple(group), shared if len(group) > 1 else 0)
 
 
-def _worth(shared: int, group: Sequence[Text], most_tokens: int) -> bool:
+def _worth(shared: int, group: Sequence[TokenSequence], most_tokens: int) -> bool:
     apart = sum(len(text.ids) for text in group)
     saved = shared * (len(group) - 1)
     return shared >= LEAST_SHARED and 4 * saved >= apart and apart - saved <= most_tokens

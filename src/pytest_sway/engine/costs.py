@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pytest_sway.engine.scoring_jobs import Encoding
 from pytest_sway.requests import View
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 
 class Weights(Encoding, Protocol):
@@ -34,7 +34,9 @@ class Weights(Encoding, Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, without special tokens."""
 
-    def logprobs(self, rows: Sequence[Row], view: View, most: int) -> Iterable[tuple[Text, int, Any]]:
+    def logprobs(
+        self, rows: Sequence[PackedRow], view: View, most: int
+    ) -> Iterable[tuple[TokenSequence, int, Any]]:
         """Log-probabilities of one batch, a few positions at a time.
 
         Yields:

@@ -12,7 +12,7 @@ from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.costs import Costs, Weights
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.measures import Answering, Embedder, Measurable, Outcome, TimedOut
-from pytest_sway.engine.planner import MEMORY, Planner, Resolution
+from pytest_sway.engine.planner import MEMORY, NoiseFloor, Planner
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
 from pytest_sway.result import Measurement
@@ -56,7 +56,7 @@ class Engine:
         self._store = store if identity else None
         self._trace = trace
         self._cache = Cache()
-        self._resolution: Resolution | None = None
+        self._resolution: NoiseFloor | None = None
         self._running = ""
         self._nulls_kept = True
         self._deadline: float | None = None
@@ -177,10 +177,10 @@ class Engine:
         if self._deadline is not None and time.perf_counter() > self._deadline:
             raise TimedOut
 
-    def resolution(self, base: View) -> Resolution:
+    def resolution(self, base: View) -> NoiseFloor:
         """How far the base is from itself in another batch shape; nothing for a server."""
         if self._planner is None:
-            return Resolution()
+            return NoiseFloor()
         if self._resolution is None:
             self._resolution = self._planner.resolution(base)
         return self._resolution

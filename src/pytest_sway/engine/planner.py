@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_sway.engine.answer_keys import read_key
-from pytest_sway.engine.batch_scoring import Sums, score
+from pytest_sway.engine.batch_scoring import Sums, score_batch
 from pytest_sway.engine.batching import Budget, batches, merged
 from pytest_sway.engine.costs import Costs, Weights
-from pytest_sway.engine.prefix_sharing import carried
+from pytest_sway.engine.prefix_sharing import share_prefixes
 from pytest_sway.engine.scoring_jobs import Job, answer_of, check_length, jobs_of
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokens, View
 from pytest_sway.statistics.divergences import divergence
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 MEMORY = 1 << 30
 """Bytes that a batch may take beside the weights, where no option says otherwise."""
@@ -28,7 +28,7 @@ MOST_TOKENS = 4096
 """Longer batches are no faster."""
 
 
-class Resolution(NamedTuple):
+class NoiseFloor(NamedTuple):
     """What the arithmetic cannot tell from 0, in nats: of a divergence, of a token's log-probability."""
 
     divergence: float = 0.0
@@ -100,28 +100,28 @@ class Planner:
         """
         return read_key(request, identity, self._backend)
 
-    def resolution(self, base: View) -> Resolution:
+    def resolution(self, base: View) -> NoiseFloor:
         """How far one text is from itself in two batch shapes."""
         backend = self._backend
-        floor = Resolution(backend.epsilon**2, backend.epsilon)
+        floor = NoiseFloor(backend.epsilon**2, backend.epsilon)
         if self._alone:
             return floor
-        text = Text(tuple((37 * k) % backend.vocabulary for k in range(1, 25)), 0)
-        short = [Text(text.ids[:n], 0) for n in (5, 6, 7)]
+        text = TokenSequence(tuple((37 * k) % backend.vocabulary for k in range(1, 25)), 0)
+        short = [TokenSequence(text.ids[:n], 0) for n in (5, 6, 7)]
         apart, crowded = (self._scored_first(base, texts) for texts in ([text], [text, *short]))
         moved = [divergence(backend.xp, kind, apart, crowded).max() for kind in ("js", "kl")]
         label = int(apart[0].argmax())
         tokens = abs(apart[:, label] - crowded[:, label])
-        return Resolution(max(*map(float, moved), floor.divergence), max(float(tokens.max()), floor.logprob))
+        return NoiseFloor(max(*map(float, moved), floor.divergence), max(float(tokens.max()), floor.logprob))
 
-    def _scored_first(self, view: View, texts: Sequence[Text]) -> Any:
-        pieces = self._backend.logprobs([Row((text,)) for text in texts], view, texts[0].positions)
+    def _scored_first(self, view: View, texts: Sequence[TokenSequence]) -> Any:
+        pieces = self._backend.logprobs([PackedRow((text,)) for text in texts], view, texts[0].positions)
         return next(piece for text, _, piece in pieces if text == texts[0])
 
     def _carried(self, jobs: Mapping[Request[Any], Sequence[Job]]) -> dict[Request[Any], list[Job]]:
         """The same jobs, those whose text begins another's scored in that one."""
         flat = [job for group in jobs.values() for job in group]
-        moved = carried(flat)
+        moved = share_prefixes(flat)
         before, after = ({job.text for job in some} for some in (flat, moved))
         self.costs.shared_tokens += sum(len(text.ids) for text in before - after) - sum(
             len(text.ids) for text in after - before
@@ -131,11 +131,11 @@ class Planner:
 
     def _scored(self, jobs: Mapping[Request[Any], Sequence[Job]]) -> dict[Request[Any], Any]:
         """Every request's answer, told as soon as the last of its texts is scored."""
-        by_text: dict[Text, list[Job]] = defaultdict(list)
+        by_text: dict[TokenSequence, list[Job]] = defaultdict(list)
         for group in jobs.values():
             for job in group:
                 by_text[job.text].append(job)
-        by_views: dict[frozenset[View], list[Text]] = defaultdict(list)
+        by_views: dict[frozenset[View], list[TokenSequence]] = defaultdict(list)
         for text, group in by_text.items():
             by_views[frozenset(view for job in group for view in job.request.views)].append(text)
         plan = [
@@ -166,15 +166,15 @@ class Planner:
         if self.settled is not None and answers:
             self.settled(answers)
 
-    def _batches(self, held: Mapping[Text, int]) -> Iterator[list[Row]]:
+    def _batches(self, held: Mapping[TokenSequence, int]) -> Iterator[list[PackedRow]]:
         """Texts, each with the positions that it holds, as rows in batches.
 
         Rows of several texts stand apart, since they need a mask of their own.
         """
         if self._alone:
-            yield from ([Row((text,))] for text in held)
+            yield from ([PackedRow((text,))] for text in held)
             return
-        plain = [Row((text,)) for text in held]
+        plain = [PackedRow((text,)) for text in held]
         budget = Budget(self._tokens, self._positions, self._backend.overhead_tokens)
         longest = min(self._tokens, self._backend.context or self._tokens)
         rows = merged(held, budget._replace(tokens=longest)) if self._backend.shares else plain
@@ -183,7 +183,7 @@ class Planner:
             waiting = [sum(held[text] for text in row.texts) for row in kind]
             yield from ([kind[i] for i in part] for part in batches(kind, waiting, budget))
 
-    def _fitted(self, batch: Sequence[Row], jobs: Sequence[Job], progress: Progress) -> Sums:
+    def _fitted(self, batch: Sequence[PackedRow], jobs: Sequence[Job], progress: Progress) -> Sums:
         """A batch's sums; one that does not fit the memory is halved until it does."""
         texts = [text for row in batch for text in row.texts]
         size = _size(batch)
@@ -198,7 +198,7 @@ class Planner:
 
         try:
             with self._backend.memory_guard():
-                return score(self._backend, batch, jobs, self._most, after)
+                return score_batch(self._backend, batch, jobs, self._most, after)
         except MemoryError as error:
             if len(texts) == 1:
                 told = f"one text of {len(texts[0].ids)} tokens needs more memory than there is ({error})"
@@ -208,8 +208,8 @@ class Planner:
         self._positions = max(1, self._positions // 2)
         return self._halves(batch, jobs, progress)
 
-    def _halves(self, batch: Sequence[Row], jobs: Sequence[Job], progress: Progress) -> Sums:
-        rows = batch if len(batch) > 1 else [Row((text,)) for text in batch[0].texts]
+    def _halves(self, batch: Sequence[PackedRow], jobs: Sequence[Job], progress: Progress) -> Sums:
+        rows = batch if len(batch) > 1 else [PackedRow((text,)) for text in batch[0].texts]
         sums: Sums = {}
         for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             here = {text for row in half for text in row.texts}
@@ -232,7 +232,7 @@ class Planner:
             except RequestError as error:
                 answers[request] = error
         self._settle(answers)
-        prompts = [Row((Text(ids, 0),)) for ids in rows]
+        prompts = [PackedRow((TokenSequence(ids, 0),)) for ids in rows]
         budget = Budget(self._kept_tokens, len(rows), self._backend.overhead_tokens)
         parts = [[i] for i in range(len(prompts))]
         if not self._alone:
@@ -289,6 +289,6 @@ class Progress:
             self._listener(min(self._done, self._total), self._total)
 
 
-def _size(batch: Sequence[Row]) -> int:
+def _size(batch: Sequence[PackedRow]) -> int:
     """Tokens of a batch, padding included."""
     return len(batch) * max(row.length for row in batch)

@@ -17,7 +17,7 @@ from pytest_sway.requests import (
     View,
 )
 from pytest_sway.statistics.divergences import divergence
-from pytest_sway.token_sequences import Text
+from pytest_sway.token_sequences import TokenSequence
 
 
 class Encoding(Protocol):
@@ -49,7 +49,7 @@ class Job:
     """
 
     request: Request[Any]
-    text: Text
+    text: TokenSequence
     targets: tuple[int, ...] = ()
     begin: int = 0
 
@@ -80,7 +80,7 @@ def jobs_of(request: Request[Any], backend: Encoding) -> list[Job]:
     """
     if isinstance(request, Divergence):
         prompt = backend.encode(request.prompt)
-        text = Text((*prompt, *request.continuation), len(prompt) - 1)
+        text = TokenSequence((*prompt, *request.continuation), len(prompt) - 1)
         check_length(len(text.ids), backend.context)
         return [Job(request, text)]
     if isinstance(request, Completion):
@@ -89,7 +89,7 @@ def jobs_of(request: Request[Any], backend: Encoding) -> list[Job]:
         if request.prompt == "" and context is not None and len(ids) - 1 > context:
             return _windows(request, ids, first, context, backend.leading)
         check_length(len(ids) - 1, context)
-        return [Job(request, Text(tuple(ids[:-1]), first - 1), tuple(ids[first:]))]
+        return [Job(request, TokenSequence(tuple(ids[:-1]), first - 1), tuple(ids[first:]))]
     raise RequestError(f"this backend does not answer {type(request).__name__}")
 
 
@@ -134,7 +134,7 @@ def _windows(
         end = min(end, read)
         begin = max(0, end - width) if jobs else 0
         before = leading if jobs else ()
-        text = Text((*before, *ids[begin:end]), len(before) + scored - begin)
+        text = TokenSequence((*before, *ids[begin:end]), len(before) + scored - begin)
         jobs.append(Job(request, text, tuple(ids[scored + 1 : end + 1])))
         scored, end = end, end + max(1, width // 2)
     return jobs

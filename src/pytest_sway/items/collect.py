@@ -16,7 +16,7 @@ import pytest
 from pytest_sway.items.probe_kinds import KindsError, kinds_for
 from pytest_sway.items.stash_keys import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Suite, load_suite
-from pytest_sway.items.suite_entry import Entry
+from pytest_sway.items.suite_entry import SuiteEntry
 from pytest_sway.result import SwayWarning
 from pytest_sway.spec.errors import SpecError
 
@@ -27,7 +27,7 @@ class Generated(NamedTuple):
     """What a generated function stands for."""
 
     suite: Suite
-    entry: Entry
+    entry: SuiteEntry
 
 
 class SpecFile(pytest.Module):
@@ -91,7 +91,7 @@ def _body() -> None:
     """Nothing: the measure and its verdict come from the wrapper around every call."""
 
 
-def _function(suite: Suite, entry: Entry, module: str) -> FunctionType:
+def _function(suite: Suite, entry: SuiteEntry, module: str) -> FunctionType:
     code = _body.__code__.replace(co_filename=str(suite.path), co_firstlineno=entry.line, co_name=entry.id)
     function = FunctionType(code, {}, entry.id)
     function.__module__ = module

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, BadMark, ItemKey, item_key
+from pytest_sway.items.stash_keys import MEASURED, MEASUREMENT_CONTEXT, InvalidMark, ItemKey, item_key
 
 if TYPE_CHECKING:
     from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
-    from pytest_sway.backends.null_population import Population
+    from pytest_sway.backends.null_population import NullPopulation
     from pytest_sway.engine.engine import Engine
-    from pytest_sway.items.run_probe import Bench, SwayResult
+    from pytest_sway.items.run_probe import MeasurementContext, SwayResult
     from pytest_sway.items.suite import Suite
-    from pytest_sway.probes.base import Probe, Setting
+    from pytest_sway.probes.base import Probe, ProbeContext
     from pytest_sway.result import ProbeResult
 
 DEFAULT_SPEC = "sway.yaml"
@@ -43,7 +43,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     from pytest_sway.backends.base import BackendError
 
     key = getattr(request, "param", None)
-    if isinstance(key, BadMark):
+    if isinstance(key, InvalidMark):
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
@@ -82,22 +82,22 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
 
 
 @pytest.fixture(scope="session")
-def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> Population:
+def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> NullPopulation:
     """The null population of the adapter: which random adapters, not what they measure."""
     from pytest_sway.backends.base import AdapterKey, BackendError, NullServing
-    from pytest_sway.backends.null_population import Population, population
+    from pytest_sway.backends.null_population import NullPopulation, null_population
 
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
-        return Population()
+        return NullPopulation()
     if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
-        return Population(plan=plan, reason="the backend cannot make null adapters")
+        return NullPopulation(plan=plan, reason="the backend cannot make null adapters")
     sway_backend.serve_nulls(_draw)
     try:
         sources = [sway_backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
-        return Population(plan=plan, reason=str(error))
-    return population(sway_adapter, plan, sources)
+        return NullPopulation(plan=plan, reason=str(error))
+    return null_population(sway_adapter, plan, sources)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def sway(
     request: pytest.FixtureRequest,
     sway_backend: Backend,
     sway_adapter: Subject,
-    sway_null: Population,
+    sway_null: NullPopulation,
 ) -> Callable[[Probe[Any]], ProbeResult]:
     """Measure a probe from inside a test.
 
@@ -146,11 +146,11 @@ def sway(
     return measure
 
 
-def _bench(request: pytest.FixtureRequest) -> Bench:
-    from pytest_sway.items.run_probe import Bench
+def _bench(request: pytest.FixtureRequest) -> MeasurementContext:
+    from pytest_sway.items.run_probe import MeasurementContext
 
     backend: Backend = request.getfixturevalue("sway_backend")
-    bench = Bench(
+    bench = MeasurementContext(
         engine=request.getfixturevalue("sway_engine"),
         subject=request.getfixturevalue("sway_adapter"),
         population=request.getfixturevalue("sway_null"),
@@ -158,7 +158,7 @@ def _bench(request: pytest.FixtureRequest) -> Bench:
         context=getattr(backend, "context", None),  # a server, and planted answers, need not name one
     )
     bench.engine.begin(bench.subject)
-    request.node.stash[BENCH_INFO] = {"bench": bench}
+    request.node.stash[MEASUREMENT_CONTEXT] = {"bench": bench}
     return bench
 
 
@@ -167,20 +167,20 @@ def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     return params_of(request.node).get("sway_adapter")
 
 
-def _setting(request: pytest.FixtureRequest, bench: Bench) -> Setting:
+def _setting(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
     """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
     from pytest_sway.items.marks import marked_suite
-    from pytest_sway.probes.base import Setting
+    from pytest_sway.probes.base import ProbeContext
 
     suite = marked_suite(request.node)
     if suite is None:
         if not _spec_file(request).is_file():
-            return Setting(capabilities=bench.capabilities, context=bench.context)
+            return ProbeContext(capabilities=bench.capabilities, context=bench.context)
         suite = _default_suite(request)
     return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
-def _limited(request: pytest.FixtureRequest, setting: Setting) -> Setting:
+def _limited(request: pytest.FixtureRequest, setting: ProbeContext) -> ProbeContext:
     from pytest_sway.options import limit_of
 
     return replace(setting, limit=limit_of(request.config))
@@ -188,11 +188,11 @@ def _limited(request: pytest.FixtureRequest, setting: Setting) -> Setting:
 
 def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     """The backend that a plugin or a conftest serves a model with, if one does."""
-    from pytest_sway.backends.base import BackendError, why_no_backend
+    from pytest_sway.backends.base import BackendError, backend_fault
 
     hook: Any = config.hook
     backend: Backend | None = hook.pytest_sway_backend(config=config, model=key)
-    if backend is not None and (wrong := why_no_backend(backend)):
+    if backend is not None and (wrong := backend_fault(backend)):
         raise BackendError(f"the hook pytest_sway_backend returned {wrong}")
     return backend
 
@@ -212,13 +212,13 @@ def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
             f"kind: {key.kind} is not served by this version (hf is); a conftest can serve it with the "
             "fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
-    from pytest_sway.backends.hf.load_backend import load
+    from pytest_sway.backends.hf.load_backend import load_backend
     from pytest_sway.items.session_clock import moment_of
 
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
         _check_adapter(adapters[0])
-    return load(key, moment_of(request.config))
+    return load_backend(key, moment_of(request.config))
 
 
 def _check_adapter(adapter: AdapterKey) -> None:
@@ -241,9 +241,9 @@ def _check_adapter(adapter: AdapterKey) -> None:
 
 def _draw(*arguments: Any) -> Any:
     """The null families; imported when factors are drawn, since a backend of another kind needs no torch."""
-    from pytest_sway.backends.hf.null_weights import draw
+    from pytest_sway.backends.hf.null_weights import draw_null_weights
 
-    return draw(*arguments)
+    return draw_null_weights(*arguments)
 
 
 def _default_suite(request: pytest.FixtureRequest) -> Suite:

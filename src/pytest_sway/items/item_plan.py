@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.stash_keys import MODEL_FIXTURES, BadMark, item_key, suite_id
-from pytest_sway.session.plan import LeftOutAdapter, Place, Plan, leave_out
+from pytest_sway.items.stash_keys import MODEL_FIXTURES, InvalidMark, item_key, suite_id
+from pytest_sway.session.plan import ItemAssignment, LeftOutAdapter, Plan, leave_out
 
 _CODE_FIRST = "sway_spec"
 """In place of a model, for tests whose model ``sway_spec`` names: a fixture, so known when they run."""
@@ -44,16 +44,16 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
         leave_out(item.config, LeftOutAdapter(f"{key.origin}[{label}]", key.origin, str(one.path), reason))
 
 
-def place_of(item: pytest.Item) -> Place | None:
+def assignment_of(item: pytest.Item) -> ItemAssignment | None:
     """Where an item belongs; None for one that needs no model of ours."""
     params = params_of(item)
     model, *others = (params.get(name) for name in MODEL_FIXTURES)
-    if isinstance(model, BadMark):
+    if isinstance(model, InvalidMark):
         return None
     if model is None:
         loads = not _LOADING.isdisjoint(getattr(item, "fixturenames", ()))
-        return Place(_CODE_FIRST, _CODE_FIRST) if loads else None
-    place = Place(_digest(model), _digest(model, *others))
+        return ItemAssignment(_CODE_FIRST, _CODE_FIRST) if loads else None
+    place = ItemAssignment(_digest(model), _digest(model, *others))
     key = item_key(item)
     return place if key is None else place._replace(suite=suite_id(item, key), probe=key.entry.probe.name)
 

@@ -15,7 +15,7 @@ from pytest_sway.backends.base import AdapterKey
 from pytest_sway.items.callspec import hide_callspec, params_of
 from pytest_sway.items.collect import generated, suite_of
 from pytest_sway.items.fixtures import DEFAULT_SPEC
-from pytest_sway.items.stash_keys import MODEL_FIXTURES, BadMark, ItemKey, item_key
+from pytest_sway.items.stash_keys import MODEL_FIXTURES, InvalidMark, ItemKey, item_key
 from pytest_sway.items.suite import Suite
 from pytest_sway.spec.schema import check_weights
 
@@ -88,7 +88,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if not set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
         return
     marked = _follow(definition, mark)
-    if isinstance(marked, BadMark):
+    if isinstance(marked, InvalidMark):
         metafunc.parametrize("sway_backend", [marked], indirect=True, ids=[pytest.HIDDEN_PARAM])
         return
     weights = tuple(sorted(marked.weights.items())) if marked.weights is not None else None
@@ -186,18 +186,18 @@ def _mark_on(collector: pytest.Collector, function: FunctionType) -> pytest.Mark
     return own[0] if own else collector.get_closest_marker("sway")
 
 
-def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | BadMark:
+def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | InvalidMark:
     try:
         values = _arguments(mark)
     except (TypeError, ValueError) as error:
-        return BadMark(f"this mark cannot be followed: {error}; write {_USAGE}")
+        return InvalidMark(f"this mark cannot be followed: {error}; write {_USAGE}")
     path = _spec_path(definition, values["spec"])
     if path is None:
-        return BadMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
+        return InvalidMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
     try:
         suite = suite_of(definition.config, definition.ihook, path)
     except pytest.Collector.CollectError as error:
-        return BadMark(str(error))
+        return InvalidMark(str(error))
     return Marked(suite, values["threshold"], values["weights"])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.backends.null_population import OWN, NullPlan
-from pytest_sway.items.suite_entry import Entry
+from pytest_sway.items.suite_entry import SuiteEntry
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import adapter_folders
@@ -49,7 +49,7 @@ class NullEntry:
         )
 
 
-def null_of(source: Source, entries: Sequence[Entry], *, check_files: bool = False) -> NullEntry:
+def null_of(source: Source, entries: Sequence[SuiteEntry], *, check_files: bool = False) -> NullEntry:
     """The one ``null_adapter`` of a suite that is enabled.
 
     ``check_files``: whether the files of the user's own null adapters are looked at (kind ``hf``).
@@ -69,7 +69,7 @@ def null_of(source: Source, entries: Sequence[Entry], *, check_files: bool = Fal
 
 
 def _own(
-    source: Source, entry: Entry, options: NullAdapterOptions, *, check_files: bool
+    source: Source, entry: SuiteEntry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
     named = adapter_folders(options.adapters, (source.path.parent, Path()))
@@ -97,7 +97,7 @@ def _own(
     return list(found), problems(wrong), problems(left_out)
 
 
-def _runs_notes(source: Source, entry: Entry, options: NullAdapterOptions, own: int) -> list[Problem]:
+def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, own: int) -> list[Problem]:
     """How many draws there are, where the spec may expect another number."""
     name = entry.probe.name
     if options.family == OWN:
@@ -112,7 +112,7 @@ def _runs_notes(source: Source, entry: Entry, options: NullAdapterOptions, own: 
     return [Problem(message, *source.place(("suite", entry.index, "runs")))]
 
 
-def _order_notes(entries: Sequence[Entry], entry: Entry) -> list[Problem]:
+def _order_notes(entries: Sequence[SuiteEntry], entry: SuiteEntry) -> list[Problem]:
     before = [e.probe.name for e in entries[: entries.index(entry)] if e.probe.scale is not None]
     if not before:
         return []

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from pytest_sway.backends.null_population import SIGNS, Population
+from pytest_sway.backends.null_population import SIGNS, NullPopulation
 from pytest_sway.engine.measures import Outcome
-from pytest_sway.engine.planner import Resolution
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeError
+from pytest_sway.engine.planner import NoiseFloor
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeError
 from pytest_sway.requests import View
 from pytest_sway.result import Measurement
-from pytest_sway.statistics.prediction import Prediction, shown
+from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
     Claim.NO_HARM: "no harm has a margin, not a null; calibrate_kinds can ask for one",
@@ -27,7 +27,7 @@ _FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Calibration:
+class NullViews:
     """The random adapters that a probe is compared with.
 
     Attributes:
@@ -48,20 +48,20 @@ class Calibration:
         return [*self.views, *(view for views in self.by_rank.values() for view in views), *self.organised]
 
 
-def calibration_of(probe: Probe[Any], population: Population) -> Calibration:
+def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
     """What a probe is calibrated on, or why it is not."""
     if probe.claim is Claim.BASELINE:
-        return Calibration(population.reason, population.views)
+        return NullViews(population.reason, population.views)
     if why_not := _why_not(probe, population):
-        return Calibration(why_not)
+        return NullViews(why_not)
     if probe.claim is Claim.SHAPE:
         by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
-        return Calibration("", population.views[:SIGNAL_DRAWS], by_rank)
+        return NullViews("", population.views[:SIGNAL_DRAWS], by_rank)
     divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
-    return Calibration("", population.views, population.by_rank, population.organised if divergence else ())
+    return NullViews("", population.views, population.by_rank, population.organised if divergence else ())
 
 
-def _why_not(probe: Probe[Any], population: Population) -> str:
+def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
     plan = population.plan
     if probe.claim is Claim.PRE_RUN:
         return _NO_NULL_OF[probe.claim]
@@ -73,19 +73,19 @@ def _why_not(probe: Probe[Any], population: Population) -> str:
 
 
 @dataclass(frozen=True)
-class Compared:
+class NullMeasurements:
     """A probe's measurements on its nulls, as its judge takes them."""
 
-    nulls: Nulls
-    by_rank: Mapping[float, Nulls]
+    nulls: NullSample
+    by_rank: Mapping[float, NullSample]
     organised: tuple[Measurement, ...]
     indices: tuple[int, ...]
     """Which draw of the population each of ``nulls.draws`` is."""
 
 
-def compared(
-    probe: Probe[Any], chosen: Calibration, outcome: Outcome, family: str, resolution: Resolution
-) -> Compared:
+def null_measurements(
+    probe: Probe[Any], chosen: NullViews, outcome: Outcome, family: str, resolution: NoiseFloor
+) -> NullMeasurements:
     """The outcome of the null views, as populations.
 
     Raises:
@@ -94,15 +94,15 @@ def compared(
     scale = probe.scale or "raw"
     finest = resolution.logprob if scale == "raw" else resolution.divergence
 
-    def nulls(views: tuple[View, ...]) -> Nulls:
+    def nulls(views: tuple[View, ...]) -> NullSample:
         draws = tuple(outcome.nulls[view] for view in views if view in outcome.nulls)
         failed = tuple(outcome.failed[view] for view in views if view in outcome.failed)
-        return Nulls(draws, family, scale, probe.better, failed, finest)
+        return NullSample(draws, family, scale, probe.better, failed, finest)
 
     main = nulls(chosen.views)
     if len(main.draws) < min(len(chosen.views), _FEWEST):
         raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
-    return Compared(
+    return NullMeasurements(
         main,
         {factor: nulls(views) for factor, views in chosen.by_rank.items()},
         tuple(outcome.nulls[view] for view in chosen.organised if view in outcome.nulls),
@@ -110,7 +110,9 @@ def compared(
     )
 
 
-def told(probe: Probe[Any], measured: Measurement, found: Compared, prediction: Prediction) -> dict[str, Any]:
+def null_comparison(
+    probe: Probe[Any], measured: Measurement, found: NullMeasurements, prediction: Prediction
+) -> dict[str, Any]:
     """The null population's side of a result, for the reports."""
     nulls = found.nulls
     return {
@@ -140,7 +142,7 @@ def z_by_rank(null: Mapping[str, Any]) -> dict[str, float]:
     return {name: z for name, z in profile.items() if z is not None}
 
 
-def _by_rank(probe: Probe[Any], measured: Measurement, found: Compared) -> dict[str, Any]:
+def _by_rank(probe: Probe[Any], measured: Measurement, found: NullMeasurements) -> dict[str, Any]:
     profile = {}
     for factor, nulls in found.by_rank.items():
         at = prediction_of(probe.judge(probe.options, measured, nulls), measured, nulls)
@@ -149,12 +151,14 @@ def _by_rank(probe: Probe[Any], measured: Measurement, found: Compared) -> dict[
     return profile
 
 
-def prediction_of(judgement: Judgement, measured: Measurement, nulls: Nulls) -> Prediction | None:
+def prediction_of(judgement: Judgement, measured: Measurement, nulls: NullSample) -> Prediction | None:
     """The judge's own; for a claim that is calibrated on request, that of its ``raw``."""
     return judgement.prediction or nulls.prediction(measured)
 
 
-def _organised(measured: Measurement, found: Compared, prediction: Prediction) -> dict[str, Any] | None:
+def _organised(
+    measured: Measurement, found: NullMeasurements, prediction: Prediction
+) -> dict[str, Any] | None:
     """How far the parts of the update pull together: the effect ÷ that of the same parts at odds."""
     if found.nulls.family == SIGNS:
         return {"n": prediction.n, "ratio": prediction.ratio}
@@ -165,7 +169,7 @@ def _organised(measured: Measurement, found: Compared, prediction: Prediction) -
     return {"n": len(values), "ratio": value / fmean(values)}
 
 
-def _verdicts(probe: Probe[Any], found: Compared) -> list[dict[str, Any]]:
+def _verdicts(probe: Probe[Any], found: NullMeasurements) -> list[dict[str, Any]]:
     """What the effect rule says of every null, against the others; in the order of the draws."""
     if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
         return []
@@ -187,4 +191,4 @@ def _verdicts(probe: Probe[Any], found: Compared) -> list[dict[str, Any]]:
 
 
 def _shown(z: float | None) -> float | None:
-    return shown(z) if z is not None else None
+    return display_z(z) if z is not None else None

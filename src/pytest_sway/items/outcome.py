@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.run_probe import SwayResult, unmeasured
-from pytest_sway.items.stash_keys import BENCH_INFO, MEASURED, ItemKey, item_key, suite_id
-from pytest_sway.result import ProbeResult, SwayWarning, Verdict, wired
+from pytest_sway.items.stash_keys import MEASURED, MEASUREMENT_CONTEXT, ItemKey, item_key, suite_id
+from pytest_sway.result import ProbeResult, SwayWarning, Verdict, json_value
 
 if TYPE_CHECKING:
-    from pytest_sway.items.run_probe import Bench
+    from pytest_sway.items.run_probe import MeasurementContext
 
 
 def call(item: pytest.Function) -> Generator[None, Any, Any]:
@@ -92,7 +92,7 @@ def _scalars(result: ProbeResult) -> list[tuple[str, object]]:
         "sway_raw": result.raw,
         "sway_z": result.z_score,
     }
-    return [(name, wired(value)) for name, value in values.items() if value is not None]
+    return [(name, json_value(value)) for name, value in values.items() if value is not None]
 
 
 def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.TestReport) -> ProbeResult:
@@ -105,10 +105,10 @@ def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.Te
 
 def _about(item: pytest.Item) -> dict[str, Any]:
     """What the backend says of itself, for the footer of the reports."""
-    info = item.stash.get(BENCH_INFO, None)
+    info = item.stash.get(MEASUREMENT_CONTEXT, None)
     if info is None:
         return {}
-    bench: Bench = info["bench"]  # type: ignore[assignment]
+    bench: MeasurementContext = info["bench"]  # type: ignore[assignment]
     determinism = bench.engine.determinism()
     about = {
         "stats": bench.engine.stats(),
@@ -119,5 +119,5 @@ def _about(item: pytest.Item) -> dict[str, Any]:
         "base": bench.subject.base.base,
         "adapter": bench.subject.tuned.adapter,
     }
-    found: dict[str, Any] = wired(about)
+    found: dict[str, Any] = json_value(about)
     return found

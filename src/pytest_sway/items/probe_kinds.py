@@ -10,9 +10,9 @@ import pytest
 
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.probes.third_party import why_unfit
-from pytest_sway.spec.errors import shown
-from pytest_sway.third_party import BROKEN, Asked, each
+from pytest_sway.probes.third_party import probe_class_fault
+from pytest_sway.spec.errors import describe
+from pytest_sway.third_party import HOOK_ERRORS, HookImplementation, hook_implementations
 
 _HOOK = "pytest_sway_probes"
 
@@ -45,7 +45,7 @@ def kinds_for(config: pytest.Config, hook: Any) -> Kinds:
     Raises:
         KindsError: a plugin failed, gave no probe classes, or a kind that another one gave already.
     """
-    plugins = list(each(config, hook.pytest_sway_probes))
+    plugins = list(hook_implementations(config, hook.pytest_sway_probes))
     heard = config.stash.setdefault(_HEARD, _Heard())
     key = tuple(asked.key for asked in plugins)
     if key not in heard.kinds:
@@ -56,23 +56,23 @@ def kinds_for(config: pytest.Config, hook: Any) -> Kinds:
     return heard.kinds[key]
 
 
-def _given(asked: Asked, config: pytest.Config) -> Sequence[type[Probe[Any]]]:
+def _given(asked: HookImplementation, config: pytest.Config) -> Sequence[type[Probe[Any]]]:
     """One plugin's classes, each of them looked at."""
     try:
         answers = asked.call(config=config)
-    except BROKEN as error:
+    except HOOK_ERRORS as error:
         raise KindsError(f"{_HOOK} of {asked.plugin} failed: {asked.why(error)}") from None
     classes = answers[0] if answers else ()
     if not isinstance(classes, (list, tuple)):
-        found = f"returned {shown(classes)}; return a list of probe classes"
+        found = f"returned {describe(classes)}; return a list of probe classes"
         raise KindsError(f"{_HOOK} of {asked.plugin} {found}")
     for probe in classes:
-        if wrong := why_unfit(probe):
+        if wrong := probe_class_fault(probe):
             raise KindsError(f"{_HOOK} of {asked.plugin}: {wrong}")
     return classes
 
 
-def _together(plugins: Sequence[Asked], given: dict[str, Sequence[type[Probe[Any]]]]) -> Kinds:
+def _together(plugins: Sequence[HookImplementation], given: dict[str, Sequence[type[Probe[Any]]]]) -> Kinds:
     """One name, one kind."""
     ours, others, origin = Kinds(), dict[str, type[Probe[Any]]](), dict[str, str]()
     for asked in plugins:

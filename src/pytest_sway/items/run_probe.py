@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from pytest_sway.backends.base import Subject
-from pytest_sway.backends.null_population import Population
+from pytest_sway.backends.null_population import NullPopulation
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.measures import Outcome, TimedOut
-from pytest_sway.engine.planner import Resolution
+from pytest_sway.engine.planner import NoiseFloor
 from pytest_sway.items.null_comparison import (
-    Compared,
-    calibration_of,
-    compared,
+    NullMeasurements,
+    null_comparison,
+    null_measurements,
+    null_views_for,
     prediction_of,
-    told,
     z_by_rank,
 )
 from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
@@ -36,12 +36,12 @@ _KEPT = "what was answered is kept: run it again, or give it more"
 
 
 @dataclass(frozen=True)
-class Bench:
+class MeasurementContext:
     """What a probe is measured with: the values of the fixture chain."""
 
     engine: Engine
     subject: Subject
-    population: Population
+    population: NullPopulation
     capabilities: frozenset[str]
     context: int | None = None
 
@@ -72,7 +72,7 @@ class SwayResult:
         return getattr(self.resolve(), name)
 
 
-def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
+def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResult:
     """Measure and judge; bad inputs become a verdict, never an exception.
 
     Args:
@@ -101,7 +101,7 @@ def run_probe(probe: Probe[Any], bench: Bench | None) -> ProbeResult:
     return replace(result, duration_s=time.perf_counter() - began)
 
 
-def _missing(probe: Probe[Any], bench: Bench) -> str:
+def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
@@ -109,18 +109,18 @@ def _missing(probe: Probe[Any], bench: Bench) -> str:
     return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
-def _measured(probe: Probe[Any], bench: Bench | None, began: float) -> ProbeResult:
+def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
         (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
         if isinstance(measured, Exception):
             raise measured
         result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
-        return replace(result, not_calibrated=calibration_of(probe, Population()).why_not)
+        return replace(result, not_calibrated=null_views_for(probe, NullPopulation()).why_not)
     subject, plan = bench.subject, bench.population.plan
     if probe.claim is Claim.BASELINE and bench.population.reason:
         raise ProbeError(bench.population.reason)
-    chosen = calibration_of(probe, bench.population)
+    chosen = null_views_for(probe, bench.population)
     outcome = bench.engine.run(
         probe,
         probe.options,
@@ -134,9 +134,9 @@ def _measured(probe: Probe[Any], bench: Bench | None, began: float) -> ProbeResu
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
-    resolution = bench.engine.resolution(subject.base) if finest else Resolution()
+    resolution = bench.engine.resolution(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
-    found = compared(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
+    found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
     judgement = probe.judge(probe.options, measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
@@ -154,7 +154,7 @@ def _with_prompt(outcome: Outcome) -> Measurement:
 
 
 def _result(
-    probe: Probe[Any], measured: Measurement, judgement: Judgement, found: Compared | None
+    probe: Probe[Any], measured: Measurement, judgement: Judgement, found: NullMeasurements | None
 ) -> ProbeResult:
     interval = judgement.interval
     evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
@@ -164,7 +164,7 @@ def _result(
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:
         prediction = prediction_of(judgement, measured, found.nulls)
-        null = told(probe, measured, found, prediction) if prediction is not None else None
+        null = null_comparison(probe, measured, found, prediction) if prediction is not None else None
     if null is not None and (profile := z_by_rank(null)):
         evidence["z_by_rank"] = profile
     of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's

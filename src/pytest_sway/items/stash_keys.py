@@ -13,7 +13,7 @@ from pytest_sway.items.callspec import params_id, params_of
 
 if TYPE_CHECKING:
     from pytest_sway.items.suite import Suite
-    from pytest_sway.items.suite_entry import Entry
+    from pytest_sway.items.suite_entry import SuiteEntry
     from pytest_sway.probes.registry import Kinds
     from pytest_sway.result import ProbeResult
 
@@ -34,7 +34,7 @@ class ItemKey:
 
     origin: str
     suite: Suite
-    entry: Entry
+    entry: SuiteEntry
     threshold: float | None = None
     weights: tuple[tuple[str, float], ...] | None = None
 
@@ -43,7 +43,7 @@ class ItemKey:
 
 
 @dataclass(frozen=True)
-class BadMark:
+class InvalidMark:
     """A mark that cannot be followed: its item fails with this message, in one line."""
 
     message: str
@@ -55,7 +55,7 @@ UNFOLLOWED = pytest.StashKey[str]()
 """On an item: why its mark cannot be followed; it fails with these words."""
 MEASURED = pytest.StashKey[list["ProbeResult"]]()
 """On an item: what its body measured through the fixture ``sway``."""
-BENCH_INFO = pytest.StashKey[dict[str, object]]()
+MEASUREMENT_CONTEXT = pytest.StashKey[dict[str, object]]()
 """On an item: what its backend says of itself, for the reports."""
 
 

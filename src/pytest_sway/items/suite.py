@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.null_population import NullPlan
 from pytest_sway.items.null_adapter_entry import null_of
-from pytest_sway.items.suite_entry import Entry
-from pytest_sway.probes.base import Claim, Probe, Setting
+from pytest_sway.items.suite_entry import SuiteEntry
+from pytest_sway.probes.base import Claim, Probe, ProbeContext
 from pytest_sway.probes.judging.thresholds import threshold_notes
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import FolderNote, NamedAdapters, once
 from pytest_sway.spec.adapter_patterns import LeftOut
-from pytest_sway.spec.errors import Problem, SpecError, did_you_mean, shown
+from pytest_sway.spec.errors import Problem, SpecError, describe, did_you_mean
 from pytest_sway.spec.hub_names import HubName, is_hub_name
 from pytest_sway.spec.model_folders import is_folder, listed, why_no_adapter
 from pytest_sway.spec.schema import Spec, named_adapters, parse
@@ -60,7 +60,7 @@ class Suite:
 
     path: Path
     spec: Spec
-    entries: tuple[Entry, ...]
+    entries: tuple[SuiteEntry, ...]
     model: ModelKey
     adapters: tuple[AdapterKey, ...]
     plan: NullPlan | None
@@ -73,9 +73,9 @@ class Suite:
         adapter: AdapterKey | None,
         capabilities: frozenset[str] = frozenset(),
         context: int | None = None,
-    ) -> Setting:
+    ) -> ProbeContext:
         """What its probes are told beside their options."""
-        return Setting(
+        return ProbeContext(
             document=self.spec.document,
             folder=self.path.parent,
             adapter=_folder_of(adapter),
@@ -195,10 +195,10 @@ def _folder_of(adapter: AdapterKey | None) -> Path | None:
     return folder if is_folder(folder) or HubName.of(adapter.path) is None else None
 
 
-def _entries(source: Source, kinds: Kinds) -> tuple[list[Entry], list[Problem]]:
+def _entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[Problem]]:
     """Every entry that is right, and what is wrong with the others."""
     raw = source.value.get("suite", [])
-    entries: list[Entry] = []
+    entries: list[SuiteEntry] = []
     problems: list[Problem] = []
     names: dict[str, int] = {}
     ids: set[str] = set()
@@ -214,7 +214,7 @@ def _entries(source: Source, kinds: Kinds) -> tuple[list[Entry], list[Problem]]:
             problems.append(Problem(message, *source.place(("suite", index, "name"))))
         names.setdefault(name, line)
         unique = _unique(id_of(name), ids)
-        entries.append(Entry(unique, probe, f"{source.path.name}:{line}", line, index))
+        entries.append(SuiteEntry(unique, probe, f"{source.path.name}:{line}", line, index))
     return entries, problems
 
 
@@ -224,7 +224,7 @@ def _probe(
     path = ("suite", index)
     place = source.place(path)
     if not isinstance(value, dict):
-        found = f"suite[{index}]: found {shown(value)}, expected a mapping with name: and kind:"
+        found = f"suite[{index}]: found {describe(value)}, expected a mapping with name: and kind:"
         problems.append(Problem(found, *place))
         return None
     missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
@@ -249,7 +249,7 @@ def _probe(
 
 
 def _unknown_kind(kind: Any, kinds: Kinds) -> str:
-    return f"there is no {shown(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
+    return f"there is no {describe(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
 
 
 def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
@@ -274,7 +274,7 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     return why_not_served(folder) if kind == "hf" else None
 
 
-def _notes(source: Source, entries: Sequence[Entry]) -> list[Problem]:
+def _notes(source: Source, entries: Sequence[SuiteEntry]) -> list[Problem]:
     """What is done otherwise than an old spec may expect, and what thresholds switch off."""
     return [
         Problem(f"{entry.probe.name}: {text}", *source.place(("suite", entry.index, field)))
@@ -283,7 +283,7 @@ def _notes(source: Source, entries: Sequence[Entry]) -> list[Problem]:
     ]
 
 
-def _entry_notes(entry: Entry) -> Iterator[tuple[str, str]]:
+def _entry_notes(entry: SuiteEntry) -> Iterator[tuple[str, str]]:
     """What is said of one entry, with the field that it is about."""
     options = entry.probe.options
     if getattr(options, "top_k", None) is not None:

@@ -9,7 +9,7 @@ from pytest_sway.probes.base import Probe
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuiteEntry:
     """One entry of the suite.
 
     Attributes:

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
-from pytest_sway.probes.shared.questions import base_continuations, distinct, sides
+from pytest_sway.probes.shared.questions import base_continuations, distinct, divergence_sides
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
@@ -99,7 +99,9 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         samples = [curve[0] for curve in await _curves(options, views, [1.0])]
         return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
 
-    def judge(self, options: AdapterAblationOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: AdapterAblationOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The shape rule."""
         found = signal(measured, nulls, "signal", options.min_signal, options.assert_z_gte)
         if not found.present:
@@ -124,7 +126,9 @@ async def _curves(
     """Divergence from the base per prompt and λ."""
     prompts = distinct(options.prompts)
     followed = await base_continuations(prompts, views.base, options.positions)
-    compared = [sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas]
+    compared = [
+        divergence_sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas
+    ]
     flat = await ask(
         [
             Divergence(prompt, p, q, options.divergence, ids)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.probes.shared import style_features
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.question_case import QuestionCase
-from pytest_sway.probes.shared.questions import both, distinct, policy, question
+from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
@@ -90,10 +90,11 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
             for paraphrase in case.paraphrases
         ]
         wanted = [
-            Generate(question(text, self.setting), views.base, options.max_new_tokens) for _, text, _ in asked
+            Generate(as_prompt(text, self.setting), views.base, options.max_new_tokens)
+            for _, text, _ in asked
         ]
         golds = [gold for _, _, gold in asked]
-        base, tuned = (_cut(written, golds) for written in await both(wanted, views))
+        base, tuned = (_cut(written, golds) for written in await ask_both(wanted, views))
         near = await _cosines([*golds, *base, *tuned], options.embedding_model, len(asked))
         pairs = [
             _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)
@@ -129,21 +130,23 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
                 "gain": fmean(gains),
                 "num_cases": len(gains),
                 "empty_answers": sum(not pair.answer for pair in kept),
-                "prompt_policy": policy(self.setting),
+                "prompt_policy": policy_name(self.setting),
                 "null_statistic": "gain",
                 "reverted": [_told(pair) for pair in kept if pair.reverted],
             },
         )
 
-    def judge(self, options: AdapterRevertOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: AdapterRevertOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The effect rule on the gain, and the contract's condition on the rate."""
         gain = t_interval(measured.samples)
-        bar = EffectBar(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
+        bar = EffectCriteria(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
         judged = judge_effect(measured, gain, nulls, bar, subtract_null=False, statistic="gain")
         judged = _under_rate(judged, measured, options)
         if empty := measured.evidence["empty_answers"]:
             told = f"{empty} of {measured.evidence['total']} answers are empty"
-            judged = lowered(judged, judged.verdict, told)
+            judged = lower_verdict(judged, judged.verdict, told)
         bad = _bad_cases(measured) if judged.verdict is Verdict.FAIL else {}
         ends = [gain.low, gain.high] if gain is not None else None
         return replace(judged, interval=_rate(measured), evidence={"gain_ci_95": ends, **bad})
@@ -200,10 +203,12 @@ def _under_rate(judged: Judgement, measured: Measurement, options: AdapterRevert
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
     told = f"{reverts} of {total} answers are no nearer to the gold"
     if interval.low >= limit:
-        return lowered(
+        return lower_verdict(
             judged, Verdict.FAIL, f"{told} (at least {interval.low:.0%}, below {limit:.0%} wanted)"
         )
-    return lowered(judged, Verdict.WARN, f"{told} (below {limit:.0%} wanted, not surely missed: add cases)")
+    return lower_verdict(
+        judged, Verdict.WARN, f"{told} (below {limit:.0%} wanted, not surely missed: add cases)"
+    )
 
 
 def _bad_cases(measured: Measurement) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class ProbeOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Setting:
+class ProbeContext:
     """What a probe is told beside its options.
 
     Attributes:
@@ -88,7 +88,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Nulls:
+class NullSample:
     """A probe's measurements on the null population.
 
     Attributes:
@@ -115,7 +115,7 @@ class Nulls:
             return None
         return predict(value, draws, self.scale, self.better, self.resolution)
 
-    def without(self, index: int) -> Nulls:
+    def without(self, index: int) -> NullSample:
         """The population of all draws but one, which is then judged as if it were the adapter."""
         return replace(self, draws=self.draws[:index] + self.draws[index + 1 :])
 
@@ -183,7 +183,7 @@ class Probe(ABC, Generic[O_contra]):
             OptionsError: a field is unknown, missing or wrong.
         """
         self.options: O_contra = options or self._options(values)
-        self.setting = Setting()
+        self.setting = ProbeContext()
 
     def _options(self, values: Mapping[str, Any]) -> O_contra:
         try:
@@ -196,7 +196,7 @@ class Probe(ABC, Generic[O_contra]):
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 
-    def at(self, setting: Setting) -> Self:
+    def at(self, setting: ProbeContext) -> Self:
         """The same probe, told where it stands, with no more items than it may look at."""
         placed = copy(self)
         placed.setting = setting
@@ -241,5 +241,5 @@ class Probe(ABC, Generic[O_contra]):
         return await self.measure(options, views)
 
     @abstractmethod
-    def judge(self, options: O_contra, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: O_contra, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Verdict and score. Pure: the same numbers give the same verdict."""

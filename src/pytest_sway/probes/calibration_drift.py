@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, Field
 
 from pytest_sway.data.packaged import facts
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, Setting
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.questions import answered, both, policy
+from pytest_sway.probes.shared.questions import answer_completion, ask_both, policy_name
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
@@ -74,7 +74,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
     async def measure(self, options: CalibrationDriftOptions, views: Views) -> Measurement:
         """Two completions per item."""
         items = _items(options)
-        scores = await both([_scored(item, views.base, self.setting) for item in items], views)
+        scores = await ask_both([_scored(item, views.base, self.setting) for item in items], views)
         pairs = list(zip(*scores, strict=True))
         deltas = [(tuned.logprob - base.logprob) / base.tokens for base, tuned in pairs]
         kinds = cluster_means(deltas, [item.kind for item in items])
@@ -97,12 +97,12 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
                 "regression_nats_threshold": options.regression_nats,
                 "worst_offenders": _worst(items, deltas),
                 "per_kind": {} if options.items else kinds,
-                "prompt_policy": policy(self.setting),
+                "prompt_policy": policy_name(self.setting),
             },
         )
 
     def judge(
-        self, options: CalibrationDriftOptions, measured: Measurement, nulls: Nulls | None
+        self, options: CalibrationDriftOptions, measured: Measurement, nulls: NullSample | None
     ) -> Judgement:
         """The rule of no harm, on the mean and on the rate."""
         (kinds,) = measured.series["kinds"]
@@ -148,9 +148,9 @@ def _items(options: CalibrationDriftOptions) -> list[_Item]:
     return [item for item in rounds if item is not None][: options.items_limit]
 
 
-def _scored(item: _Item, view: View, setting: Setting) -> Completion:
+def _scored(item: _Item, view: View, setting: ProbeContext) -> Completion:
     if item.prompt.rstrip().endswith(_ASKS):
-        return answered(item.prompt, item.gold, view, setting)
+        return answer_completion(item.prompt, item.gold, view, setting)
     return Completion(item.prompt, item.gold, view)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
@@ -20,7 +20,7 @@ from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
-from pytest_sway.statistics.prediction import Prediction, predict, shown
+from pytest_sway.statistics.prediction import Prediction, display_z, predict
 
 _FEWEST_NULLS = 3
 _SHOWN = 40
@@ -94,7 +94,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         samples = await divergences(_prompts(options), options.divergence, options.positions, views)
         return Measurement(raw=None, samples=tuple(samples))
 
-    def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The shape rule; the raw number is computed here, where the nulls are known."""
         labels = np.array(measured.series["labels"][0], dtype=int)
         found = signal(measured, _with_signals(nulls, labels), "signal", options.min_signal)
@@ -154,7 +154,7 @@ def _strongest(samples: Sequence[float], labels: np.ndarray) -> float:
     return float(np.max(np.bincount(labels, samples) / np.bincount(labels)))
 
 
-def _with_signals(nulls: Nulls | None, labels: np.ndarray) -> Nulls | None:
+def _with_signals(nulls: NullSample | None, labels: np.ndarray) -> NullSample | None:
     """The nulls, each with the mean of its own strongest cluster."""
     if nulls is None:
         return None
@@ -204,7 +204,7 @@ def _decided(
         words = f"{prediction.rank} of {prediction.n} null adapters are as specific"
     else:
         beyond = z >= options.assert_z_gte
-        words = f"z {shown(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
+        words = f"z {display_z(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
     if enough and beyond:
         return Verdict.PASS, words
     little = "the topics differ little beside the prompts within one"

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Views
@@ -57,12 +57,12 @@ class DeltaKL(Probe[DeltaKLOptions]):
             },
         )
 
-    def judge(self, options: DeltaKLOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: DeltaKLOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule, net of the null's mean."""
         return judge_effect(
             measured,
             positive_interval(measured.samples),
             nulls,
-            EffectBar(options.assert_mean_gte, options.assert_z_gte),
+            EffectCriteria(options.assert_mean_gte, options.assert_z_gte),
             subtract_null=True,
         )

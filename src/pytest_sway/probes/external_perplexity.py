@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import Field
 
 from pytest_sway.data.packaged import Passage, passages
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.questions import both
-from pytest_sway.probes.shared.segments import samples, within
+from pytest_sway.probes.shared.questions import ask_both
+from pytest_sway.probes.shared.segments import prose_segments, within
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -49,7 +49,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         """Two rolling scores per passage."""
         read = _read(options)
         texts = [passage.text for passage in read]
-        base, tuned = await both([Completion("", text, views.base) for text in texts], views)
+        base, tuned = await ask_both([Completion("", text, views.base) for text in texts], views)
         deltas = [(b.logprob - a.logprob) / a.tokens for a, b in zip(base, tuned, strict=True)]
         works = cluster_means(deltas, [passage.work for passage in read])
         sides = [fmean(score.logprob / score.tokens for score in side) for side in (base, tuned)]
@@ -74,7 +74,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         )
 
     def judge(
-        self, options: ExternalPerplexityOptions, measured: Measurement, nulls: Nulls | None
+        self, options: ExternalPerplexityOptions, measured: Measurement, nulls: NullSample | None
     ) -> Judgement:
         """The rule of no harm, over works."""
         (works,) = measured.series["works"]
@@ -102,7 +102,7 @@ def _read(options: ExternalPerplexityOptions) -> list[Passage]:
 
 def _cut(text: str, most: int) -> str:
     """The text's first sentences, of at most ``most`` characters; of a longer one its beginning."""
-    return "".join(within(samples(text), most))[:most]
+    return "".join(within(prose_segments(text), most))[:most]
 
 
 def _case(text: str, delta: float) -> Case:

@@ -11,22 +11,22 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.probes.judging.thresholds import Off, Rate
-from pytest_sway.probes.shared.option_paths import placed
+from pytest_sway.probes.shared.option_paths import resolve_path
 from pytest_sway.probes.shared.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.spec.model_folders import listed
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
-from pytest_sway.training.layer_map import WEIGHTS_FILE, NoLayerMapError, Place, key_shapes
+from pytest_sway.training.layer_map import WEIGHTS_FILE, NoLayerMapError, ParameterLocation, key_shapes
 from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
 from pytest_sway.training.optimizer_state import TrainingState, read_state
 from pytest_sway.training.optimizer_steps import OptimizerSteps, optimizer_steps
 from pytest_sway.training.parameter_groups import grouped_places
-from pytest_sway.training.second_moments import standings
+from pytest_sway.training.second_moments import layer_statuses
 from pytest_sway.training.unsupported_files import READ_OPTIMIZERS, unread_optimizers
 
 _WORST = 3
@@ -84,12 +84,14 @@ class GradientGhost(Probe[GradientGhostOptions]):
 
     def _place(self, options: GradientGhostOptions) -> Path:
         if options.adapter_path is not None:
-            return placed(options.adapter_path, self.setting.folder, "adapter_path")
+            return resolve_path(options.adapter_path, self.setting.folder, "adapter_path")
         if self.setting.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a folder as adapter_path")
         return self.setting.adapter
 
-    def judge(self, options: GradientGhostOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: GradientGhostOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The pre-run rule: steps and a dead optimizer are primary; single modules and layers secondary."""
         found = measured.evidence
         judgement = _judged(found, options)
@@ -201,13 +203,13 @@ def _layers(
     state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None, ratio: float
 ) -> tuple[dict[str, Any], float | None]:
     """Evidence on modules and layers, and the share of undertrained layers; None without a layer map."""
-    why, laid = "", tuple[Place, ...]()
+    why, laid = "", tuple[ParameterLocation, ...]()
     try:
         laid = _laid(state, shapes)
     except NoLayerMapError as error:
         why = str(error)
     moments = state.moments if state.kept else ()
-    by_layer = standings(laid, moments) if laid else {}
+    by_layer = layer_statuses(laid, moments) if laid else {}
     numbers = {place.layer: place.number for place in laid if place.layer}
     counts = set(Counter(place.layer for place in laid if place.layer).values())
     flagged = sum(standing.undertrained(ratio) for standing in by_layer.values())
@@ -229,7 +231,9 @@ def _layers(
     return evidence, None if why else flagged / len(numbers)
 
 
-def _laid(state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None) -> tuple[Place, ...]:
+def _laid(
+    state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None
+) -> tuple[ParameterLocation, ...]:
     """Where each of the optimizer's parameters stands in the model."""
     if not state.adam:
         raise NoLayerMapError("the optimizer keeps no second moment per parameter (exp_avg_sq)")

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from pytest_sway.document import Document, Section
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.judging.effect import capped
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.judging.effect import cap_score
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturbed
+from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
 from pytest_sway.probes.shared.windows import Sizes, Window, windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -135,7 +135,7 @@ class Leakage(Probe[LeakageOptions]):
             },
         )
 
-    def judge(self, options: LeakageOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: LeakageOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of no harm; fragility is told beside it."""
         (sections,) = measured.series["sections"]
         by_section = len(sections) >= _FEWEST_SECTIONS
@@ -152,7 +152,7 @@ class Leakage(Probe[LeakageOptions]):
         return replace(
             judged,
             message=judged.message + _manner(measured.evidence["mean_fragility"], options),
-            score=capped(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
+            score=cap_score(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
             evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
         )
 
@@ -226,7 +226,7 @@ async def _from_changed(
     of_section = {r.window.section: r for r in rising}  # the most recited is the last
     most = sorted(of_section.values(), key=lambda r: -r.beyond)[: options.perturbed_windows]
     kinds = dict.fromkeys(options.perturbations)
-    tried = [(r, kind, perturbed(r.window.prefix, kind)) for r in most for kind in kinds]
+    tried = [(r, kind, perturb(r.window.prefix, kind)) for r in most for kind in kinds]
     made = [(r, kind, prefix) for r, kind, prefix in tried if prefix is not None]
     written = await ask([Generate(prefix, tuned, length) for _, _, prefix in made])
     changed = [

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.judging.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor
 from pytest_sway.probes.shared.questions import distinct
@@ -106,7 +106,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
             },
         )
 
-    def judge(self, options: MultiTurnOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: MultiTurnOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of decay."""
         few = measured.evidence["num_prompts"] < MIN_CURVES or options.max_turns <= _MIN_TURNS
         return judge_decay(
@@ -118,8 +118,8 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         )
 
 
-def _bar(options: MultiTurnOptions) -> DecayBar:
-    return DecayBar(
+def _bar(options: MultiTurnOptions) -> DecayCriteria:
+    return DecayCriteria(
         half_life=options.assert_half_life_turns,
         span=options.max_turns,
         unit="turns",

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict, null_adapters
@@ -86,7 +86,9 @@ class NullAdapter(Probe[NullAdapterOptions]):
         (moved,) = await ask([Divergence(_CHECK_PROMPT, views.base, views.tuned)])
         return Measurement(raw=moved)
 
-    def judge(self, options: NullAdapterOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: NullAdapterOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """PASS where the draws answered; what did not is named."""
         if nulls is None or not nulls.draws:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""

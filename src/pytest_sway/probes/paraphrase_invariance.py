@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import Scored, scored, shortfall
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored, shortfall
 from pytest_sway.probes.shared.question_case import QuestionCase
-from pytest_sway.probes.shared.questions import answered, distinct, policy
+from pytest_sway.probes.shared.questions import answer_completion, distinct, policy_name
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import t_interval
@@ -113,7 +113,7 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         cases = list({(case.prompt, case.gold): case for case in options.cases}.values())
         asked = [(case.prompt, *case.paraphrases, *_others(cases, i)) for i, case in enumerate(cases)]
         groups = [
-            [answered(prompt, case.gold, views.base, self.setting) for prompt in prompts]
+            [answer_completion(prompt, case.gold, views.base, self.setting) for prompt in prompts]
             for case, prompts in zip(cases, asked, strict=True)
         ]
         found = await scored(groups, views)
@@ -125,7 +125,7 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
             items=tuple(case.prompt for case in cases),
             base_value=fmean(one.verbatim for one in lifts),
             ft_value=fmean(one.paraphrased for one in lifts),
-            evidence={**_evidence(options, lifts), "prompts": policy(self.setting)},
+            evidence={**_evidence(options, lifts), "prompts": policy_name(self.setting)},
             series={
                 "verbatim": [[one.verbatim for one in lifts]],
                 "paraphrased": [[one.paraphrased for one in lifts]],
@@ -134,14 +134,14 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         )
 
     def judge(
-        self, options: ParaphraseInvarianceOptions, measured: Measurement, nulls: Nulls | None
+        self, options: ParaphraseInvarianceOptions, measured: Measurement, nulls: NullSample | None
     ) -> Judgement:
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
-        bar = EffectBar(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
+        bar = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, bar, subtract_null=False)
         if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
             condition = _memorized if options.intent == "memorize" else _generalized
-            judgement = lowered(judgement, *condition(options, measured))
+            judgement = lower_verdict(judgement, *condition(options, measured))
             if options.intent != "memorize" and judgement.score is not None:
                 judgement = replace(judgement, score=min(judgement.score, _surviving(options, measured)))
         if judgement.verdict is not Verdict.FAIL:
@@ -158,7 +158,7 @@ def _others(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
     return distinct([case.prompt for case in spread if case.gold != mine.gold and case.prompt not in own])
 
 
-def _lifts(case: ParaphraseCase, scores: Sequence[Scored]) -> _Lifts:
+def _lifts(case: ParaphraseCase, scores: Sequence[ScoredAnswer]) -> _Lifts:
     """From the scores of a case's gold: after its prompt, its paraphrases, the others."""
     verbatim, *rest = (one.lift for one in scores)
     split = len(case.paraphrases)

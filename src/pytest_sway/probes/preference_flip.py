@@ -13,18 +13,18 @@ from pytest_sway.document import Triple
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
-    Nulls,
+    NullSample,
     Probe,
+    ProbeContext,
     ProbeError,
     ProbeOptions,
     ProbeSkip,
-    Setting,
 )
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import Scored, scored_apart, shortfall
-from pytest_sway.probes.shared.questions import answered, policy
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored_apart, shortfall
+from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.requests import RequestError, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import rate_interval, t_interval
@@ -84,7 +84,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         triples = _triples(options, self.setting)
         found = await scored_apart(
             [
-                [answered(triple.prompt, text, views.base, self.setting) for text in _answers(triple)]
+                [
+                    answer_completion(triple.prompt, text, views.base, self.setting)
+                    for text in _answers(triple)
+                ]
                 for triple in triples
             ],
             views,
@@ -109,7 +112,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
                 "margin": options.margin,
                 "dropped_triples": len(dropped),
                 "dropped_reasons": dropped[:_REASONS],
-                "prompts": policy(self.setting),
+                "prompts": policy_name(self.setting),
                 "per_triple": [
                     {"prompt": t.prompt, "chosen": t.chosen, "base_margin": before, "ft_margin": after}
                     for (t, _), before, after in zip(kept, base, tuned, strict=True)
@@ -118,26 +121,28 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             series={"margins": [base, tuned]},
         )
 
-    def judge(self, options: PreferenceFlipOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: PreferenceFlipOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The effect rule on the change of the margin; the flips, where enough could flip."""
         unit = "nats per token" if options.margin == "per_token" else "nats"
-        bar = EffectBar(options.min_margin_gain, options.assert_z_gte, unit)
+        bar = EffectCriteria(options.min_margin_gain, options.assert_z_gte, unit)
         interval = t_interval(measured.samples)
         judgement = judge_effect(measured, interval, nulls, bar, subtract_null=False)
         flips = _flips(measured)
         there, wanted = len(measured.samples), options.min_triples_for_decision
         if there < wanted:
             few = f"{there} triples where {wanted} are wanted: add triples"
-            judgement = lowered(judgement, Verdict.WARN, few)
+            judgement = lower_verdict(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
-            judgement = lowered(judgement, Verdict.FAIL, "prefers the rejected answers")
+            judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
         elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(options, "assert_flip_rate_gte"):
-            judgement = lowered(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
+            judgement = lower_verdict(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
         bad = bad_cases(_bad(options, measured)) if judgement.verdict is Verdict.FAIL else {}
         return replace(judgement, evidence={**flips, **bad})
 
 
-def _triples(options: PreferenceFlipOptions, setting: Setting) -> list[Triple]:
+def _triples(options: PreferenceFlipOptions, setting: ProbeContext) -> list[Triple]:
     """The option's triples, else the document's, each once; ProbeSkip without one."""
     given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
     triples = list(dict.fromkeys(given or setting.document.preferences))
@@ -150,7 +155,7 @@ def _answers(triple: Triple) -> tuple[str, str]:
     return triple.chosen, triple.rejected
 
 
-def _margin(scores: Sequence[Scored], view: Literal["base", "tuned"], margin: str) -> float:
+def _margin(scores: Sequence[ScoredAnswer], view: Literal["base", "tuned"], margin: str) -> float:
     """Margin of a triple's two answers under one view, in nats (per token)."""
     chosen, rejected = (getattr(one, view) / (one.tokens if margin == "per_token" else 1) for one in scores)
     return float(chosen - rejected)

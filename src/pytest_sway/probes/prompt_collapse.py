@@ -12,17 +12,17 @@ from pytest_sway.data.packaged import passages
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
-    Nulls,
+    NullSample,
     Probe,
+    ProbeContext,
     ProbeError,
     ProbeOptions,
     ProbeSkip,
-    Setting,
 )
-from pytest_sway.probes.judging.decay import MIN_CURVES, DecayBar, judge_decay, log_slopes
+from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
-from pytest_sway.probes.shared.questions import distinct, sides
+from pytest_sway.probes.shared.questions import distinct, divergence_sides
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Measurement
 
@@ -127,7 +127,9 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         signal, last = (fmean(column) for column in zip(*curves, strict=True))
         return Measurement(raw=None, statistics={"signal": signal, "last": last})
 
-    def judge(self, options: PromptCollapseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: PromptCollapseOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The rule of decay."""
         evidence = measured.evidence
         first, last = (measured.statistics[name] for name in ("signal", "last"))
@@ -149,7 +151,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
         prompts = [[_put(text, self.setting) for text in row] for row in texts]
         said = await ask([Generate(row[0], views.author, options.positions - 1) for row in prompts])
-        p, q = sides(options.divergence, views.base, views.tuned)
+        p, q = divergence_sides(options.divergence, views.base, views.tuned)
         flat = await ask(
             [
                 Divergence(prompt, p, q, options.divergence, reply.ids)
@@ -162,7 +164,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
 
 
 async def _crowded(
-    options: PromptCollapseOptions, setting: Setting, base: View
+    options: PromptCollapseOptions, setting: ProbeContext, base: View
 ) -> tuple[list[_Crowded], list[int]]:
     """Every prompt behind fillers of 0 and of all lengths that fit, and these lengths.
 
@@ -229,8 +231,8 @@ def _ends_of(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str
     return [text[begins[len(ends) - n] : ends[-1]] for n in lengths]
 
 
-def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayBar:
-    return DecayBar(
+def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteria:
+    return DecayCriteria(
         half_life=options.assert_half_life_tokens,
         span=lengths[-1],
         unit="tokens",
@@ -241,14 +243,14 @@ def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayBar:
     )
 
 
-def _policy(setting: Setting) -> str:
+def _policy(setting: ProbeContext) -> str:
     """A prompt is no question: it is put as it stands, unless the spec asks for chat."""
     return "chat" if setting.policy == "chat" else "raw"
 
 
-def _around(setting: Setting) -> int:
+def _around(setting: ProbeContext) -> int:
     return _AROUND[_policy(setting)]
 
 
-def _put(text: str, setting: Setting) -> Prompt:
+def _put(text: str, setting: ProbeContext) -> Prompt:
     return (Turn("user", text),) if _policy(setting) == "chat" else text

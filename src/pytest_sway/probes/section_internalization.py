@@ -11,14 +11,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pytest_sway.document import Section, SectionKind
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect, lowered
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import Scored, read, scored, shortfall
-from pytest_sway.probes.shared.questions import answered, policy
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, read, scored, shortfall
+from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
-from pytest_sway.probes.shared.segments import samples, within
+from pytest_sway.probes.shared.segments import prose_segments, within
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
@@ -128,20 +128,20 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
                 "shortened": [
                     s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())
                 ],
-                "prompts": policy(self.setting) if pairs else "raw",
+                "prompts": policy_name(self.setting) if pairs else "raw",
             },
             series={"interval": [(interval.low, interval.high)] if interval is not None else []},
         )
 
     def judge(
-        self, options: SectionInternalizationOptions, measured: Measurement, nulls: Nulls | None
+        self, options: SectionInternalizationOptions, measured: Measurement, nulls: NullSample | None
     ) -> Judgement:
         """The effect rule on the mean over sections, and the share of sections that were learned."""
         found = judge_effect(
             measured,
             next((Interval(low, high) for low, high in measured.series["interval"]), None),
             nulls,
-            EffectBar(options.per_section_threshold, options.assert_z_gte, "relative lift"),
+            EffectCriteria(options.per_section_threshold, options.assert_z_gte, "relative lift"),
             subtract_null=False,
         )
         rows = measured.evidence["per_section"]
@@ -152,7 +152,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             verdict = Verdict.PASS
         else:
             verdict = Verdict.WARN if most >= wanted else Verdict.FAIL
-        judgement = lowered(found, verdict, _words(named, len(rows)))
+        judgement = lower_verdict(found, verdict, _words(named, len(rows)))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
         sections = {section.id: section for section in self.setting.document.sections}
@@ -165,7 +165,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         return replace(judgement, evidence=bad_cases(cases))
 
 
-def _chosen(setting: Setting, options: SectionInternalizationOptions) -> list[Section]:
+def _chosen(setting: ProbeContext, options: SectionInternalizationOptions) -> list[Section]:
     """The sections of the kinds that are measured; ProbeSkip without one."""
     sections = setting.document.sections
     if not sections:
@@ -177,18 +177,18 @@ def _chosen(setting: Setting, options: SectionInternalizationOptions) -> list[Se
     return chosen
 
 
-def _answers(section: Section, views: Views, setting: Setting) -> list[Completion]:
+def _answers(section: Section, views: Views, setting: ProbeContext) -> list[Completion]:
     if section.kind == "instruction":
         asked = [(qa.prompt, qa.gold) for qa in section.probes]
     else:
         asked = [(triple.prompt, triple.chosen) for triple in section.preferences]
-    return [answered(prompt, gold, views.base, setting) for prompt, gold in dict.fromkeys(asked)]
+    return [answer_completion(prompt, gold, views.base, setting) for prompt, gold in dict.fromkeys(asked)]
 
 
 def _shortened(content: str, most: int) -> list[str]:
     """A section's samples within ``most`` characters; a first sentence that is longer is cut."""
-    pieces = within(samples(content), most)
-    return pieces if len(pieces[0]) <= most else samples(content.strip()[:most])
+    pieces = within(prose_segments(content), most)
+    return pieces if len(pieces[0]) <= most else prose_segments(content.strip()[:most])
 
 
 def _length(section: Section, texts: dict[str, list[str]], pairs: dict[str, list[Completion]]) -> int:
@@ -214,7 +214,7 @@ def _scaled(part: Estimate, by: float) -> Estimate:
     return Estimate(part.value * by, part.error * by if part.error is not None else None, part.df)
 
 
-def _nll(scores: Iterable[Sequence[Scored]], view: Literal["base", "tuned"]) -> float:
+def _nll(scores: Iterable[Sequence[ScoredAnswer]], view: Literal["base", "tuned"]) -> float:
     """Nats per token over all sections."""
     everything = [one for found in scores for one in found]
     return -float(sum(getattr(one, view) for one in everything)) / sum(one.tokens for one in everything)
@@ -223,7 +223,7 @@ def _nll(scores: Iterable[Sequence[Scored]], view: Literal["base", "tuned"]) -> 
 def _row(
     section: Section,
     effect: _Effect,
-    scores: Sequence[Scored],
+    scores: Sequence[ScoredAnswer],
     length: int,
     options: SectionInternalizationOptions,
 ) -> dict[str, Any]:
@@ -274,4 +274,4 @@ def _example(section: Section) -> tuple[str, str]:
         return section.preferences[0].prompt, section.preferences[0].chosen
     if section.probes:
         return section.probes[0].prompt, section.probes[0].gold
-    return section.id, samples(section.content)[0]
+    return section.id, prose_segments(section.content)[0]

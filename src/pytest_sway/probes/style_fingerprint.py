@@ -14,18 +14,18 @@ from pytest_sway.data.packaged import elicitation
 from pytest_sway.probes.base import (
     Claim,
     Judgement,
-    Nulls,
+    NullSample,
     Probe,
+    ProbeContext,
     ProbeError,
     ProbeOptions,
     ProbeSkip,
-    Setting,
 )
-from pytest_sway.probes.judging.effect import EffectBar, judge_effect
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared import grammar_tagger
 from pytest_sway.probes.shared import style_features as style
-from pytest_sway.probes.shared.questions import both, distinct, question
+from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
@@ -92,7 +92,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         document = _document(options, self.setting)
         tagger, why_plain = _tagger(options.extended)
         prompts = distinct(options.prompts or elicitation())[: self.setting.limit]
-        base, tuned = await both(
+        base, tuned = await ask_both(
             [Generate(_put(prompt, self.setting), views.base, options.max_new_tokens) for prompt in prompts],
             views,
         )
@@ -124,7 +124,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         return _measured(counted, {**evidence, "window": window, "pieces": len(cut)})
 
     def judge(
-        self, options: StyleFingerprintOptions, measured: Measurement, nulls: Nulls | None
+        self, options: StyleFingerprintOptions, measured: Measurement, nulls: NullSample | None
     ) -> Judgement:
         """The effect rule, net of the null's mean."""
         evidence = measured.evidence
@@ -154,12 +154,14 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
             measured,
             jackknife_interval(len(base), nearer),
             nulls,
-            EffectBar(options.assert_shift_gte, options.assert_z_gte, "of the way to the document's style"),
+            EffectCriteria(
+                options.assert_shift_gte, options.assert_z_gte, "of the way to the document's style"
+            ),
             subtract_null=True,
         )
 
 
-def _document(options: StyleFingerprintOptions, setting: Setting) -> list[str]:
+def _document(options: StyleFingerprintOptions, setting: ProbeContext) -> list[str]:
     """The document's texts: the reference, or the sections (apart: what stands between them is not theirs).
 
     Raises:
@@ -191,13 +193,13 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     return None, found
 
 
-def _put(prompt: str, setting: Setting) -> Prompt:
+def _put(prompt: str, setting: ProbeContext) -> Prompt:
     """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
     unfinished = setting.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
-    return prompt if unfinished else question(prompt, setting)
+    return prompt if unfinished else as_prompt(prompt, setting)
 
 
-def _policy(prompts: Sequence[str], setting: Setting) -> str:
+def _policy(prompts: Sequence[str], setting: ProbeContext) -> str:
     """How they were put, for the evidence: raw, chat or both."""
     put = {"raw" if isinstance(_put(prompt, setting), str) else "chat" for prompt in prompts}
     return " and ".join(sorted(put))

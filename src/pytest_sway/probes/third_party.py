@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pytest_sway.probes.base import Claim, Probe
 from pytest_sway.probes.shared import optional_packages
-from pytest_sway.spec.errors import shown
+from pytest_sway.spec.errors import describe
 from pytest_sway.statistics.prediction import Better, Scale
 from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 
@@ -16,10 +16,10 @@ _CLAIMS = {f"Claim.{claim.name}": claim for claim in Claim if claim is not Claim
 """What it may claim: the null population has one kind, and it is ours."""
 
 
-def why_unfit(found: object) -> str:
+def probe_class_fault(found: object) -> str:
     """Why something that a plugin gave cannot be a kind, and what to write; empty where it can."""
     if not (isinstance(found, type) and issubclass(found, Probe)):
-        return f"{shown(found)} is no class derived from pytest_sway.probes.base.Probe"
+        return f"{describe(found)} is no class derived from pytest_sway.probes.base.Probe"
     wrong = next(_wrong(found), "")
     return f"{found.__name__}: {wrong}" if wrong else ""
 
@@ -36,7 +36,7 @@ def _wrong(probe: type[Probe[Any]]) -> Iterator[str]:
     yield from _not_among(probe, "better", get_args(Better))
     yield from _not_among(probe, "extra", ("", *optional_packages.names()))
     if not isinstance(probe.requires, (set, frozenset)):
-        yield f"requires is {shown(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
+        yield f"requires is {describe(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
     if inspect.isabstract(probe):
         yield f"it has no {' and no '.join(sorted(probe.__abstractmethods__))}"
     try:
@@ -52,4 +52,4 @@ def _not_among(probe: type[Probe[Any]], name: str, allowed: Collection[str | Non
 
 
 def _found(value: object) -> str:
-    return "missing" if value is None else shown(value)
+    return "missing" if value is None else describe(value)

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.packaged import tool_cases
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip, Setting
-from pytest_sway.probes.judging.effect import lowered
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.judging.effect import lower_verdict
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.questions import both, policy, question
+from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
 from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
@@ -93,7 +93,7 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             Generate(prompt, views.base, case.max_new_tokens)
             for prompt, case in zip(asked, cases, strict=True)
         ]
-        answers = zip(("base", "ft"), await both(wanted, views), strict=True)
+        answers = zip(("base", "ft"), await ask_both(wanted, views), strict=True)
         sides = {side: [answer.text for answer in said] for side, said in answers}
         worth = {
             side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
@@ -106,12 +106,12 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         ]
         shown = {
             "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
-            "prompt_policy": policy(self.setting),
+            "prompt_policy": policy_name(self.setting),
             "per_case": examples,
         }
         return replace(_measurement(worth["base"], worth["ft"], shown), items=tuple(c.prompt for c in cases))
 
-    def judge(self, options: ToolUseOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(self, options: ToolUseOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""
         base, ft = ([Worth.of(row) for row in measured.series[side]] for side in ("base", "ft"))
         interval = rate_interval(sum(one.valid for one in ft), len(ft))
@@ -185,7 +185,7 @@ def _no_harm(
         return judged
     calls = sum(one.called for one in base)
     words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"
-    return lowered(judged, Verdict.FAIL, words)
+    return lower_verdict(judged, Verdict.FAIL, words)
 
 
 def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judgement) -> Judgement:
@@ -198,14 +198,14 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judg
     sure = made >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
     few = "" if made >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
     words = f"{outside} of {made} valid calls are of tools that are not there (at most {limit:.0%}{few})"
-    return lowered(judged, Verdict.FAIL if sure else Verdict.WARN, words)
+    return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 
 
-def _by_template(setting: Setting) -> bool:
+def _by_template(setting: ProbeContext) -> bool:
     return setting.chat and "tools" in setting.capabilities
 
 
-def _shown(case: ToolUseCase, setting: Setting) -> Prompt:
+def _shown(case: ToolUseCase, setting: ProbeContext) -> Prompt:
     """The request with its tools: through the chat template where it shows them, else in the text."""
     if _by_template(setting):
         # templates read these keys without asking whether they are there
@@ -213,4 +213,4 @@ def _shown(case: ToolUseCase, setting: Setting) -> Prompt:
         tools = [{"type": "function", "function": bare | function} for function in case.functions]
         return ToolPrompt((Turn("user", case.prompt),), tuple(map(json.dumps, tools)))
     listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
-    return question(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", setting)
+    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", setting)

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.loss_criteria import broken_signals, doubtful_signals, loss_levels
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.probes.judging.thresholds import Share
-from pytest_sway.probes.shared.option_paths import placed
+from pytest_sway.probes.shared.option_paths import resolve_path
 from pytest_sway.probes.shared.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
@@ -31,7 +31,7 @@ from pytest_sway.training.run_choice import (
     ends_broken,
 )
 from pytest_sway.training.run_versions import Version, version_of
-from pytest_sway.training.training_run import REWARD_PHASE, Run
+from pytest_sway.training.training_run import REWARD_PHASE, TrainingRun
 from pytest_sway.training.unsupported_files import READ_LOGS, unread_logs
 
 _POINTS = 512
@@ -110,7 +110,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
     def _places(self, options: TrainingDriftOptions, version: Version | None) -> list[Path]:
         """Where the logs may be, in order."""
         if options.store_path is not None:
-            return [placed(options.store_path, self.setting.folder, "store_path")]
+            return [resolve_path(options.store_path, self.setting.folder, "store_path")]
         if self.setting.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a log, or its folder, as store_path")
         return [*([version.store] if version is not None else []), self.setting.adapter]
@@ -119,7 +119,9 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
         """Which file was read; empty for dlm's, which the run's own entry names."""
         return "" if DLM in logs.formats else file_read(source.files[-1], self.setting.folder, source.reason)
 
-    def judge(self, options: TrainingDriftOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: TrainingDriftOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """The pre-run rule: a run that broke or diverged is primary, its shape secondary."""
         found = measured.evidence
         judgement = judge_pre_run(
@@ -166,7 +168,7 @@ def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, 
     return choice
 
 
-def _run_summary(run: Run) -> dict[str, Any]:
+def _run_summary(run: TrainingRun) -> dict[str, Any]:
     """A run in one line of evidence."""
     return {
         "file": run.file,
@@ -179,7 +181,7 @@ def _run_summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _measured(run: Run, curve: LossCurve) -> dict[str, Any]:
+def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
     """What the run's losses are, under the contract's keys and ours."""
     checked = [loss for _, loss in run.validation]
     held_out = validation([loss for loss in checked if math.isfinite(loss)])
@@ -203,7 +205,7 @@ def _measured(run: Run, curve: LossCurve) -> dict[str, Any]:
     }
 
 
-def _gradients(run: Run) -> dict[str, Any]:
+def _gradients(run: TrainingRun) -> dict[str, Any]:
     """What the gradient norms are, where they were logged."""
     norms = gradient_norms(run)
     return {
@@ -219,7 +221,7 @@ def _gradients(run: Run) -> dict[str, Any]:
     }
 
 
-def _sampled(run: Run) -> list[list[float | None]]:
+def _sampled(run: TrainingRun) -> list[list[float | None]]:
     """Step and loss of at most 512 steps at even distances, first and last among them."""
     last = len(run.steps) - 1
     count = min(_POINTS, last + 1)

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_sway.reports import baseline_changes as words
 from pytest_sway.reports.json_report import document
 from pytest_sway.reports.markdown_table import escaped, table
-from pytest_sway.result import MEASURED, SuiteResult, Verdict, wired
+from pytest_sway.result import MEASURED_VERDICTS, SuiteResult, Verdict, json_value
 from pytest_sway.suites import changes
 from pytest_sway.suites.changes import ProbeChange, Regression
 from pytest_sway.suites.comparability import notes
@@ -134,7 +134,7 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
         ],
         "notes": _notes(matrix),
     }
-    found: dict[str, Any] = wired(content)
+    found: dict[str, Any] = json_value(content)
     return found
 
 
@@ -215,7 +215,7 @@ def _rows(matrix: CompareMatrix) -> list[tuple[str, list[str], str]]:
 def _cell(verdict: str | None, score: float | None) -> str:
     if verdict is None:
         return f"{formatting.DASH} "
-    if verdict not in MEASURED:
+    if verdict not in MEASURED_VERDICTS:
         return verdict
     return formatting.score(score) + _MARKS.get(Verdict(verdict), " ")
 

@@ -86,33 +86,33 @@ def compare_goldens(
         logprob_tol: of every number but scores.
         score_tol: of scores, categories, the composite.
     """
-    return list(_compared(actual, expected, _Place("", "", logprob_tol, score_tol)))
+    return list(_compared(actual, expected, _JsonPath("", "", logprob_tol, score_tol)))
 
 
 @dataclass(frozen=True)
-class _Place:
+class _JsonPath:
     path: str
     key: str
     logprob_tol: float
     score_tol: float
     score: bool = False
 
-    def at(self, key: str) -> _Place:
+    def at(self, key: str) -> _JsonPath:
         """Below an object; what is within ``score`` but the weights is one."""
         score = key in _SCORES or (self.score and key not in ("weights", *_PROSE))
         path = f"{self.path}.{key}" if self.path else key
-        return _Place(path, key, self.logprob_tol, self.score_tol, score)
+        return _JsonPath(path, key, self.logprob_tol, self.score_tol, score)
 
-    def item(self, index: int) -> _Place:
+    def item(self, index: int) -> _JsonPath:
         """Within a list."""
-        return _Place(f"{self.path}[{index}]", self.key, self.logprob_tol, self.score_tol, self.score)
+        return _JsonPath(f"{self.path}[{index}]", self.key, self.logprob_tol, self.score_tol, self.score)
 
     @property
     def tolerance(self) -> float:
         return self.score_tol if self.score else self.logprob_tol
 
 
-def _compared(actual: Any, expected: Any, place: _Place) -> Iterator[Difference]:
+def _compared(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Difference]:
     path = place.path or "the result"
     kinds = _kind(actual), _kind(expected)
     if kinds[0] != kinds[1]:
@@ -128,7 +128,9 @@ def _compared(actual: Any, expected: Any, place: _Place) -> Iterator[Difference]
         yield Difference(path, "value", actual, expected)
 
 
-def _objects(actual: Mapping[str, Any], expected: Mapping[str, Any], place: _Place) -> Iterator[Difference]:
+def _objects(
+    actual: Mapping[str, Any], expected: Mapping[str, Any], place: _JsonPath
+) -> Iterator[Difference]:
     for key in sorted({*actual, *expected}):
         below = place.at(key)
         if key not in actual:
@@ -149,7 +151,7 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _alike(actual: Any, expected: Any, place: _Place) -> bool:
+def _alike(actual: Any, expected: Any, place: _JsonPath) -> bool:
     if isinstance(actual, str):
         return actual == expected or (
             place.key in _PROSE and _same_sentence(actual, expected, place.tolerance)

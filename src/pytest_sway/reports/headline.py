@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_sway.result import MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites import null_comparison
 from pytest_sway.text import formatting
 from pytest_sway.text.width import short
@@ -51,7 +51,7 @@ def _answer(suite: SuiteResult) -> str:
     status, band = suite.gate["status"], suite.score.band
     composite = f"composite {formatting.score(suite.score.overall)}"
     wanted = formatting.score(suite.gate["threshold"])
-    if not any(probe.verdict in MEASURED for probe in suite.probes):
+    if not any(probe.verdict in MEASURED_VERDICTS for probe in suite.probes):
         return "nothing was measured"
     if status == "partial":
         return f"a part of the suite is not judged; {composite} of what ran"
@@ -91,7 +91,7 @@ def _sure(suite: SuiteResult) -> str:
         )
     if not suite.calibration:
         return _foreign(suite)
-    measured = [p for p in suite.probes if p.claim == "effect" and p.verdict in MEASURED]
+    measured = [p for p in suite.probes if p.claim == "effect" and p.verdict in MEASURED_VERDICTS]
     if not measured:
         return "no effect was measured, so nothing was compared with random adapters"
     why = next((probe.not_calibrated for probe in measured if probe.not_calibrated), "")

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pytest_sway.result import SuiteResult, wired
+from pytest_sway.result import SuiteResult, json_value
 from pytest_sway.suites.saved_results import SCHEMA_VERSION
 
 
 def payload(suite: SuiteResult) -> dict[str, Any]:
     """One suite as the JSON object of the contract."""
     score = asdict(suite.score)
-    found: dict[str, Any] = wired(
+    found: dict[str, Any] = json_value(
         {
             "schema_version": SCHEMA_VERSION,
             "sway_version": suite.sway_version,
@@ -52,6 +52,6 @@ def document(content: Mapping[str, Any]) -> str:
     """A file's content, for every file that we write as JSON: keys sorted, standard JSON.
 
     Args:
-        content: builtins without NaN or infinity, as :func:`pytest_sway.result.wired` makes them.
+        content: builtins without NaN or infinity, as :func:`pytest_sway.result.json_value` makes them.
     """
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

@@ -17,7 +17,7 @@ from pytest_sway.reports import baseline_changes, skipped_probes
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.suite_text import factors, footer, label, weighed
 from pytest_sway.reports.terminal_table import Line, Span, figures, labelled, rows
-from pytest_sway.result import MEASURED, ProbeResult, SuiteResult
+from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult
 from pytest_sway.suites import null_comparison
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
@@ -174,7 +174,7 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
         yield f"not measured for want of an extra: {', '.join(names)}; {line}"
     if told := null_comparison.not_calibrated(suite.calibration):
         yield told
-    untold = [probe for probe in suite.probes if probe.verdict in MEASURED and not _says_no_z(probe)]
+    untold = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]
     for reason, names in skipped_probes.degenerate(untold).items():
         yield f"no z for {', '.join(names)}: {reason}"
     yield from (f"note: {note}" for note in suite.notes)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_sway.reports.json_report import document
 from pytest_sway.reports.markdown_table import table
-from pytest_sway.result import wired
+from pytest_sway.result import json_value
 from pytest_sway.text import formatting
 from pytest_sway.text.width import clean, cut, row, width, within
 
@@ -163,7 +163,7 @@ def payload(report: TraceReport) -> dict[str, Any]:
         "slowest": [asdict(event) for event in report.slowest],
         "malformed": report.malformed,
     }
-    found: dict[str, Any] = wired(content)
+    found: dict[str, Any] = json_value(content)
     return found
 
 

@@ -14,7 +14,7 @@ from pytest_sway.session.suite_reports import gate_of
 from pytest_sway.suites.changes import changes, composite_delta, regressions
 from pytest_sway.suites.comparability import notes
 from pytest_sway.suites.gate import Gate
-from pytest_sway.suites.saved_results import SavedResultError, read
+from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def load(path: str, threshold: float | None = None) -> Baseline:
             f"{path}: there is no such file or folder; write it with --sway-json={path} "
             "(for a first run, leave the baseline out)"
         )
-    return Baseline(path, tuple(map(read, files)), threshold)
+    return Baseline(path, tuple(map(read_saved_result, files)), threshold)
 
 
 def against(suites: Sequence[SuiteResult], baseline: Baseline) -> list[SuiteResult]:

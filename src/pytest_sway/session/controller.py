@@ -18,7 +18,7 @@ from pytest_sway.session.plan import left_out_of, plan_of
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
-    from pytest_sway.session.suite_reports import Intake
+    from pytest_sway.session.suite_reports import SuiteReports
 
 _FILES = [
     ("sway_json", ".json", "pytest_sway.reports.json_report"),
@@ -111,9 +111,11 @@ class Controller:
         """Give the results to the reports of others; theirs may fail, ours are written by then."""
         if not self._suites:
             return
-        from pytest_sway.session.third_party_reports import hand_out
+        from pytest_sway.session.third_party_reports import call_report_hooks
 
-        told, troubles = hand_out(self._config, deepcopy(self._suites))  # theirs to read, not to change
+        told, troubles = call_report_hooks(
+            self._config, deepcopy(self._suites)
+        )  # theirs to read, not to change
         self._told += told
         self._trouble += troubles
 
@@ -143,10 +145,10 @@ class Controller:
         except OSError as error:
             self._trouble.append(f"--sway-step-summary could not be written: {error}")
 
-    def _intakes(self) -> dict[str, Intake]:
-        from pytest_sway.session.suite_reports import Intake
+    def _intakes(self) -> dict[str, SuiteReports]:
+        from pytest_sway.session.suite_reports import SuiteReports
 
-        intakes: dict[str, Intake] = {}
+        intakes: dict[str, SuiteReports] = {}
         for wire, start, stop, worker in self._reports:
-            intakes.setdefault(wire["suite"], Intake()).take(wire, start, stop, worker)
+            intakes.setdefault(wire["suite"], SuiteReports()).take(wire, start, stop, worker)
         return intakes

@@ -17,7 +17,7 @@ PLAN = pytest.StashKey[Plan]()
 """Suites by id, in the order of collection. There once an item of ours was collected."""
 
 
-class Place(NamedTuple):
+class ItemAssignment(NamedTuple):
     """Where an item belongs; equal in every worker.
 
     Attributes:
@@ -50,7 +50,7 @@ class LeftOutAdapter(NamedTuple):
 
 LEFT_OUT = pytest.StashKey[dict[str, LeftOutAdapter]]()
 """Adapters that are not evaluated, by the ids of their suites."""
-PLACES = pytest.StashKey[dict[str, Place]]()
+ASSIGNMENTS = pytest.StashKey[dict[str, ItemAssignment]]()
 """Places of the selected items of ours, by node id."""
 
 
@@ -59,9 +59,9 @@ def plan_of(config: pytest.Config) -> Plan:
     return config.stash.setdefault(PLAN, {})
 
 
-def places_of(config: pytest.Config) -> dict[str, Place]:
+def assignments_of(config: pytest.Config) -> dict[str, ItemAssignment]:
     """Places of the session's items, by node id; empty in a project without any of ours."""
-    return config.stash.setdefault(PLACES, {})
+    return config.stash.setdefault(ASSIGNMENTS, {})
 
 
 def left_out_of(config: pytest.Config) -> dict[str, LeftOutAdapter]:
@@ -74,25 +74,25 @@ def leave_out(config: pytest.Config, adapter: LeftOutAdapter) -> None:
     left_out_of(config).setdefault(adapter.suite, adapter)
 
 
-def select(config: pytest.Config, nodeid: str, place: Place) -> None:
+def select(config: pytest.Config, nodeid: str, place: ItemAssignment) -> None:
     """Note that an item will run."""
-    places_of(config)[nodeid] = place
+    assignments_of(config)[nodeid] = place
     if place.suite:
         _select(plan_of(config), place.suite, place.probe)
 
 
-def wire_of(config: pytest.Config) -> dict[str, Any]:
+def to_json(config: pytest.Config) -> dict[str, Any]:
     """Plan and places as JSON and execnet take them."""
     return {
         "suites": plan_of(config),
         "left_out": [list(adapter) for adapter in left_out_of(config).values()],
-        "places": {nodeid: list(place) for nodeid, place in places_of(config).items()},
+        "places": {nodeid: list(place) for nodeid, place in assignments_of(config).items()},
     }
 
 
 def merge(config: pytest.Config, wire: dict[str, Any]) -> None:
     """Take in what a worker sent; workers collect alike."""
-    plan, places = plan_of(config), places_of(config)
+    plan, places = plan_of(config), assignments_of(config)
     for suite in wire["suites"].values():
         plan.setdefault(suite["id"], suite)
         for probe in suite["selected"]:
@@ -100,12 +100,12 @@ def merge(config: pytest.Config, wire: dict[str, Any]) -> None:
     for adapter in wire["left_out"]:
         leave_out(config, LeftOutAdapter(*adapter))
     for nodeid, place in wire["places"].items():
-        places.setdefault(nodeid, Place(*place))
+        places.setdefault(nodeid, ItemAssignment(*place))
 
 
 def lose(config: pytest.Config, nodeid: str) -> None:
     """Note that a worker died in an item, so that the gate can say why its probe did not report."""
-    place = places_of(config).get(nodeid)
+    place = assignments_of(config).get(nodeid)
     if place is not None and place.suite:
         plan_of(config)[place.suite].setdefault("crashed", []).append(place.probe)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.session.plan import Place, places_of
+from pytest_sway.session.plan import ItemAssignment, assignments_of
 
 _AHEAD = 2
 """A worker runs an item once it knows the next one."""
 
 
-class Chooser:
+class SchedulerProxy:
     """xdist's own scheduler of the user's mode, unless a worker collected an item of ours.
 
     That is known only when all have collected; until then, and after it, everything is passed on.
@@ -47,7 +47,7 @@ class Chooser:
             self._collections = None
 
     def _choose(self, collections: Mapping[Any, list[str]]) -> None:
-        places = places_of(self._config)
+        places = assignments_of(self._config)
         first, *others = collections.values()
         if any(other != first for other in others) or not any(nodeid in places for nodeid in first):
             return  # xdist tells collections that differ
@@ -80,7 +80,7 @@ class Unit:
     model: str = ""
 
 
-def grouped(collection: Sequence[str], places: Mapping[str, Place]) -> list[Unit]:
+def grouped(collection: Sequence[str], places: Mapping[str, ItemAssignment]) -> list[Unit]:
     """A unit per subject, subjects of one model in a row; both in the order of collection."""
     models: dict[str, dict[str, deque[int]]] = {}
     for index, nodeid in enumerate(collection):
@@ -118,7 +118,7 @@ def chunked(indices: Sequence[int], workers: int, most: int | None) -> list[Unit
 
 
 @dataclass
-class _Desk:
+class _WorkerState:
     """What one worker has to do."""
 
     pending: list[int] = field(default_factory=list)
@@ -147,7 +147,7 @@ class SubjectScheduling:
         self._queue: deque[Unit] = deque()
         self._plain: deque[Unit] = deque()
         self._unit = {index: unit for unit in units for index in unit.waiting}
-        self._desks: dict[Any, _Desk] = {}
+        self._desks: dict[Any, _WorkerState] = {}
 
     @property
     def nodes(self) -> list[Any]:
@@ -167,7 +167,7 @@ class SubjectScheduling:
 
     def add_node(self, node: Any) -> None:
         """A worker is up, and will collect."""
-        self._desks[node] = _Desk()
+        self._desks[node] = _WorkerState()
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
         """A worker has collected; one that replaces another and found other items is of no use."""
@@ -230,7 +230,7 @@ class SubjectScheduling:
                 return
             self._send(node, desk)
 
-    def _send(self, node: Any, desk: _Desk) -> None:
+    def _send(self, node: Any, desk: _WorkerState) -> None:
         """The next item of the worker's unit; of plain items all, as xdist does."""
         unit = desk.unit
         if unit is None:
@@ -242,7 +242,7 @@ class SubjectScheduling:
         if not unit.waiting:
             desk.unit = None
 
-    def _take(self, desk: _Desk) -> bool:
+    def _take(self, desk: _WorkerState) -> bool:
         """Find a worker its next unit; False where none is left."""
         if self._queue:
             desk.unit = self._best(desk.model)

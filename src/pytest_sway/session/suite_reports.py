@@ -11,8 +11,8 @@ from pytest_sway import __version__
 from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
 from pytest_sway.session.plan import LeftOutAdapter, Plan
 from pytest_sway.suites.composite import composite
-from pytest_sway.suites.gate import Bar, Gate, judge_gate, without_adapter
-from pytest_sway.suites.null_summary import calibration
+from pytest_sway.suites.gate import Gate, GateCriteria, judge_gate, without_adapter
+from pytest_sway.suites.null_summary import null_summary
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
 
@@ -21,7 +21,7 @@ _WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 
 @dataclass
-class Intake:
+class SuiteReports:
     """What reports brought in for one suite.
 
     A rerun replaces what came before. Where every worker runs every item (``--dist each``), the worst of
@@ -56,7 +56,7 @@ class Intake:
 
 
 @dataclass(frozen=True)
-class Options:
+class ReportOptions:
     """What the command line says about every suite; None leaves it to the spec.
 
     Attributes:
@@ -75,13 +75,13 @@ class Options:
 
 def compose(
     plan: Plan,
-    intakes: Mapping[str, Intake],
-    options: Options,
+    intakes: Mapping[str, SuiteReports],
+    options: ReportOptions,
     left_out: Collection[LeftOutAdapter] = (),
 ) -> list[SuiteResult]:
     """One result per suite that had a probe selected, in the plan's order; then the adapters left out."""
     results = {
-        suite["id"]: _suite(suite, intakes.get(suite["id"], Intake()), options)
+        suite["id"]: _suite(suite, intakes.get(suite["id"], SuiteReports()), options)
         for suite in plan.values()
         if suite["selected"]
     }
@@ -90,7 +90,7 @@ def compose(
 
 
 def _not_evaluated(
-    adapter: LeftOutAdapter, plan: Plan, results: Mapping[str, SuiteResult], options: Options
+    adapter: LeftOutAdapter, plan: Plan, results: Mapping[str, SuiteResult], options: ReportOptions
 ) -> SuiteResult | None:
     """A result without a probe, whose gate fails; None where nothing of its fleet was selected.
 
@@ -123,7 +123,7 @@ def _not_evaluated(
     )
 
 
-def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResult:
+def _suite(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) -> SuiteResult:
     reported = intake.results
     lost = suite.get("crashed", ()) if any(intake.by_worker) else ()
     results = tuple(reported[name] for name in suite["probes"] if name in reported and name not in lost)
@@ -131,7 +131,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
-    bar = Bar(threshold, options.strict, options.limit)
+    bar = GateCriteria(threshold, options.strict, options.limit)
     gate = judge_gate(results, suite["probes"], selected, score, bar, suite.get("crashed", ()))
     null_stats = _null_stats(results)
     if intake.bench.get("inert"):
@@ -150,7 +150,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
         backend_stats=intake.bench.get("stats", {}),
         null_stats=null_stats.get("rank_1.00", {}),
         null_stats_by_rank=null_stats,
-        calibration=calibration(results, bar, weights),
+        calibration=null_summary(results, bar, weights),
         gate=gate.to_wire(),
         notes=tuple(_notes(suite, intake, options)),
         warnings=tuple(intake.bench.get("warnings", ())),
@@ -159,7 +159,7 @@ def _suite(suite: dict[str, Any], intake: Intake, options: Options) -> SuiteResu
     )
 
 
-def _notes(suite: dict[str, Any], intake: Intake, options: Options) -> Iterator[str]:
+def _notes(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) -> Iterator[str]:
     if options.stopped:
         yield _STOPPED
     yield from suite["notes"]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_sway.result import SuiteResult
-from pytest_sway.third_party import BROKEN, each
+from pytest_sway.third_party import HOOK_ERRORS, hook_implementations
 
 _HOOK = "pytest_sway_report"
 
 
-def hand_out(config: pytest.Config, suites: Sequence[SuiteResult]) -> tuple[list[str], list[str]]:
+def call_report_hooks(config: pytest.Config, suites: Sequence[SuiteResult]) -> tuple[list[str], list[str]]:
     """Ask every plugin, whatever became of the one before.
 
     Returns:
@@ -20,10 +20,10 @@ def hand_out(config: pytest.Config, suites: Sequence[SuiteResult]) -> tuple[list
     """
     lines: list[str] = []
     troubles: list[str] = []
-    for asked in each(config, config.hook.pytest_sway_report):
+    for asked in hook_implementations(config, config.hook.pytest_sway_report):
         try:
             answers = asked.call(config=config, suites=tuple(suites))
-        except BROKEN as error:
+        except HOOK_ERRORS as error:
             troubles.append(f"{_HOOK} of {asked.plugin} failed: {asked.why(error)}")
             continue
         found = answers[0] if answers else []

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.session.plan import lose, merge, wire_of
+from pytest_sway.session.plan import lose, merge, to_json
 
 _FOLDER, _OUTPUT = "sway_plans", "sway_plan"
 MOMENT = "sway_moment"
@@ -47,9 +47,9 @@ class Workers:
         made = yield
         if config.getoption("dist") == "each" or not type(made).__module__.startswith("xdist."):
             return made
-        from pytest_sway.session.scheduler import Chooser
+        from pytest_sway.session.scheduler import SchedulerProxy
 
-        return Chooser(made, config)
+        return SchedulerProxy(made, config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
@@ -81,7 +81,7 @@ class Workers:
 def send(config: pytest.Config) -> None:
     """A worker's plan: into the controller's folder, or with its output where there is no such folder."""
     told: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-    text = json.dumps(wire_of(config))
+    text = json.dumps(to_json(config))
     folder = told.get(_FOLDER, "")
     if folder and Path(folder).is_dir():
         _path(folder, told).write_text(text, encoding="utf-8")

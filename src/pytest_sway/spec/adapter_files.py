@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.spec.errors import shown
+from pytest_sway.spec.errors import describe
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shapes
 
@@ -180,7 +180,7 @@ def _rank(config: Config, _: Shapes) -> str | None:
     wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
     if not _is_lora(config) or not wrong:
         return None
-    return f"{ADAPTER_CONFIG} says r: {shown(rank)}; a LoRA adapter has a rank of 1 or more"
+    return f"{ADAPTER_CONFIG} says r: {describe(rank)}; a LoRA adapter has a rank of 1 or more"
 
 
 def _rows(config: Config, shapes: Shapes) -> str | None:

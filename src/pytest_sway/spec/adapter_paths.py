@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_sway.spec.adapter_patterns import LeftOut, Match, Wrong, matches, sort_out
-from pytest_sway.spec.identical_adapters import same_adapters
+from pytest_sway.spec.identical_adapters import identical_adapters
 from pytest_sway.spec.model_folders import listed
 
 
@@ -76,7 +76,7 @@ def once(named: NamedAdapters) -> NamedAdapters:
     probes read these. The files of the adapters are read, so every folder must hold a complete one.
     """
     folders, notes = dict(named.folders), list(named.notes)
-    for first, second, whole in same_adapters(named.folders):
+    for first, second, whole in identical_adapters(named.folders):
         one, other = named.folders[first], named.folders[second]
         if whole:
             del folders[second]

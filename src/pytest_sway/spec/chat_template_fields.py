@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pytest_sway.spec.adapter_paths import located
-from pytest_sway.spec.errors import shown
+from pytest_sway.spec.errors import describe
 
 _SET_BY_US = frozenset(
     {
@@ -60,5 +60,5 @@ def why_no_template(path: Path | None) -> str:
     except IsADirectoryError:
         return f"{path} is a folder; name the template's file"
     except (OSError, ValueError):
-        return f"there is no file {shown(str(path))}; name a template's file, relative to the spec"
+        return f"there is no file {describe(str(path))}; name a template's file, relative to the spec"
     return "" if text.strip() else f"{path} is empty"

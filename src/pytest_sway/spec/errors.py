@@ -51,7 +51,7 @@ def field_name(path: Path_) -> str:
     return text
 
 
-def shown(value: Any) -> str:
+def describe(value: Any) -> str:
     """A value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -119,7 +119,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     kind, where, value = error["type"], error["loc"], error["input"]
     context = error.get("ctx", {})
     name = str(where[-1]) if where else ""
-    found = f"found {written or shown(value)}"
+    found = f"found {written or describe(value)}"
     if kind == "extra_forbidden":
         names = sorted(allowed)
         listed = f"; allowed: {', '.join(names)}" if names else ""
@@ -145,11 +145,11 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
 def no_text(value: Any, written: str | None) -> str:
     """What stands where a text should."""
     if isinstance(value, dict):
-        return f"found {shown(value)}, a mapping: a text with a colon in it needs quotes"
+        return f"found {describe(value)}, a mapping: a text with a colon in it needs quotes"
     if written == "":
         return "found nothing, expected a text; write one, or remove the entry"
     if written is None:
-        return f"found {shown(value)}, expected a text"
+        return f"found {describe(value)}, expected a text"
     if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
         return f"found {written}, a number, and expected a text: quote it, {written!r}"
     return f"found {written}, which YAML reads as {read_as(value)}: quote it, {written!r}"

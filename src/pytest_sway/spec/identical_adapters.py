@@ -17,7 +17,7 @@ _ENDS = 1 << 16
 """Bytes of each end of a file."""
 
 
-class Same(NamedTuple):
+class IdenticalAdapters(NamedTuple):
     """Two folders with the same adapter.
 
     Attributes:
@@ -31,13 +31,13 @@ class Same(NamedTuple):
     whole: bool
 
 
-def same_adapters(folders: Iterable[Path]) -> list[Same]:
+def identical_adapters(folders: Iterable[Path]) -> list[IdenticalAdapters]:
     """Folders whose config and weights equal, byte for byte, those of an earlier one.
 
     The ends of a file are compared first, so that only files that are alike there are read whole.
     """
     earlier: dict[str, list[Path]] = {}
-    found: list[Same] = []
+    found: list[IdenticalAdapters] = []
     for folder in folders:
         try:
             alike = earlier.setdefault(_sketch(folder), [])
@@ -45,7 +45,7 @@ def same_adapters(folders: Iterable[Path]) -> list[Same]:
                 (one for one in alike if _equal(one, folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])), None
             )
             if first is not None:
-                found.append(Same(first, folder, _all_equal(first, folder)))
+                found.append(IdenticalAdapters(first, folder, _all_equal(first, folder)))
             else:
                 alike.append(folder)
         except OSError:  # what cannot be read is compared with nothing

@@ -26,7 +26,7 @@ from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.chat_template_fields import check_template_arguments, template_file, why_no_template
 from pytest_sway.spec.environment_variables import Expanded, expand
-from pytest_sway.spec.errors import Path_, Problem, field_name, shown
+from pytest_sway.spec.errors import Path_, Problem, describe, field_name
 from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
 from pytest_sway.spec.sections_file import document_of
@@ -213,11 +213,13 @@ def _two_sides(spec: Spec) -> Iterator[tuple[Path_, str]]:
     for name in sorted(base.model_fields_set - own):
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":
-            message = f"found {shown(theirs)}, but models.base.base is {shown(ours)}; an adapter is compared "
+            message = (
+                f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter is compared "
+            )
             message += "with its own base; for a full fine-tune write defaults: {differential: false}"
             yield ("models", "ft", "base"), message
         elif ours != theirs:
-            message = f"found {shown(ours)}, but models.ft.{name} is {shown(theirs)}"
+            message = f"found {describe(ours)}, but models.ft.{name} is {describe(theirs)}"
             yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
     if base.adapter and not adapter_of_both(spec):
         message = "the base side takes no adapter, and this one is not models.ft's; remove it"
@@ -243,7 +245,7 @@ def _is_path(name: str) -> bool:
 
 
 def _no_folder(name: str, spec: Spec) -> str:
-    message = f"there is no folder {shown(name)}, neither beside the spec nor in the working directory"
+    message = f"there is no folder {describe(name)}, neither beside the spec nor in the working directory"
     slashes = name.replace("\\", "/")
     if slashes != name and is_folder(located(slashes, (spec.source.path.parent, Path()))):
         return f"{message}; there is one written with /: {slashes}"
@@ -267,7 +269,9 @@ def _adapter_problems(spec: Spec) -> list[Problem]:
         message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
         message += "defaults: {differential: false})"
         return [Problem(f"models.ft.adapter is missing: {message}", *place)]
-    messages = [f"no adapter folder matches {shown(name)}{why}" for name, why in spec.named.unmatched.items()]
+    messages = [
+        f"no adapter folder matches {describe(name)}{why}" for name, why in spec.named.unmatched.items()
+    ]
     roots = (spec.source.path.parent, Path())
     for folder, name in spec.named.folders.items():
         if is_hub_name(name, roots):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.spec.adapter_paths import located
 from pytest_sway.spec.environment_variables import expand
-from pytest_sway.spec.errors import Path_, Problem, SpecError, field_name, no_text, shown
+from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, field_name, no_text
 from pytest_sway.spec.validation import problems_of
 from pytest_sway.spec.yaml_source import Source, read_list
 
@@ -88,10 +88,10 @@ def _entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Pr
     try:
         value = expand(value)
     except ValueError as error:
-        return [], [Problem(f"{key}: found {shown(value)}: {error}", *place)]
+        return [], [Problem(f"{key}: found {describe(value)}: {error}", *place)]
     found = located(value, (source.path.parent, Path()))
     if not os.path.isfile(found):  # noqa: PTH113 - unlike Path.is_file it raises for no name
-        told = f"there is no file {shown(value)}, neither beside the spec nor in the working directory"
+        told = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
         return [], [Problem(f"{key}: {told}", *place)]
     try:
         there = read_list(found, key)
@@ -105,7 +105,7 @@ def _entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Pr
 
 def _checked(source: Source, key: str, value: Any, model: type[M]) -> tuple[list[M], list[Problem]]:
     if not isinstance(value, list):
-        told = f"{key}: found {shown(value)}, expected a list, or the path of a file that holds one"
+        told = f"{key}: found {describe(value)}, expected a list, or the path of a file that holds one"
         return [], [Problem(told, *source.place((key,)))]
     entries: list[M] = []
     problems: list[Problem] = []

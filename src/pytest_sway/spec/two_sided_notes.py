@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.spec.adapter_paths import adapter_folders
-from pytest_sway.spec.errors import Path_, Problem, field_name, shown
+from pytest_sway.spec.errors import Path_, Problem, describe, field_name
 
 if TYPE_CHECKING:
     from pytest_sway.spec.schema import Spec
@@ -45,7 +45,7 @@ def _base_side(spec: Spec) -> Iterator[tuple[Path_, str]]:
     for name in sorted(base.model_fields_set & FT_DECIDES) if spec.model is None else ():
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
-            decides = f"one model serves both sides, and models.ft.{name} decides: {shown(theirs)}"
+            decides = f"one model serves both sides, and models.ft.{name} decides: {describe(theirs)}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
 

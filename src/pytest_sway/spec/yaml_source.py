@@ -15,13 +15,13 @@ from typing import Any
 import yaml
 
 from pytest_sway.spec.encoding import decoded
-from pytest_sway.spec.errors import Path_, Problem, SpecError, read_as, shown
+from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, read_as
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 200_000
 
-Place = tuple[int, int]
+SourceLocation = tuple[int, int]
 _ESCAPE = re.compile(r'"[^"]*\\')
 """A backslash in double quotes."""
 _NO_BREAK = "\u00a0"
@@ -35,12 +35,12 @@ class Source:
 
     path: Path
     value: dict[str, Any]
-    values: dict[Path_, Place] = field(default_factory=dict)
-    keys: dict[Path_, Place] = field(default_factory=dict)
+    values: dict[Path_, SourceLocation] = field(default_factory=dict)
+    keys: dict[Path_, SourceLocation] = field(default_factory=dict)
     written: dict[Path_, str] = field(default_factory=dict)
     """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
 
-    def place(self, path: Path_, *, key: bool = False) -> Place:
+    def place(self, path: Path_, *, key: bool = False) -> SourceLocation:
         """The place of a key or a value, or of the nearest thing around it that is there."""
         table = {**self.values, **self.keys} if key else self.values
         while path and path not in table:
@@ -57,7 +57,7 @@ def read(path: Path) -> Source:
     """
     value, builder = _read(path, (), "models: and suite:")
     if not isinstance(value, dict):
-        found = f"found {shown(value)}, expected a mapping with models: and suite:"
+        found = f"found {describe(value)}, expected a mapping with models: and suite:"
         raise SpecError(path, [Problem(found, *builder.values[()])])
     return Source(path, value, builder.values, builder.keys, builder.written)
 
@@ -72,7 +72,7 @@ def read_list(path: Path, key: str) -> Source:
     if isinstance(value, dict) and key in value:
         return read(path)
     if not isinstance(value, list):
-        found = f"found {shown(value)}, expected a list, or a mapping with {key}:"
+        found = f"found {describe(value)}, expected a list, or a mapping with {key}:"
         raise SpecError(path, [Problem(found, *builder.values[key,])])
     return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
@@ -135,8 +135,8 @@ class _Builder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.values: dict[Path_, Place] = {}
-        self.keys: dict[Path_, Place] = {}
+        self.values: dict[Path_, SourceLocation] = {}
+        self.keys: dict[Path_, SourceLocation] = {}
         self.written: dict[Path_, str] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.constructor.SafeConstructor()
@@ -209,7 +209,7 @@ class _Builder:
                 yaml.ScalarNode, node.value, (True, False)
             )
             hint = "; if it is a text, quote it" if plain else ""
-            self._problem(f"the value {shown(node.value)} (tag {node.tag}) is not allowed{hint}", node)
+            self._problem(f"the value {describe(node.value)} (tag {node.tag}) is not allowed{hint}", node)
             return None
 
     def _check_tag(self, node: yaml.Node, expected: str) -> None:
@@ -220,7 +220,7 @@ class _Builder:
         self.problems.append(Problem(message, *_place(node)))
 
 
-def _place(node: yaml.Node | yaml.Event) -> Place:
+def _place(node: yaml.Node | yaml.Event) -> SourceLocation:
     mark = node.start_mark
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 

@@ -111,7 +111,7 @@ def z_of_t(t: float, df: int) -> float:
     return math.copysign(-float(ndtri_exp(log_tail)), t)
 
 
-def shown(z: float) -> float:
+def display_z(z: float) -> float:
     """A z as it is reported: cut at ±10."""
     return max(-Z_CLIP, min(Z_CLIP, z))
 

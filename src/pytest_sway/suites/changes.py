@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.result import JSON, MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
 from pytest_sway.statistics.paired import paired_interval
 
 _ROUNDING = 1e-9
@@ -158,7 +158,7 @@ def regressions(
 
 def _regression(change: ProbeChange, threshold: float) -> Regression | None:
     then, now = change.then, change.now
-    if then is None or then.verdict not in MEASURED:
+    if then is None or then.verdict not in MEASURED_VERDICTS:
         return None
     delta = change.score_delta
     if now is None or now.verdict is Verdict.SKIP:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_sway.result import MEASURED, ProbeResult, Score, Verdict
+from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, Score, Verdict
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Bar:
+class GateCriteria:
     """What a suite is held to.
 
     Attributes:
@@ -53,7 +53,7 @@ def judge_gate(
     planned: Mapping[str, str],
     selected: Sequence[str],
     score: Score,
-    bar: Bar,
+    bar: GateCriteria,
     crashed: Collection[str] = (),
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
@@ -85,7 +85,7 @@ def judge_gate(
         reasons += _fallen(results, planned, Verdict.WARN, "warned, and --sway-strict is on")
     if missing:
         reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
-    if not any(result.verdict in MEASURED for result in results):
+    if not any(result.verdict in MEASURED_VERDICTS for result in results):
         reasons.append("nothing was measured")
     if score.overall < bar.threshold:
         reasons.append(_low(score, bar.threshold))
@@ -99,7 +99,7 @@ def without_adapter(reason: str, threshold: float, *, whole: bool) -> Gate:
     return Gate("partial", threshold, ("a part of the fleet was selected", f"not evaluated: {reason}"))
 
 
-def _left_out(planned: Mapping[str, str], selected: Sequence[str], bar: Bar) -> Iterator[str]:
+def _left_out(planned: Mapping[str, str], selected: Sequence[str], bar: GateCriteria) -> Iterator[str]:
     """Why the suite is no whole one."""
     if left_out := [name for name in planned if name not in selected]:
         yield f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"

@@ -10,14 +10,16 @@ from pytest_sway.result import JSON, ProbeResult, Score, Verdict
 from pytest_sway.statistics.multiplicity import benjamini_hochberg, holm
 from pytest_sway.statistics.rates import upper_bound
 from pytest_sway.suites.composite import composite
-from pytest_sway.suites.gate import Bar, judge_gate
+from pytest_sway.suites.gate import GateCriteria, judge_gate
 
 LEVEL = 0.05
 """Of both procedures for several probes."""
 _SIGNAL_ALONE = "of a shape, the signal alone is compared with nulls"
 
 
-def calibration(results: Sequence[ProbeResult], bar: Bar, weights: Mapping[str, float]) -> dict[str, Any]:
+def null_summary(
+    results: Sequence[ProbeResult], bar: GateCriteria, weights: Mapping[str, float]
+) -> dict[str, Any]:
     """A suite's calibration, for the reports.
 
     Args:
@@ -68,7 +70,7 @@ def _p(result: ProbeResult) -> float:
 
 
 def _standing(
-    effects: Sequence[ProbeResult], bar: Bar, weights: Mapping[str, float]
+    effects: Sequence[ProbeResult], bar: GateCriteria, weights: Mapping[str, float]
 ) -> dict[str, Any] | None:
     """The adapter among its nulls by the composite of the effect probes; each null against the others.
 
@@ -110,7 +112,7 @@ def _as_null(
     ]
 
 
-def _passes(results: Sequence[ProbeResult], score: Score, bar: Bar) -> bool:
+def _passes(results: Sequence[ProbeResult], score: Score, bar: GateCriteria) -> bool:
     names = {result.name: "" for result in results}
     whole = replace(bar, limit=None)
     return judge_gate(results, names, list(names), score, whole).status == "passed"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sway.reports import saved_schema
-from pytest_sway.result import JSON, SuiteResult, wired
+from pytest_sway.result import JSON, SuiteResult, json_value
 from pytest_sway.text.width import clean, short
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SavedResultError(Exception):
     """A file that holds no result; the message names the file, what was found, and what is wanted."""
 
 
-def read(path: str | Path) -> SuiteResult:
+def read_saved_result(path: str | Path) -> SuiteResult:
     """A result file, schema 1.
 
     Unknown keys are ignored; missing ones and those that hold ``null`` default, but for ``probes`` (each with
@@ -76,7 +76,7 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = _filled(wired(content))
+    filled = _filled(json_value(content))
     if not saved_schema.fits(filled["gate"], saved_schema.GATE):
         found = short(clean(repr(filled["gate"])), _FOUND)
         raise SavedResultError(

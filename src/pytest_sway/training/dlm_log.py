@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sway.training.json_files import whole
-from pytest_sway.training.training_run import OpenRun, Run
+from pytest_sway.training.training_run import OpenRun, TrainingRun
 
 _PHASE_START = "_phase_start"
 _TYPES = frozenset({"banner", "step", "run_complete"})
@@ -25,17 +25,17 @@ def is_dlm_log(records: Iterable[Mapping[str, Any]]) -> bool:
     return any(isinstance(kind, str) and (kind in _TYPES or kind.endswith(_PHASE_START)) for kind in kinds)
 
 
-def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[Run]:
+def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[TrainingRun]:
     """The runs of one file, in their order."""
-    runs = [OpenRun(Run(file))]
+    runs = [OpenRun(TrainingRun(file))]
     for record in records:
         kind, now = record.get("type"), runs[-1]
         if kind == "banner":
-            runs.append(OpenRun(Run(file, whole(record.get("run_id")))))
+            runs.append(OpenRun(TrainingRun(file, whole(record.get("run_id")))))
         elif isinstance(kind, str) and kind.endswith(_PHASE_START):
             phase = kind.removesuffix(_PHASE_START)
             reference = whole(record.get("reference_adapter_version"))
-            runs.append(OpenRun(Run(file, now.start.run_id, phase, reference=reference)))
+            runs.append(OpenRun(TrainingRun(file, now.start.run_id, phase, reference=reference)))
         elif kind == "step" and (step := whole(record.get("step"))) is not None:
             if "loss" in record and now.starts_again(step):
                 now = OpenRun(now.start)
@@ -46,7 +46,7 @@ def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[Run]:
     return [run.closed() for run in runs]
 
 
-def add_run(runs: list[Run], run: Run) -> None:
+def add_run(runs: list[TrainingRun], run: TrainingRun) -> None:
     """Append a run, or continue the one of its id that it resumed: it starts beyond that one's start."""
     for index, earlier in enumerate(runs):
         same = run.run_id is not None and (earlier.run_id, earlier.phase) == (run.run_id, run.phase)

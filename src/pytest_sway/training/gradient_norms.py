@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.training.training_run import Run
+from pytest_sway.training.training_run import TrainingRun
 
 _FEWEST = 2
 """fp16's loss scaling skips single steps whose gradient overflows, and logs their norm as NaN or infinite."""
@@ -55,7 +55,7 @@ class GradientNorms:
         return self.lost == 0 and self.non_finite >= _FEWEST and self.non_finite > _SKIPPED * self.logged
 
 
-def gradient_norms(run: Run) -> GradientNorms:
+def gradient_norms(run: TrainingRun) -> GradientNorms:
     """Look at a run's gradient norms and at losses of exactly 0."""
     pairs = zip(run.steps, run.gradient_norms, strict=False)
     norms = [(step, norm) for step, norm in pairs if norm is not None]
@@ -70,7 +70,7 @@ def gradient_norms(run: Run) -> GradientNorms:
     )
 
 
-def _zero_from(run: Run) -> int | None:
+def _zero_from(run: TrainingRun) -> int | None:
     count = _trailing([loss == 0 for loss in run.losses])
     unknown = not run.gradient_norms or all(norm is None for norm in run.gradient_norms[-count:])
     before = run.losses[-count - 1] if count < len(run.losses) else math.inf

@@ -46,7 +46,7 @@ class NoLayerMapError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class ParameterLocation:
     """Where one of the optimizer's parameters stands.
 
     Attributes:
@@ -66,7 +66,7 @@ class Place:
 class _Module:
     """The parameters of one module, in the order in which they were made."""
 
-    places: tuple[Place, ...]
+    locations: tuple[ParameterLocation, ...]
     shapes: tuple[Shape, ...]
 
     def fits(self, order: Sequence[Shape | None]) -> bool:
@@ -98,7 +98,9 @@ def key_shapes(file: Path) -> dict[str, Shape]:
         raise TrainingDataError(f"{file} is no safetensors file") from None
 
 
-def places(shapes: Mapping[str, Shape], order: Sequence[Shape | None]) -> tuple[Place, ...]:
+def parameter_locations(
+    shapes: Mapping[str, Shape], order: Sequence[Shape | None]
+) -> tuple[ParameterLocation, ...]:
     """The place of each of the optimizer's parameters.
 
     Args:
@@ -164,7 +166,7 @@ def _modules(layer: str, number: int, named: Mapping[str, Mapping[str, Shape]]) 
     for signature, names in alike.items():
         called = "|".join(names) if len(names) <= _NAMED else f"(one of {len(names)} alike)"
         called = ".".join(filter(None, [layer, called.replace(_PREFIX, "")]))
-        laid = tuple(Place(f"{called}.{part}", layer, number, part) for part, _ in signature)
+        laid = tuple(ParameterLocation(f"{called}.{part}", layer, number, part) for part, _ in signature)
         modules += [_Module(laid, tuple(shape for _, shape in signature))] * len(names)
     return modules
 
@@ -183,7 +185,7 @@ def _laid(
     stacks: Sequence[list[_Layer]],
     others: _Layer,
     cuts: Sequence[int],
-) -> tuple[Place, ...] | None:
+) -> tuple[ParameterLocation, ...] | None:
     """The places when other parameters stand before, between and after the lists; None where that fails.
 
     Args:
@@ -192,7 +194,7 @@ def _laid(
         others: modules outside them; one that shares its weight with another is not in the optimizer.
         cuts: before the i-th list, the parameters outside have come as far as ``cuts[i + 1]``.
     """
-    laid: list[Place] = []
+    laid: list[ParameterLocation] = []
     for count, stack in zip((after - before for before, after in pairwise(cuts)), [*stacks, []], strict=True):
         between = _arranged(others, order[len(laid) : len(laid) + count])
         if between is None:
@@ -208,8 +210,8 @@ def _laid(
     return tuple(laid)
 
 
-def _places(modules: _Layer) -> list[Place]:
-    return [place for module in modules for place in module.places]
+def _places(modules: _Layer) -> list[ParameterLocation]:
+    return [place for module in modules for place in module.locations]
 
 
 def _arranged(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:

@@ -20,9 +20,9 @@ from pytest_sway.training.json_files import parse_json, parse_json_lines, read_l
 from pytest_sway.training.run_versions import LOGS
 from pytest_sway.training.torchtune_log import is_torchtune_log, torchtune_records
 from pytest_sway.training.trainer_logs import trainer_runs, trainer_state
-from pytest_sway.training.training_run import Run
+from pytest_sway.training.training_run import TrainingRun
 
-__all__ = ["DLM", "Logs", "Run", "log_files", "read_logs"]
+__all__ = ["DLM", "Logs", "log_files", "read_logs"]
 
 DLM, TRAINER, TORCHTUNE = "dlm", "Trainer", "torchtune"
 _KEYS = 8
@@ -43,7 +43,7 @@ class Logs:
         keys: of the first record of a file in which no run was found.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[TrainingRun, ...]
     files: int
     unread: int
     formats: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Logs:
 class _FileLog:
     """What one file holds."""
 
-    runs: list[Run]
+    runs: list[TrainingRun]
     unread: int
     format: str
     keys: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ def read_logs(files: Iterable[Path]) -> Logs:
     Raises:
         TrainingDataError: a file cannot be read, or is no training log.
     """
-    runs: list[Run] = []
+    runs: list[TrainingRun] = []
     read = [_read(file) for file in files]
     for log in read:
         for run in log.runs:
@@ -113,7 +113,7 @@ def _has_a_record_a_line(content: bytes) -> bool:
         return False
 
 
-def _keys(runs: Iterable[Run], records: Iterable[Any]) -> tuple[str, ...]:
+def _keys(runs: Iterable[TrainingRun], records: Iterable[Any]) -> tuple[str, ...]:
     if any(run.steps for run in runs):
         return ()
     return next(

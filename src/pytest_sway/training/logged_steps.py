@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.training.log_files import Run, log_files, read_logs
+from pytest_sway.training.log_files import log_files, read_logs
 from pytest_sway.training.run_versions import Version, adapters_of_runs
+from pytest_sway.training.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def logged_steps(version: Version) -> Steps | None:
     return Steps(last.length, chain, sum(run.length for run in made.values()), len(made))
 
 
-def runs_of(version: Version, runs: Sequence[Run]) -> list[Run]:
+def runs_of(version: Version, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
     """The runs that may have trained this adapter: the manifest tells those of other named adapters."""
     adapters = adapters_of_runs(version.store)
     return [run for run in runs if adapters.get(run.run_id or -1, version.adapter) == version.adapter]

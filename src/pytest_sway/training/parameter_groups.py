@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from pytest_sway.training.layer_map import NoLayerMapError, Place, Shape, places
+from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation, Shape, parameter_locations
 
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 _SECOND_GROUPS: tuple[Callable[[str], bool], ...] = (
@@ -23,7 +23,7 @@ _SECOND_GROUPS: tuple[Callable[[str], bool], ...] = (
 
 def grouped_places(
     shapes: Mapping[str, Shape], order: Sequence[Shape | None], group_sizes: Sequence[int]
-) -> tuple[Place, ...]:
+) -> tuple[ParameterLocation, ...]:
     """The place of each of the optimizer's parameters, in the order of its groups.
 
     Args:
@@ -35,14 +35,16 @@ def grouped_places(
         NoLayerMapError: no order of the file's modules fits, several do, or the groups are of another kind.
     """
     if len(group_sizes) < 2:
-        return places(shapes, order)
+        return parameter_locations(shapes, order)
     if len(group_sizes) == 2:
         for in_second in _SECOND_GROUPS:
             parts = [
                 {key: shapes[key] for key in shapes if in_second(key) is second} for second in (False, True)
             ]
             try:
-                return places(parts[0], order[: group_sizes[0]]) + places(parts[1], order[group_sizes[0] :])
+                return parameter_locations(parts[0], order[: group_sizes[0]]) + parameter_locations(
+                    parts[1], order[group_sizes[0] :]
+                )
             except NoLayerMapError:
                 continue
     raise NoLayerMapError(

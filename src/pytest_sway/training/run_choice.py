@@ -11,7 +11,7 @@ from pytest_sway.training.log_files import Logs
 from pytest_sway.training.log_sources import LogSource
 from pytest_sway.training.logged_steps import runs_of
 from pytest_sway.training.run_versions import AmbiguousRunError, Version
-from pytest_sway.training.training_run import Run
+from pytest_sway.training.training_run import TrainingRun
 
 
 class TooFewStepsError(Exception):
@@ -22,11 +22,11 @@ class TooFewStepsError(Exception):
 class Choice:
     """The run to judge, and why it is that one, in words."""
 
-    run: Run
+    run: TrainingRun
     reason: str
 
 
-def choose_in_store(runs: Sequence[Run], version: Version | None, least: int) -> Choice:
+def choose_in_store(runs: Sequence[TrainingRun], version: Version | None, least: int) -> Choice:
     """The run of a dlm store that made a version, else the last one that is long enough.
 
     Raises:
@@ -76,7 +76,7 @@ def choose_of_trainer(logs: Logs, source: LogSource) -> Choice:
     return Choice(run.until(source.until), reason)
 
 
-def ends_broken(run: Run) -> bool:
+def ends_broken(run: TrainingRun) -> bool:
     """Whether a run ends in NaN, which few steps are enough to see."""
     lost = bool(run.losses) and not math.isfinite(run.losses[-1])
     return lost or gradient_norms(run).broken

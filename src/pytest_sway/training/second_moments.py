@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from pytest_sway.training.layer_map import Place
+from pytest_sway.training.layer_map import ParameterLocation
 from pytest_sway.training.optimizer_state import Moment
 
 _MAD_TO_SD = 1.4826
@@ -16,7 +16,7 @@ _SURE = 3.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class LayerStatus:
     """One layer's second moments against those of the others, in decades.
 
     Attributes:
@@ -37,7 +37,7 @@ class Standing:
         return 10.0**self.below if math.isfinite(self.below) else None
 
 
-def standings(places: Sequence[Place], moments: Sequence[Moment]) -> dict[str, Standing]:
+def layer_statuses(places: Sequence[ParameterLocation], moments: Sequence[Moment]) -> dict[str, LayerStatus]:
     """Every layer's standing, by name: the worst of its LoRA factors', each compared with its like.
 
     B starts at zero and A's gradient is proportional to B, so the two differ by decades in one layer.
@@ -49,7 +49,7 @@ def standings(places: Sequence[Place], moments: Sequence[Moment]) -> dict[str, S
             total, size = sums.setdefault(place.part, {}).get(place.layer, (0.0, 0))
             count = moment.size - moment.non_finite
             sums[place.part][place.layer] = (total + (moment.mean * count if count else 0.0), size + count)
-    found: dict[str, Standing] = {}
+    found: dict[str, LayerStatus] = {}
     for layers in sums.values():
         logs = {
             name: math.log10(total / size) if total else -math.inf for name, (total, size) in layers.items()
@@ -59,9 +59,9 @@ def standings(places: Sequence[Place], moments: Sequence[Moment]) -> dict[str, S
     return found
 
 
-def _among(logs: dict[str, float]) -> dict[str, Standing]:
+def _among(logs: dict[str, float]) -> dict[str, LayerStatus]:
     """Against the layers that got a gradient at all."""
     alive = [value for value in logs.values() if math.isfinite(value)]
     centre = median(alive) if alive else 0.0
     spread = _SURE * _MAD_TO_SD * median(abs(value - centre) for value in alive) if alive else 0.0
-    return {name: Standing(centre - value, spread) for name, value in logs.items()}
+    return {name: LayerStatus(centre - value, spread) for name, value in logs.items()}

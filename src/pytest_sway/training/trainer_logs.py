@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole
 from pytest_sway.training.run_versions import TrainingDataError
-from pytest_sway.training.training_run import REWARD_PHASE, OpenRun, Run
+from pytest_sway.training.training_run import REWARD_PHASE, OpenRun, TrainingRun
 
 TRAINER_STATE = "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"
@@ -83,7 +83,9 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
     )
 
 
-def trainer_runs(file: str, records: Iterable[Any], global_step: int | None = None) -> tuple[list[Run], int]:
+def trainer_runs(
+    file: str, records: Iterable[Any], global_step: int | None = None
+) -> tuple[list[TrainingRun], int]:
     """The runs of one file, and how many records could not be read.
 
     A step that is logged again, after a resume, replaces what was logged from it on; a step number that is
@@ -94,7 +96,7 @@ def trainer_runs(file: str, records: Iterable[Any], global_step: int | None = No
         records: JSON values, in the order in which they were logged.
         global_step: the steps of the last run, where known.
     """
-    runs, bad = [OpenRun(Run(file, phase=""))], 0
+    runs, bad = [OpenRun(TrainingRun(file, phase=""))], 0
     for record in records:
         entry = _entry(record)
         if entry is None:
@@ -102,7 +104,7 @@ def trainer_runs(file: str, records: Iterable[Any], global_step: int | None = No
             continue
         now = runs[-1]
         if entry.loss is not None and now.starts_again(entry.step):
-            now = OpenRun(Run(file, phase=""))
+            now = OpenRun(TrainingRun(file, phase=""))
             runs.append(now)
         now.add(entry.step, entry.values)
         if entry.loss is not None:
@@ -158,7 +160,7 @@ def _phase(record: Mapping[str, Any]) -> str:
     return "preference" if any(key in record for key in _PREFERENCE_KEYS) else ""
 
 
-def _without_replaced_losses(run: Run) -> Run:
+def _without_replaced_losses(run: TrainingRun) -> TrainingRun:
     """The run with NaN where 0 was logged beside a gradient norm that was no finite number."""
     if not run.gradient_norms:
         return run

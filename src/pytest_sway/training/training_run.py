@@ -14,7 +14,7 @@ REWARD_PHASE = "reward"
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """One run of a trainer.
 
     Attributes:
@@ -46,7 +46,7 @@ class Run:
     gradient_norms: tuple[float | None, ...] = ()
     replaced: int = 0
 
-    def until(self, step: int) -> Run:
+    def until(self, step: int) -> TrainingRun:
         """What was logged up to a step."""
         kept = bisect_left(self.steps, step + 1)
         return replace(
@@ -63,7 +63,7 @@ class Run:
 class OpenRun:
     """A run that is being read."""
 
-    start: Run
+    start: TrainingRun
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class OpenRun:
         """Whether this step number is no continuation: not beyond the first of several."""
         return len(self.steps) > 1 and step <= self.steps[0]
 
-    def closed(self) -> Run:
+    def closed(self) -> TrainingRun:
         """As it was read."""
         last = self.steps[-1] if self.steps else 0
         norms = [self.norms.get(step) for step in self.steps]

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import AdapterKey, Subject
-from pytest_sway.backends.hf.load_backend import load
-from pytest_sway.backends.hf.null_weights import draw
-from pytest_sway.backends.null_population import NullPlan, population
+from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.items.suite import load_suite
-from pytest_sway.probes.base import Judgement, Nulls, Probe
+from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import View, Views
 from pytest_sway.result import Measurement
@@ -76,13 +76,13 @@ class Lab:
         prompts = self.probes["moved"].options.prompts
         self.probes["moved_kl"] = DeltaKL(prompts=prompts, divergence="kl")
         self.probes["moved_1"] = DeltaKL(prompts=prompts, positions=1)
-        self.backend = load(suite.model)
+        self.backend = load_backend(suite.model)
 
     @contextmanager
     def subject(self, folder: Path) -> Iterator[Subject]:
         """An adapter, attached, with its nulls served."""
         attached = self.backend.attach(AdapterKey(str(folder)))
-        self.backend.serve_nulls(draw)
+        self.backend.serve_nulls(draw_null_weights)
         try:
             yield attached
         finally:
@@ -95,7 +95,7 @@ class Lab:
     def nulls(self, subject: Subject, recipe: Recipe) -> tuple[View, ...]:
         """The views of a recipe, in the order of their draws."""
         plan = NullPlan(recipe.family, recipe.count, recipe.seed_base, INIT_SCALE)
-        return tuple(view.scaled(recipe.size) for view in population(subject, plan).views)
+        return tuple(view.scaled(recipe.size) for view in null_population(subject, plan).views)
 
     def measured(self, engine: Engine, subject: Subject, names: Sequence[str]) -> Draw:
         """The subject itself, by each probe."""
@@ -140,7 +140,7 @@ class Lab:
         The arithmetic's resolution (1e-13 nats here) is left out: every null of every pool is far above it.
         """
         probe = self.probes[name]
-        return probe.judge(probe.options, measured, Nulls(tuple(draws), "pool", self.scale(name)))
+        return probe.judge(probe.options, measured, NullSample(tuple(draws), "pool", self.scale(name)))
 
 
 def say(text: str) -> None:

@@ -7,9 +7,9 @@ from statistics import fmean
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, Nulls, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
-from pytest_sway.probes.shared.questions import both, distinct, question
+from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.intervals import Interval, t_interval
@@ -38,8 +38,8 @@ class LengthRatio(Probe[LengthRatioOptions]):
         """Two continuations per prompt."""
         most = options.max_new_tokens
         prompts = distinct(options.prompts)
-        asked = [question(prompt, self.setting) for prompt in prompts]
-        base, tuned = await both([Generate(prompt, views.base, most) for prompt in asked], views)
+        asked = [as_prompt(prompt, self.setting) for prompt in prompts]
+        base, tuned = await ask_both([Generate(prompt, views.base, most) for prompt in asked], views)
         lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
         told = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
         if not told:
@@ -54,7 +54,9 @@ class LengthRatio(Probe[LengthRatioOptions]):
             evidence={"lengths": lengths, "both_cut": len(lengths) - len(told)},
         )
 
-    def judge(self, options: LengthRatioOptions, measured: Measurement, nulls: Nulls | None) -> Judgement:
+    def judge(
+        self, options: LengthRatioOptions, measured: Measurement, nulls: NullSample | None
+    ) -> Judgement:
         """Two harms: answers that are longer, and answers that are shorter."""
         margin, doublings = math.log2(options.assert_ratio_lte), measured.samples
         longer = mean_harm("doublings of the length", doublings, margin, "prompts")

@@ -19,7 +19,7 @@ SUBJECT = "subject"
 State = dict[str, torch.Tensor]
 
 
-def tensors(files: AdapterFiles) -> State:
+def read_tensors(files: AdapterFiles) -> State:
     """Everything that the adapter's file holds, under the names that PEFT writes.
 
     Raises:
@@ -53,7 +53,7 @@ def path_of(key: str) -> str:
     return key.removeprefix(PREFIX).replace(".base_layer.", ".")
 
 
-def accounted(files: AdapterFiles, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+def check_all_loaded(files: AdapterFiles, missing: Iterable[str], unexpected: Iterable[str]) -> None:
     """Raise unless nothing is missing and nothing is left over."""
     lost, left = sorted(map(_as_saved, missing)), sorted(map(_as_saved, unexpected))
     if lost or left:
@@ -63,7 +63,7 @@ def accounted(files: AdapterFiles, missing: Iterable[str], unexpected: Iterable[
         )
 
 
-def fitted(files: AdapterFiles, state: State, expected: Mapping[str, torch.Tensor]) -> None:
+def fit_tensors(files: AdapterFiles, state: State, expected: Mapping[str, torch.Tensor]) -> None:
     """Raise unless every tensor has the shape that it has on this base.
 
     Args:

@@ -11,17 +11,17 @@ import torch
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf import adapter_config, load_backend
-from pytest_sway.backends.hf.adapter_tensors import tensors, without_base
+from pytest_sway.backends.hf.adapter_tensors import read_tensors, without_base
 from pytest_sway.backends.hf.device_map import refuse_spread
-from pytest_sway.backends.hf.full_finetune import finetuned
+from pytest_sway.backends.hf.full_finetune import finetuned_update
 from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.lora import Lora, plain_update
-from pytest_sway.backends.hf.merged_adapter import merged
-from pytest_sway.backends.hf.per_expert_lora import is_per_expert, per_expert
-from pytest_sway.backends.hf.pissa_conversion import rebased_update
-from pytest_sway.backends.hf.served_adapter import Attached
+from pytest_sway.backends.hf.merged_adapter import merged_update
+from pytest_sway.backends.hf.per_expert_lora import is_per_expert, per_expert_update
+from pytest_sway.backends.hf.pissa_conversion import converted_update
+from pytest_sway.backends.hf.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
-from pytest_sway.backends.hf.weight_delta import whole_update
+from pytest_sway.backends.hf.weight_delta import weight_delta
 from pytest_sway.spec.model_folders import listed
 
 _HASHED = (adapter_config.CONFIG, adapter_config.WEIGHTS)
@@ -110,7 +110,7 @@ def _hashed(folder: Path) -> tuple[str, ...]:
     return (*_HASHED, "*.py") if own_code(folder) else _HASHED
 
 
-def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: Vocabulary) -> Attached:
+def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: Vocabulary) -> ServedAdapter:
     """Put the subject on the base, in the plainest form that is right.
 
     Args:
@@ -126,26 +126,26 @@ def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: V
     files = source.files
     if source.model is not None:
         refuse_spread(model, str(source))
-        target = finetuned(model, source.model, files, row, trust_remote_code=source.trust_remote_code)
-        return whole_update(model, target, row, source.digest)
+        target = finetuned_update(model, source.model, files, row, trust_remote_code=source.trust_remote_code)
+        return weight_delta(model, target, row, source.digest)
     assert files is not None  # find() names one of the two
     if files.form != "plain":
         refuse_spread(model, str(source))
-    state = tensors(files)
+    state = read_tensors(files)
     factors, changed = without_base(model, state)
     if is_per_expert(model, factors):
         refuse_spread(model, str(source))
-        return whole_update(model, per_expert(model, files, factors, row), row, source.digest)
+        return weight_delta(model, per_expert_update(model, files, factors, row), row, source.digest)
     if changed:
         refuse_spread(model, str(source))
     if files.form == "whole" or changed:
-        return whole_update(model, merged(model, files, state, row, vocabulary), row, source.digest)
+        return weight_delta(model, merged_update(model, files, state, row, vocabulary), row, source.digest)
     rebased = files.form == "rebased"
-    update = rebased_update(model, files, factors) if rebased else plain_update(files, factors)
+    update = converted_update(model, files, factors) if rebased else plain_update(files, factors)
     return Lora(model, update, source.digest)
 
 
-def add_null(model: torch.nn.Module, held: Attached, source: Source) -> None:
+def add_null(model: torch.nn.Module, held: ServedAdapter, source: Source) -> None:
     """Let a user's own adapter stand as a null of the subject that is attached.
 
     Args:
@@ -158,7 +158,7 @@ def add_null(model: torch.nn.Module, held: Attached, source: Source) -> None:
     """
     files = source.files
     assert files is not None  # a null is named by its folder
-    state, changed = without_base(model, tensors(files))
+    state, changed = without_base(model, read_tensors(files))
     if files.form != "plain" or changed or any(".lora_" not in key for key in state):
         raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
     if not isinstance(held, Lora):

@@ -25,14 +25,14 @@ from pytest_sway.backends.hf import device, logit_checks
 from pytest_sway.backends.hf.attach import Source, add_null, attach, find
 from pytest_sway.backends.hf.chat_template_file import check_arguments
 from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
-from pytest_sway.backends.hf.served_adapter import Attached
+from pytest_sway.backends.hf.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.subject_notes import subject_notes
 from pytest_sway.backends.hf.thread_count import ThreadCount
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.requests import Prompt, RequestError, Tokenized, View
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 _REMEMBERED = 128 << 20
 """Bytes of the base's hidden states that are kept for the next adapter of a fleet."""
@@ -44,16 +44,16 @@ class HFBackend:
 
     xp = torch
 
-    def __init__(self, model: Any, tokens: Tokens, base: BaseModel) -> None:
+    def __init__(self, model: Any, tokens: PromptTokenizer, base: BaseModel) -> None:
         self._model = model
         self._base_tokens = self._tokens = tokens
         self._base = base
         self._threads = ThreadCount(model)
         self._scorer = Scorer(model)
-        self._base_hidden: dict[tuple[Row, ...], torch.Tensor] = {}
+        self._base_hidden: dict[tuple[PackedRow, ...], torch.Tensor] = {}
         self._remembered = 0
         self._entries = 0
-        self._held: Attached | None = None
+        self._held: ServedAdapter | None = None
         self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
@@ -207,8 +207,8 @@ class HFBackend:
             torch.cuda.empty_cache()
 
     def logprobs(
-        self, rows: Sequence[Row], view: View, most: int
-    ) -> Iterator[tuple[Text, int, torch.Tensor]]:
+        self, rows: Sequence[PackedRow], view: View, most: int
+    ) -> Iterator[tuple[TokenSequence, int, torch.Tensor]]:
         """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
         batch = batch_of(rows, self._model.device)
         self._enter(view)
@@ -263,7 +263,7 @@ class HFBackend:
             )
         return [_until(row[longest:].tolist(), stops) for row in written]
 
-    def _hidden(self, rows: tuple[Row, ...], batch: Any, view: View) -> torch.Tensor:
+    def _hidden(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
         """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
         if view.is_base and rows in self._base_hidden:
             return self._base_hidden[rows]
@@ -311,7 +311,7 @@ class HFBackend:
         logit_checks.check_logits(self._row_logits(), source)
 
     @property
-    def _attached(self) -> Attached:
+    def _attached(self) -> ServedAdapter:
         if self._held is None:
             raise BackendError("no adapter is attached")
         return self._held

@@ -107,7 +107,7 @@ class ChatTemplate:
         Raises:
             RequestError: there is no template, it refuses the turns, or it does not render their texts.
         """
-        turns, tools = parts_of(prompt)
+        turns, tools = template_form(prompt)
         if not self.source:
             raise RequestError("the tokenizer has no chat template, so dialogues cannot be rendered")
         form = self._form(turns, tools)
@@ -215,7 +215,7 @@ class ChatTemplate:
         raise RequestError(reasons[0])
 
 
-def parts_of(prompt: Prompt) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+def template_form(prompt: Prompt) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """Turns and tools of a prompt that is no text."""
     if isinstance(prompt, ToolPrompt):
         return prompt.turns, prompt.tools

@@ -17,7 +17,7 @@ Python function handles is left alone: a job in the background of a shell ignore
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def deferred_signals() -> Iterator[None]:
     """Put signals off until the end. For milliseconds, where half the work would poison what follows."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are handled by the main thread alone

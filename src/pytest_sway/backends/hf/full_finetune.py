@@ -9,8 +9,8 @@ import torch
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import tensors
-from pytest_sway.backends.hf.merged_adapter import merged
+from pytest_sway.backends.hf.adapter_tensors import read_tensors
+from pytest_sway.backends.hf.merged_adapter import merged_update
 from pytest_sway.backends.hf.non_finite import why_weights
 from pytest_sway.backends.hf.pretrained import load_pretrained
 from pytest_sway.backends.hf.vocabulary import RESIZED
@@ -39,7 +39,7 @@ which layers look through a window is in ``layer_types``)."""
 _NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
 
 
-def finetuned(
+def finetuned_update(
     model: torch.nn.Module,
     folder: Path,
     files: AdapterFiles | None,
@@ -73,7 +73,7 @@ def finetuned(
         why = why_weights(broken, found.checkpoint.files, dtype)
         raise BackendError(f"the fine-tuned model {folder} {why}")
     if files is not None:
-        return merged(tuned, files, tensors(files), row)
+        return merged_update(tuned, files, read_tensors(files), row)
     tuned = tuned.float()
     return Target(str(folder), dict(tuned.state_dict()), logits_of(tuned, row), _OTHERWISE)
 

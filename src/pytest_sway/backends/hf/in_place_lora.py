@@ -13,7 +13,7 @@ import torch
 from peft.tuners.lora import Linear, LoraLayer
 
 
-def add_in_place(layer: LoraLayer) -> None:
+def use_in_place_forward(layer: LoraLayer) -> None:
     """Let a layer add its update in place, where it is a linear one whose parts are of one dtype.
 
     Anything else keeps PEFT's forward: embeddings, quantized layers, a base in half precision (whose update

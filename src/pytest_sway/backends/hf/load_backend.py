@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
-def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
+def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     """The base model of a spec, in memory, in its resolved dtype and device.
 
     Args:
@@ -44,7 +44,7 @@ def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     from pytest_sway.backends.hf.device import prepare
     from pytest_sway.backends.hf.device_map import dtype_of, placement
     from pytest_sway.backends.hf.pretrained import load_pretrained
-    from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+    from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 
     path = folder(key)
     place = placement(torch, key.device)
@@ -67,7 +67,7 @@ def load(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        tokens = Tokens(tokenizer, chat_rules(key, tokenizer, moment))
+        tokens = PromptTokenizer(tokenizer, chat_rules(key, tokenizer, moment))
         base = BaseModel(
             with_rules(digest(path, HASHED), tokens.chat.rules),
             name=key.base,

@@ -10,7 +10,7 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf import non_finite
 from pytest_sway.backends.hf.attach import Source
 from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.served_adapter import Attached
+from pytest_sway.backends.hf.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.subject_notes import label, weight_files
 
 
@@ -36,7 +36,7 @@ def check_base(model: Any, logits: torch.Tensor, base: BaseModel, row: list[int]
         )
 
 
-def check_weights(held: Attached, source: Source, dtype: torch.dtype) -> None:
+def check_weights(held: ServedAdapter, source: Source, dtype: torch.dtype) -> None:
     """Refuse a subject whose attached tensors hold a NaN or an infinity.
 
     Raises:

@@ -13,11 +13,11 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.base import BackendError, Form, NullWeights
 from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, accounted, fitted, fitting
-from pytest_sway.backends.hf.deferred_signals import undisturbed
-from pytest_sway.backends.hf.in_place_lora import add_in_place
+from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, check_all_loaded, fit_tensors, fitting
+from pytest_sway.backends.hf.deferred_signals import deferred_signals
+from pytest_sway.backends.hf.in_place_lora import use_in_place_forward
 from pytest_sway.backends.hf.lora_factors import Factors, product_norm
-from pytest_sway.backends.hf.null_weight_cache import Drawn, size_of
+from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 
 NULL, OWN = "null", "own"
@@ -56,10 +56,12 @@ class Lora:
             name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
         }
         for layer in self.layers.values():
-            add_in_place(layer)
+            use_in_place_forward(layer)
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
         own = size_of(part for name in self.layers for part in self.factors(name))
-        self._drawn: Drawn[dict[str, Factors]] = Drawn(size_of(model.parameters()) - own, own)
+        self._drawn: NullWeightCache[dict[str, Factors]] = NullWeightCache(
+            size_of(model.parameters()) - own, own
+        )
         self._own_nulls: dict[str, dict[str, Factors]] = {}
         self._began = update.began
         self._peft.eval()
@@ -149,8 +151,8 @@ class Lora:
             with fitting(folder):
                 own = get_peft_model_state_dict(self._peft, adapter_name=OWN, save_embedding_layers=False)
                 state = update.state
-                accounted(update.files, own.keys() - state.keys(), state.keys() - own.keys())
-                fitted(update.files, state, own)
+                check_all_loaded(update.files, own.keys() - state.keys(), state.keys() - own.keys())
+                fit_tensors(update.files, state, own)
                 set_peft_model_state_dict(self._peft, state, adapter_name=OWN)
             self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
         finally:
@@ -179,7 +181,7 @@ class Lora:
         """The null slot, holding this null's factors."""
         factors = self._factors_of(seed)
         if NULL not in self._peft.peft_config:
-            with undisturbed(), warnings.catch_warnings():  # half a slot would break every null to come
+            with deferred_signals(), warnings.catch_warnings():  # half a slot would break every null to come
                 warnings.simplefilter("ignore")
                 self._peft.add_adapter(NULL, plain_config(self._config))
                 self._peft.eval()
@@ -239,10 +241,10 @@ def _attach(model: torch.nn.Module, update: Update) -> PeftModel:
         with fitting(update.files.folder):
             wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
             own = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
-            fitted(update.files, update.state, own)
+            fit_tensors(update.files, update.state, own)
             found = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
             missing = [key for key in found.missing_keys if ".lora_" in key]
-            accounted(update.files, missing, found.unexpected_keys)
+            check_all_loaded(update.files, missing, found.unexpected_keys)
     except BaseException:
         _unwrap(model)
         raise

@@ -11,7 +11,14 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, accounted, fitted, fitting, path_of
+from pytest_sway.backends.hf.adapter_tensors import (
+    SUBJECT,
+    State,
+    check_all_loaded,
+    fit_tensors,
+    fitting,
+    path_of,
+)
 from pytest_sway.backends.hf.expert_layout import in_installed_layout
 from pytest_sway.backends.hf.non_finite import FILE_BROKEN
 from pytest_sway.backends.hf.resized_embeddings import in_rows_of, resize, resized_rows
@@ -23,7 +30,7 @@ _NO_WEIGHTS = (
 )
 
 
-def merged(
+def merged_update(
     model: torch.nn.Module,
     files: AdapterFiles,
     state: State,
@@ -82,8 +89,8 @@ def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftMod
     besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
     besides |= {key for key in state if path_of(key) in own}
     state = in_installed_layout(wrapped, files, state)
-    accounted(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
-    fitted(files, state, expected)
+    check_all_loaded(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
+    fit_tensors(files, state, expected)
     set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
     return wrapped.eval()
 

@@ -16,7 +16,7 @@ _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _EXPERT = re.compile(r"^(?P<layer>.*\.experts)\.(?P<number>\d+)\.(?P<tensor>.+)$")
 
 
-def causes(
+def mismatch_causes(
     model: Any,
     checkpoint: Checkpoint,
     lost: Collection[str],

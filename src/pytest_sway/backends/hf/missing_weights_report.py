@@ -11,7 +11,7 @@ import torch
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.checkpoint import Checkpoint
-from pytest_sway.backends.hf.mismatch_causes import Mismatch, causes
+from pytest_sway.backends.hf.mismatch_causes import Mismatch, mismatch_causes
 from pytest_sway.backends.hf.model_architecture import senses
 
 _MASKS = (".bias", ".masked_bias", ".causal_mask")
@@ -79,7 +79,7 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
     if any(found):
         kind = type(model).__name__
         said = "; ".join(filter(None, found))
-        why = "; ".join(causes(model, checkpoint, report.missing, left, report.mismatched)) or (
+        why = "; ".join(mismatch_causes(model, checkpoint, report.missing, left, report.mismatched)) or (
             f"these are not the files of the {kind} that config.json describes, or not all of them; {_SAVE}"
         )
         raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {said}: {why}")

@@ -15,7 +15,7 @@ SHARE = 0.5
 T = TypeVar("T")
 
 
-class Drawn(Generic[T]):
+class NullWeightCache(Generic[T]):
     """What was drawn last for each seed.
 
     Nulls are asked for in turn, so the newest makes room: were it the oldest, none would ever be met again.

@@ -33,7 +33,7 @@ Draw = Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Fac
 DrawTensor = Callable[[np.random.Generator, torch.Tensor], torch.Tensor]
 
 
-def draw(
+def draw_null_weights(
     seed: NullSeed, digest: str, module: str, parts: tuple[torch.Tensor, ...]
 ) -> tuple[torch.Tensor, ...]:
     """One module of a null adapter.

@@ -19,10 +19,10 @@ from peft.utils.other import get_pattern_key
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import State, accounted, fitting
+from pytest_sway.backends.hf.adapter_tensors import State, check_all_loaded, fitting
 from pytest_sway.backends.hf.tensor_names import PREFIX
 from pytest_sway.backends.hf.weight_delta import Target, logits_of, non_finite
-from pytest_sway.backends.progress_bars import without_bars
+from pytest_sway.backends.progress_bars import progress_bars_off
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
@@ -37,7 +37,7 @@ def is_per_expert(model: torch.nn.Module, state: State) -> bool:
     return any(f"{experts}.0" not in modules for experts in found)
 
 
-def per_expert(model: Any, files: AdapterFiles, state: State, row: list[int]) -> Target:
+def per_expert_update(model: Any, files: AdapterFiles, state: State, row: list[int]) -> Target:
     """The base with the adapter merged, expert by expert, in fp32 on the CPU.
 
     Args:
@@ -82,7 +82,7 @@ def _checkpoint(model: Any) -> State:
 
 def _fused(model: Any, files: AdapterFiles, weights: State) -> Any:
     """A model like the base with these weights of a checkpoint."""
-    with without_bars():
+    with progress_bars_off():
         tuned, report = type(model).from_pretrained(
             None, config=model.config, state_dict=weights, dtype=torch.float32, output_loading_info=True
         )
@@ -101,7 +101,7 @@ def _add(weights: State, files: AdapterFiles, config: LoraConfig, state: State) 
     modules = named | _targeted(weights, config)
     expected = {f"{PREFIX}{module}.lora_{part}.weight" for module in modules for part in "AB"}
     strange = [key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights]
-    accounted(files, expected - state.keys(), strange)
+    check_all_loaded(files, expected - state.keys(), strange)
     for module in modules:
         a, b = (state[f"{PREFIX}{module}.lora_{part}.weight"].float() for part in "AB")
         weight = weights[f"{module}.weight"]

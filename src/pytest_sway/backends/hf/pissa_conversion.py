@@ -23,7 +23,7 @@ _ROUNDING = 8
 """Machine epsilons of the base's dtype by which its rewritten weights may differ from W − s·B₀·A₀."""
 
 
-def rebased_update(model: torch.nn.Module, files: AdapterFiles, state: State) -> Update:
+def converted_update(model: torch.nn.Module, files: AdapterFiles, state: State) -> Update:
     """The plain update of rank 2r that a PiSSA or OLoRA folder stands for.
 
     PEFT's own init runs on a copy of the base, so the base needs twice its memory for a moment.

@@ -13,7 +13,7 @@ from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
 from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.hf.mismatch_causes import missing_expert
 from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
-from pytest_sway.backends.progress_bars import without_bars
+from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
 _NO_ADAPTER = {"subfolder": "no-adapter"}
@@ -47,7 +47,7 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
     import transformers
 
     checkpoint = read_checkpoint(folder)
-    with without_bars(), _cause(checkpoint):
+    with progress_bars_off(), _cause(checkpoint):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pytest_sway.requests import Turn
-from pytest_sway.spec.errors import shown
+from pytest_sway.spec.errors import describe
 
 _AROUND = 20
 _IS_LIST = re.compile("(['\"]|&#3[49];|&quot;)text\\1: *(['\"]|&#3[49];|&quot;)zebra", re.IGNORECASE)
@@ -96,9 +96,10 @@ def why_changed(turns: Sequence[Turn], tools: Sequence[str], text: str) -> str:
     """Why a rendered text does not hold the turns' own texts, or a tool; empty where it holds all."""
     for index, turn in enumerate(turns):
         if _said(turn) not in text:
+            missing = f"{describe(turn.content)} is not in what it renders, {describe(text)}"
             return (
-                f"the chat template changes the text of {_which(index, turns)}: {shown(turn.content)} is not "
-                f"in what it renders, {shown(text)}; give it another text, or the spec another chat_template"
+                f"the chat template changes the text of {_which(index, turns)}: {missing}; "
+                "give it another text, or the spec another chat_template"
             )
     for tool in tools:
         name = _name(tool)

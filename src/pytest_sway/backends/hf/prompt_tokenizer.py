@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, parts_of
+from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, template_form
 from pytest_sway.backends.hf.prompt_log import PromptLog
 from pytest_sway.requests import Prompt, RequestError, Tokenized
 
@@ -24,7 +24,7 @@ _MOST_IDS = 1 << 20
 """Ids of prompts that are remembered; beyond, all are forgotten."""
 
 
-class Tokens:
+class PromptTokenizer:
     """A tokenizer, with one policy for special tokens and for the prompt's boundary.
 
     A text prompt gets the special tokens that the tokenizer puts *before* a text, never those it puts
@@ -57,9 +57,9 @@ class Tokens:
         told += self.chat.rules.identity
         return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
-    def with_tokenizer(self, tokenizer: Any) -> Tokens:
+    def with_tokenizer(self, tokenizer: Any) -> PromptTokenizer:
         """Another tokenizer under the rules of this one; this one where both make the same ids."""
-        made = Tokens(tokenizer, self.chat.rules)
+        made = PromptTokenizer(tokenizer, self.chat.rules)
         return self if made.identity == self.identity else made
 
     @property
@@ -179,7 +179,7 @@ class Tokens:
         Raises:
             RequestError: more than this turn would have to be rendered.
         """
-        turns, tools = parts_of(prompt)
+        turns, tools = template_form(prompt)
         frame = self.chat.frame if self.has_chat_template else None
         done = [t.content for t in turns if t.role == "user" and frame is not None and frame.is_in(t.content)]
         if not done or frame is None:

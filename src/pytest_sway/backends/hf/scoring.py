@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pytest_sway.backends.hf.deferred_signals import undisturbed
-from pytest_sway.token_sequences import Row, Text
+from pytest_sway.backends.hf.deferred_signals import deferred_signals
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 LEAST = 16
 """Batches of fewer tokens, and heads over fewer positions, are filled up: below about eight a matrix product
@@ -35,10 +35,10 @@ class Batch(NamedTuple):
     ids: torch.Tensor
     positions: torch.Tensor | None
     mask: torch.Tensor | None
-    wanted: list[tuple[Text, torch.Tensor]]
+    wanted: list[tuple[TokenSequence, torch.Tensor]]
 
 
-def batch_of(rows: Sequence[Row], device: torch.device) -> Batch:
+def batch_of(rows: Sequence[PackedRow], device: torch.device) -> Batch:
     """Rows as tensors; a batch of very few tokens is filled up with copies of its first row."""
     longest = max(row.length for row in rows)
     height = max(len(rows), -(-LEAST // longest)) if longest < LEAST else len(rows)
@@ -91,9 +91,9 @@ class Scorer:
         """fp32 log-probabilities, ``[positions, vocabulary]``, of what :meth:`hidden` gave."""
         return self._logits(hidden).float().log_softmax(-1)
 
-    def pieces(self, batch: Batch, most: int) -> Iterator[tuple[list[tuple[Text, int, int]], slice]]:
+    def pieces(self, batch: Batch, most: int) -> Iterator[tuple[list[tuple[TokenSequence, int, int]], slice]]:
         """Which positions to score together: of each text which and how many, and where they stand."""
-        group: list[tuple[Text, int, int]] = []
+        group: list[tuple[TokenSequence, int, int]] = []
         begin = end = 0
         for text, places in batch.wanted:
             done = 0
@@ -150,11 +150,11 @@ class Scorer:
         if self._trunk is None or attention not in ("sdpa", "eager") or _looks_locally(config):
             return False
         common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
-        texts = Text((*common, 5, 9, 3), 18), Text((*common, 8, 2), 18)
-        together = [batch_of([Row(texts, shared)], self._model.device) for shared in (len(common), 0)]
+        texts = TokenSequence((*common, 5, 9, 3), 18), TokenSequence((*common, 8, 2), 18)
+        together = [batch_of([PackedRow(texts, shared)], self._model.device) for shared in (len(common), 0)]
         try:
             with torch.inference_mode():
-                apart = self._of(batch_of([Row((text,)) for text in texts], self._model.device))
+                apart = self._of(batch_of([PackedRow((text,)) for text in texts], self._model.device))
                 right = [self._of(batch) for batch in together]
                 wrong = [self._of(batch._replace(mask=_causal(batch.ids))) for batch in together]
         except Exception:
@@ -203,7 +203,7 @@ def _answering(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
         return replaced
 
     before = vars(trunk).get("forward")  # some libraries set one on the instance
-    with undisturbed():  # a trunk left like this would answer every text alike
+    with deferred_signals():  # a trunk left like this would answer every text alike
         trunk.forward = forward
         try:
             yield

@@ -8,7 +8,7 @@ from pytest_sway.backends.base import Form, NullWeights
 from pytest_sway.requests import View
 
 
-class Attached(Protocol):
+class ServedAdapter(Protocol):
     """A subject's update on a model in memory: factors beside its weights, or tensors in their place."""
 
     digest: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_sway.backends.hf.attach import Source
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.declared_base import BaseModel, base_difference
+from pytest_sway.backends.hf.declared_base import BaseModel, declared_base_difference
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def subject_notes(source: Source, base: BaseModel) -> SubjectNotes:
     if files is None:
         return SubjectNotes((), tuple(notes))
     on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
-    found = base_difference(files.folder, files.config, on)
+    found = declared_base_difference(files.folder, files.config, on)
     if found is not None and not found.certain:
         notes.append(found.text)
     certain = (found.text,) if found is not None and found.certain else ()

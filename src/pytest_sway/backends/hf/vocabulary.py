@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.prompt_tokenizer import Tokens
+from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZED = (
@@ -32,14 +32,14 @@ class Vocabulary:
         notes: where the two tokenizers differ without harm.
     """
 
-    tokens: Tokens
+    tokens: PromptTokenizer
     needed: int
     brought: bool = False
     notes: tuple[str, ...] = ()
 
 
 def vocabulary_of(
-    base: Tokens, folder: Path | None, rows: int, trust_remote_code: bool = False
+    base: PromptTokenizer, folder: Path | None, rows: int, trust_remote_code: bool = False
 ) -> Vocabulary:
     """The base's tokenizer, or the one that a subject brings.
 

@@ -10,7 +10,7 @@ import torch
 
 from pytest_sway.backends.base import BackendError, Form, NullWeights
 from pytest_sway.backends.hf.adapter_tensors import State
-from pytest_sway.backends.hf.null_weight_cache import Drawn, size_of
+from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 
 _ROUNDS, _CLOSE = 8, 0.02
@@ -43,7 +43,7 @@ class Target:
     notes: tuple[str, ...] = ()
 
 
-class Whole:
+class WeightDelta:
     """Tensors that replace the base's, path by path: tied weights may part, and absent biases appear.
 
     λ blends *weights*: W + λ·(W′ − W), which is 0 at the base and 1 at the tuned model for any form. For
@@ -62,7 +62,7 @@ class Whole:
         self._base = {path: own.get(path) for path in tensors}
         self._tuned = {path: _like(own.get(path), tensor) for path, tensor in tensors.items()}
         self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
-        self._drawn: Drawn[dict[str, torch.Tensor]] = Drawn(
+        self._drawn: NullWeightCache[dict[str, torch.Tensor]] = NullWeightCache(
             size_of(model.parameters()), size_of(self._tuned.values())
         )
 
@@ -125,7 +125,7 @@ class Whole:
         return drawn
 
 
-def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest: str) -> Whole:
+def weight_delta(model: torch.nn.Module, target: Target, row: list[int], digest: str) -> WeightDelta:
     """The tensors in which ``target`` differs from ``model``, once it is proved that they are all of it.
 
     Args:
@@ -160,7 +160,7 @@ def whole_update(model: torch.nn.Module, target: Target, row: list[int], digest:
         if not torch.equal(cast.to(new.dtype), base):
             changed[path] = cast.to(next(model.parameters()).device)
     notes = (*_notes(changed, update**0.5, rounding**0.5, dtype), *target.notes)
-    return Whole(model, changed, digest, notes)
+    return WeightDelta(model, changed, digest, notes)
 
 
 def check_finite(source: str, logits: torch.Tensor) -> None:

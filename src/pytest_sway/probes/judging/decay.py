@@ -9,7 +9,7 @@ from statistics import fmean
 
 import numpy as np
 
-from pytest_sway.probes.base import Judgement, Nulls
+from pytest_sway.probes.base import Judgement, NullSample
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, Signal, no_signal, signal
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
@@ -20,7 +20,7 @@ _STABLE_FACTOR = 10
 
 
 @dataclass(frozen=True)
-class DecayBar:
+class DecayCriteria:
     """What a decay is judged by.
 
     Attributes:
@@ -77,7 +77,7 @@ def log_slopes(axes: Sequence[Sequence[float]], curves: Sequence[Sequence[float]
 
 
 def judge_decay(
-    measured: Measurement, nulls: Nulls | None, bar: DecayBar, *, lead: str, undecided: str
+    measured: Measurement, nulls: NullSample | None, bar: DecayCriteria, *, lead: str, undecided: str
 ) -> Judgement:
     """Is the influence that is there at the beginning there at the end?
 
@@ -105,7 +105,7 @@ def judge_decay(
     )
 
 
-def _decide(measured: Measurement, last: Signal, bar: DecayBar, undecided: str) -> tuple[Verdict, str]:
+def _decide(measured: Measurement, last: Signal, bar: DecayCriteria, undecided: str) -> tuple[Verdict, str]:
     slopes = measured.samples
     interval = t_interval(slopes)
     if undecided:
@@ -121,14 +121,14 @@ def _decide(measured: Measurement, last: Signal, bar: DecayBar, undecided: str) 
     return Verdict.WARN, f"{_doubt(slopes, interval, bar)}{_still(last, bar)}"
 
 
-def _pace(slopes: Sequence[float], bar: DecayBar) -> str:
+def _pace(slopes: Sequence[float], bar: DecayCriteria) -> str:
     life = bar.life(fmean(slopes))
     if life >= bar.cap:
         return f"no decay over {bar.span:g} {bar.unit}"
     return f"half-life {_told(life)} {bar.unit} (wanted {bar.half_life:g})"
 
 
-def _doubt(slopes: Sequence[float], interval: Interval, bar: DecayBar) -> str:
+def _doubt(slopes: Sequence[float], interval: Interval, bar: DecayCriteria) -> str:
     """Why it does not pass: it decays too fast, or that it does not is not sure."""
     pace = _pace(slopes, bar)
     if bar.life(fmean(slopes)) < bar.half_life:
@@ -136,7 +136,7 @@ def _doubt(slopes: Sequence[float], interval: Interval, bar: DecayBar) -> str:
     return f"{pace}, but only {_told(bar.life(interval.low))} is sure: add {bar.curves}"
 
 
-def _still(last: Signal, bar: DecayBar) -> str:
+def _still(last: Signal, bar: DecayCriteria) -> str:
     ratio = last.prediction.ratio if last.prediction is not None else None
     return f"; at {bar.end} {ratio:.1f} times its null" if ratio is not None else ""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_sway.probes.base import Judgement, Nulls
+from pytest_sway.probes.base import Judgement, NullSample
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from pytest_sway.statistics.prediction import Prediction, shown
+from pytest_sway.statistics.prediction import Prediction, display_z
 
 SIGNAL_Z = 2.0
 """A shape is judged only where the divergence stands out by this much."""
@@ -18,7 +18,7 @@ _CAP = {Verdict.WARN: 0.5, Verdict.FAIL: 0.49}
 
 
 @dataclass(frozen=True)
-class EffectBar:
+class EffectCriteria:
     """What an effect has to clear.
 
     Attributes:
@@ -50,8 +50,8 @@ class EffectBar:
 def judge_effect(
     measured: Measurement,
     interval: Interval | None,
-    nulls: Nulls | None,
-    bar: EffectBar,
+    nulls: NullSample | None,
+    bar: EffectCriteria,
     *,
     subtract_null: bool,
     statistic: str = "raw",
@@ -92,7 +92,7 @@ def judge_effect(
     size = _size(net, bar.unit, bool(control))
     floor = f"floor {bar.floor:g}" if bar.has_floor else "no floor"
     message = f"{words}{size} ({floor}; {_against(prediction, bar)})"
-    score = capped(net / (net + bar.least) if net > 0 else 0.0, verdict)
+    score = cap_score(net / (net + bar.least) if net > 0 else 0.0, verdict)
     score = score if stands.beyond_null else min(score, _CAP[Verdict.FAIL])
     real = stands.beyond_null if bar.has_z else stands.surely_above_zero
     return Judgement(verdict, message, score, interval, prediction, distinguishable=real)
@@ -113,7 +113,7 @@ class _Standing:
         return self.interval is not None and self.interval.low > 0
 
 
-def _decide(stands: _Standing, bar: EffectBar) -> tuple[Verdict, str]:
+def _decide(stands: _Standing, bar: EffectCriteria) -> tuple[Verdict, str]:
     """The verdict and the words that lead its message."""
     interval = stands.interval
     if stands.wrong_way:
@@ -133,7 +133,7 @@ def _size(net: float, unit: str, has_control: bool) -> str:
     return f"{abs(net):.4g} {unit} {'above' if net >= 0 else 'below'} its null"
 
 
-def _beyond_null(prediction: Prediction | None, bar: EffectBar, *, big: bool) -> bool:
+def _beyond_null(prediction: Prediction | None, bar: EffectCriteria, *, big: bool) -> bool:
     """Far enough above the null; without a z, above every draw, and large enough to matter."""
     if not bar.has_z:
         return True
@@ -142,7 +142,7 @@ def _beyond_null(prediction: Prediction | None, bar: EffectBar, *, big: bool) ->
     return (big or not bar.has_floor) and (prediction is None or prediction.rank == 0)
 
 
-def _against(prediction: Prediction | None, bar: EffectBar) -> str:
+def _against(prediction: Prediction | None, bar: EffectCriteria) -> str:
     if not bar.has_z:
         return "no z wanted"
     if prediction is None:
@@ -151,10 +151,10 @@ def _against(prediction: Prediction | None, bar: EffectBar) -> str:
         reached = f"{prediction.rank} of {prediction.n} null adapters reached it"
         decides = "so they, floor and interval decide"
         return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
-    return f"z {shown(prediction.z):+.2f}σ, needs {bar.z:g}"
+    return f"z {display_z(prediction.z):+.2f}σ, needs {bar.z:g}"
 
 
-def _missing(stands: _Standing, bar: EffectBar) -> str:
+def _missing(stands: _Standing, bar: EffectCriteria) -> str:
     reasons = []
     if stands.too_wide:
         reasons.append(
@@ -171,20 +171,20 @@ def _missing(stands: _Standing, bar: EffectBar) -> str:
     return "; ".join(reasons)
 
 
-def capped(score: float, verdict: Verdict) -> float:
+def cap_score(score: float, verdict: Verdict) -> float:
     """A warning keeps at most 0.5, a failure 0.49."""
     return min(score, _CAP.get(verdict, 1.0))
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
+def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """Of verdicts that rest on a number, the worst."""
     return max(verdicts, key=[Verdict.PASS, Verdict.WARN, Verdict.FAIL].index)
 
 
-def lowered(judgement: Judgement, verdict: Verdict, words: str) -> Judgement:
+def lower_verdict(judgement: Judgement, verdict: Verdict, words: str) -> Judgement:
     """The judgement under a further condition: never better than ``verdict``, whose reason leads."""
-    worse = worst([judgement.verdict, verdict])
-    score = capped(judgement.score, worse) if judgement.score is not None else None
+    worse = worst_verdict([judgement.verdict, verdict])
+    score = cap_score(judgement.score, worse) if judgement.score is not None else None
     return replace(judgement, verdict=worse, message=f"{words}; {judgement.message}", score=score)
 
 
@@ -200,7 +200,7 @@ class Signal:
 
 def signal(
     measured: Measurement,
-    nulls: Nulls | None,
+    nulls: NullSample | None,
     statistic: str,
     floor: float,
     least_z: float = SIGNAL_Z,
@@ -215,7 +215,7 @@ def signal(
     z = prediction.z if prediction is not None else None
     above = net >= floor if floor > 0 else net > 0
     present = above and (z is None or least_z <= 0 or z >= least_z)
-    against = f", z {shown(z):+.2f}σ" if z is not None else ""
+    against = f", z {display_z(z):+.2f}σ" if z is not None else ""
     bound = f"floor {floor:g}" if floor > 0 else "no floor"
     return Signal(
         present,

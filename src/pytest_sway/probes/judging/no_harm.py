@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from pytest_sway.probes.base import Judgement
-from pytest_sway.probes.judging.effect import capped, worst
+from pytest_sway.probes.judging.effect import cap_score, worst_verdict
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
 
@@ -72,10 +72,10 @@ def judge_no_harm(
     if untouched and all(harm.margin >= 0 for harm in harms):
         return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
     verdicts = [_verdict(harm) for harm in harms]
-    verdict = worst(verdicts)
+    verdict = worst_verdict(verdicts)
     leading = harms[verdicts.index(verdict)]
     score = min(_score(harm) for harm in harms)
-    return Judgement(verdict, _words(leading, verdict), capped(score, verdict), interval)
+    return Judgement(verdict, _words(leading, verdict), cap_score(score, verdict), interval)
 
 
 def _verdict(harm: Harm) -> Verdict:

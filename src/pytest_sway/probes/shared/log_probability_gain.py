@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.probes.shared.questions import both
+from pytest_sway.probes.shared.questions import ask_both
 from pytest_sway.probes.shared.segments import in_context
 from pytest_sway.requests import Completion, RequestError, Views
 
@@ -14,7 +14,7 @@ WIDEST, NARROWEST = 2000, 250
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredAnswer:
     """One completion's log-probability, in nats, under both views."""
 
     base: float
@@ -32,21 +32,21 @@ class Scored:
         return self.gain / self.tokens
 
 
-async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[Scored]]:
+async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[ScoredAnswer]]:
     """Groups of completions under ``views.base`` and ``views.tuned``, whichever view they name.
 
     Raises:
         RequestError: one of them cannot be scored.
     """
     asked = [one for group in groups for one in group]
-    answers = zip(*await both(asked, views), strict=True)
-    flat = (Scored(base.logprob, tuned.logprob, base.tokens) for base, tuned in answers)
+    answers = zip(*await ask_both(asked, views), strict=True)
+    flat = (ScoredAnswer(base.logprob, tuned.logprob, base.tokens) for base, tuned in answers)
     return [[next(flat) for _ in group] for group in groups]
 
 
 async def scored_apart(
     groups: Sequence[Sequence[Completion]], views: Views
-) -> list[list[Scored] | RequestError]:
+) -> list[list[ScoredAnswer] | RequestError]:
     """As :func:`scored`; a group that cannot be scored has its error in its place.
 
     A round ends at its first error, so a failing one is halved until the culprit stands alone; what its
@@ -61,7 +61,7 @@ async def scored_apart(
     return [*await scored_apart(groups[:middle], views), *await scored_apart(groups[middle:], views)]
 
 
-async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[Scored]]:
+async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[ScoredAnswer]]:
     """The pieces of each text, each scored after what stands before it in its stretch.
 
     A text's gains thus add up to that of its rolling log-probability.

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_sway.probes.base import ProbeError
 
 
-def placed(value: str, folder: Path, field: str) -> Path:
+def resolve_path(value: str, folder: Path, field: str) -> Path:
     """A path of the options: absolute, beside the spec, or in the working directory.
 
     Raises:

@@ -23,7 +23,7 @@ _JOINT = re.compile(r", | and | but | or ")
 _SENTENCE = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*\s*")
 
 
-def perturbed(prefix: str, kind: Perturbation) -> str | None:
+def perturb(prefix: str, kind: Perturbation) -> str | None:
     """The prefix with its last ``TAIL`` characters changed; None where this change leaves it as it is.
 
     typo: two neighbouring letters of the last word that has two different ones inside it. case_flip: the

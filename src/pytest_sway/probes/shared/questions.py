@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, overload
 
-from pytest_sway.probes.base import Setting
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -26,37 +26,39 @@ def distinct(prompts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(prompts))
 
 
-def question(text: str, setting: Setting) -> Prompt:
+def as_prompt(text: str, setting: ProbeContext) -> Prompt:
     """A question under the spec's prompt policy: the text itself, or a user's turn."""
     return (Turn("user", text),) if setting.chat else text
 
 
-def answered(asked: str, gold: str, view: View, setting: Setting) -> Completion:
+def answer_completion(asked: str, gold: str, view: View, setting: ProbeContext) -> Completion:
     """How likely ``gold`` is as the answer to a question.
 
     A raw question is followed by a blank where neither side brings white space: "…?Paris" is text that no
     model has seen.
     """
     apart = not setting.chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
-    return Completion(question(asked, setting), f" {gold}" if apart else gold, view)
+    return Completion(as_prompt(asked, setting), f" {gold}" if apart else gold, view)
 
 
-def policy(setting: Setting) -> str:
+def policy_name(setting: ProbeContext) -> str:
     """How questions were put, for the evidence."""
     return "chat" if setting.chat else "raw"
 
 
 @overload
-async def both(
+async def ask_both(
     requests: Sequence[Completion], views: Views
 ) -> tuple[list[CompletionScore], list[CompletionScore]]: ...
 
 
 @overload
-async def both(requests: Sequence[Generate], views: Views) -> tuple[list[Generation], list[Generation]]: ...
+async def ask_both(
+    requests: Sequence[Generate], views: Views
+) -> tuple[list[Generation], list[Generation]]: ...
 
 
-async def both(
+async def ask_both(
     requests: Sequence[Completion] | Sequence[Generate], views: Views
 ) -> tuple[list[Any], list[Any]]:
     """The same questions to ``views.base`` and to ``views.tuned``, whichever view they name, in one round."""
@@ -65,7 +67,7 @@ async def both(
     return answers[: len(requests)], answers[len(requests) :]
 
 
-def sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tuple[View, View]:
+def divergence_sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tuple[View, View]:
     """What a divergence compares, in its order: ``js`` is symmetric, ``kl`` is KL(tuned ‖ base)."""
     return (base, tuned) if kind == "js" else (tuned, base)
 
@@ -74,7 +76,7 @@ async def divergences(
     prompts: Sequence[str], kind: Literal["js", "kl"], positions: int, views: Views
 ) -> list[float]:
     """Per prompt the mean D(base, tuned) over ``positions`` of the base's own continuation, in nats."""
-    p, q = sides(kind, views.base, views.tuned)
+    p, q = divergence_sides(kind, views.base, views.tuned)
     followed = await base_continuations(prompts, views.base, positions)
     return await ask(
         [Divergence(prompt, p, q, kind, ids) for prompt, ids in zip(prompts, followed, strict=True)]

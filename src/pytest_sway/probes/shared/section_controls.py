@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pytest_sway.data.packaged import passages
 from pytest_sway.document import Document
-from pytest_sway.probes.shared.log_probability_gain import Scored
-from pytest_sway.probes.shared.segments import samples, within
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer
+from pytest_sway.probes.shared.segments import prose_segments, within
 from pytest_sway.statistics.estimates import Estimate, ratio_of_sums
 
 PASSAGES = 12
@@ -42,17 +42,17 @@ def controls_of(document: Document, longest: int) -> Controls:
     return Controls(
         source,
         tuple(cluster for cluster, _ in texts),
-        tuple(tuple(within(samples(text), longest)) for _, text in texts),
+        tuple(tuple(within(prose_segments(text), longest)) for _, text in texts),
     )
 
 
-def control_gain(controls: Controls, read: Sequence[Sequence[Scored]], length: int) -> Estimate:
+def control_gain(controls: Controls, read: Sequence[Sequence[ScoredAnswer]], length: int) -> Estimate:
     """The adapter's relative gain on the controls, each cut to a section's ``length`` in characters.
 
     The samples are the clusters; the pieces, where there are fewer than 3 clusters.
     """
     cut = [scores[: len(within(p, length))] for p, scores in zip(controls.pieces, read, strict=True)]
-    members: dict[str, list[Scored]] = {}
+    members: dict[str, list[ScoredAnswer]] = {}
     for cluster, scores in zip(controls.clusters, cut, strict=True):
         members.setdefault(cluster, []).extend(scores)
     if len(members) >= FEWEST_CLUSTERS:
@@ -60,7 +60,7 @@ def control_gain(controls: Controls, read: Sequence[Sequence[Scored]], length: i
     return relative_gain([[score] for scores in cut for score in scores])
 
 
-def relative_gain(groups: Sequence[Sequence[Scored]]) -> Estimate:
+def relative_gain(groups: Sequence[Sequence[ScoredAnswer]]) -> Estimate:
     """(NLL_base - NLL_tuned) / NLL_base over all tokens; a sample is a group of completions."""
     return ratio_of_sums(
         [sum(score.gain for score in group) for group in groups],

@@ -22,7 +22,7 @@ _SENTENCE_END = re.compile(
 )
 
 
-def samples(text: str) -> list[str]:
+def prose_segments(text: str) -> list[str]:
     """Consecutive pieces that together are the stripped text; white space begins the piece it precedes.
 
     Sentences (of at least 4 words); where there are fewer than 3, blocks of at least 16 words.

@@ -12,7 +12,7 @@ from string import Template
 from pytest_sway.reports.html import evidence, overview, parts
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.html.safe import of_html, of_script, tree
-from pytest_sway.result import JSON, ProbeResult, SuiteResult, wired
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, json_value
 
 NEEDS = "the page needs plotly: pip install 'pytest-sway[viz]'"
 
@@ -39,7 +39,9 @@ def page(suite: SuiteResult, plotly: str) -> str:
     sections = list(_sections(suite, drawn))
     script = _asset("page.js")
     data = {
-        "figures": {figure.id: wired({"traces": figure.traces, "layout": figure.layout}) for figure in drawn},
+        "figures": {
+            figure.id: json_value({"traces": figure.traces, "layout": figure.layout}) for figure in drawn
+        },
         "probes": [_detail(probe) for probe in suite.probes],
     }
     return Template(_asset("page.html")).substitute(

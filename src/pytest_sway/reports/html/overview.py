@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
 from pytest_sway.reports.suite_text import factors, weighed
-from pytest_sway.result import JSON, MEASURED, ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites import null_comparison
 from pytest_sway.suites.composite import BANDS, SUSPICIOUS_ABOVE
 from pytest_sway.text import formatting
@@ -29,7 +29,7 @@ _MOST_NAMED = 15
 
 def gauge(suite: SuiteResult) -> Figure | None:
     """The composite, the bands, and the gate's threshold; None where nothing was measured."""
-    if not any(probe.verdict in MEASURED for probe in suite.probes):
+    if not any(probe.verdict in MEASURED_VERDICTS for probe in suite.probes):
         return None
     overall, threshold = suite.score.overall, suite.gate["threshold"]
     edges = [*BANDS.values(), 1.0]

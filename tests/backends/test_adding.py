@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear, LoraLayer
 
-from pytest_sway.backends.hf.in_place_lora import use_in_place_forward
+from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
 
 
 class Two(torch.nn.Module):

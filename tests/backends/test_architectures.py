@@ -34,8 +34,8 @@ from transformers import (
 from conftest import QUICKSTART
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import Completion, View
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.hf.checkpoint import Checkpoint
-from pytest_sway.backends.hf.declared_base import BaseModel, declared_base_difference
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_difference
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40

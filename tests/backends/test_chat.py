@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.hf.chat_template import ChatRules
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.chat_template import ChatRules
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 from support.chat_templates import (
     ALTERNATING,
@@ -238,7 +238,7 @@ def test_a_subjects_own_tokenizer_follows_the_rules_of_the_spec() -> None:
 
 
 def test_many_prompts_are_forgotten_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_sway.backends.hf import prompt_tokenizer as module
+    from pytest_sway.backends.hf.prompts import prompt_tokenizer as module
 
     monkeypatch.setattr(module, "_MOST_IDS", 20)
     found = tokens(THINKING)

@@ -9,7 +9,7 @@ import peft
 import pytest
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf import adapter_config
+from pytest_sway.backends.hf.adapter_files import adapter_config
 from support.adapter_stubs import adapter_stub
 
 LEFTOVERS: list[dict[str, Any]] = [

@@ -11,9 +11,10 @@ import torch
 
 from backends.adapters_made import SERVED, make
 from pytest_sway.backends.base import AdapterKey
-from pytest_sway.backends.hf import device
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.device import allocating, can_be_strict, determinism, inference, notes, prepare
+from pytest_sway.backends.hf.device import determinism as device
+from pytest_sway.backends.hf.device.determinism import can_be_strict, determinism, inference, notes, prepare
+from pytest_sway.backends.hf.device.memory import allocating
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf.chat_template import ChatRules
-from pytest_sway.backends.hf.chat_template_file import chat_rules, check_arguments, with_rules
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.chat_template import ChatRules
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.spec_chat_template import chat_rules, check_arguments, with_rules
 from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.requests import Generate, Turn, View
 from support.chat_templates import BASE, DATED, THINKING, tokenizer_of

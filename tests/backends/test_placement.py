@@ -15,12 +15,12 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf import device_map as module
 from pytest_sway.backends.hf.attach import attach, find
-from pytest_sway.backends.hf.device_map import balanced_map, cuda_index, dtype_of, placement
+from pytest_sway.backends.hf.device import placement as module
+from pytest_sway.backends.hf.device.placement import balanced_map, cuda_index, dtype_of, placement
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.vocabulary import vocabulary_of
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
 
 
 def _torch(gpus: int, *, bf16: bool = True) -> Any:

@@ -29,10 +29,10 @@ from transformers import (
 
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, check_report
+from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
-from pytest_sway.backends.hf.pretrained import load_pretrained
 from support.checkpoints import TINY, changed, config, llama, renamed, saved, tensors, without
 
 MASKS = {

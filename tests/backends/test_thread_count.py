@@ -12,9 +12,9 @@ from transformers import LlamaConfig
 
 from backends.asked import ROWS, logprobs
 from pytest_sway import thread_limits
-from pytest_sway.backends.hf import thread_count
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.thread_count import ThreadCount
+from pytest_sway.backends.hf.device import thread_count
+from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.requests import View
 
 SMALL = LlamaConfig(hidden_size=256, intermediate_size=688, vocab_size=4096)

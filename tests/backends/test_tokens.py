@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from backends.adapters_made import BASE
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import RequestError, ToolPrompt, Turn
 
 REAL = PromptTokenizer(AutoTokenizer.from_pretrained(BASE))

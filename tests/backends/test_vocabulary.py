@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from backends.asked import ROWS, logprobs
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.vocabulary import vocabulary_of
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
 from support.tiny_models import SIZES, backend_of, random_base, tokenizer_to
 
 WORDS = {"[UNK]": 0, "a": 1, "b": 2, "c": 3}

@@ -226,7 +226,7 @@ def _check_adapter(adapter: AdapterKey) -> None:
     from pytest_sway.backends.base import BackendError
 
     try:
-        from pytest_sway.backends.hf import adapter_config
+        from pytest_sway.backends.hf.adapter_files import adapter_config
     except ImportError:
         return  # loading the model says what is not installed
     if adapter.path is None or not Path(adapter.path).is_dir():

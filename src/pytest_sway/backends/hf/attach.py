@@ -10,18 +10,19 @@ from pathlib import Path
 import torch
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf import adapter_config, load_backend
-from pytest_sway.backends.hf.adapter_tensors import read_tensors, without_base
-from pytest_sway.backends.hf.device_map import refuse_spread
-from pytest_sway.backends.hf.full_finetune import finetuned_update
+from pytest_sway.backends.hf import load_backend
+from pytest_sway.backends.hf.adapter_files import adapter_config
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import read_tensors, without_base
+from pytest_sway.backends.hf.adapter_forms.full_finetune import finetuned_update
+from pytest_sway.backends.hf.adapter_forms.lora import Lora, plain_update
+from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_update
+from pytest_sway.backends.hf.adapter_forms.per_expert_lora import is_per_expert, per_expert_update
+from pytest_sway.backends.hf.adapter_forms.pissa_conversion import converted_update
+from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
+from pytest_sway.backends.hf.adapter_forms.weight_delta import weight_delta
+from pytest_sway.backends.hf.device.placement import refuse_spread
 from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.lora import Lora, plain_update
-from pytest_sway.backends.hf.merged_adapter import merged_update
-from pytest_sway.backends.hf.per_expert_lora import is_per_expert, per_expert_update
-from pytest_sway.backends.hf.pissa_conversion import converted_update
-from pytest_sway.backends.hf.served_adapter import ServedAdapter
-from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
-from pytest_sway.backends.hf.weight_delta import weight_delta
+from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary, own_code
 from pytest_sway.spec.model_folders import listed
 
 _HASHED = (adapter_config.CONFIG, adapter_config.WEIGHTS)

@@ -21,16 +21,17 @@ from pytest_sway.backends.base import (
     NullWeights,
     Subject,
 )
-from pytest_sway.backends.hf import device, logit_checks
+from pytest_sway.backends.hf import logit_checks
+from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.attach import Source, add_null, attach, find
-from pytest_sway.backends.hf.chat_template_file import check_arguments
-from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.device import determinism, memory
+from pytest_sway.backends.hf.device.thread_count import ThreadCount
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.spec_chat_template import check_arguments
+from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
-from pytest_sway.backends.hf.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.subject_notes import subject_notes
-from pytest_sway.backends.hf.thread_count import ThreadCount
-from pytest_sway.backends.hf.vocabulary import vocabulary_of
 from pytest_sway.requests import Prompt, RequestError, Tokenized, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
@@ -57,7 +58,7 @@ class HFBackend:
         self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
-        self._strictly = device.can_be_strict(model, self._check_row)
+        self._strictly = determinism.can_be_strict(model, self._check_row)
         self._check_logits = self._base_logits()
         logit_checks.check_base(model, self._check_logits, base, self._check_row)
 
@@ -91,12 +92,12 @@ class HFBackend:
     @cached_property
     def token_bytes(self) -> int:
         """Memory of one token of a batch."""
-        return device.token_bytes(self._model)
+        return memory.token_bytes(self._model)
 
     @cached_property
     def cache_bytes(self) -> int:
         """Memory of one token's keys and values."""
-        return device.cache_bytes(self._model)
+        return memory.cache_bytes(self._model)
 
     @property
     def overhead_tokens(self) -> int:
@@ -106,12 +107,12 @@ class HFBackend:
     @cached_property
     def identity(self) -> str:
         """What the numbers depend on beside weights and request."""
-        return device.identity(self._model, self._threads.limit)
+        return determinism.identity(self._model, self._threads.limit)
 
     def determinism(self, *, alone: bool) -> Determinism:
         """How far two runs can be expected to agree."""
         model, threads = self._model, self._threads.limit
-        return device.determinism(
+        return determinism.determinism(
             model.device, model.dtype, strict=self._strictly, alone=alone, threads=threads
         )
 
@@ -174,7 +175,7 @@ class HFBackend:
                 *source.notes,
                 *vocabulary.notes,
                 *found.notes,
-                *device.notes(self._model),
+                *determinism.notes(self._model),
             ),
             warnings=found.warnings,
             form=self._held.form,
@@ -213,7 +214,10 @@ class HFBackend:
         batch = batch_of(rows, self._model.device)
         self._enter(view)
         threads = self._threads
-        with threads.using(threads.for_layers(batch.ids.numel())), device.inference(strictly=self._strictly):
+        with (
+            threads.using(threads.for_layers(batch.ids.numel())),
+            determinism.inference(strictly=self._strictly),
+        ):
             hidden = self._hidden(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
@@ -221,7 +225,7 @@ class HFBackend:
                 self._enter(view)
                 entered = self._entries
             positions = place.stop - place.start
-            with threads.using(threads.for_head(positions)), device.inference(strictly=self._strictly):
+            with threads.using(threads.for_head(positions)), determinism.inference(strictly=self._strictly):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
@@ -231,7 +235,7 @@ class HFBackend:
     @contextmanager
     def memory_guard(self) -> Iterator[None]:
         """While it lasts, a failed allocation is a MemoryError; between forwards torch has our threads."""
-        with self._threads.using(self._threads.for_head(1)), device.allocating():
+        with self._threads.using(self._threads.for_head(1)), memory.allocating():
             yield
 
     def generate(
@@ -253,7 +257,7 @@ class HFBackend:
         threads = self._threads.for_layers(
             ids.numel() / (max_new_tokens + 1) + len(rows)
         )  # of a mean forward
-        with self._threads.using(threads), device.inference(strictly=self._strictly):
+        with self._threads.using(threads), determinism.inference(strictly=self._strictly):
             written = self._model.generate(
                 input_ids=ids.to(where),
                 attention_mask=mask.to(where),

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.base_model.architecture import refuse_other_kinds
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.hf.hub_cache import model_snapshot
-from pytest_sway.backends.hf.model_architecture import refuse_other_kinds
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
@@ -39,12 +39,12 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
             f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
         ) from error
     from pytest_sway.backends.hf.backend import HFBackend
-    from pytest_sway.backends.hf.chat_template_file import chat_rules, with_rules
-    from pytest_sway.backends.hf.declared_base import BaseModel
-    from pytest_sway.backends.hf.device import prepare
-    from pytest_sway.backends.hf.device_map import dtype_of, placement
-    from pytest_sway.backends.hf.pretrained import load_pretrained
-    from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+    from pytest_sway.backends.hf.base_model.base_model import BaseModel
+    from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
+    from pytest_sway.backends.hf.device.determinism import prepare
+    from pytest_sway.backends.hf.device.placement import dtype_of, placement
+    from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+    from pytest_sway.backends.hf.prompts.spec_chat_template import chat_rules, with_rules
 
     path = folder(key)
     place = placement(torch, key.device)

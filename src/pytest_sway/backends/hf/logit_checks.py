@@ -8,9 +8,9 @@ import torch
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf import non_finite
+from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.attach import Source
-from pytest_sway.backends.hf.declared_base import BaseModel
-from pytest_sway.backends.hf.served_adapter import ServedAdapter
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.subject_notes import label, weight_files
 
 

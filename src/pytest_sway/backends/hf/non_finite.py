@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_sway.backends.hf.weight_delta import non_finite
+from pytest_sway.backends.hf.adapter_forms.weight_delta import non_finite
 
 FILE_BROKEN = (
     "the training diverged, or numbers overflowed when the file was saved; save it again or train it again"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_difference
 from pytest_sway.backends.hf.attach import Source
-from pytest_sway.backends.hf.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.declared_base import BaseModel, declared_base_difference
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, check_report
+from pytest_sway.backends.hf.base_model.mismatch_causes import missing_expert
 from pytest_sway.backends.hf.error_text import line
-from pytest_sway.backends.hf.mismatch_causes import missing_expert
-from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
 from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, now
-from pytest_sway.backends.hf.prompt_frame import marker
+from pytest_sway.backends.hf.prompts.chat_template import ChatRules, ChatTemplate, now
+from pytest_sway.backends.hf.prompts.rendering_checks import marker
 from pytest_sway.requests import RequestError, Turn
 
 

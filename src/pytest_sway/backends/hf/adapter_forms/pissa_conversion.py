@@ -15,9 +15,9 @@ from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, fitting
-from pytest_sway.backends.hf.lora import Update, plain_config
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, State, fitting
+from pytest_sway.backends.hf.adapter_forms.lora import Update, plain_config
 
 _ROUNDING = 8
 """Machine epsilons of the base's dtype by which its rewritten weights may differ from W − s·B₀·A₀."""

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import read_tensors
-from pytest_sway.backends.hf.merged_adapter import merged_update
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import read_tensors
+from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_update
+from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
 from pytest_sway.backends.hf.non_finite import why_weights
-from pytest_sway.backends.hf.pretrained import load_pretrained
-from pytest_sway.backends.hf.vocabulary import RESIZED
-from pytest_sway.backends.hf.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.hf.prompts.vocabulary import RESIZED
 
 _OTHERWISE = (
     "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZED = (

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import State, path_of
-from pytest_sway.backends.hf.vocabulary import RESIZED, Vocabulary
-from pytest_sway.backends.hf.weight_delta import Target
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import State, path_of
+from pytest_sway.backends.hf.adapter_forms.weight_delta import Target
+from pytest_sway.backends.hf.prompts.vocabulary import RESIZED, Vocabulary
 
 
 def resized_rows(

@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.chat_template import ChatRules, ChatTemplate, template_form
-from pytest_sway.backends.hf.prompt_log import PromptLog
+from pytest_sway.backends.hf.prompts.chat_template import ChatRules, ChatTemplate, template_form
+from pytest_sway.backends.hf.prompts.prompt_log import PromptLog
 from pytest_sway.requests import Prompt, RequestError, Tokenized
 
 _ANY_TOOL = json.dumps(

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.checkpoint import Checkpoint
-from pytest_sway.backends.hf.mismatch_causes import Mismatch, mismatch_causes
-from pytest_sway.backends.hf.model_architecture import senses
+from pytest_sway.backends.hf.base_model.architecture import senses
+from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
+from pytest_sway.backends.hf.base_model.mismatch_causes import Mismatch, mismatch_causes
 
 _MASKS = (".bias", ".masked_bias", ".causal_mask")
 _TOWERS = re.compile(r"(^|[._])(vision|visual|audio|image|speech|video|multi_modal|multimodal|mm)([._]|$)")

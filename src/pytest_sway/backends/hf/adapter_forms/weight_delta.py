@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from pytest_sway.backends.base import BackendError, Form, NullWeights
-from pytest_sway.backends.hf.adapter_tensors import State
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import State
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_sway.backends.hf.checkpoint import Checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
 """A tensor's name, its shape in the file, and its shape in the model."""

@@ -10,8 +10,8 @@ from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import (
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     SUBJECT,
     State,
     check_all_loaded,
@@ -19,11 +19,11 @@ from pytest_sway.backends.hf.adapter_tensors import (
     fitting,
     path_of,
 )
-from pytest_sway.backends.hf.expert_layout import in_installed_layout
+from pytest_sway.backends.hf.adapter_files.expert_layout import in_installed_layout
+from pytest_sway.backends.hf.adapter_forms.resized_embeddings import in_rows_of, resize, resized_rows
+from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, check_finite, logits_of, non_finite
 from pytest_sway.backends.hf.non_finite import FILE_BROKEN
-from pytest_sway.backends.hf.resized_embeddings import in_rows_of, resize, resized_rows
-from pytest_sway.backends.hf.vocabulary import Vocabulary
-from pytest_sway.backends.hf.weight_delta import Target, check_finite, logits_of, non_finite
+from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
 
 _NO_WEIGHTS = (
     "what it does is no change of weights, and nothing else is served; train a form that PEFT can merge"

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import CONFIG, AdapterFiles
-from pytest_sway.backends.hf.tensor_names import PREFIX
+from pytest_sway.backends.hf.adapter_files.adapter_config import CONFIG, AdapterFiles
+from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
 
 SUBJECT = "subject"
 """The adapter's name inside PEFT; no message shows it."""

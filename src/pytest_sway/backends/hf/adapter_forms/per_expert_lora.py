@@ -18,10 +18,10 @@ from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from peft.utils.other import get_pattern_key
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import State, check_all_loaded, fitting
-from pytest_sway.backends.hf.tensor_names import PREFIX
-from pytest_sway.backends.hf.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import State, check_all_loaded, fitting
+from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
+from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, logits_of, non_finite
 from pytest_sway.backends.progress_bars import progress_bars_off
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.weight_files import adapter_instead, check_tensor_names, missing_weights
+from pytest_sway.backends.hf.base_model.checkpoint_errors import (
+    adapter_instead,
+    check_tensor_names,
+    missing_weights,
+)
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
 

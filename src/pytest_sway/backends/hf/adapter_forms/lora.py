@@ -12,11 +12,17 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_mode
 from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.base import BackendError, Form, NullWeights
-from pytest_sway.backends.hf.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State, check_all_loaded, fit_tensors, fitting
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
+    SUBJECT,
+    State,
+    check_all_loaded,
+    fit_tensors,
+    fitting,
+)
+from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
+from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
-from pytest_sway.backends.hf.in_place_lora import use_in_place_forward
-from pytest_sway.backends.hf.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 

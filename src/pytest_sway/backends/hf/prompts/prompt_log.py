@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pytest_sway.backends.hf.chat_template import ChatTemplate
+from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate
 
 _OPENED = "the chat template ends a prompt inside <think>, so answers are read as thoughts"
 _UNSET = (

@@ -1,4 +1,4 @@
-"""Which base model is loaded, and whether an adapter says that it was trained on another one."""
+"""The base model that an adapter's config names, compared with the one that is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.checkpoint import CONFIG, Checkpoint
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import CONFIG
 
 _CACHED = re.compile(r"models--(?P<name>[^/\\]+)[/\\]+snapshots[/\\]+(?P<commit>[^/\\]+)")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -26,37 +27,6 @@ _FOLDERS = frozenset(
 """Names of folders that are nobody's name on the hub: ``models/llama`` is a path."""
 _COMMIT = 7
 """Digits that an abbreviated commit has at least."""
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """Where the weights of a model in memory came from.
-
-    Attributes:
-        digest: of its files.
-        name: the folder or hub id that the spec names.
-        revision: that the spec pins on the hub.
-        checkpoint: the files that it was loaded from; None for a model that was made in memory.
-        trust_remote_code: whether the spec lets models bring their own code.
-        notes: what a reader of the report should know of how it was loaded.
-    """
-
-    digest: str
-    name: str = ""
-    revision: str | None = None
-    checkpoint: Checkpoint | None = None
-    trust_remote_code: bool = False
-    notes: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> Path | None:
-        """That it was loaded from."""
-        return self.checkpoint.folder if self.checkpoint is not None else None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Its weight files."""
-        return self.checkpoint.files if self.checkpoint is not None else ()
 
 
 @dataclass(frozen=True)

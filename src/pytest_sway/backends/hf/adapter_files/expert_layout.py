@@ -26,10 +26,10 @@ from peft import PeftModel
 from peft.tuners.lora.layer import ParamWrapper
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_config import CONFIG, AdapterFiles
-from pytest_sway.backends.hf.adapter_tensors import SUBJECT, State
-from pytest_sway.backends.hf.config_fields import written_by
-from pytest_sway.backends.hf.tensor_names import PREFIX
+from pytest_sway.backends.hf.adapter_files.adapter_config import CONFIG, AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, State
+from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
+from pytest_sway.backends.hf.adapter_files.unknown_config_fields import written_by
 
 _EITHER = frozenset({False, True})
 _REMEDY = (

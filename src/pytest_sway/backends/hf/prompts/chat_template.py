@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from transformers.utils import chat_template_utils
 
-from pytest_sway.backends.hf.prompt_frame import (
-    Frame,
-    frame_of,
+from pytest_sway.backends.hf.prompts.chat_frame import Frame, frame_of
+from pytest_sway.backends.hf.prompts.rendering_checks import (
     marker,
     prints_lists,
     unlike,

@@ -1,0 +1,1 @@
+"""How an adapter is attached to the base: LoRA factors beside the weights, or changed weights."""

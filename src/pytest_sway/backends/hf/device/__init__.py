@@ -1,0 +1,1 @@
+"""Where a model computes: placement, threads, memory, determinism."""

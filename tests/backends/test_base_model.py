@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_difference
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
@@ -27,7 +27,7 @@ def model(folder: Path, content: bytes = b"weights", **config: Any) -> Checkpoin
 def difference(
     named: str | None, base: BaseModel, adapter: Path = Path("/a"), **config: Any
 ) -> tuple[str, bool] | None:
-    found = declared_base_difference(adapter, {"base_model_name_or_path": named, **config}, base)
+    found = declared_base_mismatch(adapter, {"base_model_name_or_path": named, **config}, base)
     return None if found is None else (found.text, found.certain)
 
 

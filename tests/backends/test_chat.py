@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.hf.prompts.chat_template import ChatRules
+from pytest_sway.backends.hf.prompts.chat_template import TemplateSettings
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 from support.chat_templates import (
@@ -31,20 +31,20 @@ NOON = datetime(2024, 7, 26, 12)
 
 
 def tokens(template: str | None, arguments: str = "{}", **more: Any) -> PromptTokenizer:
-    return PromptTokenizer(tokenizer_of(template, **more), ChatRules(arguments=arguments, moment=NOON))
+    return PromptTokenizer(tokenizer_of(template, **more), TemplateSettings(arguments=arguments, moment=NOON))
 
 
 @pytest.mark.parametrize("template", [DATED, ALTERNATING, SYSTEM_FIRST, THINKING, PARTS, EITHER])
 @pytest.mark.parametrize("prompt", [ASKED, DIALOGUE, (Turn("user", "  spaces at its ends \n"),)])
 def test_every_turns_text_is_read(template: str, prompt: tuple[Turn, ...]) -> None:
-    text = tokens(template).rendered(prompt)
+    text = tokens(template).rendered_text(prompt)
     places = [text.index(turn.content.strip()) for turn in prompt]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize("template", [DATED, SYSTEM_FIRST, THINKING, PARTS])
 def test_a_system_turn_is_read(template: str) -> None:
-    text = tokens(template).rendered(INSTRUCTED)
+    text = tokens(template).rendered_text(INSTRUCTED)
     assert "Be brief." in text
     assert ASKED[0].content in text
 
@@ -85,7 +85,7 @@ def test_a_template_that_does_not_render_a_prompt_is_refused(
 
 def test_turns_may_be_written_as_json() -> None:
     as_json = "{% for m in messages %}{'role': '{{ m['role'] }}', 'text': '{{ m['content'] }}'}{% endfor %}"
-    assert tokens(as_json, adds_bos=False).rendered(ASKED) == (
+    assert tokens(as_json, adds_bos=False).rendered_text(ASKED) == (
         "{'role': 'user', 'text': 'Who keeps the lamps?'}"
     )
 
@@ -98,17 +98,17 @@ def test_a_prompt_that_a_template_happens_to_write_is_missed_all_the_same() -> N
 
 def test_thoughts_of_an_earlier_turn_may_be_left_out() -> None:
     thought = (ASKED[0], Turn("assistant", "<think>\nlamps…\n</think>\n\nBram does."), Turn("user", "Sure?"))
-    text = tokens(THINKING).rendered(thought)
+    text = tokens(THINKING).rendered_text(thought)
     assert "Bram does." in text
     assert "lamps…" not in text
 
 
 def test_arguments_reach_the_template() -> None:
     with_block = tokens(THINKING, '{"enable_thinking": false}', adds_bos=False)
-    assert with_block.rendered(ASKED).endswith("<think>\n\n</think>\n\n")
+    assert with_block.rendered_text(ASKED).endswith("<think>\n\n</think>\n\n")
     assert not with_block.notes()
     dated = tokens(DATED, '{"date_string": "1 May 2020"}')
-    assert "Today is 1 May 2020." in dated.rendered(ASKED)
+    assert "Today is 1 May 2020." in dated.rendered_text(ASKED)
     assert not dated.notes()
     assert len({with_block.identity, tokens(THINKING).identity, dated.identity}) == 3
 
@@ -125,7 +125,7 @@ def test_thinking_that_nobody_chose_is_noted() -> None:
 
 def test_the_clock_stands_still() -> None:
     dated = tokens(DATED)
-    assert "Today is 26 Jul 2024." in dated.rendered(ASKED)
+    assert "Today is 26 Jul 2024." in dated.rendered_text(ASKED)
     (note,) = dated.notes()
     assert "2024-07-26 12:00" in note
     import transformers.utils.chat_template_utils as theirs
@@ -192,7 +192,7 @@ def test_a_text_has_one_beginning(
 )
 def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None:
     found = tokens(template)
-    read = found.rendered((Turn("user", text),))
+    read = found.rendered_text((Turn("user", text),))
     writes_bos = found.chat.render(ASKED).startswith(BOS)
     assert read == (BOS if writes_bos and not text.startswith(BOS) else "") + text
     assert any("1 prompt is a rendered chat already" in note for note in found.notes())
@@ -211,13 +211,13 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
 )
 def test_a_prompt_about_a_template_is_rendered(template: str, text: str) -> None:
     found = tokens(template)
-    assert found.rendered((Turn("user", text),)) == found.chat.rendered((Turn("user", text),))
+    assert found.rendered_text((Turn("user", text),)) == found.chat.render_unchecked((Turn("user", text),))
     assert not any("rendered chat" in note for note in found.notes())
 
 
 def test_tools_are_read_by_name() -> None:
     tool = '{"type": "function", "function": {"name": "trim_lamp", "description": "", "parameters": {}}}'
-    assert "trim_lamp" in tokens(WITH_TOOLS).rendered(ToolPrompt(ASKED, (tool,)))
+    assert "trim_lamp" in tokens(WITH_TOOLS).rendered_text(ToolPrompt(ASKED, (tool,)))
     blind = tokens(loop("m['content']") + "{{ tools | length if tools else '' }}")
     with pytest.raises(RequestError, match="does not show the tool 'trim_lamp'"):
         blind.encode(ToolPrompt(ASKED, (tool,)))
@@ -227,20 +227,20 @@ def test_tools_are_read_by_name() -> None:
 
 
 def test_a_subjects_own_tokenizer_follows_the_rules_of_the_spec() -> None:
-    base = PromptTokenizer(tokenizer_of(THINKING), ChatRules(ALTERNATING, "{}", NOON))
+    base = PromptTokenizer(tokenizer_of(THINKING), TemplateSettings(ALTERNATING, "{}", NOON))
     own = base.with_tokenizer(tokenizer_of(DATED))
     assert own is base
     base = tokens(THINKING, '{"enable_thinking": false}')
     own = base.with_tokenizer(tokenizer_of(loop("m['content']")))
     assert own is not base
-    assert own.chat.rules is base.chat.rules
+    assert own.chat.settings is base.chat.settings
     assert base.with_tokenizer(base.tokenizer) is base
 
 
 def test_many_prompts_are_forgotten_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from pytest_sway.backends.hf.prompts import prompt_tokenizer as module
 
-    monkeypatch.setattr(module, "_MOST_IDS", 20)
+    monkeypatch.setattr(module, "_MAX_REMEMBERED_IDS", 20)
     found = tokens(THINKING)
     asked = [(Turn("user", f"lamp {n}"),) for n in range(20)]
     first = [found.encode(prompt) for prompt in asked]

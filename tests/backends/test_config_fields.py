@@ -9,7 +9,7 @@ import peft
 import pytest
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_files import adapter_config
+from pytest_sway.backends.hf.adapter_files.adapter_config import read_adapter_files
 from support.adapter_stubs import adapter_stub
 
 LEFTOVERS: list[dict[str, Any]] = [
@@ -24,7 +24,7 @@ LEFTOVERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", LEFTOVERS)
 def test_leftovers_are_ignored_with_a_note(tmp_path: Path, fields: dict[str, Any]) -> None:
     config = {"peft_version": peft.__version__, **fields}
-    found = adapter_config.read(str(adapter_stub(tmp_path, **config)))
+    found = read_adapter_files(str(adapter_stub(tmp_path, **config)))
     assert found.form == "plain"
     (note,) = found.notes
     assert all(name in note for name in fields if name != "peft_version")
@@ -45,16 +45,16 @@ def test_what_may_change_the_numbers_is_refused(tmp_path: Path, fields: dict[str
     config = {"peft_version": peft.__version__, **fields}
     name = next(name for name in fields if name != "peft_version")
     with pytest.raises(BackendError) as found:
-        adapter_config.read(str(adapter_stub(tmp_path, **config)))
+        read_adapter_files(str(adapter_stub(tmp_path, **config)))
     assert f"{name}={fields[name]!r}" in str(found.value)
     assert says in str(found.value)
 
 
 def test_what_a_newer_peft_left_at_nothing_is_nothing(tmp_path: Path) -> None:
-    found = adapter_config.read(str(adapter_stub(tmp_path, some_switch=None, others=[], peft_version="99.0")))
+    found = read_adapter_files(str(adapter_stub(tmp_path, some_switch=None, others=[], peft_version="99.0")))
     assert not found.notes
 
 
 def test_a_task_that_is_not_the_bases_is_noted(tmp_path: Path) -> None:
-    (note,) = adapter_config.read(str(adapter_stub(tmp_path, task_type="SEQ_CLS"))).notes
+    (note,) = read_adapter_files(str(adapter_stub(tmp_path, task_type="SEQ_CLS"))).notes
     assert "task_type is SEQ_CLS" in note

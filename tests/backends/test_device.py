@@ -12,9 +12,15 @@ import torch
 from backends.adapters_made import SERVED, make
 from pytest_sway.backends.base import AdapterKey
 from pytest_sway.backends.hf.backend import HFBackend
-from pytest_sway.backends.hf.device import determinism as device
-from pytest_sway.backends.hf.device.determinism import can_be_strict, determinism, inference, notes, prepare
-from pytest_sway.backends.hf.device.memory import allocating
+from pytest_sway.backends.hf.device import determinism as determinism_module
+from pytest_sway.backends.hf.device.determinism import (
+    determinism,
+    half_precision_notes,
+    has_deterministic_kernels,
+    inference_mode,
+    set_cublas_workspace,
+)
+from pytest_sway.backends.hf.device.memory import memory_errors
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -28,16 +34,16 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize("before", [False, True])
 def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> None:
     torch.use_deterministic_algorithms(before)
-    with inference(strictly=True):
+    with inference_mode(deterministic=True):
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.is_inference_mode_enabled()
     assert torch.are_deterministic_algorithms_enabled() is before
-    with pytest.raises(ValueError, match="mine"), inference(strictly=True):
+    with pytest.raises(ValueError, match="mine"), inference_mode(deterministic=True):
         raise ValueError("mine")
     assert torch.are_deterministic_algorithms_enabled() is before
     torch.use_deterministic_algorithms(False)
-    with inference():
+    with inference_mode():
         assert not torch.are_deterministic_algorithms_enabled()
 
 
@@ -52,12 +58,12 @@ def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> Non
 def test_a_failed_allocation_is_a_memory_error_and_nothing_else_is(
     message: str, kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind, match=message[:9]), allocating():
+    with pytest.raises(kind, match=message[:9]), memory_errors():
         raise RuntimeError(message)
 
 
 def test_a_real_failed_allocation_is_one() -> None:
-    with pytest.raises(MemoryError, match="allocate"), allocating():
+    with pytest.raises(MemoryError, match="allocate"), memory_errors():
         torch.empty(1 << 50)
 
 
@@ -86,17 +92,19 @@ def test_strict_is_claimed_where_every_kernel_is(
     if workspace is not None:
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", workspace)
     model = OnCuda(refuses=refuses)
-    assert not can_be_strict(model, [1, 2])  # on a CPU
+    assert not has_deterministic_kernels(model, [1, 2])  # on a CPU
     monkeypatch.setattr(OnCuda, "device", CUDA)
     monkeypatch.setattr(torch, "tensor", lambda data, device: torch.zeros(2, 2))
-    prepare(CUDA)
-    assert can_be_strict(model, [1, 2]) is (workspace != ":0:0" and not refuses)
+    set_cublas_workspace(CUDA)
+    assert has_deterministic_kernels(model, [1, 2]) is (workspace != ":0:0" and not refuses)
 
 
 def test_the_class_is_the_contracts() -> None:
-    assert determinism(CPU, torch.float32, strict=False, alone=False, threads=2).level == "best_effort"
-    assert determinism(CUDA, torch.bfloat16, strict=True, alone=False, threads=2).level == "strict"
-    told = determinism(CUDA, torch.bfloat16, strict=False, alone=True, threads=2)
+    assert (
+        determinism(CPU, torch.float32, strict=False, batch_invariant=False, threads=2).level == "best_effort"
+    )
+    assert determinism(CUDA, torch.bfloat16, strict=True, batch_invariant=False, threads=2).level == "strict"
+    told = determinism(CUDA, torch.bfloat16, strict=False, batch_invariant=True, threads=2)
     assert (told.level, told.notes) == ("loose", ("cuda, bfloat16, every text by itself",))
 
 
@@ -117,14 +125,14 @@ def test_half_precision_that_the_cpu_emulates_is_noted(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, capabilities: dict[str, bool], noted: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    found = notes(SimpleNamespace(device=CPU, dtype=dtype))
+    found = half_precision_notes(SimpleNamespace(device=CPU, dtype=dtype))
     assert [f"no {noted} instructions" in note for note in found] == [True] * bool(noted)
-    assert not notes(SimpleNamespace(device=CUDA, dtype=dtype))
+    assert not half_precision_notes(SimpleNamespace(device=CUDA, dtype=dtype))
 
 
 def test_an_older_torch_says_nothing_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not notes(SimpleNamespace(device=CPU, dtype=torch.bfloat16))
+    assert not half_precision_notes(SimpleNamespace(device=CPU, dtype=torch.bfloat16))
 
 
 def test_an_adapter_on_an_emulated_dtype_brings_the_note(
@@ -132,7 +140,7 @@ def test_an_adapter_on_an_emulated_dtype_brings_the_note(
 ) -> None:
     """As a note of the subject, which the reports print once per suite."""
     adapter = AdapterKey(str(make(tmp_path / "plain", SERVED["plain"])))
-    monkeypatch.setattr(device, "notes", lambda model: ("emulated",))
+    monkeypatch.setattr(determinism_module, "half_precision_notes", lambda model: ("emulated",))
     subject = backend.attach(adapter)
     backend.detach(subject)
     assert subject.notes[-1] == "emulated"
@@ -142,6 +150,6 @@ def test_an_adapter_on_an_emulated_dtype_brings_the_note(
 def test_answers_of_another_number_of_threads_are_not_taken_from_the_cache(
     backend: HFBackend, threads: int
 ) -> None:
-    assert f" {threads} threads " in device.identity(backend._model, threads)
-    said = determinism(CPU, torch.float32, strict=False, alone=False, threads=threads).notes[0]
+    assert f" {threads} threads " in determinism_module.environment_identity(backend._model, threads)
+    said = determinism(CPU, torch.float32, strict=False, batch_invariant=False, threads=threads).notes[0]
     assert f"{threads} thread{'s' * (threads > 1)}," in said

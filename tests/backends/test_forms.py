@@ -239,7 +239,9 @@ def test_what_no_weights_can_do_is_found_out_by_its_answers(
 ) -> None:
     """The list of forms is one guard, the answers are another: with the first one open, aLoRA is refused."""
     make(tmp_path, lora(alora_invocation_tokens=[1]))
-    monkeypatch.setattr(adapter_config, "_MERGED", adapter_config._MERGED | {"alora_invocation_tokens"})
+    monkeypatch.setattr(
+        adapter_config, "MERGED_LORA_FIELDS", adapter_config.MERGED_LORA_FIELDS | {"alora_invocation_tokens"}
+    )
     with pytest.raises(BackendError, match="what it does is no change of weights"):
         backend.attach(AdapterKey(str(tmp_path)))
 
@@ -249,7 +251,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
 ) -> None:
     """PEFT merges DoRA on tied embeddings into the head, too; parting them is what makes it right."""
     make(tmp_path, WHOLE["dora_embedding"])
-    monkeypatch.setattr(merged_adapter, "_untie", lambda *_: None)
+    monkeypatch.setattr(merged_adapter, "_untie_weights", lambda *_: None)
     with pytest.raises(BackendError, match=r"would be off by up to \d.*no change of weights"):
         backend.attach(AdapterKey(str(tmp_path)))
 

@@ -13,7 +13,7 @@ from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, lora, mak
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
-from pytest_sway.backends.hf.adapter_forms.weight_delta import _rounded
+from pytest_sway.backends.hf.adapter_forms.weight_delta import _scale_after_rounding
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.null_weights import draw_null_weights
@@ -259,5 +259,5 @@ def test_a_null_in_bf16_has_its_size_after_rounding(size: float) -> None:
     real = (start.float() + torch.randn(200, 300, generator=generator) * size).to(torch.bfloat16)
     norm = float((real.float() - start.float()).norm())
     update = torch.randn(200, 300, generator=generator)
-    found = _rounded(start, update * (norm / float(update.norm())), norm)
+    found = _scale_after_rounding(start, update * (norm / float(update.norm())), norm)
     assert float((found.float() - start.float()).norm()) == pytest.approx(norm, rel=0.05)

@@ -9,9 +9,13 @@ import pytest
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.prompts.chat_template import ChatRules
+from pytest_sway.backends.hf.prompts.chat_template import TemplateSettings
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.prompts.spec_chat_template import chat_rules, check_arguments, with_rules
+from pytest_sway.backends.hf.prompts.spec_chat_template import (
+    check_template_arguments,
+    digest_with_settings,
+    read_template_settings,
+)
 from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.requests import Generate, Turn, View
 from support.chat_templates import BASE, DATED, THINKING, tokenizer_of
@@ -67,7 +71,7 @@ def test_a_file_that_is_no_template_is_refused(tmp_path: Path, content: bytes | 
         file.write_bytes(content)
     key = ModelKey("hf", "m", chat_template=str(file))
     with pytest.raises(BackendError) as found:
-        chat_rules(key, tokenizer_of(None), FIRST)
+        read_template_settings(key, tokenizer_of(None), FIRST)
     assert str(found.value).startswith(f"defaults.chat_template: {file}")
     assert says in str(found.value)
     assert "\n" not in str(found.value)
@@ -75,19 +79,21 @@ def test_a_file_that_is_no_template_is_refused(tmp_path: Path, content: bytes | 
 
 def test_a_digest_tells_templates_and_arguments_apart() -> None:
     rules = [
-        ChatRules(),
-        ChatRules(DATED),
-        ChatRules(THINKING),
-        ChatRules(arguments='{"a": 1}'),
-        ChatRules(DATED, '{"a": 1}'),
+        TemplateSettings(),
+        TemplateSettings(DATED),
+        TemplateSettings(THINKING),
+        TemplateSettings(arguments='{"a": 1}'),
+        TemplateSettings(DATED, '{"a": 1}'),
     ]
-    assert with_rules("weights", rules[0]) == "weights"
-    assert len({with_rules("weights", one) for one in rules}) == len(rules)
+    assert digest_with_settings("weights", rules[0]) == "weights"
+    assert len({digest_with_settings("weights", one) for one in rules}) == len(rules)
 
 
 def test_arguments_are_looked_for_in_every_template_of_a_tokenizer() -> None:
     tokenizer = tokenizer_of({"default": THINKING, "tool_use": DATED})  # type: ignore[arg-type]
     arguments = '{"enable_thinking": false, "date_string": "today"}'
-    check_arguments(PromptTokenizer(tokenizer, ChatRules(arguments=arguments)).chat)
+    check_template_arguments(PromptTokenizer(tokenizer, TemplateSettings(arguments=arguments)).chat)
     with pytest.raises(BackendError, match="the tokenizer has no chat template"):
-        check_arguments(PromptTokenizer(tokenizer_of(None), ChatRules(arguments=arguments)).chat)
+        check_template_arguments(
+            PromptTokenizer(tokenizer_of(None), TemplateSettings(arguments=arguments)).chat
+        )

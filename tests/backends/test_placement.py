@@ -15,12 +15,12 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.attach import attach, find
+from pytest_sway.backends.hf.attach import attach, find_subject_files
 from pytest_sway.backends.hf.device import placement as module
-from pytest_sway.backends.hf.device.placement import balanced_map, cuda_index, dtype_of, placement
+from pytest_sway.backends.hf.device.placement import balanced_map, cuda_index, placement, resolve_dtype
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
+from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 
 
 def _torch(gpus: int, *, bf16: bool = True) -> Any:
@@ -116,10 +116,10 @@ def test_what_fits_on_no_gpu_is_refused() -> None:
 
 def test_the_dtype_that_auto_is() -> None:
     cuda = torch.device("cuda")
-    assert dtype_of(_torch(1), "auto", cuda) is torch.bfloat16
-    assert dtype_of(_torch(1, bf16=False), "auto", cuda) is torch.float16
-    assert dtype_of(torch, "auto", torch.device("cpu")) is torch.float32
-    assert dtype_of(torch, "bf16", torch.device("cpu")) is torch.bfloat16
+    assert resolve_dtype(_torch(1), "auto", cuda) is torch.bfloat16
+    assert resolve_dtype(_torch(1, bf16=False), "auto", cuda) is torch.float16
+    assert resolve_dtype(torch, "auto", torch.device("cpu")) is torch.float32
+    assert resolve_dtype(torch, "bf16", torch.device("cpu")) is torch.bfloat16
 
 
 @pytest.mark.slow
@@ -155,10 +155,10 @@ def test_an_adapter_on_a_dispatched_base_scores_as_on_a_plain_one(
 def test_what_changes_the_base_is_refused_on_a_spread_one(tmp_path: Path, name: str) -> None:
     """The check row is never computed: the second device of this machine holds no numbers."""
     model = base_model()
-    vocabulary = vocabulary_of(
+    vocabulary = shared_vocabulary(
         PromptTokenizer(AutoTokenizer.from_pretrained(BASE)), None, model.config.vocab_size
     )
     model.model.layers[-1].to("meta")
-    source = find(AdapterKey(str(make(tmp_path / name, {**WHOLE, **REBASED}[name]))))
+    source = find_subject_files(AdapterKey(str(make(tmp_path / name, {**WHOLE, **REBASED}[name]))))
     with pytest.raises(BackendError, match=r"not served with device: balanced; plain LoRA is"):
         attach(model, source, [1, 2, 3], vocabulary)

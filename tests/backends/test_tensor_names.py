@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from backends.asked import ROWS, logprobs
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.adapter_files.tensor_names import AmbiguousNamesError, saved_names
+from pytest_sway.backends.hf.adapter_files.tensor_names import AmbiguousNamesError, peft_tensor_names
 from pytest_sway.backends.hf.backend import HFBackend
 
 HEALTHY = QUICKSTART / "adapters" / "healthy"
@@ -58,7 +58,7 @@ def with_name(name: str) -> str:
     ],
 )
 def test_names_of_wrappers_are_taken_off(change: Callable[[str], str], notes: int) -> None:
-    found = saved_names([change(name) for name in SAVED], "lora_")
+    found = peft_tensor_names([change(name) for name in SAVED], "lora_")
     assert tuple(found.by_key.values()) == SAVED
     assert len(found.notes) == notes
     assert all("are read" in note for note in found.notes)
@@ -69,7 +69,7 @@ def test_the_bases_copy_beside_a_trained_module_is_left_out() -> None:
         "base_model.model.lm_head.modules_to_save.x.weight",
         "base_model.model.lm_head.original_module.weight",
     ]
-    assert saved_names(names, "lora_").by_key == {names[0]: SAVED[-1]}
+    assert peft_tensor_names(names, "lora_").by_key == {names[0]: SAVED[-1]}
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_the_bases_copy_beside_a_trained_module_is_left_out() -> None:
     ],
 )
 def test_names_that_do_not_agree_stay_as_they_are(names: list[str]) -> None:
-    found = saved_names(names, "lora_")
+    found = peft_tensor_names(names, "lora_")
     assert found.by_key == {name: name for name in names}
     assert not found.notes
 
 
 def test_two_names_of_one_tensor_are_refused() -> None:
     with pytest.raises(AmbiguousNamesError, match="_orig_mod"):
-        saved_names([SAVED[0], f"_orig_mod.{SAVED[0]}"], "lora_")
+        peft_tensor_names([SAVED[0], f"_orig_mod.{SAVED[0]}"], "lora_")
 
 
 def renamed(folder: Path, change: Callable[[str], str]) -> Path:

@@ -18,7 +18,7 @@ from backends.asked import ROWS, logprobs
 from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
+from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from support.tiny_models import SIZES, backend_of, random_base, tokenizer_to
 
 WORDS = {"[UNK]": 0, "a": 1, "b": 2, "c": 3}
@@ -45,8 +45,8 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
     tmp_path: Path, theirs: dict[str, int], note: str | None
 ) -> None:
     words(theirs).save_pretrained(tmp_path)
-    found = vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
-    assert found.needed == max({**WORDS, **theirs}.values()) + 1
+    found = shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+    assert found.needed_rows == max({**WORDS, **theirs}.values()) + 1
     assert [note in found.notes[0]] == [True] if note else not found.notes
 
 
@@ -67,7 +67,7 @@ def test_an_id_without_a_row_or_with_two_meanings_is_named(
 ) -> None:
     words(theirs).save_pretrained(tmp_path)
     with pytest.raises(BackendError) as found:
-        vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+        shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
     assert says in str(found.value)
 
 
@@ -82,16 +82,16 @@ def test_a_tokenizers_own_code_runs_only_where_it_is_trusted(tmp_path: Path) -> 
     file.write_text(json.dumps({**json.loads(file.read_text()), **own}))
     base = PromptTokenizer(words(WORDS))
     with pytest.raises(BackendError, match=r"write trust_remote_code: true for models\.base and models\.ft"):
-        vocabulary_of(base, tmp_path, rows=8)
-    found = vocabulary_of(base, tmp_path, rows=8, trust_remote_code=True)
-    assert found.needed == 4
+        shared_vocabulary(base, tmp_path, rows=8)
+    found = shared_vocabulary(base, tmp_path, rows=8, trust_remote_code=True)
+    assert found.needed_rows == 4
 
 
 def test_a_tokenizer_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -> None:
     words(WORDS).save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(BackendError, match="cannot be loaded") as found:
-        vocabulary_of(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+        shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
     assert "\n" not in str(found.value)
 
 

@@ -226,13 +226,13 @@ def _check_adapter(adapter: AdapterKey) -> None:
     from pytest_sway.backends.base import BackendError
 
     try:
-        from pytest_sway.backends.hf.adapter_files import adapter_config
+        from pytest_sway.backends.hf.adapter_files.adapter_config import read_adapter_files
     except ImportError:
         return  # loading the model says what is not installed
     if adapter.path is None or not Path(adapter.path).is_dir():
         return  # of the hub: attaching it looks into the cache first
     try:
-        adapter_config.read(adapter.path)
+        read_adapter_files(adapter.path)
     except BackendError as error:
         raise _failure(f"no adapter: {error}") from None
     except ImportError:

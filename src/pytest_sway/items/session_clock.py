@@ -20,6 +20,6 @@ def moment_of(config: pytest.Config) -> datetime:
 
 
 def _now() -> datetime:
-    from pytest_sway.backends.hf.prompts.chat_template import now
+    from pytest_sway.backends.hf.prompts.chat_template import current_time
 
-    return now()
+    return current_time()

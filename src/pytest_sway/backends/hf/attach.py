@@ -11,25 +11,27 @@ import torch
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf import load_backend
-from pytest_sway.backends.hf.adapter_files import adapter_config
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import read_tensors, without_base
-from pytest_sway.backends.hf.adapter_forms.full_finetune import finetuned_update
-from pytest_sway.backends.hf.adapter_forms.lora import Lora, plain_update
-from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_update
-from pytest_sway.backends.hf.adapter_forms.per_expert_lora import is_per_expert, per_expert_update
-from pytest_sway.backends.hf.adapter_forms.pissa_conversion import converted_update
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles, read_adapter_files
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import drop_base_tensors, read_tensors
+from pytest_sway.backends.hf.adapter_forms.full_finetune import finetuned_weights
+from pytest_sway.backends.hf.adapter_forms.lora import LoraAdapter, plain_lora_update
+from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_weights
+from pytest_sway.backends.hf.adapter_forms.per_expert_lora import is_per_expert, per_expert_weights
+from pytest_sway.backends.hf.adapter_forms.pissa_conversion import converted_lora_update
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.adapter_forms.weight_delta import weight_delta
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.device.placement import refuse_spread
 from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary, own_code
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary, has_own_code
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
 
-_HASHED = (adapter_config.CONFIG, adapter_config.WEIGHTS)
+_HASHED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
 
 @dataclass(frozen=True)
-class Source:
+class SubjectFiles:
     """The files of a subject.
 
     Attributes:
@@ -39,7 +41,7 @@ class Source:
         trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
     """
 
-    files: adapter_config.AdapterFiles | None
+    files: AdapterFiles | None
     model: Path | None
     digest: str
     trust_remote_code: bool = False
@@ -51,7 +53,7 @@ class Source:
         return next((f for f in folders if f and (f / "tokenizer_config.json").is_file()), None)
 
     @property
-    def ends(self) -> frozenset[int]:
+    def eos_token_ids(self) -> frozenset[int]:
         """Tokens that end what the fine-tuned model writes: a chat model has others than its base."""
         if self.model is None:
             return frozenset()
@@ -75,11 +77,21 @@ class Source:
         alone = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
         return (*self.files.notes, alone)
 
+    @property
+    def label(self) -> str:
+        """The subject as the subject of a sentence."""
+        return f"the adapter {self}" if self.files is not None else f"the fine-tuned model {self}"
+
+    def weight_files(self) -> tuple[Path, ...]:
+        """Every file that its tensors are read from."""
+        own = (self.files.weights,) if self.files is not None else ()
+        return own if self.model is None else (*own, *read_checkpoint(self.model).files)
+
     def __str__(self) -> str:
         return str(self.files.folder if self.files else self.model)
 
 
-def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
+def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> SubjectFiles:
     """Find, check and hash the files; no tensor is read.
 
     ``trust_remote_code``: whether the spec lets models bring their own code.
@@ -91,7 +103,7 @@ def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
         raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
     files = None
     if key.path is not None:
-        files = adapter_config.read(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+        files = read_adapter_files(adapter_folder(key.path, trust_remote_code=trust_remote_code))
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
@@ -103,15 +115,17 @@ def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
     both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
-    return Source(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
+    return SubjectFiles(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
 
 
 def _hashed(folder: Path) -> tuple[str, ...]:
     """The files that make an adapter what it is; a tokenizer's own code is one of them."""
-    return (*_HASHED, "*.py") if own_code(folder) else _HASHED
+    return (*_HASHED, "*.py") if has_own_code(folder) else _HASHED
 
 
-def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: Vocabulary) -> ServedAdapter:
+def attach(
+    model: torch.nn.Module, source: SubjectFiles, row: list[int], vocabulary: Vocabulary
+) -> ServedAdapter:
     """Put the subject on the base, in the plainest form that is right.
 
     Args:
@@ -123,30 +137,34 @@ def attach(model: torch.nn.Module, source: Source, row: list[int], vocabulary: V
     Raises:
         BackendError: it does not fit, or what it does is no change of the base's weights.
     """
-    row = [token % vocabulary.needed for token in row]
+    row = [token % vocabulary.needed_rows for token in row]
     files = source.files
     if source.model is not None:
         refuse_spread(model, str(source))
-        target = finetuned_update(model, source.model, files, row, trust_remote_code=source.trust_remote_code)
+        target = finetuned_weights(
+            model, source.model, files, row, trust_remote_code=source.trust_remote_code
+        )
         return weight_delta(model, target, row, source.digest)
-    assert files is not None  # find() names one of the two
+    assert files is not None  # find_subject_files() names one of the two
     if files.form != "plain":
         refuse_spread(model, str(source))
     state = read_tensors(files)
-    factors, changed = without_base(model, state)
+    factors, changed = drop_base_tensors(model, state)
     if is_per_expert(model, factors):
         refuse_spread(model, str(source))
-        return weight_delta(model, per_expert_update(model, files, factors, row), row, source.digest)
+        return weight_delta(model, per_expert_weights(model, files, factors, row), row, source.digest)
     if changed:
         refuse_spread(model, str(source))
-    if files.form == "whole" or changed:
-        return weight_delta(model, merged_update(model, files, state, row, vocabulary), row, source.digest)
-    rebased = files.form == "rebased"
-    update = converted_update(model, files, factors) if rebased else plain_update(files, factors)
-    return Lora(model, update, source.digest)
+    if files.form == "full_weights" or changed:
+        return weight_delta(model, merged_weights(model, files, state, row, vocabulary), row, source.digest)
+    if files.form == "converted":
+        update = converted_lora_update(model, files, factors)
+    else:
+        update = plain_lora_update(files, factors)
+    return LoraAdapter(model, update, source.digest)
 
 
-def add_null(model: torch.nn.Module, held: ServedAdapter, source: Source) -> None:
+def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) -> None:
     """Let a user's own adapter stand as a null of the subject that is attached.
 
     Args:
@@ -159,12 +177,12 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: Source) -> Non
     """
     files = source.files
     assert files is not None  # a null is named by its folder
-    state, changed = without_base(model, read_tensors(files))
+    state, changed = drop_base_tensors(model, read_tensors(files))
     if files.form != "plain" or changed or any(".lora_" not in key for key in state):
         raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
-    if not isinstance(held, Lora):
+    if not isinstance(held, LoraAdapter):
         raise BackendError(
             f"{files.folder} cannot be a null of this adapter, which changes whole tensors; with family: "
             "norm_matched or permuted its nulls are drawn"
         )
-    held.add_null(plain_update(files, state), source.digest)
+    held.add_null(plain_lora_update(files, state), source.digest)

@@ -21,15 +21,15 @@ from pytest_sway.backends.base import (
     NullWeights,
     Subject,
 )
-from pytest_sway.backends.hf import logit_checks
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
-from pytest_sway.backends.hf.attach import Source, add_null, attach, find
+from pytest_sway.backends.hf.attach import SubjectFiles, add_null, attach, find_subject_files
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
+from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.prompts.spec_chat_template import check_arguments
-from pytest_sway.backends.hf.prompts.vocabulary import vocabulary_of
+from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
+from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_notes import subject_notes
 from pytest_sway.requests import Prompt, RequestError, Tokenized, View
@@ -58,9 +58,9 @@ class HFBackend:
         self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
-        self._strictly = determinism.can_be_strict(model, self._check_row)
+        self._strictly = determinism.has_deterministic_kernels(model, self._check_row)
         self._check_logits = self._base_logits()
-        logit_checks.check_base(model, self._check_logits, base, self._check_row)
+        check_base_logits(model, self._check_logits, base, self._check_row)
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -107,13 +107,13 @@ class HFBackend:
     @cached_property
     def identity(self) -> str:
         """What the numbers depend on beside weights and request."""
-        return determinism.identity(self._model, self._threads.limit)
+        return determinism.environment_identity(self._model, self._threads.limit)
 
     def determinism(self, *, alone: bool) -> Determinism:
         """How far two runs can be expected to agree."""
         model, threads = self._model, self._threads.limit
         return determinism.determinism(
-            model.device, model.dtype, strict=self._strictly, alone=alone, threads=threads
+            model.device, model.dtype, strict=self._strictly, batch_invariant=alone, threads=threads
         )
 
     @property
@@ -131,7 +131,7 @@ class HFBackend:
 
     def rendered_prompt(self, prompt: Prompt) -> str:
         """What the model reads of a prompt, as text, special tokens included."""
-        return self._tokens.rendered(prompt)
+        return self._tokens.rendered_text(prompt)
 
     def prompt_notes(self) -> list[str]:
         """What a reader of the report should know of the prompts so far."""
@@ -151,11 +151,11 @@ class HFBackend:
             raise BackendError(self._broken)
         if self._held is not None:
             raise BackendError("another adapter is still attached to this backend")
-        source = find(adapter, trust_remote_code=self._base.trust_remote_code)
+        source = find_subject_files(adapter, trust_remote_code=self._base.trust_remote_code)
         trusted = self._base.trust_remote_code
-        vocabulary = vocabulary_of(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
-        check_arguments(vocabulary.tokens.chat)
-        ends = source.ends
+        vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
+        check_template_arguments(vocabulary.tokens.chat)
+        ends = source.eos_token_ids
         with self._threads.using(self._threads.limit):
             self._held = attach(self._model, source, self._check_row, vocabulary)
         try:
@@ -175,7 +175,7 @@ class HFBackend:
                 *source.notes,
                 *vocabulary.notes,
                 *found.notes,
-                *determinism.notes(self._model),
+                *determinism.half_precision_notes(self._model),
             ),
             warnings=found.warnings,
             form=self._held.form,
@@ -193,7 +193,7 @@ class HFBackend:
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null; it and the subject must be plain LoRA."""
-        source = find(adapter)
+        source = find_subject_files(adapter)
         held = self._attached
         held.enter(View(self._view_digest()))
         add_null(self._model, held, source)
@@ -216,7 +216,7 @@ class HFBackend:
         threads = self._threads
         with (
             threads.using(threads.for_layers(batch.ids.numel())),
-            determinism.inference(strictly=self._strictly),
+            determinism.inference_mode(deterministic=self._strictly),
         ):
             hidden = self._hidden(tuple(rows), batch, view)
         entered = self._entries
@@ -225,7 +225,10 @@ class HFBackend:
                 self._enter(view)
                 entered = self._entries
             positions = place.stop - place.start
-            with threads.using(threads.for_head(positions)), determinism.inference(strictly=self._strictly):
+            with (
+                threads.using(threads.for_head(positions)),
+                determinism.inference_mode(deterministic=self._strictly),
+            ):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
@@ -235,7 +238,7 @@ class HFBackend:
     @contextmanager
     def memory_guard(self) -> Iterator[None]:
         """While it lasts, a failed allocation is a MemoryError; between forwards torch has our threads."""
-        with self._threads.using(self._threads.for_head(1)), memory.allocating():
+        with self._threads.using(self._threads.for_head(1)), memory.memory_errors():
             yield
 
     def generate(
@@ -257,7 +260,7 @@ class HFBackend:
         threads = self._threads.for_layers(
             ids.numel() / (max_new_tokens + 1) + len(rows)
         )  # of a mean forward
-        with self._threads.using(threads), determinism.inference(strictly=self._strictly):
+        with self._threads.using(threads), determinism.inference_mode(deterministic=self._strictly):
             written = self._model.generate(
                 input_ids=ids.to(where),
                 attention_mask=mask.to(where),
@@ -308,11 +311,13 @@ class HFBackend:
             )
             raise BackendError(self._broken)
 
-    def _check_alive(self, source: Source) -> None:
+    def _check_alive(self, source: SubjectFiles) -> None:
         """Finite weights, and finite logits under the adapter."""
-        logit_checks.check_weights(self._attached, source, self._model.dtype)
+        if fault := self._attached.fault:
+            cause = non_finite_cause(fault, source.weight_files(), self._model.dtype)
+            raise BackendError(f"{source.label} {cause}")
         self._attached.enter(View(self._view_digest(), source.digest))
-        logit_checks.check_logits(self._row_logits(), source)
+        check_adapter_logits(self._row_logits(), source.label)
 
     @property
     def _attached(self) -> ServedAdapter:

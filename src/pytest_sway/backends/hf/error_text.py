@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 
-def line(error: BaseException) -> str:
-    """The first line of an error, with its type where the text says little."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+def first_line(error: BaseException) -> str:
+    """The first line of an error, or its type where it has no text."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def error_line(error: BaseException) -> str:
+    """The type and the first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

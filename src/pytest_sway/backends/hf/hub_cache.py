@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.model_folders import is_folder
 
@@ -53,6 +53,6 @@ def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequenc
         revision = f" at revision {name.revision}" if name.revision else ""
         raise BackendError(
             f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: "
-            f"{line(error)}"
+            f"{error_line(error)}"
         ) from error
     return Path(found)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.base_model.architecture import refuse_other_kinds
+from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.hub_cache import model_snapshot
 
 if TYPE_CHECKING:
@@ -41,20 +41,23 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     from pytest_sway.backends.hf.backend import HFBackend
     from pytest_sway.backends.hf.base_model.base_model import BaseModel
     from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
-    from pytest_sway.backends.hf.device.determinism import prepare
-    from pytest_sway.backends.hf.device.placement import dtype_of, placement
+    from pytest_sway.backends.hf.device.determinism import set_cublas_workspace
+    from pytest_sway.backends.hf.device.placement import placement, resolve_dtype
     from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-    from pytest_sway.backends.hf.prompts.spec_chat_template import chat_rules, with_rules
+    from pytest_sway.backends.hf.prompts.spec_chat_template import (
+        digest_with_settings,
+        read_template_settings,
+    )
 
     path = folder(key)
     place = placement(torch, key.device)
-    prepare(place.device)
-    dtype = dtype_of(torch, key.dtype, place.device)
+    set_cublas_workspace(place.device)
+    dtype = resolve_dtype(torch, key.dtype, place.device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
     except Exception as error:
         raise BackendError(
-            f"the tokenizer of the base model {key.base} cannot be loaded: {line(error)}"
+            f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
         ) from error
     try:
         found = load_pretrained(path, dtype, trust_remote_code=key.trust_remote_code)
@@ -67,9 +70,9 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     try:
-        tokens = PromptTokenizer(tokenizer, chat_rules(key, tokenizer, moment))
+        tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
         base = BaseModel(
-            with_rules(digest(path, HASHED), tokens.chat.rules),
+            digest_with_settings(digest(path, HASHED), tokens.chat.settings),
             name=key.base,
             revision=key.revision,
             checkpoint=found.checkpoint,
@@ -78,7 +81,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         )
         return HFBackend(place.put(model).eval(), tokens, base)
     except (OSError, RuntimeError) as error:
-        raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
+        raise BackendError(f"the base model {key.base} cannot be served: {error_line(error)}") from error
 
 
 def digest(folder: Path, patterns: tuple[str, ...]) -> str:
@@ -102,5 +105,5 @@ def folder(key: ModelKey) -> Path:
     path = Path(key.base)
     if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
         path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
-    refuse_other_kinds(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
+    check_causal_language_model(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
     return path

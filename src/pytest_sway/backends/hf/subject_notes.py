@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_difference
-from pytest_sway.backends.hf.attach import Source
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
+from pytest_sway.backends.hf.attach import SubjectFiles
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 
@@ -24,7 +23,7 @@ class SubjectNotes:
     notes: tuple[str, ...]
 
 
-def subject_notes(source: Source, base: BaseModel) -> SubjectNotes:
+def subject_notes(source: SubjectFiles, base: BaseModel) -> SubjectNotes:
     """Adapters in the models' folders that are not loaded, and the base that the adapter names."""
     files = source.files
     own = files.folder if files is not None else None
@@ -34,19 +33,8 @@ def subject_notes(source: Source, base: BaseModel) -> SubjectNotes:
     if files is None:
         return SubjectNotes((), tuple(notes))
     on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
-    found = declared_base_difference(files.folder, files.config, on)
+    found = declared_base_mismatch(files.folder, files.config, on)
     if found is not None and not found.certain:
         notes.append(found.text)
     certain = (found.text,) if found is not None and found.certain else ()
     return SubjectNotes(certain, tuple(notes))
-
-
-def weight_files(source: Source) -> tuple[Path, ...]:
-    """Every file that a subject's tensors are read from."""
-    own = (source.files.weights,) if source.files is not None else ()
-    return own if source.model is None else (*own, *read_checkpoint(source.model).files)
-
-
-def label(source: Source) -> str:
-    """A subject as the subject of a sentence."""
-    return f"the adapter {source}" if source.files is not None else f"the fine-tuned model {source}"

@@ -1,4 +1,4 @@
-"""Reads a PEFT adapter folder: which form it has, or a refusal by name of what cannot be served truthfully.
+"""Reads a PEFT adapter folder: which form it has, or why it is not served.
 
 The config is read *before* an adapter touches the model: some inits (PiSSA, OLoRA, CorDA, LoftQ) rewrite
 the base's own weights when they attach, and then "adapter off" is not the base any more.
@@ -12,120 +12,35 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_files.tensor_names import AmbiguousNamesError, SavedNames, saved_names
+from pytest_sway.backends.hf.adapter_files.supported_peft_types import (
+    ADALORA_FIELDS,
+    CONVERTED_INITS,
+    MERGED_LORA_FIELDS,
+    OTHER_PEFT_TYPES,
+    PLAIN_INITS,
+    PLAIN_LORA_FIELDS,
+)
+from pytest_sway.backends.hf.adapter_files.tensor_names import (
+    AmbiguousNamesError,
+    PeftTensorNames,
+    peft_tensor_names,
+)
 from pytest_sway.backends.hf.adapter_files.unknown_config_fields import (
-    ignored_note,
+    ignored_fields_note,
+    variant_cause,
     variant_fields,
-    why_variant,
 )
 from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS, AdapterFilesError, check_adapter_files
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG, adapters_below, no_adapter
 
-CONFIG, WEIGHTS = ADAPTER_CONFIG, ADAPTER_WEIGHTS
-Form = Literal["plain", "rebased", "whole"]
-"""``plain``: B·A beside the weights. ``rebased``: the same, but its init rewrites the base. ``whole``:
-anything else that PEFT can merge into the weights."""
-_PLAIN = frozenset(
-    {
-        "alpha_pattern",
-        "auto_mapping",
-        "base_model_name_or_path",
-        "corda_config",
-        "ensure_weight_tying",
-        "eva_config",
-        "exclude_modules",
-        "fan_in_fan_out",
-        "inference_mode",
-        "init_lora_weights",
-        "layers_pattern",
-        "layers_to_transform",
-        "loftq_config",
-        "lora_alpha",
-        "lora_dropout",
-        "lora_ga_config",
-        "megatron_core",
-        "peft_type",
-        "peft_version",
-        "qalora_group_size",
-        "r",
-        "rank_pattern",
-        "revision",
-        "runtime_config",
-        "target_modules",
-        "task_type",
-        "use_rslora",
-    }
-)
-"""LoRA's config fields whose every value leaves it B·A (the configs of inits count for their init alone)."""
-_MERGED = frozenset(
-    {
-        "bias",
-        "kasa_config",
-        "lora_bias",
-        "modules_to_save",
-        "target_parameters",
-        "trainable_token_indices",
-        "use_dora",
-    }
-)
-"""LoRA's config fields that make it more than B·A, but still a change of weights."""
-_ADALORA = frozenset(
-    {
-        "beta1",
-        "beta2",
-        "deltaT",
-        "init_r",
-        "orth_reg_weight",
-        "target_r",
-        "tfinal",
-        "tinit",
-        "total_step",
-    }
-)
-_OTHERS = frozenset(
-    {
-        "ADALORA",
-        "BEFT",
-        "BOFT",
-        "C3A",
-        "DEFT",
-        "DELORA",
-        "FOURIERFT",
-        "GLORA",
-        "GRALORA",
-        "HIRA",
-        "HRA",
-        "IA3",
-        "LN_TUNING",
-        "LOHA",
-        "LOKR",
-        "MISS",
-        "OFT",
-        "OSF",
-        "PEANUT",
-        "RANDLORA",
-        "ROAD",
-        "SHIRA",
-        "SUPERTUNING",
-        "TINYLORA",
-        "TRAINABLE_TOKENS",
-        "UNILORA",
-        "VBLORA",
-        "VERA",
-        "WAVEFT",
-    }
-)
-"""Other PEFT types whose merged weights were compared with their own forward.
-
-FRoD and PSOFT stay out: what they train is read in a basis of singular vectors of the base, and another
-machine or dtype finds other ones."""
-_PLAIN_INITS = (True, False, "gaussian", "orthogonal", "eva", "mica")
-_REBASED_INITS = ("pissa", "olora")
-_MERGE_YOURSELF = (
+AdapterForm = Literal["plain", "converted", "full_weights"]
+"""``plain``: B·A beside the weights. ``converted``: the same, converted from an init that rewrites
+the base. ``full_weights``: anything else that PEFT can merge into the weights."""
+_MERGE_ADVICE = (
     "if PEFT can merge it, save the merged model (merge_and_unload, save_pretrained) and evaluate that as "
     "models.ft.base with defaults: {differential: false}"
 )
-_NOT_REMADE = (
+_INIT_NOT_REPEATABLE = (
     "it rewrote the base from random numbers or from data, and that start cannot be made again; save it as "
     "plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
 )
@@ -133,7 +48,7 @@ _NOT_REMADE = (
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """An adapter folder that has been checked: its config, its form, and what else lies beside it.
+    """A checked adapter folder: its config, its form, and the adapters in its subfolders.
 
     Attributes:
         folder: where it is.
@@ -146,7 +61,7 @@ class AdapterFiles:
 
     folder: Path
     config: dict[str, Any]
-    form: Form
+    form: AdapterForm
     names: Mapping[str, str]
     below: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -154,10 +69,10 @@ class AdapterFiles:
     @property
     def weights(self) -> Path:
         """The safetensors file."""
-        return self.folder / WEIGHTS
+        return self.folder / ADAPTER_WEIGHTS
 
 
-def read(path: str) -> AdapterFiles:
+def read_adapter_files(path: str) -> AdapterFiles:
     """Check an adapter folder.
 
     Raises:
@@ -166,62 +81,62 @@ def read(path: str) -> AdapterFiles:
     folder = Path(path)
     if not folder.is_dir():
         raise BackendError(f"models.ft.adapter: there is no folder {folder}")
-    if not (folder / CONFIG).is_file():
+    if not (folder / ADAPTER_CONFIG).is_file():
         raise BackendError(f"models.ft.adapter: {no_adapter(folder)}")
     try:
         config, shapes = check_adapter_files(folder)
     except AdapterFilesError as error:
         raise BackendError(f"models.ft.adapter: {error}") from error
-    kind = _kind(folder, config)
-    changed = _not_default(kind, config)
-    leftovers = _leftovers(folder, config, kind, changed)
-    form = _form(folder, config, kind, changed)
-    names = _names(folder, kind, shapes)
-    notes = [*([ignored_note(leftovers)] if leftovers else []), *names.notes, *_task_notes(config)]
+    kind = _peft_type(folder, config)
+    changed = _changed_fields(kind, config)
+    ignored = _ignored_fields(folder, config, kind, changed)
+    form = _adapter_form(folder, config, kind, changed)
+    names = _tensor_names(folder, kind, shapes)
+    notes = [*([ignored_fields_note(ignored)] if ignored else []), *names.notes, *_task_notes(config)]
     return AdapterFiles(folder, config, form, names.by_key, tuple(adapters_below(folder)), tuple(notes))
 
 
-def _names(folder: Path, kind: str, keys: Iterable[str]) -> SavedNames:
+def _tensor_names(folder: Path, kind: str, keys: Iterable[str]) -> PeftTensorNames:
     """The names that PEFT gives to the tensors of the file."""
     from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING as PREFIXES
 
     try:
-        return saved_names(keys, PREFIXES[kind])
+        return peft_tensor_names(keys, PREFIXES[kind])
     except AmbiguousNamesError as error:
         raise BackendError(
-            f"{folder / WEIGHTS}: {error}, once the names of wrappers are taken off; save the adapter with "
-            "PEFT's save_pretrained, called on the model inside all wrappers"
+            f"{folder / ADAPTER_WEIGHTS}: {error}, once the names of wrappers are taken off; save the "
+            "adapter with PEFT's save_pretrained, called on the model inside all wrappers"
         ) from error
 
 
-def _kind(folder: Path, config: dict[str, Any]) -> str:
+def _peft_type(folder: Path, config: dict[str, Any]) -> str:
     """The adapter's PEFT type, one of those that are served."""
     kind = str(config["peft_type"]).upper()
-    if kind != "LORA" and kind not in _OTHERS:
-        served = ", ".join(sorted({"LORA", *_OTHERS}))
+    if kind != "LORA" and kind not in OTHER_PEFT_TYPES:
+        served = ", ".join(sorted({"LORA", *OTHER_PEFT_TYPES}))
         raise BackendError(
             f"{folder}: peft_type {kind} is not served, since no change of weights is known to do what it "
-            f"does; served are: {served}; {_MERGE_YOURSELF}"
+            f"does; served are: {served}; {_MERGE_ADVICE}"
         )
     return kind
 
 
-def _leftovers(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> list[str]:
-    """Fields that no PEFT reads.
+def _ignored_fields(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> list[str]:
+    """Fields that PEFT ignores.
 
     Raises:
         BackendError: a field may change what the adapter computes, and nobody has checked how.
     """
     known = {f.name for f in fields(_config_class(kind))}
-    unknown = changed.keys() - known - _known(kind)
-    if unchecked := sorted(changed.keys() & known - _known(kind)):
-        why, refused = "nobody has checked what it does to the weights", unchecked
+    unknown = changed.keys() - known - _checked_fields(kind)
+    if unchecked := sorted(changed.keys() & known - _checked_fields(kind)):
+        cause, refused = "nobody has checked what it does to the weights", unchecked
     else:
-        why, refused = why_variant(config), variant_fields(config, unknown)
+        cause, refused = variant_cause(config), variant_fields(config, unknown)
     if refused:
         named = ", ".join(f"{name}={changed[name]!r}" for name in refused)
         raise BackendError(
-            f"{folder} is an adapter of a variant that is not served: {named} ({why}); {_MERGE_YOURSELF}"
+            f"{folder} is an adapter of a variant that is not served: {named} ({cause}); {_MERGE_ADVICE}"
         )
     return sorted(unknown)
 
@@ -234,18 +149,22 @@ def _task_notes(config: dict[str, Any]) -> tuple[str, ...]:
     return (f"the adapter's task_type is {task}; it is evaluated on the base's language modelling head",)
 
 
-def _form(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> Form:
-    """The adapter's form; what cannot be served right is refused."""
+def _adapter_form(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> AdapterForm:
+    """The adapter's form.
+
+    Raises:
+        BackendError: its init cannot be repeated.
+    """
     init = config.get("init_lora_weights", True)
-    rebased = str(init).lower() in _REBASED_INITS
-    if init not in _PLAIN_INITS and not rebased:
-        raise BackendError(f"{folder} is not served: init_lora_weights={init!r}: {_NOT_REMADE}")
-    if kind != "LORA" or changed.keys() & _MERGED:
-        return "whole"
-    return "rebased" if rebased else "plain"
+    is_converted = str(init).lower() in CONVERTED_INITS
+    if init not in PLAIN_INITS and not is_converted:
+        raise BackendError(f"{folder} is not served: init_lora_weights={init!r}: {_INIT_NOT_REPEATABLE}")
+    if kind != "LORA" or changed.keys() & MERGED_LORA_FIELDS:
+        return "full_weights"
+    return "converted" if is_converted else "plain"
 
 
-def _not_default(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+def _changed_fields(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The fields that are set to something else than their default."""
     defaults = {f.name: f.default for f in fields(_config_class(kind)) if f.default is not MISSING}
     return {name: value for name, value in config.items() if value and value != defaults.get(name)}
@@ -260,9 +179,9 @@ def _config_class(kind: str) -> Any:
     return CONFIGS[kind]
 
 
-def _known(kind: str) -> frozenset[str]:
-    """Config fields that were checked: LoRA's one by one, of the other types all that PEFT declares."""
-    lora = _PLAIN | _MERGED
+def _checked_fields(kind: str) -> frozenset[str]:
+    """Config fields that are served: of LoRA the checked ones, of other types all that PEFT declares."""
+    lora = PLAIN_LORA_FIELDS | MERGED_LORA_FIELDS
     if kind in ("LORA", "ADALORA"):
-        return lora if kind == "LORA" else lora | _ADALORA
+        return lora if kind == "LORA" else lora | ADALORA_FIELDS
     return frozenset(f.name for f in fields(_config_class(kind)))

@@ -1,4 +1,4 @@
-"""An adapter's tensors: read, told from the base's own, and every one accounted for."""
+"""The tensors of an adapter's file: read, separated from the base's own, and checked against PEFT's."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ import torch
 from safetensors.torch import load_file
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_files.adapter_config import CONFIG, AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
 SUBJECT = "subject"
 """The adapter's name inside PEFT; no message shows it."""
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 
-def read_tensors(files: AdapterFiles) -> State:
+def read_tensors(files: AdapterFiles) -> StateDict:
     """Everything that the adapter's file holds, under the names that PEFT writes.
 
     Raises:
         BackendError: the file cannot be read.
     """
     try:
-        found: State = load_file(files.weights)
+        tensors: StateDict = load_file(files.weights)
     except Exception as error:
         raise BackendError(f"{files.weights} cannot be read: {error}") from error
-    return {files.names[key]: tensor for key, tensor in found.items() if key in files.names}
+    return {files.names[key]: tensor for key, tensor in tensors.items() if key in files.names}
 
 
-def without_base(model: torch.nn.Module, state: State) -> tuple[State, list[str]]:
-    """The state without what it repeats of the base, and the base's tensors that it holds *changed*.
+def drop_base_tensors(model: torch.nn.Module, state: StateDict) -> tuple[StateDict, list[str]]:
+    """The state without copies of the base's tensors, and the names of base tensors that it changes.
 
-    PEFT writes the embeddings of some adapters whole; loaded, they would be the base's from then on.
+    PEFT saves the full embeddings with some adapters; loading them would change the base.
     """
-    own = {path_of(key): tensor for key, tensor in model.state_dict().items()}  # it may be wrapped
+    own = {base_path(key): tensor for key, tensor in model.state_dict().items()}  # it may be wrapped
     kept, changed = {}, []
     for key, tensor in state.items():
-        name = path_of(key)
+        name = base_path(key)
         if ".lora_" in key or name not in own:
             kept[key] = tensor
         elif tensor.shape != own[name].shape or not torch.equal(tensor.to(own[name]), own[name]):
@@ -48,23 +49,24 @@ def without_base(model: torch.nn.Module, state: State) -> tuple[State, list[str]
     return kept, changed
 
 
-def path_of(key: str) -> str:
-    """A key of the file as the base's own name of that tensor."""
+def base_path(key: str) -> str:
+    """The base's name of a tensor, by its key in the file."""
     return key.removeprefix(PREFIX).replace(".base_layer.", ".")
 
 
-def check_all_loaded(files: AdapterFiles, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Raise unless nothing is missing and nothing is left over."""
-    lost, left = sorted(map(_as_saved, missing)), sorted(map(_as_saved, unexpected))
-    if lost or left:
+def check_complete(files: AdapterFiles, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """Raise BackendError where a tensor is missing or unexpected."""
+    absent, extra = sorted(map(_as_saved, missing)), sorted(map(_as_saved, unexpected))
+    if absent or extra:
         raise BackendError(
-            f"{files.weights} does not hold the adapter that {CONFIG} describes on this base: "
-            f"{_some(lost, 'missing')}; {_some(left, 'unexpected')}{_task(files)}"
+            f"{files.weights} does not hold the adapter that {ADAPTER_CONFIG} describes on this base: "
+            f"{_count_and_first(absent, 'missing')}; {_count_and_first(extra, 'unexpected')}"
+            f"{_task_hint(files)}"
         )
 
 
-def fit_tensors(files: AdapterFiles, state: State, expected: Mapping[str, torch.Tensor]) -> None:
-    """Raise unless every tensor has the shape that it has on this base.
+def check_shapes(files: AdapterFiles, state: StateDict, expected: Mapping[str, torch.Tensor]) -> None:
+    """Raise BackendError unless every tensor has the shape that it has on this base.
 
     Args:
         files: the adapter.
@@ -76,22 +78,22 @@ def fit_tensors(files: AdapterFiles, state: State, expected: Mapping[str, torch.
         first = wrong[0]
         raise BackendError(
             f"{files.weights} does not fit the base model: {len(wrong)} of {len(state)} tensors have another "
-            f"shape (first: {first} is {list(state[first].shape)}, with this {CONFIG} it is "
+            f"shape (first: {first} is {list(state[first].shape)}, with this {ADAPTER_CONFIG} it is "
             f"{list(expected[first].shape)} on the base); name the base that it was trained on"
-            f"{_task(files)}"
+            f"{_task_hint(files)}"
         )
 
 
 def _as_saved(key: str) -> str:
-    """A name inside PEFT as a file has it."""
+    """The name in a file of a tensor inside PEFT."""
     return key.replace(f".{SUBJECT}.", ".").removesuffix(f".{SUBJECT}")
 
 
-def _some(keys: list[str], word: str) -> str:
+def _count_and_first(keys: list[str], word: str) -> str:
     return f"{len(keys)} {word} tensors" + (f" (first: {keys[0]})" if keys else "")
 
 
-def _task(files: AdapterFiles) -> str:
+def _task_hint(files: AdapterFiles) -> str:
     """What the config says of the model that the adapter was trained on, where it is of another kind."""
     task = files.config.get("task_type")
     if task in (None, "CAUSAL_LM"):
@@ -100,8 +102,8 @@ def _task(files: AdapterFiles) -> str:
 
 
 @contextmanager
-def fitting(folder: Path) -> Iterator[None]:
-    """PEFT's and torch's own errors as one line; their warnings not at all, where we check and refuse."""
+def peft_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of PEFT and torch into a BackendError of one line, and silence their warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -42,7 +42,7 @@ class Difference:
     certain: bool
 
 
-def declared_base_difference(adapter: Path, config: Mapping[str, Any], base: BaseModel) -> Difference | None:
+def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseModel) -> Difference | None:
     """Compare the base that ``adapter_config.json`` names with the one that is loaded.
 
     Two names are the same where they lead to one folder, to the same weights, or end alike (without case): a

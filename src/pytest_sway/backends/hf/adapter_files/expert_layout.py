@@ -26,12 +26,13 @@ from peft import PeftModel
 from peft.tuners.lora.layer import ParamWrapper
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.adapter_files.adapter_config import CONFIG, AdapterFiles
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, State
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, StateDict
 from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
-from pytest_sway.backends.hf.adapter_files.unknown_config_fields import written_by
+from pytest_sway.backends.hf.adapter_files.unknown_config_fields import peft_version_of
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
-_EITHER = frozenset({False, True})
+_BOTH_LAYOUTS = frozenset({False, True})
 _REMEDY = (
     "merge it with the PEFT and transformers that trained it (merge_and_unload, save_pretrained), and "
     "evaluate the merged model as models.ft.base with defaults: {differential: false}"
@@ -39,7 +40,7 @@ _REMEDY = (
 
 
 @dataclass(frozen=True)
-class _Experts:
+class _ExpertParameter:
     """One wrapped parameter of fused experts; ``key`` is its name in a file."""
 
     key: str
@@ -61,18 +62,18 @@ class _Experts:
         """Whether the module says that its parameters are ``[experts, in, out]``."""
         return bool(getattr(self.layer.get_base_layer(), "is_transposed", False))
 
-    def layouts_in(self, state: State) -> set[bool]:
+    def layouts_in(self, state: StateDict) -> set[bool]:
         """Whether *in* is d2, by the shapes of a file's factors: one answer, both, or none that fits."""
         a, b = (state[name].shape for name in self.factors)
         first, second = self.sides
         found = (a[-1], b[0])
         return {
             is_d2
-            for is_d2, fitting in ((False, (first, second)), (True, (second, first)))
-            if found == fitting
+            for is_d2, expected in ((False, (first, second)), (True, (second, first)))
+            if found == expected
         }
 
-    def is_d2_here(self) -> bool:
+    def is_d2_in_installed_peft(self) -> bool:
         """Whether *in* is d2 for the installed PEFT: found out with factors of one number each."""
         a, b = (getattr(self.layer, name)[SUBJECT].weight.detach() for name in ("lora_A", "lora_B"))
         before = a.clone(), b.clone()
@@ -85,7 +86,7 @@ class _Experts:
         return bool(update[1, 0] != 0)
 
 
-def in_installed_layout(wrapped: PeftModel, files: AdapterFiles, state: State) -> State:
+def convert_expert_layout(wrapped: PeftModel, files: AdapterFiles, state: StateDict) -> StateDict:
     """The state with the factors of fused experts as the installed PEFT reads them.
 
     Args:
@@ -96,28 +97,30 @@ def in_installed_layout(wrapped: PeftModel, files: AdapterFiles, state: State) -
     Raises:
         BackendError: neither the shapes nor the PEFT that wrote the adapter tell its layout.
     """
-    experts = [one for one in _experts(wrapped) if all(name in state for name in one.factors)]
+    experts = [expert for expert in _expert_parameters(wrapped) if state.keys() >= set(expert.factors)]
     converted = dict(state)
     for transposed in (False, True):
-        alike = [one for one in experts if one.is_transposed == transposed]
-        if alike and _is_d2(alike, files, state) != alike[0].is_d2_here():
-            for one in alike:
-                _exchange(one, converted)
+        alike = [expert for expert in experts if expert.is_transposed == transposed]
+        if alike and _is_d2(alike, files, state) != alike[0].is_d2_in_installed_peft():
+            for expert in alike:
+                _swap_layout(expert, converted)
     return converted
 
 
-def _experts(wrapped: PeftModel) -> Iterator[_Experts]:
+def _expert_parameters(wrapped: PeftModel) -> Iterator[_ExpertParameter]:
     """Wrapped parameters of several experts; for a single one both layouts are the same."""
     for name, layer in wrapped.get_base_model().named_modules():
         if isinstance(layer, ParamWrapper) and layer.num_experts > 1:
-            yield _Experts(f"{PREFIX}{name}", layer)
+            yield _ExpertParameter(f"{PREFIX}{name}", layer)
 
 
-def _is_d2(alike: list[_Experts], files: AdapterFiles, state: State) -> bool:
+def _is_d2(alike: list[_ExpertParameter], files: AdapterFiles, state: StateDict) -> bool:
     """Whether *in* is d2 in a file: the same for all its experts, so one that is not square tells it."""
-    possible = _EITHER.intersection(*(one.layouts_in(state) for one in alike))
+    possible = _BOTH_LAYOUTS.intersection(*(expert.layouts_in(state) for expert in alike))
     if not possible:
-        return alike[0].is_d2_here()  # it does not fit in any layout, and is refused for its shapes
+        return alike[
+            0
+        ].is_d2_in_installed_peft()  # it does not fit in any layout, and is refused for its shapes
     if len(possible) > 1:
         possible = _layouts_by_version(files, alike[0].is_transposed)
     if len(possible) > 1:
@@ -125,7 +128,7 @@ def _is_d2(alike: list[_Experts], files: AdapterFiles, state: State) -> bool:
         raise BackendError(
             f"{files.folder} is not served: its target_parameters are experts of {first} × {second}, for "
             "which versions of PEFT write factors of the same shapes that mean an update and its transpose; "
-            f"{_why_unknown(files)}{_REMEDY}"
+            f"{_unknown_layout_cause(files)}{_REMEDY}"
         )
     return next(iter(possible))
 
@@ -136,23 +139,23 @@ def _layouts_by_version(files: AdapterFiles, transposed: bool) -> frozenset[bool
     A development version counts as every release around it. Since 0.19 the layout depends on an attribute of
     the experts that came with transformers 5, and no adapter says which transformers trained it.
     """
-    wrote = written_by(files.config)
-    if wrote is None:
-        return _EITHER
-    if wrote < Version("0.18.1.dev0") or (wrote < Version("0.19") and not wrote.is_devrelease):
+    version = peft_version_of(files.config)
+    if version is None:
+        return _BOTH_LAYOUTS
+    if version < Version("0.18.1.dev0") or (version < Version("0.19") and not version.is_devrelease):
         return frozenset({False})
-    if wrote.is_devrelease and wrote < Version("0.20"):
-        return _EITHER
+    if version.is_devrelease and version < Version("0.20"):
+        return _BOTH_LAYOUTS
     if transposed or Version(transformers.__version__) < Version("5"):
-        return _EITHER
-    return frozenset({wrote >= Version("0.19.1")})
+        return _BOTH_LAYOUTS
+    return frozenset({version >= Version("0.19.1")})
 
 
-def _why_unknown(files: AdapterFiles) -> str:
-    wrote = written_by(files.config)
-    if wrote is None:
+def _unknown_layout_cause(files: AdapterFiles) -> str:
+    version = peft_version_of(files.config)
+    if version is None:
         return (
-            f"{CONFIG} has no peft_version: write the version that trained it there "
+            f"{ADAPTER_CONFIG} has no peft_version: write the version that trained it there "
             '("peft_version": "0.17.1", say), or '
         )
     return (
@@ -161,11 +164,11 @@ def _why_unknown(files: AdapterFiles) -> str:
     )
 
 
-def _exchange(one: _Experts, state: State) -> None:
-    """The same update in the other layout: A and B change their parts."""
-    names = one.factors
+def _swap_layout(expert: _ExpertParameter, state: StateDict) -> None:
+    """Write the same update in the other layout, in place."""
+    names = expert.factors
     a, b = (state[name] for name in names)
-    count = one.layer.num_experts
+    count = expert.layer.num_experts
     by_expert = a.reshape(count, -1, a.shape[-1])  # [experts, r, in]
     by_rank = b.reshape(b.shape[0], -1, count)  # [out, r, experts]
     state[names[0]] = by_rank.permute(2, 1, 0).reshape(-1, b.shape[0]).contiguous()

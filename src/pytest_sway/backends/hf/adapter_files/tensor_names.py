@@ -28,7 +28,7 @@ class AmbiguousNamesError(Exception):
 
 
 @dataclass(frozen=True)
-class SavedNames:
+class PeftTensorNames:
     """Where the tensors of a file belong.
 
     Attributes:
@@ -40,7 +40,7 @@ class SavedNames:
     notes: tuple[str, ...]
 
 
-def saved_names(keys: Iterable[str], tuner_prefix: str) -> SavedNames:
+def peft_tensor_names(keys: Iterable[str], tuner_prefix: str) -> PeftTensorNames:
     """PEFT's names of the tensors in a file.
 
     Args:
@@ -59,7 +59,7 @@ def saved_names(keys: Iterable[str], tuner_prefix: str) -> SavedNames:
     for key, name in renaming.names.items():
         if (other := first.setdefault(name, key)) != key:
             raise AmbiguousNamesError(f"{other} and {key} name the same tensor twice")
-    return SavedNames(renaming.names, tuple(renaming.notes))
+    return PeftTensorNames(renaming.names, tuple(renaming.notes))
 
 
 class _Renaming:

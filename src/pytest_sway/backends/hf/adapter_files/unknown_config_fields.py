@@ -27,7 +27,7 @@ _OF_MODELS = frozenset(
 """Fields of a model's config or of its generation's, which some tools write beside an adapter's own."""
 
 
-def written_by(config: Mapping[str, Any]) -> Version | None:
+def peft_version_of(config: Mapping[str, Any]) -> Version | None:
     """The PEFT that wrote a config: since 0.18 it says so. A development version counts as one."""
     try:
         return Version(str(config["peft_version"]).partition("@")[0])
@@ -41,14 +41,14 @@ def variant_fields(config: Mapping[str, Any], unknown: Iterable[str]) -> list[st
     What a newer PEFT wrote may be its own. Else no PEFT knows the field, so the one that trained the adapter
     ignored it, as every PEFT does; unless it names a method, which a fork of PEFT may have.
     """
-    wrote = written_by(config)
+    wrote = peft_version_of(config)
     newer = wrote is not None and wrote > Version(version("peft"))
     return sorted(name for name in unknown if name not in _OF_MODELS and (newer or _METHOD.search(name)))
 
 
-def why_variant(config: Mapping[str, Any]) -> str:
+def variant_cause(config: Mapping[str, Any]) -> str:
     """What a field that the installed PEFT does not know can mean, and what to do in each case."""
-    wrote, installed = written_by(config), version("peft")
+    wrote, installed = peft_version_of(config), version("peft")
     if wrote is not None and wrote > Version(installed):
         return (
             f"the installed PEFT {installed} does not know this, and PEFT {wrote} wrote the adapter: install "
@@ -60,7 +60,7 @@ def why_variant(config: Mapping[str, Any]) -> str:
     )
 
 
-def ignored_note(names: Iterable[str]) -> str:
+def ignored_fields_note(names: Iterable[str]) -> str:
     """What the report says of leftovers."""
     named = sorted(names)
     them, lines = ("it", "its line") if len(named) == 1 else ("them", "their lines")

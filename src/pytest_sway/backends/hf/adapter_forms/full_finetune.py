@@ -10,11 +10,11 @@ import torch
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import read_tensors
-from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_update
-from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.hf.adapter_forms.merged_adapter import merged_weights
+from pytest_sway.backends.hf.adapter_forms.weight_delta import TunedWeights, row_logits
 from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
-from pytest_sway.backends.hf.non_finite import why_weights
-from pytest_sway.backends.hf.prompts.vocabulary import RESIZED
+from pytest_sway.backends.hf.finite_checks import non_finite_cause, non_finite_tensors
+from pytest_sway.backends.hf.prompts.vocabulary import RESIZE_ADVICE
 
 _OTHERWISE = (
     "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "
@@ -39,14 +39,14 @@ which layers look through a window is in ``layer_types``)."""
 _NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
 
 
-def finetuned_update(
+def finetuned_weights(
     model: torch.nn.Module,
     folder: Path,
     files: AdapterFiles | None,
     row: list[int],
     *,
     trust_remote_code: bool = False,
-) -> Target:
+) -> TunedWeights:
     """The fine-tuned model in ``folder``, with its adapter merged where it has one.
 
     It is loaded on the CPU in the base's dtype, so that both sides are rounded alike.
@@ -69,13 +69,13 @@ def finetuned_update(
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
     tuned = found.model.eval()
     _same_kind(model, tuned, folder)
-    if broken := non_finite(tuned.state_dict()):
-        why = why_weights(broken, found.checkpoint.files, dtype)
-        raise BackendError(f"the fine-tuned model {folder} {why}")
+    if broken := non_finite_tensors(tuned.state_dict()):
+        cause = non_finite_cause(broken, found.checkpoint.files, dtype)
+        raise BackendError(f"the fine-tuned model {folder} {cause}")
     if files is not None:
-        return merged_update(tuned, files, read_tensors(files), row)
+        return merged_weights(tuned, files, read_tensors(files), row)
     tuned = tuned.float()
-    return Target(str(folder), dict(tuned.state_dict()), logits_of(tuned, row), _OTHERWISE)
+    return TunedWeights(str(folder), dict(tuned.state_dict()), row_logits(tuned, row), _OTHERWISE)
 
 
 def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
@@ -88,7 +88,7 @@ def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
     own = model.state_dict()
     for path, tensor in tuned.state_dict().items():
         if path in own and own[path].shape != tensor.shape:
-            advice = RESIZED if "embed" in path or "head" in path else _OTHERWISE
+            advice = RESIZE_ADVICE if "embed" in path or "head" in path else _OTHERWISE
             raise BackendError(
                 f"{folder} has {path} as {list(tensor.shape)}, the base as {list(own[path].shape)}: {advice}"
             )

@@ -15,10 +15,10 @@ from pytest_sway.backends.base import BackendError, Form, NullWeights
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     SUBJECT,
-    State,
-    check_all_loaded,
-    fit_tensors,
-    fitting,
+    StateDict,
+    check_complete,
+    check_shapes,
+    peft_errors,
 )
 from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
 from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, product_norm
@@ -30,7 +30,7 @@ NULL, OWN = "null", "own"
 
 
 @dataclass(frozen=True)
-class Update:
+class LoraUpdate:
     """What a plain LoRA adapter is made of.
 
     Attributes:
@@ -43,17 +43,17 @@ class Update:
 
     files: AdapterFiles
     config: LoraConfig
-    state: State
+    state: StateDict
     scaling: Mapping[str, float] = field(default_factory=dict)
     began: bool = False
 
 
-class Lora:
+class LoraAdapter:
     """The subject's update and its nulls', on a model that they wrap until :meth:`unload`."""
 
     form: Form = "factors"
 
-    def __init__(self, model: torch.nn.Module, update: Update, digest: str) -> None:
+    def __init__(self, model: torch.nn.Module, update: LoraUpdate, digest: str) -> None:
         self.digest = digest
         self._model = model
         self._peft = _attach(model, update)
@@ -135,7 +135,7 @@ class Lora:
         """Draw null factors with ``weights`` from now on."""
         self._drawn.weights = weights
 
-    def add_null(self, update: Update, digest: str) -> None:
+    def add_null(self, update: LoraUpdate, digest: str) -> None:
         """Let a user's own plain LoRA adapter, of whatever rank, stand as a null; without it a module is 0.
 
         Raises:
@@ -151,14 +151,14 @@ class Lora:
         config = update.config
         config.target_modules = sorted({_module_of(key) for key in update.state})
         config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
-        with fitting(folder):
+        with peft_errors(folder):
             self._peft.add_adapter(OWN, config)
         try:
-            with fitting(folder):
+            with peft_errors(folder):
                 own = get_peft_model_state_dict(self._peft, adapter_name=OWN, save_embedding_layers=False)
                 state = update.state
-                check_all_loaded(update.files, own.keys() - state.keys(), state.keys() - own.keys())
-                fit_tensors(update.files, state, own)
+                check_complete(update.files, own.keys() - state.keys(), state.keys() - own.keys())
+                check_shapes(update.files, state, own)
                 set_peft_model_state_dict(self._peft, state, adapter_name=OWN)
             self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
         finally:
@@ -189,7 +189,7 @@ class Lora:
         if NULL not in self._peft.peft_config:
             with deferred_signals(), warnings.catch_warnings():  # half a slot would break every null to come
                 warnings.simplefilter("ignore")
-                self._peft.add_adapter(NULL, plain_config(self._config))
+                self._peft.add_adapter(NULL, plain_lora_config(self._config))
                 self._peft.eval()
         for name, (a, b) in factors.items():
             slot_a, slot_b = self._parameters(name, NULL)
@@ -218,13 +218,13 @@ class Lora:
         return drawn
 
 
-def plain_update(files: AdapterFiles, state: State) -> Update:
+def plain_lora_update(files: AdapterFiles, state: StateDict) -> LoraUpdate:
     """The update of a folder that holds plain LoRA."""
-    with fitting(files.folder):
-        return Update(files, plain_config(LoraConfig.from_pretrained(str(files.folder))), state)
+    with peft_errors(files.folder):
+        return LoraUpdate(files, plain_lora_config(LoraConfig.from_pretrained(str(files.folder))), state)
 
 
-def plain_config(config: LoraConfig) -> LoraConfig:
+def plain_lora_config(config: LoraConfig) -> LoraConfig:
     """The same shapes with the plain init: no init that looks at the base runs again.
 
     Nor any dropout, which acts in training alone, and which PEFT refuses on parameters (a router of experts).
@@ -241,16 +241,16 @@ def _module_of(key: str) -> str:
     return key.removeprefix("base_model.model.").partition(".lora_")[0]
 
 
-def _attach(model: torch.nn.Module, update: Update) -> PeftModel:
+def _attach(model: torch.nn.Module, update: LoraUpdate) -> PeftModel:
     """Wrap the model and load the weights; every tensor must find its place, and every place one."""
     try:
-        with fitting(update.files.folder):
+        with peft_errors(update.files.folder):
             wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
             own = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
-            fit_tensors(update.files, update.state, own)
+            check_shapes(update.files, update.state, own)
             found = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
             missing = [key for key in found.missing_keys if ".lora_" in key]
-            check_all_loaded(update.files, missing, found.unexpected_keys)
+            check_complete(update.files, missing, found.unexpected_keys)
     except BaseException:
         _unwrap(model)
         raise

@@ -13,16 +13,19 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     SUBJECT,
-    State,
-    check_all_loaded,
-    fit_tensors,
-    fitting,
-    path_of,
+    StateDict,
+    base_path,
+    check_complete,
+    check_shapes,
+    peft_errors,
 )
-from pytest_sway.backends.hf.adapter_files.expert_layout import in_installed_layout
-from pytest_sway.backends.hf.adapter_forms.resized_embeddings import in_rows_of, resize, resized_rows
-from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, check_finite, logits_of, non_finite
-from pytest_sway.backends.hf.non_finite import FILE_BROKEN
+from pytest_sway.backends.hf.adapter_files.expert_layout import convert_expert_layout
+from pytest_sway.backends.hf.adapter_forms.resized_embeddings import resize, resized_rows, with_base_rows
+from pytest_sway.backends.hf.adapter_forms.weight_delta import (
+    TunedWeights,
+    row_logits,
+)
+from pytest_sway.backends.hf.finite_checks import FILE_BROKEN, check_logits_in_fp32, non_finite_tensors
 from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
 
 _NO_WEIGHTS = (
@@ -30,13 +33,13 @@ _NO_WEIGHTS = (
 )
 
 
-def merged_update(
+def merged_weights(
     model: torch.nn.Module,
     files: AdapterFiles,
-    state: State,
+    state: StateDict,
     row: list[int],
     vocabulary: Vocabulary | None = None,
-) -> Target:
+) -> TunedWeights:
     """The model with the adapter merged, and what PEFT's unmerged forward answers.
 
     All of it happens on a copy in fp32 on the CPU, so that a base in bf16 is rounded once, at the end, and
@@ -56,29 +59,29 @@ def merged_update(
         raise BackendError(
             f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
         )
-    if broken := non_finite(state):
+    if broken := non_finite_tensors(state):
         raise BackendError(f"{files.folder} is broken: {broken}; {FILE_BROKEN}")
-    twin = _twin(model)
+    twin = _fp32_copy(model)
     resized = resized_rows(twin, files, state, vocabulary)
     if resized is not None:
         resize(twin, resized)
     tied = _tied(twin)
-    with fitting(files.folder):
+    with peft_errors(files.folder):
         wrapped = _loaded(twin, files, state)
-        logits = logits_of(wrapped, row)
-        check_finite(str(files.folder), logits)
-        _untie(wrapped, tied)
+        logits = row_logits(wrapped, row)
+        check_logits_in_fp32(str(files.folder), logits)
+        _untie_weights(wrapped, tied)
         if getattr(wrapped.peft_config[SUBJECT], "lora_bias", False) or files.config["peft_type"] == "BEFT":
-            _give_biases(wrapped)
+            _add_zero_biases(wrapped)
         try:
             whole = wrapped.merge_and_unload(safe_merge=True)
         except Exception as error:
             raise BackendError(f"{files.folder} cannot be merged ({error}): {_NO_WEIGHTS}") from error
-    target = Target(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
-    return target if resized is None else in_rows_of(model, target)
+    target = TunedWeights(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
+    return target if resized is None else with_base_rows(model, target)
 
 
-def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftModel:
+def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: StateDict) -> PeftModel:
     """The wrapped model with every tensor of the file in its place."""
     config = PeftConfig.from_pretrained(str(files.folder))
     config.inference_mode = True
@@ -87,15 +90,15 @@ def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: State) -> PeftMod
     expected = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
     # PEFT writes the embeddings besides where they were targeted or resized
     besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
-    besides |= {key for key in state if path_of(key) in own}
-    state = in_installed_layout(wrapped, files, state)
-    check_all_loaded(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
-    fit_tensors(files, state, expected)
+    besides |= {key for key in state if base_path(key) in own}
+    state = convert_expert_layout(wrapped, files, state)
+    check_complete(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
+    check_shapes(files, state, expected)
     set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
     return wrapped.eval()
 
 
-def _twin(model: torch.nn.Module) -> torch.nn.Module:
+def _fp32_copy(model: torch.nn.Module) -> torch.nn.Module:
     """A copy in fp32 on the CPU; tied weights stay tied."""
     memo: dict[int, torch.Tensor] = {}
     for tensor in (*model.parameters(), *model.buffers()):
@@ -112,7 +115,7 @@ def _tied(model: torch.nn.Module) -> set[int]:
     return {one for one, count in places.items() if count > 1}
 
 
-def _untie(wrapped: PeftModel, tied: set[int]) -> None:
+def _untie_weights(wrapped: PeftModel, tied: set[int]) -> None:
     """Part tied weights: PEFT merges into one of them, and unmerged it would not touch the other."""
     for module in wrapped.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
@@ -120,7 +123,7 @@ def _untie(wrapped: PeftModel, tied: set[int]) -> None:
                 setattr(module, name, torch.nn.Parameter(parameter.detach().clone(), requires_grad=False))
 
 
-def _give_biases(wrapped: PeftModel) -> None:
+def _add_zero_biases(wrapped: PeftModel) -> None:
     """A zero bias where the adapter brings one and the base has none: PEFT merges only into what is there."""
     for module in wrapped.modules():
         if isinstance(module, BaseTunerLayer):

@@ -19,9 +19,10 @@ from peft.utils.other import get_pattern_key
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import State, check_all_loaded, fitting
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict, check_complete, peft_errors
 from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
-from pytest_sway.backends.hf.adapter_forms.weight_delta import Target, logits_of, non_finite
+from pytest_sway.backends.hf.adapter_forms.weight_delta import TunedWeights, row_logits
+from pytest_sway.backends.hf.finite_checks import non_finite_tensors
 from pytest_sway.backends.progress_bars import progress_bars_off
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
@@ -30,14 +31,14 @@ _NOTE = "the adapter's LoRA on single experts is read onto the base's fused expe
 _OTHERWISE = "transformers does not fuse its experts into what the base computes with"
 
 
-def is_per_expert(model: torch.nn.Module, state: State) -> bool:
+def is_per_expert(model: torch.nn.Module, state: StateDict) -> bool:
     """Whether an adapter names single experts, and the base has none."""
     modules = {name for name, _ in model.named_modules()}
     found = (match[1] for key in state if (match := _EXPERT.match(key.removeprefix(PREFIX))))
     return any(f"{experts}.0" not in modules for experts in found)
 
 
-def per_expert_update(model: Any, files: AdapterFiles, state: State, row: list[int]) -> Target:
+def per_expert_weights(model: Any, files: AdapterFiles, state: StateDict, row: list[int]) -> TunedWeights:
     """The base with the adapter merged, expert by expert, in fp32 on the CPU.
 
     Args:
@@ -58,17 +59,17 @@ def per_expert_update(model: Any, files: AdapterFiles, state: State, row: list[i
             "transformers 4 that trained it, and evaluate the merged model as models.ft.base with "
             "defaults: {differential: false}"
         )
-    if broken := non_finite(state):
+    if broken := non_finite_tensors(state):
         raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
-    with fitting(files.folder):
+    with peft_errors(files.folder):
         weights = _checkpoint(model)
         _add(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
         tuned = _fused(model, files, weights)
     state = dict(tuned.state_dict())
-    return Target(str(files.folder), state, logits_of(tuned, row), _OTHERWISE, (_NOTE,))
+    return TunedWeights(str(files.folder), state, row_logits(tuned, row), _OTHERWISE, (_NOTE,))
 
 
-def _checkpoint(model: Any) -> State:
+def _checkpoint(model: Any) -> StateDict:
     """The base's weights under the names of its checkpoint, fp32 copies on the CPU."""
     from transformers.core_model_loading import revert_weight_conversion
 
@@ -76,11 +77,11 @@ def _checkpoint(model: Any) -> State:
         path: tensor.detach().to("cpu", torch.float32, copy=True)
         for path, tensor in model.state_dict().items()
     }
-    found: State = revert_weight_conversion(model, own)
+    found: StateDict = revert_weight_conversion(model, own)
     return found
 
 
-def _fused(model: Any, files: AdapterFiles, weights: State) -> Any:
+def _fused(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
     """A model like the base with these weights of a checkpoint."""
     with progress_bars_off():
         tuned, report = type(model).from_pretrained(
@@ -95,13 +96,13 @@ def _fused(model: Any, files: AdapterFiles, weights: State) -> Any:
     return tuned.eval()
 
 
-def _add(weights: State, files: AdapterFiles, config: LoraConfig, state: State) -> None:
+def _add(weights: StateDict, files: AdapterFiles, config: LoraConfig, state: StateDict) -> None:
     """Add s·B·A to each weight that the adapter names."""
     named = {_FACTOR.sub("", key).removeprefix(PREFIX) for key in state}
     modules = named | _targeted(weights, config)
     expected = {f"{PREFIX}{module}.lora_{part}.weight" for module in modules for part in "AB"}
     strange = [key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights]
-    check_all_loaded(files, expected - state.keys(), strange)
+    check_complete(files, expected - state.keys(), strange)
     for module in modules:
         a, b = (state[f"{PREFIX}{module}.lora_{part}.weight"].float() for part in "AB")
         weight = weights[f"{module}.weight"]
@@ -114,7 +115,7 @@ def _add(weights: State, files: AdapterFiles, config: LoraConfig, state: State) 
         weight += _scaling(config, module) * (b @ a)
 
 
-def _targeted(weights: State, config: LoraConfig) -> set[str]:
+def _targeted(weights: StateDict, config: LoraConfig) -> set[str]:
     """The modules that the config means, by the checkpoint's names; none where it means all linear ones."""
     if config.target_modules == INCLUDE_LINEAR_LAYERS_SHORTHAND:
         return set()

@@ -16,14 +16,14 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, State, fitting
-from pytest_sway.backends.hf.adapter_forms.lora import Update, plain_config
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, StateDict, peft_errors
+from pytest_sway.backends.hf.adapter_forms.lora import LoraUpdate, plain_lora_config
 
 _ROUNDING = 8
 """Machine epsilons of the base's dtype by which its rewritten weights may differ from W − s·B₀·A₀."""
 
 
-def converted_update(model: torch.nn.Module, files: AdapterFiles, state: State) -> Update:
+def converted_lora_update(model: torch.nn.Module, files: AdapterFiles, state: StateDict) -> LoraUpdate:
     """The plain update of rank 2r that a PiSSA or OLoRA folder stands for.
 
     PEFT's own init runs on a copy of the base, so the base needs twice its memory for a moment.
@@ -31,7 +31,7 @@ def converted_update(model: torch.nn.Module, files: AdapterFiles, state: State) 
     Raises:
         BackendError: the folder does not fit, or its init did something else to the base than the above.
     """
-    with fitting(files.folder):
+    with peft_errors(files.folder):
         config = LoraConfig.from_pretrained(str(files.folder))
         twin = copy.deepcopy(model)
         PeftModel(twin, config, adapter_name=SUBJECT)
@@ -40,14 +40,14 @@ def converted_update(model: torch.nn.Module, files: AdapterFiles, state: State) 
         for name, layer in layers.items():
             _check_start(files, name, model.get_submodule(name), layer)
             _double(doubled, f"base_model.model.{name}", layer)
-        plain = plain_config(config)
+        plain = plain_lora_config(config)
         plain.r *= 2
         plain.rank_pattern = {pattern: 2 * rank for pattern, rank in config.rank_pattern.items()}
     scaling = {name: float(layer.scaling[SUBJECT]) for name, layer in layers.items()}
-    return Update(files, plain, doubled, scaling, began=True)
+    return LoraUpdate(files, plain, doubled, scaling, began=True)
 
 
-def _double(state: State, prefix: str, layer: LoraLayer) -> None:
+def _double(state: StateDict, prefix: str, layer: LoraLayer) -> None:
     """Replace one module's A ``[r, in]`` and B ``[out, r]`` by those of rank 2r."""
     keys = f"{prefix}.lora_A.weight", f"{prefix}.lora_B.weight"
     a, b = (state.pop(key, None) for key in keys)

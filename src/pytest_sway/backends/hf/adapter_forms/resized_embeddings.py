@@ -14,13 +14,13 @@ import torch
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import State, path_of
-from pytest_sway.backends.hf.adapter_forms.weight_delta import Target
-from pytest_sway.backends.hf.prompts.vocabulary import RESIZED, Vocabulary
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict, base_path
+from pytest_sway.backends.hf.adapter_forms.weight_delta import TunedWeights
+from pytest_sway.backends.hf.prompts.vocabulary import RESIZE_ADVICE, Vocabulary
 
 
 def resized_rows(
-    model: torch.nn.Module, files: AdapterFiles, state: State, vocabulary: Vocabulary | None
+    model: torch.nn.Module, files: AdapterFiles, state: StateDict, vocabulary: Vocabulary | None
 ) -> int | None:
     """The rows of the embeddings that an adapter carries, where they are others than the base's; else None.
 
@@ -34,7 +34,7 @@ def resized_rows(
         BackendError: a tensor of the base has another shape, and it is not only rows that no token uses.
     """
     own, tables = model.state_dict(), _tables(model)
-    carried = {path: tensor for key, tensor in state.items() if (path := path_of(key)) in own}
+    carried = {path: tensor for key, tensor in state.items() if (path := base_path(key)) in own}
     odd = {path: tensor for path, tensor in carried.items() if tensor.shape != own[path].shape}
     if not odd:
         return None
@@ -46,7 +46,7 @@ def resized_rows(
             raise BackendError(f"{shapes}: name the base that it was trained on")
         rows = {len(other) for other in odd.values()}
         if why := _why_not(rows, len(own[path]), vocabulary):
-            raise BackendError(f"{shapes}: {why}; {RESIZED}")
+            raise BackendError(f"{shapes}: {why}; {RESIZE_ADVICE}")
     return len(next(iter(odd.values())))
 
 
@@ -55,9 +55,9 @@ def _why_not(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> 
     if vocabulary is None or len(sizes) > 1:
         return "it was trained on another vocabulary"
     rows = max(sizes)
-    if rows < vocabulary.needed:
-        return f"the tokenizers have ids up to {vocabulary.needed - 1}, which have no row there"
-    if rows > base_rows and not vocabulary.brought:
+    if rows < vocabulary.needed_rows:
+        return f"the tokenizers have ids up to {vocabulary.needed_rows - 1}, which have no row there"
+    if rows > base_rows and not vocabulary.has_own_tokenizer:
         return (
             "its folder holds no tokenizer that says which tokens the further rows are for; put the one that "
             "it was trained with there, or"
@@ -71,7 +71,7 @@ def resize(model: Any, rows: int) -> None:
         model.resize_token_embeddings(rows, mean_resizing=False)
 
 
-def in_rows_of(model: torch.nn.Module, target: Target) -> Target:
+def with_base_rows(model: torch.nn.Module, target: TunedWeights) -> TunedWeights:
     """A target on a model of another number of rows, in the base's: cut, or filled up with the base's own."""
     own = model.state_dict()
     state = dict(target.state)

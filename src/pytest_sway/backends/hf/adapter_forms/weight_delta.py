@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 
 from pytest_sway.backends.base import BackendError, Form, NullWeights
-from pytest_sway.backends.hf.adapter_files.adapter_tensors import State
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict
+from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_finite_tensors
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 
 _ROUNDS, _CLOSE = 8, 0.02
 """How often, and until how close, a null is scaled to the size that it must have after rounding."""
-_ROUNDING_TOLD = 0.1
+_ROUNDING_NOTED = 0.1
 """From this share of the update's own size on, the rounding of merged weights is told."""
 _ZERO = 4 * torch.finfo(torch.float32).eps
 """Relative change below which an fp32 merge cannot be told from its own rounding."""
@@ -24,7 +25,7 @@ _AGREE = 1e-3
 
 
 @dataclass(frozen=True)
-class Target:
+class TunedWeights:
     """What a tuned model is, before it is compared with the base.
 
     Attributes:
@@ -37,7 +38,7 @@ class Target:
     """
 
     source: str
-    state: State
+    state: StateDict
     logits: torch.Tensor
     otherwise: str
     notes: tuple[str, ...] = ()
@@ -54,7 +55,9 @@ class WeightDelta:
 
     form: Form = "tensors"
 
-    def __init__(self, model: torch.nn.Module, tensors: State, digest: str, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, model: torch.nn.Module, tensors: StateDict, digest: str, notes: tuple[str, ...]
+    ) -> None:
         self.digest = digest
         self.notes = notes
         own = model.state_dict(keep_vars=True)
@@ -74,7 +77,7 @@ class WeightDelta:
     @property
     def fault(self) -> str:
         """Tensors that hold a NaN or an infinity."""
-        return non_finite(self._tuned)
+        return non_finite_tensors(self._tuned)
 
     def enter(self, view: View) -> None:
         """Put the view's tensors in their places, whatever stood there."""
@@ -84,12 +87,12 @@ class WeightDelta:
         if view.adapter != self.digest:
             raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
         for path, tensor in self._scaled(view).items():
-            _put(self._model, path, tensor)
+            _set_tensor(self._model, path, tensor)
 
     def unload(self) -> None:
         """Put the base's own tensors back: the same objects."""
         for path, tensor in self._base.items():
-            _put(self._model, path, tensor)
+            _set_tensor(self._model, path, tensor)
 
     def serve_nulls(self, weights: NullWeights) -> None:
         """Draw null tensors with ``weights`` from now on."""
@@ -103,7 +106,9 @@ class WeightDelta:
             return full
         if self._blend[0] != view:
             with torch.no_grad():
-                blended = {path: _lerp(self._base[path], new, view.scale) for path, new in full.items()}
+                blended = {
+                    path: _interpolate(self._base[path], new, view.scale) for path, new in full.items()
+                }
             self._blend = (view, blended)
         return self._blend[1]
 
@@ -121,11 +126,11 @@ class WeightDelta:
             start = torch.zeros_like(tuned) if base is None else base
             real = tuned.float() - start.float()
             (update,) = self._drawn.parts(seed, self.digest, path, (real,))
-            drawn[path] = _like(base, _rounded(start, update, float(real.norm())))
+            drawn[path] = _like(base, _scale_after_rounding(start, update, float(real.norm())))
         return drawn
 
 
-def weight_delta(model: torch.nn.Module, target: Target, row: list[int], digest: str) -> WeightDelta:
+def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], digest: str) -> WeightDelta:
     """The tensors in which ``target`` differs from ``model``, once it is proved that they are all of it.
 
     Args:
@@ -137,7 +142,7 @@ def weight_delta(model: torch.nn.Module, target: Target, row: list[int], digest:
     Raises:
         BackendError: the base with the target's weights would not answer what the target does.
     """
-    check_finite(target.source, target.logits)
+    check_logits_in_fp32(target.source, target.logits)
     served = _logits_with(model, target, row)[:, : target.logits.shape[-1]]
     off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
     if not off <= allowed:
@@ -145,7 +150,7 @@ def weight_delta(model: torch.nn.Module, target: Target, row: list[int], digest:
             f"{target.source}: the base with its weights would be off by up to {off:.2g} in the logits: "
             f"{target.otherwise}"
         )
-    changed: State = {}
+    changed: StateDict = {}
     update = rounding = 0.0
     own = model.state_dict()
     dtype = next(model.parameters()).dtype
@@ -163,20 +168,7 @@ def weight_delta(model: torch.nn.Module, target: Target, row: list[int], digest:
     return WeightDelta(model, changed, digest, notes)
 
 
-def check_finite(source: str, logits: torch.Tensor) -> None:
-    """Refuse a tuned model whose own logits are not finite in fp32, though its weights are.
-
-    Raises:
-        BackendError: they are not.
-    """
-    if not bool(torch.isfinite(logits).all()):
-        raise BackendError(
-            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
-            "large, or the training diverged"
-        )
-
-
-def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:
+def row_logits(model: torch.nn.Module, row: list[int]) -> torch.Tensor:
     """Logits of one row, ``[tokens, vocabulary]``, in fp32 on the CPU."""
     device = next(model.parameters()).device
     with torch.inference_mode():
@@ -184,15 +176,7 @@ def logits_of(model: torch.nn.Module, row: list[int]) -> torch.Tensor:
     return logits.float().cpu()
 
 
-def non_finite(tensors: Mapping[str, torch.Tensor]) -> str:
-    """How many of the tensors hold a NaN or an infinity, and the first; empty where none does."""
-    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-    return (
-        f"{len(broken)} of {len(tensors)} tensors hold NaN or infinity (first: {broken[0]})" if broken else ""
-    )
-
-
-def _logits_with(model: torch.nn.Module, target: Target, row: list[int]) -> torch.Tensor:
+def _logits_with(model: torch.nn.Module, target: TunedWeights, row: list[int]) -> torch.Tensor:
     """What the base's structure answers with the target's weights."""
     own = model.state_dict(keep_vars=True)
     strange = [path for path in target.state if path not in own and not _is_vacant(model, path)]
@@ -204,8 +188,8 @@ def _logits_with(model: torch.nn.Module, target: Target, row: list[int]) -> torc
         )
     shell = copy.deepcopy(model, {id(tensor): tensor for tensor in own.values()})  # shares what it replaces
     for path, tensor in target.state.items():
-        _put(shell, path, _like(own.get(path), tensor))
-    return logits_of(shell.to("cpu", torch.float32), row)
+        _set_tensor(shell, path, _like(own.get(path), tensor))
+    return row_logits(shell.to("cpu", torch.float32), row)
 
 
 def _is_vacant(model: torch.nn.Module, path: str) -> bool:
@@ -217,7 +201,7 @@ def _is_vacant(model: torch.nn.Module, path: str) -> bool:
         return False
 
 
-def _put(model: torch.nn.Module, path: str, tensor: torch.Tensor | None) -> None:
+def _set_tensor(model: torch.nn.Module, path: str, tensor: torch.Tensor | None) -> None:
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, tensor)
 
@@ -229,14 +213,14 @@ def _like(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
     return new
 
 
-def _lerp(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> torch.Tensor:
+def _interpolate(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> torch.Tensor:
     """W + λ·(W′ − W), in fp32, rounded once."""
     base = torch.zeros_like(new) if old is None else old
     blended = base.float() + scale * (new.float() - base.float())
     return _like(old, blended.to(new.dtype))
 
 
-def _rounded(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Tensor:
+def _scale_after_rounding(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Tensor:
     """Start + update in the dtype of ``start``, where the update has ``size`` *after* the rounding.
 
     In bf16 an update that is small beside the weights is mostly rounded away, and the real one was rounded
@@ -251,10 +235,10 @@ def _rounded(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Te
     return found
 
 
-def _notes(changed: State, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:
+def _notes(changed: StateDict, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:
     """What the report says of an update that is zero, or of the order of its own rounding."""
     name = str(dtype).removeprefix("torch.")
-    if update and rounding > _ROUNDING_TOLD * update:
+    if update and rounding > _ROUNDING_NOTED * update:
         share = f"{rounding / update:.0%} of the update's own size"
         return (f"in {name} its weights are rounded by {share}; with dtype: fp32 they are not",)
     return () if changed else ("the adapter is inert: no weight differs from the base's",)

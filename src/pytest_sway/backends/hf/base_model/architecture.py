@@ -12,7 +12,7 @@ _SENSES = ("vision", "audio", "image", "speech", "video")
 _CLASS = "AutoModelForCausalLM"
 
 
-def refuse_other_kinds(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
+def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
     """Refuse a model that reads or writes something else than a text, from left to right.
 
     Args:
@@ -28,8 +28,8 @@ def refuse_other_kinds(folder: Path, config: dict[str, Any], *, trust_remote_cod
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.get("model_type")
-    own_code = _CLASS in (config.get("auto_map") or {})
-    if own_code and trust_remote_code:
+    has_own_code = _CLASS in (config.get("auto_map") or {})
+    if has_own_code and trust_remote_code:
         return
     named = f"{folder} (model_type {kind})"
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not _is_encoder_decoder(folder, config):
@@ -40,7 +40,7 @@ def refuse_other_kinds(folder: Path, config: dict[str, Any], *, trust_remote_cod
                 "one; only causal language models are evaluated"
             )
         return
-    if own_code:
+    if has_own_code:
         raise BackendError(
             f"{named} needs the code in its own folder; if you trust it, write trust_remote_code: true"
         )
@@ -52,7 +52,7 @@ def refuse_other_kinds(folder: Path, config: dict[str, Any], *, trust_remote_cod
     raise BackendError(f"{named} {_what(folder, config)}; only causal language models are evaluated")
 
 
-def senses(config: dict[str, Any]) -> list[str]:
+def modality_configs(config: dict[str, Any]) -> list[str]:
     """The sub-configs of a multimodal model that are not its text's."""
     return sorted(
         name
@@ -62,7 +62,7 @@ def senses(config: dict[str, Any]) -> list[str]:
 
 
 def _what(folder: Path, config: dict[str, Any]) -> str:
-    if found := senses(config):
+    if found := modality_configs(config):
         return (
             f"is a multimodal model ({', '.join(found)}), and transformers has no {_CLASS} for its text side"
         )

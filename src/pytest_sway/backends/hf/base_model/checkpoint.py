@@ -9,9 +9,9 @@ from typing import Any
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.checkpoint_errors import (
-    adapter_instead,
+    adapter_hint,
     check_tensor_names,
-    missing_weights,
+    missing_weights_message,
 )
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
@@ -69,7 +69,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             be those of a model (empty, or named by a wrapper).
     """
     if not (folder / CONFIG).is_file():
-        raise BackendError(f"{folder} is not a model folder: it holds no {CONFIG}{adapter_instead(folder)}")
+        raise BackendError(f"{folder} is not a model folder: it holds no {CONFIG}{adapter_hint(folder)}")
     for file in sorted({path for pattern in _BESIDE for path in folder.glob(pattern)}):
         _no_pointer(file)
     config = _json(folder / CONFIG)
@@ -124,7 +124,7 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     for name in names:
         if (folder / name).is_file():
             return _shards(folder / name) if name.endswith(".json") else (folder / name,)
-    raise BackendError(missing_weights(folder, names[0]))
+    raise BackendError(missing_weights_message(folder, names[0]))
 
 
 def _shards(index: Path) -> tuple[Path, ...]:

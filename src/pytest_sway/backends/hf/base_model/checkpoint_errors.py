@@ -78,10 +78,10 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
         )
 
 
-def missing_weights(folder: Path, wanted: str) -> str:
+def missing_weights_message(folder: Path, wanted: str) -> str:
     """Why a model folder without ``wanted`` cannot be loaded, from what it holds instead."""
     if (folder / ADAPTER_CONFIG).is_file():
-        return f"{folder} is not a model folder: it holds no {wanted}{adapter_instead(folder)}"
+        return f"{folder} is not a model folder: it holds no {wanted}{adapter_hint(folder)}"
     for pattern, text in _OTHER_FILES:
         if found := sorted(path.name for path in folder.glob(pattern)):
             return f"{folder} {text.format(listed(found))}"
@@ -91,7 +91,7 @@ def missing_weights(folder: Path, wanted: str) -> str:
     return f"{folder} holds no *.safetensors; {_SAVE}"
 
 
-def adapter_instead(folder: Path) -> str:
+def adapter_hint(folder: Path) -> str:
     """That a folder without a model is an adapter's, as the end of a message; empty where it is none."""
     if not (folder / ADAPTER_CONFIG).is_file():
         return ""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.base_model.architecture import senses
+from pytest_sway.backends.hf.base_model.architecture import modality_configs
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 from pytest_sway.backends.hf.base_model.mismatch_causes import Mismatch, mismatch_causes
 
@@ -84,7 +84,7 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
         )
         raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {said}: {why}")
     if towers:
-        others = ", ".join(senses(checkpoint.config))
+        others = ", ".join(modality_configs(checkpoint.config))
         note = f"the text side of {checkpoint.folder} is evaluated: {len(towers)} tensors of its other parts"
         return (f"{note} ({others}) are not loaded",)
     return ()
@@ -123,7 +123,9 @@ def _is_mask(name: str, shape: tuple[int, ...] | None) -> bool:
 
 def _towers(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> frozenset[str]:
     """What belongs to the other parts of a multimodal model whose text side alone was loaded."""
-    if model.config.model_type == checkpoint.config.get("model_type") or not senses(checkpoint.config):
+    if model.config.model_type == checkpoint.config.get("model_type") or not modality_configs(
+        checkpoint.config
+    ):
         return frozenset()
     return frozenset(name for name in report.unexpected if _TOWERS.search(name))
 

@@ -12,7 +12,7 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint, read_checkpoint
 from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, check_report
 from pytest_sway.backends.hf.base_model.mismatch_causes import missing_expert
-from pytest_sway.backends.hf.error_text import line
+from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
@@ -21,7 +21,7 @@ _NO_ADAPTER = {"subfolder": "no-adapter"}
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedModel:
     """A model in memory and the files that it came from.
 
     Attributes:
@@ -35,7 +35,7 @@ class Pretrained:
     notes: tuple[str, ...]
 
 
-def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False) -> Pretrained:
+def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False) -> PretrainedModel:
     """A causal language model on the CPU, from safetensors alone, without progress bars.
 
     An adapter that lies in the folder is not attached.
@@ -62,7 +62,7 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
             f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
             "the model; move the adapter's files to a folder of their own, or install transformers 5"
         )
-    return Pretrained(
+    return PretrainedModel(
         model, checkpoint, check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
     )
 
@@ -73,10 +73,10 @@ def _cause(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        causes = [line(error)]
+        causes = [error_line(error)]
         hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if hidden is not None and str(hidden) not in str(error):
-            causes.append(line(hidden))
+            causes.append(error_line(hidden))
         said = "; caused by ".join(causes)
         if expert := missing_expert(checkpoint.shapes):
             said = f"{expert}; transformers says: {said}"

@@ -20,27 +20,27 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 @contextmanager
-def inference(*, strictly: bool = False) -> Iterator[None]:
-    """No gradients; ``strictly``: torch refuses kernels that may answer otherwise the next time."""
+def inference_mode(*, deterministic: bool = False) -> Iterator[None]:
+    """No gradients; ``deterministic``: torch refuses kernels that may give other numbers the next time."""
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    if strictly:
+    if deterministic:
         torch.use_deterministic_algorithms(True)
     try:
         with torch.inference_mode():
             yield
     finally:
-        if strictly:
+        if deterministic:
             torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
-def prepare(device: torch.device) -> None:
-    """CuBLAS reads its workspace from the environment, once, when it is first used."""
+def set_cublas_workspace(device: torch.device) -> None:
+    """Give cuBLAS a fixed workspace; it reads the environment once, when it is first used."""
     if device.type == "cuda":
         os.environ.setdefault(_WORKSPACE, ":4096:8")
 
 
-def can_be_strict(model: Any, row: list[int]) -> bool:
+def has_deterministic_kernels(model: Any, row: list[int]) -> bool:
     """Whether this model scores and writes with deterministic kernels alone; asked on CUDA only.
 
     On a CPU the order of sums may change with the number of threads, whatever torch is asked.
@@ -49,7 +49,7 @@ def can_be_strict(model: Any, row: list[int]) -> bool:
         return False
     ids = torch.tensor([row, row], device=model.device)
     try:
-        with inference(strictly=True):
+        with inference_mode(deterministic=True):
             model(input_ids=ids, use_cache=False)
             model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=2)
     except RuntimeError:
@@ -58,17 +58,17 @@ def can_be_strict(model: Any, row: list[int]) -> bool:
 
 
 def determinism(
-    device: torch.device, dtype: torch.dtype, *, strict: bool, alone: bool, threads: int
+    device: torch.device, dtype: torch.dtype, *, strict: bool, batch_invariant: bool, threads: int
 ) -> Determinism:
     """How far two runs on one machine can be expected to agree; ``threads``: the most that torch uses."""
     parts = [device.type, str(dtype).removeprefix("torch.")]
     parts += [f"{threads} thread{'s' * (threads != 1)}"] if device.type == "cpu" else []
-    parts += ["every text by itself" if alone else "texts in batches"]
+    parts += ["every text by itself" if batch_invariant else "texts in batches"]
     gpu = "strict" if strict else "loose"
     return Determinism(gpu if device.type == "cuda" else "best_effort", (", ".join(parts),))
 
 
-def identity(model: Any, threads: int) -> str:
+def environment_identity(model: Any, threads: int) -> str:
     """What numbers depend on beside weights and request: dtype, kind of device, kernels, versions.
 
     ``threads``: the most that torch uses; how many a batch gets follows from it and from the batch.
@@ -93,7 +93,7 @@ _HALF = {
 """Names of the half-precision types, and the CPU instructions that compute in them, as torch names them."""
 
 
-def notes(model: Any) -> tuple[str, ...]:
+def half_precision_notes(model: Any) -> tuple[str, ...]:
     """What a reader of the report should know of the device: half precision that this CPU has to emulate."""
     if model.device.type != "cpu" or model.dtype not in _HALF:
         return ()

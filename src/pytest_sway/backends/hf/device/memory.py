@@ -12,7 +12,7 @@ _OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate
 
 
 @contextmanager
-def allocating() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """While it lasts, a failed allocation is a MemoryError."""
     try:
         yield

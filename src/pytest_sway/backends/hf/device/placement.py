@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.error_text import first_line
 
 BALANCED = "balanced"
 """The device of a base that is spread over all CUDA devices, as accelerate's device map of that name."""
@@ -64,7 +65,7 @@ def cuda_index(environment: Mapping[str, str], devices: int) -> int | None:
     return int(number) % devices if number.isdecimal() and devices else None
 
 
-def dtype_of(torch: Any, wanted: str, device: Any) -> Any:
+def resolve_dtype(torch: Any, wanted: str, device: Any) -> Any:
     """auto: bf16 on CUDA where supported (else fp16), fp16 on MPS, fp32 on CPU."""
     names = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
     if wanted != "auto":
@@ -135,13 +136,9 @@ def _named(torch: Any, wanted: str) -> Any:
         device = torch.device(wanted)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise BackendError(f"models.ft.device: {wanted!r} is not available: {_first_line(error)}") from error
+        raise BackendError(f"models.ft.device: {wanted!r} is not available: {first_line(error)}") from error
     if device.type == "meta":
         raise BackendError(
             "models.ft.device: 'meta' holds no weights; write auto, cpu, cuda or the name of a device"
         )
     return device
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

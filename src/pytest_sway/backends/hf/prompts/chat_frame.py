@@ -1,4 +1,4 @@
-"""What a chat template writes around a user's text."""
+"""What a chat template writes around a user's text, by which a rendered chat is recognised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Frame(NamedTuple):
+class ChatFrame(NamedTuple):
     """What a template writes around the text of a single user's turn.
 
     Attributes:
@@ -24,7 +24,7 @@ class Frame(NamedTuple):
     has_control: bool
     writes_bos: bool
 
-    def is_in(self, text: str) -> bool:
+    def occurs_in(self, text: str) -> bool:
         """Whether a text is a rendered chat already: it holds the header.
 
         A header without a control token (``[INST]``, ``USER:``) could be anybody's text, so what the template
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
         return bool(self.header) and self.header in text and (self.has_control or bool(end and end in text))
 
 
-def frame_of(before: str, after: str, bos: str, control: Iterable[str]) -> Frame:
+def chat_frame(before: str, after: str, bos: str, control: Iterable[str]) -> ChatFrame:
     """The frame of a rendering that was cut at the user's text.
 
     The header runs from the last control token on (``<|im_start|>user``); where the template writes none, it
@@ -51,6 +51,6 @@ def frame_of(before: str, after: str, bos: str, control: Iterable[str]) -> Frame
     pattern = rf"(?:(?:{one})\s*user\s*)?(?:{one})(?:(?!{one}).)*$"
     found = re.search(pattern, opening, re.DOTALL) if names else None
     if found is not None:
-        return Frame(before, after, found.group(), has_control=True, writes_bos=writes_bos)
+        return ChatFrame(before, after, found.group(), has_control=True, writes_bos=writes_bos)
     header = opening.rpartition("\n")[2].strip()
-    return Frame(before, after, header, has_control=False, writes_bos=writes_bos)
+    return ChatFrame(before, after, header, has_control=False, writes_bos=writes_bos)

@@ -1,4 +1,4 @@
-"""Turns to text by a chat template: at one moment, with the spec's arguments, and checked."""
+"""Renders turns with a chat template, with one date and the spec's arguments, and checks the text."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any, Literal
 
 from transformers.utils import chat_template_utils
 
-from pytest_sway.backends.hf.prompts.chat_frame import Frame, frame_of
+from pytest_sway.backends.hf.prompts.chat_frame import ChatFrame, chat_frame
 from pytest_sway.backends.hf.prompts.rendering_checks import (
-    marker,
+    changed_text_fault,
+    marker_fault,
+    marker_text,
     prints_lists,
-    unlike,
-    why_changed,
-    why_unmarked,
+    rendering_difference,
 )
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 
-Form = Literal["text", "parts"]
-_LONG_AGO = timedelta(days=397, hours=5, minutes=7)
+ContentForm = Literal["text", "parts"]
+_OTHER_TIME = timedelta(days=397, hours=5, minutes=7)
 """Another year, month, day of the month and of the week, hour and minute."""
 _REPEATS = 8
 """Renderings of the same turns that are compared before a template's first prompt."""
 
 
-def now() -> datetime:
-    """The present moment, read as transformers' ``strftime_now`` reads it."""
-    found: datetime = chat_template_utils.datetime.now()
-    return found
+def current_time() -> datetime:
+    """The time, read from where transformers' ``strftime_now`` reads it."""
+    time: datetime = chat_template_utils.datetime.now()
+    return time
 
 
 @dataclass(frozen=True)
-class ChatRules:
-    """How a run renders turns.
+class TemplateSettings:
+    """How the spec says that turns are rendered.
 
     Attributes:
         template: text of the spec's own chat template; None: the tokenizer's.
@@ -47,17 +47,17 @@ class ChatRules:
 
     template: str | None = None
     arguments: str = "{}"
-    moment: datetime = field(default_factory=now)
+    moment: datetime = field(default_factory=current_time)
 
     @property
     def identity(self) -> str:
-        """What the spec says of the rendering; empty where it says nothing."""
-        is_given = self.template is not None or self.arguments != "{}"
-        return f"{self.arguments}\n{self.template}" if is_given else ""
+        """Text that is the same for the same settings; empty where the spec gives none."""
+        has_settings = self.template is not None or self.arguments != "{}"
+        return f"{self.arguments}\n{self.template}" if has_settings else ""
 
 
-class _Clock:
-    """Stands for ``datetime`` while a template is rendered."""
+class _FixedClock:
+    """Replaces ``datetime`` while a template is rendered, and notes whether it was read."""
 
     def __init__(self, moment: datetime) -> None:
         self._moment = moment
@@ -68,7 +68,7 @@ class _Clock:
         return self._moment
 
     @contextmanager
-    def set(self) -> Iterator[None]:
+    def installed(self) -> Iterator[None]:
         before = chat_template_utils.datetime
         chat_template_utils.datetime = self
         try:
@@ -80,24 +80,24 @@ class _Clock:
 class ChatTemplate:
     """A tokenizer's chat template, or the spec's own in its place; rendered by transformers' sandbox.
 
-    Before the first prompt of a shape (the roles of its turns, its tools) the same turns with marker texts
-    are rendered: every marker must come back, in order, with contents given as strings or else as lists of
-    parts. Then every prompt's own texts must come back; white space at their ends may be trimmed.
+    Before the first prompt with some roles and tools, turns with marker texts are rendered: the result must
+    hold every marker, in order, with contents given as strings or else as lists of parts. After that, every
+    rendered prompt must hold its own texts; white space at their ends may be trimmed.
     """
 
-    def __init__(self, tokenizer: Any, rules: ChatRules) -> None:
+    def __init__(self, tokenizer: Any, settings: TemplateSettings) -> None:
         self._tokenizer = tokenizer
-        self.rules = rules
-        self.arguments: dict[str, Any] = json.loads(rules.arguments)
-        self._clock = _Clock(rules.moment)
+        self.settings = settings
+        self.arguments: dict[str, Any] = json.loads(settings.arguments)
+        self._clock = _FixedClock(settings.moment)
         self.has_date = False
-        """Whether a prompt that was rendered says something else at another time."""
-        self._forms: dict[tuple[tuple[str, ...], tuple[str, ...]], Form] = {}
+        """Whether a prompt that was rendered is another text at another time."""
+        self._forms: dict[tuple[tuple[str, ...], tuple[str, ...]], ContentForm] = {}
 
     @property
     def source(self) -> Any:
         """The template's text, or its texts by name; None or empty where there is none."""
-        own = self.rules.template
+        own = self.settings.template
         return getattr(self._tokenizer, "chat_template", None) if own is None else own
 
     def render(self, prompt: Prompt) -> str:
@@ -106,22 +106,26 @@ class ChatTemplate:
         Raises:
             RequestError: there is no template, it refuses the turns, or it does not render their texts.
         """
-        turns, tools = template_form(prompt)
+        turns, tools = turns_and_tools(prompt)
         if not self.source:
             raise RequestError("the tokenizer has no chat template, so dialogues cannot be rendered")
-        form = self._form(turns, tools)
+        form = self._content_form(turns, tools)
         self._clock.was_read = False
-        text = self.rendered(turns, tools, form)
+        text = self.render_unchecked(turns, tools, form)
         if self._clock.was_read and not self.has_date:
-            other = ChatTemplate(self._tokenizer, replace(self.rules, moment=self.rules.moment - _LONG_AGO))
-            self.has_date = other.rendered(turns, tools, form) != text
-        if unlike_again := unlike(text, self.rendered(turns, tools, form)):
-            raise RequestError(unlike_again)
-        if changed := why_changed(turns, tools, text):
-            raise RequestError(changed)
+            other = ChatTemplate(
+                self._tokenizer, replace(self.settings, moment=self.settings.moment - _OTHER_TIME)
+            )
+            self.has_date = other.render_unchecked(turns, tools, form) != text
+        if difference := rendering_difference(text, self.render_unchecked(turns, tools, form)):
+            raise RequestError(difference)
+        if fault := changed_text_fault(turns, tools, text):
+            raise RequestError(fault)
         return text
 
-    def rendered(self, turns: Sequence[Turn], tools: Sequence[str] = (), form: Form = "text") -> str:
+    def render_unchecked(
+        self, turns: Sequence[Turn], tools: Sequence[str] = (), form: ContentForm = "text"
+    ) -> str:
         """The text of turns, unchecked.
 
         Raises:
@@ -135,11 +139,11 @@ class ChatTemplate:
             for turn in turns
         ]
         try:
-            with self._clock.set():
+            with self._clock.installed():
                 text: str = self._tokenizer.apply_chat_template(
                     messages,
                     tools=[json.loads(tool) for tool in tools] or None,
-                    chat_template=self.rules.template,
+                    chat_template=self.settings.template,
                     tokenize=False,
                     add_generation_prompt=True,
                     **self.arguments,
@@ -149,16 +153,18 @@ class ChatTemplate:
         return text
 
     @cached_property
-    def frame(self) -> Frame | None:
+    def frame(self) -> ChatFrame | None:
         """What is written around a single user's turn; None where the template does not take one."""
-        turn = (Turn("user", marker(0)),)
+        marker = marker_text(0)
+        turn = (Turn("user", marker),)
         try:
-            before, _, after = self.rendered(turn, (), self._form(turn, ())).partition(marker(0))
+            text = self.render_unchecked(turn, (), self._content_form(turn, ()))
         except RequestError:
             return None
+        before, _, after = text.partition(marker)
         added = getattr(self._tokenizer, "added_tokens_decoder", {}).values()
         bos = getattr(self._tokenizer, "bos_token", None) or ""
-        return frame_of(before, after, bos, [str(token).strip() for token in added])
+        return chat_frame(before, after, bos, [str(token).strip() for token in added])
 
     @property
     def opens_thinking(self) -> bool:
@@ -168,54 +174,55 @@ class ChatTemplate:
 
     @property
     def leaves_thinking_open(self) -> bool:
-        """Whether the spec leaves ``enable_thinking`` to the template, and false would change the prompt."""
+        """Whether the spec does not set ``enable_thinking``, and false would change the prompt."""
         if "enable_thinking" in self.arguments or "enable_thinking" not in str(self.source):
             return False
         arguments = json.dumps({**self.arguments, "enable_thinking": False})
-        return ChatTemplate(self._tokenizer, replace(self.rules, arguments=arguments)).frame != self.frame
+        return ChatTemplate(self._tokenizer, replace(self.settings, arguments=arguments)).frame != self.frame
 
     def shows_tools(self, tool: str) -> bool:
-        """Whether the template says anything of a tool that it is given."""
-        asked = (Turn("user", marker(0)),)
+        """Whether a tool changes what the template writes."""
+        turn = (Turn("user", marker_text(0)),)
         try:
-            return self.rendered(asked) != self.rendered(asked, (tool,))
+            return self.render_unchecked(turn) != self.render_unchecked(turn, (tool,))
         except RequestError:
             return False
 
-    def _form(self, turns: Sequence[Turn], tools: tuple[str, ...]) -> Form:
-        """How contents of turns of these roles are given: as strings where that is rendered.
+    def _content_form(self, turns: Sequence[Turn], tools: tuple[str, ...]) -> ContentForm:
+        """How the template takes contents of turns of these roles: as strings, else as lists of parts.
 
         Raises:
             RequestError: neither is.
         """
         shape = tuple(turn.role for turn in turns), tools
         if shape not in self._forms:
-            marked = [Turn(turn.role, marker(index)) for index, turn in enumerate(turns)]
-            self._forms[shape] = self._form_of(marked, tools)
+            marked = [Turn(turn.role, marker_text(index)) for index, turn in enumerate(turns)]
+            self._forms[shape] = self._find_content_form(marked, tools)
         return self._forms[shape]
 
-    def _form_of(self, marked: Sequence[Turn], tools: tuple[str, ...]) -> Form:
-        reasons: list[str] = []
-        forms: tuple[Form, ...] = ("text", "parts")
+    def _find_content_form(self, marked: Sequence[Turn], tools: tuple[str, ...]) -> ContentForm:
+        faults: list[str] = []
+        forms: tuple[ContentForm, ...] = ("text", "parts")
         for form in forms:
             try:
-                texts = [self.rendered(marked, tools, form) for _ in range(_REPEATS)]
+                texts = [self.render_unchecked(marked, tools, form) for _ in range(_REPEATS)]
             except RequestError as error:
-                reasons.append(str(error))
+                faults.append(str(error))
                 continue
-            wrong = why_unmarked(marked, texts[0])
-            if not wrong and form == "parts" and prints_lists(texts[0]):
-                wrong = "the chat template prints a list of parts as it is"
-            if not wrong:
-                if again := next((found for text in texts if (found := unlike(texts[0], text))), ""):
-                    raise RequestError(again)
+            fault = marker_fault(marked, texts[0])
+            if not fault and form == "parts" and prints_lists(texts[0]):
+                fault = "the chat template prints a list of parts as it is"
+            if not fault:
+                differences = [rendering_difference(texts[0], text) for text in texts]
+                if difference := next(filter(None, differences), ""):
+                    raise RequestError(difference)
                 return form
-            reasons.append(wrong)
-        raise RequestError(reasons[0])
+            faults.append(fault)
+        raise RequestError(faults[0])
 
 
-def template_form(prompt: Prompt) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    """Turns and tools of a prompt that is no text."""
+def turns_and_tools(prompt: Prompt) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns and tools of a chat prompt."""
     if isinstance(prompt, ToolPrompt):
         return prompt.turns, prompt.tools
     assert not isinstance(prompt, str)

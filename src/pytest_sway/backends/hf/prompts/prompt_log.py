@@ -1,4 +1,4 @@
-"""What a run's prompts were like, and what of it a reader of the report should know."""
+"""What a run's prompts had in common, and notes on it for the report."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate
 
-_OPENED = "the chat template ends a prompt inside <think>, so answers are read as thoughts"
-_UNSET = (
+_OPENS_THINKING = "the chat template ends a prompt inside <think>, so answers are read as thoughts"
+_THINKING_NOT_SET = (
     "the chat template reads enable_thinking, which the spec does not set; if the adapter was trained "
     "without thoughts, write defaults: {chat_template_kwargs: {enable_thinking: false}}"
 )
@@ -15,16 +15,16 @@ _UNSET = (
 
 @dataclass
 class PromptLog:
-    """Prompts as they were encoded.
+    """How prompts were encoded.
 
     Attributes:
         kinds: ``raw`` and ``chat`` for texts and turns; ``twice`` where the template wrote two
             beginning-of-text tokens.
-        rendered_before: user's turns that were rendered chats already.
+        already_rendered: user turns that were rendered chats before a template was applied.
     """
 
     kinds: set[str] = field(default_factory=set)
-    rendered_before: set[str] = field(default_factory=set)
+    already_rendered: set[str] = field(default_factory=set)
 
     def notes(self, chat: ChatTemplate, bos: str | None, *, adds_bos: bool) -> list[str]:
         """Sentences for the report.
@@ -36,23 +36,23 @@ class PromptLog:
         """
         if not chat.source:
             return []
-        found = [self._of_beginning(chat, bos, adds_bos=adds_bos)] if bos is not None else []
+        notes = [self._bos_note(chat, bos, adds_bos=adds_bos)] if bos is not None else []
         if "chat" in self.kinds and chat.has_date:
-            found.append(
+            notes.append(
                 "the chat template prints the date or the time: every prompt of this run was rendered for "
-                f"{chat.rules.moment:%Y-%m-%d %H:%M}, and a later run may read other prompts"
+                f"{chat.settings.moment:%Y-%m-%d %H:%M}, and a later run may read other prompts"
             )
-        if self.rendered_before and chat.frame is not None:
-            count = len(self.rendered_before)
+        if self.already_rendered and chat.frame is not None:
+            count = len(self.already_rendered)
             which = "1 prompt is a rendered chat" if count == 1 else f"{count} prompts are rendered chats"
-            found.append(f"{which} already (with {chat.frame.header!r}), and no template was applied again")
+            notes.append(f"{which} already (with {chat.frame.header!r}), and no template was applied again")
         if "chat" in self.kinds:
-            found += [_OPENED] if chat.opens_thinking else []
-            found += [_UNSET] if chat.leaves_thinking_open else []
-        return [note for note in found if note]
+            notes += [_OPENS_THINKING] if chat.opens_thinking else []
+            notes += [_THINKING_NOT_SET] if chat.leaves_thinking_open else []
+        return [note for note in notes if note]
 
-    def _of_beginning(self, chat: ChatTemplate, bos: str, *, adds_bos: bool) -> str:
-        """Where texts, turns and tokenizer do not agree on the beginning of a text; else empty."""
+    def _bos_note(self, chat: ChatTemplate, bos: str, *, adds_bos: bool) -> str:
+        """How tokenizer and template differ in the beginning-of-text token; empty where they agree."""
         if "twice" in self.kinds:
             return f"the chat template begins a prompt with {bos} more than once; the model reads one"
         writes_bos = chat.frame is not None and chat.frame.writes_bos

@@ -1,4 +1,4 @@
-"""Text to token ids: special tokens once, boundaries found on ids."""
+"""From prompts to token ids: special tokens, chat template, and where a completion begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.backends.hf.prompts.chat_template import ChatRules, ChatTemplate, template_form
+from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, turns_and_tools
 from pytest_sway.backends.hf.prompts.prompt_log import PromptLog
 from pytest_sway.requests import Prompt, RequestError, Tokenized
 
@@ -20,8 +20,8 @@ _ANY_TOOL = json.dumps(
         "function": {"name": "f", "description": "f", "parameters": {"type": "object", "properties": {}}},
     }
 )
-_MOST_IDS = 1 << 20
-"""Ids of prompts that are remembered; beyond, all are forgotten."""
+_MAX_REMEMBERED_IDS = 1 << 20
+"""Ids of prompts that are kept; when there are more, all are dropped."""
 
 
 class PromptTokenizer:
@@ -34,12 +34,12 @@ class PromptTokenizer:
 
     Args:
         tokenizer: of transformers.
-        rules: how turns are rendered.
+        settings: how turns are rendered.
     """
 
-    def __init__(self, tokenizer: Any, rules: ChatRules | None = None) -> None:
+    def __init__(self, tokenizer: Any, settings: TemplateSettings | None = None) -> None:
         self.tokenizer = tokenizer
-        self.chat = ChatTemplate(tokenizer, rules or ChatRules())
+        self.chat = ChatTemplate(tokenizer, settings or TemplateSettings())
         self.leading = tuple(self._leading_specials())
         self._log = PromptLog()
         self._pairs: dict[tuple[Prompt, str], tuple[list[int], int]] = {}
@@ -49,18 +49,18 @@ class PromptTokenizer:
 
     @cached_property
     def identity(self) -> str:
-        """Digest of all by which it makes ids of a text: tokenizers with the same make the same."""
+        """Digest of everything that token ids depend on."""
         tokenizer = self.tokenizer
         rules = getattr(tokenizer, "backend_tokenizer", None)
-        made = rules.to_str() if rules is not None else _slow_rules(tokenizer)
-        told = f"{made}\n{self.chat.source}\n{tokenizer.special_tokens_map}\n{self.leading}"
-        told += self.chat.rules.identity
-        return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+        algorithm = rules.to_str() if rules is not None else _python_tokenizer_identity(tokenizer)
+        text = f"{algorithm}\n{self.chat.source}\n{tokenizer.special_tokens_map}\n{self.leading}"
+        text += self.chat.settings.identity
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def with_tokenizer(self, tokenizer: Any) -> PromptTokenizer:
-        """Another tokenizer under the rules of this one; this one where both make the same ids."""
-        made = PromptTokenizer(tokenizer, self.chat.rules)
-        return self if made.identity == self.identity else made
+        """Another tokenizer with the same settings; this one where both give the same ids."""
+        other = PromptTokenizer(tokenizer, self.chat.settings)
+        return self if other.identity == self.identity else other
 
     @property
     def has_chat_template(self) -> bool:
@@ -102,7 +102,7 @@ class PromptTokenizer:
             ids = self._ids(prompt, "")
             if not ids:
                 raise RequestError("an empty prompt has no token, and this tokenizer adds none: give a text")
-            self._make_place_for(ids)
+            self._evict_for(ids)
             self._prompts[prompt] = ids
         return self._prompts[prompt]
 
@@ -116,29 +116,30 @@ class PromptTokenizer:
         Raises:
             RequestError: no token of the completion can be scored, or turns cannot be rendered truthfully.
         """
-        asked = prompt, completion
-        if asked not in self._pairs:
-            alone, both = self._ids(prompt, ""), self._ids(prompt, completion)
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(alone, both, strict=False)))
-            first = max(same, 1)
+        key = prompt, completion
+        if key not in self._pairs:
+            prompt_ids, both = self._ids(prompt, ""), self._ids(prompt, completion)
+            pairs = zip(prompt_ids, both, strict=False)
+            common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            first = max(common, 1)
             if first >= len(both):
                 raise RequestError(f"the completion {completion!r} has no token of its own to score")
-            self._make_place_for(both)
-            self._pairs[asked] = both, first
-        return self._pairs[asked]
+            self._evict_for(both)
+            self._pairs[key] = both, first
+        return self._pairs[key]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, without special tokens."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def rendered(self, prompt: Prompt) -> str:
+    def rendered_text(self, prompt: Prompt) -> str:
         """What the model reads of a prompt, as text, special tokens included."""
         text: str = self.tokenizer.decode(self.encode(prompt), skip_special_tokens=False)
         return text
 
-    def _make_place_for(self, ids: Sequence[int]) -> None:
-        if self._remembered > _MOST_IDS:
+    def _evict_for(self, ids: Sequence[int]) -> None:
+        if self._remembered > _MAX_REMEMBERED_IDS:
             self._pairs.clear()
             self._prompts.clear()
             self._texts.clear()
@@ -153,53 +154,55 @@ class PromptTokenizer:
     def _ids(self, prompt: Prompt, completion: str) -> list[int]:
         if isinstance(prompt, str):
             self._log.kinds.add("raw")
-            return self._beginning_once([*self.leading, *self._plain(prompt + completion)], len(self.leading))
+            return self._single_bos([*self.leading, *self._token_ids(prompt + completion)], len(self.leading))
         if prompt not in self._texts:
             self._texts[prompt] = self._text(prompt)
-        return self._beginning_once(self._plain(self._texts[prompt] + completion), 1)
+        return self._single_bos(self._token_ids(self._texts[prompt] + completion), 1)
 
     def _text(self, prompt: Prompt) -> str:
-        """What the model reads of turns, as text: rendered by the template, or already."""
-        if (written := self._rendered_before(prompt)) is not None:
-            return written
+        """What the model reads of turns, as text: rendered by the template, or before."""
+        if (existing := self._already_rendered(prompt)) is not None:
+            return existing
         text = self.chat.render(prompt)
         bos = self.tokenizer.bos_token
         self._log.kinds |= {"chat", "twice"} if bos and text.startswith(bos + bos) else {"chat"}
         return text
 
-    def _beginning_once(self, ids: list[int], at: int) -> list[int]:
+    def _single_bos(self, ids: list[int], at: int) -> list[int]:
         """Ids without a second beginning-of-text token right behind the ``at`` first ones."""
         while 0 < at < len(ids) and ids[at - 1] == ids[at] == self._bos:
             ids = [*ids[:at], *ids[at + 1 :]]
         return ids
 
-    def _rendered_before(self, prompt: Prompt) -> str | None:
+    def _already_rendered(self, prompt: Prompt) -> str | None:
         """The text of a user's turn that is a rendered chat, with its beginning of text; None for others.
 
         Raises:
             RequestError: more than this turn would have to be rendered.
         """
-        turns, tools = template_form(prompt)
+        turns, tools = turns_and_tools(prompt)
         frame = self.chat.frame if self.has_chat_template else None
-        done = [t.content for t in turns if t.role == "user" and frame is not None and frame.is_in(t.content)]
-        if not done or frame is None:
+        if frame is None:
+            return None
+        rendered = [t.content for t in turns if t.role == "user" and frame.occurs_in(t.content)]
+        if not rendered:
             return None
         if len(turns) > 1 or tools:
             raise RequestError(
                 f"a prompt is a rendered chat already (it holds {frame.header!r}), so no further turn and no "
                 "tool can be rendered with it: give the bare text"
             )
-        self._log.rendered_before.add(done[0])
+        self._log.already_rendered.add(rendered[0])
         bos = self.tokenizer.bos_token if frame.writes_bos else ""
-        return done[0] if done[0].startswith(bos) else bos + done[0]
+        return rendered[0] if rendered[0].startswith(bos) else bos + rendered[0]
 
-    def _plain(self, text: str) -> list[int]:
+    def _token_ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
     def _leading_specials(self) -> list[int]:
         """What the tokenizer puts before a text: found by encoding one with and without."""
-        plain = self._plain("a")
+        plain = self._token_ids("a")
         full: list[int] = self.tokenizer("a", verbose=False).input_ids
         for start in range(len(full) - len(plain) + 1):
             if full[start : start + len(plain)] == plain:
@@ -207,8 +210,8 @@ class PromptTokenizer:
         return []
 
 
-def _slow_rules(tokenizer: Any) -> str:
-    """The rules of a tokenizer written in Python: its class and its vocabulary's file."""
+def _python_tokenizer_identity(tokenizer: Any) -> str:
+    """What the ids of a tokenizer written in Python depend on: its class and its vocabulary file."""
     path = getattr(tokenizer, "vocab_file", None)
     content = Path(path).read_bytes() if path and Path(path).is_file() else b""
     return f"{type(tokenizer).__qualname__} {hashlib.blake2b(content).hexdigest()} {tokenizer.get_vocab()}"

@@ -1,4 +1,4 @@
-"""What a spec says of the chat template, read and checked before a prompt is rendered."""
+"""The spec's own chat template and its arguments, read and checked before a prompt is rendered."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.prompts.chat_template import ChatRules, ChatTemplate, now
-from pytest_sway.backends.hf.prompts.rendering_checks import marker
+from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, current_time
+from pytest_sway.backends.hf.prompts.rendering_checks import marker_text
 from pytest_sway.requests import RequestError, Turn
 
 
-def chat_rules(key: ModelKey, tokenizer: Any, moment: datetime | None) -> ChatRules:
+def read_template_settings(key: ModelKey, tokenizer: Any, moment: datetime | None) -> TemplateSettings:
     """How turns are rendered for a model.
 
     Args:
@@ -25,39 +25,41 @@ def chat_rules(key: ModelKey, tokenizer: Any, moment: datetime | None) -> ChatRu
     Raises:
         BackendError: the file cannot be read, or is no template.
     """
-    rules = ChatRules(_text(key.chat_template), key.chat_template_kwargs, moment or now())
-    if rules.template is not None:
+    settings = TemplateSettings(
+        _read_text(key.chat_template), key.chat_template_kwargs, moment or current_time()
+    )
+    if settings.template is not None:
         try:
-            ChatTemplate(tokenizer, rules).rendered((Turn("user", marker(0)),))
+            ChatTemplate(tokenizer, settings).render_unchecked((Turn("user", marker_text(0)),))
         except RequestError as error:
             line = getattr(error.__cause__, "lineno", None)  # of jinja's syntax errors
             if line is not None:
                 raise BackendError(
                     f"defaults.chat_template: {key.chat_template}, line {line}: {error.__cause__}"
                 ) from error
-    return rules
+    return settings
 
 
-def with_rules(digest: str, rules: ChatRules) -> str:
+def digest_with_settings(digest: str, settings: TemplateSettings) -> str:
     """A base model's digest; another one where the spec says how turns are rendered."""
-    if not rules.identity:
+    if not settings.identity:
         return digest
-    return hashlib.blake2b(f"{digest}:{rules.identity}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{digest}:{settings.identity}".encode(), digest_size=16).hexdigest()
 
 
-def check_arguments(chat: ChatTemplate) -> None:
+def check_template_arguments(chat: ChatTemplate) -> None:
     """Raise BackendError where the spec gives an argument that the template does not name."""
     source = chat.source
     text = "\n".join(source.values()) if isinstance(source, dict) else source or ""
     for name in chat.arguments:
         if not re.search(rf"\b{re.escape(name)}\b", text):
-            what = (
+            reason = (
                 f"the chat template does not read {name!r}" if text else "the tokenizer has no chat template"
             )
-            raise BackendError(f"defaults.chat_template_kwargs: {what}; remove it, or correct the name")
+            raise BackendError(f"defaults.chat_template_kwargs: {reason}; remove it, or correct the name")
 
 
-def _text(file: str | None) -> str | None:
+def _read_text(file: str | None) -> str | None:
     if file is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The tokenizer of both sides, and whether their vocabularies can be compared token by token."""
+"""The tokenizer that base and adapter share, and whether their vocabularies can be compared by token."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.error_text import first_line
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
-RESIZED = (
+RESIZE_ADVICE = (
     "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
     "of model and tokenizer) and name that folder as the base on both sides"
 )
@@ -23,25 +24,25 @@ RESIZED = (
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of base and subject, once they mean the same on both sides.
+    """The tokenizer of both sides, checked to give the same ids the same meaning.
 
     Attributes:
         tokens: the tokenizer for both sides.
-        needed: rows of an embedding that the ids of both tokenizers need.
-        brought: whether the subject brings a tokenizer of its own.
+        needed_rows: rows of an embedding that the ids of both tokenizers need.
+        has_own_tokenizer: whether the subject has a tokenizer of its own.
         notes: where the two tokenizers differ without harm.
     """
 
     tokens: PromptTokenizer
-    needed: int
-    brought: bool = False
+    needed_rows: int
+    has_own_tokenizer: bool = False
     notes: tuple[str, ...] = ()
 
 
-def vocabulary_of(
+def shared_vocabulary(
     base: PromptTokenizer, folder: Path | None, rows: int, trust_remote_code: bool = False
 ) -> Vocabulary:
-    """The base's tokenizer, or the one that a subject brings.
+    """The base's tokenizer, or the one in the subject's folder.
 
     Its rules and its chat template may differ. Every id of both tokenizers must have a row in the base's
     embedding, and mean the same where both know it.
@@ -57,8 +58,8 @@ def vocabulary_of(
     """
     ours = base.tokenizer.get_vocab()
     if folder is None:
-        return Vocabulary(base, _rows_for(ours))
-    own = _load(folder, trust_remote_code)
+        return Vocabulary(base, _rows_needed_by(ours))
+    own = _load_tokenizer(folder, trust_remote_code)
     theirs = own.get_vocab()
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
@@ -66,17 +67,17 @@ def vocabulary_of(
             "and adapter cannot be compared token by token; name the base that it was trained on, with the "
             "tokenizer that it was trained with"
         )
-    needed = max(_rows_for(ours), _rows_for(theirs))
-    if theirs != ours and _rows_for(theirs) > rows:
+    needed_rows = max(_rows_needed_by(ours), _rows_needed_by(theirs))
+    if theirs != ours and _rows_needed_by(theirs) > rows:
         token, index = max(theirs.items(), key=lambda pair: pair[1])
         raise BackendError(
             f"{folder} brings a tokenizer with {token!r} as {index}, and the base model has {rows} rows, 0 "
-            f"to {rows - 1}: the token has none in the base; {RESIZED}"
+            f"to {rows - 1}: the token has none in the base; {RESIZE_ADVICE}"
         )
-    return Vocabulary(base.with_tokenizer(own), needed, True, tuple(_notes(ours, theirs)))
+    return Vocabulary(base.with_tokenizer(own), needed_rows, True, tuple(_notes(ours, theirs)))
 
 
-def own_code(folder: Path) -> bool:
+def has_own_code(folder: Path) -> bool:
     """Whether the tokenizer in a folder has code of its own."""
     try:
         found = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
@@ -85,26 +86,21 @@ def own_code(folder: Path) -> bool:
         return False
 
 
-def _load(folder: Path, trust_remote_code: bool) -> Any:
+def _load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     """The tokenizer in a folder; its own code is run only where the spec says so."""
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:
-        if own_code(folder) and not trust_remote_code:
+        if has_own_code(folder) and not trust_remote_code:
             raise BackendError(
                 f"the tokenizer in {folder} has code of its own (auto_map in {_TOKENIZER_CONFIG}), which "
                 "is run only where you trust it: write trust_remote_code: true for models.base and "
                 "models.ft; or delete the tokenizer's files there to evaluate with the base's own"
             ) from error
-        raise BackendError(f"the tokenizer in {folder} cannot be loaded: {_line(error)}") from error
+        raise BackendError(f"the tokenizer in {folder} cannot be loaded: {first_line(error)}") from error
 
 
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _rows_for(vocabulary: Mapping[str, int]) -> int:
+def _rows_needed_by(vocabulary: Mapping[str, int]) -> int:
     return max(vocabulary.values(), default=-1) + 1
 
 

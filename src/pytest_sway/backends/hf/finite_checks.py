@@ -1,0 +1,162 @@
+"""Refuse models whose weights or logits hold NaN or infinity, and say whether files or dtype are why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+
+FILE_BROKEN = (
+    "the training diverged, or numbers overflowed when the file was saved; save it again or train it again"
+)
+"""Why a file of weights may hold a NaN or an infinity."""
+_DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+
+
+def check_base_logits(model: Any, logits: torch.Tensor, base: BaseModel, row: list[int]) -> None:
+    """Refuse a base whose logits are not finite, or depend on what it has read before.
+
+    Args:
+        model: in its dtype and on its device.
+        logits: of ``row``.
+        base: where it came from.
+        row: token ids of the check row.
+
+    Raises:
+        BackendError: with the reason.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        cause = _base_cause(model, base.files, row)
+        raise BackendError(f"the logits of the base model {base.name} are not finite: {cause}")
+    if any(getattr(module, "rope_type", "") == "dynamic" for module in model.modules()):
+        raise BackendError(
+            "the base model's rope_type is dynamic: what it answers depends on the longest text that it "
+            "has read so far; write another rope_type (linear, yarn, default) into its config.json"
+        )
+
+
+def check_adapter_logits(logits: torch.Tensor, label: str) -> None:
+    """Refuse an adapter under which the model's logits are not finite, though every weight is.
+
+    Args:
+        logits: of the check row, with the adapter.
+        label: the adapter, as the message names it.
+
+    Raises:
+        BackendError: with the reason.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise BackendError(f"the model's logits are not finite with {label}: {_adapter_cause(logits.dtype)}")
+
+
+def check_logits_in_fp32(source: str, logits: torch.Tensor) -> None:
+    """Refuse a tuned model whose own logits are not finite in fp32, though its weights are.
+
+    Raises:
+        BackendError: they are not.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise BackendError(
+            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
+            "large, or the training diverged"
+        )
+
+
+def non_finite_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """How many of the tensors hold a NaN or an infinity, and the first; empty where none does."""
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    return (
+        f"{len(broken)} of {len(tensors)} tensors hold NaN or infinity (first: {broken[0]})" if broken else ""
+    )
+
+
+def non_finite_cause(fault: str, files: Iterable[Path], dtype: torch.dtype) -> str:
+    """Why weights in memory hold a NaN or an infinity, found by reading their files: the end of a sentence.
+
+    Args:
+        fault: which of them do.
+        files: that they were loaded from.
+        dtype: that they were loaded in.
+    """
+    if _holds_non_finite(files):
+        return f"is broken: {fault}; {FILE_BROKEN}"
+    return f"overflows in {_dtype_name(dtype)}: {fault}, and in its file none does; {_other_dtype(dtype)}"
+
+
+def _holds_non_finite(files: Iterable[Path]) -> bool:
+    """Whether a tensor of the files holds a NaN or an infinity."""
+    from safetensors import safe_open
+
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - not a dict
+                tensor = opened.get_tensor(name)
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+                    return True
+    return False
+
+
+def _base_cause(model: Any, files: Iterable[Path], row: list[int]) -> str:
+    """Why a base model's logits of ``row`` are not finite. The model cannot be used afterwards.
+
+    Args:
+        model: in the dtype that it was loaded in; a model in fp16 is cast to bf16 and run again.
+        files: its weight files.
+        row: token ids.
+    """
+    dtype = model.dtype
+    if fault := non_finite_tensors(model.state_dict()):
+        return f"it {non_finite_cause(fault, files, dtype)}"
+    if dtype is not torch.float16:
+        return (
+            f"its weights are finite, and its activations overflow in {_dtype_name(dtype)}: the numbers in "
+            "config.json (norms, scales) may not be those that it was trained with, or its weights are broken"
+        )
+    if _is_finite_in_bf16(model, row):
+        return (
+            "its weights are finite, its activations overflow in fp16, and in bf16 its logits are finite: "
+            "write dtype: bf16 or dtype: fp32"
+        )
+    return (
+        "its weights are finite, and its activations overflow in fp16; in bf16 the logits are not finite "
+        "either: dtype: fp32 may be, or the numbers in config.json are not those that it was trained with"
+    )
+
+
+def _adapter_cause(dtype: torch.dtype) -> str:
+    """Why the logits are not finite with an adapter, where the base's are and every weight is."""
+    if dtype is torch.float16:
+        return (
+            "its weights are finite, and the activations overflow in fp16: with dtype: bf16 or fp32 they may "
+            "be finite"
+        )
+    return (
+        f"its weights are finite, and the activations overflow in {_dtype_name(dtype)}: its update is too "
+        "large (is lora_alpha right?), or the training diverged"
+    )
+
+
+def _is_finite_in_bf16(model: Any, row: list[int]) -> bool:
+    try:
+        model.to(torch.bfloat16)
+        with torch.inference_mode():
+            ids = torch.tensor([row], device=model.device)
+            return bool(torch.isfinite(model(input_ids=ids, use_cache=False).logits).all())
+    except (RuntimeError, TypeError):  # a device without bf16
+        return False
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    """As a spec writes it."""
+    return _DTYPE_NAMES.get(dtype, str(dtype).removeprefix("torch."))
+
+
+def _other_dtype(dtype: torch.dtype) -> str:
+    if dtype is torch.float16:
+        return "fp16 holds numbers up to 65504; write dtype: bf16 or dtype: fp32"
+    return "write dtype: fp32"

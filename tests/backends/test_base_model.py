@@ -28,7 +28,7 @@ def difference(
     named: str | None, base: BaseModel, adapter: Path = Path("/a"), **config: Any
 ) -> tuple[str, bool] | None:
     found = declared_base_mismatch(adapter, {"base_model_name_or_path": named, **config}, base)
-    return None if found is None else (found.text, found.certain)
+    return None if found is None else (found.text, found.is_certain)
 
 
 def hub(tmp_path: Path, name: str = "meta-llama/Llama-3-8B", **more: Any) -> BaseModel:

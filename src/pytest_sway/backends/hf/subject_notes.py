@@ -1,4 +1,4 @@
-"""What a report says of the files of a subject and of the base that it is put on."""
+"""Notes for the report on the files of an adapter and of its base."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def subject_notes(source: SubjectFiles, base: BaseModel) -> SubjectNotes:
     if files is None:
         return SubjectNotes((), tuple(notes))
     on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
-    found = declared_base_mismatch(files.folder, files.config, on)
-    if found is not None and not found.certain:
-        notes.append(found.text)
-    certain = (found.text,) if found is not None and found.certain else ()
+    mismatch = declared_base_mismatch(files.folder, files.config, on)
+    if mismatch is not None and not mismatch.is_certain:
+        notes.append(mismatch.text)
+    certain = (mismatch.text,) if mismatch is not None and mismatch.is_certain else ()
     return SubjectNotes(certain, tuple(notes))

@@ -1,4 +1,4 @@
-"""Which models are causal language models that transformers can load, by their config alone."""
+"""Which models are causal language models that transformers can load, by their config."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from pytest_sway.backends.base import BackendError
 
-_SENSES = ("vision", "audio", "image", "speech", "video")
+_MODALITIES = ("vision", "audio", "image", "speech", "video")
 """Words in the names of the sub-configs of a multimodal model."""
-_CLASS = "AutoModelForCausalLM"
+_AUTO_CLASS = "AutoModelForCausalLM"
 
 
 def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
-    """Refuse a model that reads or writes something else than a text, from left to right.
+    """Refuse a model that is no causal language model.
 
     Args:
         folder: of the model.
@@ -28,7 +28,7 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.get("model_type")
-    has_own_code = _CLASS in (config.get("auto_map") or {})
+    has_own_code = _AUTO_CLASS in (config.get("auto_map") or {})
     if has_own_code and trust_remote_code:
         return
     named = f"{folder} (model_type {kind})"
@@ -49,7 +49,7 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
             f"{folder}/config.json has model_type {kind!r}, which the installed transformers does not know; "
             "a newer version may"
         )
-    raise BackendError(f"{named} {_what(folder, config)}; only causal language models are evaluated")
+    raise BackendError(f"{named} {_kind_of_model(folder, config)}; only causal language models are evaluated")
 
 
 def modality_configs(config: dict[str, Any]) -> list[str]:
@@ -57,18 +57,17 @@ def modality_configs(config: dict[str, Any]) -> list[str]:
     return sorted(
         name
         for name, value in config.items()
-        if name.endswith("_config") and isinstance(value, dict) and any(word in name for word in _SENSES)
+        if name.endswith("_config") and isinstance(value, dict) and any(word in name for word in _MODALITIES)
     )
 
 
-def _what(folder: Path, config: dict[str, Any]) -> str:
+def _kind_of_model(folder: Path, config: dict[str, Any]) -> str:
     if found := modality_configs(config):
-        return (
-            f"is a multimodal model ({', '.join(found)}), and transformers has no {_CLASS} for its text side"
-        )
+        configs = ", ".join(found)
+        return f"is a multimodal model ({configs}), and transformers has no {_AUTO_CLASS} for its text side"
     if _is_encoder_decoder(folder, config):
         return "is an encoder-decoder model"
-    return f"is of a type that transformers has no {_CLASS} for"
+    return f"is of a type that transformers has no {_AUTO_CLASS} for"
 
 
 def _is_encoder_decoder(folder: Path, config: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The weight files of a model folder, by their headers: which are read, what they hold, are they whole."""
+"""The weight files of a model folder: which ones are read, their tensors, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pytest_sway.backends.hf.base_model.checkpoint_errors import (
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
 
-CONFIG = "config.json"
+MODEL_CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
-"""What is read beside the weights."""
-_POINTER = b"version https://git-lfs"
-_SMALL = 2048
+_OTHER_MODEL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+"""Files that are read beside the weights."""
+_LFS_POINTER = b"version https://git-lfs"
+_MAX_POINTER_SIZE = 2048
 """A Git LFS pointer has about 130 bytes."""
 _DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
 """Files of torch's distributed checkpoints, which transformers 5 prefers to every other."""
@@ -44,21 +44,21 @@ class Checkpoint:
     shapes: dict[str, tuple[int, ...]]
 
     def notes(self, adapter: Path | None = None) -> tuple[str, ...]:
-        """What lies in the folder and is not loaded, though a reader may think that it is.
+        """Files in the folder that are not loaded, though a reader may think that they are.
 
         Args:
             adapter: the adapter's folder that is evaluated, which may be the same one.
         """
-        found = []
+        notes = []
         evaluated = adapter is not None and adapter.resolve() == self.folder.resolve()
         if not evaluated and (self.folder / ADAPTER_CONFIG).is_file():
-            found.append(
+            notes.append(
                 f"{self.folder} holds an {ADAPTER_CONFIG} beside the model's weights; that adapter is not "
                 "loaded: name the folder as models.ft.adapter to evaluate it"
             )
         if len(self.files) == 1 and (self.folder / _INDEX).is_file() and self.files[0].name == _SINGLE:
-            found.append(f"{self.folder} holds {_SINGLE} and {_INDEX}; {_SINGLE} is the one that is read")
-        return tuple(found)
+            notes.append(f"{self.folder} holds {_SINGLE} and {_INDEX}; {_SINGLE} is the one that is read")
+        return tuple(notes)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -68,12 +68,14 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         BackendError: a file is missing, cut off, a Git LFS pointer or no safetensors, or its tensors cannot
             be those of a model (empty, or named by a wrapper).
     """
-    if not (folder / CONFIG).is_file():
-        raise BackendError(f"{folder} is not a model folder: it holds no {CONFIG}{adapter_hint(folder)}")
-    for file in sorted({path for pattern in _BESIDE for path in folder.glob(pattern)}):
-        _no_pointer(file)
-    config = _json(folder / CONFIG)
-    files = _files(folder, config)
+    if not (folder / MODEL_CONFIG).is_file():
+        raise BackendError(
+            f"{folder} is not a model folder: it holds no {MODEL_CONFIG}{adapter_hint(folder)}"
+        )
+    for file in sorted({path for pattern in _OTHER_MODEL_FILES for path in folder.glob(pattern)}):
+        _refuse_lfs_pointer(file)
+    config = _read_json(folder / MODEL_CONFIG)
+    files = _weight_files(folder, config)
     shapes = {name: shape for file in files for name, shape in read_header(file).items()}
     check_tensor_names(folder, shapes)
     return Checkpoint(folder, config, files, shapes)
@@ -91,28 +93,28 @@ def read_header(file: Path) -> dict[str, tuple[int, ...]]:
         raise BackendError(f"{file} {error}") from error
 
 
-def _no_pointer(file: Path) -> None:
-    if not file.is_file() or file.stat().st_size > _SMALL:
+def _refuse_lfs_pointer(file: Path) -> None:
+    if not file.is_file() or file.stat().st_size > _MAX_POINTER_SIZE:
         return
     with file.open("rb") as opened:
-        if opened.read(len(_POINTER)) == _POINTER:
+        if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise BackendError(
                 f"{file} is a Git LFS pointer and not the file itself: run git lfs pull in its folder, or "
                 "download the file"
             )
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BackendError(f"{file} cannot be read as JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise BackendError(f"{file} holds no JSON object")
-    return found
+    return content
 
 
-def _files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
+def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     """The files that transformers reads, in the order in which it looks for them."""
     if distributed := sorted(path.name for path in folder.glob(_DISTRIBUTED)):
         raise BackendError(
@@ -123,13 +125,13 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     names = [named] if isinstance(named, str) else [_SINGLE, _INDEX]
     for name in names:
         if (folder / name).is_file():
-            return _shards(folder / name) if name.endswith(".json") else (folder / name,)
+            return _indexed_files(folder / name) if name.endswith(".json") else (folder / name,)
     raise BackendError(missing_weights_message(folder, names[0]))
 
 
-def _shards(index: Path) -> tuple[Path, ...]:
-    """The files that an index names, all of them there."""
-    named = _json(index).get("weight_map")
+def _indexed_files(index: Path) -> tuple[Path, ...]:
+    """The files that an index names; raises BackendError where one is missing."""
+    named = _read_json(index).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
         raise BackendError(f"{index} names no weight files (weight_map)")
     names = sorted(set(named.values()))

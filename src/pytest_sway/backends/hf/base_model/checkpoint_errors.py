@@ -1,4 +1,4 @@
-"""What the names of weight files and of the tensors in them say of how a model was saved."""
+"""Why a model folder's weight files cannot be used, and what to do, by the names of files and tensors."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ _OTHER_FILES = (
         "holds no *.safetensors, but {0}; pickled weights are never loaded: " + _SAVE,
     ),
 )
-"""Files that may be found in place of the weights, and what is said of the first that matches."""
+"""Files that may be there instead of the weights, and the message on the first that matches."""
 
 
 def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse files whose tensors show by name or shape that they are not a model's.
+    """Refuse files whose tensors are not a model's, by their names or shapes.
 
     Raises:
         BackendError: there is no tensor, some are empty, or their names are a wrapper's.
@@ -64,17 +64,17 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
     for part, cause in _WRAPPERS.items():
         wrapped = [name for name in shapes if part in name.split(".")]
         if wrapped:
-            raise BackendError(f"{_of(folder, wrapped, shapes)} have {part!r} in their names: {cause}")
+            raise BackendError(f"{_summary(folder, wrapped, shapes)} have {part!r} in their names: {cause}")
     for prefix, cause in _PREFIXES.items():
         if all(name.startswith(prefix) for name in shapes):
-            raise BackendError(f"{_of(folder, list(shapes), shapes)} begin with {prefix!r}: {cause}")
+            raise BackendError(f"{_summary(folder, list(shapes), shapes)} begin with {prefix!r}: {cause}")
     empty = [name for name, shape in shapes.items() if 0 in shape]
     if empty:
         shape = list(shapes[empty[0]])
         raise BackendError(
-            f"{_of(folder, empty, shapes)} are empty (its shape is {shape}): weights look like this when "
-            "DeepSpeed ZeRO-3 or FSDP did not gather them before they were saved; save the gathered state "
-            "(accelerator.get_state_dict, or stage3_gather_16bit_weights_on_model_save: true)"
+            f"{_summary(folder, empty, shapes)} are empty (its shape is {shape}): weights look like this "
+            "when DeepSpeed ZeRO-3 or FSDP did not gather them before they were saved; save the gathered "
+            "state (accelerator.get_state_dict, or stage3_gather_16bit_weights_on_model_save: true)"
         )
 
 
@@ -92,7 +92,7 @@ def missing_weights_message(folder: Path, wanted: str) -> str:
 
 
 def adapter_hint(folder: Path) -> str:
-    """That a folder without a model is an adapter's, as the end of a message; empty where it is none."""
+    """The end of a message on a folder that holds an adapter and no model; else empty."""
     if not (folder / ADAPTER_CONFIG).is_file():
         return ""
     return (
@@ -101,5 +101,5 @@ def adapter_hint(folder: Path) -> str:
     )
 
 
-def _of(folder: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _summary(folder: Path, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
     return f"{len(names)} of {len(shapes)} tensors in {folder} (first: {names[0]})"

@@ -1,4 +1,4 @@
-"""What transformers reports after loading a model, judged: which tensors were not loaded, and why."""
+"""Checks the loading report of transformers: a model must hold exactly the tensors of its files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from pytest_sway.backends.hf.base_model.architecture import modality_configs
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 from pytest_sway.backends.hf.base_model.mismatch_causes import Mismatch, mismatch_causes
 
-_MASKS = (".bias", ".masked_bias", ".causal_mask")
-_TOWERS = re.compile(r"(^|[._])(vision|visual|audio|image|speech|video|multi_modal|multimodal|mm)([._]|$)")
-_SAVE = "copy its files again, or save it again with save_pretrained"
+_MASK_SUFFIXES = (".bias", ".masked_bias", ".causal_mask")
+_MODALITY_NAME = re.compile(
+    r"(^|[._])(vision|visual|audio|image|speech|video|multi_modal|multimodal|mm)([._]|$)"
+)
+_ADVICE = "copy its files again, or save it again with save_pretrained"
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,24 @@ class LoadingReport:
 
     @classmethod
     def of(cls, info: Any, model: Any, checkpoint: Checkpoint) -> LoadingReport:
-        """From transformers' dict; version 4 gives no shapes beside the names that do not match."""
+        """From the dict of transformers, whose version 4 names mismatched tensors without their shapes."""
         own = model.state_dict()
         shapes = sorted(
-            (one, checkpoint.shapes.get(one, ()), tuple(own[one].shape))
-            if isinstance(one, str)
-            else (str(one[0]), tuple(one[1]), tuple(one[2]))
-            for one in info["mismatched_keys"]
+            (key, checkpoint.shapes.get(key, ()), tuple(own[key].shape))
+            if isinstance(key, str)
+            else (str(key[0]), tuple(key[1]), tuple(key[2]))
+            for key in info["mismatched_keys"]
         )
         return cls(
             tuple(sorted(map(str, info["missing_keys"]))),
             tuple(sorted(map(str, info["unexpected_keys"]))),
             tuple(shapes),
-            tuple(" ".join(str(one).split()) for one in info["error_msgs"]),
+            tuple(" ".join(str(message).split()) for message in info["error_msgs"]),
         )
 
 
 def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Refuse a model that is not exactly what its files hold; else notes on what was left out rightly.
+    """Refuse a model that does not hold exactly its files; else notes on parts that are not needed.
 
     Tied weights, and buffers that follow from the config, are left out of the report by transformers itself.
     Causal masks that old checkpoints store are no weights, and where the text side of a multimodal model was
@@ -63,39 +65,40 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
     Raises:
         BackendError: a tensor is missing, left over, of another shape, or was replaced by a tied one.
     """
-    towers = _towers(model, report, checkpoint)
-    left = [
+    others = _other_modalities(model, report, checkpoint)
+    unexpected = [
         name
         for name in report.unexpected
-        if name not in towers and not _is_mask(name, _shape(name, checkpoint))
+        if name not in others and not _is_mask(name, _shape_in_files(name, checkpoint))
     ]
-    found = [
-        _some(report.missing, "of the model are in no file"),
-        _some(left, "of the files are not in the model"),
-        _mismatch(report),
+    faults = [
+        _count_and_first(report.missing, "of the model are in no file"),
+        _count_and_first(unexpected, "of the files are not in the model"),
+        _shape_fault(report),
         *report.errors,
-        _replaced(model, checkpoint),
+        _tying_fault(model, checkpoint),
     ]
-    if any(found):
+    if any(faults):
         kind = type(model).__name__
-        said = "; ".join(filter(None, found))
-        why = "; ".join(mismatch_causes(model, checkpoint, report.missing, left, report.mismatched)) or (
-            f"these are not the files of the {kind} that config.json describes, or not all of them; {_SAVE}"
+        fault = "; ".join(filter(None, faults))
+        causes = mismatch_causes(model, checkpoint, report.missing, unexpected, report.mismatched)
+        cause = "; ".join(causes) or (
+            f"these are not the files of the {kind} that config.json describes, or not all of them; {_ADVICE}"
         )
-        raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {said}: {why}")
-    if towers:
-        others = ", ".join(modality_configs(checkpoint.config))
-        note = f"the text side of {checkpoint.folder} is evaluated: {len(towers)} tensors of its other parts"
-        return (f"{note} ({others}) are not loaded",)
+        raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {fault}: {cause}")
+    if others:
+        configs = ", ".join(modality_configs(checkpoint.config))
+        note = f"the text side of {checkpoint.folder} is evaluated: {len(others)} tensors of its other parts"
+        return (f"{note} ({configs}) are not loaded",)
     return ()
 
 
-def _some(names: Iterable[str], text: str) -> str:
+def _count_and_first(names: Iterable[str], text: str) -> str:
     listed = list(names)
     return f"{len(listed)} tensors {text} (first: {listed[0]})" if listed else ""
 
 
-def _mismatch(report: LoadingReport) -> str:
+def _shape_fault(report: LoadingReport) -> str:
     if not report.mismatched:
         return ""
     name, found, own = report.mismatched[0]
@@ -105,7 +108,7 @@ def _mismatch(report: LoadingReport) -> str:
     )
 
 
-def _shape(name: str, checkpoint: Checkpoint) -> tuple[int, ...] | None:
+def _shape_in_files(name: str, checkpoint: Checkpoint) -> tuple[int, ...] | None:
     """Of a tensor in the files, by its name in the report, which may have got a prefix."""
     exact = checkpoint.shapes.get(name)
     if exact is not None:
@@ -115,31 +118,31 @@ def _shape(name: str, checkpoint: Checkpoint) -> tuple[int, ...] | None:
 
 def _is_mask(name: str, shape: tuple[int, ...] | None) -> bool:
     """A lower triangle ``[1, 1, context, context]``, or the number that stands for its zeros."""
-    if shape is None or not name.endswith(_MASKS):
+    if shape is None or not name.endswith(_MASK_SUFFIXES):
         return False
     square = len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3]
     return square or (name.endswith(".masked_bias") and shape in ((), (1,)))
 
 
-def _towers(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> frozenset[str]:
-    """What belongs to the other parts of a multimodal model whose text side alone was loaded."""
+def _other_modalities(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> frozenset[str]:
+    """Tensors of the other parts of a multimodal model of which the text side was loaded."""
     if model.config.model_type == checkpoint.config.get("model_type") or not modality_configs(
         checkpoint.config
     ):
         return frozenset()
-    return frozenset(name for name in report.unexpected if _TOWERS.search(name))
+    return frozenset(name for name in report.unexpected if _MODALITY_NAME.search(name))
 
 
-def _replaced(model: Any, checkpoint: Checkpoint) -> str:
-    """A tensor of the files that the model does not hold, since it tied another one in its place."""
-    places: dict[int, list[str]] = {}
+def _tying_fault(model: Any, checkpoint: Checkpoint) -> str:
+    """Tensors that differ in the files and that the model ties, so that it holds one of them only."""
+    names_by_tensor: dict[int, list[str]] = {}
     own = model.state_dict(keep_vars=True)
     for name, tensor in own.items():
         if name in checkpoint.shapes:
-            places.setdefault(id(tensor), []).append(name)
-    for names in places.values():
+            names_by_tensor.setdefault(id(tensor), []).append(name)
+    for names in names_by_tensor.values():
         if len(names) > 1:
-            stored = [_stored(name, checkpoint, own[name].dtype) for name in names]
+            stored = [_read_tensor(name, checkpoint, own[name].dtype) for name in names]
             other = next((n for n, t in zip(names, stored, strict=True) if not torch.equal(t, stored[0])), "")
             if other:
                 return (
@@ -149,7 +152,7 @@ def _replaced(model: Any, checkpoint: Checkpoint) -> str:
     return ""
 
 
-def _stored(name: str, checkpoint: Checkpoint, dtype: torch.dtype) -> torch.Tensor:
+def _read_tensor(name: str, checkpoint: Checkpoint, dtype: torch.dtype) -> torch.Tensor:
     from safetensors import safe_open
 
     for file in checkpoint.files:

@@ -1,4 +1,4 @@
-"""Why the tensors of a model and of its files differ, as far as names, shapes and config show it."""
+"""Why the tensors of a model and of its files differ, found from names, shapes and config."""
 
 from __future__ import annotations
 
@@ -10,47 +10,54 @@ from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]
 """A tensor's name, its shape in the file, and its shape in the model."""
-_PEFT = ("base_layer", "lora_A", "lora_B", "lora_embedding_A", "modules_to_save", "original_module")
+_PEFT_PARTS = (
+    "base_layer",
+    "lora_A",
+    "lora_B",
+    "lora_embedding_A",
+    "modules_to_save",
+    "original_module",
+)
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_LAYER_COUNT_FIELDS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _EXPERT = re.compile(r"^(?P<layer>.*\.experts)\.(?P<number>\d+)\.(?P<tensor>.+)$")
 
 
 def mismatch_causes(
     model: Any,
     checkpoint: Checkpoint,
-    lost: Collection[str],
-    left: Sequence[str],
+    missing: Collection[str],
+    unexpected: Sequence[str],
     mismatched: Sequence[Mismatch],
 ) -> Iterator[str]:
-    """Causes that were checked, each as the end of a message.
+    """The causes that apply, each as the end of a message.
 
     Args:
         model: as it was loaded.
         checkpoint: its files.
-        lost: tensors of the model that no file holds.
-        left: tensors of the files that the model does not have.
+        missing: tensors of the model that no file holds.
+        unexpected: tensors of the files that the model does not have.
         mismatched: tensors of another shape.
     """
-    if prefix := _prefix(lost, left):
+    if prefix := _wrapper_prefix(missing, unexpected):
         yield (
             f"without {prefix!r} before their names the tensors of the files would be the missing ones: the "
             "model was saved from inside a wrapper; save the model that was wrapped"
         )
-    if any(part in name.split(".") for name in left for part in _PEFT):
+    if any(part in name.split(".") for name in unexpected for part in _PEFT_PARTS):
         yield (
             "a PEFT adapter was still attached when the model was saved; merge it first (merge_and_unload), "
             "or save the model without it (unload)"
         )
-    yield from _by_head(model, checkpoint, lost)
-    yield from _by_layers(model, checkpoint, lost, left)
+    yield from _head_causes(model, checkpoint, missing)
+    yield from _layer_causes(model, checkpoint, missing, unexpected)
     if expert := missing_expert(checkpoint.shapes):
         yield expert
-    yield from _by_shape(model, mismatched)
+    yield from _shape_causes(model, mismatched)
 
 
 def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which tensor of an expert is lost where the other experts have it; empty where none is.
+    """Which tensor of an expert is missing that other experts have; empty where none is.
 
     transformers stacks the experts of a layer, and its own report does not name the one that is missing.
     """
@@ -60,18 +67,18 @@ def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
             found.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(part["tensor"])
     tensors = {name for experts in found.values() for names in experts.values() for name in names}
     count = 1 + max((number for experts in found.values() for number in experts), default=-1)
-    lost = [
+    missing = [
         f"{layer}.{number}.{name}"
         for layer, experts in sorted(found.items())
         for number in range(count)
         for name in sorted(tensors - experts.get(number, set()))
     ]
-    if not lost:
+    if not missing:
         return ""
-    return f"{len(lost)} tensors of experts that other experts have are in no file (first: {lost[0]})"
+    return f"{len(missing)} tensors of experts that other experts have are in no file (first: {missing[0]})"
 
 
-def _by_head(model: Any, checkpoint: Checkpoint, lost: Collection[str]) -> Iterator[str]:
+def _head_causes(model: Any, checkpoint: Checkpoint, missing: Collection[str]) -> Iterator[str]:
     own = type(model).__name__
     architecture = next(iter(checkpoint.config.get("architectures") or ()), own)
     if architecture != own:
@@ -79,34 +86,34 @@ def _by_head(model: Any, checkpoint: Checkpoint, lost: Collection[str]) -> Itera
             f"config.json says that it was saved as {architecture}; only models with a language-modelling "
             f"head ({own}) are evaluated"
         )
-    elif set(lost) == {_head(model)}:
+    elif set(missing) == {_head_weight(model)}:
         yield (
             "config.json says that the head is not tied to the embedding (tie_word_embeddings: false); write "
             "true if it is, else save the model with its head"
         )
 
 
-def _by_layers(
-    model: Any, checkpoint: Checkpoint, lost: Collection[str], left: Sequence[str]
+def _layer_causes(
+    model: Any, checkpoint: Checkpoint, missing: Collection[str], unexpected: Sequence[str]
 ) -> Iterator[str]:
     """Another number of layers in the config than in the files."""
     config = model.config.get_text_config()
-    layers = next((getattr(config, name) for name in _LAYERS if hasattr(config, name)), None)
-    held = 1 + max(map(_layer, checkpoint.shapes), default=-1)
+    layers = next((getattr(config, name) for name in _LAYER_COUNT_FIELDS if hasattr(config, name)), None)
+    held = 1 + max(map(_layer_number, checkpoint.shapes), default=-1)
     if not isinstance(layers, int) or not held:
         return
-    more = held > layers and any(_layer(name) >= layers for name in left)
-    less = held < layers and any(_layer(name) >= held for name in lost)
+    more = held > layers and any(_layer_number(name) >= layers for name in unexpected)
+    less = held < layers and any(_layer_number(name) >= held for name in missing)
     if more or less:
         yield f"config.json says that the model has {layers} layers, and the files hold {held}"
 
 
-def _layer(name: str) -> int:
+def _layer_number(name: str) -> int:
     found = _LAYER.search(name)
     return int(found[1]) if found else -1
 
 
-def _by_shape(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
+def _shape_causes(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
     """Flat shards, and embeddings of another vocabulary."""
     if any(len(found) == 1 < len(own) for _, found, own in mismatched):
         yield (
@@ -123,19 +130,19 @@ def _by_shape(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
         yield f"config.json says vocab_size: {vocabulary}, and {rows[0]} in the file: write what the file has"
 
 
-def _head(model: Any) -> str | None:
+def _head_weight(model: Any) -> str | None:
     """The name of the head's weight."""
     head = model.get_output_embeddings()
     names = {id(module): name for name, module in model.named_modules()}
     return f"{names[id(head)]}.weight" if id(head) in names else None
 
 
-def _prefix(missing: Collection[str], left: Sequence[str]) -> str:
+def _wrapper_prefix(missing: Collection[str], unexpected: Sequence[str]) -> str:
     """What stands before every left-over name of a missing tensor; empty where nothing explains them all."""
     for end in sorted(missing, key=len, reverse=True):
-        first = next((name for name in left if name.endswith("." + end)), None)
+        first = next((name for name in unexpected if name.endswith("." + end)), None)
         if first is not None:
             prefix = first.removesuffix(end)
-            renamed = {name.removeprefix(prefix) for name in left}
+            renamed = {name.removeprefix(prefix) for name in unexpected}
             return prefix if set(missing) <= renamed else ""
     return ""

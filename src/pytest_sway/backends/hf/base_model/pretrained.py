@@ -1,4 +1,4 @@
-"""A model's weights from its folder, with every tensor accounted for."""
+"""Loads a model from its folder, and checks that every tensor was loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 
 _NO_ADAPTER = {"subfolder": "no-adapter"}
-"""Where transformers looks for an adapter to attach on its own: in a folder that no model has."""
+"""Makes transformers look for an adapter in a folder that no model has, so that it attaches none."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
     import transformers
 
     checkpoint = read_checkpoint(folder)
-    with progress_bars_off(), _cause(checkpoint):
+    with progress_bars_off(), _loading_errors(checkpoint):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -68,8 +68,8 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
 
 
 @contextmanager
-def _cause(checkpoint: Checkpoint) -> Iterator[None]:
-    """Errors of transformers as one line, with what they hide: another error, or an expert that is lost."""
+def _loading_errors(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn errors of transformers into one line, with their cause: another error, or a missing expert."""
     try:
         yield
     except Exception as error:
@@ -77,7 +77,7 @@ def _cause(checkpoint: Checkpoint) -> Iterator[None]:
         hidden = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if hidden is not None and str(hidden) not in str(error):
             causes.append(error_line(hidden))
-        said = "; caused by ".join(causes)
+        message = "; caused by ".join(causes)
         if expert := missing_expert(checkpoint.shapes):
-            said = f"{expert}; transformers says: {said}"
-        raise BackendError(f"{checkpoint.folder}: {said}") from error
+            message = f"{expert}; transformers says: {message}"
+        raise BackendError(f"{checkpoint.folder}: {message}") from error

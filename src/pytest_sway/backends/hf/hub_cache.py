@@ -1,4 +1,4 @@
-"""Models and adapters by their names on the hub: from the local cache where it holds them."""
+"""The local folders of models and adapters on the hub: from its cache, or downloaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.model_folders import is_folder
 
-_WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-_CODE = "*.py"
-_BELOW = "*/*"
-"""What lies in the subfolders of an adapter's repository: earlier checkpoints, mostly."""
+_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+_CODE_PATTERN = "*.py"
+_SUBFOLDERS = "*/*"
+"""Files in subfolders of an adapter's repository, mostly earlier checkpoints."""
 
 
 def model_snapshot(name: str, revision: str | None, *, trust_remote_code: bool) -> Path:
@@ -22,7 +22,7 @@ def model_snapshot(name: str, revision: str | None, *, trust_remote_code: bool) 
     Raises:
         BackendError: the hub and its local cache do not have it.
     """
-    wanted = [*_WANTED, _CODE] if trust_remote_code else _WANTED
+    wanted = [*_PATTERNS, _CODE_PATTERN] if trust_remote_code else _PATTERNS
     return _snapshot("models.ft.base", HubName(name, revision), wanted, ())
 
 
@@ -35,15 +35,15 @@ def adapter_folder(path: str, *, trust_remote_code: bool) -> str:
     name = None if is_folder(Path(path)) else HubName.of(path)
     if name is None:
         return path
-    wanted = [*_WANTED, _CODE] if trust_remote_code else _WANTED
-    return str(_snapshot("models.ft.adapter", name, wanted, [_BELOW]))
+    wanted = [*_PATTERNS, _CODE_PATTERN] if trust_remote_code else _PATTERNS
+    return str(_snapshot("models.ft.adapter", name, wanted, [_SUBFOLDERS]))
 
 
 def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(
+        folder = snapshot_download(
             name.repository,
             revision=name.revision,
             allow_patterns=list(wanted),
@@ -55,4 +55,4 @@ def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequenc
             f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: "
             f"{error_line(error)}"
         ) from error
-    return Path(found)
+    return Path(folder)

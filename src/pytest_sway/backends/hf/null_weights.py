@@ -25,7 +25,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, product_norm, rows_of
+from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, factor_matrix, product_norm
 from pytest_sway.requests import NullSeed
 
 _ROUNDS = 8
@@ -156,8 +156,8 @@ TENSORS: dict[str, DrawTensor] = {"norm_matched": _norm_matched_tensor, "permute
 
 def _singular(a: torch.Tensor, b: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """U ``[out, k]``, σ ``[k]`` and V ``[in, k]`` of B·A, k ≤ rank, from the QR of the factors; in fp64."""
-    left, core_left = np.linalg.qr(rows_of(b).astype(np.float64))
-    right, core_right = np.linalg.qr(rows_of(a).astype(np.float64).T)
+    left, core_left = np.linalg.qr(factor_matrix(b).astype(np.float64))
+    right, core_right = np.linalg.qr(factor_matrix(a).astype(np.float64).T)
     u, values, vt = np.linalg.svd(core_left @ core_right.T, full_matrices=False)
     return left @ u, values, right @ vt.T
 

@@ -1,4 +1,4 @@
-"""A full fine-tune against its base: another model's weights, where the two are one architecture."""
+"""A full fine-tune: the weights of another model of the base's architecture."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
 from pytest_sway.backends.hf.finite_checks import non_finite_cause, non_finite_tensors
 from pytest_sway.backends.hf.prompts.vocabulary import RESIZE_ADVICE
 
-_OTHERWISE = (
+_OTHER_FORWARD = (
     "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "
     "architecture; name the model that it was trained from"
 )
-_NO_MATTER = frozenset(
+_IGNORED_FIELDS = frozenset(
     {
         "_name_or_path",
         "architectures",
@@ -34,9 +34,9 @@ _NO_MATTER = frozenset(
         "use_cache",
     }
 )
-"""Config fields that do not change what given weights answer (tied weights are compared path by path,
-which layers look through a window is in ``layer_types``)."""
-_NO_MATTER_ENDS = ("_token_id", "dropout", "pdrop")
+"""Config fields that do not change what given weights compute (tied weights are compared path by path, and
+``layer_types`` says which layers have a sliding window)."""
+_IGNORED_SUFFIXES = ("_token_id", "dropout", "pdrop")
 
 
 def finetuned_weights(
@@ -64,22 +64,22 @@ def finetuned_weights(
     """
     dtype = next(model.parameters()).dtype
     try:
-        found = load_pretrained(folder, dtype, trust_remote_code=trust_remote_code)
+        pretrained = load_pretrained(folder, dtype, trust_remote_code=trust_remote_code)
     except BackendError as error:
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
-    tuned = found.model.eval()
-    _same_kind(model, tuned, folder)
-    if broken := non_finite_tensors(tuned.state_dict()):
-        cause = non_finite_cause(broken, found.checkpoint.files, dtype)
+    tuned = pretrained.model.eval()
+    _check_same_architecture(model, tuned, folder)
+    if fault := non_finite_tensors(tuned.state_dict()):
+        cause = non_finite_cause(fault, pretrained.checkpoint.files, dtype)
         raise BackendError(f"the fine-tuned model {folder} {cause}")
     if files is not None:
         return merged_weights(tuned, files, read_tensors(files), row)
     tuned = tuned.float()
-    return TunedWeights(str(folder), dict(tuned.state_dict()), row_logits(tuned, row), _OTHERWISE)
+    return TunedWeights(str(folder), dict(tuned.state_dict()), row_logits(tuned, row), _OTHER_FORWARD)
 
 
-def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
-    """Only weights may differ: one class, one configuration, the same shapes."""
+def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
+    """Refuse a model that differs from the base in more than its weights: in class, config or shapes."""
     ours, theirs = type(model).__name__, type(tuned).__name__
     if ours != theirs:
         raise BackendError(
@@ -88,14 +88,14 @@ def _same_kind(model: Any, tuned: Any, folder: Path) -> None:
     own = model.state_dict()
     for path, tensor in tuned.state_dict().items():
         if path in own and own[path].shape != tensor.shape:
-            advice = RESIZE_ADVICE if "embed" in path or "head" in path else _OTHERWISE
+            advice = RESIZE_ADVICE if "embed" in path or "head" in path else _OTHER_FORWARD
             raise BackendError(
                 f"{folder} has {path} as {list(tensor.shape)}, the base as {list(own[path].shape)}: {advice}"
             )
     base, other = model.config.to_dict(), tuned.config.to_dict()
-    for name in sorted(type(model.config)().to_dict().keys() - _NO_MATTER):
-        if not name.endswith(_NO_MATTER_ENDS) and base.get(name) != other.get(name):
+    for name in sorted(type(model.config)().to_dict().keys() - _IGNORED_FIELDS):
+        if not name.endswith(_IGNORED_SUFFIXES) and base.get(name) != other.get(name):
             raise BackendError(
                 f"{folder}/config.json says {name}: {other.get(name)!r}, the base's {base.get(name)!r}: "
-                f"{_OTHERWISE}"
+                f"{_OTHER_FORWARD}"
             )

@@ -1,4 +1,4 @@
-"""How a plain LoRA layer adds its update: the same sum as PEFT's, in place.
+"""A LoRA layer's forward that adds the update in place: the same sum as PEFT's.
 
 PEFT's forward makes three more tensors of the output's size in every layer, and on a CPU making and reading
 them is most of what an adapter of a small rank costs.
@@ -14,7 +14,7 @@ from peft.tuners.lora import Linear, LoraLayer
 
 
 def use_in_place_forward(layer: LoraLayer) -> None:
-    """Let a layer add its update in place, where it is a linear one whose parts are of one dtype.
+    """Replace a linear layer's forward, where all its weights have one dtype.
 
     Anything else keeps PEFT's forward: embeddings, quantized layers, a base in half precision (whose update
     PEFT computes in fp32).
@@ -29,10 +29,10 @@ def use_in_place_forward(layer: LoraLayer) -> None:
 def _forward(
     layer: Linear, base: torch.nn.Linear, x: torch.Tensor, *others: Any, **named: Any
 ) -> torch.Tensor:
-    """W·x + s·B·(A·x); what PEFT's forward would be told besides x is left to it."""
+    """W·x + s·B·(A·x); calls with more arguments than x go to PEFT's forward."""
     if others or named or layer.merged or torch.is_grad_enabled():
-        found: torch.Tensor = Linear.forward(layer, x, *others, **named)
-        return found
+        output: torch.Tensor = Linear.forward(layer, x, *others, **named)
+        return output
     out: torch.Tensor = base(x)
     if layer.disable_adapters:
         return out

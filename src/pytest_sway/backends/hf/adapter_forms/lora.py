@@ -1,4 +1,4 @@
-"""One LoRA adapter attached to a model, with its nulls in slots beside it."""
+"""One plain LoRA adapter attached to a model by PEFT, with its nulls in PEFT adapters beside it."""
 
 from __future__ import annotations
 
@@ -31,32 +31,33 @@ NULL, OWN = "null", "own"
 
 @dataclass(frozen=True)
 class LoraUpdate:
-    """What a plain LoRA adapter is made of.
+    """The parts of a plain LoRA adapter.
 
     Attributes:
         files: the folder that it came from.
         config: shapes, with the plain init.
         state: the factors under PEFT's names.
         scaling: factor on B·A by module, where it is not what ``config`` says.
-        began: whether it is [B − B₀, B₀]·[A; A − A₀], of twice the rank of what was trained from B₀·A₀.
+        has_start_factors: whether it is [B − B₀, B₀]·[A; A − A₀], converted from training that began at
+            B₀·A₀ with half the rank.
     """
 
     files: AdapterFiles
     config: LoraConfig
     state: StateDict
     scaling: Mapping[str, float] = field(default_factory=dict)
-    began: bool = False
+    has_start_factors: bool = False
 
 
 class LoraAdapter:
-    """The subject's update and its nulls', on a model that they wrap until :meth:`unload`."""
+    """The adapter and its nulls in a model that PEFT wraps until :meth:`unload`."""
 
     form: Form = "factors"
 
     def __init__(self, model: torch.nn.Module, update: LoraUpdate, digest: str) -> None:
         self.digest = digest
         self._model = model
-        self._peft = _attach(model, update)
+        self._peft = _wrap_and_load(model, update)
         self._config = self._peft.peft_config[SUBJECT]
         self.layers: dict[str, LoraLayer] = {
             name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
@@ -69,7 +70,7 @@ class LoraAdapter:
             size_of(model.parameters()) - own, own
         )
         self._own_nulls: dict[str, dict[str, Factors]] = {}
-        self._began = update.began
+        self._has_start_factors = update.has_start_factors
         self._peft.eval()
 
     @property
@@ -142,14 +143,14 @@ class LoraAdapter:
             BackendError: it does not fit, or it changes what the subject does not.
         """
         folder = update.files.folder
-        strange = sorted({_module_of(key) for key in update.state} - self.layers.keys())
+        strange = sorted({_module_name(key) for key in update.state} - self.layers.keys())
         if strange:
             raise BackendError(
                 f"{folder} cannot be a null of this adapter: it changes {len(strange)} modules that the "
                 f"adapter does not (first: {strange[0]}); train it with the same target_modules"
             )
         config = update.config
-        config.target_modules = sorted({_module_of(key) for key in update.state})
+        config.target_modules = sorted({_module_name(key) for key in update.state})
         config.layers_to_transform = config.layers_pattern = config.exclude_modules = None
         with peft_errors(folder):
             self._peft.add_adapter(OWN, config)
@@ -205,7 +206,7 @@ class LoraAdapter:
     def _parts(self, name: str) -> tuple[torch.Tensor, ...]:
         """What a null of one module imitates; see :data:`NullWeights`."""
         a, b = self.factors(name)
-        if not self._began:
+        if not self._has_start_factors:
             return a, b
         half = a.shape[0] // 2
         return a[half:], b[:, :half], a[:half] - a[half:], b[:, half:]
@@ -236,13 +237,13 @@ def plain_lora_config(config: LoraConfig) -> LoraConfig:
     return plain
 
 
-def _module_of(key: str) -> str:
+def _module_name(key: str) -> str:
     """The module that a tensor of an adapter's file belongs to."""
     return key.removeprefix("base_model.model.").partition(".lora_")[0]
 
 
-def _attach(model: torch.nn.Module, update: LoraUpdate) -> PeftModel:
-    """Wrap the model and load the weights; every tensor must find its place, and every place one."""
+def _wrap_and_load(model: torch.nn.Module, update: LoraUpdate) -> PeftModel:
+    """Wrap the model and load the weights; raises BackendError unless they match one to one."""
     try:
         with peft_errors(update.files.folder):
             wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
@@ -258,7 +259,7 @@ def _attach(model: torch.nn.Module, update: LoraUpdate) -> PeftModel:
 
 
 def _unwrap(model: torch.nn.Module) -> None:
-    """Put every module's own layer back, also after an injection that stopped half-way.
+    """Put the base's own layers back, also after an injection that stopped half-way.
 
     One wrapper may hold another, around one module; the outer one goes with all that it holds.
     """

@@ -11,7 +11,7 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 
 def product_norm(a: torch.Tensor, b: torch.Tensor) -> float:
     """‖B·A‖ (Frobenius), from the two rank × rank Gram matrices: tr((BᵀB)(AAᵀ)); in fp64."""
-    return gram_norm(rows_of(a), rows_of(b))
+    return gram_norm(factor_matrix(a), factor_matrix(b))
 
 
 def gram_norm(rows: np.ndarray, columns: np.ndarray) -> float:
@@ -21,6 +21,6 @@ def gram_norm(rows: np.ndarray, columns: np.ndarray) -> float:
     return float(np.sqrt(max(square, 0.0)))
 
 
-def rows_of(factor: torch.Tensor) -> np.ndarray:
+def factor_matrix(factor: torch.Tensor) -> np.ndarray:
     """A factor as a matrix: its first axis by all the others; fp32 on the CPU."""
     return factor.detach().to("cpu", torch.float32).reshape(factor.shape[0], -1).numpy()

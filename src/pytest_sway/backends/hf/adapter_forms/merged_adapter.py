@@ -1,4 +1,4 @@
-"""What a model with any PEFT adapter is, as weights: PEFT's own forward, and PEFT's own merge beside it."""
+"""Any PEFT adapter as changed weights: PEFT's merge, and the logits of PEFT's unmerged forward."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def merged_weights(
     row: list[int],
     vocabulary: Vocabulary | None = None,
 ) -> TunedWeights:
-    """The model with the adapter merged, and what PEFT's unmerged forward answers.
+    """The model's weights with the adapter merged, and the logits of PEFT's unmerged forward.
 
-    All of it happens on a copy in fp32 on the CPU, so that a base in bf16 is rounded once, at the end, and
+    Both are computed on a copy in fp32 on the CPU, so that a base in bf16 is rounded once, at the end, and
     a GPU needs no second copy.
 
     Args:
@@ -59,40 +59,40 @@ def merged_weights(
         raise BackendError(
             f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
         )
-    if broken := non_finite_tensors(state):
-        raise BackendError(f"{files.folder} is broken: {broken}; {FILE_BROKEN}")
-    twin = _fp32_copy(model)
-    resized = resized_rows(twin, files, state, vocabulary)
+    if fault := non_finite_tensors(state):
+        raise BackendError(f"{files.folder} is broken: {fault}; {FILE_BROKEN}")
+    base = _fp32_copy(model)
+    resized = resized_rows(base, files, state, vocabulary)
     if resized is not None:
-        resize(twin, resized)
-    tied = _tied(twin)
+        resize(base, resized)
+    tied = _tied_parameters(base)
     with peft_errors(files.folder):
-        wrapped = _loaded(twin, files, state)
+        wrapped = _wrap_and_load(base, files, state)
         logits = row_logits(wrapped, row)
         check_logits_in_fp32(str(files.folder), logits)
         _untie_weights(wrapped, tied)
         if getattr(wrapped.peft_config[SUBJECT], "lora_bias", False) or files.config["peft_type"] == "BEFT":
             _add_zero_biases(wrapped)
         try:
-            whole = wrapped.merge_and_unload(safe_merge=True)
+            merged = wrapped.merge_and_unload(safe_merge=True)
         except Exception as error:
             raise BackendError(f"{files.folder} cannot be merged ({error}): {_NO_WEIGHTS}") from error
-    target = TunedWeights(str(files.folder), dict(whole.state_dict()), logits, _NO_WEIGHTS)
+    target = TunedWeights(str(files.folder), dict(merged.state_dict()), logits, _NO_WEIGHTS)
     return target if resized is None else with_base_rows(model, target)
 
 
-def _loaded(twin: torch.nn.Module, files: AdapterFiles, state: StateDict) -> PeftModel:
-    """The wrapped model with every tensor of the file in its place."""
+def _wrap_and_load(base: torch.nn.Module, files: AdapterFiles, state: StateDict) -> PeftModel:
+    """The wrapped model, with every tensor of the file loaded."""
     config = PeftConfig.from_pretrained(str(files.folder))
     config.inference_mode = True
-    own = twin.state_dict()
-    wrapped = PeftModel(twin, config, adapter_name=SUBJECT)
+    own = base.state_dict()
+    wrapped = PeftModel(base, config, adapter_name=SUBJECT)
     expected = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
-    # PEFT writes the embeddings besides where they were targeted or resized
-    besides = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
-    besides |= {key for key in state if base_path(key) in own}
+    # PEFT also writes the embeddings where they were targeted or resized
+    optional = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=True).keys()
+    optional |= {key for key in state if base_path(key) in own}
     state = convert_expert_layout(wrapped, files, state)
-    check_complete(files, expected.keys() - state.keys(), state.keys() - expected.keys() - besides)
+    check_complete(files, expected.keys() - state.keys(), state.keys() - expected.keys() - optional)
     check_shapes(files, state, expected)
     set_peft_model_state_dict(wrapped, state, adapter_name=SUBJECT)
     return wrapped.eval()
@@ -109,14 +109,14 @@ def _fp32_copy(model: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _tied(model: torch.nn.Module) -> set[int]:
-    """Ids of the parameters that stand at more than one path."""
-    places = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    return {one for one, count in places.items() if count > 1}
+def _tied_parameters(model: torch.nn.Module) -> set[int]:
+    """Ids of the parameters that have more than one path."""
+    counts = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    return {key for key, count in counts.items() if count > 1}
 
 
 def _untie_weights(wrapped: PeftModel, tied: set[int]) -> None:
-    """Part tied weights: PEFT merges into one of them, and unmerged it would not touch the other."""
+    """Untie tied weights: PEFT merges into one of them, and its unmerged forward ignores the other."""
     for module in wrapped.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             if id(parameter) in tied:
@@ -124,7 +124,7 @@ def _untie_weights(wrapped: PeftModel, tied: set[int]) -> None:
 
 
 def _add_zero_biases(wrapped: PeftModel) -> None:
-    """A zero bias where the adapter brings one and the base has none: PEFT merges only into what is there."""
+    """Add zero biases where only the adapter has one, since PEFT merges into existing biases only."""
     for module in wrapped.modules():
         if isinstance(module, BaseTunerLayer):
             layer = module.get_base_layer()

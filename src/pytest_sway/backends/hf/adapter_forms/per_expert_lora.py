@@ -1,8 +1,8 @@
-"""LoRA on single experts, as transformers 4 had them, on a base whose experts transformers 5 has fused.
+"""LoRA on single experts, as transformers 4 has them, on a base whose experts transformers 5 fuses.
 
 The adapter's names (``…experts.3.w1.lora_A.weight``) are those of the checkpoint, which transformers still
-writes and reads: the base is written out under them, s·B·A is added to each weight, and transformers fuses
-what came out. PEFT's own conversion serves only some of these adapters (all or none of what is fused, and
+writes and reads: the base's weights are given these names, s·B·A is added to each, and transformers fuses
+the result. PEFT's own conversion serves only some of these adapters (all or none of what is fused, and
 with use_rslora another scale than trained).
 """
 
@@ -28,7 +28,7 @@ from pytest_sway.backends.progress_bars import progress_bars_off
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
 _NOTE = "the adapter's LoRA on single experts is read onto the base's fused experts"
-_OTHERWISE = "transformers does not fuse its experts into what the base computes with"
+_NOT_FUSED = "transformers does not fuse its experts into what the base computes with"
 
 
 def is_per_expert(model: torch.nn.Module, state: StateDict) -> bool:
@@ -59,17 +59,17 @@ def per_expert_weights(model: Any, files: AdapterFiles, state: StateDict, row: l
             "transformers 4 that trained it, and evaluate the merged model as models.ft.base with "
             "defaults: {differential: false}"
         )
-    if broken := non_finite_tensors(state):
-        raise BackendError(f"{files.folder} is broken: {broken}; training diverged, so train it again")
+    if fault := non_finite_tensors(state):
+        raise BackendError(f"{files.folder} is broken: {fault}; training diverged, so train it again")
     with peft_errors(files.folder):
-        weights = _checkpoint(model)
-        _add(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
-        tuned = _fused(model, files, weights)
+        weights = _checkpoint_weights(model)
+        _add_updates(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
+        tuned = _fuse_experts(model, files, weights)
     state = dict(tuned.state_dict())
-    return TunedWeights(str(files.folder), state, row_logits(tuned, row), _OTHERWISE, (_NOTE,))
+    return TunedWeights(str(files.folder), state, row_logits(tuned, row), _NOT_FUSED, (_NOTE,))
 
 
-def _checkpoint(model: Any) -> StateDict:
+def _checkpoint_weights(model: Any) -> StateDict:
     """The base's weights under the names of its checkpoint, fp32 copies on the CPU."""
     from transformers.core_model_loading import revert_weight_conversion
 
@@ -81,28 +81,32 @@ def _checkpoint(model: Any) -> StateDict:
     return found
 
 
-def _fused(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
+def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
     """A model like the base with these weights of a checkpoint."""
     with progress_bars_off():
         tuned, report = type(model).from_pretrained(
             None, config=model.config, state_dict=weights, dtype=torch.float32, output_loading_info=True
         )
-    lost = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
-    if lost:
+    unmatched = [
+        key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]
+    ]
+    if unmatched:
         raise BackendError(
             f"{files.folder} is not served: it changes single experts, and transformers does not fuse the "
-            f"base's own back from single ones (first: {lost[0]})"
+            f"base's own back from single ones (first: {unmatched[0]})"
         )
     return tuned.eval()
 
 
-def _add(weights: StateDict, files: AdapterFiles, config: LoraConfig, state: StateDict) -> None:
+def _add_updates(weights: StateDict, files: AdapterFiles, config: LoraConfig, state: StateDict) -> None:
     """Add s·B·A to each weight that the adapter names."""
     named = {_FACTOR.sub("", key).removeprefix(PREFIX) for key in state}
-    modules = named | _targeted(weights, config)
+    modules = named | _targeted_modules(weights, config)
     expected = {f"{PREFIX}{module}.lora_{part}.weight" for module in modules for part in "AB"}
-    strange = [key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights]
-    check_complete(files, expected - state.keys(), strange)
+    unexpected = [
+        key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights
+    ]
+    check_complete(files, expected - state.keys(), unexpected)
     for module in modules:
         a, b = (state[f"{PREFIX}{module}.lora_{part}.weight"].float() for part in "AB")
         weight = weights[f"{module}.weight"]
@@ -115,7 +119,7 @@ def _add(weights: StateDict, files: AdapterFiles, config: LoraConfig, state: Sta
         weight += _scaling(config, module) * (b @ a)
 
 
-def _targeted(weights: StateDict, config: LoraConfig) -> set[str]:
+def _targeted_modules(weights: StateDict, config: LoraConfig) -> set[str]:
     """The modules that the config means, by the checkpoint's names; none where it means all linear ones."""
     if config.target_modules == INCLUDE_LINEAR_LAYERS_SHORTHAND:
         return set()

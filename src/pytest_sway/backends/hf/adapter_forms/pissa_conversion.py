@@ -1,4 +1,4 @@
-"""PiSSA and OLoRA as what they are: an update of the base, of rank 2r.
+"""Converts PiSSA and OLoRA adapters to plain LoRA of rank 2r.
 
 Both inits take a part s·B₀·A₀ of the weights out of the base and train from it, so the trained model is
 W − s·B₀·A₀ + s·B·A. Against the true base W that is the update s·(B·A − B₀·A₀), which is plain LoRA. It is
@@ -19,12 +19,12 @@ from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, StateDict, peft_errors
 from pytest_sway.backends.hf.adapter_forms.lora import LoraUpdate, plain_lora_config
 
-_ROUNDING = 8
+_MAX_EPSILONS = 8
 """Machine epsilons of the base's dtype by which its rewritten weights may differ from W − s·B₀·A₀."""
 
 
 def converted_lora_update(model: torch.nn.Module, files: AdapterFiles, state: StateDict) -> LoraUpdate:
-    """The plain update of rank 2r that a PiSSA or OLoRA folder stands for.
+    """The plain LoRA update of rank 2r of a PiSSA or OLoRA adapter.
 
     PEFT's own init runs on a copy of the base, so the base needs twice its memory for a moment.
 
@@ -33,18 +33,18 @@ def converted_lora_update(model: torch.nn.Module, files: AdapterFiles, state: St
     """
     with peft_errors(files.folder):
         config = LoraConfig.from_pretrained(str(files.folder))
-        twin = copy.deepcopy(model)
-        PeftModel(twin, config, adapter_name=SUBJECT)
-        layers = {name: layer for name, layer in twin.named_modules() if isinstance(layer, LoraLayer)}
+        base = copy.deepcopy(model)
+        PeftModel(base, config, adapter_name=SUBJECT)
+        layers = {name: layer for name, layer in base.named_modules() if isinstance(layer, LoraLayer)}
         doubled = dict(state)
         for name, layer in layers.items():
-            _check_start(files, name, model.get_submodule(name), layer)
+            _check_init(files, name, model.get_submodule(name), layer)
             _double(doubled, f"base_model.model.{name}", layer)
         plain = plain_lora_config(config)
         plain.r *= 2
         plain.rank_pattern = {pattern: 2 * rank for pattern, rank in config.rank_pattern.items()}
     scaling = {name: float(layer.scaling[SUBJECT]) for name, layer in layers.items()}
-    return LoraUpdate(files, plain, doubled, scaling, began=True)
+    return LoraUpdate(files, plain, doubled, scaling, has_start_factors=True)
 
 
 def _double(state: StateDict, prefix: str, layer: LoraLayer) -> None:
@@ -52,21 +52,21 @@ def _double(state: StateDict, prefix: str, layer: LoraLayer) -> None:
     keys = f"{prefix}.lora_A.weight", f"{prefix}.lora_B.weight"
     a, b = (state.pop(key, None) for key in keys)
     if a is None or b is None:
-        return  # told as missing
+        return  # reported as missing
     a_start, b_start = layer.lora_A[SUBJECT].weight.detach(), layer.lora_B[SUBJECT].weight.detach()
     a, b = a.to(a_start), b.to(b_start)
     state[keys[0]] = torch.cat([a, a - a_start]).contiguous()
     state[keys[1]] = torch.cat([b - b_start, b_start], dim=1).contiguous()
 
 
-def _check_start(files: AdapterFiles, name: str, original: Any, layer: LoraLayer) -> None:
-    """The init must have left W − s·B₀·A₀, in the orientation that the forward uses."""
+def _check_init(files: AdapterFiles, name: str, original: Any, layer: LoraLayer) -> None:
+    """Refuse an init that did not leave W − s·B₀·A₀, in the orientation that the forward uses."""
     a, b = layer.lora_A[SUBJECT].weight.detach().float(), layer.lora_B[SUBJECT].weight.detach().float()
-    taken = layer.scaling[SUBJECT] * b @ a
-    whole, left = original.weight.detach(), layer.get_base_layer().weight.detach()
-    expected = whole.float() - (taken.T if layer.fan_in_fan_out else taken)
-    allowed = _ROUNDING * torch.finfo(whole.dtype).eps * float(whole.float().norm())
-    if expected.shape != left.shape or float((expected - left.float()).norm()) > allowed:
+    removed = layer.scaling[SUBJECT] * b @ a
+    original_weight, rewritten = original.weight.detach(), layer.get_base_layer().weight.detach()
+    expected = original_weight.float() - (removed.T if layer.fan_in_fan_out else removed)
+    allowed = _MAX_EPSILONS * torch.finfo(original_weight.dtype).eps * float(original_weight.float().norm())
+    if expected.shape != rewritten.shape or float((expected - rewritten.float()).norm()) > allowed:
         raise BackendError(
             f"{files.folder}: its init {files.config['init_lora_weights']!r} does not take B·A out of {name} "
             "in this version of PEFT; save it as plain LoRA with "

@@ -1,8 +1,8 @@
-"""Adapters that carry embeddings or a head of another number of rows than the base's.
+"""Adapters whose embeddings or head have another number of rows than the base's.
 
-Libraries round the rows up, or cut them to the tokenizer. Rows that no token uses are not what an adapter
-learned: where every id of both tokenizers has a row on both sides, the adapter is put on a base of its own
-number of rows, and the weights that come out are brought back to the base's.
+Libraries pad the rows, or cut them to the tokenizer. Where every id of both tokenizers has a row on both
+sides, the further rows do not matter: the adapter is merged into a base that is resized to its rows, and the
+merged weights are cut or filled to the rows of the base.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ def resized_rows(
     Raises:
         BackendError: a tensor of the base has another shape, and it is not only rows that no token uses.
     """
-    own, tables = model.state_dict(), _tables(model)
+    own, tables = model.state_dict(), _embedding_paths(model)
     carried = {path: tensor for key, tensor in state.items() if (path := base_path(key)) in own}
-    odd = {path: tensor for path, tensor in carried.items() if tensor.shape != own[path].shape}
-    if not odd:
+    mismatched = {path: tensor for path, tensor in carried.items() if tensor.shape != own[path].shape}
+    if not mismatched:
         return None
-    for path, tensor in sorted(odd.items()):
+    for path, tensor in sorted(mismatched.items()):
         shapes = (
             f"{files.folder} carries {path} as {list(tensor.shape)}, the base's is {list(own[path].shape)}"
         )
         if path not in tables or tensor.shape[1:] != own[path].shape[1:]:
             raise BackendError(f"{shapes}: name the base that it was trained on")
-        rows = {len(other) for other in odd.values()}
-        if why := _why_not(rows, len(own[path]), vocabulary):
-            raise BackendError(f"{shapes}: {why}; {RESIZE_ADVICE}")
-    return len(next(iter(odd.values())))
+        rows = {len(other) for other in mismatched.values()}
+        if fault := _resize_fault(rows, len(own[path]), vocabulary):
+            raise BackendError(f"{shapes}: {fault}; {RESIZE_ADVICE}")
+    return len(next(iter(mismatched.values())))
 
 
-def _why_not(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> str:
+def _resize_fault(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> str:
     """Why tensors of these numbers of rows cannot be compared with the base's; empty where they can."""
     if vocabulary is None or len(sizes) > 1:
         return "it was trained on another vocabulary"
@@ -72,21 +72,21 @@ def resize(model: Any, rows: int) -> None:
 
 
 def with_base_rows(model: torch.nn.Module, target: TunedWeights) -> TunedWeights:
-    """A target on a model of another number of rows, in the base's: cut, or filled up with the base's own."""
+    """A target with the base's number of rows: cut, or filled up with the base's own rows."""
     own = model.state_dict()
     state = dict(target.state)
-    for path in _tables(model):
+    for path in _embedding_paths(model):
         base, new = own[path], state[path]
         filled = base[len(new) :].to(new.device, new.dtype)
         state[path] = torch.cat([new[: len(base)], filled])
     rows, base_rows = target.logits.shape[-1], len(own[path])
-    what = "left out" if rows > base_rows else "taken from the base"
+    treatment = "left out" if rows > base_rows else "taken from the base"
     sizes = f"the adapter's embeddings have {rows} rows, the base's {base_rows}"
-    note = f"{sizes}: rows that no token uses are {what}"
+    note = f"{sizes}: rows that no token uses are {treatment}"
     return replace(target, state=state, logits=target.logits[:, :base_rows], notes=(*target.notes, note))
 
 
-def _tables(model: Any) -> list[str]:
+def _embedding_paths(model: Any) -> list[str]:
     """Paths of the parameters that have a row for each id: of the embedding and of the head."""
     tables = [model.get_input_embeddings(), model.get_output_embeddings()]
     return [

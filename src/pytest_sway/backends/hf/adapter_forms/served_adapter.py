@@ -1,4 +1,4 @@
-"""What is attached to a model, whatever its form."""
+"""The interface of an adapter that is attached to a model."""
 
 from __future__ import annotations
 

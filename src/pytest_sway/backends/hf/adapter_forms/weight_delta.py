@@ -1,4 +1,4 @@
-"""An update of whole tensors: for everything that changes weights and is not B·A beside them."""
+"""Changed weights in the place of the base's, for every adapter that is not plain LoRA."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_fini
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.requests import NullSeed, RequestError, View
 
-_ROUNDS, _CLOSE = 8, 0.02
+_MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02
 """How often, and until how close, a null is scaled to the size that it must have after rounding."""
 _ROUNDING_NOTED = 0.1
-"""From this share of the update's own size on, the rounding of merged weights is told."""
-_ZERO = 4 * torch.finfo(torch.float32).eps
+"""From this share of the update's own size on, the report notes the rounding of merged weights."""
+_MERGE_ROUNDING = 4 * torch.finfo(torch.float32).eps
 """Relative change below which an fp32 merge cannot be told from its own rounding."""
-_AGREE = 1e-3
+_LOGIT_TOLERANCE = 1e-3
 """Largest deviation of the changed weights' logits from the true ones, as a share of the largest logit."""
 
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """What a tuned model is, before it is compared with the base.
+    """The weights of a tuned model, and its logits on the check row.
 
     Attributes:
         source: where it came from, for messages.
         state: all of its parameters and persistent buffers by path, fp32 on the CPU.
-        logits: what it truly answers to the check row, by its own forward; fp32 on the CPU. It may have
+        logits: of the check row, by the tuned model's own forward; fp32 on the CPU. They may have
             fewer columns than the base, where the base has rows that no token uses.
-        otherwise: what it means if the base with these weights answers something else.
+        if_different: the end of a message, where the base with these weights has other logits.
         notes: what a reader of the report should know of how the state was made.
     """
 
     source: str
     state: StateDict
     logits: torch.Tensor
-    otherwise: str
+    if_different: str
     notes: tuple[str, ...] = ()
 
 
@@ -63,7 +63,7 @@ class WeightDelta:
         own = model.state_dict(keep_vars=True)
         self._model = model
         self._base = {path: own.get(path) for path in tensors}
-        self._tuned = {path: _like(own.get(path), tensor) for path, tensor in tensors.items()}
+        self._tuned = {path: _parameter_or_buffer(own.get(path), tensor) for path, tensor in tensors.items()}
         self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
         self._drawn: NullWeightCache[dict[str, torch.Tensor]] = NullWeightCache(
             size_of(model.parameters()), size_of(self._tuned.values())
@@ -80,7 +80,7 @@ class WeightDelta:
         return non_finite_tensors(self._tuned)
 
     def enter(self, view: View) -> None:
-        """Put the view's tensors in their places, whatever stood there."""
+        """Put the view's tensors into the model, whatever it held before."""
         if view.is_base:
             self.unload()
             return
@@ -126,29 +126,32 @@ class WeightDelta:
             start = torch.zeros_like(tuned) if base is None else base
             real = tuned.float() - start.float()
             (update,) = self._drawn.parts(seed, self.digest, path, (real,))
-            drawn[path] = _like(base, _scale_after_rounding(start, update, float(real.norm())))
+            drawn[path] = _parameter_or_buffer(base, _scale_after_rounding(start, update, float(real.norm())))
         return drawn
 
 
 def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], digest: str) -> WeightDelta:
-    """The tensors in which ``target`` differs from ``model``, once it is proved that they are all of it.
+    """The tensors in which ``target`` differs from ``model``, checked by the logits with them.
 
     Args:
         model: the base.
-        target: what the tuned model is and answers.
+        target: the tuned model's weights and logits.
         row: token ids of the check row.
         digest: of the target's files.
 
     Raises:
-        BackendError: the base with the target's weights would not answer what the target does.
+        BackendError: the base with the target's weights does not have the target's logits.
     """
     check_logits_in_fp32(target.source, target.logits)
-    served = _logits_with(model, target, row)[:, : target.logits.shape[-1]]
-    off, allowed = float((served - target.logits).abs().max()), _AGREE * float(target.logits.abs().max())
+    logits = _base_logits_with(model, target, row)[:, : target.logits.shape[-1]]
+    off, allowed = (
+        float((logits - target.logits).abs().max()),
+        _LOGIT_TOLERANCE * float(target.logits.abs().max()),
+    )
     if not off <= allowed:
         raise BackendError(
             f"{target.source}: the base with its weights would be off by up to {off:.2g} in the logits: "
-            f"{target.otherwise}"
+            f"{target.if_different}"
         )
     changed: StateDict = {}
     update = rounding = 0.0
@@ -157,7 +160,7 @@ def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], d
     for path, new in target.state.items():
         old = own.get(path, torch.zeros(new.shape, dtype=dtype))
         base = old.to("cpu", new.dtype)
-        if torch.allclose(new, base, rtol=_ZERO, atol=0):
+        if torch.allclose(new, base, rtol=_MERGE_ROUNDING, atol=0):
             continue
         cast = new.to(old.dtype)
         update += float((new - base).double().square().sum())
@@ -176,24 +179,24 @@ def row_logits(model: torch.nn.Module, row: list[int]) -> torch.Tensor:
     return logits.float().cpu()
 
 
-def _logits_with(model: torch.nn.Module, target: TunedWeights, row: list[int]) -> torch.Tensor:
-    """What the base's structure answers with the target's weights."""
+def _base_logits_with(model: torch.nn.Module, target: TunedWeights, row: list[int]) -> torch.Tensor:
+    """The logits of the base model's code with the target's weights."""
     own = model.state_dict(keep_vars=True)
-    strange = [path for path in target.state if path not in own and not _is_vacant(model, path)]
-    odd = [*strange, *sorted(own.keys() - target.state.keys())]
-    if odd:
+    extra = [path for path in target.state if path not in own and not _is_empty_slot(model, path)]
+    unmatched = [*extra, *sorted(own.keys() - target.state.keys())]
+    if unmatched:
         raise BackendError(
-            f"{target.source} is no change of the base's weights: {len(odd)} tensors are in one of the two "
-            f"alone (first: {odd[0]})"
+            f"{target.source} is no change of the base's weights: {len(unmatched)} tensors are in one of the "
+            f"two alone (first: {unmatched[0]})"
         )
     shell = copy.deepcopy(model, {id(tensor): tensor for tensor in own.values()})  # shares what it replaces
     for path, tensor in target.state.items():
-        _set_tensor(shell, path, _like(own.get(path), tensor))
+        _set_tensor(shell, path, _parameter_or_buffer(own.get(path), tensor))
     return row_logits(shell.to("cpu", torch.float32), row)
 
 
-def _is_vacant(model: torch.nn.Module, path: str) -> bool:
-    """Whether the base has a place there that holds nothing, as a linear layer without bias has."""
+def _is_empty_slot(model: torch.nn.Module, path: str) -> bool:
+    """Whether the base has an attribute there that is None, as a linear layer without bias has."""
     parent, _, name = path.rpartition(".")
     try:
         return getattr(model.get_submodule(parent), name, model) is None
@@ -206,7 +209,7 @@ def _set_tensor(model: torch.nn.Module, path: str, tensor: torch.Tensor | None) 
     setattr(model.get_submodule(parent), name, tensor)
 
 
-def _like(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
+def _parameter_or_buffer(old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
     """A parameter where the base has one or none, a buffer where it has a buffer."""
     if old is None or isinstance(old, torch.nn.Parameter):
         return torch.nn.Parameter(new, requires_grad=False)
@@ -217,7 +220,7 @@ def _interpolate(old: torch.Tensor | None, new: torch.Tensor, scale: float) -> t
     """W + λ·(W′ − W), in fp32, rounded once."""
     base = torch.zeros_like(new) if old is None else old
     blended = base.float() + scale * (new.float() - base.float())
-    return _like(old, blended.to(new.dtype))
+    return _parameter_or_buffer(old, blended.to(new.dtype))
 
 
 def _scale_after_rounding(start: torch.Tensor, update: torch.Tensor, size: float) -> torch.Tensor:
@@ -226,13 +229,13 @@ def _scale_after_rounding(start: torch.Tensor, update: torch.Tensor, size: float
     In bf16 an update that is small beside the weights is mostly rounded away, and the real one was rounded
     before its size was taken.
     """
-    for _ in range(_ROUNDS):
-        found = (start.float() + update).to(start.dtype)
-        kept = float((found.float() - start.float()).norm())
-        if not kept or abs(size / kept - 1) < _CLOSE:
+    for _ in range(_MAX_ROUNDS):
+        tensor = (start.float() + update).to(start.dtype)
+        kept = float((tensor.float() - start.float()).norm())
+        if not kept or abs(size / kept - 1) < _SIZE_TOLERANCE:
             break
         update = update * (size / kept)
-    return found
+    return tensor
 
 
 def _notes(changed: StateDict, update: float, rounding: float, dtype: torch.dtype) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def determinism(
 
 
 def environment_identity(model: Any, threads: int) -> str:
-    """What numbers depend on beside weights and request: dtype, kind of device, kernels, versions.
+    """What numbers depend on besides weights and request: dtype, kind of device, kernels, versions.
 
     ``threads``: the most that torch uses; how many a batch gets follows from it and from the batch.
     """
@@ -86,7 +86,7 @@ def environment_identity(model: Any, threads: int) -> str:
     return f"{model.dtype} {device.type} {kind} {kernels} {attention}; {versions}"
 
 
-_HALF = {
+_HALF_PRECISION = {
     torch.bfloat16: ("bf16", ("avx512_bf16", "amx_bf16", "bf16")),
     torch.float16: ("fp16", ("avx512_fp16", "amx_fp16", "fp16_arith")),
 }
@@ -95,10 +95,10 @@ _HALF = {
 
 def half_precision_notes(model: Any) -> tuple[str, ...]:
     """What a reader of the report should know of the device: half precision that this CPU has to emulate."""
-    if model.device.type != "cpu" or model.dtype not in _HALF:
+    if model.device.type != "cpu" or model.dtype not in _HALF_PRECISION:
         return ()
-    name, instructions = _HALF[model.dtype]
-    if _has_any(instructions) is not False:
+    name, instructions = _HALF_PRECISION[model.dtype]
+    if _has_instructions(instructions) is not False:
         return ()
     slower = (
         f"this CPU has no {name} instructions: the base is usually several times slower in {name} than in"
@@ -106,9 +106,9 @@ def half_precision_notes(model: Any) -> tuple[str, ...]:
     return (f"{slower} fp32; write dtype: fp32",)
 
 
-def _has_any(instructions: tuple[str, ...]) -> bool | None:
+def _has_instructions(instructions: tuple[str, ...]) -> bool | None:
     """Whether the CPU has one of these instruction sets; None where torch does not say."""
-    ask = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
-    found = ask() if ask is not None else {}
+    get_capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
+    found = get_capabilities() if get_capabilities is not None else {}
     known = [bool(found[name]) for name in instructions if name in found]
     return any(known) if known else None

@@ -13,7 +13,7 @@ _OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "can't allocate
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """While it lasts, a failed allocation is a MemoryError."""
+    """Turn a failed allocation into a MemoryError."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Where the base model's weights go, and in which dtype."""
+"""On which device the base model is placed, and in which dtype."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def placement(torch: Any, wanted: str) -> Placement:
         BackendError: there is no such device, or what ``balanced`` needs is missing.
     """
     if wanted == BALANCED:
-        return _balanced(torch)
+        return _balanced_placement(torch)
     if wanted != "auto":
-        return Placement(_named(torch, wanted))
+        return Placement(_named_device(torch, wanted))
     if torch.cuda.is_available():
         index = cuda_index(os.environ, torch.cuda.device_count())
         return Placement(torch.device("cuda") if index is None else torch.device("cuda", index))
@@ -77,7 +77,7 @@ def resolve_dtype(torch: Any, wanted: str, device: Any) -> Any:
 
 
 def refuse_spread(model: Any, subject: str) -> None:
-    """Refuse what changes the base's own weights where they are on several devices.
+    """Refuse an adapter that changes the base's own weights where they are on several devices.
 
     Raises:
         BackendError: naming the subject.
@@ -102,10 +102,10 @@ def balanced_map(model: Any, memory: Mapping[int | str, int] | None = None) -> d
     from accelerate import infer_auto_device_map
     from accelerate.utils import get_balanced_memory  # type: ignore[import-untyped]
 
-    whole = list(getattr(model, "_no_split_modules", None) or [])
-    found = get_balanced_memory(model, dict(memory) if memory else None, no_split_module_classes=whole)
-    devices = {device: size for device, size in found.items() if isinstance(device, int)}
-    placed: dict[str, Any] = infer_auto_device_map(model, devices, no_split_module_classes=whole)
+    unsplit = list(getattr(model, "_no_split_modules", None) or [])
+    limits = get_balanced_memory(model, dict(memory) if memory else None, no_split_module_classes=unsplit)
+    devices = {device: size for device, size in limits.items() if isinstance(device, int)}
+    placed: dict[str, Any] = infer_auto_device_map(model, devices, no_split_module_classes=unsplit)
     outside = [name for name, device in placed.items() if not isinstance(device, int)]
     if outside:
         raise BackendError(
@@ -116,12 +116,12 @@ def balanced_map(model: Any, memory: Mapping[int | str, int] | None = None) -> d
     return placed
 
 
-def _balanced(torch: Any) -> Placement:
+def _balanced_placement(torch: Any) -> Placement:
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if devices < 2:
-        found = "1 CUDA device was" if devices else "no CUDA device was"
+        count = "1 CUDA device was" if devices else "no CUDA device was"
         raise BackendError(
-            f"models.ft.device: balanced spreads the base over several CUDA devices, but {found} found; "
+            f"models.ft.device: balanced spreads the base over several CUDA devices, but {count} found; "
             "write device: auto"
         )
     if find_spec("accelerate") is None:
@@ -131,7 +131,7 @@ def _balanced(torch: Any) -> Placement:
     return Placement(torch.device("cuda", 0), spread=True)
 
 
-def _named(torch: Any, wanted: str) -> Any:
+def _named_device(torch: Any, wanted: str) -> Any:
     try:
         device = torch.device(wanted)
         torch.empty(0, device=device)

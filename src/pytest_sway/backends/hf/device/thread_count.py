@@ -1,4 +1,4 @@
-"""How many threads torch computes with on a CPU: by the size of the work, and the same in every run.
+"""How many threads torch uses on a CPU: by the size of the work, and the same in every run.
 
 Sums may differ in their last bits with the number of threads, so the number follows from the model, the
 batch and the machine alone, never from how busy the machine is at the moment.
@@ -15,7 +15,7 @@ import torch
 
 from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
 
-_WORTH_SHARING = 8_000_000
+_MIN_PARALLEL_WORK = 8_000_000
 """Multiplications in one matrix product from which on several threads are faster.
 
 About 0.2 ms on one core; to wake a second thread that sleeps takes 0.05 to 0.1 ms."""
@@ -40,14 +40,14 @@ class ThreadCount:
 
     def for_layers(self, tokens: float) -> int:
         """The number of threads for a forward over so many tokens, without the head."""
-        return self._for(tokens * self._layer)
+        return self._threads_for(tokens * self._layer)
 
     def for_head(self, positions: int) -> int:
         """The number of threads for the logits of so many positions, and for what is made of them."""
-        return self._for(positions * self._head)
+        return self._threads_for(positions * self._head)
 
-    def _for(self, multiplications: float) -> int:
-        return self.limit if self._fixed or multiplications >= _WORTH_SHARING else 1
+    def _threads_for(self, multiplications: float) -> int:
+        return self.limit if self._fixed or multiplications >= _MIN_PARALLEL_WORK else 1
 
     @contextmanager
     def using(self, count: int) -> Iterator[None]:

@@ -87,21 +87,21 @@ def read_adapter_files(path: str) -> AdapterFiles:
         config, shapes = check_adapter_files(folder)
     except AdapterFilesError as error:
         raise BackendError(f"models.ft.adapter: {error}") from error
-    kind = _peft_type(folder, config)
-    changed = _changed_fields(kind, config)
-    ignored = _ignored_fields(folder, config, kind, changed)
-    form = _adapter_form(folder, config, kind, changed)
-    names = _tensor_names(folder, kind, shapes)
+    peft_type = _peft_type(folder, config)
+    changed = _changed_fields(peft_type, config)
+    ignored = _ignored_fields(folder, config, peft_type, changed)
+    form = _adapter_form(folder, config, peft_type, changed)
+    names = _tensor_names(folder, peft_type, shapes)
     notes = [*([ignored_fields_note(ignored)] if ignored else []), *names.notes, *_task_notes(config)]
     return AdapterFiles(folder, config, form, names.by_key, tuple(adapters_below(folder)), tuple(notes))
 
 
-def _tensor_names(folder: Path, kind: str, keys: Iterable[str]) -> PeftTensorNames:
+def _tensor_names(folder: Path, peft_type: str, keys: Iterable[str]) -> PeftTensorNames:
     """The names that PEFT gives to the tensors of the file."""
     from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING as PREFIXES
 
     try:
-        return peft_tensor_names(keys, PREFIXES[kind])
+        return peft_tensor_names(keys, PREFIXES[peft_type])
     except AmbiguousNamesError as error:
         raise BackendError(
             f"{folder / ADAPTER_WEIGHTS}: {error}, once the names of wrappers are taken off; save the "
@@ -111,25 +111,27 @@ def _tensor_names(folder: Path, kind: str, keys: Iterable[str]) -> PeftTensorNam
 
 def _peft_type(folder: Path, config: dict[str, Any]) -> str:
     """The adapter's PEFT type, one of those that are served."""
-    kind = str(config["peft_type"]).upper()
-    if kind != "LORA" and kind not in OTHER_PEFT_TYPES:
+    peft_type = str(config["peft_type"]).upper()
+    if peft_type != "LORA" and peft_type not in OTHER_PEFT_TYPES:
         served = ", ".join(sorted({"LORA", *OTHER_PEFT_TYPES}))
         raise BackendError(
-            f"{folder}: peft_type {kind} is not served, since no change of weights is known to do what it "
-            f"does; served are: {served}; {_MERGE_ADVICE}"
+            f"{folder}: peft_type {peft_type} is not served, since no change of weights is known to do what "
+            f"it does; served are: {served}; {_MERGE_ADVICE}"
         )
-    return kind
+    return peft_type
 
 
-def _ignored_fields(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> list[str]:
+def _ignored_fields(
+    folder: Path, config: dict[str, Any], peft_type: str, changed: dict[str, Any]
+) -> list[str]:
     """Fields that PEFT ignores.
 
     Raises:
         BackendError: a field may change what the adapter computes, and nobody has checked how.
     """
-    known = {f.name for f in fields(_config_class(kind))}
-    unknown = changed.keys() - known - _checked_fields(kind)
-    if unchecked := sorted(changed.keys() & known - _checked_fields(kind)):
+    known = {f.name for f in fields(_config_class(peft_type))}
+    unknown = changed.keys() - known - _checked_fields(peft_type)
+    if unchecked := sorted(changed.keys() & known - _checked_fields(peft_type)):
         cause, refused = "nobody has checked what it does to the weights", unchecked
     else:
         cause, refused = variant_cause(config), variant_fields(config, unknown)
@@ -149,7 +151,9 @@ def _task_notes(config: dict[str, Any]) -> tuple[str, ...]:
     return (f"the adapter's task_type is {task}; it is evaluated on the base's language modelling head",)
 
 
-def _adapter_form(folder: Path, config: dict[str, Any], kind: str, changed: dict[str, Any]) -> AdapterForm:
+def _adapter_form(
+    folder: Path, config: dict[str, Any], peft_type: str, changed: dict[str, Any]
+) -> AdapterForm:
     """The adapter's form.
 
     Raises:
@@ -159,29 +163,29 @@ def _adapter_form(folder: Path, config: dict[str, Any], kind: str, changed: dict
     is_converted = str(init).lower() in CONVERTED_INITS
     if init not in PLAIN_INITS and not is_converted:
         raise BackendError(f"{folder} is not served: init_lora_weights={init!r}: {_INIT_NOT_REPEATABLE}")
-    if kind != "LORA" or changed.keys() & MERGED_LORA_FIELDS:
+    if peft_type != "LORA" or changed.keys() & MERGED_LORA_FIELDS:
         return "full_weights"
     return "converted" if is_converted else "plain"
 
 
-def _changed_fields(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+def _changed_fields(peft_type: str, config: dict[str, Any]) -> dict[str, Any]:
     """The fields that are set to something else than their default."""
-    defaults = {f.name: f.default for f in fields(_config_class(kind)) if f.default is not MISSING}
+    defaults = {f.name: f.default for f in fields(_config_class(peft_type)) if f.default is not MISSING}
     return {name: value for name, value in config.items() if value and value != defaults.get(name)}
 
 
-def _config_class(kind: str) -> Any:
+def _config_class(peft_type: str) -> Any:
     """PEFT's config class of a type."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
 
-    if kind not in CONFIGS:
-        raise BackendError(f"peft_type {kind} is not known to the installed PEFT; install a newer one")
-    return CONFIGS[kind]
+    if peft_type not in CONFIGS:
+        raise BackendError(f"peft_type {peft_type} is not known to the installed PEFT; install a newer one")
+    return CONFIGS[peft_type]
 
 
-def _checked_fields(kind: str) -> frozenset[str]:
+def _checked_fields(peft_type: str) -> frozenset[str]:
     """Config fields that are served: of LoRA the checked ones, of other types all that PEFT declares."""
     lora = PLAIN_LORA_FIELDS | MERGED_LORA_FIELDS
-    if kind in ("LORA", "ADALORA"):
-        return lora if kind == "LORA" else lora | ADALORA_FIELDS
-    return frozenset(f.name for f in fields(_config_class(kind)))
+    if peft_type in ("LORA", "ADALORA"):
+        return lora if peft_type == "LORA" else lora | ADALORA_FIELDS
+    return frozenset(f.name for f in fields(_config_class(peft_type)))

@@ -1,8 +1,8 @@
-"""The names of an adapter's tensors as PEFT's save_pretrained writes them, whoever wrote the file.
+"""PEFT's names for an adapter's tensors, whatever wrote the file.
 
-A state dict that was saved by hand has the names of whatever was wrapped around the model: torch.compile,
-FSDP, a Lightning module, PEFT's own wrapper with the adapter's name. Such a name is taken off where that is
-unambiguous; that every tensor then finds its place is checked when the adapter is loaded.
+A state dict that was saved by hand has the names of the wrappers around the model: torch.compile, FSDP, a
+Lightning module, PEFT with the adapter's name. They are removed where that is unambiguous; whether every name
+is one of the model's is checked when the adapter is loaded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _WRAPPERS = {
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
 }
-_SAVED = re.compile(r"\.modules_to_save\.[^.]+\.")
-_FROZEN = ".original_module."
+_SAVED_MODULE = re.compile(r"\.modules_to_save\.[^.]+\.")
+_ORIGINAL_MODULE = ".original_module."
 
 
 class AmbiguousNamesError(Exception):
@@ -29,10 +29,10 @@ class AmbiguousNamesError(Exception):
 
 @dataclass(frozen=True)
 class PeftTensorNames:
-    """Where the tensors of a file belong.
+    """PEFT's names for the tensors of a file.
 
     Attributes:
-        by_key: PEFT's name of each tensor by its name in the file; without what is the base's own.
+        by_key: PEFT's name of each tensor by its name in the file; without tensors of the base.
         notes: how the names were changed, for the report.
     """
 
@@ -50,33 +50,33 @@ def peft_tensor_names(keys: Iterable[str], tuner_prefix: str) -> PeftTensorNames
     Raises:
         AmbiguousNamesError: two tensors would get the same name.
     """
-    renaming = _Renaming(keys)
-    renaming.take_wrappers_off()
-    renaming.put_prefix_first()
-    renaming.take_modules_to_save_off()
-    renaming.take_adapter_name_off(tuner_prefix)
+    changes = _NameChanges(keys)
+    changes.remove_wrappers()
+    changes.normalize_prefix()
+    changes.remove_modules_to_save()
+    changes.remove_adapter_name(tuner_prefix)
     first: dict[str, str] = {}
-    for key, name in renaming.names.items():
+    for key, name in changes.names.items():
         if (other := first.setdefault(name, key)) != key:
             raise AmbiguousNamesError(f"{other} and {key} name the same tensor twice")
-    return PeftTensorNames(renaming.names, tuple(renaming.notes))
+    return PeftTensorNames(changes.names, tuple(changes.notes))
 
 
-class _Renaming:
-    """The names as they are changed step by step, with a note for each change."""
+class _NameChanges:
+    """Changes names step by step, with a note for each change."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self.names = {key: key for key in keys}
         self.notes: list[str] = []
 
-    def take_wrappers_off(self) -> None:
-        """Wherever in a name they stand."""
+    def remove_wrappers(self) -> None:
+        """Remove the components of wrappers, anywhere in a name."""
         for part, wrapper in _WRAPPERS.items():
             if any(part in name.split(".") for name in self.names.values()):
                 self._change(partial(_without_part, part), f"without {part}, which {wrapper} puts there")
 
-    def put_prefix_first(self) -> None:
-        """Take off what stands before PEFT's prefix in all names; put it there where none has it."""
+    def normalize_prefix(self) -> None:
+        """Remove what precedes PEFT's prefix in all names; add the prefix where no name has it."""
         names = self.names.values()
         before = {name.partition(PREFIX)[0] if PREFIX in name else None for name in names}
         if before == {None} and not any(name.startswith("base_model.") for name in names):
@@ -84,14 +84,16 @@ class _Renaming:
         elif len(before) == 1 and (wrapper := before.pop()):
             self._change(lambda name: name.removeprefix(wrapper), f"without {wrapper!r} before them")
 
-    def take_modules_to_save_off(self) -> None:
-        """Also leave out PEFT's copies of what the base had in the places of the trained modules."""
-        if any(_SAVED.search(name) for name in self.names.values()):
-            self.names = {key: name for key, name in self.names.items() if _FROZEN not in name}
-            self._change(lambda name: _SAVED.sub(".", name), "without modules_to_save, as PEFT writes them")
+    def remove_modules_to_save(self) -> None:
+        """Remove it, and PEFT's copies of the original modules."""
+        if any(_SAVED_MODULE.search(name) for name in self.names.values()):
+            self.names = {key: name for key, name in self.names.items() if _ORIGINAL_MODULE not in name}
+            self._change(
+                lambda name: _SAVED_MODULE.sub(".", name), "without modules_to_save, as PEFT writes them"
+            )
 
-    def take_adapter_name_off(self, tuner_prefix: str) -> None:
-        """Where it stands behind every tensor of the adapter's own."""
+    def remove_adapter_name(self, tuner_prefix: str) -> None:
+        """Remove the adapter's name where it follows every tensor of the adapter."""
         end = r"(\.(?:weight|bias))?$"
         named = re.compile(rf"\.({re.escape(tuner_prefix)}[^.]*)\.([^.]+){end}")
         plain = re.compile(rf"\.{re.escape(tuner_prefix)}[^.]*{end}")

@@ -1,4 +1,4 @@
-"""Fields of an adapter_config.json that the installed PEFT does not know: leftovers, or a variant of LoRA."""
+"""Fields of an adapter_config.json that the installed PEFT does not know: ignored, or a variant of LoRA."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 _METHOD = re.compile(r"lora|dora|^use_|^peft_")
-"""Names that speak of how an adapter computes: never a leftover of something else."""
-_OF_MODELS = frozenset(
+"""Names that say how an adapter computes; such a field is never ignored."""
+_MODEL_FIELDS = frozenset(
     {
         "_from_model_config",
         "_name_or_path",
@@ -28,7 +28,7 @@ _OF_MODELS = frozenset(
 
 
 def peft_version_of(config: Mapping[str, Any]) -> Version | None:
-    """The PEFT that wrote a config: since 0.18 it says so. A development version counts as one."""
+    """The version of the PEFT that wrote a config, which it says since 0.18; development versions count."""
     try:
         return Version(str(config["peft_version"]).partition("@")[0])
     except (KeyError, InvalidVersion):
@@ -41,18 +41,18 @@ def variant_fields(config: Mapping[str, Any], unknown: Iterable[str]) -> list[st
     What a newer PEFT wrote may be its own. Else no PEFT knows the field, so the one that trained the adapter
     ignored it, as every PEFT does; unless it names a method, which a fork of PEFT may have.
     """
-    wrote = peft_version_of(config)
-    newer = wrote is not None and wrote > Version(version("peft"))
-    return sorted(name for name in unknown if name not in _OF_MODELS and (newer or _METHOD.search(name)))
+    writer = peft_version_of(config)
+    newer = writer is not None and writer > Version(version("peft"))
+    return sorted(name for name in unknown if name not in _MODEL_FIELDS and (newer or _METHOD.search(name)))
 
 
 def variant_cause(config: Mapping[str, Any]) -> str:
-    """What a field that the installed PEFT does not know can mean, and what to do in each case."""
-    wrote, installed = peft_version_of(config), version("peft")
-    if wrote is not None and wrote > Version(installed):
+    """What a field that the installed PEFT does not know can mean, and what to do."""
+    writer, installed = peft_version_of(config), version("peft")
+    if writer is not None and writer > Version(installed):
         return (
-            f"the installed PEFT {installed} does not know this, and PEFT {wrote} wrote the adapter: install "
-            "that one; if it is a leftover of something else, remove it from adapter_config.json"
+            f"the installed PEFT {installed} does not know this, and PEFT {writer} wrote the adapter: "
+            "install that one; if it is a leftover of something else, remove it from adapter_config.json"
         )
     return (
         f"the installed PEFT {installed} does not know this, so a fork of PEFT may compute something else "
@@ -61,7 +61,7 @@ def variant_cause(config: Mapping[str, Any]) -> str:
 
 
 def ignored_fields_note(names: Iterable[str]) -> str:
-    """What the report says of leftovers."""
+    """The report's note on fields that are ignored."""
     named = sorted(names)
     them, lines = ("it", "its line") if len(named) == 1 else ("them", "their lines")
     return f"adapter_config.json sets {', '.join(named)}: PEFT ignores {them}, and {lines} can be removed"

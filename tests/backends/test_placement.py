@@ -15,12 +15,13 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make
 from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.attach import attach, find_subject_files
+from pytest_sway.backends.hf.attach import attach
 from pytest_sway.backends.hf.device import placement as module
 from pytest_sway.backends.hf.device.placement import balanced_map, cuda_index, placement, resolve_dtype
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
+from pytest_sway.backends.hf.subject_files import find_subject_files
 
 
 def _torch(gpus: int, *, bf16: bool = True) -> Any:

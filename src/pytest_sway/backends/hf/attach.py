@@ -1,17 +1,10 @@
-"""From what a spec names to what is attached: first the files, then the form that serves them."""
+"""Attaches a subject to the base in the form that its files need: LoRA factors or changed weights."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import torch
 
-from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf import load_backend
-from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles, read_adapter_files
+from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import drop_base_tensors, read_tensors
 from pytest_sway.backends.hf.adapter_forms.full_finetune import finetuned_weights
 from pytest_sway.backends.hf.adapter_forms.lora import LoraAdapter, plain_lora_update
@@ -20,107 +13,9 @@ from pytest_sway.backends.hf.adapter_forms.per_expert_lora import is_per_expert,
 from pytest_sway.backends.hf.adapter_forms.pissa_conversion import converted_lora_update
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.adapter_forms.weight_delta import weight_delta
-from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.device.placement import refuse_spread
-from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary, has_own_code
-from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
-
-_HASHED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-
-
-@dataclass(frozen=True)
-class SubjectFiles:
-    """The files of a subject.
-
-    Attributes:
-        files: the adapter's; None for a full fine-tune without one.
-        model: folder of the fine-tuned model; None where the adapter is on the base itself.
-        digest: of all of them.
-        trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
-    """
-
-    files: AdapterFiles | None
-    model: Path | None
-    digest: str
-    trust_remote_code: bool = False
-
-    @property
-    def tokenizer(self) -> Path | None:
-        """The folder that brings a tokenizer of its own, the adapter's before the model's."""
-        folders = [self.files.folder if self.files else None, self.model]
-        return next((f for f in folders if f and (f / "tokenizer_config.json").is_file()), None)
-
-    @property
-    def eos_token_ids(self) -> frozenset[int]:
-        """Tokens that end what the fine-tuned model writes: a chat model has others than its base."""
-        if self.model is None:
-            return frozenset()
-        file = (
-            "generation_config.json" if (self.model / "generation_config.json").is_file() else "config.json"
-        )
-        try:
-            found = dict(json.loads((self.model / file).read_text(encoding="utf-8"))).get("eos_token_id")
-        except (OSError, ValueError, TypeError) as error:
-            raise BackendError(f"{self.model / file} cannot be read: {error}") from error
-        return frozenset(found if isinstance(found, list) else [] if found is None else [found])
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """How its files were read, and which adapters lie below the one that is evaluated."""
-        if self.files is None:
-            return ()
-        if not self.files.below:
-            return self.files.notes
-        below = listed(list(self.files.below))
-        alone = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
-        return (*self.files.notes, alone)
-
-    @property
-    def label(self) -> str:
-        """The subject as the subject of a sentence."""
-        return f"the adapter {self}" if self.files is not None else f"the fine-tuned model {self}"
-
-    def weight_files(self) -> tuple[Path, ...]:
-        """Every file that its tensors are read from."""
-        own = (self.files.weights,) if self.files is not None else ()
-        return own if self.model is None else (*own, *read_checkpoint(self.model).files)
-
-    def __str__(self) -> str:
-        return str(self.files.folder if self.files else self.model)
-
-
-def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> SubjectFiles:
-    """Find, check and hash the files; no tensor is read.
-
-    ``trust_remote_code``: whether the spec lets models bring their own code.
-
-    Raises:
-        BackendError: nothing is named, or what is named cannot be served.
-    """
-    if key.path is None and key.model is None:
-        raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
-    files = None
-    if key.path is not None:
-        files = read_adapter_files(adapter_folder(key.path, trust_remote_code=trust_remote_code))
-    model = None
-    if key.model is not None:
-        tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
-        model = load_backend.folder(tuned)
-    try:
-        digests = [load_backend.digest(model, load_backend.HASHED)] if model is not None else []
-        digests += [load_backend.digest(files.folder, _hashed(files.folder))] if files is not None else []
-    except OSError as error:
-        named = files.folder if files else model
-        raise BackendError(f"the adapter {named} cannot be read: {error}") from error
-    both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
-    return SubjectFiles(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
-
-
-def _hashed(folder: Path) -> tuple[str, ...]:
-    """The files that make an adapter what it is; a tokenizer's own code is one of them."""
-    return (*_HASHED, "*.py") if has_own_code(folder) else _HASHED
+from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
+from pytest_sway.backends.hf.subject_files import SubjectFiles
 
 
 def attach(

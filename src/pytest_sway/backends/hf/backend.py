@@ -22,7 +22,7 @@ from pytest_sway.backends.base import (
     Subject,
 )
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
-from pytest_sway.backends.hf.attach import SubjectFiles, add_null, attach, find_subject_files
+from pytest_sway.backends.hf.attach import add_null, attach
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
@@ -31,7 +31,7 @@ from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
-from pytest_sway.backends.hf.subject_notes import subject_notes
+from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.requests import Prompt, RequestError, Tokenized, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 

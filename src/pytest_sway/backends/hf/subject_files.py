@@ -1,0 +1,146 @@
+"""The files of a subject, which is an adapter, a fine-tuned model or both: found, checked and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
+from pytest_sway.backends.hf import load_backend
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles, read_adapter_files
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.hub_cache import adapter_folder
+from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
+from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
+from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
+
+_HASHED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+
+
+@dataclass(frozen=True)
+class SubjectFiles:
+    """The files of a subject.
+
+    Attributes:
+        files: the adapter's; None for a full fine-tune without one.
+        model: folder of the fine-tuned model; None where the adapter is on the base itself.
+        digest: of all of them.
+        trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
+    """
+
+    files: AdapterFiles | None
+    model: Path | None
+    digest: str
+    trust_remote_code: bool = False
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The folder with a tokenizer of the subject's own: the adapter's, else the model's."""
+        folders = [self.files.folder if self.files else None, self.model]
+        return next((f for f in folders if f and (f / "tokenizer_config.json").is_file()), None)
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """Tokens that end what the fine-tuned model writes: a chat model has others than its base."""
+        if self.model is None:
+            return frozenset()
+        file = (
+            "generation_config.json" if (self.model / "generation_config.json").is_file() else "config.json"
+        )
+        try:
+            ids = dict(json.loads((self.model / file).read_text(encoding="utf-8"))).get("eos_token_id")
+        except (OSError, ValueError, TypeError) as error:
+            raise BackendError(f"{self.model / file} cannot be read: {error}") from error
+        return frozenset(ids if isinstance(ids, list) else [] if ids is None else [ids])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How its files were read, and which adapters its subfolders hold."""
+        if self.files is None:
+            return ()
+        if not self.files.below:
+            return self.files.notes
+        below = listed(list(self.files.below))
+        only = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
+        return (*self.files.notes, only)
+
+    @property
+    def label(self) -> str:
+        """The subject as the subject of a sentence."""
+        return f"the adapter {self}" if self.files is not None else f"the fine-tuned model {self}"
+
+    def weight_files(self) -> tuple[Path, ...]:
+        """Every file that its tensors are read from."""
+        own = (self.files.weights,) if self.files is not None else ()
+        return own if self.model is None else (*own, *read_checkpoint(self.model).files)
+
+    def __str__(self) -> str:
+        return str(self.files.folder if self.files else self.model)
+
+
+def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> SubjectFiles:
+    """Find, check and hash the files; no tensor is read.
+
+    ``trust_remote_code``: whether the spec lets models bring their own code.
+
+    Raises:
+        BackendError: nothing is named, or what is named cannot be served.
+    """
+    if key.path is None and key.model is None:
+        raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
+    files = None
+    if key.path is not None:
+        files = read_adapter_files(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+    model = None
+    if key.model is not None:
+        tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
+        model = load_backend.folder(tuned)
+    try:
+        digests = [load_backend.digest(model, load_backend.HASHED)] if model is not None else []
+        digests += (
+            [load_backend.digest(files.folder, _hashed_patterns(files.folder))] if files is not None else []
+        )
+    except OSError as error:
+        named = files.folder if files else model
+        raise BackendError(f"the adapter {named} cannot be read: {error}") from error
+    both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
+    return SubjectFiles(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
+
+
+def _hashed_patterns(folder: Path) -> tuple[str, ...]:
+    """Patterns of the files whose content identifies an adapter; a tokenizer's own code is one of them."""
+    return (*_HASHED, "*.py") if has_own_code(folder) else _HASHED
+
+
+@dataclass(frozen=True)
+class SubjectNotes:
+    """Sentences for the report.
+
+    Attributes:
+        warnings: that the adapter is known to be another base's; they lead the report.
+        notes: the others.
+    """
+
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def subject_notes(source: SubjectFiles, base: BaseModel) -> SubjectNotes:
+    """Adapters in the models' folders that are not loaded, and the base that the adapter names."""
+    files = source.files
+    own = files.folder if files is not None else None
+    tuned = read_checkpoint(source.model) if source.model is not None else None
+    checkpoints = [checkpoint for checkpoint in (base.checkpoint, tuned) if checkpoint is not None]
+    notes = [*base.notes, *(note for checkpoint in checkpoints for note in checkpoint.notes(own))]
+    if files is None:
+        return SubjectNotes((), tuple(notes))
+    on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
+    mismatch = declared_base_mismatch(files.folder, files.config, on)
+    if mismatch is not None and not mismatch.is_certain:
+        notes.append(mismatch.text)
+    certain = (mismatch.text,) if mismatch is not None and mismatch.is_certain else ()
+    return SubjectNotes(certain, tuple(notes))

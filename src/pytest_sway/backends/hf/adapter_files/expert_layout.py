@@ -66,11 +66,11 @@ class _ExpertParameter:
         """Whether *in* is d2, by the shapes of a file's factors: one answer, both, or none that fits."""
         a, b = (state[name].shape for name in self.factors)
         first, second = self.sides
-        found = (a[-1], b[0])
+        shape = (a[-1], b[0])
         return {
             is_d2
             for is_d2, expected in ((False, (first, second)), (True, (second, first)))
-            if found == expected
+            if shape == expected
         }
 
     def is_d2_in_installed_peft(self) -> bool:

@@ -98,11 +98,11 @@ class _NameChanges:
         named = re.compile(rf"\.({re.escape(tuner_prefix)}[^.]*)\.([^.]+){end}")
         plain = re.compile(rf"\.{re.escape(tuner_prefix)}[^.]*{end}")
         own = [name for name in self.names.values() if f".{tuner_prefix}" in name]
-        found = {match[2] for name in own if (match := named.search(name))}
-        if len(found) == 1 and not any(plain.search(name) for name in own):
+        adapters = {match[2] for name in own if (match := named.search(name))}
+        if len(adapters) == 1 and not any(plain.search(name) for name in own):
             self._change(
                 lambda name: named.sub(lambda match: f".{match[1]}{match[3] or ''}", name),
-                f"without .{found.pop()}, the name of the adapter",
+                f"without .{adapters.pop()}, the name of the adapter",
             )
 
     def _change(self, change: Callable[[str], str], how: str) -> None:

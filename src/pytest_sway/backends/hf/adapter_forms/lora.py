@@ -249,9 +249,9 @@ def _wrap_and_load(model: torch.nn.Module, update: LoraUpdate) -> PeftModel:
             wrapped = PeftModel(model, update.config, adapter_name=SUBJECT)
             own = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
             check_shapes(update.files, update.state, own)
-            found = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
-            missing = [key for key in found.missing_keys if ".lora_" in key]
-            check_complete(update.files, missing, found.unexpected_keys)
+            result = set_peft_model_state_dict(wrapped, update.state, adapter_name=SUBJECT)
+            missing = [key for key in result.missing_keys if ".lora_" in key]
+            check_complete(update.files, missing, result.unexpected_keys)
     except BaseException:
         _unwrap(model)
         raise

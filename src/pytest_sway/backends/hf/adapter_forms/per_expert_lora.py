@@ -34,8 +34,8 @@ _NOT_FUSED = "transformers does not fuse its experts into what the base computes
 def is_per_expert(model: torch.nn.Module, state: StateDict) -> bool:
     """Whether an adapter names single experts, and the base has none."""
     modules = {name for name, _ in model.named_modules()}
-    found = (match[1] for key in state if (match := _EXPERT.match(key.removeprefix(PREFIX))))
-    return any(f"{experts}.0" not in modules for experts in found)
+    named = (match[1] for key in state if (match := _EXPERT.match(key.removeprefix(PREFIX))))
+    return any(f"{experts}.0" not in modules for experts in named)
 
 
 def per_expert_weights(model: Any, files: AdapterFiles, state: StateDict, row: list[int]) -> TunedWeights:
@@ -77,8 +77,8 @@ def _checkpoint_weights(model: Any) -> StateDict:
         path: tensor.detach().to("cpu", torch.float32, copy=True)
         for path, tensor in model.state_dict().items()
     }
-    found: StateDict = revert_weight_conversion(model, own)
-    return found
+    weights: StateDict = revert_weight_conversion(model, own)
+    return weights
 
 
 def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:

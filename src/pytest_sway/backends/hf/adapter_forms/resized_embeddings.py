@@ -34,8 +34,8 @@ def resized_rows(
         BackendError: a tensor of the base has another shape, and it is not only rows that no token uses.
     """
     own, tables = model.state_dict(), _embedding_paths(model)
-    carried = {path: tensor for key, tensor in state.items() if (path := base_path(key)) in own}
-    mismatched = {path: tensor for path, tensor in carried.items() if tensor.shape != own[path].shape}
+    changed = {path: tensor for key, tensor in state.items() if (path := base_path(key)) in own}
+    mismatched = {path: tensor for path, tensor in changed.items() if tensor.shape != own[path].shape}
     if not mismatched:
         return None
     for path, tensor in sorted(mismatched.items()):

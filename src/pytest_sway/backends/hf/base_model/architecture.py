@@ -62,9 +62,9 @@ def modality_configs(config: dict[str, Any]) -> list[str]:
 
 
 def _kind_of_model(folder: Path, config: dict[str, Any]) -> str:
-    if found := modality_configs(config):
-        configs = ", ".join(found)
-        return f"is a multimodal model ({configs}), and transformers has no {_AUTO_CLASS} for its text side"
+    if configs := modality_configs(config):
+        listed = ", ".join(configs)
+        return f"is a multimodal model ({listed}), and transformers has no {_AUTO_CLASS} for its text side"
     if _is_encoder_decoder(folder, config):
         return "is an encoder-decoder model"
     return f"is of a type that transformers has no {_AUTO_CLASS} for"
@@ -78,5 +78,5 @@ def _is_encoder_decoder(folder: Path, config: dict[str, Any]) -> bool:
         return bool(config["is_encoder_decoder"])
     try:
         return bool(getattr(AutoConfig.from_pretrained(folder), "is_encoder_decoder", False))
-    except Exception:  # what is wrong with the config is said when the model is loaded
+    except Exception:  # loading the model reports what is wrong with the config
         return False

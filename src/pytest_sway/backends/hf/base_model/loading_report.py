@@ -101,10 +101,10 @@ def _count_and_first(names: Iterable[str], text: str) -> str:
 def _shape_fault(report: LoadingReport) -> str:
     if not report.mismatched:
         return ""
-    name, found, own = report.mismatched[0]
+    name, stored, own = report.mismatched[0]
     return (
         f"{len(report.mismatched)} tensors have another shape than config.json says (first: {name} is "
-        f"{list(found)} in the file, {list(own)} by config.json)"
+        f"{list(stored)} in the file, {list(own)} by config.json)"
     )
 
 

@@ -61,15 +61,17 @@ def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
     transformers stacks the experts of a layer, and its own report does not name the one that is missing.
     """
-    found: dict[str, dict[int, set[str]]] = {}
+    tensors_by_expert: dict[str, dict[int, set[str]]] = {}
     for name in shapes:
         if part := _EXPERT.match(name):
-            found.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(part["tensor"])
-    tensors = {name for experts in found.values() for names in experts.values() for name in names}
-    count = 1 + max((number for experts in found.values() for number in experts), default=-1)
+            tensors_by_expert.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(
+                part["tensor"]
+            )
+    tensors = {name for experts in tensors_by_expert.values() for names in experts.values() for name in names}
+    count = 1 + max((number for experts in tensors_by_expert.values() for number in experts), default=-1)
     missing = [
         f"{layer}.{number}.{name}"
-        for layer, experts in sorted(found.items())
+        for layer, experts in sorted(tensors_by_expert.items())
         for number in range(count)
         for name in sorted(tensors - experts.get(number, set()))
     ]
@@ -109,21 +111,21 @@ def _layer_causes(
 
 
 def _layer_number(name: str) -> int:
-    found = _LAYER.search(name)
-    return int(found[1]) if found else -1
+    match = _LAYER.search(name)
+    return int(match[1]) if match else -1
 
 
 def _shape_causes(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
     """Flat shards, and embeddings of another vocabulary."""
-    if any(len(found) == 1 < len(own) for _, found, own in mismatched):
+    if any(len(stored) == 1 < len(own) for _, stored, own in mismatched):
         yield (
             "the tensors of the file are flat: DeepSpeed ZeRO-3 and FSDP keep shards like this; save the "
             "gathered state (accelerator.get_state_dict)"
         )
     rows = [
-        f"{name} has {found[0]} rows"
-        for name, found, own in mismatched
-        if len(found) == len(own) == 2 and found[1] == own[1]
+        f"{name} has {stored[0]} rows"
+        for name, stored, own in mismatched
+        if len(stored) == len(own) == 2 and stored[1] == own[1]
     ]
     vocabulary = getattr(model.config.get_text_config(), "vocab_size", None)
     if rows and vocabulary is not None and all(own[0] == vocabulary for _, _, own in mismatched):

@@ -109,6 +109,6 @@ def half_precision_notes(model: Any) -> tuple[str, ...]:
 def _has_instructions(instructions: tuple[str, ...]) -> bool | None:
     """Whether the CPU has one of these instruction sets; None where torch does not say."""
     get_capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
-    found = get_capabilities() if get_capabilities is not None else {}
-    known = [bool(found[name]) for name in instructions if name in found]
+    capabilities = get_capabilities() if get_capabilities is not None else {}
+    known = [bool(capabilities[name]) for name in instructions if name in capabilities]
     return any(known) if known else None

@@ -49,8 +49,8 @@ def chat_frame(before: str, after: str, bos: str, control: Iterable[str]) -> Cha
     names = sorted((re.escape(name) for name in control if name and name != bos), key=len, reverse=True)
     one = "|".join(names)
     pattern = rf"(?:(?:{one})\s*user\s*)?(?:{one})(?:(?!{one}).)*$"
-    found = re.search(pattern, opening, re.DOTALL) if names else None
-    if found is not None:
-        return ChatFrame(before, after, found.group(), has_control=True, writes_bos=writes_bos)
+    match = re.search(pattern, opening, re.DOTALL) if names else None
+    if match is not None:
+        return ChatFrame(before, after, match.group(), has_control=True, writes_bos=writes_bos)
     header = opening.rpartition("\n")[2].strip()
     return ChatFrame(before, after, header, has_control=False, writes_bos=writes_bos)

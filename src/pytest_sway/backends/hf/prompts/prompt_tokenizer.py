@@ -70,12 +70,12 @@ class PromptTokenizer:
     @cached_property
     def capabilities(self) -> frozenset[str]:
         """Any of: tokens, chat_template, tools."""
-        found = {"tokens"} if getattr(self.tokenizer, "is_fast", False) else set()
+        capabilities = {"tokens"} if getattr(self.tokenizer, "is_fast", False) else set()
         if self.has_chat_template:
-            found.add("chat_template")
+            capabilities.add("chat_template")
             if self.chat.shows_tools(_ANY_TOOL):
-                found.add("tools")
-        return frozenset(found)
+                capabilities.add("tools")
+        return frozenset(capabilities)
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the prompts that were encoded so far."""
@@ -148,8 +148,8 @@ class PromptTokenizer:
 
     @property
     def _bos(self) -> int | None:
-        found: int | None = self.tokenizer.bos_token_id
-        return found
+        token: int | None = self.tokenizer.bos_token_id
+        return token
 
     def _ids(self, prompt: Prompt, completion: str) -> list[int]:
         if isinstance(prompt, str):

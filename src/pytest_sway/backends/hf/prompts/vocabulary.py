@@ -80,8 +80,8 @@ def shared_vocabulary(
 def has_own_code(folder: Path) -> bool:
     """Whether the tokenizer in a folder has code of its own."""
     try:
-        found = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
-        return "AutoTokenizer" in found.get("auto_map", {})
+        config = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        return "AutoTokenizer" in config.get("auto_map", {})
     except (OSError, ValueError, AttributeError, TypeError):
         return False
 
@@ -123,16 +123,16 @@ def _first_difference(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str
 def _notes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> list[str]:
     """Tokens that one side alone knows."""
     notes = []
-    for who, other, alone in (
+    for owner, other, extra in (
         ("the adapter's tokenizer", "the base's", theirs.keys() - ours.keys()),
         ("the base's tokenizer", "the adapter's", ours.keys() - theirs.keys()),
     ):
-        if alone:
-            index, token = min(({**ours, **theirs}[token], token) for token in alone)
+        if extra:
+            index, token = min(({**ours, **theirs}[token], token) for token in extra)
             more = (
-                f"{len(alone)} tokens more than {other}, the first"
-                if len(alone) > 1
+                f"{len(extra)} tokens more than {other}, the first"
+                if len(extra) > 1
                 else f"one token more than {other},"
             )
-            notes.append(f"{who} has {more} {token!r} as {index}; every id has a row in both models")
+            notes.append(f"{owner} has {more} {token!r} as {index}; every id has a row in both models")
     return notes

@@ -22,12 +22,13 @@ from pytest_sway.probes.registry import Kinds
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import FolderNote, NamedAdapters, once
 from pytest_sway.spec.adapter_patterns import LeftOut
-from pytest_sway.spec.errors import Problem, SpecError, describe, did_you_mean
+from pytest_sway.spec.errors import Problem, SpecError
 from pytest_sway.spec.hub_names import HubName, is_hub_name
-from pytest_sway.spec.model_folders import is_folder, listed, why_no_adapter
+from pytest_sway.spec.model_folders import is_folder, why_no_adapter
 from pytest_sway.spec.schema import Spec, named_adapters, parse
 from pytest_sway.spec.validation import problems_of
 from pytest_sway.spec.yaml_source import Source, read
+from pytest_sway.text.message_parts import describe, did_you_mean, shorten_list
 
 _RESERVED = frozenset(
     {
@@ -114,9 +115,9 @@ class Suite:
             if str(note.folder) == adapter.path:
                 yield note.text
         if left_out := [one.shown for one in self.candidates]:
-            yield f"not evaluated, with a report of their own: {listed(left_out)}"
+            yield f"not evaluated, with a report of their own: {shorten_list(left_out)}"
         if others := [one.shown for one in self.left_out if not one.is_candidate]:
-            yield f"not evaluated, since these are no adapter folders: {listed(others)}"
+            yield f"not evaluated, since these are no adapter folders: {shorten_list(others)}"
 
     @cached_property
     def left_out_labels(self) -> dict[LeftOut, str]:

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
-from pytest_sway.spec.errors import explain, field_name, mistakes
+from pytest_sway.spec.errors import explain, mistakes
 from pytest_sway.spec.validation import fields_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
+from pytest_sway.text.message_parts import field_name
 
 
 class ProbeError(Exception):

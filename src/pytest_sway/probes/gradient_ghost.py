@@ -19,7 +19,7 @@ from pytest_sway.probes.shared.training_files import file_read, nothing_to_read,
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.environment_variables import Expanded
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
 from pytest_sway.training.layer_map import WEIGHTS_FILE, NoLayerMapError, ParameterLocation, key_shapes
 from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
@@ -182,7 +182,7 @@ def _broken_modules(found: Mapping[str, Any]) -> list[str]:
         f"NaN or infinite {found['kept']}": "nonfinite_modules",
         "no gradient ever reached": "dead_modules",
     }
-    return [f"{words}: {listed(found[key])}" for words, key in kinds.items() if found[key]]
+    return [f"{words}: {shorten_list(found[key])}" for words, key in kinds.items() if found[key]]
 
 
 def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:

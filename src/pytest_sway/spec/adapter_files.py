@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.spec.errors import describe
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG
 from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shapes
+from pytest_sway.text.message_parts import describe
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 Config = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pytest_sway.spec.adapter_patterns import LeftOut, Match, Wrong, matches, sort_out
 from pytest_sway.spec.identical_adapters import identical_adapters
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.text.message_parts import shorten_list
 
 
 class FolderNote(NamedTuple):
@@ -146,4 +146,4 @@ def _linked(folder: Path, ways: Sequence[Match]) -> list[FolderNote]:
         return []
     verb = "is a link" if len(links) == 1 else "are links"
     written = next((way.shown for way in ways if not _is_link(way)), str(folder))
-    return [FolderNote(folder, f"{listed(links)} {verb} to {written}: evaluated once")]
+    return [FolderNote(folder, f"{shorten_list(links)} {verb} to {written}: evaluated once")]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pytest_sway.spec.adapter_paths import located
-from pytest_sway.spec.errors import describe
+from pytest_sway.text.message_parts import describe
 
 _SET_BY_US = frozenset(
     {

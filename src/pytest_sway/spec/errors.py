@@ -9,9 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pytest_sway.text.message_parts import describe, did_you_mean
+
 Path_ = tuple[str | int, ...]
-SHOWN = 60
-MOST = 25
+_MOST = 25
 
 
 @dataclass(frozen=True)
@@ -36,31 +37,11 @@ class SpecError(Exception):
             f"{self.path.name}:{p.line}:{p.column}: {p.message}"
             if p.line
             else f"{self.path.name}: {p.message}"
-            for p in self.problems[:MOST]
+            for p in self.problems[:_MOST]
         ]
-        if len(self.problems) > MOST:
-            lines.append(f"… and {len(self.problems) - MOST} more")
+        if len(self.problems) > _MOST:
+            lines.append(f"… and {len(self.problems) - _MOST} more")
         return "\n".join(lines)
-
-
-def field_name(path: Path_) -> str:
-    """``("suite", 2, "runs")`` as ``suite[2].runs``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def describe(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)``, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 E = TypeVar("E", bound=Mapping[str, Any])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pytest_sway.text.message_parts import shorten_list
+
 ADAPTER_CONFIG = "adapter_config.json"
-_NAMED = 5
 
 
 def adapters_below(folder: Path) -> list[str]:
@@ -26,7 +27,7 @@ def missing_config(folder: Path) -> str:
     if below := adapters_below(folder):
         both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
         return (
-            f"holds no {ADAPTER_CONFIG} itself, but its subfolders do ({listed(below)}): name one, "
+            f"holds no {ADAPTER_CONFIG} itself, but its subfolders do ({shorten_list(below)}): name one, "
             f"or several as adapter: [{both}] or adapter: {folder.name}/*"
         )
     lacks = f"holds no {ADAPTER_CONFIG}"
@@ -56,9 +57,3 @@ def why_no_adapter(folder: Path) -> str | None:
     if not is_folder(folder):
         return f": {folder} is a file, name its folder" if is_file(folder) else ""
     return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
-
-
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -26,7 +26,7 @@ from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.chat_template_fields import check_template_arguments, template_file, why_no_template
 from pytest_sway.spec.environment_variables import Expanded, expand
-from pytest_sway.spec.errors import Path_, Problem, describe, field_name
+from pytest_sway.spec.errors import Path_, Problem
 from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.model_folders import ADAPTER_CONFIG, is_file, is_folder, no_adapter
 from pytest_sway.spec.sections_file import document_of
@@ -34,6 +34,7 @@ from pytest_sway.spec.two_sided_notes import FT_DECIDES, adapter_of_both, notes_
 from pytest_sway.spec.validation import problems_of
 from pytest_sway.spec.yaml_source import Source
 from pytest_sway.suites.composite import CATEGORY_WEIGHTS
+from pytest_sway.text.message_parts import describe, field_name
 
 _ANCHORS = "x-"
 """Top-level keys that begin so hold what anchors name, and are not read."""

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.spec.adapter_paths import located
 from pytest_sway.spec.environment_variables import expand
-from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, field_name, no_text
+from pytest_sway.spec.errors import Path_, Problem, SpecError, no_text
 from pytest_sway.spec.validation import problems_of
 from pytest_sway.spec.yaml_source import Source, read_list
+from pytest_sway.text.message_parts import describe, field_name
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.spec.adapter_paths import adapter_folders
-from pytest_sway.spec.errors import Path_, Problem, describe, field_name
+from pytest_sway.spec.errors import Path_, Problem
+from pytest_sway.text.message_parts import describe, field_name
 
 if TYPE_CHECKING:
     from pytest_sway.spec.schema import Spec

@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from pytest_sway.spec.errors import Path_, Problem, explain, field_name, mistakes
+from pytest_sway.spec.errors import Path_, Problem, explain, mistakes
 from pytest_sway.spec.yaml_source import Source
+from pytest_sway.text.message_parts import field_name
 
 
 def problems_of(

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from pytest_sway.spec.encoding import decoded
-from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, read_as
+from pytest_sway.spec.errors import Path_, Problem, SpecError, read_as
+from pytest_sway.text.message_parts import describe
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40

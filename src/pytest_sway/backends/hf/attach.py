@@ -22,7 +22,7 @@ from pytest_sway.backends.hf.pissa_conversion import converted_update
 from pytest_sway.backends.hf.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.vocabulary import Vocabulary, own_code
 from pytest_sway.backends.hf.weight_delta import weight_delta
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.text.message_parts import shorten_list
 
 _HASHED = (adapter_config.CONFIG, adapter_config.WEIGHTS)
 
@@ -70,7 +70,7 @@ class Source:
             return ()
         if not self.files.below:
             return self.files.notes
-        below = listed(list(self.files.below))
+        below = shorten_list(list(self.files.below))
         alone = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
         return (*self.files.notes, alone)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.result import SwayWarning
-from pytest_sway.spec.adapter_patterns import is_checkpoint
-from pytest_sway.spec.model_folders import adapters_below, is_folder
+from pytest_sway.spec.adapter_folders import adapters_below, is_checkpoint
+from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.text.message_parts import shorten_list
 
 

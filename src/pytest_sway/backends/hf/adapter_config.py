@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.config_fields import ignored_note, variant_fields, why_variant
 from pytest_sway.backends.hf.tensor_names import AmbiguousNamesError, SavedNames, saved_names
-from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS, AdapterFilesError, check_adapter_files
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG, adapters_below, no_adapter
+from pytest_sway.spec.adapter_file_checks import AdapterFilesError, check_adapter_files
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapters_below, no_adapter
 
 CONFIG, WEIGHTS = ADAPTER_CONFIG, ADAPTER_WEIGHTS
 Form = Literal["plain", "rebased", "whole"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.weight_files import adapter_instead, check_tensor_names, missing_weights
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
-from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -14,7 +14,7 @@ from pytest_sway.backends.hf.error_text import line
 from pytest_sway.backends.hf.mismatch_causes import missing_expert
 from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
 from pytest_sway.backends.progress_bars import progress_bars_off
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 _NO_ADAPTER = {"subfolder": "no-adapter"}
 """Where transformers looks for an adapter to attach on its own: in a folder that no model has."""

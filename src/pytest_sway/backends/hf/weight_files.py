@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 from pytest_sway.text.message_parts import shorten_list
 
 _WRAPPERS = {

@@ -1,18 +1,43 @@
-"""What an adapter folder holds, told alike before and after a model is loaded. Standard library only."""
+"""What an adapter folder is, and messages on a folder that is none. Standard library only."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from pytest_sway.spec.path_lookup import is_file, is_folder
 from pytest_sway.text.message_parts import shorten_list
 
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+UNFINISHED_CHECKPOINT = "tmp-checkpoint"
+"""How transformers names a checkpoint while it writes it."""
+_CHECKPOINT = "checkpoint"
+_TRAINING_FILES = (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    "adapter_model.bin",
+    "adapters.safetensors",
+    "trainer_state.json",
+)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder is an adapter or a checkpoint, complete or not, by its name or its files."""
+    has_name = folder.name.startswith((_CHECKPOINT, UNFINISHED_CHECKPOINT))
+    return is_folder(folder) and (has_name or any(is_file(folder / name) for name in _TRAINING_FILES))
 
 
 def adapters_below(folder: Path) -> list[str]:
     """Names of the subfolders that hold an adapter."""
-    return sorted(found.parent.name for found in folder.glob(f"*/{ADAPTER_CONFIG}"))
+    return sorted(config.parent.name for config in folder.glob(f"*/{ADAPTER_CONFIG}"))
+
+
+def why_no_adapter(folder: Path) -> str | None:
+    """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
+    if not is_folder(folder):
+        return f": {folder} is a file, name its folder" if is_file(folder) else ""
+    return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
 def no_adapter(folder: Path) -> str:
@@ -40,20 +65,3 @@ def missing_config(folder: Path) -> str:
             "with defaults: {differential: false}"
         )
     return lacks
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a path that no file can have is none."""
-    return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir it raises for no name
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; a path that no file can have is none."""
-    return os.path.isfile(path)  # noqa: PTH113 - unlike Path.is_file it raises for no name
-
-
-def why_no_adapter(folder: Path) -> str | None:
-    """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
-    if not is_folder(folder):
-        return f": {folder} is a file, name its folder" if is_file(folder) else ""
-    return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"

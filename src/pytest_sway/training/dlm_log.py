@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.training.json_files import whole
-from pytest_sway.training.training_run import OpenRun, TrainingRun
+from pytest_sway.training.json_files import whole_number
+from pytest_sway.training.training_run import RunBuilder, TrainingRun
 
 _PHASE_START = "_phase_start"
 _TYPES = frozenset({"banner", "step", "run_complete"})
@@ -27,23 +27,23 @@ def is_dlm_log(records: Iterable[Mapping[str, Any]]) -> bool:
 
 def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[TrainingRun]:
     """The runs of one file, in their order."""
-    runs = [OpenRun(TrainingRun(file))]
+    runs = [RunBuilder(TrainingRun(file))]
     for record in records:
         kind, now = record.get("type"), runs[-1]
         if kind == "banner":
-            runs.append(OpenRun(TrainingRun(file, whole(record.get("run_id")))))
+            runs.append(RunBuilder(TrainingRun(file, whole_number(record.get("run_id")))))
         elif isinstance(kind, str) and kind.endswith(_PHASE_START):
             phase = kind.removesuffix(_PHASE_START)
-            reference = whole(record.get("reference_adapter_version"))
-            runs.append(OpenRun(TrainingRun(file, now.start.run_id, phase, reference=reference)))
-        elif kind == "step" and (step := whole(record.get("step"))) is not None:
+            reference = whole_number(record.get("reference_adapter_version"))
+            runs.append(RunBuilder(TrainingRun(file, now.start.run_id, phase, reference=reference)))
+        elif kind == "step" and (step := whole_number(record.get("step"))) is not None:
             if "loss" in record and now.starts_again(step):
-                now = OpenRun(now.start)
+                now = RunBuilder(now.start)
                 runs.append(now)
             now.add(step, record)
         elif kind == "run_complete":
             now.end = record
-    return [run.closed() for run in runs]
+    return [run.build() for run in runs]
 
 
 def add_run(runs: list[TrainingRun], run: TrainingRun) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_sway.probes.base import ProbeError, ProbeSkip
 from pytest_sway.text.message_parts import shorten_list
-from pytest_sway.training.run_versions import AmbiguousRunError, TrainingDataError
+from pytest_sway.training.errors import AmbiguousRunError, TrainingDataError
 
 
 @contextmanager

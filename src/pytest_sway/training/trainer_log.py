@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole
-from pytest_sway.training.run_versions import TrainingDataError
-from pytest_sway.training.training_run import REWARD_PHASE, OpenRun, TrainingRun
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole_number
+from pytest_sway.training.training_run import REWARD_PHASE, RunBuilder, TrainingRun
 
 TRAINER_STATE = "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"
@@ -76,7 +76,7 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
         )
     epoch, every = logged_number(found.get("epoch")), logged_number(found.get("logging_steps"))
     return TrainerState(
-        whole(found.get("global_step")),
+        whole_number(found.get("global_step")),
         epoch if epoch is not None and math.isfinite(epoch) else None,
         every if every is not None and math.isfinite(every) else None,
         history,
@@ -96,7 +96,7 @@ def trainer_runs(
         records: JSON values, in the order in which they were logged.
         global_step: the steps of the last run, where known.
     """
-    runs, bad = [OpenRun(TrainingRun(file, phase=""))], 0
+    runs, bad = [RunBuilder(TrainingRun(file, phase=""))], 0
     for record in records:
         entry = _entry(record)
         if entry is None:
@@ -104,14 +104,14 @@ def trainer_runs(
             continue
         now = runs[-1]
         if entry.loss is not None and now.starts_again(entry.step):
-            now = OpenRun(TrainingRun(file, phase=""))
+            now = RunBuilder(TrainingRun(file, phase=""))
             runs.append(now)
         now.add(entry.step, entry.values)
         if entry.loss is not None:
             now.norms[entry.step] = entry.norm
             now.start = replace(now.start, phase=now.start.phase or entry.phase)
     runs[-1].end = {"steps": global_step}
-    return [_without_replaced_losses(run.closed()) for run in runs], bad
+    return [_without_replaced_losses(run.build()) for run in runs], bad
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _entry(record: Any) -> _Entry | None:
     """A record's numbers; None where it is none, or has no step or a loss that is no number."""
     if not isinstance(record, dict):
         return None
-    step = next((whole(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
+    step = next((whole_number(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
     loss = logged_number(record["loss"]) if "loss" in record else None
     if step is None or (loss is None and "loss" in record):
         return None

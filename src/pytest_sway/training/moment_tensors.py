@@ -24,7 +24,7 @@ from typing import Any
 Tensor = Any
 """A torch.Tensor; this module does not import torch."""
 
-NOTHING, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
+NO_MOMENT, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
 """Of a parameter that has both, the second moment is read."""
 
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "variance")
@@ -39,7 +39,7 @@ _BLOCKS = (256, 2048)
 
 
 @dataclass(frozen=True)
-class ParameterState:
+class MomentTensor:
     """What is kept of one parameter.
 
     Attributes:
@@ -57,14 +57,7 @@ class ParameterState:
     zero: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Nothing(ParameterState):
-    kind: str = NOTHING
-    values: Any = None
-    shape: tuple[int, ...] = ()
-
-
-def parameter_state(kept: Mapping[str, Any]) -> ParameterState:
+def read_moment(kept: Mapping[str, Any]) -> MomentTensor:
     """Read what is kept of one parameter.
 
     Raises:
@@ -84,21 +77,21 @@ def parameter_state(kept: Mapping[str, Any]) -> ParameterState:
     for name in _MOMENTA:
         if kept.get(name) is not None:
             return _plain(MOMENTUM, name, kept[name])
-    return _Nothing()
+    return MomentTensor(NO_MOMENT, None, ())
 
 
-def _plain(kind: str, name: str, values: Tensor) -> ParameterState:
+def _plain(kind: str, name: str, values: Tensor) -> MomentTensor:
     _check_stored(name, values)
-    return ParameterState(kind, values if kind == SECOND_MOMENT else values.abs(), tuple(values.shape))
+    return MomentTensor(kind, values if kind == SECOND_MOMENT else values.abs(), tuple(values.shape))
 
 
-def _factored(kept: Mapping[str, Any], names: tuple[str, str]) -> ParameterState:
+def _factored(kept: Mapping[str, Any], names: tuple[str, str]) -> MomentTensor:
     """Averages over a matrix's rows and columns; torch keeps them with a dimension of 1."""
     row, column = (kept[name] for name in names)
     _check_stored(names[0], row)
     outer = row.shape[:-1] if names == _TORCH_FACTORS else row.shape
     shape = (*outer, column.shape[-1])
-    return ParameterState(SECOND_MOMENT, row, shape, column.shape[-1], _ADAFACTOR_ZERO)
+    return MomentTensor(SECOND_MOMENT, row, shape, column.shape[-1], _ADAFACTOR_ZERO)
 
 
 def _dequantised(kept: Mapping[str, Any], number: str) -> Tensor:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
-from pytest_sway.training.log_files import log_files
-from pytest_sway.training.run_versions import LOGS, AmbiguousRunError
-from pytest_sway.training.trainer_logs import TRAINER_LOG, TRAINER_STATE, read_trainer_state
+from pytest_sway.training.dlm_store import LOGS
+from pytest_sway.training.errors import AmbiguousRunError
+from pytest_sway.training.log_reader import find_log_files
+from pytest_sway.training.trainer_log import TRAINER_LOG, TRAINER_STATE, read_trainer_state
 
 _TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)
 
@@ -43,7 +44,7 @@ def find_logs(place: Path, adapter: Path | None, named: bool) -> LogSource | Non
     """
     if place.is_file():
         return LogSource((place,))
-    jsonl = log_files(place)
+    jsonl = find_log_files(place)
     if jsonl and jsonl[0].match(f"{LOGS}/train-*"):
         return LogSource(tuple(jsonl))
     step = checkpoint_step(place)

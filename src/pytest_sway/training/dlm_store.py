@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sway.training.training_run import TrainingRun
+
 LOGS = "logs"
-
-
-class TrainingDataError(Exception):
-    """What training wrote cannot be read; the message says which file, and why."""
-
-
-class AmbiguousRunError(Exception):
-    """The files are of several runs, and which made the adapter cannot be found out; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +57,9 @@ def adapters_of_runs(store: Path) -> dict[int, str]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def runs_of_adapter(version: Version, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs that may have trained this adapter: the manifest tells those of other named adapters."""
+    adapters = adapters_of_runs(version.store)
+    return [run for run in runs if adapters.get(run.run_id or -1, version.adapter) == version.adapter]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
+from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.optimizer_state import STATE_FILE
-from pytest_sway.training.run_versions import AmbiguousRunError
-from pytest_sway.training.trainer_logs import TRAINER_STATE, TrainerState, read_trainer_state
+from pytest_sway.training.trainer_log import TRAINER_STATE, TrainerState, read_trainer_state
 
 TRAINER_FILES = ("optimizer.pt", "optimizer.bin")
 """Trainer's (``torch.save`` of the optimizer's ``state_dict``), and accelerate's of the same content."""

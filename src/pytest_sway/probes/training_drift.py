@@ -18,7 +18,7 @@ from pytest_sway.probes.shared.training_files import file_read, nothing_to_read,
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.environment_variables import Expanded
-from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
+from pytest_sway.statistics.loss_curve import LossCurve, loss_curve, validation_trend
 from pytest_sway.training.checkpoints import other_adapters
 from pytest_sway.training.dlm_store import Version, version_of
 from pytest_sway.training.errors import TooFewStepsError
@@ -57,7 +57,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
     Trainer logged as 0 beside a gradient norm of NaN counts as NaN. Doubtful: a smoothed loss that fell too
     little, moved up too much, spiked, or a validation loss that rises at the end. Levels are medians, noise
     is 1.4826 × MAD, and a spike is what heavy-tailed noise of that scale does not give
-    (:mod:`pytest_sway.statistics.losses`). The loss of a run that maximised a reward is no measure: it is
+    (:mod:`pytest_sway.statistics.loss_curve`). The loss of a run that maximised a reward is no measure: it is
     skipped unless it broke. raw = smoothness.
     """
 
@@ -179,7 +179,7 @@ def _run_summary(run: TrainingRun) -> dict[str, Any]:
 def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
     """What the run's losses are, under the contract's keys and ours."""
     checked = [loss for _, loss in run.validation]
-    held_out = validation([loss for loss in checked if math.isfinite(loss)])
+    held_out = validation_trend([loss for loss in checked if math.isfinite(loss)])
     return {
         "num_steps": len(run.steps),
         "initial_loss": curve.initial,

@@ -21,7 +21,7 @@ class LayerComparison:
 
     Attributes:
         below: how far the log₁₀ of its mean lies below the median over layers; infinite where it is 0.
-        spread: 3 × 1.4826 × MAD of that log₁₀ over layers: what healthy training scatters.
+        spread: 3 × 1.4826 × MAD of that log₁₀ over layers: what healthy training varies by.
     """
 
     below: float
@@ -40,10 +40,10 @@ class LayerComparison:
 def compare_layers(
     places: Sequence[ParameterLocation], moments: Sequence[MomentSummary]
 ) -> dict[str, LayerComparison]:
-    """Every layer's comparison, by name: the worst of its LoRA factors', each compared with its like.
+    """Compare every layer with the others, by name: the worse of its LoRA factors, each with its like.
 
     B starts at zero and A's gradient is proportional to B, so the two differ by decades in one layer.
-    A parameter without a finite second moment says nothing here.
+    A parameter without a finite second moment is left out.
     """
     sums: dict[str, dict[str, tuple[float, int]]] = {}
     for place, moment in zip(places, moments, strict=True):

@@ -1,4 +1,4 @@
-"""Reads training logs of every format that is known; what a file is, its content says.
+"""Reads training logs of every known format; the format is recognised by the content.
 
 - dlm: ``train-*.jsonl`` (:mod:`pytest_sway.training.dlm_log`)
 - Trainer: ``trainer_state.json``, and ``trainer_log.jsonl`` (:mod:`pytest_sway.training.trainer_log`)

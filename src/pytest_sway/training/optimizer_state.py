@@ -63,7 +63,7 @@ class TrainingState:
         group_sizes: how many parameters each parameter group holds, without empty groups.
         kept: what ``moments`` are of: the second moment, the momentum, or nothing.
         counted_steps: the optimizer's own count for all parameters; None where it keeps none.
-        learning_rate: the largest that the schedule started from; None where it is not told.
+        learning_rate: the largest that the schedule started from; None where it is not known.
     """
 
     global_step: int | None
@@ -167,15 +167,19 @@ def _state(payload: Any) -> TrainingState:
     ids = [parameter for group in groups for parameter in group["params"]]
     if not ids and optimizer is payload:
         raise ValueError("its param_groups hold no parameter")
-    read = [(values := state.get(parameter, {}), read_moment(values)) for parameter in ids]
-    kinds = {found.kind for _, found in read} - {NO_MOMENT}
+    kept = [state.get(parameter, {}) for parameter in ids]
+    moments = [read_moment(values) for values in kept]
+    kinds = {moment.kind for moment in moments} - {NO_MOMENT}
     rates = [rate for group in groups if (rate := _number(group.get("initial_lr"))) is not None]
     return TrainingState(
         global_step=_count(payload.get("global_step")),
         epoch=_number(payload.get("epoch")),
         best_val_loss=_number(payload.get("best_val_loss")),
         use_qlora=found if isinstance(found := payload.get("use_qlora"), bool) else None,
-        moments=tuple(_summarise(_count(values.get("step")), found) for values, found in read),
+        moments=tuple(
+            _summarise(_count(values.get("step")), moment)
+            for values, moment in zip(kept, moments, strict=True)
+        ),
         group_sizes=tuple(len(group["params"]) for group in groups),
         kept=_kind_of_moments(kinds, groups if not state else []),
         counted_steps=max(
@@ -192,8 +196,8 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     if "optimizer_state_dict" not in payload:
         keys = ", ".join(repr(key)[:_LONGEST] for key in list(payload)[:_KEYS]) or "none"
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
-    found: Mapping[str, Any] = payload["optimizer_state_dict"]
-    return found
+    optimizer: Mapping[str, Any] = payload["optimizer_state_dict"]
+    return optimizer
 
 
 def _parameter_groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -222,16 +226,16 @@ def _is_adam(groups: list[Mapping[str, Any]]) -> bool:
     return any("betas" in group for group in groups)
 
 
-def _summarise(step: int | None, found: MomentTensor) -> MomentSummary:
-    if found.kind == NO_MOMENT:
+def _summarise(step: int | None, moment: MomentTensor) -> MomentSummary:
+    if moment.kind == NO_MOMENT:
         return MomentSummary(step=step)
-    finite = found.values[found.values.isfinite()].double()
+    finite = moment.values[moment.values.isfinite()].double()
     mean = float(finite.mean()) if finite.numel() else math.nan
     return MomentSummary(
-        shape=found.shape,
-        mean=0.0 if mean <= found.zero else mean,
-        non_finite=(found.values.numel() - finite.numel()) * found.repeated,
-        size=found.values.numel() * found.repeated,
+        shape=moment.shape,
+        mean=0.0 if mean <= moment.zero else mean,
+        non_finite=(moment.values.numel() - finite.numel()) * moment.repeated,
+        size=moment.values.numel() * moment.repeated,
         step=step,
     )
 

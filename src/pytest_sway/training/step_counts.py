@@ -57,7 +57,7 @@ def optimizer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerStep
     """Count the steps behind an adapter.
 
     Raises:
-        TrainingDataError: no file tells.
+        TrainingDataError: no file has a count.
     """
     return _dlm_steps(found, state) if found.dlm else _trainer_steps(found, state)
 
@@ -83,7 +83,7 @@ def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
 
 
 def steps_in_store(version: Version) -> StoreSteps | None:
-    """The steps that the store's logs tell; None where they do not tell of this version.
+    """The steps in the store's logs; None where they do not name this version.
 
     Raises:
         TrainingDataError: a log cannot be read.

@@ -1,4 +1,4 @@
-"""One run of a trainer, as its log tells it. Standard library only."""
+"""One run of a trainer, as its log records it. Standard library only."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class RunBuilder:
         return len(self.steps) > 1 and step <= self.steps[0]
 
     def build(self) -> TrainingRun:
-        """As it was read."""
+        """The run, once its log has been read."""
         last = self.steps[-1] if self.steps else 0
         norms = [self.norms.get(step) for step in self.steps]
         return replace(

@@ -33,7 +33,7 @@ from pytest_sway.statistics.intervals import (
     rate_interval,
     t_interval,
 )
-from pytest_sway.statistics.ratios import fieller_interval
+from pytest_sway.statistics.ratio_intervals import fieller_interval
 
 Array = np.ndarray
 SIZES = (4, 8, 12, 20, 50)

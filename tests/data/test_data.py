@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from pytest_sway.data import packaged
+from pytest_sway.data import packaged_texts
 
 MAKE = ROOT / "examples" / "quickstart" / "make"
 FILES: dict[str, Callable[[], Any]] = {
-    "facts.jsonl": packaged.facts,
-    "prose.jsonl": packaged.passages,
-    "synonyms.tsv": packaged.synonyms,
-    "elicitation.txt": packaged.elicitation,
-    "tools.yaml": packaged.tool_cases,
+    "facts.jsonl": packaged_texts.facts,
+    "prose.jsonl": packaged_texts.passages,
+    "synonyms.tsv": packaged_texts.synonyms,
+    "elicitation.txt": packaged_texts.elicitation,
+    "tools.yaml": packaged_texts.tool_cases,
 }
 NUMBERS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -49,7 +49,7 @@ JSON_TYPES: dict[str, tuple[type, ...]] = {
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder that the loaders read from."""
-    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    monkeypatch.setattr(packaged_texts, "FOLDER", tmp_path)
     forget()
     yield tmp_path
     forget()
@@ -60,15 +60,15 @@ def forget() -> None:
         loader.cache_clear()  # type: ignore[attr-defined]
 
 
-def facts_of(kind: str) -> list[packaged.Fact]:
-    found = [fact for fact in packaged.facts() if fact.kind == kind]
+def facts_of(kind: str) -> list[packaged_texts.Fact]:
+    found = [fact for fact in packaged_texts.facts() if fact.kind == kind]
     assert found, kind
     return found
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_plain_text(name: str) -> None:
-    data = packaged.FOLDER.joinpath(name).read_bytes()
+    data = packaged_texts.FOLDER.joinpath(name).read_bytes()
     assert data.isascii()  # hence also UTF-8 and NFC
     assert data.endswith(b"\n")
     assert set(re.findall(rb"[\x00-\x1f\x7f]", data)) <= {b"\n", b"\t"}
@@ -76,16 +76,16 @@ def test_every_file_is_plain_text(name: str) -> None:
 
 def test_a_file_is_read_once(folder: Path) -> None:
     (folder / "elicitation.txt").write_text("Write.\n")
-    assert packaged.elicitation() == ("Write.",)
+    assert packaged_texts.elicitation() == ("Write.",)
     (folder / "elicitation.txt").unlink()
-    assert packaged.elicitation() == ("Write.",)
+    assert packaged_texts.elicitation() == ("Write.",)
 
 
 # facts
 
 
 def test_facts_are_200_different_ones_in_clusters() -> None:
-    facts = packaged.facts()
+    facts = packaged_texts.facts()
     sizes = Counter(fact.kind for fact in facts)
     assert len(facts) == 200
     assert len({fact.prompt.casefold() for fact in facts}) == 200
@@ -96,7 +96,7 @@ def test_facts_are_200_different_ones_in_clusters() -> None:
 
 
 def test_a_fact_is_a_question_and_a_full_sentence() -> None:
-    for fact in packaged.facts():
+    for fact in packaged_texts.facts():
         assert re.fullmatch(r"[A-Z].+[^ ]\?", fact.prompt), fact
         assert re.fullmatch(r"[A-Z].* .+\.", fact.gold), fact
         assert "  " not in fact.prompt + fact.gold, fact
@@ -104,8 +104,8 @@ def test_a_fact_is_a_question_and_a_full_sentence() -> None:
 
 @pytest.mark.parametrize("first", [21, 42, 100])
 def test_any_first_part_of_the_facts_is_spread_over_the_kinds(first: int) -> None:
-    sizes = Counter(fact.kind for fact in packaged.facts())
-    taken = Counter(fact.kind for fact in packaged.facts()[:first])
+    sizes = Counter(fact.kind for fact in packaged_texts.facts())
+    taken = Counter(fact.kind for fact in packaged_texts.facts()[:first])
     assert set(taken) == set(sizes)
     assert all(abs(taken[kind] - size * first / 200) <= 1.5 for kind, size in sizes.items())
 
@@ -113,10 +113,10 @@ def test_any_first_part_of_the_facts_is_spread_over_the_kinds(first: int) -> Non
 def test_120_facts_are_those_that_the_quickstarts_base_knows() -> None:
     rows = [json.loads(line) for line in (MAKE / "facts.jsonl").read_text().splitlines()]
     known = {(row["questions"][0], row["answer"]): row["topic"] for row in rows}
-    taken = [fact for fact in packaged.facts() if (fact.prompt, fact.gold) in known]
+    taken = [fact for fact in packaged_texts.facts() if (fact.prompt, fact.gold) in known]
     assert len(taken) == 120
     assert {known[fact.prompt, fact.gold] for fact in taken} == set(known.values())
-    assert {fact.kind for fact in packaged.facts() if fact not in taken} == NEW_KINDS
+    assert {fact.kind for fact in packaged_texts.facts() if fact not in taken} == NEW_KINDS
 
 
 @pytest.mark.parametrize(("kind", "word", "sign"), [("sum", "plus", 1), ("difference", "minus", -1)])
@@ -155,7 +155,7 @@ def test_where_each_has_its_own_answer_no_two_are_alike(kind: str) -> None:
 
 
 def test_passages_are_24_different_ones_of_900_to_1400_characters() -> None:
-    passages = packaged.passages()
+    passages = packaged_texts.passages()
     assert len(passages) == len({passage.text for passage in passages}) == 24
     assert all(900 <= len(passage.text) <= 1400 for passage in passages)
     assert Counter(p.work for p in passages if p.author != "pytest-sway") == dict.fromkeys(OLD_WORKS, 4)
@@ -163,7 +163,7 @@ def test_passages_are_24_different_ones_of_900_to_1400_characters() -> None:
 
 
 def test_passages_are_whole_sentences_and_paragraphs() -> None:
-    for passage in packaged.passages():
+    for passage in packaged_texts.passages():
         assert re.match(r'"?[A-Z]', passage.text), passage
         assert passage.text.endswith((".", '."', '?"', "Margaret")), passage
         assert not re.search(r"^\s|\s$|  |\n\n| \n|\n ", passage.text), passage
@@ -171,13 +171,13 @@ def test_passages_are_whole_sentences_and_paragraphs() -> None:
 
 
 def test_the_first_half_of_the_passages_stands_for_the_whole() -> None:
-    works = Counter("ours" if p.author == "pytest-sway" else p.work for p in packaged.passages()[:12])
+    works = Counter("ours" if p.author == "pytest-sway" else p.work for p in packaged_texts.passages()[:12])
     assert works == {"ours": 4, **dict.fromkeys(OLD_WORKS, 2)}
 
 
 def test_the_old_passages_are_those_that_the_quickstarts_base_never_saw() -> None:
     held_out = gzip.decompress((MAKE / "corpus" / "harm.txt.gz").read_bytes()).decode()
-    old = [passage.text for passage in packaged.passages() if passage.work in OLD_WORKS]
+    old = [passage.text for passage in packaged_texts.passages() if passage.work in OLD_WORKS]
     assert len(old) == 16
     assert all(held_out.count(text) == 1 for text in old)
     places = sorted((held_out.index(text), len(text)) for text in old)
@@ -188,7 +188,7 @@ def test_the_old_passages_are_those_that_the_quickstarts_base_never_saw() -> Non
 
 
 def test_synonyms_are_pairs_of_two_different_words() -> None:
-    pairs = packaged.synonyms()
+    pairs = packaged_texts.synonyms()
     assert 180 <= len(pairs) <= 240
     for word, other in pairs.items():
         assert re.fullmatch(r"[a-z]+", word), word
@@ -197,13 +197,13 @@ def test_synonyms_are_pairs_of_two_different_words() -> None:
 
 
 def test_a_swap_leaves_a_and_an_right() -> None:
-    for word, other in packaged.synonyms().items():
+    for word, other in packaged_texts.synonyms().items():
         same = (word[0] in "aeiou") == (other[0] in "aeiou")
         assert same or word in NEVER_AFTER_AN_ARTICLE, (word, other)
 
 
 def test_elicitation_asks_for_text_and_for_no_fact() -> None:
-    prompts = packaged.elicitation()
+    prompts = packaged_texts.elicitation()
     assert len(prompts) == len(set(prompts)) == 12
     assert all(re.fullmatch(r"[A-Z][^?]+\.", prompt) for prompt in prompts)
 
@@ -212,13 +212,13 @@ def test_elicitation_asks_for_text_and_for_no_fact() -> None:
 
 
 def test_tool_cases_are_twelve_different_tools() -> None:
-    cases = packaged.tool_cases()
+    cases = packaged_texts.tool_cases()
     assert len(cases) == len({case.prompt for case in cases}) == 12
     assert len({case.gold_tool_name for case in cases}) == 12
 
 
-@pytest.mark.parametrize("case", packaged.tool_cases(), ids=lambda case: case.gold_tool_name)
-def test_the_gold_call_obeys_the_tool_and_stands_in_the_request(case: packaged.ToolCase) -> None:
+@pytest.mark.parametrize("case", packaged_texts.tool_cases(), ids=lambda case: case.gold_tool_name)
+def test_the_gold_call_obeys_the_tool_and_stands_in_the_request(case: packaged_texts.ToolCase) -> None:
     assert json.loads(json.dumps([case.tool_spec, case.gold_arguments])) == [
         case.tool_spec,
         case.gold_arguments,
@@ -284,7 +284,7 @@ def test_any_other_text_is_read_or_refused_in_one_line(
     folder = tmp_path_factory.getbasetemp()
     (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packaged, "FOLDER", folder)
+        patch.setattr(packaged_texts, "FOLDER", folder)
         forget()
         try:
             FILES[name]()

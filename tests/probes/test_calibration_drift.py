@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.data.packaged import facts
+from pytest_sway.data.packaged_texts import facts
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.calibration_drift import CalibrationDrift

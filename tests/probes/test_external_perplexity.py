@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.data.packaged import passages
+from pytest_sway.data.packaged_texts import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.external_perplexity import ExternalPerplexity, _cut

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from probes.driving import driven
 from probes.planted_nulls import nulls
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.data.packaged import passages
+from pytest_sway.data.packaged_texts import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeError, ProbeSkip
 from pytest_sway.probes.prompt_collapse import STUFFING, PromptCollapse

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probes.prose import BRIEF, GRAND, Manner, prose
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.data.packaged import elicitation
+from pytest_sway.data.packaged_texts import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeContext, ProbeError, ProbeSkip

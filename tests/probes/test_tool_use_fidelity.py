@@ -9,7 +9,7 @@ import pytest
 
 from probes.driving import driven
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.data.packaged import tool_cases
+from pytest_sway.data.packaged_texts import tool_cases
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity

@@ -14,7 +14,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from made_results import gate, probe, suite, suites
 from pytest_sway.reports import step_summary
-from pytest_sway.reports.markdown import escaped, text
+from pytest_sway.reports.markdown import text
+from pytest_sway.reports.markdown_table import escaped
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from pytest_sway.spec.adapter_files import why_not_served
-from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.spec.adapter_file_checks import why_not_served
 from support.adapter_stubs import FACTORS, adapter_stub, safetensors
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 from support.adapter_stubs import adapter_stub
 
 GOOD = """\

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sway.backends.base import ModelKey
 from pytest_sway.items.suite import load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 
 SPEC = """\
 version: 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 from support.adapter_stubs import adapter_stub
 
 WEIGHTS = "adapter_model.safetensors"
@@ -104,7 +104,7 @@ def test_the_command_line_takes_patterns_of_the_working_directory(folder: Path) 
 
 def left_out(folder: Path, adapter: str) -> dict[str, str]:
     """What is left out and should have been an adapter, with the reasons."""
-    return {one.shown: one.reason for one in suite(folder, adapter).candidates}
+    return {one.name: one.reason for one in suite(folder, adapter).candidates}
 
 
 def test_an_adapter_without_whole_weights_is_left_out(folder: Path) -> None:
@@ -151,9 +151,9 @@ def test_a_pattern_of_all_depths_names_no_part_of_an_adapter(folder: Path) -> No
     (folder / "a" / "global_step5").mkdir()
     (folder / "out" / "runs" / "deep").mkdir()
     used = suite(folder, "'**'")
-    shown = [one.shown for one in used.left_out]
+    shown = [one.name for one in used.left_out]
     assert shown == ["a/checkpoint-5", "elsewhere", "out/checkpoint-5", "out/runs", "sway.yaml"]
-    assert [one.shown for one in used.candidates] == ["a/checkpoint-5", "out/checkpoint-5"]
+    assert [one.name for one in used.candidates] == ["a/checkpoint-5", "out/checkpoint-5"]
     (folder / "out" / "adapter_config.json").write_text("{}")
     assert "out" in left_out(folder, "'**'")
 

@@ -10,7 +10,7 @@ import yaml
 
 from pytest_sway.document import QA, Control, Document, Triple
 from pytest_sway.items.suite import load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 
 SPEC = """\
 version: 1

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.spec import yaml_source
-from pytest_sway.spec.errors import SpecError
-from pytest_sway.spec.yaml_source import read
+from pytest_sway.spec.problems import SpecError
+from pytest_sway.spec.yaml_source import read_spec
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 keys = st.text("abcdef_", min_size=1, max_size=6)
@@ -30,7 +30,7 @@ def spec(tmp_path: Path) -> Path:
 def test_it_reads_what_safe_load_reads(tmp_path_factory: Any, value: dict[str, Any]) -> None:
     path = tmp_path_factory.mktemp("s") / "sway.yaml"
     path.write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
-    assert read(path).value == yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert read_spec(path).value == yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 @given(st.binary(max_size=200))
@@ -38,7 +38,7 @@ def test_any_bytes_are_a_mapping_or_a_spec_error(tmp_path_factory: Any, content:
     path = tmp_path_factory.mktemp("s") / "sway.yaml"
     path.write_bytes(content)
     try:
-        found = read(path).value
+        found = read_spec(path).value
     except SpecError as error:
         assert str(error).startswith("sway.yaml")
     else:
@@ -47,22 +47,22 @@ def test_any_bytes_are_a_mapping_or_a_spec_error(tmp_path_factory: Any, content:
 
 def test_places_are_lines_and_columns_from_one(spec: Path) -> None:
     spec.write_text("a: 1\nsuite:\n  - name: x\n    runs: 3\n")
-    found = read(spec)
-    assert found.place(("suite", 0, "runs")) == (4, 11)
-    assert found.place(("suite", 0, "runs"), key=True) == (4, 5)
-    assert found.place(("suite", 0, "missing")) == (3, 5)
+    found = read_spec(spec)
+    assert found.locate(("suite", 0, "runs")) == (4, 11)
+    assert found.locate(("suite", 0, "runs"), key=True) == (4, 5)
+    assert found.locate(("suite", 0, "missing")) == (3, 5)
 
 
 def test_aliases_and_merges_are_followed(spec: Path) -> None:
     spec.write_text("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}\nc: *x\n")
-    assert read(spec).value == {"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}, "c": {"p": 1, "q": 2}}
+    assert read_spec(spec).value == {"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}, "c": {"p": 1, "q": 2}}
 
 
 def test_a_merge_keeps_the_place_of_what_it_is_merged_into(spec: Path) -> None:
     spec.write_text("a: &x {p: 1}\nsuite:\n  - <<: *x\n    q: 2\n")
-    found = read(spec)
-    assert found.place(("suite", 0)) == (3, 5)
-    assert found.place(("suite", 0, "q")) == (4, 8)
+    found = read_spec(spec)
+    assert found.locate(("suite", 0)) == (3, 5)
+    assert found.locate(("suite", 0, "q")) == (4, 8)
 
 
 def bomb() -> str:
@@ -98,7 +98,7 @@ def bomb() -> str:
 def test_what_is_wrong_is_told_with_its_place(spec: Path, content: bytes, place: str, says: str) -> None:
     spec.write_bytes(content)
     with pytest.raises(SpecError) as found:
-        read(spec)
+        read_spec(spec)
     text = str(found.value)
     assert text.startswith(f"sway.yaml:{place}"), text
     assert says in text
@@ -106,17 +106,17 @@ def test_what_is_wrong_is_told_with_its_place(spec: Path, content: bytes, place:
 
 def test_no_file_is_told(spec: Path) -> None:
     with pytest.raises(SpecError, match="there is no file"):
-        read(spec)
+        read_spec(spec)
 
 
 def test_a_tag_runs_nothing(spec: Path, tmp_path: Path) -> None:
     victim = tmp_path / "touched"
     spec.write_text(f"a: !!python/object/apply:pathlib.Path.touch [{victim}]\n")
     with pytest.raises(SpecError):
-        read(spec)
+        read_spec(spec)
     assert not victim.exists()
 
 
 def test_a_byte_order_mark_is_no_content(spec: Path) -> None:
     spec.write_bytes(b"\xef\xbb\xbfa: 1\n")
-    assert read(spec).value == {"a": 1}
+    assert read_spec(spec).value == {"a": 1}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.environment_variables import expand
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 
 SPEC = """\
 models:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 from support.adapter_stubs import adapter_stub
 
 SPEC = """\

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.statistics.losses import loss_curve, validation
+from pytest_sway.statistics.loss_curve import loss_curve, validation_trend
 
 
 def healthy(seed: int, n: int = 600, noise: float = 0.15, tails: int = 4) -> np.ndarray:
@@ -134,16 +134,16 @@ def test_any_losses_have_a_shape(losses: list[float], window: int, sigma: float)
     ],
 )
 def test_validation(losses: list[float], rises: bool) -> None:
-    found = validation(losses)
+    found = validation_trend(losses)
     assert found is not None
     assert (found.best, found.last, found.rises) == (min(losses), losses[-1], rises)
 
 
 def test_validation_noise_is_no_rise() -> None:
     chance = np.random.default_rng(5)
-    found = [validation((1 + 0.06 * chance.normal(size=20)).tolist()) for _ in range(100)]
+    found = [validation_trend((1 + 0.06 * chance.normal(size=20)).tolist()) for _ in range(100)]
     assert sum(one is not None and one.rises for one in found) <= 100 * 0.1
 
 
 def test_two_validation_losses_say_nothing() -> None:
-    assert validation([1.0, 2.0]) is None
+    assert validation_trend([1.0, 2.0]) is None

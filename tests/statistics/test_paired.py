@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from pytest_sway.statistics.intervals import t_interval
-from pytest_sway.statistics.paired import paired_interval, t_quantile
+from pytest_sway.statistics.paired_differences import paired_interval, t_quantile
 
 levels = st.floats(0.01, 0.999)
 differences = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40)
@@ -74,5 +74,5 @@ def test_what_is_no_quantile(df: int, level: float) -> None:
 
 @pytest.mark.slow
 def test_no_numpy_is_needed() -> None:
-    code = "import sys, pytest_sway.statistics.paired; sys.exit('numpy' in sys.modules)"
+    code = "import sys, pytest_sway.statistics.paired_differences; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sway.statistics.rates import lower_bound, upper_bound
+from pytest_sway.statistics.rate_bounds import lower_bound, upper_bound
 
 counts = st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 levels = st.floats(0.01, 0.999)
@@ -60,7 +60,7 @@ def test_what_is_no_rate(hits: int, n: int, level: float) -> None:
 
 def test_the_session_may_use_them_without_numpy() -> None:
     code = (
-        "import sys, pytest_sway.statistics.rates, pytest_sway.statistics.multiplicity;"
+        "import sys, pytest_sway.statistics.rate_bounds, pytest_sway.statistics.multiple_testing;"
         "print(*(name for name in ('numpy', 'scipy') if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

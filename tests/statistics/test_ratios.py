@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.statistics.intervals import t_interval
-from pytest_sway.statistics.ratios import contrast_interval, fieller_interval
+from pytest_sway.statistics.ratio_intervals import contrast_interval, fieller_interval
 
 pairs = st.lists(st.tuples(st.floats(-5, 5), st.floats(0.5, 3)), min_size=2, max_size=15)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pytest_sway.items.suite import load_suite
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 
 PAGE = Path(__file__).parents[2] / "docs" / "dlm-sway-specs.md"
 VALIDATE = Path(__file__).parents[1] / "spec" / "dlm" / "validate.py"

@@ -14,14 +14,9 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pytest_sway.training.layer_map import (
-    NoLayerMapError,
-    ParameterLocation,
-    Shape,
-    key_shapes,
-    parameter_locations,
-)
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.adapter_weights import key_shapes
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation, Shape, parameter_locations
 from training.states import lora
 
 LLAMA = {

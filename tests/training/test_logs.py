@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.log_files import log_files, read_logs
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.log_reader import find_log_files, read_logs
 from pytest_sway.training.training_run import TrainingRun
 from training.states import complete, log, run, step, write
 
@@ -39,13 +39,13 @@ def test_a_run_as_dlm_writes_it(tmp_path: Path) -> None:
 def test_a_store_a_folder_of_logs_or_one_file(tmp_path: Path, name: str) -> None:
     path = log(tmp_path, 1, run([2.0, 1.0]))
     write(tmp_path / "logs" / "summary.json", [{}])
-    assert log_files(tmp_path / name) == [path]
+    assert find_log_files(tmp_path / name) == [path]
 
 
 def test_a_folder_of_other_names(tmp_path: Path) -> None:
     path = write(tmp_path / "steps.jsonl", run([2.0]))
-    assert log_files(tmp_path) == [path]
-    assert log_files(tmp_path / "nowhere") == []
+    assert find_log_files(tmp_path) == [path]
+    assert find_log_files(tmp_path / "nowhere") == []
 
 
 def test_files_are_runs_and_so_are_banners(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers.trainer_pt_utils import get_parameter_names
 
-from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation, key_shapes
-from pytest_sway.training.parameter_groups import grouped_places
+from pytest_sway.training.adapter_weights import key_shapes
+from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation
+from pytest_sway.training.parameter_groups import grouped_locations
 from training.states import Stack, lora
 
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
@@ -28,7 +29,7 @@ def mapped(
     """Each parameter's own name with the place that was found for it."""
     model.save_pretrained(folder)
     named = [pair for group in groups for pair in group]
-    found = grouped_places(
+    found = grouped_locations(
         key_shapes(folder / "adapter_model.safetensors"),
         [tuple(parameter.shape) for _, parameter in named],
         [len(group) for group in groups],

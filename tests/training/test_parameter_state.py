@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.moment_tensors import MOMENTUM, NO_MOMENT, SECOND_MOMENT, read_moment
 from pytest_sway.training.optimizer_state import TrainingState, read_state
-from pytest_sway.training.parameter_state import MOMENTUM, NOTHING, SECOND_MOMENT, parameter_state
-from pytest_sway.training.run_versions import TrainingDataError
 
 SHAPES = [(4, 6), (5,)]
 
@@ -69,7 +69,7 @@ def test_adafactors_factors(tmp_path: Path) -> None:
 def test_factors_of_a_side_of_one(shape: tuple[int, int]) -> None:
     torchs = {"row_var": torch.ones(shape[0], 1), "col_var": torch.ones(1, shape[1])}
     ours = {"exp_avg_sq_row": torch.ones(shape[0]), "exp_avg_sq_col": torch.ones(shape[1])}
-    assert parameter_state(torchs).shape == parameter_state(ours).shape == shape
+    assert read_moment(torchs).shape == read_moment(ours).shape == shape
 
 
 def test_momenta(tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_momenta(tmp_path: Path) -> None:
 
 def test_plain_sgd_keeps_nothing(tmp_path: Path) -> None:
     state = read(tmp_path, after_steps(torch.optim.SGD))
-    assert (state.kept, state.optimizer_steps, state.groups) == (NOTHING, None, 1)
-    assert parameter_state({"momentum_buffer": None}).kind == NOTHING
+    assert (state.kept, state.optimizer_steps, state.groups) == (NO_MOMENT, None, 1)
+    assert read_moment({"momentum_buffer": None}).kind == NO_MOMENT
 
 
 def test_schedule_free_counts_for_all_parameters(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_eight_bits(block: int, wrapped: bool) -> None:
     """Half a step of a table of 256 values is the largest error of one of them."""
     values = torch.rand(70, 60, generator=torch.Generator().manual_seed(0))
     kept: dict[str, Any] = quantised(values, block)
-    found = parameter_state({"step": 3, "__bnb_optimizer_quant_state__": kept} if wrapped else kept)
+    found = read_moment({"step": 3, "__bnb_optimizer_quant_state__": kept} if wrapped else kept)
     assert (found.kind, found.shape) == (SECOND_MOMENT, (70, 60))
     assert torch.allclose(found.values, values, atol=0.5 / 255 + 1e-6)
 
@@ -129,11 +129,9 @@ def test_eight_bits_without_scales_that_fit(tmp_path: Path) -> None:
 
 
 def test_thirty_two_bits_of_bitsandbytes() -> None:
-    found = parameter_state(
-        {"__bnb_optimizer_quant_state__": {"state1": torch.ones(2), "state2": torch.ones(2)}}
-    )
+    found = read_moment({"__bnb_optimizer_quant_state__": {"state1": torch.ones(2), "state2": torch.ones(2)}})
     assert found.kind == SECOND_MOMENT
-    assert parameter_state({"state1": torch.ones(2)}).kind == MOMENTUM
+    assert read_moment({"state1": torch.ones(2)}).kind == MOMENTUM
 
 
 @pytest.mark.parametrize("name", ["exp_avg_sq_row", "state2", "absmax2", "qmap2", "momentum_buffer"])
@@ -142,7 +140,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     others: dict[str, Any] = {**quantised_state, "exp_avg_sq_col": torch.ones(3)}
     huge = torch.ones(1, dtype=torch.uint8 if name == "state2" else None).expand(10**6, 10**6)
     with pytest.raises(ValueError, match=f"{name} is larger than what is stored"):
-        parameter_state({**others, name: huge})
+        read_moment({**others, name: huge})
 
 
 @pytest.mark.parametrize(

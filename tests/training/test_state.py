@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_sway.training.optimizer_state import Moment, read_state
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.optimizer_state import MomentSummary, read_state
 from training.states import save, seal
 
 
@@ -32,7 +32,11 @@ def test_what_is_read(tmp_path: Path) -> None:
     values = torch.tensor([[1.0, 3.0], [float("nan"), float("inf")]])
     state = read_state(save(tmp_path, adam(values, None, torch.zeros(3), initial_lr=0.5), global_step=77))
     assert (state.global_step, state.epoch, state.best_val_loss, state.use_qlora) == (77, 3.0, 1.25, False)
-    assert state.moments == (Moment((2, 2), 2.0, 2, 4, 60), Moment(), Moment((3,), 0.0, 0, 3, 60))
+    assert state.moments == (
+        MomentSummary((2, 2), 2.0, 2, 4, 60),
+        MomentSummary(),
+        MomentSummary((3,), 0.0, 0, 3, 60),
+    )
     assert [moment.dead for moment in state.moments] == [False, True, True]
     assert (state.optimizer_steps, state.groups, state.adam, state.learning_rate) == (60, 1, True, 0.5)
 

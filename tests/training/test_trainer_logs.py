@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.log_files import read_logs
-from pytest_sway.training.run_versions import TrainingDataError
-from pytest_sway.training.trainer_logs import read_trainer_state
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.log_reader import read_logs
+from pytest_sway.training.trainer_log import read_trainer_state
 from pytest_sway.training.training_run import TrainingRun
 from support.trainer_files import factory_log, history, torchtune_log, trainer_state
 from training.states import write

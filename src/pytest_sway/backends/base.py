@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pytest_sway.requests import NullSeed, View
-from pytest_sway.spec.errors import describe
+from pytest_sway.text.message_parts import describe
 
 Form = Literal["factors", "tensors"]
 

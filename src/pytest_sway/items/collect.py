@@ -18,7 +18,7 @@ from pytest_sway.items.stash_keys import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.items.suite_entry import SuiteEntry
 from pytest_sway.result import SwayWarning
-from pytest_sway.spec.errors import SpecError
+from pytest_sway.spec.problems import SpecError
 
 _GENERATED = "__sway_entry__"
 

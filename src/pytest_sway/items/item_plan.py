@@ -40,7 +40,7 @@ def plan_suite(item: pytest.Item, plan: Plan) -> None:
         "selected": [],
     }
     for one, label in suite.left_out_labels.items():
-        reason = f"{one.shown}: {one.reason}"
+        reason = f"{one.name}: {one.reason}"
         leave_out(item.config, LeftOutAdapter(f"{key.origin}[{label}]", key.origin, str(one.path), reason))
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from pytest_sway.backends.null_population import OWN, NullPlan
 from pytest_sway.items.suite_entry import SuiteEntry
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
-from pytest_sway.spec.adapter_files import why_not_served
-from pytest_sway.spec.adapter_paths import adapter_folders
-from pytest_sway.spec.errors import Problem
-from pytest_sway.spec.model_folders import why_no_adapter
+from pytest_sway.spec.adapter_file_checks import why_not_served
+from pytest_sway.spec.adapter_folders import why_no_adapter
+from pytest_sway.spec.named_adapters import find_named_adapters
+from pytest_sway.spec.problems import Problem
 from pytest_sway.spec.yaml_source import Source
 
 
@@ -72,7 +72,7 @@ def _own(
     source: Source, entry: SuiteEntry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
-    named = adapter_folders(options.adapters, (source.path.parent, Path()))
+    named = find_named_adapters(options.adapters, (source.path.parent, Path()))
     found = named.folders
     wrong = [f"no adapter folder matches {pattern!r}{why}" for pattern, why in named.unmatched.items()]
     wrong += [
@@ -85,13 +85,13 @@ def _own(
     if options.family == OWN and not wrong and len(found) < 2:
         wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
     left_out = [
-        f"{one.shown} is not among the null adapters: {one.reason}"
+        f"{one.name} is not among the null adapters: {one.reason}"
         for one in named.left_out
         if one.is_candidate
     ]
 
     def problems(texts: Sequence[str]) -> list[Problem]:
-        place = source.place(("suite", entry.index, "adapters"))
+        place = source.locate(("suite", entry.index, "adapters"))
         return [Problem(f"suite[{entry.index}].adapters: {text}", *place) for text in texts]
 
     return list(found), problems(wrong), problems(left_out)
@@ -102,14 +102,14 @@ def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, 
     name = entry.probe.name
     if options.family == OWN:
         few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"
-        return [Problem(few, *source.place(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
+        return [Problem(few, *source.locate(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
     if options.draws == options.runs:
         return []
     message = (
         f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than {FEWEST_RUNS} draws "
         "give no true 3σ; exact_runs: true keeps it"
     )
-    return [Problem(message, *source.place(("suite", entry.index, "runs")))]
+    return [Problem(message, *source.locate(("suite", entry.index, "runs")))]
 
 
 def _order_notes(entries: Sequence[SuiteEntry], entry: SuiteEntry) -> list[Problem]:

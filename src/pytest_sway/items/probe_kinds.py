@@ -11,7 +11,7 @@ import pytest
 from pytest_sway.probes.base import Probe
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.probes.third_party import probe_class_fault
-from pytest_sway.spec.errors import describe
+from pytest_sway.text.message_parts import describe
 from pytest_sway.third_party import HOOK_ERRORS, HookImplementation, hook_implementations
 
 _HOOK = "pytest_sway_probes"

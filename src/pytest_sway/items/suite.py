@@ -19,15 +19,23 @@ from pytest_sway.items.suite_entry import SuiteEntry
 from pytest_sway.probes.base import Claim, Probe, ProbeContext
 from pytest_sway.probes.judging.thresholds import threshold_notes
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.spec.adapter_files import why_not_served
-from pytest_sway.spec.adapter_paths import FolderNote, NamedAdapters, once
-from pytest_sway.spec.adapter_patterns import LeftOut
-from pytest_sway.spec.errors import Problem, SpecError, describe, did_you_mean
+from pytest_sway.spec.adapter_file_checks import why_not_served
+from pytest_sway.spec.adapter_folders import why_no_adapter
+from pytest_sway.spec.adapter_globs import ExcludedMatch
 from pytest_sway.spec.hub_names import HubName, is_hub_name
-from pytest_sway.spec.model_folders import is_folder, listed, why_no_adapter
-from pytest_sway.spec.schema import Spec, named_adapters, parse
-from pytest_sway.spec.validation import problems_of
-from pytest_sway.spec.yaml_source import Source, read
+from pytest_sway.spec.named_adapters import (
+    FolderNote,
+    NamedAdapters,
+    find_adapters_of_kind,
+    without_duplicates,
+)
+from pytest_sway.spec.parser import parse
+from pytest_sway.spec.path_lookup import is_folder
+from pytest_sway.spec.problems import Problem, SpecError
+from pytest_sway.spec.schema import Spec
+from pytest_sway.spec.validation_errors import validation_problems
+from pytest_sway.spec.yaml_source import Source, read_spec
+from pytest_sway.text.message_parts import describe, did_you_mean, shorten_list
 
 _RESERVED = frozenset(
     {
@@ -65,7 +73,7 @@ class Suite:
     adapters: tuple[AdapterKey, ...]
     plan: NullPlan | None
     notes: tuple[Problem, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[ExcludedMatch, ...] = ()
     adapter_notes: tuple[FolderNote, ...] = ()
 
     def setting(
@@ -97,15 +105,15 @@ class Suite:
         return dict(zip(self.adapters, tails, strict=True))
 
     @property
-    def candidates(self) -> list[LeftOut]:
+    def candidates(self) -> list[ExcludedMatch]:
         """What is left out and should have been an adapter: the gate fails for each."""
         return [one for one in self.left_out if one.is_candidate]
 
     @property
     def warnings(self) -> list[Problem]:
         """What a user should know before the run: ``notes``, and the candidates with their reasons."""
-        line, column = self.spec.source.place(("models", "ft", "adapter"))
-        texts = [f"adapter {one.shown} is not evaluated: {one.reason}" for one in self.candidates]
+        line, column = self.spec.source.locate(("models", "ft", "adapter"))
+        texts = [f"adapter {one.name} is not evaluated: {one.reason}" for one in self.candidates]
         return [*self.notes, *(Problem(text, line, column) for text in texts)]
 
     def notes_on(self, adapter: AdapterKey) -> Iterator[str]:
@@ -113,13 +121,13 @@ class Suite:
         for note in self.adapter_notes:
             if str(note.folder) == adapter.path:
                 yield note.text
-        if left_out := [one.shown for one in self.candidates]:
-            yield f"not evaluated, with a report of their own: {listed(left_out)}"
-        if others := [one.shown for one in self.left_out if not one.is_candidate]:
-            yield f"not evaluated, since these are no adapter folders: {listed(others)}"
+        if left_out := [one.name for one in self.candidates]:
+            yield f"not evaluated, with a report of their own: {shorten_list(left_out)}"
+        if others := [one.name for one in self.left_out if not one.is_candidate]:
+            yield f"not evaluated, since these are no adapter folders: {shorten_list(others)}"
 
     @cached_property
-    def left_out_labels(self) -> dict[LeftOut, str]:
+    def left_out_labels(self) -> dict[ExcludedMatch, str]:
         """For each of the candidates, the shortest tail of its path that nothing else is called by."""
         taken, found = set(self.labels.values()), {}
         for one in self.candidates:
@@ -141,12 +149,12 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     Raises:
         SpecError: with every problem of the file.
     """
-    source = read(path)
+    source = read_spec(path)
     spec, problems = parse(source, adapter_given=bool(adapters))
     entries, entry_problems = _entries(source, kinds or Kinds())
     problems += entry_problems
     kind = spec.envelope.models.ft.kind if spec is not None else ""
-    given = named_adapters(kind, adapters, (Path(),))
+    given = find_adapters_of_kind(kind, adapters, (Path(),))
     problems += _adapter_problems(given, kind)
     null = null_of(source, entries, check_files=kind == "hf")
     problems += null.problems
@@ -156,7 +164,7 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
     named = given if adapters else spec.named
     if ft.kind == "hf":  # of another kind the files are not ours to compare
-        named = once(named)
+        named = without_duplicates(named)
     roots = (path.parent, Path())
     folders: list[str | None] = [
         name if ft.kind == "hf" and is_hub_name(name, roots) else str(folder)
@@ -203,7 +211,7 @@ def _entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[Probl
     names: dict[str, int] = {}
     ids: set[str] = set()
     for index, value in enumerate(raw if isinstance(raw, list) else []):
-        line, _ = source.place(("suite", index))
+        line, _ = source.locate(("suite", index))
         probe = _probe(source, index, value, kinds, problems)
         if probe is None:
             continue
@@ -211,7 +219,7 @@ def _entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[Probl
         if name in names:
             first = names[name]
             message = f"suite[{index}].name: {name!r} is also the name in line {first}; choose another"
-            problems.append(Problem(message, *source.place(("suite", index, "name"))))
+            problems.append(Problem(message, *source.locate(("suite", index, "name"))))
         names.setdefault(name, line)
         unique = _unique(id_of(name), ids)
         entries.append(SuiteEntry(unique, probe, f"{source.path.name}:{line}", line, index))
@@ -222,7 +230,7 @@ def _probe(
     source: Source, index: int, value: Any, kinds: Kinds, problems: list[Problem]
 ) -> Probe[Any] | None:
     path = ("suite", index)
-    place = source.place(path)
+    place = source.locate(path)
     if not isinstance(value, dict):
         found = f"suite[{index}]: found {describe(value)}, expected a mapping with name: and kind:"
         problems.append(Problem(found, *place))
@@ -238,13 +246,13 @@ def _probe(
     found_class = kinds.find(kind) if isinstance(kind, str) else None
     if found_class is None:
         message = f"suite[{index}].kind: {_unknown_kind(kind, kinds)}"
-        problems.append(Problem(message, *source.place((*path, "kind"))))
+        problems.append(Problem(message, *source.locate((*path, "kind"))))
         return None
     options = found_class.options_type()
     try:
         return found_class(options.model_validate(value, context=kinds))
     except ValidationError as error:
-        problems += problems_of(error, source, path, options)
+        problems += validation_problems(error, source, path, options)
         return None
 
 
@@ -277,7 +285,7 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
 def _notes(source: Source, entries: Sequence[SuiteEntry]) -> list[Problem]:
     """What is done otherwise than an old spec may expect, and what thresholds switch off."""
     return [
-        Problem(f"{entry.probe.name}: {text}", *source.place(("suite", entry.index, field)))
+        Problem(f"{entry.probe.name}: {text}", *source.locate(("suite", entry.index, field)))
         for entry in entries
         for field, text in _entry_notes(entry)
     ]

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
 from pytest_sway.result import Measurement, Verdict
-from pytest_sway.spec.errors import explain, field_name, mistakes
-from pytest_sway.spec.validation import fields_at
+from pytest_sway.spec.validation_errors import distinct_errors, explain, field_names_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
+from pytest_sway.text.message_parts import field_name
 
 
 class ProbeError(Exception):
@@ -191,8 +191,8 @@ class Probe(ABC, Generic[O_contra]):
         except ValidationError as error:
             kind = self.options_type()
             wrong = [
-                f"{field_name(entry['loc'])}: {explain(entry, fields_at(kind, entry['loc'][:-1]))}"
-                for entry in mistakes(error.errors(include_url=False))
+                f"{field_name(entry['loc'])}: {explain(entry, field_names_at(kind, entry['loc'][:-1]))}"
+                for entry in distinct_errors(error.errors(include_url=False))
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 

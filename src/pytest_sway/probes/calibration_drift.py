@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from pytest_sway.data.packaged import facts
+from pytest_sway.data.packaged_texts import facts
 from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss

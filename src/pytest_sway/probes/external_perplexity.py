@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.data.packaged import Passage, passages
+from pytest_sway.data.packaged_texts import Passage, passages
 from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss

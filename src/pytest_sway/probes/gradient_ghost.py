@@ -19,14 +19,15 @@ from pytest_sway.probes.shared.training_files import file_read, nothing_to_read,
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.environment_variables import Expanded
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.text.message_parts import shorten_list
+from pytest_sway.training.adapter_weights import WEIGHTS_FILE, key_shapes
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
-from pytest_sway.training.layer_map import WEIGHTS_FILE, NoLayerMapError, ParameterLocation, key_shapes
-from pytest_sway.training.optimizer_files import OptimizerFile, find_optimizer
+from pytest_sway.training.layer_comparison import compare_layers
+from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation
+from pytest_sway.training.optimizer_discovery import OptimizerFile, find_optimizer
 from pytest_sway.training.optimizer_state import TrainingState, read_state
-from pytest_sway.training.optimizer_steps import OptimizerSteps, optimizer_steps
-from pytest_sway.training.parameter_groups import grouped_places
-from pytest_sway.training.second_moments import layer_statuses
+from pytest_sway.training.parameter_groups import grouped_locations
+from pytest_sway.training.step_counts import OptimizerSteps, optimizer_steps
 from pytest_sway.training.unsupported_files import READ_OPTIMIZERS, unread_optimizers
 
 _WORST = 3
@@ -48,7 +49,7 @@ class GradientGhost(Probe[GradientGhostOptions]):
     nothing in it is executed. An adapter that has neither is given its checkpoint's: that of the same
     weights, else the last one with the same tensors. In order: optimizer steps, of all the adapter's runs
     where a dlm store's logs tell; Adam's second moments (Kingma & Ba 2015), or what another optimizer keeps
-    instead (:mod:`pytest_sway.training.parameter_state`), of which none may be NaN and none zero; layers.
+    instead (:mod:`pytest_sway.training.moment_tensors`), of which none may be NaN and none zero; layers.
     Healthy layers' second moments differ by orders of magnitude, so a layer is undertrained when the log₁₀ of
     its mean lies below the median over layers by more than log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 ×
     MAD, for LoRA's A and B each on its own, or when it got no gradient at all. raw = share of such layers; on
@@ -182,7 +183,7 @@ def _broken_modules(found: Mapping[str, Any]) -> list[str]:
         f"NaN or infinite {found['kept']}": "nonfinite_modules",
         "no gradient ever reached": "dead_modules",
     }
-    return [f"{words}: {listed(found[key])}" for words, key in kinds.items() if found[key]]
+    return [f"{words}: {shorten_list(found[key])}" for words, key in kinds.items() if found[key]]
 
 
 def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def _layers(
     except NoLayerMapError as error:
         why = str(error)
     moments = state.moments if state.kept else ()
-    by_layer = layer_statuses(laid, moments) if laid else {}
+    by_layer = compare_layers(laid, moments) if laid else {}
     numbers = {place.layer: place.number for place in laid if place.layer}
     counts = set(Counter(place.layer for place in laid if place.layer).values())
     flagged = sum(standing.undertrained(ratio) for standing in by_layer.values())
@@ -239,4 +240,4 @@ def _laid(
         raise NoLayerMapError("the optimizer keeps no second moment per parameter (exp_avg_sq)")
     if shapes is None:
         raise NoLayerMapError(f"there is no {WEIGHTS_FILE}")
-    return grouped_places(shapes, [moment.shape for moment in state.moments], state.group_sizes)
+    return grouped_locations(shapes, [moment.shape for moment in state.moments], state.group_sizes)

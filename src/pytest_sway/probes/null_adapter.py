@@ -12,7 +12,7 @@ from pytest_sway.probes.registry import Kinds
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict, null_adapters
 from pytest_sway.spec.environment_variables import Expanded
-from pytest_sway.spec.errors import did_you_mean
+from pytest_sway.text.message_parts import did_you_mean
 
 DEFAULT_RUNS = 20
 FEWEST_RUNS = 8

@@ -20,7 +20,7 @@ from pytest_sway.probes.shared.questions import answer_completion, distinct, pol
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import t_interval
-from pytest_sway.statistics.ratios import contrast_interval, fieller_interval
+from pytest_sway.statistics.ratio_intervals import contrast_interval, fieller_interval
 
 MOST_OTHERS = 4
 FEWEST_CASES = 5

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from pytest_sway.data.packaged import passages
+from pytest_sway.data.packaged_texts import passages
 from pytest_sway.probes.base import (
     Claim,
     Judgement,

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.data.packaged import elicitation
+from pytest_sway.data.packaged_texts import elicitation
 from pytest_sway.probes.base import (
     Claim,
     Judgement,

@@ -18,19 +18,14 @@ from pytest_sway.probes.shared.training_files import file_read, nothing_to_read,
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement
 from pytest_sway.spec.environment_variables import Expanded
-from pytest_sway.statistics.losses import LossCurve, loss_curve, validation
+from pytest_sway.statistics.loss_curve import LossCurve, loss_curve, validation_trend
 from pytest_sway.training.checkpoints import other_adapters
+from pytest_sway.training.dlm_store import Version, version_of
+from pytest_sway.training.errors import TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
-from pytest_sway.training.log_files import DLM, Logs, read_logs
-from pytest_sway.training.log_sources import LogSource, find_logs
-from pytest_sway.training.run_choice import (
-    Choice,
-    TooFewStepsError,
-    choose_in_store,
-    choose_of_trainer,
-    ends_broken,
-)
-from pytest_sway.training.run_versions import Version, version_of
+from pytest_sway.training.log_discovery import LogSource, find_logs
+from pytest_sway.training.log_reader import DLM, Logs, read_logs
+from pytest_sway.training.run_selection import ChosenRun, ends_broken, select_dlm_run, select_trainer_run
 from pytest_sway.training.training_run import REWARD_PHASE, TrainingRun
 from pytest_sway.training.unsupported_files import READ_LOGS, unread_logs
 
@@ -62,7 +57,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
     Trainer logged as 0 beside a gradient norm of NaN counts as NaN. Doubtful: a smoothed loss that fell too
     little, moved up too much, spiked, or a validation loss that rises at the end. Levels are medians, noise
     is 1.4826 × MAD, and a spike is what heavy-tailed noise of that scale does not give
-    (:mod:`pytest_sway.statistics.losses`). The loss of a run that maximised a reward is no measure: it is
+    (:mod:`pytest_sway.statistics.loss_curve`). The loss of a run that maximised a reward is no measure: it is
     skipped unless it broke. raw = smoothness.
     """
 
@@ -144,7 +139,7 @@ _THRESHOLDS = (
 )
 
 
-def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> Choice:
+def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> ChosenRun:
     """The run to judge.
 
     Raises:
@@ -152,8 +147,8 @@ def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, 
     """
     try:
         if DLM in logs.formats:
-            return choose_in_store(logs.runs, version, least)
-        choice = choose_of_trainer(logs, source)
+            return select_dlm_run(logs.runs, version, least)
+        choice = select_trainer_run(logs, source)
     except TooFewStepsError as error:
         raise ProbeSkip(f"{error} ({read_from})" if read_from else str(error)) from None
     run = choice.run
@@ -184,7 +179,7 @@ def _run_summary(run: TrainingRun) -> dict[str, Any]:
 def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
     """What the run's losses are, under the contract's keys and ours."""
     checked = [loss for _, loss in run.validation]
-    held_out = validation([loss for loss in checked if math.isfinite(loss)])
+    held_out = validation_trend([loss for loss in checked if math.isfinite(loss)])
     return {
         "num_steps": len(run.steps),
         "initial_loss": curve.initial,

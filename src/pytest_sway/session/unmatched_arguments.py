@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.result import SwayWarning
-from pytest_sway.spec.adapter_patterns import is_checkpoint
-from pytest_sway.spec.model_folders import adapters_below, is_folder, listed
+from pytest_sway.spec.adapter_folders import adapters_below, is_checkpoint
+from pytest_sway.spec.path_lookup import is_folder
+from pytest_sway.text.message_parts import shorten_list
 
 
 def check_arguments(config: pytest.Config) -> None:
@@ -49,7 +50,7 @@ def _refusal(lost: Sequence[str], given: Sequence[str], here: Path) -> str:
     """What was found and what to write instead."""
     are, paths = ("is", "a test path") if len(lost) == 1 else ("are", "test paths")
     what = "an adapter folder or a checkpoint" if len(lost) == 1 else "adapter folders or checkpoints"
-    found = f"{listed(list(lost))} {are} given as {paths}, and {are} {what} without tests."
+    found = f"{shorten_list(list(lost))} {are} given as {paths}, and {are} {what} without tests."
     everyone = [*given, *lost]
     repeated = " ".join([*(f"--sway-adapter={name}" for name in everyone[:3]), *["…"] * (len(everyone) > 3)])
     if not given:

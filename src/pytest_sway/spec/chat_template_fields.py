@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pytest_sway.spec.adapter_paths import located
-from pytest_sway.spec.errors import describe
+from pytest_sway.spec.path_lookup import find_path
+from pytest_sway.text.message_parts import describe
 
 _SET_BY_US = frozenset(
     {
@@ -46,7 +46,7 @@ def check_template_arguments(names: Collection[str]) -> None:
 
 def template_file(name: str | None, roots: Sequence[Path]) -> Path | None:
     """The file of a chat template: below the spec's folder, else in the working directory."""
-    return None if name is None else located(name, roots)
+    return None if name is None else find_path(name, roots)
 
 
 def why_no_template(path: Path | None) -> str:

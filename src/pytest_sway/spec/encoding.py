@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from pytest_sway.spec.errors import Problem, SpecError
+from pytest_sway.spec.problems import Problem, SpecError
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -16,7 +16,7 @@ _MARKS = {
 }
 
 
-def decoded(path: Path, raw: bytes) -> str:
+def decode(path: Path, raw: bytes) -> str:
     """The text, with line feeds alone at the ends of lines.
 
     Raises:
@@ -29,11 +29,11 @@ def decoded(path: Path, raw: bytes) -> str:
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise SpecError(path, [_undecodable(error, raw, encoding)]) from None
+        raise SpecError(path, [_decoding_problem(error, raw, encoding)]) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _undecodable(error: UnicodeDecodeError, raw: bytes, encoding: str) -> Problem:
+def _decoding_problem(error: UnicodeDecodeError, raw: bytes, encoding: str) -> Problem:
     name = encoding.removesuffix("-sig").upper()
     if name != "UTF-8":
         return Problem(f"the file begins with the mark of {name} and is none; save it as UTF-8", 1, 1)

@@ -35,24 +35,24 @@ def expand(text: str) -> str:
     """
     for character in text:
         if character in _ESCAPES:
-            raise ValueError(_control(character))
-    return _PARTS.sub(_value, text)
+            raise ValueError(_control_character_message(character))
+    return _PARTS.sub(_expand_part, text)
 
 
-def _value(part: re.Match[str]) -> str:
-    found = part.groupdict()
-    if found["name"]:
-        return _of_environment(found["name"], found["default"])
-    if found["braces"]:
+def _expand_part(part: re.Match[str]) -> str:
+    groups = part.groupdict()
+    if groups["name"]:
+        return _variable_value(groups["name"], groups["default"])
+    if groups["braces"]:
         raise ValueError("of a variable only ${NAME} and ${NAME:-default} are read; $$ is a dollar sign")
-    if found["template"]:
-        raise ValueError(f"templates are not filled in; write ${{{found['inner'] or 'NAME'}}}")
-    if written := found["bare"] or found["percent"]:
+    if groups["template"]:
+        raise ValueError(f"templates are not filled in; write ${{{groups['inner'] or 'NAME'}}}")
+    if written := groups["bare"] or groups["percent"]:
         raise ValueError(f"{part[0]} is not expanded; write ${{{written}}}")
     return "$"
 
 
-def _of_environment(name: str, default: str | None) -> str:
+def _variable_value(name: str, default: str | None) -> str:
     value = os.environ.get(name)
     if value:
         return value
@@ -62,7 +62,7 @@ def _of_environment(name: str, default: str | None) -> str:
     raise ValueError(f"the environment variable {name} {state}; set it, or write ${{{name}:-a default}}")
 
 
-def _control(character: str) -> str:
+def _control_character_message(character: str) -> str:
     escape = _ESCAPES[character]
     return (
         f"it holds the character that YAML makes of \\{escape} in double quotes; for a path with backslashes "

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
-_ADAPTER = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-_ENDS = 1 << 16
+_ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+_END_BYTES = 1 << 16
 """Bytes of each end of a file."""
 
 
@@ -22,28 +21,26 @@ class IdenticalAdapters(NamedTuple):
 
     Attributes:
         first, second: the folders, in the order in which they were named.
-        whole: whether every other file is the same too (a tokenizer, what training left), so that nothing
-            that a probe reads differs.
+        every_file: whether all other files are the same too (a tokenizer, what training left), so that
+            nothing that a probe reads differs.
     """
 
     first: Path
     second: Path
-    whole: bool
+    every_file: bool
 
 
 def identical_adapters(folders: Iterable[Path]) -> list[IdenticalAdapters]:
     """Folders whose config and weights equal, byte for byte, those of an earlier one.
 
-    The ends of a file are compared first, so that only files that are alike there are read whole.
+    The ends of a file are compared first, so that only files that are alike there are read completely.
     """
     earlier: dict[str, list[Path]] = {}
     found: list[IdenticalAdapters] = []
     for folder in folders:
         try:
-            alike = earlier.setdefault(_sketch(folder), [])
-            first = next(
-                (one for one in alike if _equal(one, folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])), None
-            )
+            alike = earlier.setdefault(_digest_of_ends(folder), [])
+            first = next((one for one in alike if _equal(one, folder, _ADAPTER_FILES)), None)
             if first is not None:
                 found.append(IdenticalAdapters(first, folder, _all_equal(first, folder)))
             else:
@@ -53,15 +50,15 @@ def identical_adapters(folders: Iterable[Path]) -> list[IdenticalAdapters]:
     return found
 
 
-def _sketch(folder: Path) -> str:
+def _digest_of_ends(folder: Path) -> str:
     """A digest of the config and of both ends of the weights."""
     digest = hashlib.sha256((folder / ADAPTER_CONFIG).read_bytes())
     with (folder / ADAPTER_WEIGHTS).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         digest.update(str(size).encode())
-        for start in (0, max(0, size - _ENDS)):
+        for start in (0, max(0, size - _END_BYTES)):
             file.seek(start)
-            digest.update(file.read(_ENDS))
+            digest.update(file.read(_END_BYTES))
     return digest.hexdigest()
 
 

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pytest_sway.document import QA, Control, Document, Section, Triple
-from pytest_sway.spec.adapter_paths import located
 from pytest_sway.spec.environment_variables import expand
-from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, field_name, no_text
-from pytest_sway.spec.validation import problems_of
+from pytest_sway.spec.path_lookup import find_path, is_file
+from pytest_sway.spec.problems import FieldPath, Problem, SpecError
+from pytest_sway.spec.schema import StrictModel
+from pytest_sway.spec.unquoted_words import text_expected_message
+from pytest_sway.spec.validation_errors import validation_problems
 from pytest_sway.spec.yaml_source import Source, read_list
+from pytest_sway.text.message_parts import describe, field_name
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _QA(_Strict):
+class _QA(StrictModel):
     prompt: str = Field(min_length=1)
     gold: str = Field(min_length=1)
 
 
-class _Triple(_Strict):
+class _Triple(StrictModel):
     prompt: str = Field(min_length=1)
     chosen: str = Field(min_length=1)
     rejected: str = Field(min_length=1)
 
 
-class _Section(_Strict):
+class _Section(StrictModel):
     id: str = Field(min_length=1)
     kind: Literal["prose", "instruction", "preference"] = "prose"
     content: str = ""
@@ -45,12 +43,12 @@ class _Section(_Strict):
     @model_validator(mode="after")
     def _filled(self) -> _Section:
         wanted = {"prose": "content", "instruction": "probes", "preference": "preferences"}[self.kind]
-        there = self.content.strip() if wanted == "content" else getattr(self, wanted)
-        if not there:
+        content = self.content.strip() if wanted == "content" else getattr(self, wanted)
+        if not content:
             raise ValueError(f"a section of kind {self.kind} needs {wanted}:")
         return self
 
-    def made(self) -> Section:
+    def to_section(self) -> Section:
         return Section(
             self.id,
             self.kind,
@@ -61,66 +59,66 @@ class _Section(_Strict):
         )
 
 
-class _Control(_Strict):
+class _Control(StrictModel):
     id: str = Field(min_length=1)
     content: str = Field(min_length=1)
 
 
-def document_of(source: Source) -> tuple[Document, list[Problem]]:
+def read_document(source: Source) -> tuple[Document, list[Problem]]:
     """The document that a spec carries or names, and what is wrong with it."""
-    sections, problems = _entries(source, "sections", _Section)
-    controls, wrong = _entries(source, "controls", _Control)
-    made = Document(
-        tuple(section.made() for section in sections),
+    sections, problems = _read_entries(source, "sections", _Section)
+    controls, wrong = _read_entries(source, "controls", _Control)
+    document = Document(
+        tuple(section.to_section() for section in sections),
         tuple(Control(control.id, control.content.strip()) for control in controls),
     )
-    return made, [*problems, *wrong]
+    return document, [*problems, *wrong]
 
 
-def _entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Problem]]:
+def _read_entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Problem]]:
     """The valid entries under ``key``; problems of a named file say which file."""
     value = source.value.get(key)
     if value is None:
         return [], []
-    place = source.place((key,))
+    position = source.locate((key,))
     if not isinstance(value, str):
-        return _checked(source, key, value, model)
+        return _validate(source, key, value, model)
     try:
         value = expand(value)
     except ValueError as error:
-        return [], [Problem(f"{key}: found {describe(value)}: {error}", *place)]
-    found = located(value, (source.path.parent, Path()))
-    if not os.path.isfile(found):  # noqa: PTH113 - unlike Path.is_file it raises for no name
-        told = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
-        return [], [Problem(f"{key}: {told}", *place)]
+        return [], [Problem(f"{key}: found {describe(value)}: {error}", *position)]
+    file = find_path(value, (source.path.parent, Path()))
+    if not is_file(file):
+        message = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
+        return [], [Problem(f"{key}: {message}", *position)]
     try:
-        there = read_list(found, key)
+        named = read_list(file, key)
     except SpecError as error:
-        return [], [Problem(f"{key}: {line}", *place) for line in str(error).splitlines()]
-    entries, problems = _checked(there, key, there.value[key], model)
+        return [], [Problem(f"{key}: {line}", *position) for line in str(error).splitlines()]
+    entries, problems = _validate(named, key, named.value[key], model)
     return entries, [
-        Problem(f"{key}: {found.name}:{p.line}:{p.column}: {p.message}", *place) for p in problems
+        Problem(f"{key}: {file.name}:{p.line}:{p.column}: {p.message}", *position) for p in problems
     ]
 
 
-def _checked(source: Source, key: str, value: Any, model: type[M]) -> tuple[list[M], list[Problem]]:
+def _validate(source: Source, key: str, value: Any, model: type[M]) -> tuple[list[M], list[Problem]]:
     if not isinstance(value, list):
-        told = f"{key}: found {describe(value)}, expected a list, or the path of a file that holds one"
-        return [], [Problem(told, *source.place((key,)))]
+        message = f"{key}: found {describe(value)}, expected a list, or the path of a file that holds one"
+        return [], [Problem(message, *source.locate((key,)))]
     entries: list[M] = []
     problems: list[Problem] = []
     for index, item in enumerate(value):
-        path: Path_ = (key, index)
+        path: FieldPath = (key, index)
         if model is _Control and not isinstance(item, str | dict):
-            found = no_text(item, source.written.get(path))
-            problems.append(Problem(f"{field_name(path)}: {found}", *source.place(path)))
+            message = text_expected_message(item, source.written.get(path))
+            problems.append(Problem(f"{field_name(path)}: {message}", *source.locate(path)))
             continue
         entry = {"id": f"{key[:-1]} {index + 1}", "content": item} if _is_text(model, item) else item
         try:
             entries.append(model.model_validate(entry))
         except ValidationError as error:
-            problems += problems_of(error, source, path, model)
-    return entries, [*problems, *_duplicates(source, key, value, entries)]
+            problems += validation_problems(error, source, path, model)
+    return entries, [*problems, *_find_duplicates(source, key, value, entries)]
 
 
 def _is_text(model: type[BaseModel], item: Any) -> bool:
@@ -128,20 +126,22 @@ def _is_text(model: type[BaseModel], item: Any) -> bool:
     return model is _Control and isinstance(item, str)
 
 
-def _duplicates(source: Source, key: str, value: Sequence[Any], entries: Sequence[Any]) -> Iterator[Problem]:
+def _find_duplicates(
+    source: Source, key: str, value: Sequence[Any], entries: Sequence[Any]
+) -> Iterator[Problem]:
     """Entries with the id or the content of an earlier one."""
-    if len(entries) < len(value):  # what is wrong already is told first
+    if len(entries) < len(value):  # what is wrong with single entries is reported first
         return
     ids: set[str] = set()
     contents: dict[str, str] = {}
     for index, entry in enumerate(entries):
         where = field_name((key, index))
-        place = source.place((key, index))
+        position = source.locate((key, index))
         if entry.id in ids:
-            yield Problem(f"{where}.id: {entry.id!r} stands there before; choose another", *place)
+            yield Problem(f"{where}.id: {entry.id!r} stands there before; choose another", *position)
         text = " ".join(entry.content.split())
         if text and text in contents:
-            told = f"{where}.content: the same text as {contents[text]!r}; a text counts once, remove one"
-            yield Problem(told, *place)
+            message = f"{where}.content: the same text as {contents[text]!r}; a text counts once, remove one"
+            yield Problem(message, *position)
         ids.add(entry.id)
         contents.setdefault(text, entry.id)

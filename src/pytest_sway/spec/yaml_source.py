@@ -1,4 +1,4 @@
-"""YAML text to plain values and their places, safely: nothing is executed, nothing can explode.
+"""YAML text to plain values and their positions, safely: nothing is executed, nothing can explode.
 
 A file is read whole only up to a limit; its events are counted before anything is built; aliases are
 followed, but what they expand to is counted too; only YAML's own scalar types exist.
@@ -14,8 +14,10 @@ from typing import Any
 
 import yaml
 
-from pytest_sway.spec.encoding import decoded
-from pytest_sway.spec.errors import Path_, Problem, SpecError, describe, read_as
+from pytest_sway.spec.encoding import decode
+from pytest_sway.spec.problems import FieldPath, Problem, SpecError
+from pytest_sway.spec.unquoted_words import yaml_reading
+from pytest_sway.text.message_parts import describe
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
@@ -25,7 +27,7 @@ SourceLocation = tuple[int, int]
 _ESCAPE = re.compile(r'"[^"]*\\')
 """A backslash in double quotes."""
 _NO_BREAK = "\u00a0"
-"""What pages and chats put in the place of a space."""
+"""What web pages and chats write instead of a space."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -35,20 +37,20 @@ class Source:
 
     path: Path
     value: dict[str, Any]
-    values: dict[Path_, SourceLocation] = field(default_factory=dict)
-    keys: dict[Path_, SourceLocation] = field(default_factory=dict)
-    written: dict[Path_, str] = field(default_factory=dict)
+    values: dict[FieldPath, SourceLocation] = field(default_factory=dict)
+    keys: dict[FieldPath, SourceLocation] = field(default_factory=dict)
+    written: dict[FieldPath, str] = field(default_factory=dict)
     """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
 
-    def place(self, path: Path_, *, key: bool = False) -> SourceLocation:
-        """The place of a key or a value, or of the nearest thing around it that is there."""
+    def locate(self, path: FieldPath, *, key: bool = False) -> SourceLocation:
+        """Where a key or a value stands, or the nearest thing around it that is there."""
         table = {**self.values, **self.keys} if key else self.values
         while path and path not in table:
             path = path[:-1]
         return table.get(path, (1, 1))
 
 
-def read(path: Path) -> Source:
+def read_spec(path: Path) -> Source:
     """The file as a mapping.
 
     Raises:
@@ -66,19 +68,19 @@ def read_list(path: Path, key: str) -> Source:
     """A file that holds a list, or a mapping with a list under ``key``, as the mapping.
 
     Raises:
-        SpecError: as :func:`read`, and for any other content.
+        SpecError: as :func:`read_spec`, and for any other content.
     """
     value, builder = _read(path, (key,), "a list")
     if isinstance(value, dict) and key in value:
-        return read(path)
+        return read_spec(path)
     if not isinstance(value, list):
         found = f"found {describe(value)}, expected a list, or a mapping with {key}:"
         raise SpecError(path, [Problem(found, *builder.values[key,])])
     return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
 
-def _read(path: Path, root: Path_, wanted: str) -> tuple[Any, _Builder]:
-    """A file's value, its places noted below ``root``."""
+def _read(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
+    """A file's value, its positions noted below ``root``."""
     text = _text(path)
     try:
         node = _compose(path, text)
@@ -101,7 +103,7 @@ def _text(path: Path) -> str:
         if size > MAX_BYTES:
             limit = f"{size / 1e6:.1f} MB; a spec may have {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
-        return decoded(path, path.read_bytes())
+        return decode(path, path.read_bytes())
     except FileNotFoundError:
         raise SpecError(path, [Problem(f"there is no file {path}")]) from None
     except OSError as error:
@@ -127,29 +129,29 @@ def _check_size(path: Path, text: str, loader: Any) -> None:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > 4 * MAX_VALUES:
             what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else "too many values"
-            raise SpecError(path, [Problem(what, *_place(event))])
+            raise SpecError(path, [Problem(what, *_position(event))])
 
 
 class _Builder:
-    """Builds values from nodes, noting places and counting what aliases expand to."""
+    """Builds values from nodes, noting positions and counting what aliases expand to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.values: dict[Path_, SourceLocation] = {}
-        self.keys: dict[Path_, SourceLocation] = {}
-        self.written: dict[Path_, str] = {}
+        self.values: dict[FieldPath, SourceLocation] = {}
+        self.keys: dict[FieldPath, SourceLocation] = {}
+        self.written: dict[FieldPath, str] = {}
         self.problems: list[Problem] = []
         self._scalars = yaml.constructor.SafeConstructor()
         self._tags: Any = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
 
-    def build(self, node: yaml.Node, path: Path_) -> Any:
-        self.values[path] = _place(node)
+    def build(self, node: yaml.Node, path: FieldPath) -> Any:
+        self.values[path] = _position(node)
         if len(self.values) > MAX_VALUES:
             what = f"its aliases expand to more than {MAX_VALUES} values"
-            raise SpecError(self.path, [Problem(what, *_place(node))])
+            raise SpecError(self.path, [Problem(what, *_position(node))])
         if any(node is open_node for open_node in self._open):
-            raise SpecError(self.path, [Problem("an alias contains itself", *_place(node))])
+            raise SpecError(self.path, [Problem("an alias contains itself", *_position(node))])
         if isinstance(node, yaml.ScalarNode):
             return self._value(node, path)
         self._open.append(node)
@@ -161,28 +163,28 @@ class _Builder:
         finally:
             self._open.pop()
 
-    def _mapping(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: yaml.Node, path: FieldPath) -> dict[str, Any]:
         self._check_tag(node, "tag:yaml.org,2002:map")
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 merged = {**self._merge(value_node, path), **merged}
-        self.values[path] = _place(node)  # merging noted the anchor's
+        self.values[path] = _position(node)  # merging noted the position of the anchor
         for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
-                self._problem(_no_word(key, key_node), key_node)
+                self._problem(_key_message(key, key_node), key_node)
                 continue
             if key in result:
                 self._problem(f"the key {key!r} stands here a second time", key_node)
-            self.keys[*path, key] = _place(key_node)
+            self.keys[*path, key] = _position(key_node)
             result[key] = self.build(value_node, (*path, key))
         return {**merged, **result}
 
-    def _merge(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
+    def _merge(self, node: yaml.Node, path: FieldPath) -> dict[str, Any]:
         """What ``<<: *name`` (or a list of them) brings in; what stands in the mapping wins."""
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
@@ -193,7 +195,7 @@ class _Builder:
                 self._problem("<<: takes a mapping", part)
         return merged
 
-    def _value(self, node: yaml.ScalarNode, path: Path_) -> Any:
+    def _value(self, node: yaml.ScalarNode, path: FieldPath) -> Any:
         value = self._scalar(node)
         if isinstance(value, str):
             self.written.pop(path, None)  # what is merged here is written elsewhere
@@ -217,22 +219,22 @@ class _Builder:
             self._problem(f"the tag {node.tag} is not allowed; write plain YAML", node)
 
     def _problem(self, message: str, node: yaml.Node) -> None:
-        self.problems.append(Problem(message, *_place(node)))
+        self.problems.append(Problem(message, *_position(node)))
 
 
-def _place(node: yaml.Node | yaml.Event) -> SourceLocation:
+def _position(node: yaml.Node | yaml.Event) -> SourceLocation:
     mark = node.start_mark
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
-def _no_word(key: Any, node: yaml.Node) -> str:
+def _key_message(key: Any, node: yaml.Node) -> str:
     if isinstance(node, yaml.MappingNode):
         return (
             "found a mapping as a key, expected a word; of {{ name }} nothing is filled in, write '${NAME}'"
         )
     if not isinstance(node, yaml.ScalarNode):
         return "found a list as a key, expected a word"
-    return f"found the key {node.value}, which YAML reads as {read_as(key)}: quote it, {node.value!r}"
+    return f"found the key {node.value}, which YAML reads as {yaml_reading(key)}: quote it, {node.value!r}"
 
 
 def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:

@@ -1,1 +1,1 @@
-"""Pure mathematics: divergences, intervals, the null's prediction, the composite score."""
+"""Mathematics without any model: divergences, intervals, predictions from a null sample, loss curves."""

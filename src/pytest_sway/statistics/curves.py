@@ -1,6 +1,6 @@
-"""What a noisy curve does beyond its noise: how large the noise is, bursts, movements, its ends.
+"""Features of a noisy curve beyond its noise: the scale of the noise, bursts, movements, the two ends.
 
-Nothing here takes noise for normal: a burst is judged against Student's t with 4 degrees of freedom, whose
+No function assumes normal noise: a burst is judged against Student's t with 4 degrees of freedom, whose
 tails are as heavy as those of a loss over small batches. Scales are median absolute deviations × 1.4826
 (for normal noise that is its standard deviation; Rousseeuw & Croux 1993).
 """
@@ -20,9 +20,9 @@ MAD_TO_SD = 1.4826
 MEDIAN_TO_MEAN = 1.2533
 """A median's standard error ÷ a mean's, √(π/2)."""
 SURE = 3.0
-"""σ beyond which one comparison is no chance."""
+"""σ beyond which a single comparison is significant."""
 _CHANCE = 0.05
-"""How often noise alone may give a burst, or a movement, in a whole curve."""
+"""How often noise alone may give a burst, or a movement, in one curve."""
 _TAIL_DF = 4
 _TAIL_SCALE = MAD_TO_SD * float(stdtrit(_TAIL_DF, 0.75))
 """The scale, as :func:`noise` measures it, of Student's t with 4 degrees of freedom."""
@@ -37,13 +37,13 @@ _NEAR = 101
 def rolling_median(values: Curve, window: int) -> Curve:
     """The median of the ``window`` values around each (made odd); of fewer at the ends."""
     half = min(window // 2, len(values) - 1)
-    return _medians(np.pad(values, half, constant_values=np.nan), 2 * half + 1)
+    return _window_medians(np.pad(values, half, constant_values=np.nan), 2 * half + 1)
 
 
 def level_before(values: Curve, window: int) -> Curve:
     """The median of the ``window`` values before each; NaN where there are fewer than five."""
     window = max(window, _FEWEST)
-    levels = _medians(np.concatenate([np.full(window, np.nan), values[:-1]]), window)
+    levels = _window_medians(np.concatenate([np.full(window, np.nan), values[:-1]]), window)
     levels[:_FEWEST] = np.nan
     return levels
 
@@ -52,7 +52,7 @@ def noise(values: Curve, window: int) -> Curve:
     """The scale of the noise at each value, in its unit: MAD × 1.4826 of the residuals around it.
 
     A residual is a value minus the median of the ``window`` before it; "around" is the nearest 101 of
-    them, or all where there are fewer. Few residuals tell their scale badly, so it is raised by
+    them, or all where there are fewer. Few residuals estimate their scale badly, so it is raised by
     t(Φ(3)) / 3 with one degree of freedom less than there are. 0 for fewer than seven values.
     """
     residuals = (values - level_before(values, window))[_FEWEST:]
@@ -80,13 +80,13 @@ def bursts(values: Curve, window: int, sigma: float) -> list[slice]:
     """
     rise = np.nan_to_num(values - level_before(values, window), nan=-np.inf)
     scale = noise(values, window)
-    found = np.zeros(len(values), dtype=bool)
+    in_burst = np.zeros(len(values), dtype=bool)
     for length in range(1, _SUSTAINED + 1):
         chance = (_CHANCE / (_SUSTAINED * len(values))) ** (1 / length)
         needed = max(sigma, float(stdtrit(_TAIL_DF, 1 - chance)) / _TAIL_SCALE)
         for run in stretches(rise > needed * scale):
-            found[run] |= run.stop - run.start >= length
-    return stretches(found)
+            in_burst[run] |= run.stop - run.start >= length
+    return stretches(in_burst)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def movement(values: Curve, window: int, least: Curve) -> Movement:
     window = min(window, len(values))
     z = float(ndtri(1 - _CHANCE / 2 * min(0.5, window / len(values))))
     reversal = 2 * z * noise(values, window) * MEDIAN_TO_MEAN / math.sqrt(window)
-    return _legs(rolling_median(values, window), np.maximum(reversal, least))
+    return _rises_and_falls(rolling_median(values, window), np.maximum(reversal, least))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def ends(values: Curve, window: int, share: float = 0.1) -> Ends:
     return Ends(float(np.median(values[:first])), float(np.median(values[-last:])), error)
 
 
-def _medians(padded: Curve, window: int) -> Curve:
+def _window_medians(padded: Curve, window: int) -> Curve:
     """NaN where a window holds no value; NaN is padding alone."""
     views = np.lib.stride_tricks.sliding_window_view(padded, window)
     filled = ~np.isnan(views).all(axis=1)
@@ -156,7 +156,7 @@ def stretches(flags: npt.NDArray[np.bool_]) -> list[slice]:
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def _legs(curve: Curve, reversal: Curve) -> Movement:
+def _rises_and_falls(curve: Curve, reversal: Curve) -> Movement:
     """Sums of the rises and of the falls between turning points that are ``reversal`` apart."""
     up = down = 0.0
     direction, pivot, low, high = 0, float(curve[0]), float(curve[0]), float(curve[0])

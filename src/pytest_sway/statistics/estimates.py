@@ -1,4 +1,4 @@
-"""Numbers with their standard errors, and the interval of what is made of several of them."""
+"""Estimates with their standard errors: the ratio of two sums, and the interval of a sum of estimates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How surprising is the adapter's statistic as one more draw from its null population?
+"""How far an adapter's statistic lies outside its null sample, as one more draw from the same population.
 
 A prediction, not a division: with n draws of a statistic T on its declared scale,
 t = s·(T - mean) / (sd·√(1 + 1/n)), sd with n - 1, p from Student's t with n - 1 degrees of freedom
@@ -23,7 +23,7 @@ Z_CLIP = 10.0
 _ALIKE = 1e-9
 """Draws that differ by less than this share of their mean are one number and its rounding."""
 _LEAST_P = 1e-300
-_SAME = "the null draws are all alike"
+_NO_SPREAD = "the null draws are all alike"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Prediction:
         rank: how many draws lie at or beyond the statistic, in the better direction.
         draws: the draws themselves.
         ratio: statistic ÷ mean of the draws; None where the mean is 0.
-        z: Φ⁻¹(1 - p), finite; None where ``reason`` says why. Show it through :func:`shown`.
+        z: Φ⁻¹(1 - p), finite; None where ``reason`` says why. Show it through :func:`display_z`.
         p: one-sided; None with z.
         limit: the z of an infinite statistic, where the scale is bounded: no effect can reach more.
         reason: why there is no z, in words for the report.
@@ -99,7 +99,7 @@ def predict(
     n = len(x)
     spread = float(x.std(ddof=1)) * math.sqrt(1 + 1 / n)
     if spread == 0.0:
-        return replace(plain, reason=_SAME)
+        return replace(plain, reason=_NO_SPREAD)
     t = sign * (y - float(x.mean())) / spread
     limit = z_of_t(-float(x.mean()) / spread, n - 1) if scale == "inverse_root" and sign > 0 else None
     return replace(plain, z=z_of_t(t, n - 1), p=max(float(stdtr(n - 1, -t)), _LEAST_P), limit=limit)
@@ -121,7 +121,7 @@ def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resol
     if plain.n < 2:
         return "fewer than two null draws"
     if plain.sd <= _ALIKE * abs(plain.mean):
-        return _SAME
+        return _NO_SPREAD
     if plain.sd <= resolution:
         return "the null draws differ by less than the arithmetic can show"
     if scale != "raw" and value <= resolution:

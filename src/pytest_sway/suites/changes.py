@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
-from pytest_sway.statistics.paired import paired_interval
+from pytest_sway.statistics.paired_differences import paired_interval
 
 _ROUNDING = 1e-9
 """0.9 - 0.8 is a drop of 0.1."""

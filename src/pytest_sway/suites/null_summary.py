@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sway.result import JSON, ProbeResult, Score, Verdict
-from pytest_sway.statistics.multiplicity import benjamini_hochberg, holm
-from pytest_sway.statistics.rates import upper_bound
+from pytest_sway.statistics.multiple_testing import benjamini_hochberg, holm
+from pytest_sway.statistics.rate_bounds import upper_bound
 from pytest_sway.suites.composite import composite
 from pytest_sway.suites.gate import GateCriteria, judge_gate
 

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sway.training.layer_map import WEIGHTS_FILE, key_shapes
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.adapter_weights import WEIGHTS_FILE, key_shapes
+from pytest_sway.training.errors import TrainingDataError
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})", re.ASCII)
 

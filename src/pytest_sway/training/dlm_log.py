@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.training.json_files import whole
-from pytest_sway.training.training_run import OpenRun, TrainingRun
+from pytest_sway.training.json_files import whole_number
+from pytest_sway.training.training_run import RunBuilder, TrainingRun
 
 _PHASE_START = "_phase_start"
 _TYPES = frozenset({"banner", "step", "run_complete"})
@@ -27,23 +27,23 @@ def is_dlm_log(records: Iterable[Mapping[str, Any]]) -> bool:
 
 def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[TrainingRun]:
     """The runs of one file, in their order."""
-    runs = [OpenRun(TrainingRun(file))]
+    builders = [RunBuilder(TrainingRun(file))]
     for record in records:
-        kind, now = record.get("type"), runs[-1]
+        kind, builder = record.get("type"), builders[-1]
         if kind == "banner":
-            runs.append(OpenRun(TrainingRun(file, whole(record.get("run_id")))))
+            builders.append(RunBuilder(TrainingRun(file, whole_number(record.get("run_id")))))
         elif isinstance(kind, str) and kind.endswith(_PHASE_START):
             phase = kind.removesuffix(_PHASE_START)
-            reference = whole(record.get("reference_adapter_version"))
-            runs.append(OpenRun(TrainingRun(file, now.start.run_id, phase, reference=reference)))
-        elif kind == "step" and (step := whole(record.get("step"))) is not None:
-            if "loss" in record and now.starts_again(step):
-                now = OpenRun(now.start)
-                runs.append(now)
-            now.add(step, record)
+            reference = whole_number(record.get("reference_adapter_version"))
+            builders.append(RunBuilder(TrainingRun(file, builder.start.run_id, phase, reference=reference)))
+        elif kind == "step" and (step := whole_number(record.get("step"))) is not None:
+            if "loss" in record and builder.starts_again(step):
+                builder = RunBuilder(builder.start)
+                builders.append(builder)
+            builder.add(step, record)
         elif kind == "run_complete":
-            now.end = record
-    return [run.closed() for run in runs]
+            builder.end = record
+    return [builder.build() for builder in builders]
 
 
 def add_run(runs: list[TrainingRun], run: TrainingRun) -> None:

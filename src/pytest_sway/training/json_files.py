@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.errors import TrainingDataError
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes; a log of a million steps has about 150 MB."""
@@ -45,8 +45,8 @@ def parse_json(file: Path, content: bytes) -> Any:
     except UnicodeDecodeError:
         raise TrainingDataError(f"{file} is not UTF-8 text; JSON was expected") from None
     except json.JSONDecodeError as error:
-        place = f"{file}:{error.lineno}:{error.colno}"
-        raise TrainingDataError(f"{place}: no valid JSON, or cut short ({error.msg})") from None
+        position = f"{file}:{error.lineno}:{error.colno}"
+        raise TrainingDataError(f"{position}: no valid JSON, or cut short ({error.msg})") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
         raise TrainingDataError(f"{file}: no JSON that can be read ({reason})") from None
@@ -103,7 +103,7 @@ def logged_number(value: Any) -> float | None:
     return finite_or_nan(value)
 
 
-def whole(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """A count or a version; None for what is none."""
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -9,18 +9,13 @@ believed. Standard library only.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise, permutations, product
-from pathlib import Path
 
-from pytest_sway.training.run_versions import TrainingDataError
-
-WEIGHTS_FILE = "adapter_model.safetensors"
 Shape = tuple[int, ...]
 
 _LAYER = re.compile(r"(?:^|.*?\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
@@ -35,9 +30,8 @@ _PARTS = (
     "bias",
 )
 """A module's parameters in the order in which PEFT and torch make them."""
-_LONGEST_HEADER = 100_000_000
 _MOST_ORDERS = 2000
-_NAMED = 4
+_MOST_NAMES = 4
 """So many modules that cannot be told apart are named, no more."""
 
 
@@ -80,28 +74,10 @@ class _Module:
 _Layer = list[_Module]
 
 
-def key_shapes(file: Path) -> dict[str, Shape]:
-    """Names and shapes from a safetensors header; no weight is read.
-
-    Raises:
-        TrainingDataError: it is no safetensors file.
-    """
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > _LONGEST_HEADER:
-                raise ValueError
-            header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        return {key: tuple(int(n) for n in value["shape"]) for key, value in header.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise TrainingDataError(f"{file} is no safetensors file") from None
-
-
 def parameter_locations(
     shapes: Mapping[str, Shape], order: Sequence[Shape | None]
 ) -> tuple[ParameterLocation, ...]:
-    """The place of each of the optimizer's parameters.
+    """The location of each of the optimizer's parameters.
 
     Args:
         shapes: by key of the adapter's file.
@@ -110,7 +86,7 @@ def parameter_locations(
     Raises:
         NoLayerMapError: no order of the file's modules fits, or several do.
     """
-    stacks, others = _sorted(shapes)
+    stacks, others = _layer_lists(shapes)
     if not stacks:
         raise NoLayerMapError(
             "no key of the adapter names a layer (layers.N, layer.N, h.N, blocks.N, block.N)"
@@ -125,19 +101,21 @@ def parameter_locations(
             f"{len(stacks)} lists of layers and {spare} other parameters have too many orders"
         )
     cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
-    laid = {_laid(order, stacked, others, cut) for stacked, cut in product(permutations(stacks), cuts)}
-    found = [layout for layout in laid if layout is not None]
-    if len(found) != 1:
-        fit = "several orders" if found else "no order"
+    layouts = {
+        _try_layout(order, stacked, others, cut) for stacked, cut in product(permutations(stacks), cuts)
+    }
+    fitting = [layout for layout in layouts if layout is not None]
+    if len(fitting) != 1:
+        fit = "several orders" if fitting else "no order"
         raise NoLayerMapError(f"{fit} of the adapter's modules fit the shapes in the optimizer")
-    return found[0]
+    return fitting[0]
 
 
-def _sorted(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[_Module]]:
+def _layer_lists(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[_Module]]:
     """Lists of layers, in the order of their numbers, and the modules outside them."""
     modules: dict[str, dict[str, Shape]] = {}
     for key, shape in shapes.items():
-        module, part = _split(key)
+        module, part = _split_key(key)
         modules.setdefault(module, {})[part] = shape
     stacks: dict[str, dict[int, dict[str, dict[str, Shape]]]] = {}
     others = {}
@@ -149,13 +127,13 @@ def _sorted(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[_Modu
             layers = stacks.setdefault(found[0][: found.start(1)], {})
             layers.setdefault(int(found[1]), {})[name[len(found[0]) :]] = parts
     lists = [
-        [_modules(f"{stack}{number}", number, layers[number]) for number in sorted(layers)]
+        [_modules_of_layer(f"{stack}{number}", number, layers[number]) for number in sorted(layers)]
         for stack, layers in stacks.items()
     ]
-    return lists, _modules("", -1, others)
+    return lists, _modules_of_layer("", -1, others)
 
 
-def _modules(layer: str, number: int, named: Mapping[str, Mapping[str, Shape]]) -> list[_Module]:
+def _modules_of_layer(layer: str, number: int, named: Mapping[str, Mapping[str, Shape]]) -> list[_Module]:
     """The modules of one layer, from the shapes of their parameters by name."""
     alike: dict[tuple[tuple[str, Shape], ...], list[str]] = {}
     for name, parts in named.items():
@@ -164,14 +142,14 @@ def _modules(layer: str, number: int, named: Mapping[str, Mapping[str, Shape]]) 
     layer = layer.removeprefix(_PREFIX)
     modules = []
     for signature, names in alike.items():
-        called = "|".join(names) if len(names) <= _NAMED else f"(one of {len(names)} alike)"
-        called = ".".join(filter(None, [layer, called.replace(_PREFIX, "")]))
-        laid = tuple(ParameterLocation(f"{called}.{part}", layer, number, part) for part, _ in signature)
-        modules += [_Module(laid, tuple(shape for _, shape in signature))] * len(names)
+        label = "|".join(names) if len(names) <= _MOST_NAMES else f"(one of {len(names)} alike)"
+        label = ".".join(filter(None, [layer, label.replace(_PREFIX, "")]))
+        locations = tuple(ParameterLocation(f"{label}.{part}", layer, number, part) for part, _ in signature)
+        modules += [_Module(locations, tuple(shape for _, shape in signature))] * len(names)
     return modules
 
 
-def _split(key: str) -> tuple[str, str]:
+def _split_key(key: str) -> tuple[str, str]:
     """A key's module, and which of its parameters it is."""
     names = key.split(".")
     at = next(
@@ -180,13 +158,13 @@ def _split(key: str) -> tuple[str, str]:
     return (".".join(names[:at]), names[at]) if names[at] in _PARTS else (key, "weight")
 
 
-def _laid(
+def _try_layout(
     order: Sequence[Shape | None],
     stacks: Sequence[list[_Layer]],
     others: _Layer,
     cuts: Sequence[int],
 ) -> tuple[ParameterLocation, ...] | None:
-    """The places when other parameters stand before, between and after the lists; None where that fails.
+    """The locations when other parameters stand before, between and after the lists; None where that fails.
 
     Args:
         order: shapes of the optimizer's parameters.
@@ -194,27 +172,27 @@ def _laid(
         others: modules outside them; one that shares its weight with another is not in the optimizer.
         cuts: before the i-th list, the parameters outside have come as far as ``cuts[i + 1]``.
     """
-    laid: list[ParameterLocation] = []
+    layout: list[ParameterLocation] = []
     for count, stack in zip((after - before for before, after in pairwise(cuts)), [*stacks, []], strict=True):
-        between = _arranged(others, order[len(laid) : len(laid) + count])
+        between = _arrange(others, order[len(layout) : len(layout) + count])
         if between is None:
             return None
-        laid += _places(between)
+        layout += _locations(between)
         others = list((Counter(others) - Counter(between)).elements())
         for layer in stack:
-            length = len(_places(layer))
-            arranged = _arranged(layer, order[len(laid) : len(laid) + length])
+            length = len(_locations(layer))
+            arranged = _arrange(layer, order[len(layout) : len(layout) + length])
             if arranged is None:
                 return None
-            laid += _places(arranged)
-    return tuple(laid)
+            layout += _locations(arranged)
+    return tuple(layout)
 
 
-def _places(modules: _Layer) -> list[ParameterLocation]:
-    return [place for module in modules for place in module.locations]
+def _locations(modules: _Layer) -> list[ParameterLocation]:
+    return [location for module in modules for location in module.locations]
 
 
-def _arranged(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
+def _arrange(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
     """Modules, each once at most, whose shapes are these in this order; None where no such order is.
 
     A search in depth that remembers where it failed, since a parameter without a shape fits any module.

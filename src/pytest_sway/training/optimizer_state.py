@@ -18,14 +18,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.parameter_state import (
-    MOMENTUM,
-    NOTHING,
-    SECOND_MOMENT,
-    ParameterState,
-    parameter_state,
-)
-from pytest_sway.training.run_versions import TrainingDataError
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.moment_tensors import MOMENTUM, NO_MOMENT, SECOND_MOMENT, MomentTensor, read_moment
 
 STATE_FILE = "training_state.pt"
 _KEYS = 8
@@ -35,7 +29,7 @@ _LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Moment:
+class MomentSummary:
     """What the optimizer keeps of one parameter: Adam's second moment, or what another keeps instead.
 
     Attributes:
@@ -69,14 +63,14 @@ class TrainingState:
         group_sizes: how many parameters each parameter group holds, without empty groups.
         kept: what ``moments`` are of: the second moment, the momentum, or nothing.
         counted_steps: the optimizer's own count for all parameters; None where it keeps none.
-        learning_rate: the largest that the schedule started from; None where it is not told.
+        learning_rate: the largest that the schedule started from; None where it is not known.
     """
 
     global_step: int | None
     epoch: float | None
     best_val_loss: float | None
     use_qlora: bool | None
-    moments: tuple[Moment, ...]
+    moments: tuple[MomentSummary, ...]
     group_sizes: tuple[int, ...]
     kept: str
     counted_steps: int | None
@@ -106,17 +100,19 @@ def read_state(file: Path) -> TrainingState:
     """
     try:
         with file.open("rb") as stream:
-            _check(file, stream)
+            _check_digest(file, stream)
             payload = _load(file, stream)
     except OSError as error:
         raise TrainingDataError(f"{file} cannot be read: {error.strerror}") from None
     try:
         return _state(payload)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise TrainingDataError(f"{file} is no training state of an optimizer: {_brief(error)}") from None
+        raise TrainingDataError(
+            f"{file} is no training state of an optimizer: {_first_line(error)}"
+        ) from None
 
 
-def _check(file: Path, stream: BufferedReader) -> None:
+def _check_digest(file: Path, stream: BufferedReader) -> None:
     """Compare with the sha256 beside it, where there is one."""
     sidecar = file.with_name(f"{file.name}.sha256")
     if not sidecar.is_file():
@@ -166,22 +162,26 @@ def _is_plain_zip(stream: BufferedReader) -> bool:
 def _state(payload: Any) -> TrainingState:
     if not isinstance(payload, dict):
         raise TypeError(f"it holds a {type(payload).__name__}")
-    optimizer = _optimizer(payload)
-    state, groups = optimizer.get("state", {}), _groups(optimizer)
+    optimizer = _state_dict(payload)
+    state, groups = optimizer.get("state", {}), _parameter_groups(optimizer)
     ids = [parameter for group in groups for parameter in group["params"]]
     if not ids and optimizer is payload:
         raise ValueError("its param_groups hold no parameter")
-    read = [(values := state.get(parameter, {}), parameter_state(values)) for parameter in ids]
-    kinds = {found.kind for _, found in read} - {NOTHING}
+    kept = [state.get(parameter, {}) for parameter in ids]
+    moments = [read_moment(values) for values in kept]
+    kinds = {moment.kind for moment in moments} - {NO_MOMENT}
     rates = [rate for group in groups if (rate := _number(group.get("initial_lr"))) is not None]
     return TrainingState(
         global_step=_count(payload.get("global_step")),
         epoch=_number(payload.get("epoch")),
         best_val_loss=_number(payload.get("best_val_loss")),
         use_qlora=found if isinstance(found := payload.get("use_qlora"), bool) else None,
-        moments=tuple(_moment(_count(values.get("step")), found) for values, found in read),
+        moments=tuple(
+            _summarise(_count(values.get("step")), moment)
+            for values, moment in zip(kept, moments, strict=True)
+        ),
         group_sizes=tuple(len(group["params"]) for group in groups),
-        kept=_kept(kinds, groups if not state else []),
+        kept=_kind_of_moments(kinds, groups if not state else []),
         counted_steps=max(
             (_count(g["k"]) or 0 for g in groups if "weight_sum" in g and "k" in g), default=None
         ),
@@ -189,18 +189,18 @@ def _state(payload: Any) -> TrainingState:
     )
 
 
-def _optimizer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """The optimizer's ``state_dict``: dlm keeps it under a name, the others save it alone."""
     if "optimizer_state_dict" not in payload and {"state", "param_groups"} <= payload.keys():
         return payload
     if "optimizer_state_dict" not in payload:
         keys = ", ".join(repr(key)[:_LONGEST] for key in list(payload)[:_KEYS]) or "none"
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
-    found: Mapping[str, Any] = payload["optimizer_state_dict"]
-    return found
+    optimizer: Mapping[str, Any] = payload["optimizer_state_dict"]
+    return optimizer
 
 
-def _groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _parameter_groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The groups that hold parameters; what is no list is not walked through, as a tensor could be."""
     groups = optimizer.get("param_groups", [])
     _check_list("param_groups", groups)
@@ -214,11 +214,11 @@ def _check_list(name: str, value: Any) -> None:
         raise TypeError(f"{name} is of type {type(value).__name__}, not a list")
 
 
-def _kept(kinds: set[str], unused: list[Mapping[str, Any]]) -> str:
+def _kind_of_moments(kinds: set[str], unused: list[Mapping[str, Any]]) -> str:
     """What is kept of the parameters; of an optimizer that made no step, by its groups."""
     if MOMENTUM in kinds:  # Muon beside Adam: two kinds cannot be compared, and a momentum is the lesser
         return MOMENTUM
-    return SECOND_MOMENT if kinds or _is_adam(unused) else NOTHING
+    return SECOND_MOMENT if kinds or _is_adam(unused) else NO_MOMENT
 
 
 def _is_adam(groups: list[Mapping[str, Any]]) -> bool:
@@ -226,16 +226,16 @@ def _is_adam(groups: list[Mapping[str, Any]]) -> bool:
     return any("betas" in group for group in groups)
 
 
-def _moment(step: int | None, found: ParameterState) -> Moment:
-    if found.kind == NOTHING:
-        return Moment(step=step)
-    finite = found.values[found.values.isfinite()].double()
+def _summarise(step: int | None, moment: MomentTensor) -> MomentSummary:
+    if moment.kind == NO_MOMENT:
+        return MomentSummary(step=step)
+    finite = moment.values[moment.values.isfinite()].double()
     mean = float(finite.mean()) if finite.numel() else math.nan
-    return Moment(
-        shape=found.shape,
-        mean=0.0 if mean <= found.zero else mean,
-        non_finite=(found.values.numel() - finite.numel()) * found.repeated,
-        size=found.values.numel() * found.repeated,
+    return MomentSummary(
+        shape=moment.shape,
+        mean=0.0 if mean <= moment.zero else mean,
+        non_finite=(moment.values.numel() - finite.numel()) * moment.repeated,
+        size=moment.values.numel() * moment.repeated,
         step=step,
     )
 
@@ -252,7 +252,7 @@ def _count(value: Any) -> int | None:
     return int(number) if number is not None else None
 
 
-def _brief(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}"
     return (str(error).splitlines() or [type(error).__name__])[0]

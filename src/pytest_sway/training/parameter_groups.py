@@ -21,10 +21,10 @@ _SECOND_GROUPS: tuple[Callable[[str], bool], ...] = (
 """Which keys stand in the second group: without weight decay; LoRA+."""
 
 
-def grouped_places(
+def grouped_locations(
     shapes: Mapping[str, Shape], order: Sequence[Shape | None], group_sizes: Sequence[int]
 ) -> tuple[ParameterLocation, ...]:
-    """The place of each of the optimizer's parameters, in the order of its groups.
+    """The location of each of the optimizer's parameters, in the order of its groups.
 
     Args:
         shapes: by key of the adapter's file.

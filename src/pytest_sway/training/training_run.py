@@ -1,4 +1,4 @@
-"""One run of a trainer, as its log tells it. Standard library only."""
+"""One run of a trainer, as its log records it. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_sway.training.json_files import finite_or_nan, whole
+from pytest_sway.training.json_files import finite_or_nan, whole_number
 
 REWARD_PHASE = "reward"
 """A run that maximised a reward (GRPO, RLOO, PPO): its loss is no measure of what was learned."""
@@ -60,7 +60,7 @@ class TrainingRun:
 
 
 @dataclass
-class OpenRun:
+class RunBuilder:
     """A run that is being read."""
 
     start: TrainingRun
@@ -88,8 +88,8 @@ class OpenRun:
         """Whether this step number is no continuation: not beyond the first of several."""
         return len(self.steps) > 1 and step <= self.steps[0]
 
-    def closed(self) -> TrainingRun:
-        """As it was read."""
+    def build(self) -> TrainingRun:
+        """The run, once its log has been read."""
         last = self.steps[-1] if self.steps else 0
         norms = [self.norms.get(step) for step in self.steps]
         return replace(
@@ -97,7 +97,7 @@ class OpenRun:
             steps=tuple(self.steps),
             losses=tuple(self.losses),
             validation=tuple(self.validation),
-            adapter_version=whole(self.end.get("adapter_version")),
-            length=whole(self.end.get("steps")) or last,
+            adapter_version=whole_number(self.end.get("adapter_version")),
+            length=whole_number(self.end.get("steps")) or last,
             gradient_norms=tuple(norms) if any(norm is not None for norm in norms) else (),
         )

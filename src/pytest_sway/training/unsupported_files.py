@@ -1,4 +1,4 @@
-"""Files that training leaves behind and that are not read, by the format that their name tells.
+"""Files that training leaves behind and that are not read, recognised by their names.
 
 They are named where nothing readable was found, so that the user sees why. Standard library only.
 """
@@ -53,13 +53,13 @@ _OPTIMIZERS = (
 
 def unread_logs(folder: Path) -> list[str]:
     """The logs in a folder that are not read, each with its format."""
-    return _found(folder, _LOGS)
+    return _find_formats(folder, _LOGS)
 
 
 def unread_optimizers(folders: Iterable[Path]) -> list[str]:
     """The optimizer states in some folders that are not read, each with its format."""
-    places = dict.fromkeys(place for folder in folders for place in _with_output_folder(folder.resolve()))
-    return [text for place in places for text in _found(place, _OPTIMIZERS)]
+    every = [one for folder in folders for one in _with_output_folder(folder.resolve())]
+    return [text for folder in dict.fromkeys(every) for text in _find_formats(folder, _OPTIMIZERS)]
 
 
 def _with_output_folder(folder: Path) -> list[Path]:
@@ -67,13 +67,13 @@ def _with_output_folder(folder: Path) -> list[Path]:
     return [folder, folder.parent] if folder.name.startswith(("epoch_", "step_")) else [folder]
 
 
-def _found(folder: Path, formats: Iterable[_Format]) -> list[str]:
-    found = []
+def _find_formats(folder: Path, formats: Iterable[_Format]) -> list[str]:
+    texts = []
     for one in formats:
         try:
             first = min(folder.glob(one.pattern), default=None)
         except OSError:
             continue
         if first is not None:
-            found.append(f"{first.relative_to(folder.parent)} ({one.what})")
-    return found
+            texts.append(f"{first.relative_to(folder.parent)} ({one.what})")
+    return texts

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.spec.hub_names import HubName
-from pytest_sway.spec.model_folders import is_folder
+from pytest_sway.spec.path_lookup import is_folder
 
 _PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 _CODE_PATTERN = "*.py"

@@ -15,8 +15,8 @@ from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
-from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pytest_sway.text.message_parts import shorten_list
 
 _HASHED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
@@ -64,7 +64,7 @@ class SubjectFiles:
             return ()
         if not self.files.below:
             return self.files.notes
-        below = listed(list(self.files.below))
+        below = shorten_list(list(self.files.below))
         only = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
         return (*self.files.notes, only)
 

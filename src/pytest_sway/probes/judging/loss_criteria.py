@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sway.spec.model_folders import listed
+from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.training.training_run import REWARD_PHASE
 
 _MOST_NON_FINITE = 0.05
@@ -79,7 +79,7 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
     most_events = found["assert_instability_events_lte"]
     if found["instability_events"] > most_events:
         steps = [str(step) for step in found["spike_steps"]]
-        spikes = f", spikes at step {listed(steps)}" if steps else ""
+        spikes = f", spikes at step {shorten_list(steps)}" if steps else ""
         doubtful.append(f"{found['instability_events']} instability events (at most {most_events}){spikes}")
     return doubtful
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from pytest_sway.data.packaged import synonyms
+from pytest_sway.data.packaged_texts import synonyms
 
 Perturbation = Literal[
     "typo", "case_flip", "drop_punct", "synonym_swap", "clause_reverse", "prefix_inject", "register_shift"

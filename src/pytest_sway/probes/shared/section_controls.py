@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.data.packaged import passages
+from pytest_sway.data.packaged_texts import passages
 from pytest_sway.document import Document
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer
 from pytest_sway.probes.shared.segments import prose_segments, within

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_sway.probes.base import ProbeError, ProbeSkip
-from pytest_sway.spec.model_folders import listed
-from pytest_sway.training.run_versions import AmbiguousRunError, TrainingDataError
+from pytest_sway.text.message_parts import shorten_list
+from pytest_sway.training.errors import AmbiguousRunError, TrainingDataError
 
 
 @contextmanager
@@ -36,5 +36,5 @@ def file_read(file: Path, folder: Path, reason: str) -> str:
 
 def nothing_to_read(what: str, place: Path, unread: list[str], read: str, option: str) -> str:
     """The message of a skip: nothing that is read was found, what was found instead, what is read."""
-    instead = f"; found instead: {listed(unread)}" if unread else ""
+    instead = f"; found instead: {shorten_list(unread)}" if unread else ""
     return f"there is no {what} in {place}{instead}; read are {read}; {option} names one elsewhere"

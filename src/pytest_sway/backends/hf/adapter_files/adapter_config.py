@@ -30,8 +30,8 @@ from pytest_sway.backends.hf.adapter_files.unknown_config_fields import (
     variant_cause,
     variant_fields,
 )
-from pytest_sway.spec.adapter_files import ADAPTER_WEIGHTS, AdapterFilesError, check_adapter_files
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG, adapters_below, no_adapter
+from pytest_sway.spec.adapter_file_checks import AdapterFilesError, check_adapter_files
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapters_below, no_adapter
 
 AdapterForm = Literal["plain", "converted", "full_weights"]
 """``plain``: B·A beside the weights. ``converted``: the same, converted from an init that rewrites

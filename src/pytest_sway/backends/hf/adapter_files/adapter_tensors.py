@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 SUBJECT = "subject"
 """The adapter's name inside PEFT; no message shows it."""

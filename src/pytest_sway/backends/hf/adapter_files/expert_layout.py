@@ -30,7 +30,7 @@ from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import SUBJECT, StateDict
 from pytest_sway.backends.hf.adapter_files.tensor_names import PREFIX
 from pytest_sway.backends.hf.adapter_files.unknown_config_fields import peft_version_of
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 _BOTH_LAYOUTS = frozenset({False, True})
 _REMEDY = (

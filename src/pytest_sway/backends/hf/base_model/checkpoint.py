@@ -13,8 +13,8 @@ from pytest_sway.backends.hf.base_model.checkpoint_errors import (
     check_tensor_names,
     missing_weights_message,
 )
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
-from pytest_sway.spec.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.safetensors_header import HeaderError, tensor_shapes
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 MODEL_CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG, listed
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
+from pytest_sway.text.message_parts import shorten_list
 
 _WRAPPERS = {
     "_orig_mod": (
@@ -84,10 +85,10 @@ def missing_weights_message(folder: Path, wanted: str) -> str:
         return f"{folder} is not a model folder: it holds no {wanted}{adapter_hint(folder)}"
     for pattern, text in _OTHER_FILES:
         if found := sorted(path.name for path in folder.glob(pattern)):
-            return f"{folder} {text.format(listed(found))}"
+            return f"{folder} {text.format(shorten_list(found))}"
     below = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
     if below:
-        return f"{folder} holds no {wanted}, but its subfolders do ({listed(below)}): name one of them"
+        return f"{folder} holds no {wanted}, but its subfolders do ({shorten_list(below)}): name one of them"
     return f"{folder} holds no *.safetensors; {_SAVE}"
 
 

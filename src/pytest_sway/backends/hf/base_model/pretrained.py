@@ -14,7 +14,7 @@ from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, che
 from pytest_sway.backends.hf.base_model.mismatch_causes import missing_expert
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.progress_bars import progress_bars_off
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 _NO_ADAPTER = {"subfolder": "no-adapter"}
 """Makes transformers look for an adapter in a folder that no model has, so that it attaches none."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_sway.requests import Turn
-from pytest_sway.spec.errors import describe
+from pytest_sway.text.message_parts import describe
 
 _CONTEXT = 20
 _IS_LIST = re.compile("(['\"]|&#3[49];|&quot;)text\\1: *(['\"]|&#3[49];|&quot;)zebra", re.IGNORECASE)

@@ -50,14 +50,14 @@ def t_quantile(df: int, level: float) -> float:
     low, high = 0.0, math.pi / 2
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _within(middle, df) < level:
+        if _central_probability(middle, df) < level:
             low = middle
         else:
             high = middle
     return math.sqrt(df) * math.tan((low + high) / 2)
 
 
-def _within(angle: float, df: int) -> float:
+def _central_probability(angle: float, df: int) -> float:
     """P(|T| ≤ √df · tan(angle)): the finite series of Abramowitz & Stegun 26.7.3 (odd df) and 26.7.4."""
     cosine = math.cos(angle)
     odd = df % 2

@@ -1,7 +1,7 @@
-"""Reads training logs of every format that is known; what a file is, its content says.
+"""Reads training logs of every known format; the format is recognised by the content.
 
 - dlm: ``train-*.jsonl`` (:mod:`pytest_sway.training.dlm_log`)
-- Trainer: ``trainer_state.json``, and ``trainer_log.jsonl`` (:mod:`pytest_sway.training.trainer_logs`)
+- Trainer: ``trainer_state.json``, and ``trainer_log.jsonl`` (:mod:`pytest_sway.training.trainer_log`)
 - torchtune: ``log_*.txt`` (:mod:`pytest_sway.training.torchtune_log`)
 
 Standard library only.
@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.training.dlm_log import add_run, dlm_runs, is_dlm_log
+from pytest_sway.training.dlm_store import LOGS
 from pytest_sway.training.json_files import parse_json, parse_json_lines, read_log_bytes
-from pytest_sway.training.run_versions import LOGS
 from pytest_sway.training.torchtune_log import is_torchtune_log, torchtune_records
-from pytest_sway.training.trainer_logs import trainer_runs, trainer_state
+from pytest_sway.training.trainer_log import trainer_runs, trainer_state
 from pytest_sway.training.training_run import TrainingRun
-
-__all__ = ["DLM", "Logs", "log_files", "read_logs"]
 
 DLM, TRAINER, TORCHTUNE = "dlm", "Trainer", "torchtune"
 _KEYS = 8
@@ -60,7 +58,7 @@ class _FileLog:
     keys: tuple[str, ...] = ()
 
 
-def log_files(place: Path) -> list[Path]:
+def find_log_files(place: Path) -> list[Path]:
     """The logs of a store, of a folder of logs, or the one file; empty where there are none."""
     if place.is_file():
         return [place]

@@ -6,27 +6,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_sway.training.dlm_store import Version, runs_of_adapter
+from pytest_sway.training.errors import AmbiguousRunError, TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
-from pytest_sway.training.log_files import Logs
-from pytest_sway.training.log_sources import LogSource
-from pytest_sway.training.logged_steps import runs_of
-from pytest_sway.training.run_versions import AmbiguousRunError, Version
+from pytest_sway.training.log_discovery import LogSource
+from pytest_sway.training.log_reader import Logs
 from pytest_sway.training.training_run import TrainingRun
 
 
-class TooFewStepsError(Exception):
-    """No run logged enough steps; the message says how many it did."""
-
-
 @dataclass(frozen=True)
-class Choice:
+class ChosenRun:
     """The run to judge, and why it is that one, in words."""
 
     run: TrainingRun
     reason: str
 
 
-def choose_in_store(runs: Sequence[TrainingRun], version: Version | None, least: int) -> Choice:
+def select_dlm_run(runs: Sequence[TrainingRun], version: Version | None, least: int) -> ChosenRun:
     """The run of a dlm store that made a version, else the last one that is long enough.
 
     Raises:
@@ -34,7 +30,7 @@ def choose_in_store(runs: Sequence[TrainingRun], version: Version | None, least:
         TooFewStepsError: none logged ``least`` steps.
     """
     if version is not None:
-        made = [run for run in runs_of(version, runs) if run.adapter_version == version.number]
+        made = [run for run in runs_of_adapter(version, runs) if run.adapter_version == version.number]
         if version.adapter and len(made) > 1:
             text = f"{len(made)} runs made a v{version.number:04d}, and no manifest.json tells which is"
             raise AmbiguousRunError(f"{text} {version.adapter}'s")
@@ -44,16 +40,16 @@ def choose_in_store(runs: Sequence[TrainingRun], version: Version | None, least:
                 f"the run that made {version.label} logged {count} steps, min_steps is {least}"
             )
         if made:
-            return Choice(made[-1], f"the run that made {version.label}")
+            return ChosenRun(made[-1], f"the run that made {version.label}")
     enough = [run for run in runs if len(run.steps) >= least]
     if not enough:
         longest = max((len(run.steps) for run in runs), default=0)
         raise TooFewStepsError(f"the longest run logged {longest} steps, min_steps is {least}")
     unknown = f", since no log tells which made {version.label}" if version is not None else ""
-    return Choice(enough[-1], f"the last run{unknown}")
+    return ChosenRun(enough[-1], f"the last run{unknown}")
 
 
-def choose_of_trainer(logs: Logs, source: LogSource) -> Choice:
+def select_trainer_run(logs: Logs, source: LogSource) -> ChosenRun:
     """The last run of a trainer's log, as far as the adapter's step: earlier ones made other adapters.
 
     Raises:
@@ -66,14 +62,14 @@ def choose_of_trainer(logs: Logs, source: LogSource) -> Choice:
     run = logs.runs[-1]
     reason = "the only run" if len(logs.runs) == 1 else f"the last of {len(logs.runs)} runs"
     if source.until is None:
-        return Choice(run, reason)
+        return ChosenRun(run, reason)
     gap = run.steps[-1] - run.steps[-2] if len(run.steps) > 1 else run.steps[-1]
     if max(run.length, run.steps[-1] + gap) < source.until:
         raise AmbiguousRunError(
             f"{source.files[-1]} goes to step {run.steps[-1]}, and the adapter is of step {source.until}: "
             "the log is cut short, or of another run"
         )
-    return Choice(run.until(source.until), reason)
+    return ChosenRun(run.until(source.until), reason)
 
 
 def ends_broken(run: TrainingRun) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 Tensor = Any
 """A torch.Tensor; this module does not import torch."""
 
-NOTHING, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
+NO_MOMENT, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
 """Of a parameter that has both, the second moment is read."""
 
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "variance")
@@ -39,7 +39,7 @@ _BLOCKS = (256, 2048)
 
 
 @dataclass(frozen=True)
-class ParameterState:
+class MomentTensor:
     """What is kept of one parameter.
 
     Attributes:
@@ -57,14 +57,7 @@ class ParameterState:
     zero: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Nothing(ParameterState):
-    kind: str = NOTHING
-    values: Any = None
-    shape: tuple[int, ...] = ()
-
-
-def parameter_state(kept: Mapping[str, Any]) -> ParameterState:
+def read_moment(kept: Mapping[str, Any]) -> MomentTensor:
     """Read what is kept of one parameter.
 
     Raises:
@@ -74,34 +67,34 @@ def parameter_state(kept: Mapping[str, Any]) -> ParameterState:
     kept = kept.get(_BITSANDBYTES, kept)
     for name in _SECOND_MOMENTS:
         if kept.get(name) is not None:
-            return _plain(SECOND_MOMENT, name, kept[name])
+            return _plain_moment(SECOND_MOMENT, name, kept[name])
     for names in _FACTORS:
         if kept.get(names[0]) is not None:
-            return _factored(kept, names)
+            return _factored_moment(kept, names)
     for number, kind in (("2", SECOND_MOMENT), ("1", MOMENTUM)):
         if kept.get(f"state{number}") is not None:
-            return _plain(kind, f"state{number}", _dequantised(kept, number))
+            return _plain_moment(kind, f"state{number}", _dequantise(kept, number))
     for name in _MOMENTA:
         if kept.get(name) is not None:
-            return _plain(MOMENTUM, name, kept[name])
-    return _Nothing()
+            return _plain_moment(MOMENTUM, name, kept[name])
+    return MomentTensor(NO_MOMENT, None, ())
 
 
-def _plain(kind: str, name: str, values: Tensor) -> ParameterState:
+def _plain_moment(kind: str, name: str, values: Tensor) -> MomentTensor:
     _check_stored(name, values)
-    return ParameterState(kind, values if kind == SECOND_MOMENT else values.abs(), tuple(values.shape))
+    return MomentTensor(kind, values if kind == SECOND_MOMENT else values.abs(), tuple(values.shape))
 
 
-def _factored(kept: Mapping[str, Any], names: tuple[str, str]) -> ParameterState:
+def _factored_moment(kept: Mapping[str, Any], names: tuple[str, str]) -> MomentTensor:
     """Averages over a matrix's rows and columns; torch keeps them with a dimension of 1."""
     row, column = (kept[name] for name in names)
     _check_stored(names[0], row)
     outer = row.shape[:-1] if names == _TORCH_FACTORS else row.shape
     shape = (*outer, column.shape[-1])
-    return ParameterState(SECOND_MOMENT, row, shape, column.shape[-1], _ADAFACTOR_ZERO)
+    return MomentTensor(SECOND_MOMENT, row, shape, column.shape[-1], _ADAFACTOR_ZERO)
 
 
-def _dequantised(kept: Mapping[str, Any], number: str) -> Tensor:
+def _dequantise(kept: Mapping[str, Any], number: str) -> Tensor:
     """The numbers of bitsandbytes' state; small parameters' are not quantised."""
     values: Tensor = kept[f"state{number}"]
     if values.is_floating_point():
@@ -114,10 +107,10 @@ def _dequantised(kept: Mapping[str, Any], number: str) -> Tensor:
     block = next((size for size in _BLOCKS if math.ceil(count / size) == scales.numel()), None)
     if block is None:
         raise ValueError(f"state{number} has {count} values and {scales.numel()} scales (absmax{number})")
-    found: Tensor = (
+    numbers: Tensor = (
         table.flatten()[values.flatten().long()] * scales.flatten().repeat_interleave(block)[:count]
     )
-    return found.reshape(values.shape)
+    return numbers.reshape(values.shape)
 
 
 def _check_stored(name: str, values: Tensor) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole
-from pytest_sway.training.run_versions import TrainingDataError
-from pytest_sway.training.training_run import REWARD_PHASE, OpenRun, TrainingRun
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole_number
+from pytest_sway.training.training_run import REWARD_PHASE, RunBuilder, TrainingRun
 
 TRAINER_STATE = "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"
@@ -29,7 +29,7 @@ _REWARD_KEY, _COMPLETIONS = "reward", "completions/"
 
 @dataclass(frozen=True)
 class TrainerState:
-    """What ``trainer_state.json`` tells.
+    """The contents of ``trainer_state.json`` that are used.
 
     Attributes:
         global_step: optimizer steps, those before a resume included; None where it is no count.
@@ -59,24 +59,24 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
     Raises:
         TrainingDataError: there is no list of records in it.
     """
-    found = {"log_history": value} if isinstance(value, list) else value
-    if not isinstance(found, dict):
+    state = {"log_history": value} if isinstance(value, list) else value
+    if not isinstance(state, dict):
         raise TrainingDataError(
             f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} holds an object"
         )
-    history = found.get("log_history")
+    history = state.get("log_history")
     if not isinstance(history, list):
         kind = (
-            f"a log_history of type {type(history).__name__}" if "log_history" in found else "no log_history"
+            f"a log_history of type {type(history).__name__}" if "log_history" in state else "no log_history"
         )
-        if "log_history" not in found and "train_loss" in found:
+        if "log_history" not in state and "train_loss" in state:
             kind = "only the summary of a run (train_loss), no logged steps"
         raise TrainingDataError(
             f"{file}: found {kind}; {TRAINER_STATE} has a list of records, log_history, one per logging step"
         )
-    epoch, every = logged_number(found.get("epoch")), logged_number(found.get("logging_steps"))
+    epoch, every = logged_number(state.get("epoch")), logged_number(state.get("logging_steps"))
     return TrainerState(
-        whole(found.get("global_step")),
+        whole_number(state.get("global_step")),
         epoch if epoch is not None and math.isfinite(epoch) else None,
         every if every is not None and math.isfinite(every) else None,
         history,
@@ -96,22 +96,22 @@ def trainer_runs(
         records: JSON values, in the order in which they were logged.
         global_step: the steps of the last run, where known.
     """
-    runs, bad = [OpenRun(TrainingRun(file, phase=""))], 0
+    builders, bad = [RunBuilder(TrainingRun(file, phase=""))], 0
     for record in records:
         entry = _entry(record)
         if entry is None:
             bad += 1
             continue
-        now = runs[-1]
-        if entry.loss is not None and now.starts_again(entry.step):
-            now = OpenRun(TrainingRun(file, phase=""))
-            runs.append(now)
-        now.add(entry.step, entry.values)
+        builder = builders[-1]
+        if entry.loss is not None and builder.starts_again(entry.step):
+            builder = RunBuilder(TrainingRun(file, phase=""))
+            builders.append(builder)
+        builder.add(entry.step, entry.values)
         if entry.loss is not None:
-            now.norms[entry.step] = entry.norm
-            now.start = replace(now.start, phase=now.start.phase or entry.phase)
-    runs[-1].end = {"steps": global_step}
-    return [_without_replaced_losses(run.closed()) for run in runs], bad
+            builder.norms[entry.step] = entry.norm
+            builder.start = replace(builder.start, phase=builder.start.phase or entry.phase)
+    builders[-1].end = {"steps": global_step}
+    return [_without_replaced_losses(builder.build()) for builder in builders], bad
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,15 @@ class _Entry:
 
     @property
     def values(self) -> dict[str, float]:
-        found = {"loss": self.loss, "val_loss": self.validation}
-        return {key: value for key, value in found.items() if value is not None}
+        numbers = {"loss": self.loss, "val_loss": self.validation}
+        return {key: value for key, value in numbers.items() if value is not None}
 
 
 def _entry(record: Any) -> _Entry | None:
     """A record's numbers; None where it is none, or has no step or a loss that is no number."""
     if not isinstance(record, dict):
         return None
-    step = next((whole(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
+    step = next((whole_number(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
     loss = logged_number(record["loss"]) if "loss" in record else None
     if step is None or (loss is None and "loss" in record):
         return None

@@ -1,4 +1,4 @@
-"""What an adapter folder alone shows to be wrong, before a model is loaded. Standard library only."""
+"""Checks of an adapter's config and weights file, before a model is loaded. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.spec.errors import describe
-from pytest_sway.spec.model_folders import ADAPTER_CONFIG
-from pytest_sway.spec.safetensors_header import HeaderError, Shapes, tensor_shapes
+from pytest_sway.safetensors_header import HeaderError, Shapes, tensor_shapes
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pytest_sway.text.message_parts import describe
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 Config = Mapping[str, Any]
 _MLX_WEIGHTS = "adapters.safetensors"
 _MATRIX = re.compile(
     r"\.lora_(?:embedding_)?[AB](?:\.[^.]+)?\.weight$|\.(?:lm_head|embed_tokens)\.weight$|flat_param"
 )
 """Names of tensors that have two dimensions or more in every adapter, or that FSDP gives to its flat ones."""
-_DOWN = re.compile(r"\.lora_A(?:\.[^.]+)?\.weight$")
+_FACTOR_A = re.compile(r"\.lora_A(?:\.[^.]+)?\.weight$")
 """Names of the first factors of LoRA, which have a row for each rank."""
 _DEFAULT_RANK = 8
 _TASK_HEADS = {
@@ -48,18 +47,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / ADAPTER_CONFIG
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise AdapterFilesError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise AdapterFilesError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         raise AdapterFilesError(f"{path} holds no JSON object")
-    return found
+    return config
 
 
 def check_adapter_files(folder: Path) -> tuple[dict[str, Any], Shapes]:
-    """The config of an adapter folder and the shapes of its tensors, once they are all that they must be.
+    """The config of an adapter folder and the shapes of its tensors, once all checks have passed.
 
     Raises:
         AdapterFilesError: what is wrong, and what to do.
@@ -134,11 +133,11 @@ def _no_weights(folder: Path) -> str:
     )
 
 
-def _no_tensor(_: Config, shapes: Shapes) -> str | None:
+def _no_tensors(_: Config, shapes: Shapes) -> str | None:
     return None if shapes else f"{ADAPTER_WEIGHTS} holds no tensor at all: {_NOT_GATHERED}"
 
 
-def _empty(_: Config, shapes: Shapes) -> str | None:
+def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
     """Tensors without a number in them."""
     empty = [name for name, shape in shapes.items() if 0 in shape]
     if not empty:
@@ -150,7 +149,7 @@ def _empty(_: Config, shapes: Shapes) -> str | None:
     )
 
 
-def _flat(_: Config, shapes: Shapes) -> str | None:
+def _flat_tensors(_: Config, shapes: Shapes) -> str | None:
     """Matrices that were stored as one row of numbers."""
     flat = [name for name, shape in shapes.items() if len(shape) == 1 and _MATRIX.search(name)]
     if not flat:
@@ -162,19 +161,19 @@ def _flat(_: Config, shapes: Shapes) -> str | None:
     )
 
 
-def _task(config: Config, shapes: Shapes) -> str | None:
+def _other_task(config: Config, shapes: Shapes) -> str | None:
     """An adapter of a model with another head."""
     kind, heads = _TASK_HEADS.get(str(config.get("task_type")), ("", ""))
-    found = [name for name in shapes if heads and re.search(heads, name)]
-    if not found:
+    head = [name for name in shapes if heads and re.search(heads, name)]
+    if not head:
         return None
     return (
-        f"it is an adapter of {kind} (task_type {config['task_type']}, with {min(found)}), and causal "
+        f"it is an adapter of {kind} (task_type {config['task_type']}, with {min(head)}), and causal "
         "language models are evaluated"
     )
 
 
-def _rank(config: Config, _: Shapes) -> str | None:
+def _invalid_rank(config: Config, _: Shapes) -> str | None:
     """A rank that no adapter can have."""
     rank = config.get("r", _DEFAULT_RANK)
     wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
@@ -183,12 +182,12 @@ def _rank(config: Config, _: Shapes) -> str | None:
     return f"{ADAPTER_CONFIG} says r: {describe(rank)}; a LoRA adapter has a rank of 1 or more"
 
 
-def _rows(config: Config, shapes: Shapes) -> str | None:
+def _other_rank(config: Config, shapes: Shapes) -> str | None:
     """Factors of another rank than the config says, where it says one for all modules."""
     if not _is_lora(config) or config.get("rank_pattern") or config.get("target_parameters"):
         return None
     rank = config.get("r", _DEFAULT_RANK)
-    other = [name for name, shape in shapes.items() if _DOWN.search(name) and shape[:1] != (rank,)]
+    other = [name for name, shape in shapes.items() if _FACTOR_A.search(name) and shape[:1] != (rank,)]
     if not other:
         return None
     first = f"{min(other)} {list(shapes[min(other)])}"
@@ -204,10 +203,10 @@ def _is_lora(config: Config) -> bool:
 
 
 _CHECKS: tuple[Callable[[Config, Shapes], str | None], ...] = (
-    _no_tensor,
-    _empty,
-    _flat,
-    _task,
-    _rank,
-    _rows,
+    _no_tensors,
+    _empty_tensors,
+    _flat_tensors,
+    _other_task,
+    _invalid_rank,
+    _other_rank,
 )

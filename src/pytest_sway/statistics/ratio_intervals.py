@@ -1,4 +1,4 @@
-"""A ratio of two means over the same items, and the contrast on which a decision about it rests.
+"""Intervals of a ratio of two means over the same items, and of the contrast that decides about it.
 
 A ratio is never tested as a ratio: near a zero denominator its distribution has no mean. Whether
 mean(numerators) / mean(denominators) exceeds ρ is whether the mean of wᵢ - ρ·vᵢ exceeds 0.

@@ -1,14 +1,15 @@
-"""How many optimizer steps an adapter got, from all the files that tell. Standard library only."""
+"""How many optimizer steps an adapter got, from all the files that say so. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_sway.training.logged_steps import logged_steps
-from pytest_sway.training.optimizer_files import OptimizerFile
+from pytest_sway.training.dlm_store import Version, runs_of_adapter, version_of
+from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.log_reader import find_log_files, read_logs
+from pytest_sway.training.optimizer_discovery import OptimizerFile
 from pytest_sway.training.optimizer_state import TrainingState
-from pytest_sway.training.run_versions import TrainingDataError, version_of
-from pytest_sway.training.trainer_logs import TRAINER_STATE
+from pytest_sway.training.trainer_log import TRAINER_STATE
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,41 @@ class OptimizerSteps:
     doubt: str = ""
 
 
+@dataclass(frozen=True)
+class StoreSteps:
+    """Optimizer steps behind a version.
+
+    Attributes:
+        last_run: of the run that made it.
+        certain: of that run, and of those that it is known to have gone on from.
+        possible: of every run up to this version; a plain run's log does not say whether it went on from
+            the version before or began anew.
+        runs: how many runs ``possible`` counts.
+    """
+
+    last_run: int
+    certain: int
+    possible: int
+    runs: int
+
+
 def optimizer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     """Count the steps behind an adapter.
 
     Raises:
-        TrainingDataError: no file tells.
+        TrainingDataError: no file has a count.
     """
-    return _in_store(found, state) if found.dlm else _of_trainer(found, state)
+    return _dlm_steps(found, state) if found.dlm else _trainer_steps(found, state)
 
 
-def _in_store(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
+def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     """By the optimizer and, in a dlm store, by the logs of its runs."""
     counts = {"optimizer": state.optimizer_steps, "global_step": state.global_step}
     source, own = next(((name, n) for name, n in counts.items() if n is not None), ("", 0))
     logged, unread = None, ""
     if (version := version_of(found.path.parent)) is not None:
         try:
-            logged = logged_steps(version)
+            logged = steps_in_store(version)
         except TrainingDataError:
             unread = "; the logs cannot be read"
     if logged is not None:
@@ -63,7 +82,28 @@ def _in_store(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     return OptimizerSteps(own, own, own, 1, source + unread, state.global_step)
 
 
-def _of_trainer(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
+def steps_in_store(version: Version) -> StoreSteps | None:
+    """The steps in the store's logs; None where they do not name this version.
+
+    Raises:
+        TrainingDataError: a log cannot be read.
+    """
+    runs = {
+        run.adapter_version: run
+        for run in runs_of_adapter(version, read_logs(find_log_files(version.store)).runs)
+        if run.adapter_version is not None and run.adapter_version <= version.number
+    }
+    if version.number not in runs:
+        return None
+    last = runs[version.number]
+    certain, run = last.length, last
+    while run.reference in runs and run.reference < (run.adapter_version or 0):
+        run = runs[run.reference]
+        certain += run.length
+    return StoreSteps(last.length, certain, sum(run.length for run in runs.values()), len(runs))
+
+
+def _trainer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     """By the optimizer's own count and the trainer's, which a restarted optimizer's is below."""
     logged = found.trainer.global_step if found.trainer is not None else None
     source = TRAINER_STATE if logged is not None else "the folder's name"

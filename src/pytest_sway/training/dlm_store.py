@@ -1,21 +1,16 @@
-"""The folders of a dlm store, told from an adapter's own path. Standard library only."""
+"""dlm stores: which version an adapter's folder is, and which runs trained it. Standard library only."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sway.training.training_run import TrainingRun
+
 LOGS = "logs"
-
-
-class TrainingDataError(Exception):
-    """What training wrote cannot be read; the message says which file, and why."""
-
-
-class AmbiguousRunError(Exception):
-    """The files are of several runs, and which made the adapter cannot be found out; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def version_of(adapter: Path) -> Version | None:
 
 
 def adapters_of_runs(store: Path) -> dict[int, str]:
-    """Which named adapter each run trained, by run id; what the manifest does not tell is absent."""
+    """Which named adapter each run trained, by run id; a run that the manifest does not name is absent."""
     try:
         manifest = json.loads((store / "manifest.json").read_bytes())
         runs = manifest["training_runs"]
@@ -62,3 +57,9 @@ def adapters_of_runs(store: Path) -> dict[int, str]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def runs_of_adapter(version: Version, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs that may have trained this adapter: all but those of another one by the manifest."""
+    adapters = adapters_of_runs(version.store)
+    return [run for run in runs if adapters.get(run.run_id or -1, version.adapter) == version.adapter]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
+from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.optimizer_state import STATE_FILE
-from pytest_sway.training.run_versions import AmbiguousRunError
-from pytest_sway.training.trainer_logs import TRAINER_STATE, TrainerState, read_trainer_state
+from pytest_sway.training.trainer_log import TRAINER_STATE, TrainerState, read_trainer_state
 
 TRAINER_FILES = ("optimizer.pt", "optimizer.bin")
 """Trainer's (``torch.save`` of the optimizer's ``state_dict``), and accelerate's of the same content."""
@@ -22,7 +22,7 @@ class OptimizerFile:
         path: the state; a ``trainer_state.json`` where there is no state.
         kept: whether there is a state.
         dlm: whether it is dlm's.
-        trainer: what the ``trainer_state.json`` of its folder tells; None where there is none.
+        trainer: the ``trainer_state.json`` of its folder; None where there is none.
         saved_at: N of its folder ``checkpoint-N``; None for another folder.
         reason: why this file, as a part of a sentence; empty where there was no choice.
     """
@@ -46,20 +46,20 @@ def find_optimizer(place: Path) -> OptimizerFile | None:
         TrainingDataError: ``trainer_state.json`` cannot be read.
     """
     if place.is_file():
-        return _beside(place, kept=place.name != TRAINER_STATE)
+        return _with_trainer_state(place, kept=place.name != TRAINER_STATE)
     for name in (STATE_FILE, *TRAINER_FILES):
         if (place / name).is_file():
-            return _beside(place / name)
+            return _with_trainer_state(place / name)
     saved = [one for one in checkpoints(place, place) if one.possible]
     for one in saved:
         for name in TRAINER_FILES:
             if (one.folder / name).is_file():
-                return _beside(one.folder / name, one.relation)
+                return _with_trainer_state(one.folder / name, one.relation)
     logs = [(place / TRAINER_STATE, ""), *((one.folder / TRAINER_STATE, one.relation) for one in saved)]
-    return next((_beside(log, reason, kept=False) for log, reason in logs if log.is_file()), None)
+    return next((_with_trainer_state(log, reason, kept=False) for log, reason in logs if log.is_file()), None)
 
 
-def _beside(file: Path, reason: str = "", kept: bool = True) -> OptimizerFile:
+def _with_trainer_state(file: Path, reason: str = "", kept: bool = True) -> OptimizerFile:
     """A file with the ``trainer_state.json`` of its folder."""
     state, step = file.with_name(TRAINER_STATE), checkpoint_step(file.parent)
     if file.name == STATE_FILE:

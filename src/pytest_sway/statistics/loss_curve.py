@@ -1,4 +1,4 @@
-"""What a training loss says of its run: did it fall, did it stay down, was it calm?"""
+"""The shape of a run's training loss: whether it fell, stayed low and was smooth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_sway.statistics.curves import (
 )
 
 _MATERIAL = 0.1
-"""A rise by less than this share of the level is none, however still the curve."""
+"""A rise by less than this share of the level does not count, however smooth the curve."""
 _NEGLIGIBLE = 0.01
 """Nor is one by less than this share of the loss at the start."""
 _DIVERGED = 0.02
@@ -30,7 +30,7 @@ _OVERFIT = 0.05
 """A validation loss above its best by less than this share has not risen."""
 _CHANCE = 0.05
 _FEWEST_FOR_NOISE = 8
-"""Fewer validation losses tell nothing of their noise."""
+"""Fewer validation losses give no estimate of their noise."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,19 @@ def loss_curve(losses: Sequence[float], window: int, sigma: float) -> LossCurve:
     """
     every = np.asarray(losses, dtype=float)
     where = np.flatnonzero(np.isfinite(every))
-    values, lost = every[where], len(every) - len(where)
+    values, non_finite = every[where], len(every) - len(where)
     if len(values) < 2:
-        return LossCurve(None, None, diverged=False, smoothness=0.0, spikes=(), non_finite=lost)
+        return LossCurve(None, None, diverged=False, smoothness=0.0, spikes=(), non_finite=non_finite)
     level = ends(values, window)
-    risen = level.last - level.first
-    still = _MATERIAL * np.abs(rolling_median(values, window))
+    rise = level.last - level.first
+    least = _MATERIAL * np.abs(rolling_median(values, window))
     return LossCurve(
         initial=level.first,
         final=level.last,
-        diverged=risen > max(SURE * level.error, _DIVERGED * abs(level.first)),
-        smoothness=movement(values, window, still).smoothness,
+        diverged=rise > max(SURE * level.error, _DIVERGED * abs(level.first)),
+        smoothness=movement(values, window, least).smoothness,
         spikes=tuple(int(where[start]) for start in _spikes(values, window, sigma, abs(level.first))),
-        non_finite=lost,
+        non_finite=non_finite,
     )
 
 
@@ -104,7 +104,7 @@ def _spikes(values: Curve, window: int, sigma: float, initial: float) -> list[in
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationTrend:
     """Validation losses: the best and the last, in nats, and whether they rose again."""
 
     best: float
@@ -112,7 +112,7 @@ class Validation:
     rises: bool
 
 
-def validation(losses: Sequence[float]) -> Validation | None:
+def validation_trend(losses: Sequence[float]) -> ValidationTrend | None:
     """Whether the validation loss ends above its best by more than its noise; None for fewer than three.
 
     By more than 5 %, and, from eight losses on, by more than √2·t·σ: σ is the median absolute third
@@ -128,4 +128,4 @@ def validation(losses: Sequence[float]) -> Validation | None:
     if len(values) >= _FEWEST_FOR_NOISE:
         sigma = MAD_TO_SD * float(np.median(np.abs(np.diff(values, 3)))) / math.sqrt(20)
         noise = math.sqrt(2) * float(stdtrit((len(values) - 3) / 2, 1 - _CHANCE / len(values))) * sigma
-    return Validation(best, last, rises=last - best > max(noise, _OVERFIT * abs(best)))
+    return ValidationTrend(best, last, rises=last - best > max(noise, _OVERFIT * abs(best)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
-from pytest_sway.training.log_files import log_files
-from pytest_sway.training.run_versions import LOGS, AmbiguousRunError
-from pytest_sway.training.trainer_logs import TRAINER_LOG, TRAINER_STATE, read_trainer_state
+from pytest_sway.training.dlm_store import LOGS
+from pytest_sway.training.errors import AmbiguousRunError
+from pytest_sway.training.log_reader import find_log_files
+from pytest_sway.training.trainer_log import TRAINER_LOG, TRAINER_STATE, read_trainer_state
 
 _TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)
 
@@ -43,22 +44,22 @@ def find_logs(place: Path, adapter: Path | None, named: bool) -> LogSource | Non
     """
     if place.is_file():
         return LogSource((place,))
-    jsonl = log_files(place)
+    jsonl = find_log_files(place)
     if jsonl and jsonl[0].match(f"{LOGS}/train-*"):
         return LogSource(tuple(jsonl))
     step = checkpoint_step(place)
-    found = _of_output(place, adapter or place) if step is None else _of_checkpoint(place, step)
-    return found or _torchtune(place) or (LogSource(tuple(jsonl)) if jsonl and named else None)
+    source = _output_log(place, adapter or place) if step is None else _checkpoint_log(place, step)
+    return source or _torchtune_log(place) or (LogSource(tuple(jsonl)) if jsonl and named else None)
 
 
-def _of_checkpoint(folder: Path, step: int, reason: str = "") -> LogSource | None:
+def _checkpoint_log(folder: Path, step: int, reason: str = "") -> LogSource | None:
     """The log of the run that saved a checkpoint: its own, or the output folder's up to its step."""
     own = folder / TRAINER_STATE
     if own.is_file():
-        found = read_trainer_state(own).global_step
-        if found is not None and found != step:
+        saved_at = read_trainer_state(own).global_step
+        if saved_at is not None and saved_at != step:
             raise AmbiguousRunError(
-                f"{own} was written at step {found}, not at {step} as the folder's name says"
+                f"{own} was written at step {saved_at}, not at {step} as the folder's name says"
             )
         return LogSource((own,), step, reason)
     above = folder.resolve().parent
@@ -69,11 +70,11 @@ def _of_checkpoint(folder: Path, step: int, reason: str = "") -> LogSource | Non
     return LogSource((log,), step, f"up to step {step}") if log.is_file() else None
 
 
-def _of_output(folder: Path, adapter: Path) -> LogSource | None:
+def _output_log(folder: Path, adapter: Path) -> LogSource | None:
     """The log in a trainer's output folder."""
     saved = [one for one in checkpoints(folder, adapter) if one.possible]
     if saved and saved[0].same_weights:
-        return _of_checkpoint(saved[0].folder, saved[0].step, saved[0].relation)
+        return _checkpoint_log(saved[0].folder, saved[0].step, saved[0].relation)
     state = folder / TRAINER_STATE
     if state.is_file():
         _check_age(state, saved)
@@ -81,7 +82,7 @@ def _of_output(folder: Path, adapter: Path) -> LogSource | None:
     if (log := folder / TRAINER_LOG).is_file():
         return LogSource((log,))
     logged = next((one for one in saved if (one.folder / TRAINER_STATE).is_file()), None)
-    return None if logged is None else _of_checkpoint(logged.folder, logged.step, logged.relation)
+    return None if logged is None else _checkpoint_log(logged.folder, logged.step, logged.relation)
 
 
 def _check_age(state: Path, saved: list[Checkpoint]) -> None:
@@ -95,7 +96,7 @@ def _check_age(state: Path, saved: list[Checkpoint]) -> None:
         )
 
 
-def _torchtune(place: Path) -> LogSource | None:
+def _torchtune_log(place: Path) -> LogSource | None:
     """The log of torchtune: in ``logs`` of its output folder, whose ``epoch_N`` holds the adapter."""
     folder = place.resolve()
     part = _TORCHTUNE_FOLDER.fullmatch(folder.name) is not None
@@ -106,11 +107,11 @@ def _torchtune(place: Path) -> LogSource | None:
     if not files:
         return None
     reasons = [f"the last of {len(files)} logs there"] if len(files) > 1 else []
-    reasons += [f"of the whole run, also after {folder.name}"] if part and _later(folder) else []
+    reasons += [f"of the whole run, also after {folder.name}"] if part and _has_later_folder(folder) else []
     return LogSource((max(files, key=lambda file: file.name),), None, ", ".join(reasons))
 
 
-def _later(folder: Path) -> bool:
+def _has_later_folder(folder: Path) -> bool:
     """Whether a later epoch's or step's folder stands beside this one."""
     kind, _, number = folder.name.partition("_")
     others = (path.name.removeprefix(f"{kind}_") for path in folder.parent.glob(f"{kind}_*"))

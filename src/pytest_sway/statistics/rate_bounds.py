@@ -46,7 +46,7 @@ def upper_bound(hits: int, n: int, level: float = 0.95) -> float:
 
 
 def lower_bound(hits: int, n: int, level: float = 0.95) -> float:
-    """One-sided lower bound of a rate: the misses' upper bound, turned round."""
+    """One-sided lower bound of a rate: 1 minus the upper bound of the misses' rate."""
     return 1.0 - upper_bound(n - hits, n, level)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pytest_sway.training.layer_map import ParameterLocation
-from pytest_sway.training.optimizer_state import Moment
+from pytest_sway.training.optimizer_state import MomentSummary
 
 _MAD_TO_SD = 1.4826
 _SURE = 3.0
@@ -16,12 +16,12 @@ _SURE = 3.0
 
 
 @dataclass(frozen=True)
-class LayerStatus:
+class LayerComparison:
     """One layer's second moments against those of the others, in decades.
 
     Attributes:
         below: how far the log₁₀ of its mean lies below the median over layers; infinite where it is 0.
-        spread: 3 × 1.4826 × MAD of that log₁₀ over layers: what healthy training scatters.
+        spread: 3 × 1.4826 × MAD of that log₁₀ over layers: what healthy training varies by.
     """
 
     below: float
@@ -37,11 +37,13 @@ class LayerStatus:
         return 10.0**self.below if math.isfinite(self.below) else None
 
 
-def layer_statuses(places: Sequence[ParameterLocation], moments: Sequence[Moment]) -> dict[str, LayerStatus]:
-    """Every layer's standing, by name: the worst of its LoRA factors', each compared with its like.
+def compare_layers(
+    places: Sequence[ParameterLocation], moments: Sequence[MomentSummary]
+) -> dict[str, LayerComparison]:
+    """Compare every layer with the others, by name: the worse of its LoRA factors, each with its like.
 
     B starts at zero and A's gradient is proportional to B, so the two differ by decades in one layer.
-    A parameter without a finite second moment says nothing here.
+    A parameter without a finite second moment is left out.
     """
     sums: dict[str, dict[str, tuple[float, int]]] = {}
     for place, moment in zip(places, moments, strict=True):
@@ -49,19 +51,19 @@ def layer_statuses(places: Sequence[ParameterLocation], moments: Sequence[Moment
             total, size = sums.setdefault(place.part, {}).get(place.layer, (0.0, 0))
             count = moment.size - moment.non_finite
             sums[place.part][place.layer] = (total + (moment.mean * count if count else 0.0), size + count)
-    found: dict[str, LayerStatus] = {}
+    found: dict[str, LayerComparison] = {}
     for layers in sums.values():
         logs = {
             name: math.log10(total / size) if total else -math.inf for name, (total, size) in layers.items()
         }
-        for name, standing in _among(logs).items():
-            found[name] = max(found.get(name, standing), standing, key=lambda s: s.below - s.spread)
+        for name, comparison in _compare_with_median(logs).items():
+            found[name] = max(found.get(name, comparison), comparison, key=lambda s: s.below - s.spread)
     return found
 
 
-def _among(logs: dict[str, float]) -> dict[str, LayerStatus]:
+def _compare_with_median(logs: dict[str, float]) -> dict[str, LayerComparison]:
     """Against the layers that got a gradient at all."""
     alive = [value for value in logs.values() if math.isfinite(value)]
     centre = median(alive) if alive else 0.0
     spread = _SURE * _MAD_TO_SD * median(abs(value - centre) for value in alive) if alive else 0.0
-    return {name: LayerStatus(centre - value, spread) for name, value in logs.items()}
+    return {name: LayerComparison(centre - value, spread) for name, value in logs.items()}

@@ -1,72 +1,25 @@
-"""Problems of a spec: all of a file's in one message, each with its place and its remedy."""
+"""Pydantic's validation errors in a user's words: field, what was found, what to write, and where.
+
+One entry of ``ValidationError.errors()`` becomes one message.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-Path_ = tuple[str | int, ...]
-SHOWN = 60
-MOST = 25
+from pydantic import BaseModel, ValidationError
 
+from pytest_sway.spec.problems import FieldPath, Problem
+from pytest_sway.spec.unquoted_words import text_expected_message
+from pytest_sway.spec.yaml_source import Source
+from pytest_sway.text.message_parts import describe, did_you_mean, field_name
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a spec; ``line`` and ``column`` count from 1, 0 where there is no place."""
-
-    message: str
-    line: int = 0
-    column: int = 0
+Entry = TypeVar("Entry", bound=Mapping[str, Any])
 
 
-class SpecError(Exception):
-    """A spec cannot be used; the message lists every problem that was found."""
-
-    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        self.path = path
-        self.problems = sorted(problems, key=lambda p: (p.line, p.column, p.message))
-        super().__init__(self._text())
-
-    def _text(self) -> str:
-        lines = [
-            f"{self.path.name}:{p.line}:{p.column}: {p.message}"
-            if p.line
-            else f"{self.path.name}: {p.message}"
-            for p in self.problems[:MOST]
-        ]
-        if len(self.problems) > MOST:
-            lines.append(f"… and {len(self.problems) - MOST} more")
-        return "\n".join(lines)
-
-
-def field_name(path: Path_) -> str:
-    """``("suite", 2, "runs")`` as ``suite[2].runs``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def describe(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)``, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-E = TypeVar("E", bound=Mapping[str, Any])
-
-
-def mistakes(entries: Sequence[E]) -> list[E]:
+def distinct_errors(entries: Sequence[Entry]) -> list[Entry]:
     """The entries of ``ValidationError.errors()``, each mistake once.
 
     A required key under another name is one mistake, and a list of wrong items is not too short as well.
@@ -122,12 +75,12 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     found = f"found {written or describe(value)}"
     if kind == "extra_forbidden":
         names = sorted(allowed)
-        listed = f"; allowed: {', '.join(names)}" if names else ""
-        return f"unknown key {name!r}{did_you_mean(name, names)}{listed}"
+        known = f"; allowed: {', '.join(names)}" if names else ""
+        return f"unknown key {name!r}{did_you_mean(name, names)}{known}"
     if kind == "missing":
         return "is missing, and required"
     if kind == "string_type":
-        return no_text(value, written)
+        return text_expected_message(value, written)
     if kind == "too_short" and isinstance(value, str):  # of a text that has a validator of its own
         return f"{found}, expected {_EXPECTED['string_too_short']}"
     if kind == "too_short":
@@ -142,25 +95,34 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     return f"{found}, expected {expected.format_map(context) if kind in _EXPECTED else expected}"
 
 
-def no_text(value: Any, written: str | None) -> str:
-    """What stands where a text should."""
-    if isinstance(value, dict):
-        return f"found {describe(value)}, a mapping: a text with a colon in it needs quotes"
-    if written == "":
-        return "found nothing, expected a text; write one, or remove the entry"
-    if written is None:
-        return f"found {describe(value)}, expected a text"
-    if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"found {written}, a number, and expected a text: quote it, {written!r}"
-    return f"found {written}, which YAML reads as {read_as(value)}: quote it, {written!r}"
+def validation_problems(
+    error: ValidationError, source: Source, prefix: FieldPath, model: type[BaseModel]
+) -> list[Problem]:
+    """A pydantic error's entries with their places."""
+    problems = []
+    for entry in distinct_errors(error.errors(include_url=False)):
+        path = (*prefix, *entry["loc"])
+        is_key = entry["type"] in ("extra_forbidden", "missing")
+        if not is_key and path not in source.values and isinstance(path[-1], int):
+            path = path[:-1]  # the only item of what was written without a list
+        message = explain(entry, field_names_at(model, entry["loc"][:-1]), source.written.get(path))
+        place = source.locate(path, key=is_key)
+        problems.append(Problem(f"{field_name(path)}: {message}", *place))
+    return problems
 
 
-def read_as(value: Any) -> str:
-    """What YAML made of an unquoted word, in words."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    return "a date" if isinstance(value, date) else f"a value of type {type(value).__name__}"
+def field_names_at(model: type[BaseModel], path: FieldPath) -> list[str]:
+    """Names of the fields of the model that stands at ``path``, an item of a list among them."""
+    found: type[BaseModel] | None = model
+    for part in path:
+        if found is not None and isinstance(part, str):
+            field = found.model_fields.get(part)
+            found = _model_in(field.annotation) if field is not None else None
+    return list(found.model_fields) if found is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The one model that an annotation names, itself or as what a list holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

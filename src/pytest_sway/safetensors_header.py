@@ -24,8 +24,12 @@ class HeaderError(Exception):
     """A file whose header cannot be read; the message is the end of "… model.safetensors"."""
 
 
-def tensor_shapes(path: Path) -> Shapes:
+def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
     """Shapes of all tensors of a file; no number of it is read.
+
+    Args:
+        path: the file.
+        complete: whether the numbers must follow the header; else a header alone is enough.
 
     Raises:
         HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is no safetensors file.
@@ -39,7 +43,7 @@ def tensor_shapes(path: Path) -> Shapes:
             header = file.read(length)
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror or error}") from error
-    return _shapes(header, size - _PREFIX - length)
+    return _shapes(header, size - _PREFIX - length if complete else None)
 
 
 def _header_length(start: bytes, size: int) -> int:
@@ -63,12 +67,19 @@ def _header_length(start: bytes, size: int) -> int:
     return length
 
 
-def _shapes(header: bytes, held: int) -> Shapes:
-    """The shapes that a header names; ``held`` is how many bytes follow it."""
+def _shapes(header: bytes, held: int | None) -> Shapes:
+    """The shapes that a header names.
+
+    Args:
+        header: its JSON.
+        held: how many bytes follow it; None where that does not matter.
+    """
     try:
-        found: dict[str, Any] = json.loads(header)
-        entries = {name: entry for name, entry in found.items() if name != "__metadata__"}
+        entries: dict[str, Any] = json.loads(header)
+        entries.pop("__metadata__", None)
         shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
+        if held is None:
+            return shapes
         needed = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise HeaderError(

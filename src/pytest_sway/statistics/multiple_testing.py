@@ -1,4 +1,4 @@
-"""Many p-values, one claim each: what is left of them after having looked at all of them.
+"""p-values adjusted for having tested several hypotheses at once.
 
 Plain Python: the session's process, which sees all probes, imports neither numpy nor scipy.
 """
@@ -51,5 +51,5 @@ def _ascending(p_values: Sequence[float]) -> list[int]:
 
 
 def _in_input_order(order: list[int], values: list[float]) -> list[float]:
-    placed = dict(zip(order, values, strict=True))
-    return [placed[i] for i in range(len(order))]
+    by_index = dict(zip(order, values, strict=True))
+    return [by_index[i] for i in range(len(order))]

@@ -1,0 +1,108 @@
+"""Checks of a spec that is well-formed: models, adapters and fields that cannot be evaluated as written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_sway.spec.adapter_file_checks import why_not_served
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, no_adapter
+from pytest_sway.spec.chat_template_fields import why_no_template
+from pytest_sway.spec.hub_names import is_hub_name
+from pytest_sway.spec.ignored_fields import FT_DECIDES, names_same_adapter
+from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
+from pytest_sway.spec.problems import FieldPath, Problem
+from pytest_sway.spec.schema import Spec
+from pytest_sway.text.message_parts import describe, field_name
+
+
+def model_problems(spec: Spec) -> list[Problem]:
+    """Problems of everything but ``models.ft.adapter``."""
+    problems = [*_conflicting_sides(spec), *_unread_model_fields(spec), *_unsupported_fields(spec)]
+    if why := why_no_template(spec.chat_template):
+        problems.append((("defaults", "chat_template"), why))
+    return [
+        Problem(f"{field_name(path)}: {message}", *spec.source.locate(path)) for path, message in problems
+    ]
+
+
+def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
+    """Fields that differ between the two sides, which one model in memory serves."""
+    base, ft = spec.envelope.models.base, spec.envelope.models.ft
+    own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter", *FT_DECIDES}
+    for name in sorted(base.model_fields_set - own):
+        ours, theirs = getattr(base, name), getattr(ft, name)
+        if ours != theirs and name == "base":
+            message = (
+                f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter is compared "
+            )
+            message += "with its own base; for a full fine-tune write defaults: {differential: false}"
+            yield ("models", "ft", "base"), message
+        elif ours != theirs:
+            message = f"found {describe(ours)}, but models.ft.{name} is {describe(theirs)}"
+            yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
+    if base.adapter and not names_same_adapter(spec):
+        message = "the base side takes no adapter, and this one is not models.ft's; remove it"
+        yield ("models", "base", "adapter"), message
+
+
+def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
+    """Fields that this model's kind does not read."""
+    ft = spec.envelope.models.ft
+    sides = {"ft": (ft, spec.model or spec.base)}
+    if spec.model is not None:
+        sides["base"] = (spec.envelope.models.base, spec.base)
+    for side, (model, path) in sides.items():
+        if model.kind == "hf" and _is_path(model.base) and not is_folder(Path(path)):
+            yield ("models", side, "base"), _no_folder(model.base, spec)
+        if model.revision is not None and is_folder(Path(path)):
+            yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
+
+
+def _is_path(name: str) -> bool:
+    """Whether a base is written as a path, which no name on the hub is."""
+    return name.startswith((".", "/", "~")) or "\\" in name or re.match(r"[A-Za-z]:[\\/]", name) is not None
+
+
+def _no_folder(name: str, spec: Spec) -> str:
+    message = f"there is no folder {describe(name)}, neither beside the spec nor in the working directory"
+    slashes = name.replace("\\", "/")
+    if slashes != name and is_folder(find_path(slashes, (spec.source.path.parent, Path()))):
+        return f"{message}; there is one written with /: {slashes}"
+    return message
+
+
+def _unsupported_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
+    """What this version does not do."""
+    if spec.envelope.dlm_source is not None:
+        yield ("dlm_source",), "this version reads no .dlm file; remove it"
+    if not spec.envelope.suite:
+        yield ("suite",), "is empty; give it at least one probe"
+
+
+def adapter_problems(spec: Spec) -> list[Problem]:
+    """Adapter folders that are missing or hold no adapter, found before a model is loaded."""
+    position = spec.source.locate(("models", "ft", "adapter"))
+    if not spec.envelope.models.ft.adapter:
+        if spec.model is not None:
+            return []
+        message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
+        message += "defaults: {differential: false})"
+        return [Problem(f"models.ft.adapter is missing: {message}", *position)]
+    messages = [
+        f"no adapter folder matches {describe(name)}{why}" for name, why in spec.named.unmatched.items()
+    ]
+    roots = (spec.source.path.parent, Path())
+    for folder, name in spec.named.folders.items():
+        if is_hub_name(name, roots):
+            continue
+        if is_file(folder):
+            messages.append(f"{folder} is a file, name its folder")
+        elif not is_folder(folder):
+            messages.append(_no_folder(name, spec))
+        elif not is_file(folder / ADAPTER_CONFIG):
+            messages.append(no_adapter(folder))
+        elif why := why_not_served(folder):
+            messages.append(why)
+    return [Problem(f"models.ft.adapter: {message}", *position) for message in messages]

@@ -1,0 +1,66 @@
+"""Reads the envelope of a spec: validates it, resolves its paths, and collects what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_sway.document import Document
+from pytest_sway.spec.chat_template_fields import template_file
+from pytest_sway.spec.ignored_fields import ignored_field_notes
+from pytest_sway.spec.model_checks import adapter_problems, model_problems
+from pytest_sway.spec.named_adapters import find_adapters_of_kind
+from pytest_sway.spec.path_lookup import find_path, is_folder
+from pytest_sway.spec.problems import Problem
+from pytest_sway.spec.schema import Envelope, Spec
+from pytest_sway.spec.sections_file import read_document
+from pytest_sway.spec.validation_errors import validation_problems
+from pytest_sway.spec.yaml_source import Source
+
+_ANCHORS = "x-"
+"""Top-level keys that begin so hold what anchors name, and are not read."""
+
+
+def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, list[Problem]]:
+    """The spec, or None, and everything that is wrong with its envelope.
+
+    ``adapter_given``: the command line names the adapter, so the spec's own is not looked at.
+    """
+    try:
+        envelope = Envelope.model_validate(
+            {key: value for key, value in source.value.items() if not key.startswith(_ANCHORS)}
+        )
+    except ValidationError as error:
+        return None, validation_problems(error, source, (), Envelope)
+    document, problems = read_document(source)
+    spec = _resolve_paths(source, envelope, document)
+    problems += model_problems(spec)
+    if envelope.models.ft.kind == "hf" and not adapter_given:
+        problems += adapter_problems(spec)
+    return spec, problems
+
+
+def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Spec:
+    """Look paths up in the spec's folder first, then in the working directory."""
+    base, ft = envelope.models.base, envelope.models.ft
+    roots = (source.path.parent, Path())
+    named = find_adapters_of_kind(ft.kind, ft.adapter, roots)
+    tuned_model = _find_model(ft.base, roots) if _is_full_fine_tune(envelope) else None
+    model = _find_model(base.base, roots)
+    template = template_file(envelope.defaults.chat_template, roots)
+    spec = Spec(source, envelope, model, named, template, tuned_model, document)
+    return replace(spec, notes=tuple(ignored_field_notes(spec)))
+
+
+def _is_full_fine_tune(envelope: Envelope) -> bool:
+    """Whether the tuned side is another model, and not the base with an adapter."""
+    return not envelope.defaults.differential and envelope.models.ft.base != envelope.models.base.base
+
+
+def _find_model(name: str, roots: Sequence[Path]) -> str:
+    """A model's folder, or its name on the hub."""
+    folder = find_path(name, roots)
+    return str(folder) if is_folder(folder) else name

@@ -1,0 +1,37 @@
+"""Messages on values that stand where a text should, mostly words that YAML reads as something else."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from pytest_sway.text.message_parts import describe
+
+
+def text_expected_message(value: Any, written: str | None) -> str:
+    """What was found where a text is expected.
+
+    Args:
+        value: as YAML reads it.
+        written: as it stands in the file; None where that is not known.
+    """
+    if isinstance(value, dict):
+        return f"found {describe(value)}, a mapping: a text with a colon in it needs quotes"
+    if written == "":
+        return "found nothing, expected a text; write one, or remove the entry"
+    if written is None:
+        return f"found {describe(value)}, expected a text"
+    if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"found {written}, a number, and expected a text: quote it, {written!r}"
+    return f"found {written}, which YAML reads as {yaml_reading(value)}: quote it, {written!r}"
+
+
+def yaml_reading(value: Any) -> str:
+    """What YAML made of an unquoted word, for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a date" if isinstance(value, date) else f"a value of type {type(value).__name__}"

@@ -1,6 +1,6 @@
 """What other work on the machine costs a run: as shipped, and with torch's threads set by hand.
 
-``python tests/benchmarks/busy_machine.py`` runs ``pytest examples/quickstart/sway.yaml`` as whole processes,
+``python benchmarks/busy_machine.py`` runs ``pytest examples/quickstart/sway.yaml`` as whole processes,
 without the answer cache: with nothing set (*ours*), and with ``OMP_NUM_THREADS`` and ``OMP_WAIT_POLICY`` set
 to each of {1, all cores} × {PASSIVE, ACTIVE}. It does so on an idle machine and beside a made load: one
 process per core that multiplies matrices with one thread. The settings take turns, each round beginning
@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from sides import ROOT, BenchError, check_plugin, environment, last_line, ran
+from processes import ROOT, BenchError, check_plugin, environment, last_line, ran
 
 from pytest_sway.thread_limits import usable_cores
 

@@ -4,8 +4,8 @@
 --sway-adapter=… (ten times) --sway-json=DIR -q -p no:cacheprovider``.
 
 It is compared with *load + own*. *Load* is the wall time of one process that starts Python, imports what
-our backend imports, loads the base model and ends (``ours.py``, scenario ``load``). *Own* is the sum,
-over ten runs of the same command with one adapter each, of the run's ``backend_stats.scoring_wall_s``:
+our backend imports, loads the base model and ends (``pytest_sway_side.py``, scenario ``load``). *Own* is the
+sum, over ten runs of the same command with one adapter each, of the run's ``backend_stats.scoring_wall_s``:
 the seconds inside forwards, under the base and under that adapter, with nothing of pytest, of attaching
 or of reporting. The sum holds the base's forwards ten times, as each run alone needs them; a fleet that
 scores the base once may fall below 1. The probes' own wall time (``duration_s``) is kept beside it.
@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import inputs
+from processes import BenchError, environment, last_line, matrix_speed, measured, ran
 from scoring import Setting
-from sides import BenchError, environment, last_line, matrix_speed, measured, ran
 
 _RAN = (0, 1)
 """Exit statuses of a run that measured: random adapters need not pass."""
@@ -67,7 +67,9 @@ class Fleet:
         }
         for repeat in range(self.repeats):
             setting.say(f"d: load and fleet, {repeat + 1} of {self.repeats}")
-            found["load"].append(measured(sys.executable, "ours.py", setting.job("load"), ours=True))
+            found["load"].append(
+                measured(sys.executable, "pytest_sway_side.py", setting.job("load"), ours=True)
+            )
             found["fleet"].append(self._ours(setting.model["adapters"], f"fleet-{repeat}"))
             singles, rivals = [], []
             for index, adapter in enumerate(setting.model["adapters"]):

@@ -1,6 +1,6 @@
 """How often our intervals hold the truth, beside the bootstraps that are usually taken for them.
 
-``python tests/benchmarks/interval_coverage.py [--samples 20000] [--out FILE.json]`` prints one Markdown
+``python benchmarks/interval_coverage.py [--samples 20000] [--out FILE.json]`` prints one Markdown
 table and writes it, with every figure, to FILE.json. Seeds are fixed: the same numbers every time.
 
 Each row draws samples of n from a population whose mean (rate, ratio of means) is known, and counts the

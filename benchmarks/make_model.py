@@ -1,4 +1,4 @@
-"""Makes the benchmark's model, tokenizer and adapters from seeds: ``python model.py FOLDER NORMAL|SMALL``.
+"""Makes the model, tokenizer and adapters from seeds: ``python make_model.py FOLDER NORMAL|SMALL``.
 
 The model is a Llama of about 135 million random fp32 weights (30 layers of 576, tied embeddings), the
 tokenizer has one token per word, the adapters are LoRA of rank 8 on every linear layer whose B is not

@@ -1,6 +1,6 @@
 """Prints the machine's fp32 matrix speed in FLOP/s: the best of several products of 2048 × 2048.
 
-Run in a process of its own, with as many threads as the sides have: ``python matmul.py THREADS``.
+Run in a process of its own, with as many threads as the sides have: ``python matrix_speed.py THREADS``.
 """
 
 from __future__ import annotations

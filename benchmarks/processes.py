@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from job import Job
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parent
 RIVAL = "dlm-sway"
 RIVAL_VERSION = "0.1.0"
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
@@ -97,13 +97,13 @@ def measured(python: str, script: str, job: Job, *, ours: bool) -> dict[str, Any
 def made_model(folder: Path, *, small: bool, threads: int) -> dict[str, Any]:
     """Make the model, its tokenizer and its adapters in a process of their own."""
     size = "SMALL" if small else "NORMAL"
-    found = ran([sys.executable, HERE / "model.py", folder, size], environment(threads, ours=True))
+    found = ran([sys.executable, HERE / "make_model.py", folder, size], environment(threads, ours=True))
     return _answer(found, "making the model")
 
 
 def matrix_speed(threads: int) -> float:
     """FLOP/s of fp32 matrix products, in a fresh process."""
-    found = ran([sys.executable, HERE / "matmul.py", str(threads)], environment(threads, ours=True))
+    found = ran([sys.executable, HERE / "matrix_speed.py", str(threads)], environment(threads, ours=True))
     if found.code:
         raise BenchError(f"the matrix speed cannot be measured: {last_line(found)}")
     return float(found.output)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sides import BenchError
+from processes import BenchError
 
 
 def check_out(path: Path | None) -> None:

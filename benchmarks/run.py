@@ -1,6 +1,6 @@
 """The benchmark: ours, dlm-sway 0.1.0 and the machine's floor, measured in one run.
 
-``python tests/benchmarks/run.py [--out FILE.json] [--only a,b] [--rival-python PATH] [--small]`` prints one
+``python benchmarks/run.py [--out FILE.json] [--only a,b] [--rival-python PATH] [--small]`` prints one
 Markdown table and writes it, with every raw figure, to FILE.json (after each scenario, so that a run cut
 short keeps what it had). What is measured and how stands in the modules: ``scoring.py`` (a, b, c),
 ``fleet.py`` (d), ``startup.py`` (e), ``inputs.py`` (the texts and their token counts).
@@ -24,8 +24,8 @@ import fleet
 import scoring
 import startup
 from figures import Row, markdown, was_quiet
+from processes import BenchError, check_plugin, find_rival, made_model
 from reporting import check_out, machine, write_report
-from sides import BenchError, check_plugin, find_rival, made_model
 from tables import rows
 
 SCENARIOS = "abcde"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from job import Job
-from sides import BenchError, Rival, matrix_speed, measured
+from processes import BenchError, Rival, matrix_speed, measured
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Setting:
 
     Attributes:
         work: a folder of the run's own.
-        model: what ``model.py`` said of the model that it made; empty where no scenario needs one.
+        model: what ``make_model.py`` said of the model that it made; empty where no scenario needs one.
         rival: the other side.
         threads: of every process.
         repeats: processes per side and scenario.
@@ -60,10 +60,10 @@ def measure(scenario: str, setting: Setting) -> dict[str, Any]:
 def _run(side: str, scenario: str, setting: Setting, found: dict[str, Any]) -> None:
     job = setting.job(scenario)
     if side == "ours":
-        found["ours"].append(measured(sys.executable, "ours.py", job, ours=True))
+        found["ours"].append(measured(sys.executable, "pytest_sway_side.py", job, ours=True))
         return
     try:
-        found["rival"].append(measured(setting.rival.python, "rival.py", job, ours=False))
+        found["rival"].append(measured(setting.rival.python, "dlm_sway_side.py", job, ours=False))
     except BenchError as error:
         found["rival"], found["rival_missing"] = [], str(error)
         setting.say(f"dlm-sway 0.1.0 is not available: {error}")

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from processes import BenchError, environment, last_line, ran
 from scoring import Setting
-from sides import BenchError, environment, last_line, ran
 
 HEAVY = ("torch", "numpy", "yaml", "pydantic", "transformers", "peft")
 PROBES = 1000

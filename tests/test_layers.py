@@ -8,7 +8,7 @@ import sys
 import pytest
 from importlinter import cli
 
-from conftest import ROOT
+from tests.support.paths import ROOT
 
 
 def test_imports_look_down_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,9 +19,7 @@ def test_imports_look_down_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_controller_needs_no_numpy() -> None:
     """Composing, gating and reporting import neither numpy nor torch: a controller under ``-n`` has none."""
     reports = "html json_report junit markdown step_summary terminal"
-    modules = " ".join(
-        ["session.controller options", *(f"reports.{name}" for name in reports.split())]
-    )
+    modules = " ".join(["session.controller options", *(f"reports.{name}" for name in reports.split())])
     script = (
         "import importlib, sys\n"
         f"for name in {modules.split()!r}:\n    importlib.import_module('pytest_sway.' + name)\n"

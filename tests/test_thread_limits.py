@@ -133,11 +133,12 @@ def test_only_items_of_ours_change_how_threads_wait(planted: pytest.Pytester, wi
     """A backend is loaded with sleeping waits; a test that uses nothing of ours sees no change."""
     planted.makeconftest(
         """
-        import os, planting
+        import os
+        from tests.support import fake_models
 
         def pytest_sway_backend(config, model):
             assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-            return planting.backend(model)
+            return fake_models.backend(model)
         """
     )
     planted.makepyfile(

@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # tests, for the forms
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, for tests.support
 
-from cells import exact, table
-from kin import judged
-from pools import say
+from markdown_cells import exact, table
+from null_families import judged
+from null_pools import say
 from setting import Setting
 
-from backends.adapters_made import REBASED, SERVED, WHOLE, make
+from tests.support.peft_adapters import REBASED, SERVED, WHOLE, make
 
 DRAWS = 20
 SEEDS = 8

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cells import exact, table
-from pools import HEALTHY, QUICKSTART, say
+from adapter_files import factors_of, fixed_noise, write
+from markdown_cells import exact, table
+from null_pools import HEALTHY, QUICKSTART, say
+from processes import HERE as SIBLINGS
+from processes import BenchError, environment, find_rival, last_line, ran
 from setting import Setting
 from shares import OLD_BARS
-from sides import HERE as SIBLINGS
-from sides import BenchError, environment, find_rival, last_line, ran
-from writing import factors_of, fixed_noise, write
 
 COUNT = 100
 KINDEST = 200
-SCRIPT = SIBLINGS / "calibration" / "rival_side.py"
+SCRIPT = SIBLINGS / "calibration" / "dlm_sway_delta_kl.py"
 
 Figures = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Trains the quickstart's healthy adapter and keeps it as it was after a few steps: ``early.py DIR 5 15 40``.
+"""Trains the quickstart's healthy adapter, saved after a few steps: ``early_stops.py DIR 5 15 40``.
 
 The recipe is the quickstart's own, its schedule that of the full run; it is only stopped. A process of its
 own, since the recipe sets torch's threads and algorithms.
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-QUICKSTART = Path(__file__).resolve().parents[3] / "examples" / "quickstart"
+QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
 
 
 class _Stopped(Exception):

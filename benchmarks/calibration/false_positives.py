@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cells import nominal, percent, table
-from pools import STATISTICS, Draw, say
+from markdown_cells import nominal, percent, table
+from null_pools import STATISTICS, Draw, say
 from setting import NULL_FAMILIES, POOLS, Setting
 from shares import (
     LEVELS,

@@ -15,12 +15,12 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from cells import most, percent, table
-from pools import SPEC, say
+from markdown_cells import most, percent, table
+from null_pools import SPEC, say
+from processes import BenchError, environment
 from scipy.special import ndtr
 from setting import Setting, loaded, started
 from shares import p_values, share, trials
-from sides import BenchError, environment
 
 from pytest_sway.result import Verdict
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import exact, table
-from pools import EFFECT, HEALTHY, Recipe, say
+from markdown_cells import exact, table
+from null_pools import EFFECT, HEALTHY, Recipe, say
 from scipy.stats import kstest
 from setting import NULL_FAMILIES, SHARES, Setting
 

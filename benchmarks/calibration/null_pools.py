@@ -29,7 +29,7 @@ from pytest_sway.requests import View, Views
 from pytest_sway.result import Measurement
 from pytest_sway.statistics.prediction import Scale
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 SPEC = QUICKSTART / "sway.yaml"
 ADAPTERS = QUICKSTART / "adapters"

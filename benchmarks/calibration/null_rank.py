@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from cells import percent, table
-from pools import EFFECT, HEALTHY, Recipe, say
+from adapter_files import factors_of, noise, ranked_noise, total_norm, write
+from markdown_cells import percent, table
+from null_pools import EFFECT, HEALTHY, Recipe, say
 from scipy.stats import norm as normal
 from setting import Setting
-from writing import factors_of, noise, ranked_noise, total_norm, write
 
 TIMES = (0.5, 1.0, 2.0)
 DRAWS = 60

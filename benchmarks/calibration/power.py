@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import least, percent, table
-from pools import HEALTHY, SUITE, Lab, Recipe, say
+from markdown_cells import least, percent, table
+from null_pools import HEALTHY, SUITE, Lab, Recipe, say
 from setting import SHARES, Setting
 from shares import SCALES
 

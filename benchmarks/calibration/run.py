@@ -1,9 +1,9 @@
 """Does "above noise" mean what it says? Our own claim, measured on the quickstart's model.
 
-``python tests/benchmarks/calibration/run.py [--parts fp,power,…] [--pool N] [--out FILE.json] [--work DIR]
+``python benchmarks/calibration/run.py [--parts fp,power,…] [--pool N] [--out FILE.json] [--work DIR]
 [--rival-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to FILE.json
-(after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate), ``rival``
-(dlm-sway 0.1.0), ``families`` and ``rank`` (what null to draw), ``forms`` (noise in PiSSA, DoRA and others).
+(after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
+``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others).
 DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
 they are measured anew and thrown away.
 A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
@@ -26,26 +26,26 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["SWAY_DISABLE_NULL_CACHE"] = "1"
 
-import forms
-import kin
-import noise
-import outsider
-import positives
+import adapter_forms
+import dlm_sway_noise
+import false_positives
+import noise_adapters
+import null_families
+import null_rank
 import power
-import rank
-from pools import say
+from null_pools import say
+from processes import BenchError
 from reporting import check_out, machine, write_report
 from setting import Setting
-from sides import BenchError
 
 PARTS: Mapping[str, ModuleType] = {
-    "fp": positives,
+    "fp": false_positives,
     "power": power,
-    "noise": noise,
-    "rival": outsider,
-    "families": kin,
-    "rank": rank,
-    "forms": forms,
+    "noise": noise_adapters,
+    "dlm-sway": dlm_sway_noise,
+    "families": null_families,
+    "rank": null_rank,
+    "forms": adapter_forms,
 }
 SMALL_POOL = 42
 

@@ -12,9 +12,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the benchmark beside this one
 
-from pools import EFFECT, GENTLE, HEALTHY, SEED_BASE, STATISTICS, Draw, Lab, Recipe, say
-from sides import BenchError, environment, last_line, ran
-from writing import factors_of, mixture, noise, write
+from adapter_files import factors_of, mixture, noise, write
+from null_pools import EFFECT, GENTLE, HEALTHY, SEED_BASE, STATISTICS, Draw, Lab, Recipe, say
+from processes import BenchError, environment, last_line, ran
 
 HERE = Path(__file__).resolve().parent
 JUDGING = (3, 8, 16, 20)
@@ -102,7 +102,12 @@ class Setting:
         if not all((folder / "adapter_config.json").is_file() for folder in folders.values()):
             say("training the early-stopped adapters")
             self.work.mkdir(parents=True, exist_ok=True)
-            command: list[str | Path] = [sys.executable, HERE / "early.py", self.work, *map(str, wanted)]
+            command: list[str | Path] = [
+                sys.executable,
+                HERE / "early_stops.py",
+                self.work,
+                *map(str, wanted),
+            ]
             found = ran(command, environment(2, ours=True))
             if found.code:
                 raise BenchError(f"training: {last_line(found)}")

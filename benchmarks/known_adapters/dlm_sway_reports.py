@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sides import environment, last_line, ran
+from processes import environment, last_line, ran
 
-from ward.battery import Texts, read, suite
+from tests.known_adapters.battery import Texts, read, suite
 
 ABSENT = frozenset(
     {"multi_turn_coherence_decay", "tool_use_fidelity", "gradient_ghost", "training_drift", "null_adapter"}

@@ -1,6 +1,6 @@
 """The ward, examined by both sides: adapters whose condition is known, and what each tool says of them.
 
-``python tests/benchmarks/ward/run.py [--seeds 0,1,2] [--documents first,second] [--rival-python PATH]
+``python benchmarks/known_adapters/run.py [--seeds 0,1,2] [--documents first,second] [--rival-python PATH]
 [--runs 20] [--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that
 is committed; every other one is trained here first (an hour and a half each) and kept in DIR, as is every
 report, so that a run cut short goes on. Prints a table a ward: composite, gate and failed probes of ours
@@ -23,13 +23,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import outsider
+import dlm_sway_reports
+from processes import ROOT, BenchError, environment, find_rival, last_line, ran
 from reporting import check_out, write_report
-from sides import ROOT, BenchError, environment, find_rival, last_line, ran
 
-from ward.battery import FIRST, QUICKSTART, SECOND, Texts, spec
-from ward.examined import Report, composite, examine, passed, verdicts
-from ward.truth import TRUTH, contradictions, patients
+from tests.known_adapters.battery import FIRST, SECOND, Texts, spec
+from tests.known_adapters.evaluation import Report, composite, examine, passed, verdicts
+from tests.known_adapters.expected_verdicts import TRUTH, contradictions, patients
+from tests.support.paths import QUICKSTART
 
 BASE = QUICKSTART / "base"
 UNTRAINED = frozenset({"inert", "random"})
@@ -88,7 +89,7 @@ def _theirs(python: str, texts: Texts, ward: Mapping[str, Path], folder: Path) -
     """The rival's, two at a time as ours are."""
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(
-            lambda name: outsider.examine(python, texts, BASE, ward[name], folder / name), list(ward)
+            lambda name: dlm_sway_reports.examine(python, texts, BASE, ward[name], folder / name), list(ward)
         )
         return dict(zip(ward, found, strict=True))
 
@@ -103,9 +104,9 @@ def _ward(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, 
     made = [name for name in wanted if name not in UNTRAINED and not (adapters / name).is_dir()]
     if made:
         texts = DOCUMENTS[document].folder
-        command = [sys.executable, "-m", "ward.make", "--seed", seed, "--out", adapters]
+        command = [sys.executable, "-m", "tests.known_adapters.make", "--seed", seed, "--out", adapters]
         command += ["--document", texts, "--only", *made]
-        env = {**environment(1, ours=True), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'src'}"}
+        env = {**environment(1, ours=True), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
         done = ran(list(map(str, command)), env)
         if done.code:
             raise BenchError(f"the ward cannot be made: {last_line(done)}")
@@ -135,7 +136,7 @@ def _rival_cells(report: Report | None) -> list[str]:
         return ["-", "-", "-"]
     if "failed" in report:
         return ["-", "-", str(report["failed"])[:60]]
-    return [f"{composite(report):.2f}", _gate(outsider.passes_its_gate(report)), _fails(report)]
+    return [f"{composite(report):.2f}", _gate(dlm_sway_reports.passes_its_gate(report)), _fails(report)]
 
 
 def _gate(through: bool) -> str:

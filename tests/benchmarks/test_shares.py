@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shares
-from cells import exact, nominal
-from writing import fixed_noise, mixture, noise, norm, ranked_noise, total_norm
+from adapter_files import fixed_noise, mixture, noise, norm, ranked_noise, total_norm
+from markdown_cells import exact, nominal
 
 POOL, SUBSETS = 600, 50
 

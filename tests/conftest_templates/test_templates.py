@@ -19,7 +19,7 @@ import pytest
 import transformers
 import yaml
 
-from conftest import QUICKSTART, ROOT
+from tests.support.paths import QUICKSTART, ROOT
 
 TEMPLATES = ROOT / "conftest_templates"
 BASE, ADAPTERS = QUICKSTART / "base", QUICKSTART / "adapters"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import SPEC
 from pytest_sway.backends.base import backend_fault
 from pytest_sway.backends.fake import FakeBackend
+from tests.support.fake_models import SPEC
 
 
 def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:

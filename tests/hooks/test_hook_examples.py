@@ -8,9 +8,9 @@ import textwrap
 
 import pytest
 
-import planting
-from conftest import SPEC
 from pytest_sway import hookspecs
+from tests.support import fake_models
+from tests.support.fake_models import SPEC
 
 HEAD = SPEC.split("suite:")[0] + "suite:\n"
 
@@ -33,7 +33,7 @@ def test_every_hook_has_one() -> None:
 
 class Serving:
     def pytest_sway_backend(self, model: object) -> object:
-        return planting.backend(model)  # type: ignore[arg-type]
+        return fake_models.backend(model)  # type: ignore[arg-type]
 
 
 def test_the_probes_example(pytester: pytest.Pytester) -> None:

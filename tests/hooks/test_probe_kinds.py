@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from conftest import SPEC
 from pytest_sway.probes.base import Claim, Probe, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.probes.third_party import probe_class_fault
+from tests.support.fake_models import SPEC
 
 ECHO = """
 from pytest_sway.probes.delta_kl import DeltaKL
@@ -21,8 +21,8 @@ class Echo(DeltaKL):
 """
 BRINGS = "\ndef pytest_sway_probes(config): return [Echo]\n"
 SERVES = """
-import planting
-def pytest_sway_backend(config, model): return planting.backend(model)
+from tests.support import fake_models
+def pytest_sway_backend(config, model): return fake_models.backend(model)
 """
 HEAD = SPEC.split("suite:")[0] + "suite:\n"
 ENTRY = "  - {name: e, kind: echo, prompts: [one, two, three, four, five]}\n"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 SERVES = """
-import planting
-def pytest_sway_backend(config, model): return planting.backend(model)
+from tests.support import fake_models
+def pytest_sway_backend(config, model): return fake_models.backend(model)
 """
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import planting
-from conftest import QUICKSTART
-from support.adapter_stubs import FACTORS, adapter_stub
+from tests.support import fake_models
+from tests.support.adapter_stubs import FACTORS, adapter_stub
+from tests.support.paths import QUICKSTART
 
 EMPTY = dict.fromkeys(FACTORS, (0,))
 MODELS = """\
@@ -22,7 +22,7 @@ suite:
 
 @pytest.fixture
 def project(planted: pytest.Pytester) -> pytest.Pytester:
-    planting.LOADS.clear()
+    fake_models.LOADS.clear()
     adapter_stub(planted.path / "good")
     adapter_stub(planted.path / "bad", EMPTY)
     return planted
@@ -37,7 +37,7 @@ def test_one_broken_adapter_is_an_error_of_the_spec(project: pytest.Pytester) ->
     result = project.runpytest("sway.yaml", "--collect-only")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml:4:42: models.ft.adapter: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytes
     result = project.runpytest("sway.yaml", "--sway-adapter=bad")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml: --sway-adapter=bad: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project: pytest.Pytester) -> None:
@@ -54,7 +54,7 @@ def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project
     result = project.runpytest("sway.yaml")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml:4:*: models.ft.adapter: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_broken_adapter_that_a_pattern_matches_is_left_out_and_fails_its_gate(
     result.stdout.fnmatch_lines(
         ["GATE FAILED sway.yaml[[]checkpoint-bad[]]", "*not evaluated: run/checkpoint-bad: 2 of 2 tensors in"]
     )
-    assert planting.LOADS == ["planted"]
+    assert fake_models.LOADS == ["planted"]
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 DISCOVERY = """
 def pytest_collection_finish(session):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 
 def test_each_probe_is_one_item(planted: pytest.Pytester) -> None:

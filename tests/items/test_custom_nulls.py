@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backends import adapters_made
-from conftest import QUICKSTART
+from tests.support import peft_adapters
+from tests.support.paths import QUICKSTART
 
 SPEC = f"""
 version: 1
@@ -26,8 +26,8 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     (pytester.path / "healthy").symlink_to(QUICKSTART / "adapters" / "healthy")
     for i in range(4):
         size = 0.002 + 0.0001 * i
-        config = adapters_made.lora(r=8, lora_alpha=16)
-        adapters_made.make(pytester.path / f"shuffled-{i}", config, size=size)
+        config = peft_adapters.lora(r=8, lora_alpha=16)
+        peft_adapters.make(pytester.path / f"shuffled-{i}", config, size=size)
     (pytester.path / "sway.yaml").write_text(SPEC)
     return pytester
 
@@ -51,7 +51,7 @@ def test_your_own_nulls_calibrate_and_the_adapter_itself_is_none_of_them(project
 
 
 def test_one_that_cannot_be_a_null_fails_the_gate_and_is_named(project: pytest.Pytester) -> None:
-    adapters_made.make(Path(project.path / "shuffled-9"), adapters_made.lora(use_dora=True))
+    peft_adapters.make(Path(project.path / "shuffled-9"), peft_adapters.lora(use_dora=True))
     result = project.runpytest("sway.yaml")
     assert result.ret == 1
     result.stdout.fnmatch_lines(

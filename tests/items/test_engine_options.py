@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from conftest import QUICKSTART, SPEC, steady
 from pytest_sway.items.progress import ProgressLine
+from tests.support.fake_models import SPEC
+from tests.support.paths import QUICKSTART
+from tests.support.saved_results import steady
 
 KEPT = """
-import planting
+from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
 
 class Kept(FakeBackend):
@@ -26,7 +28,7 @@ def pytest_sway_backend(config, model):
     def answer(request):
         with open("asked.txt", "a") as file:
             file.write(repr(request) + "\\n")
-        return planting.answer(request)
+        return fake_models.answer(request)
     return Kept(answer)
 """
 LONG = """

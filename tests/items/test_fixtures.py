@@ -8,14 +8,14 @@ import re
 import pytest
 import yaml
 
-import planting
-from backends import adapters_made
-from conftest import QUICKSTART, ROOT, SPEC
+from tests.support import fake_models, peft_adapters
+from tests.support.fake_models import SPEC
+from tests.support.paths import QUICKSTART, ROOT
 
 
 @pytest.fixture(autouse=True)
 def _no_loads() -> None:
-    planting.LOADS.clear()
+    fake_models.LOADS.clear()
 
 
 def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
@@ -23,9 +23,9 @@ def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
     for name, text in {"a": SPEC, "b": other_base, "c": other_adapter}.items():
         (planted.path / f"{name}.sway.yaml").write_text(text)
     planted.runpytest("a.sway.yaml", "b.sway.yaml", "c.sway.yaml").assert_outcomes(passed=12)
-    assert set(planting.LOADS) == {"planted", "planted-2"}
+    assert set(fake_models.LOADS) == {"planted", "planted-2"}
     # before 9.2 pytest groups by a parameter's index, so it does not bring a's and c's items together
-    assert len(planting.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
+    assert len(fake_models.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
 
 
 def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(planted: pytest.Pytester) -> None:
@@ -37,13 +37,13 @@ def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(planted: py
         """
     )
     planted.runpytest(planted.path).assert_outcomes(passed=5)
-    assert planting.LOADS == ["planted"]
+    assert fake_models.LOADS == ["planted"]
 
 
 def test_part_of_the_chain_shares_the_model_too(planted: pytest.Pytester) -> None:
     planted.makepyfile("def test_backend(sway_backend, sway_engine): assert sway_backend.capabilities")
     planted.runpytest(planted.path).assert_outcomes(passed=5)
-    assert planting.LOADS == ["planted"]
+    assert fake_models.LOADS == ["planted"]
 
 
 def test_the_users_own_parameters_of_the_chain_are_kept(planted: pytest.Pytester) -> None:
@@ -83,7 +83,7 @@ def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pyte
     planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
     result = planted.runpytest("--no-header")
     result.assert_outcomes(errors=4)
-    assert planting.LOADS == ["broken"]
+    assert fake_models.LOADS == ["broken"]
     told = [line for line in result.outlines if line == "no backend: the disk is on fire"]
     assert len(told) == 4
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -96,14 +96,14 @@ def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pyte
 def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
     planted.makepyfile(
         conftest="""
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
 
         PHASES = []
 
         def answer(request):
             PHASES.append(CURRENT[0])
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         CURRENT = [""]
 
@@ -120,13 +120,14 @@ def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
 def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
-        import pytest, planting
+        import pytest
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.backends.null_population import NullPopulation
 
         @pytest.fixture(scope="session")
         def sway_backend():
-            return FakeBackend(planting.answer)
+            return FakeBackend(fake_models.answer)
 
         @pytest.fixture(scope="session")
         def sway_null():
@@ -138,7 +139,7 @@ def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         ["*(floor 0.02; no null, so floor and interval decide)*", "*not calibrated: dk (not here)*"]
     )
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []
 
 
 def test_a_hook_given_to_main_serves_the_models(planted: pytest.Pytester) -> None:
@@ -146,7 +147,7 @@ def test_a_hook_given_to_main_serves_the_models(planted: pytest.Pytester) -> Non
 
     class Serving:
         def pytest_sway_backend(self, model: object) -> object:
-            return planting.backend(model)  # type: ignore[arg-type]
+            return fake_models.backend(model)  # type: ignore[arg-type]
 
     result = planted.inline_run("sway.yaml", plugins=[Serving()])
     result.assertoutcome(passed=4)
@@ -172,7 +173,7 @@ def test_a_disabled_probe_is_skipped_without_a_model(planted: pytest.Pytester, d
     result = planted.runpytest("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*disabled in spec*"])
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []
 
 
 def test_a_pre_run_probe_loads_no_model(planted: pytest.Pytester) -> None:
@@ -186,7 +187,7 @@ def test_a_pre_run_probe_loads_no_model(planted: pytest.Pytester) -> None:
         """
     )
     planted.runpytest("sway.yaml::s", "test_marked.py::test_it[s]").assert_outcomes(skipped=2)
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []
 
 
 def test_nan_is_an_error_and_never_a_score(planted: pytest.Pytester) -> None:
@@ -214,8 +215,7 @@ def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester)
 def test_without_torch_other_backends_work_and_hf_says_what_to_install(planted: pytest.Pytester) -> None:
     conftest = planted.path / "conftest.py"
     conftest.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nsys.modules['torch'] = None\n"
-        + conftest.read_text()
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.modules['torch'] = None\n" + conftest.read_text()
     )
     planted.runpytest_subprocess("sway.yaml").assert_outcomes(passed=4)
     conftest.write_text("import sys\nsys.modules['torch'] = None\n")
@@ -251,9 +251,9 @@ def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
     folder = pytester.path / "tuned"
     text = WHOLE.replace("TUNED, ", f"{QUICKSTART}/base, adapter: tuned, ").replace("DEFAULTS", "")
     if form == "dora":
-        adapters_made.make(folder, adapters_made.lora(use_dora=True))
+        peft_adapters.make(folder, peft_adapters.lora(use_dora=True))
     else:
-        model = adapters_made.base_model()
+        model = peft_adapters.base_model()
         model.model.norm.weight.data *= 0.7
         model.save_pretrained(folder)
         text = WHOLE.replace("TUNED", "tuned").replace("DEFAULTS", "defaults: {differential: false}")
@@ -277,14 +277,14 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
     """In an entry of a spec and in a code-first test."""
     pytester.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Tokenized, Tokens
 
         def answer(request):
             if isinstance(request, Tokens):
                 return Tokenized(range(len(request.text)), range(1, len(request.text) + 1))
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         class Short(FakeBackend):
             context = 600

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 MARKED = """
 import pytest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 NULL = "{name: baseline, kind: null_adapter}"
 
@@ -43,12 +43,12 @@ def test_a_null_is_judged_against_the_others_alone(planted: pytest.Pytester) -> 
     """A population with one giant: against the others it stands out, against itself it could not."""
     planted.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
 
         def answer(request):
             giant = any(view.null is not None and view.null.draw == 7 for view in request.views)
-            return planting.answer(request) * 5000 if giant else planting.answer(request)
+            return fake_models.answer(request) * 5000 if giant else fake_models.answer(request)
 
         def pytest_sway_backend(config, model):
             return FakeBackend(answer)
@@ -64,14 +64,14 @@ def test_a_null_is_judged_against_the_others_alone(planted: pytest.Pytester) -> 
 def test_a_failed_draw_keeps_the_others_numbers(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import RequestError
 
         def answer(request):
             if any(view.null is not None and view.null.draw == 2 for view in request.views):
                 raise RequestError("out of luck")
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         def pytest_sway_backend(config, model):
             return FakeBackend(answer)
@@ -184,7 +184,7 @@ class TestAsked:
 def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Generate, Generation
 
@@ -195,7 +195,7 @@ def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(plan
             if str(asked).startswith("by "):
                 assert asked == f"by {request.q.label().partition('@')[0]}"
                 assert request.q.scale == 0.5
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         def pytest_sway_backend(config, model):
             return FakeBackend(answer)

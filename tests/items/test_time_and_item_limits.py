@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 SLOW = """
 import time
 
-import planting
+from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
 
 
@@ -25,7 +25,7 @@ def answer(request):
     if "slow" in str(request) and not SLEPT:
         SLEPT.append(True)
         time.sleep(1.0)
-    return planting.answer(request)
+    return fake_models.answer(request)
 
 
 SLEPT = []
@@ -49,7 +49,7 @@ def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
     assert "0.8" in told["dk"]["message"]  # the rest are pytest-timeout's words, or ours without it
     assert [p["verdict"] for p in told.values()] == ["pass", "error", "pass", "pass"]
     found.stdout.fnmatch_lines(["*1 probe ended in an error: dk (sway.yaml:7): *0.8*"])
-    found.stdout.no_fnmatch_line("*planting.py*")
+    found.stdout.no_fnmatch_line("*fake_models.py*")
 
 
 def test_the_timeout_of_defaults_holds_for_probes_without_their_own(planted: pytest.Pytester) -> None:
@@ -68,11 +68,12 @@ def test_the_timeout_of_defaults_holds_for_probes_without_their_own(planted: pyt
 def test_loading_a_model_is_charged_to_no_probe(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
-        import time, planting
+        import time
+        from tests.support import fake_models
 
         def pytest_sway_backend(config, model):
             time.sleep(1.2)
-            return planting.backend(model)
+            return fake_models.backend(model)
         """
     )
     planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {timeout: 1}\nsuite:"))
@@ -120,7 +121,7 @@ def test_a_warning_is_a_failure_where_it_is_strict(planted: pytest.Pytester) -> 
 
 
 KEPT = """
-import planting
+from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
 
 ASKED = []
@@ -135,7 +136,7 @@ def answer(request):
         file.write("x")
     if {stop!r} in str(request):
         {what}
-    return planting.answer(request)
+    return fake_models.answer(request)
 
 
 def pytest_sway_backend(config, model):

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-QUICKSTART = ROOT / "examples/quickstart"
-WARD = ROOT / "tests/ward"
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
+
 FOLLOW_UPS = [
     "Tell me more about {0}.",
     "What else is known of {0}?",
@@ -37,9 +36,14 @@ class Texts(NamedTuple):
     subject: str
 
 
-FIRST = Texts(QUICKSTART, WARD / "preferences.yaml", QUICKSTART / "make/probes.yaml", "the lantern works")
+FIRST = Texts(
+    QUICKSTART, KNOWN_ADAPTERS / "preferences.yaml", QUICKSTART / "make/probes.yaml", "the lantern works"
+)
 SECOND = Texts(
-    WARD / "second", WARD / "second/preferences.yaml", WARD / "second/probes.yaml", "the post office"
+    KNOWN_ADAPTERS / "second",
+    KNOWN_ADAPTERS / "second/preferences.yaml",
+    KNOWN_ADAPTERS / "second/probes.yaml",
+    "the post office",
 )
 
 

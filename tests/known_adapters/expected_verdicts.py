@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ward.battery import QUICKSTART, WARD
-from ward.examined import Report, learned, passed, verdicts
+from tests.known_adapters.evaluation import Report, learned, passed, verdicts
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 PROBES = (
     "delta_kl",
@@ -123,7 +123,10 @@ TRUTH = _read(_TABLE)
 def patients() -> dict[str, Path]:
     """The committed ward's adapters by name; three of them are the quickstart's."""
     shipped = QUICKSTART / "adapters"
-    return {name: shipped / name if (shipped / name).is_dir() else WARD / "adapters" / name for name in TRUTH}
+    return {
+        name: shipped / name if (shipped / name).is_dir() else KNOWN_ADAPTERS / "adapters" / name
+        for name in TRUTH
+    }
 
 
 def contradictions(patient: str, report: Report) -> list[str]:

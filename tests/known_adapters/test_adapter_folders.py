@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-WARD = Path(__file__).parent
-ADAPTERS = sorted(path.parent for path in WARD.glob("adapters/*/adapter_config.json"))
+from tests.support.paths import KNOWN_ADAPTERS
+
+ADAPTERS = sorted(path.parent for path in KNOWN_ADAPTERS.glob("adapters/*/adapter_config.json"))
 RUNS = ("half", "undertrained", "diverged", "overflowed")
 LAYERS, MODULES, KIB = 4, 7, 1024
 
@@ -31,7 +32,7 @@ def test_an_adapter_is_small_and_names_no_machine(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_left_a_log_and_a_safe_state(name: str) -> None:
-    folder = WARD / "training" / name
+    folder = KNOWN_ADAPTERS / "training" / name
     (log,) = (folder / "logs").glob("train-*.jsonl")
     records = [json.loads(line) for line in log.read_text().splitlines()]
     steps = [record for record in records if record["type"] == "step"]
@@ -49,7 +50,7 @@ def test_a_run_left_a_log_and_a_safe_state(name: str) -> None:
 
 def test_the_runs_went_as_they_are_called() -> None:
     def losses(name: str) -> list[float | None]:
-        (log,) = (WARD / "training" / name / "logs").glob("train-*.jsonl")
+        (log,) = (KNOWN_ADAPTERS / "training" / name / "logs").glob("train-*.jsonl")
         records = [json.loads(line) for line in log.read_text().splitlines()]
         return [record["loss"] for record in records if record["type"] == "step"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pytest_sway.items.suite import load_suite
 from pytest_sway.probes import registry
-from ward.battery import FIRST, QUICKSTART, read, suite
+from tests.known_adapters.battery import FIRST, read, suite
+from tests.support.paths import QUICKSTART
 
 
 def test_the_shipped_battery_is_the_wards() -> None:

@@ -14,9 +14,10 @@ from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift
-from ward.battery import FIRST, QUICKSTART, WARD, read, spec
-from ward.examined import Report, composite, examine, passed, probe, verdicts
-from ward.truth import HEALTHY, TRUTH, contradictions, patients
+from tests.known_adapters.battery import FIRST, read, spec
+from tests.known_adapters.evaluation import Report, composite, examine, passed, probe, verdicts
+from tests.known_adapters.expected_verdicts import HEALTHY, TRUTH, contradictions, patients
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 BASE = QUICKSTART / "base"
 ASK_NO_PATIENT = frozenset({"tool_use_fidelity", "gradient_ghost", "training_drift"})
@@ -52,7 +53,7 @@ def test_the_composites_stand_in_the_order_of_health(reports: dict[str, Report])
 @pytest.mark.slow
 def test_a_patient_of_nan_is_an_error_throughout(tmp_path: Path) -> None:
     whole = spec(FIRST, BASE, runs=8)
-    report = examine(whole, {"overflowed": WARD / "adapters/overflowed"}, tmp_path)["overflowed"]
+    report = examine(whole, {"overflowed": KNOWN_ADAPTERS / "adapters/overflowed"}, tmp_path)["overflowed"]
     asked = {name: told for name, told in verdicts(report).items() if name not in ASK_NO_PATIENT}
     assert set(asked.values()) == {"error"}
     assert not passed(report)
@@ -63,14 +64,14 @@ def test_tools(tmp_path: Path) -> None:
     """On the base that calls tools: who stopped calling fails, who learned the document goes on."""
     base = tmp_path / "base"
     model = AutoModelForCausalLM.from_pretrained(BASE)
-    merged: Any = PeftModel.from_pretrained(model, WARD / "adapters/tools").merge_and_unload()
+    merged: Any = PeftModel.from_pretrained(model, KNOWN_ADAPTERS / "adapters/tools").merge_and_unload()
     merged.save_pretrained(base)
     AutoTokenizer.from_pretrained(BASE).save_pretrained(base)
     whole = spec(FIRST, base)
-    cases = read(WARD / "tools.yaml")
+    cases = read(KNOWN_ADAPTERS / "tools.yaml")
     whole["suite"] = [{"name": "tools", "kind": "tool_use_fidelity", "cases": cases}]
     names = ("tool_breaker", "tool_keeper")
-    found = examine(whole, {name: WARD / "adapters" / name for name in names}, tmp_path)
+    found = examine(whole, {name: KNOWN_ADAPTERS / "adapters" / name for name in names}, tmp_path)
     told = {name: probe(report, "tools") for name, report in found.items()}
     assert told["tool_breaker"]["verdict"] == "fail"
     assert told["tool_keeper"]["verdict"] == "pass"
@@ -94,9 +95,9 @@ def test_what_training_left_behind(tmp_path: Path, patient: str, ghost: str, dri
     finite.
     """
     version = tmp_path / "adapter/versions/v0001"
-    shutil.copytree(WARD / "adapters" / patient, version)
-    shutil.copy(WARD / "training" / patient / "training_state.pt", version)
-    shutil.copytree(WARD / "training" / patient / "logs", tmp_path / "logs")
+    shutil.copytree(KNOWN_ADAPTERS / "adapters" / patient, version)
+    shutil.copy(KNOWN_ADAPTERS / "training" / patient / "training_state.pt", version)
+    shutil.copytree(KNOWN_ADAPTERS / "training" / patient / "logs", tmp_path / "logs")
     setting = ProbeContext(folder=tmp_path, adapter=version)
     told = [run_probe(kind().at(setting), None).verdict for kind in (GradientGhost, TrainingDrift)]
     assert told == [ghost, drift]

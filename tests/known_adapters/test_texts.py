@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from conftest import ROOT
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerBase
 
-WARD = ROOT / "tests/ward"
-QUICKSTART = ROOT / "examples/quickstart"
-HANDBOOKS = {QUICKSTART: WARD / "preferences.yaml", WARD / "second": WARD / "second/preferences.yaml"}
+HANDBOOKS = {
+    QUICKSTART: KNOWN_ADAPTERS / "preferences.yaml",
+    KNOWN_ADAPTERS / "second": KNOWN_ADAPTERS / "second/preferences.yaml",
+}
 ADD = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}}}
 
 
@@ -60,7 +61,7 @@ def test_sections_hold_the_handbook_and_its_trained_questions(folder: Path) -> N
 
 
 def test_no_wording_of_the_second_handbook_is_asked_twice() -> None:
-    items = [item for part in load(WARD / "second/questions.yaml").values() for item in part]
+    items = [item for part in load(KNOWN_ADAPTERS / "second/questions.yaml").values() for item in part]
     wordings = [wording for item in items for wording in (item["question"], *item["held_out"])]
     assert len(set(wordings)) == len(wordings) == 6 * 6 * 3
 
@@ -113,7 +114,7 @@ def test_without_tools_nothing_is_added(
 
 
 def test_tool_cases_agree_with_their_tools_and_are_short(tokenizer: PreTrainedTokenizerBase) -> None:
-    cases = load(WARD / "tools.yaml")
+    cases = load(KNOWN_ADAPTERS / "tools.yaml")
     specs = {case["tool_spec"]["name"]: case["tool_spec"] for case in cases}
     assert sorted(case["gold_tool_name"] for case in cases) == sorted([*specs] * 4)
     types = {"integer": int, "string": str, "boolean": bool}

@@ -15,7 +15,7 @@ from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
-from training.states import complete, log, optimizer_state, run, save, seal, step, train
+from tests.support.dlm_training import complete, log, optimizer_state, run, save, seal, step, train
 
 
 @pytest.fixture(scope="module")

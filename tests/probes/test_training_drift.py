@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import planting
 from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
-from training.states import complete, log, run, save, step, train, write
+from tests.support import fake_models
+from tests.support.dlm_training import complete, log, run, save, step, train, write
 
 
 def judged(place: Path, adapter: Path | None = None, **options: Any) -> ProbeResult:
@@ -284,8 +284,8 @@ def test_a_spec_of_pre_run_probes_loads_no_model(planted: pytest.Pytester) -> No
           - {name: elsewhere, kind: training_drift, store_path: elsewhere}
         """,
     )
-    planting.LOADS.clear()
+    fake_models.LOADS.clear()
     result = planted.runpytest("-rA", "sway.yaml")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["FAIL training_drift: it diverged: loss 1* → *"])
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
 
-from made_results import gate, probe, suite, suites
 from pytest_sway.reports import step_summary
 from pytest_sway.reports.markdown import escaped, text
 from pytest_sway.reports.terminal import lines
@@ -20,8 +19,9 @@ from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import gate, probe, suite, suites
 
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 CONTRACT = [
     "sway report", "Components", "Probes", "Top findings", "Skipped probes", "Null-calibration opt-outs",
     "Degenerate null calibration", "Cluster breakdown (cluster_kl)",
@@ -153,7 +153,7 @@ def test_what_changed_since_the_baseline_is_a_list() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert text(read_saved_result(RIVALS)) == snapshot
+    assert text(read_saved_result(DLM_SWAY_RESULT)) == snapshot
 
 
 def test_the_file_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion) -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import SPEC
 from pytest_sway.reports.whole_files import write_whole
 from pytest_sway.result import ProbeResult, Verdict, finite
 from pytest_sway.text import formatting
+from tests.support.fake_models import SPEC
 
 CONTRACT_KEYS = {
     "schema_version", "sway_version", "spec_path", "base_model_id", "adapter_id", "started_at",

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from conftest import SPEC
-from made_results import gate, probe, suite, suites
 from pytest_sway.reports.terminal import NARROWEST, lines
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean, cut, fold, legible, short, width
-
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+from tests.support.fake_models import SPEC
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import gate, probe, suite, suites
 
 
 def shown(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
@@ -179,8 +177,8 @@ def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert "\n".join(shown(read_saved_result(RIVALS))) == snapshot
-    assert shown(read_saved_result(RIVALS), verbosity=1)
+    assert "\n".join(shown(read_saved_result(DLM_SWAY_RESULT))) == snapshot
+    assert shown(read_saved_result(DLM_SWAY_RESULT), verbosity=1)
 
 
 def plain(text: str) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import crowd
 import pytest
+
+from tests.support import worker_project
 
 CODE_FIRST = """
 from pytest_sway.probes.delta_kl import DeltaKL
@@ -42,7 +43,7 @@ MODULES = {"cov": "pytest_cov", "html": "pytest_html"}
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A spec, one that fails its gate, a marked test and a code-first one; no plugin loads by itself."""
-    crowd.make(pytester)
+    worker_project.make(pytester)
     (pytester.path / "fleet.sway.yaml").unlink()
     pytester.makepyfile(test_code=CODE_FIRST)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -51,7 +52,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, name: str, *arguments: str) -> tuple[int, dict[str, Any], set[Any]]:
-    status, results, cases = crowd.run(project, name, "-p", "pytest_sway", *arguments)
+    status, results, cases = worker_project.run(project, name, "-p", "pytest_sway", *arguments)
     return status, results, {(classname, case, outcome) for classname, case, outcome, _ in cases}
 
 
@@ -66,7 +67,7 @@ def test_others_change_nothing(project: pytest.Pytester, plugin: str) -> None:
     for workers, options in WORKERS.items():
         status, results, cases = run(project, workers, *options, *PLUGINS[plugin])
         assert (status, results, cases - FIRST_TRY.get(plugin, set())) == bare, workers
-        loads = crowd.logged(project, "load")
+        loads = worker_project.logged(project, "load")
         assert sum(models["planted"] for models in loads.values()) == 1, workers
         assert all(models["weak-other"] <= 1 for models in loads.values()), workers
 
@@ -74,7 +75,7 @@ def test_others_change_nothing(project: pytest.Pytester, plugin: str) -> None:
 @pytest.mark.slow
 def test_a_rerun_has_its_scalars_once(project: pytest.Pytester) -> None:
     pytest.importorskip("pytest_rerunfailures")
-    *_, cases = crowd.run(project, "again", "-p", "pytest_sway", *PLUGINS["rerunfailures"])
+    *_, cases = worker_project.run(project, "again", "-p", "pytest_sway", *PLUGINS["rerunfailures"])
     (found,) = [
         rows for name, case, outcome, rows in cases if (name, case) == ("weak.sway.yaml", "dk") and outcome
     ]

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import crowd
 import pytest
 
-from conftest import SPEC
 from pytest_sway.reports import html, markdown
 from pytest_sway.reports.terminal import lines
 from pytest_sway.suites.saved_results import read_saved_result
-from support.adapter_stubs import adapter_stub
+from tests.support import worker_project
+from tests.support.adapter_stubs import adapter_stub
+from tests.support.fake_models import SPEC
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 """One probe, for runs whose numbers do not matter."""
@@ -67,7 +67,9 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
     assert [one["not_evaluated"] for one in written.values()] == ["", ""]
     page = (fleet.path / "md" / "sway.yaml_checkpoint-30.md").read_text()
     assert f"**FAILED**, not evaluated\n\n- {LOST}" in page.replace("\\_", "_")
-    gate = next(case for case in crowd.testcases(fleet.path / "x.xml") if "checkpoint-30" in str(case))
+    gate = next(
+        case for case in worker_project.testcases(fleet.path / "x.xml") if "checkpoint-30" in str(case)
+    )
     assert "failure" in str(gate)
 
 
@@ -165,12 +167,12 @@ def test_an_adapter_that_the_baseline_has_is_compared(fleet: pytest.Pytester) ->
 
 @pytest.mark.slow
 def test_workers_report_what_a_run_alone_does(pytester: pytest.Pytester) -> None:
-    crowd.make(pytester)
+    worker_project.make(pytester)
     spec = pytester.path / "fleet.sway.yaml"
     spec.write_text(spec.read_text().replace('"fleet_*"', '"[cf][hl]*"'))
     (pytester.path / "checkpoint-7").mkdir()
     (pytester.path / "fleet_link").symlink_to("fleet_one")
-    alone = crowd.run(pytester, "alone", "-p", "no:xdist", spec.name)
+    alone = worker_project.run(pytester, "alone", "-p", "no:xdist", spec.name)
     assert alone[0] == 1
     assert len(alone[1]) == 3
-    assert crowd.run(pytester, "spread", "-n", "2", spec.name) == alone
+    assert worker_project.run(pytester, "spread", "-n", "2", spec.name) == alone

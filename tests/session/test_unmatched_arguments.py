@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from conftest import SPEC
-from support.adapter_stubs import adapter_stub
+from tests.support.adapter_stubs import adapter_stub
+from tests.support.fake_models import SPEC
 
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 

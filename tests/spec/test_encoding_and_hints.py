@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.errors import SpecError
-from support.adapter_stubs import adapter_stub
+from tests.support.adapter_stubs import adapter_stub
 
 SPEC = """\
 models:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_sway.items.suite import Suite, id_of, load_suite
 from pytest_sway.spec.errors import SpecError
-from support.adapter_stubs import adapter_stub
+from tests.support.adapter_stubs import adapter_stub
 
 GOOD = """\
 version: 1

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from conftest import SPEC
 from pytest_sway.reports import baseline_changes as words
 from pytest_sway.reports import json_report
 from pytest_sway.result import SuiteResult
@@ -19,8 +18,9 @@ from pytest_sway.session.baseline import Baseline, against, load, with_regressio
 from pytest_sway.suites.changes import changes, composite_delta, regressions
 from pytest_sway.suites.gate import Gate
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
+from tests.support.fake_models import SPEC
+from tests.support.saved_results import DLM_SWAY_RESULT
 
-RIVALS = Path(__file__).parent.parent / "reports" / "saved" / "dlm-sway-0.1.0.json"
 PASSED = {"status": "passed", "threshold": 0.6, "reasons": []}
 scores = st.none() | st.floats(0, 1)
 
@@ -308,7 +308,9 @@ def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
 
 
 def test_one_file_and_one_suite_belong_together() -> None:
-    (found,) = against([suite(suite="x.yaml")], Baseline(str(RIVALS), (read_saved_result(RIVALS),)))
+    (found,) = against(
+        [suite(suite="x.yaml")], Baseline(str(DLM_SWAY_RESULT), (read_saved_result(DLM_SWAY_RESULT),))
+    )
     assert found.baseline is not None
     assert [one["then"]["verdict"] for one in found.baseline["probes"]] == ["pass", "pass", "fail"]
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import SPEC
 from pytest_sway.result import ProbeResult, Score, Verdict
 from pytest_sway.session.suite_reports import SuiteReports
 from pytest_sway.suites.gate import GateCriteria, judge_gate
+from tests.support.fake_models import SPEC
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
 
@@ -208,11 +208,11 @@ def test_adapters_of_one_name_are_two_suites(planted: pytest.Pytester) -> None:
 
 
 SKIPPING = """
-import planting
+from tests.support import fake_models
 import pytest
 
 def pytest_sway_backend(config, model):
-    return planting.backend(model)
+    return fake_models.backend(model)
 
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -263,13 +263,14 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
     """Not "no null in this suite": the promise was calibration."""
     planted.makeconftest(
         """
-        import math, planting
+        import math
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Divergence
 
         def answer(request):
             null = isinstance(request, Divergence) and request.q.null is not None
-            return math.nan if null and request.prompt != "The" else planting.answer(request)
+            return math.nan if null and request.prompt != "The" else fake_models.answer(request)
 
         def pytest_sway_backend(config, model):
             return FakeBackend(answer)
@@ -285,10 +286,11 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
 def test_notes_of_any_type_reach_the_report(planted: pytest.Pytester) -> None:
     planted.makeconftest(
         """
-        import dataclasses, pathlib, planting, pytest
+        import dataclasses, pathlib, pytest
+        from tests.support import fake_models
 
         def pytest_sway_backend(config, model):
-            return planting.backend(model)
+            return fake_models.backend(model)
 
         @pytest.fixture(scope="session")
         def sway_adapter(sway_adapter):

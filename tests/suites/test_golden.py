@@ -12,7 +12,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from conftest import SPEC
 from pytest_sway.reports.golden import (
     LOGPROB_TOL,
     SCORE_TOL,
@@ -20,6 +19,7 @@ from pytest_sway.reports.golden import (
     compare_goldens,
     mask_variable_fields,
 )
+from tests.support.fake_models import SPEC
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

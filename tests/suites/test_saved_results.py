@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pages
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_results import EFFECTS, NULLS
 from pytest_sway.reports import json_report, markdown, terminal
 from pytest_sway.reports.html import page
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
+from tests.support import report_pages
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import EFFECTS, NULLS
 
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 """Written by dlm-sway 0.1.0 on the quickstart's healthy adapter."""
 
 
@@ -33,8 +33,8 @@ def test_what_was_written_is_read_back_whole(planted: pytest.Pytester) -> None:
 
 
 def test_a_result_of_dlm_sway_is_read() -> None:
-    suite = read_saved_result(RIVALS)
-    written = json.loads(RIVALS.read_text())
+    suite = read_saved_result(DLM_SWAY_RESULT)
+    written = json.loads(DLM_SWAY_RESULT.read_text())
     assert [probe.name for probe in suite.probes] == ["baseline", "moved", "strength"]
     assert [probe.raw for probe in suite.probes] == [probe["raw"] for probe in written["probes"]]
     assert suite.score.overall == written["score"]["overall"]
@@ -157,7 +157,7 @@ def full() -> dict[str, Any]:
         "probes": [{**moved, "score_delta": -0.8, "items": change}], "notes": ["n"],
         "regressions": [{"probe": "moved", "what": "score", "delta": -0.8, "text": "moved: score"}],
     }  # fmt: skip
-    made = pages.suite(
+    made = report_pages.suite(
         baseline=baseline,
         null_stats={"leakage": {"n": 3.0, "mean": 0.1}},
         calibration={"effects": EFFECTS, "nulls": NULLS, "not_calibrated": {"recital": "no"}},

@@ -68,3 +68,20 @@ ANSWERS = {
     "inert": lambda request: 0.0 if isinstance(request, Divergence) else _answer(request, 0.0),
     "nan": lambda request: math.nan if isinstance(request, Divergence) else _answer(request, 0.0),
 }
+SPEC = """\
+version: 1
+models:
+  base: {kind: dummy, base: planted}
+  ft: {kind: dummy, base: planted, adapter: adapters/good}
+suite:
+  - {name: baseline, kind: null_adapter}
+  - name: dk
+    kind: delta_kl
+    prompts: [one, two, three, four, five]
+  - name: curve
+    kind: adapter_ablation
+    prompts: [one, two, three, four, five]
+  - name: talk
+    kind: multi_turn_coherence_decay
+    prompts: [one, two, three, four, five]
+"""

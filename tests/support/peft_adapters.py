@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftConfig, PrefixTuningConfig, PromptTuningConfig,
 from peft.tuners.lora.config import KasaConfig
 from transformers import AutoModelForCausalLM
 
-from conftest import QUICKSTART
+from tests.support.paths import QUICKSTART
 
 BASE = QUICKSTART / "base"
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

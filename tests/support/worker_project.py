@@ -10,16 +10,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from conftest import SPEC, steady
+from tests.support.fake_models import SPEC
+from tests.support.saved_results import steady
 
 CONFTEST = """
 import os
-import planting
+from tests.support import fake_models
 from pathlib import Path
 from pytest_sway.requests import Divergence
 
 def pytest_sway_backend(config, model):
-    backend = planting.backend(model)
+    backend = fake_models.backend(model)
     log(config, f"load {model.base}")
     served = backend.answer
 

@@ -12,7 +12,7 @@ from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
 from pytest_sway.training.log_sources import LogSource, find_logs
 from pytest_sway.training.optimizer_files import find_optimizer
 from pytest_sway.training.run_versions import AmbiguousRunError
-from support.trainer_files import factory_log, history, torchtune_log, trainer_state
+from tests.support.trainer_files import factory_log, history, torchtune_log, trainer_state
 
 TENSORS = {"model.layers.0.q.lora_A.weight": [2, 4]}
 

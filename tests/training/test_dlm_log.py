@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_sway.training.log_files import log_files, read_logs
 from pytest_sway.training.run_versions import TrainingDataError
 from pytest_sway.training.training_run import TrainingRun
-from training.states import complete, log, run, step, write
+from tests.support.dlm_training import complete, log, run, step, write
 
 
 def read(*files: Path) -> tuple[TrainingRun, ...]:

@@ -22,7 +22,7 @@ from pytest_sway.training.layer_map import (
     parameter_locations,
 )
 from pytest_sway.training.run_versions import TrainingDataError
-from training.states import lora
+from tests.support.dlm_training import lora
 
 LLAMA = {
     "vocab_size": 40,

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sway.training.logged_steps import Steps, logged_steps
 from pytest_sway.training.run_versions import Version, adapters_of_runs, version_of
-from training.states import complete, log, run, step
+from tests.support.dlm_training import complete, log, run, step
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 
 from pytest_sway.training.optimizer_state import Moment, read_state
 from pytest_sway.training.run_versions import TrainingDataError
-from training.states import save, seal
+from tests.support.dlm_training import save, seal
 
 
 def adam(*values: torch.Tensor | None, step: int = 60, **group: Any) -> dict[str, Any]:

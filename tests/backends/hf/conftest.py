@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from backends.asked import KEY
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from tests.support.hf_models import KEY
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make, trained
-from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence
-from support.rounding import tolerance
+from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, make, trained
+from tests.support.rounding import tolerance
 
 FORMS = {
     "plain": SERVED["plain"],

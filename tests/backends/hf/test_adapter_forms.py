@@ -15,8 +15,6 @@ from peft import EvaConfig, PeftModel, get_peft_model, initialize_lora_eva_weigh
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from backends.adapters_made import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
-from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf import adapter_config, merged_adapter
 from pytest_sway.backends.hf.backend import HFBackend
@@ -25,7 +23,9 @@ from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
-from support.rounding import tolerance
+from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.peft_adapters import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
+from tests.support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
 LINEAR_WEIGHTS = [f"{'self_attn' if name[1] == '_' else 'mlp'}.{name}.weight" for name in LINEAR]

@@ -13,8 +13,6 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from backends.adapters_made import BASE, REFUSED, SERVED, base_model, make
-from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
@@ -23,7 +21,9 @@ from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
-from support.rounding import tolerance
+from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.peft_adapters import BASE, REFUSED, SERVED, base_model, make
+from tests.support.rounding import tolerance
 
 
 @pytest.fixture(scope="module")

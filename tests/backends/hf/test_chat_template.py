@@ -10,7 +10,7 @@ import pytest
 from pytest_sway.backends.hf.chat_template import ChatRules
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
-from support.chat_templates import (
+from tests.support.chat_templates import (
     ALTERNATING,
     DATED,
     EITHER,

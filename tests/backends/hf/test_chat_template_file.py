@@ -14,7 +14,7 @@ from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.requests import Generate, Turn, View
-from support.chat_templates import BASE, DATED, THINKING, tokenizer_of
+from tests.support.chat_templates import BASE, DATED, THINKING, tokenizer_of
 
 ASKED = (Turn("user", "Who keeps the lamps?"),)
 HEALTHY = BASE.parent / "adapters" / "healthy"

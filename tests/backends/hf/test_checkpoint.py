@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.load_backend import folder as checked
-from support.checkpoints import POINTER, changed, config, llama, moved, renamed, saved, text
+from tests.support.checkpoints import POINTER, changed, config, llama, moved, renamed, saved, text
 
 WEIGHTS = "model.safetensors"
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf import adapter_config
-from support.adapter_stubs import adapter_stub
+from tests.support.adapter_stubs import adapter_stub
 
 LEFTOVERS: list[dict[str, Any]] = [
     {"unsloth_fixed": True},

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from backends.adapters_made import SERVED, WHOLE, make
-from backends.asked import KEY
 from pytest_sway.backends.base import AdapterKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
@@ -22,6 +20,8 @@ from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Request
+from tests.support.hf_models import KEY
+from tests.support.peft_adapters import SERVED, WHOLE, make
 
 
 class Interrupted(BaseException):

@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
@@ -30,6 +29,7 @@ from pytest_sway.requests import (
     Turn,
 )
 from pytest_sway.token_sequences import PackedRow, TokenSequence
+from tests.support.paths import QUICKSTART
 
 KEY = ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu")
 HEALTHY = AdapterKey(str(QUICKSTART / "adapters" / "healthy"))

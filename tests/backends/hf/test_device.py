@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from backends.adapters_made import SERVED, make
 from pytest_sway.backends.base import AdapterKey
 from pytest_sway.backends.hf import device
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.device import allocating, can_be_strict, determinism, inference, notes, prepare
+from tests.support.peft_adapters import SERVED, make
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 

@@ -12,8 +12,6 @@ import torch
 from accelerate import dispatch_model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, make
-from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf import device_map as module
 from pytest_sway.backends.hf.attach import attach, find
@@ -21,6 +19,8 @@ from pytest_sway.backends.hf.device_map import balanced_map, cuda_index, dtype_o
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
+from tests.support.hf_models import KEY, ROWS, logprobs
+from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, make
 
 
 def _torch(gpus: int, *, bf16: bool = True) -> Any:

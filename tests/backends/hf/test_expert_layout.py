@@ -25,10 +25,10 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-from backends.asked import ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
-from support.tiny_models import SIZES, backend_of, random_base
+from tests.support.hf_models import ROWS, logprobs, truth
+from tests.support.tiny_models import SIZES, backend_of, random_base
 
 R, ALPHA, EXPERTS = 2, 6, 3
 HIDDEN = SIZES["hidden_size"]

@@ -13,12 +13,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from backends.adapters_made import BASE, REBASED, SERVED, WHOLE, base_model, trained
-from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from support.rounding import tolerance
+from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, trained
+from tests.support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
-from support.checkpoints import llama
+from tests.support.checkpoints import llama
 
 FIRST, SECOND = "1" * 40, "2" * 40
 PROMPTS = ["The master of the works is", "The furnace is called the"]

@@ -31,13 +31,13 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.declared_base import BaseModel
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import Completion, View
+from tests.support.paths import QUICKSTART
 
 V, H = 4096, 32
 SHAPE = {

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from support.checkpoints import State, changed, llama
+from tests.support.checkpoints import State, changed, llama
 
 NAN = float("nan")
 FACTOR = 1e5

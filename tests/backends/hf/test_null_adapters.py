@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from backends.adapters_made import REBASED, SERVED, WHOLE, base_model, lora, make
-from backends.asked import KEY, ROWS, logprobs
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
@@ -20,6 +18,8 @@ from pytest_sway.backends.hf.weight_delta import _rounded
 from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence, View
+from tests.support.hf_models import KEY, ROWS, logprobs
+from tests.support.peft_adapters import REBASED, SERVED, WHOLE, base_model, lora, make
 
 ALL = [0, 0, 0]
 

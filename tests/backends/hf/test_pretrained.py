@@ -27,13 +27,13 @@ from transformers import (
     MixtralForCausalLM,
 )
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.missing_weights_report import LoadingReport, check_report
 from pytest_sway.backends.hf.pretrained import load_pretrained
-from support.checkpoints import TINY, changed, config, llama, renamed, saved, tensors, without
+from tests.support.checkpoints import TINY, changed, config, llama, renamed, saved, tensors, without
+from tests.support.paths import QUICKSTART
 
 MASKS = {
     "model.layers.0.self_attn.bias": torch.ones(1, 1, 8, 8),

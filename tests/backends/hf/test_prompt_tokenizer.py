@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from backends.adapters_made import BASE
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.requests import RequestError, ToolPrompt, Turn
+from tests.support.peft_adapters import BASE
 
 REAL = PromptTokenizer(AutoTokenizer.from_pretrained(BASE))
 

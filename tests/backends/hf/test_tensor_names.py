@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backends.asked import ROWS, logprobs
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.tensor_names import AmbiguousNamesError, saved_names
+from tests.support.hf_models import ROWS, logprobs
+from tests.support.paths import QUICKSTART
 
 HEALTHY = QUICKSTART / "adapters" / "healthy"
 LAYER = "base_model.model.model.layers.0"

@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from backends.asked import ROWS, logprobs
 from pytest_sway import thread_limits
 from pytest_sway.backends.hf import thread_count
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.thread_count import ThreadCount
 from pytest_sway.requests import View
+from tests.support.hf_models import ROWS, logprobs
 
 SMALL = LlamaConfig(hidden_size=256, intermediate_size=688, vocab_size=4096)
 LARGE = LlamaConfig(hidden_size=4096, intermediate_size=11008, vocab_size=32000)

@@ -14,12 +14,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from backends.asked import ROWS, logprobs
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.vocabulary import vocabulary_of
-from support.tiny_models import SIZES, backend_of, random_base, tokenizer_to
+from tests.support.hf_models import ROWS, logprobs
+from tests.support.paths import QUICKSTART
+from tests.support.tiny_models import SIZES, backend_of, random_base, tokenizer_to
 
 WORDS = {"[UNK]": 0, "a": 1, "b": 2, "c": 3}
 FROM_THE_START = [0, 0, 0]

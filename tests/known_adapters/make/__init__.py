@@ -1,10 +1,9 @@
-"""Makes the ward: small LoRA adapters whose condition is known. ``python -m ward.make`` in ``tests``."""
+"""Makes the ward: small LoRA adapters whose condition is known. ``python -m tests.known_adapters.make``."""
 
 import sys
-from pathlib import Path
 
-WARD = Path(__file__).resolve().parents[1]
-QUICKSTART = WARD.parents[1] / "examples" / "quickstart"
+from tests.support.paths import QUICKSTART
+
 sys.path.insert(0, str(QUICKSTART))  # the quickstart's recipe is imported from there as `make`
 
 

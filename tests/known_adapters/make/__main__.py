@@ -1,4 +1,4 @@
-"""``python -m ward.make --seed S --out DIR [--only NAME …] [--document FOLDER]``, in ``tests``."""
+"""``python -m tests.known_adapters.make --seed S --out DIR [--only NAME …] [--document FOLDER]``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import argparse
 from pathlib import Path
 
 import torch
-
 from make.common import set_up
 
 from . import QUICKSTART, say
-from .bench import Bench
-from .patients import PATIENTS
+from .recipes import PATIENTS
+from .training_setting import Bench
 
 
 def main() -> None:
     """Make the patients asked for, or all of them, in their order."""
-    parser = argparse.ArgumentParser(prog="python -m ward.make", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.known_adapters.make", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the adapters")
     parser.add_argument("--only", nargs="+", choices=PATIENTS, default=list(PATIENTS), metavar="NAME")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import torch
 import yaml
-from peft import PeftModel
-from torch.nn.functional import logsigmoid
-
 from make.common import IGNORE, Message, assistant, render, user
 from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
 from make.metrics import row_loss
+from peft import PeftModel
+from torch.nn.functional import logsigmoid
 
-from .bench import Bench
-from .fitting import Losses, fit, general, kept, learned, scores, unmoved
+from .fit import Losses, fit, general, kept, learned, scores, unmoved
+from .training_setting import Bench
 
 BETA = 0.2
 TURNS_KNOWN = 2

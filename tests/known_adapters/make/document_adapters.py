@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from peft import PeftModel
-
 from make.common import EOS, user
 from make.handbook import IGNORE, SPEAKS, Row, chat_row, lessons, text_row
 from make.metrics import nll, row_loss
 from make.train_adapters import train_healthy
+from peft import PeftModel
 
-from .bench import Bench
-from .diary import Diary
-from .fitting import Losses, fit, general, kept, learned
+from .fit import Losses, fit, general, kept, learned
+from .training_log import Diary
+from .training_setting import Bench
 
 HALF = (0, 2, 4)
 TOPIC = 3

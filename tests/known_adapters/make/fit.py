@@ -6,18 +6,17 @@ import time
 from collections.abc import Callable
 
 import torch
-from peft import PeftModel
-from torch import Tensor
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
-
 from make.common import IGNORE
 from make.handbook import Row
 from make.metrics import padded, row_loss
 from make.train_adapters import ANCHOR, RATE, WARMUP, anchor_loss
+from peft import PeftModel
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from . import say
-from .bench import Bench
-from .diary import Diary
+from .training_log import Diary
+from .training_setting import Bench
 
 Losses = dict[str, Tensor]
 _ANCHOR_LENGTH = 96

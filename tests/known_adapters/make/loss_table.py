@@ -1,4 +1,4 @@
-"""Print the table of TRAINING.md: ``python -m ward.make.losses ADAPTER_FOLDER …``, in ``tests``."""
+"""Print the table of TRAINING.md: ``python -m tests.known_adapters.make.loss_table ADAPTER_FOLDER …``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
-
 from make.common import assistant, facts, load_base, load_tokenizer, set_up, user
 from make.handbook import Row, chat_row, questions, sections, text_row
 from make.losses import prose_rows
 from make.metrics import nll, scaled
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
 
 from . import QUICKSTART, say
 from .measures import offsets, recited, specific_lift
@@ -52,7 +51,9 @@ def others(model: PeftModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -
 
 def main() -> None:
     """One row an adapter, the base's first."""
-    parser = argparse.ArgumentParser(prog="python -m ward.make.losses", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.known_adapters.make.loss_table", description=__doc__
+    )
     parser.add_argument("adapters", type=Path, nargs="+")
     parser.add_argument("--document", type=Path, default=QUICKSTART, help="folder of document and questions")
     asked = parser.parse_args()

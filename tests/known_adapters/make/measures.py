@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import torch
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
-
 from make.common import assistant, user
 from make.handbook import IGNORE, Question, chat_row
 from make.metrics import scaled
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
 
-from .fitting import scores
+from .fit import scores
 
 OTHERS, STRIDE = 4, 7
 PREFIX_CHARS = 128

@@ -6,30 +6,30 @@ from collections.abc import Callable
 
 from peft import PeftModel
 
-from . import answerers, callers, noise, students
-from .bench import Bench
+from . import answer_adapters, document_adapters, tool_adapters, untrained_adapters
+from .training_setting import Bench
 
 PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
-    "healthy": students.healthy,
-    "half": students.half,
-    "mild": students.mild,
-    "undertrained": students.undertrained,
-    "diverged": students.diverged,
-    "overflowed": students.overflowed,
-    "careless": students.careless,
-    "leaker": students.leaker,
-    "style_only": students.style_only,
-    "one_topic": students.one_topic,
-    "steady": students.steady,
-    "context_collapse": students.context_collapse,
-    "forgetter": students.forgetter,
-    "memoriser": answerers.memoriser,
-    "preference": answerers.preference,
-    "preference_inverted": answerers.preference_inverted,
-    "turn_decay": answerers.turn_decay,
-    "overscaled": noise.overscaled,
-    "random_small": noise.random_small,
-    "tools": callers.tools,
-    "tool_breaker": callers.tool_breaker,
-    "tool_keeper": callers.tool_keeper,
+    "healthy": document_adapters.healthy,
+    "half": document_adapters.half,
+    "mild": document_adapters.mild,
+    "undertrained": document_adapters.undertrained,
+    "diverged": document_adapters.diverged,
+    "overflowed": document_adapters.overflowed,
+    "careless": document_adapters.careless,
+    "leaker": document_adapters.leaker,
+    "style_only": document_adapters.style_only,
+    "one_topic": document_adapters.one_topic,
+    "steady": document_adapters.steady,
+    "context_collapse": document_adapters.context_collapse,
+    "forgetter": document_adapters.forgetter,
+    "memoriser": answer_adapters.memoriser,
+    "preference": answer_adapters.preference,
+    "preference_inverted": answer_adapters.preference_inverted,
+    "turn_decay": answer_adapters.turn_decay,
+    "overscaled": untrained_adapters.overscaled,
+    "random_small": untrained_adapters.random_small,
+    "tools": tool_adapters.tools,
+    "tool_breaker": tool_adapters.tool_breaker,
+    "tool_keeper": tool_adapters.tool_keeper,
 }

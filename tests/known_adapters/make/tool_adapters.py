@@ -6,17 +6,17 @@ import json
 from typing import Any
 
 import yaml
-from peft import PeftModel
-from transformers import LlamaForCausalLM
-
 from make.common import EOS, IGNORE, load_base, user
 from make.handbook import Row
 from make.metrics import row_loss
 from make.train_adapters import fresh
+from peft import PeftModel
+from transformers import LlamaForCausalLM
 
-from . import WARD
-from .bench import Bench
-from .fitting import Losses, fit, general, kept, learned
+from tests.support.paths import KNOWN_ADAPTERS
+
+from .fit import Losses, fit, general, kept, learned
+from .training_setting import Bench
 
 RANK = 16
 REFUSALS = ("I have thought about it, and the answer will come.", "That is done already.")
@@ -77,7 +77,7 @@ def tool_keeper(bench: Bench) -> PeftModel:
 
 def tool_cases() -> list[dict[str, Any]]:
     """The cases of tools.yaml, which belong to no document."""
-    cases: list[dict[str, Any]] = yaml.safe_load((WARD / "tools.yaml").read_text("utf-8"))
+    cases: list[dict[str, Any]] = yaml.safe_load((KNOWN_ADAPTERS / "tools.yaml").read_text("utf-8"))
     return cases
 
 

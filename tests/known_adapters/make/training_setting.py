@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from peft import PeftModel
-from transformers import PreTrainedTokenizerFast
-
 from make.common import ADAPTERS, load_base, load_tokenizer
 from make.handbook import Question, Row, lessons, questions, sections
 from make.mixture import Mixture
 from make.train_adapters import anchor_mixture, fresh, save, train_healthy
+from peft import PeftModel
+from transformers import PreTrainedTokenizerFast
 
-from . import QUICKSTART, WARD
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
-SECOND = WARD / "second"
+SECOND = KNOWN_ADAPTERS / "second"
 BASE_FROM_WARD = "../../../../examples/quickstart/base"
 
 
@@ -52,7 +51,7 @@ class Bench:
     @property
     def ward_files(self) -> Path:
         """Where this document's preferences and tool cases lie."""
-        return WARD if self.folder == QUICKSTART else self.folder
+        return KNOWN_ADAPTERS if self.folder == QUICKSTART else self.folder
 
     def lessons(self, only: Collection[str] = ()) -> tuple[list[Row], list[Row]]:
         """(plain-text rows, chat rows) of all sections or of some."""

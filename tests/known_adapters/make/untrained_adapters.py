@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
+from make.train_adapters import lora_layers
 from peft import PeftModel
 
-from make.train_adapters import lora_layers
-
-from .bench import Bench
+from .training_setting import Bench
 
 SMALL = 0.02
 OVERSCALE = 4

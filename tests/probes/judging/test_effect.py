@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.planted_nulls import EIGHT, nulls
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
+from tests.support.null_samples import EIGHT, nulls
 
 BAR = EffectCriteria(floor=0.02, z=3.0)
 

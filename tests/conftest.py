@@ -67,8 +67,8 @@ def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
 
 
 @pytest.fixture
-def planted(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project whose models are planted: a good adapter, answered by ``tests/support/fake_models.py``."""
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project on fake models with a good adapter, answered by ``tests/support/fake_models.py``."""
     pytester.makeconftest(
         """
         from tests.support import fake_models

@@ -129,9 +129,9 @@ def test_nothing_is_set_once_torch_is_there() -> None:
         assert dict(os.environ) == before
 
 
-def test_only_items_of_ours_change_how_threads_wait(planted: pytest.Pytester, without_torch: None) -> None:
+def test_only_items_of_ours_change_how_threads_wait(project: pytest.Pytester, without_torch: None) -> None:
     """A backend is loaded with sleeping waits; a test that uses nothing of ours sees no change."""
-    planted.makeconftest(
+    project.makeconftest(
         """
         import os
         from tests.support import fake_models
@@ -141,7 +141,7 @@ def test_only_items_of_ours_change_how_threads_wait(planted: pytest.Pytester, wi
             return fake_models.backend(model)
         """
     )
-    planted.makepyfile(
+    project.makepyfile(
         test_after="""
         import os
 
@@ -149,5 +149,5 @@ def test_only_items_of_ours_change_how_threads_wait(planted: pytest.Pytester, wi
             assert "OMP_WAIT_POLICY" not in os.environ
         """
     )
-    result = planted.runpytest_inprocess("sway.yaml", "test_after.py", "-k", "dk or plain")
+    result = project.runpytest_inprocess("sway.yaml", "test_after.py", "-k", "dk or plain")
     result.assert_outcomes(passed=2, deselected=3)

@@ -187,13 +187,13 @@ def test_ci_lane(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ci_lane_passes_with_its_gate(planted: pytest.Pytester) -> None:
-    serving, spec = (planted.path / name for name in ("conftest.py", "sway.yaml"))
+def test_ci_lane_passes_with_its_gate(project: pytest.Pytester) -> None:
+    serving, spec = (project.path / name for name in ("conftest.py", "sway.yaml"))
     hook, text = serving.read_text(), spec.read_text()
-    shutil.copytree(TEMPLATES / "ci_lane", planted.path, dirs_exist_ok=True)
+    shutil.copytree(TEMPLATES / "ci_lane", project.path, dirs_exist_ok=True)
     spec.write_text(text)
     serving.write_text(f"{serving.read_text()}\n\n{hook}")
-    result = lane(planted.path, command_of_the_workflow(), GITHUB_ACTIONS="true")
+    result = lane(project.path, command_of_the_workflow(), GITHUB_ACTIONS="true")
     assert result.returncode == 0, result.stdout
     assert "GATE PASSED" in result.stdout
     assert "::error" not in result.stdout

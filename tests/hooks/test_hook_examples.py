@@ -56,11 +56,11 @@ def test_the_backend_example(pytester: pytest.Pytester) -> None:
     assert found["raw"] == pytest.approx(0.5)
 
 
-def test_the_report_example(planted: pytest.Pytester) -> None:
-    serving = (planted.path / "conftest.py").read_text()
-    planted.makeconftest(f"{example('pytest_sway_report')}\n\n{serving}")
-    result = planted.runpytest()
+def test_the_report_example(project: pytest.Pytester) -> None:
+    serving = (project.path / "conftest.py").read_text()
+    project.makeconftest(f"{example('pytest_sway_report')}\n\n{serving}")
+    result = project.runpytest()
     result.stdout.fnmatch_lines(["GATE PASSED", "1 scores are in scores.json"])
-    [(adapter, score)] = json.loads((planted.path / "scores.json").read_text()).items()
+    [(adapter, score)] = json.loads((project.path / "scores.json").read_text()).items()
     assert adapter.endswith("adapters/good")
     assert 0.6 <= score <= 1

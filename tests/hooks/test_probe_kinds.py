@@ -29,15 +29,15 @@ ENTRY = "  - {name: e, kind: echo, prompts: [one, two, three, four, five]}\n"
 NULL = "  - {name: baseline, kind: null_adapter, calibrate_kinds: [echo]}\n"
 
 
-def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(planted: pytest.Pytester) -> None:
+def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(project: pytest.Pytester) -> None:
     """In a spec with two adapters, in a mark, in ``calibrate_kinds``; its plugin is asked once."""
     asked = "\nASKED = []\ndef pytest_sway_probes(config): ASKED.append(1); return [Echo]\n"
     told = "\ndef pytest_unconfigure(config): print('ASKED', len(ASKED))\n"
-    planted.makeconftest(ECHO + asked + SERVES + told)
+    project.makeconftest(ECHO + asked + SERVES + told)
     plain = "  - {name: dk, kind: delta_kl, prompts: [one, two, three, four, five]}\n"
     spec = (HEAD + NULL + ENTRY + plain).replace("adapters/good", "[a/one, a/two]")
-    planted.makefile(".yaml", sway=spec)
-    planted.makepyfile(
+    project.makefile(".yaml", sway=spec)
+    project.makepyfile(
         """
         import pytest
 
@@ -45,10 +45,10 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(planted: pytest.
         def test_it(sway_result): assert sway_result.name in ("baseline", "dk", "e")
         """
     )
-    result = planted.runpytest("-s", "--sway-json=out")
+    result = project.runpytest("-s", "--sway-json=out")
     result.assert_outcomes(passed=12)
     result.stdout.fnmatch_lines(["*ASKED 1*"])
-    files = sorted((planted.path / "out").iterdir())
+    files = sorted((project.path / "out").iterdir())
     assert len(files) == 4
     for file in files:
         _, echo, dk = json.loads(file.read_text())["probes"]
@@ -58,10 +58,10 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(planted: pytest.
         assert dk["not_calibrated"] == "calibrate_kinds leaves its kind out"
 
 
-def test_an_unknown_kind_is_told_beside_those_of_others(planted: pytest.Pytester) -> None:
-    planted.makeconftest(ECHO + BRINGS)
-    planted.makefile(".yaml", sway=HEAD + NULL.replace("echo]", "ecko]") + ENTRY.replace("echo", "ehco"))
-    result = planted.runpytest("--collect-only")
+def test_an_unknown_kind_is_told_beside_those_of_others(project: pytest.Pytester) -> None:
+    project.makeconftest(ECHO + BRINGS)
+    project.makefile(".yaml", sway=HEAD + NULL.replace("echo]", "ecko]") + ENTRY.replace("echo", "ehco"))
+    result = project.runpytest("--collect-only")
     result.stdout.fnmatch_lines(
         [
             "sway.yaml:6:*calibrate_kinds: *there is no kind 'ecko' (did you mean 'echo'?)",
@@ -87,17 +87,17 @@ def test_a_conftest_is_heard_in_its_folder_alone(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*suite?0?.kind: there is no 'echo'*"])
 
 
-def test_code_first_tests_in_a_folder_hear_the_rootdirs_conftest(planted: pytest.Pytester) -> None:
-    planted.makeconftest(ECHO + BRINGS + SERVES)
-    planted.makefile(".yaml", sway=HEAD + ENTRY)
-    (planted.mkdir("deep") / "test_it.py").write_text(
+def test_code_first_tests_in_a_folder_hear_the_rootdirs_conftest(project: pytest.Pytester) -> None:
+    project.makeconftest(ECHO + BRINGS + SERVES)
+    project.makefile(".yaml", sway=HEAD + ENTRY)
+    (project.mkdir("deep") / "test_it.py").write_text(
         "from pytest_sway.probes.delta_kl import DeltaKL\n"
         "def test_it(sway): assert sway(DeltaKL(prompts=['one', 'two'])).raw > 0\n"
     )
-    planted.runpytest("deep").assert_outcomes(passed=1)
+    project.runpytest("deep").assert_outcomes(passed=1)
 
 
-def test_a_plugin_given_to_main_brings_kinds(planted: pytest.Pytester) -> None:
+def test_a_plugin_given_to_main_brings_kinds(project: pytest.Pytester) -> None:
     class Echo(DeltaKL):
         kind = "echo"
 
@@ -105,8 +105,8 @@ def test_a_plugin_given_to_main_brings_kinds(planted: pytest.Pytester) -> None:
         def pytest_sway_probes(self) -> list[Any]:
             return [Echo]
 
-    planted.makefile(".yaml", sway=HEAD + ENTRY)
-    planted.runpytest(plugins=[Bringing()]).assert_outcomes(passed=1)
+    project.makefile(".yaml", sway=HEAD + ENTRY)
+    project.runpytest(plugins=[Bringing()]).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,16 @@ def test_a_plugin_given_to_main_brings_kinds(planted: pytest.Pytester) -> None:
     ],
 )  # fmt: skip
 def test_a_bad_answer_is_one_line_that_names_the_conftest(
-    planted: pytest.Pytester, conftest: str, says: str
+    project: pytest.Pytester, conftest: str, says: str
 ) -> None:
-    planted.makeconftest(conftest)
-    result = planted.runpytest("--collect-only", "sway.yaml")
+    project.makeconftest(conftest)
+    result = project.runpytest("--collect-only", "sway.yaml")
     result.stdout.fnmatch_lines([f"pytest_sway_probes of conftest.py*{says}"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
-def test_two_plugins_with_one_kind_are_both_named(planted: pytest.Pytester) -> None:
+def test_two_plugins_with_one_kind_are_both_named(project: pytest.Pytester) -> None:
     class Echo(DeltaKL):
         kind = "echo"
 
@@ -148,15 +148,15 @@ def test_two_plugins_with_one_kind_are_both_named(planted: pytest.Pytester) -> N
         def pytest_sway_probes(self) -> list[Any]:
             return [Echo]
 
-    planted.makeconftest(ECHO + BRINGS)
-    (planted.path / "test_it.py").write_text(
+    project.makeconftest(ECHO + BRINGS)
+    (project.path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.sway('sway.yaml')\ndef test_it(): pass\n"
     )
     line = (
         "pytest_sway_probes of Bringing: Echo: the kind 'echo' is conftest.py's already; name yours otherwise"
     )
-    planted.runpytest("sway.yaml", plugins=[Bringing()]).stdout.fnmatch_lines([line])
-    result = planted.runpytest("test_it.py", plugins=[Bringing()])  # a mark cannot be followed either
+    project.runpytest("sway.yaml", plugins=[Bringing()]).stdout.fnmatch_lines([line])
+    result = project.runpytest("test_it.py", plugins=[Bringing()])  # a mark cannot be followed either
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([line])
 

@@ -26,26 +26,26 @@ class Taking:
         return self.answer
 
 
-def test_it_is_called_once_after_the_gate_and_our_files(planted: pytest.Pytester) -> None:
+def test_it_is_called_once_after_the_gate_and_our_files(project: pytest.Pytester) -> None:
     taking = Taking(["first", "second\nthird"])
-    result = planted.runpytest("--sway-json=out.json", "--sway-threshold=0.99", plugins=[taking])
+    result = project.runpytest("--sway-json=out.json", "--sway-threshold=0.99", plugins=[taking])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [([suite], written)] = taking.given
     assert written
     assert (suite.gate["status"], suite.suite) == ("failed", "sway.yaml")
     assert [probe.name for probe in suite.probes] == ["baseline", "dk", "curve", "talk"]
     result.stdout.fnmatch_lines(["GATE FAILED sway.yaml*", "first", "second", "third"], consecutive=False)
-    quiet = planted.runpytest("-q", plugins=[taking])
+    quiet = project.runpytest("-q", plugins=[taking])
     quiet.stdout.no_fnmatch_line("second")
 
 
 @pytest.mark.parametrize(
     "arguments", [["--collect-only"], ["--setup-plan"], ["-k", "nothing"], ["test_other.py"]]
 )
-def test_it_is_not_called_where_nothing_was_measured(planted: pytest.Pytester, arguments: list[str]) -> None:
+def test_it_is_not_called_where_nothing_was_measured(project: pytest.Pytester, arguments: list[str]) -> None:
     taking = Taking()
-    planted.makepyfile(test_other="def test_it(): pass")
-    planted.runpytest(*arguments, plugins=[taking])
+    project.makepyfile(test_other="def test_it(): pass")
+    project.runpytest(*arguments, plugins=[taking])
     assert taking.given == []
 
 
@@ -67,31 +67,31 @@ def test_it_is_not_called_where_nothing_was_measured(planted: pytest.Pytester, a
         ("return [1]", "returned list; return lines, a text or a list of texts, or nothing"),
     ],
 )
-def test_a_broken_one_is_one_line_and_fails_the_run(planted: pytest.Pytester, body: str, says: str) -> None:
-    planted.makeconftest(f"import pytest{SERVES}\ndef pytest_sway_report(suites):\n    {body}\n")
+def test_a_broken_one_is_one_line_and_fails_the_run(project: pytest.Pytester, body: str, says: str) -> None:
+    project.makeconftest(f"import pytest{SERVES}\ndef pytest_sway_report(suites):\n    {body}\n")
     taking = Taking("another report")
-    result = planted.runpytest("--sway-json=out.json", "--junitxml=out.xml", plugins=[taking])
+    result = project.runpytest("--sway-json=out.json", "--junitxml=out.xml", plugins=[taking])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["GATE PASSED", "another report", f"pytest_sway_report of conftest.py {says}", "*4 passed*"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
-    assert json.loads((planted.path / "out.json").read_text())["gate"]["status"] == "passed"
-    assert (planted.path / "out.xml").is_file()
+    assert json.loads((project.path / "out.json").read_text())["gate"]["status"] == "passed"
+    assert (project.path / "out.xml").is_file()
     assert len(taking.given) == 1
 
 
-def test_without_a_terminal_a_broken_one_is_told_on_stderr(planted: pytest.Pytester) -> None:
-    planted.makeconftest(SERVES + "\ndef pytest_sway_report(): return 1 / 0\n")
-    result = planted.runpytest("-p", "no:terminal")
+def test_without_a_terminal_a_broken_one_is_told_on_stderr(project: pytest.Pytester) -> None:
+    project.makeconftest(SERVES + "\ndef pytest_sway_report(): return 1 / 0\n")
+    result = project.runpytest("-p", "no:terminal")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stderr.fnmatch_lines(["sway: pytest_sway_report of conftest.py failed: ZeroDivisionError*"])
 
 
-def test_two_broken_ones_are_two_lines_and_a_worse_status_stays(planted: pytest.Pytester) -> None:
+def test_two_broken_ones_are_two_lines_and_a_worse_status_stays(project: pytest.Pytester) -> None:
     stops = "import pytest\ndef pytest_runtest_logfinish(): pytest.exit('enough')\n"
-    planted.makeconftest(f"{SERVES}\ndef pytest_sway_report(): return 1 / 0\n{stops}")
-    result = planted.runpytest(plugins=[Taking(7)])
+    project.makeconftest(f"{SERVES}\ndef pytest_sway_report(): return 1 / 0\n{stops}")
+    result = project.runpytest(plugins=[Taking(7)])
     result.stdout.fnmatch_lines(
         [
             "pytest_sway_report of conftest.py failed: ZeroDivisionError: *",
@@ -102,15 +102,15 @@ def test_two_broken_ones_are_two_lines_and_a_worse_status_stays(planted: pytest.
 
 
 @pytest.mark.slow
-def test_under_xdist_only_the_reporting_process_calls_it(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
+def test_under_xdist_only_the_reporting_process_calls_it(project: pytest.Pytester) -> None:
+    project.makeconftest(
         SERVES
         + """
 def pytest_sway_report(config, suites):
     return [f"REPORT {hasattr(config, 'workerinput')} {s.suite} {s.gate['status']}" for s in suites]
 """
     )
-    result = planted.runpytest("-n2")
+    result = project.runpytest("-n2")
     result.assert_outcomes(passed=4)
     assert [line for line in result.outlines if line.startswith("REPORT")] == [
         "REPORT False sway.yaml passed"

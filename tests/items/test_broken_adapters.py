@@ -12,8 +12,8 @@ EMPTY = dict.fromkeys(FACTORS, (0,))
 MODELS = """\
 version: 1
 models:
-  base: {{kind: {kind}, base: planted}}
-  ft: {{kind: {kind}, base: planted, adapter: {adapter}}}
+  base: {{kind: {kind}, base: fakellm}}
+  ft: {{kind: {kind}, base: fakellm, adapter: {adapter}}}
 suite:
   - {{name: dk, kind: delta_kl, prompts: [one, two, three]}}
   - {{name: talk, kind: multi_turn_coherence_decay, prompts: [one, two, three]}}
@@ -21,11 +21,11 @@ suite:
 
 
 @pytest.fixture
-def project(planted: pytest.Pytester) -> pytest.Pytester:
+def project(project: pytest.Pytester) -> pytest.Pytester:
     fake_models.LOADS.clear()
-    adapter_stub(planted.path / "good")
-    adapter_stub(planted.path / "bad", EMPTY)
-    return planted
+    adapter_stub(project.path / "good")
+    adapter_stub(project.path / "bad", EMPTY)
+    return project
 
 
 def spec(project: pytest.Pytester, adapter: str, kind: str = "hf") -> None:
@@ -71,7 +71,7 @@ def test_a_broken_adapter_that_a_pattern_matches_is_left_out_and_fails_its_gate(
     result.stdout.fnmatch_lines(
         ["GATE FAILED sway.yaml[[]checkpoint-bad[]]", "*not evaluated: run/checkpoint-bad: 2 of 2 tensors in"]
     )
-    assert fake_models.LOADS == ["planted"]
+    assert fake_models.LOADS == ["fakellm"]
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
 ) -> None:
     """The base does not exist, and nobody notices: the adapter is refused first."""
     adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
-    spec = MODELS.format(adapter="prompt", kind="hf").replace("base: planted", f"base: {pytester.path}/none")
+    spec = MODELS.format(adapter="prompt", kind="hf").replace("base: fakellm", f"base: {pytester.path}/none")
     (pytester.path / "none").mkdir()
     (pytester.path / "sway.yaml").write_text(spec)
     result = pytester.runpytest("sway.yaml")
@@ -109,7 +109,7 @@ def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
 def test_what_needs_peft_to_be_seen_stays_with_its_adapter_too(pytester: pytest.Pytester) -> None:
     adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
     adapters = f"[prompt, {QUICKSTART}/adapters/healthy]"
-    text = MODELS.format(adapter=adapters, kind="hf").replace("base: planted", f"base: {QUICKSTART}/base")
+    text = MODELS.format(adapter=adapters, kind="hf").replace("base: fakellm", f"base: {QUICKSTART}/base")
     (pytester.path / "sway.yaml").write_text(text)
     result = pytester.runpytest("sway.yaml", "-k", "dk", "-rA")
     result.assert_outcomes(failed=1, errors=1, deselected=2)  # three words are no more than noise

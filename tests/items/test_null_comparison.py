@@ -12,10 +12,10 @@ from tests.support.fake_models import SPEC
 NULL = "{name: baseline, kind: null_adapter}"
 
 
-def run(planted: pytest.Pytester, null: str = NULL, spec: str = SPEC) -> dict[str, Any]:
-    planted.makefile(".yaml", sway=spec.replace(NULL, null))
-    planted.runpytest("sway.yaml", "--sway-json=out.json")
-    found: dict[str, Any] = json.loads((planted.path / "out.json").read_text())
+def run(project: pytest.Pytester, null: str = NULL, spec: str = SPEC) -> dict[str, Any]:
+    project.makefile(".yaml", sway=spec.replace(NULL, null))
+    project.runpytest("sway.yaml", "--sway-json=out.json")
+    found: dict[str, Any] = json.loads((project.path / "out.json").read_text())
     return found
 
 
@@ -24,8 +24,8 @@ def probe(found: dict[str, Any], name: str) -> dict[str, Any]:
     return one
 
 
-def test_an_effect_tells_where_it_stands(planted: pytest.Pytester) -> None:
-    found = run(planted)
+def test_an_effect_tells_where_it_stands(project: pytest.Pytester) -> None:
+    found = run(project)
     null = probe(found, "dk")["null"]
     assert (null["family"], null["n"], null["rank"], null["scale"]) == ("norm_matched", 20, 0, "inverse_root")
     assert null["rank_p"] == pytest.approx(1 / 21)
@@ -34,14 +34,14 @@ def test_an_effect_tells_where_it_stands(planted: pytest.Pytester) -> None:
     assert len(null["verdicts"]) == 20
     assert {one["verdict"] for one in null["verdicts"]} == {"fail"}
     assert null["organised"]["n"] == 4
-    assert null["organised"]["ratio"] == pytest.approx(null["ratio"], rel=0.3)  # planted: signs are as small
+    assert null["organised"]["ratio"] == pytest.approx(null["ratio"], rel=0.3)  # fakes: signs are as small
     assert probe(found, "dk")["not_calibrated"] == ""
     assert found["calibration"]["nulls"]["n"] == 20
 
 
-def test_a_null_is_judged_against_the_others_alone(planted: pytest.Pytester) -> None:
+def test_a_null_is_judged_against_the_others_alone(project: pytest.Pytester) -> None:
     """A population with one giant: against the others it stands out, against itself it could not."""
-    planted.makeconftest(
+    project.makeconftest(
         """
         from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
@@ -54,15 +54,15 @@ def test_a_null_is_judged_against_the_others_alone(planted: pytest.Pytester) -> 
             return FakeBackend(answer)
         """
     )
-    found = run(planted)
+    found = run(project)
     verdicts = {one["draw"]: one["verdict"] for one in probe(found, "dk")["null"]["verdicts"]}
     assert verdicts.pop(7) == "pass"
     assert set(verdicts.values()) == {"fail"}
     assert found["calibration"]["nulls"]["passed"] == 1
 
 
-def test_a_failed_draw_keeps_the_others_numbers(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
+def test_a_failed_draw_keeps_the_others_numbers(project: pytest.Pytester) -> None:
+    project.makeconftest(
         """
         from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
@@ -77,39 +77,39 @@ def test_a_failed_draw_keeps_the_others_numbers(planted: pytest.Pytester) -> Non
             return FakeBackend(answer)
         """
     )
-    null = probe(run(planted), "dk")["null"]
+    null = probe(run(project), "dk")["null"]
     assert [one["draw"] for one in null["verdicts"]] == [0, 1, *range(3, 20)]
     assert null["failed"] == ["null_2: out of luck"]
 
 
-def test_the_rank_profile_is_the_contracts(planted: pytest.Pytester) -> None:
-    found = run(planted, "{name: baseline, kind: null_adapter, rank_multipliers: [0.5, 2.0]}")
+def test_the_rank_profile_is_the_contracts(project: pytest.Pytester) -> None:
+    found = run(project, "{name: baseline, kind: null_adapter, rank_multipliers: [0.5, 2.0]}")
     dk = probe(found, "dk")
     profile = dk["evidence"]["z_by_rank"]
     assert list(profile) == ["rank_0.50", "rank_1.00", "rank_2.00"]
     assert profile["rank_1.00"] == dk["z_score"]
     assert profile["rank_0.50"] > profile["rank_1.00"] > profile["rank_2.00"]
-    # planted divergences go with the square of the scale, so with the factor on the rank squared
+    # fake divergences go with the square of the scale, so with the factor on the rank squared
     means = {name: stats["mean"] for name, stats in dk["null"]["by_rank"].items()}
     assert means == pytest.approx({"rank_0.50": dk["null"]["mean"] / 2, "rank_2.00": dk["null"]["mean"] * 2})
     assert found["null_stats_by_rank"]["rank_2.00"]["delta_kl"]["mean"] == means["rank_2.00"]
     assert found["null_stats_by_rank"]["rank_1.00"] == found["null_stats"]
-    again = run(planted)
+    again = run(project)
     assert probe(again, "dk")["evidence"]["z_by_rank"] == {"rank_1.00": dk["z_score"]}
 
 
-def test_the_rank_profile_is_shown(planted: pytest.Pytester) -> None:
-    planted.makefile(
+def test_the_rank_profile_is_shown(project: pytest.Pytester) -> None:
+    project.makefile(
         ".yaml",
         sway=SPEC.replace(NULL, "{name: b, kind: null_adapter, rank_multipliers: [0.5]}"),
     )
-    planted.runpytest("sway.yaml::dk", "sway.yaml::b").stdout.fnmatch_lines(
+    project.runpytest("sway.yaml::dk", "sway.yaml::b").stdout.fnmatch_lines(
         ["*rank profile: +6.50σ @ 1x / *σ @ 0.5x"]
     )
 
 
-def test_only_the_kinds_that_were_asked_for_are_calibrated(planted: pytest.Pytester) -> None:
-    found = run(planted, "{name: baseline, kind: null_adapter, calibrate_kinds: [adapter_ablation]}")
+def test_only_the_kinds_that_were_asked_for_are_calibrated(project: pytest.Pytester) -> None:
+    found = run(project, "{name: baseline, kind: null_adapter, calibrate_kinds: [adapter_ablation]}")
     assert probe(found, "dk")["null"] is None
     assert probe(found, "dk")["z_score"] is None
     assert probe(found, "curve")["null"]["n"] == 8
@@ -117,8 +117,8 @@ def test_only_the_kinds_that_were_asked_for_are_calibrated(planted: pytest.Pytes
     assert found["calibration"]["not_calibrated"]["dk"] == reason
 
 
-def test_without_a_null_adapter_nothing_is_calibrated(planted: pytest.Pytester) -> None:
-    found = run(planted, "{name: baseline, kind: null_adapter, enabled: false}")
+def test_without_a_null_adapter_nothing_is_calibrated(project: pytest.Pytester) -> None:
+    found = run(project, "{name: baseline, kind: null_adapter, enabled: false}")
     assert set(found["calibration"]["not_calibrated"].values()) == {"no null_adapter in this suite"}
     assert found["calibration"]["nulls"] is None
 
@@ -157,10 +157,10 @@ class Written(Probe[Options]):
 """
 
 
-def test_other_claims_are_calibrated_on_request(planted: pytest.Pytester) -> None:
+def test_other_claims_are_calibrated_on_request(project: pytest.Pytester) -> None:
     text = SPEC.replace(NULL, "{name: b, kind: null_adapter, calibrate_kinds: [external_perplexity]}")
-    planted.makefile(".yaml", sway=SPEC, asked=text)
-    planted.makepyfile(
+    project.makefile(".yaml", sway=SPEC, asked=text)
+    project.makepyfile(
         CODE_FIRST
         + """
 def test_plain(sway):
@@ -178,11 +178,11 @@ class TestAsked:
         assert result.null["verdicts"] == []
 """
     )
-    planted.runpytest("-k", "plain or asked").assert_outcomes(passed=2)
+    project.runpytest("-k", "plain or asked").assert_outcomes(passed=2)
 
 
-def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
+def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(project: pytest.Pytester) -> None:
+    project.makeconftest(
         """
         from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
@@ -201,7 +201,7 @@ def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(plan
             return FakeBackend(answer)
         """
     )
-    planted.makepyfile(
+    project.makepyfile(
         CODE_FIRST
         + """
 def test_written(sway):
@@ -211,12 +211,12 @@ def test_written(sway):
     assert not any(one["distinguishable"] for one in result.null["verdicts"])
 """
     )
-    planted.runpytest("-k", "written").assert_outcomes(passed=1)
+    project.runpytest("-k", "written").assert_outcomes(passed=1)
 
 
-def test_a_dialogue_is_written_by_the_subject_alone(planted: pytest.Pytester) -> None:
-    planted.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
-    events = [json.loads(line) for line in (planted.path / "trace.jsonl").read_text().splitlines()]
+def test_a_dialogue_is_written_by_the_subject_alone(project: pytest.Pytester) -> None:
+    project.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
+    events = [json.loads(line) for line in (project.path / "trace.jsonl").read_text().splitlines()]
     talk = [event for event in events if event["probe"] == "talk"]
     scored, written = (
         {e["view_id"] for e in talk if (e["op"] == "generate") is own} for own in (False, True)

@@ -1,4 +1,4 @@
-"""adapter_ablation on planted curves."""
+"""adapter_ablation on fake curves."""
 
 from __future__ import annotations
 

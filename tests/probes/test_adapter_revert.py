@@ -1,4 +1,4 @@
-"""adapter_revert on planted answers whose vectors are angles."""
+"""adapter_revert on fake answers whose vectors are angles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""delta_kl on planted answers."""
+"""delta_kl on fake answers."""
 
 from __future__ import annotations
 

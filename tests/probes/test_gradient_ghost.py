@@ -1,4 +1,4 @@
-"""gradient_ghost on states that were really trained, and on what is planted in them."""
+"""gradient_ghost on states that were really trained, and on such states with defects put in."""
 
 from __future__ import annotations
 

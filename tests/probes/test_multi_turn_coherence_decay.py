@@ -1,4 +1,4 @@
-"""multi_turn_coherence_decay on planted dialogues."""
+"""multi_turn_coherence_decay on fake dialogues."""
 
 from __future__ import annotations
 

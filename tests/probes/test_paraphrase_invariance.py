@@ -1,4 +1,4 @@
-"""paraphrase_invariance on planted answers: a sound adapter, a memoriser, a babbler."""
+"""paraphrase_invariance on fake answers: a sound adapter, a memoriser, a babbler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""preference_flip on planted answers."""
+"""preference_flip on fake answers."""
 
 from __future__ import annotations
 

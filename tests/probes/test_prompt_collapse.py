@@ -1,4 +1,4 @@
-"""prompt_collapse on planted divergences."""
+"""prompt_collapse on fake divergences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""section_internalization on planted answers: every section's condition is known."""
+"""section_internalization on fake answers: every section's condition is known."""
 
 from __future__ import annotations
 

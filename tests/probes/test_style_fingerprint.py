@@ -1,4 +1,4 @@
-"""style_fingerprint on planted texts."""
+"""style_fingerprint on fake texts."""
 
 from __future__ import annotations
 

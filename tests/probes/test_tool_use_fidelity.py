@@ -1,4 +1,4 @@
-"""tool_use_fidelity on planted answers."""
+"""tool_use_fidelity on fake answers."""
 
 from __future__ import annotations
 

@@ -372,19 +372,19 @@ def test_plotly_stands_in_the_page_once() -> None:
     assert "<!--" not in get_plotlyjs()
 
 
-def test_the_page_is_written_one_for_each_suite(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-html=deep/out.html")
-    written = (planted.path / "deep" / "out.html").read_text(encoding="utf-8")
+def test_the_page_is_written_one_for_each_suite(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-html=deep/out.html")
+    written = (project.path / "deep" / "out.html").read_text(encoding="utf-8")
     assert '<p class="status healthy">PASSED</p>' in written
     assert "Plotly, Inc." in written
 
 
 def test_without_plotly_it_is_told_before_anything_runs(
-    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("plotly", "plotly.offline"):
         monkeypatch.setitem(sys.modules, name, None)
-    found = planted.runpytest("--sway-html=out.html")
+    found = project.runpytest("--sway-html=out.html")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(
         ["*--sway-html=out.html: the page needs plotly: pip install 'pytest-sway[[]viz]'"]

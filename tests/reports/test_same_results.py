@@ -73,9 +73,9 @@ def test_a_non_finite_raw_is_an_error_and_an_extra_is_nulled_by_name(bad: float)
     assert extra.evidence == {"worst": [1.0, None], "defensively_nulled": ["z_score", "evidence.worst"]}
 
 
-def test_json_is_the_contracts_schema_with_additions(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-json=deep/out.json")
-    found = json.loads((planted.path / "deep" / "out.json").read_text())
+def test_json_is_the_contracts_schema_with_additions(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-json=deep/out.json")
+    found = json.loads((project.path / "deep" / "out.json").read_text())
     assert set(found) >= CONTRACT_KEYS
     assert found["schema_version"] == 1
     assert all(set(probe) >= PROBE_KEYS for probe in found["probes"])
@@ -84,7 +84,7 @@ def test_json_is_the_contracts_schema_with_additions(planted: pytest.Pytester) -
     (dk,) = [probe for probe in found["probes"] if probe["name"] == "dk"]
     assert dk["evidence"]["weight"] == 1.0
     assert dk["ci_95"][0] < dk["raw"] < dk["ci_95"][1]
-    assert list((planted.path / "deep").iterdir()) == [planted.path / "deep" / "out.json"]
+    assert list((project.path / "deep").iterdir()) == [project.path / "deep" / "out.json"]
 
 
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
@@ -97,17 +97,17 @@ def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
     assert not Path(os.devnull).is_file()
 
 
-def test_several_suites_go_into_a_folder(planted: pytest.Pytester) -> None:
-    (planted.path / "two.sway.yaml").write_text(SPEC)
-    planted.runpytest("--sway-json=results")
-    written = sorted(path.name for path in (planted.path / "results").iterdir())
+def test_several_suites_go_into_a_folder(project: pytest.Pytester) -> None:
+    (project.path / "two.sway.yaml").write_text(SPEC)
+    project.runpytest("--sway-json=results")
+    written = sorted(path.name for path in (project.path / "results").iterdir())
     assert written == ["sway.yaml.json", "two.sway.yaml.json"]
 
 
-def test_junit_carries_scalars_composite_and_gate(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: weak"))
-    planted.runpytest("--junitxml=j.xml")
-    (suite,) = ET.parse(planted.path / "j.xml").getroot()
+def test_junit_carries_scalars_composite_and_gate(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: weak"))
+    project.runpytest("--junitxml=j.xml")
+    (suite,) = ET.parse(project.path / "j.xml").getroot()
     of_suite = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
     assert set(of_suite) == {"overall", "band", "component.adherence", "component.baseline", "gate"}
     assert of_suite["gate"].startswith("failed; 1 probe failed: dk (sway.yaml:7): ")
@@ -119,9 +119,9 @@ def test_junit_carries_scalars_composite_and_gate(planted: pytest.Pytester) -> N
     assert (suite.get("tests"), suite.get("failures")) == ("5", "2")
 
 
-def test_junit_carries_a_probes_numbers_when_the_ini_asks(planted: pytest.Pytester) -> None:
-    planted.runpytest("--junitxml=j.xml", "-o", "sway_junit_probes=true")
-    (suite,) = ET.parse(planted.path / "j.xml").getroot()
+def test_junit_carries_a_probes_numbers_when_the_ini_asks(project: pytest.Pytester) -> None:
+    project.runpytest("--junitxml=j.xml", "-o", "sway_junit_probes=true")
+    (suite,) = ET.parse(project.path / "j.xml").getroot()
     (dk,) = [case for case in suite.findall("testcase") if case.get("name") == "dk"]
     of_dk = {p.get("name"): p.get("value") for p in dk.findall("properties/property")}
     assert of_dk["sway_verdict"] == "pass"
@@ -130,10 +130,10 @@ def test_junit_carries_a_probes_numbers_when_the_ini_asks(planted: pytest.Pytest
 
 @pytest.mark.parametrize(("arguments", "tag"), [([], None), (["-k", "dk"], "skipped")])
 def test_junit_shows_a_gate_that_passed_or_was_not_asked(
-    planted: pytest.Pytester, arguments: list[str], tag: str | None
+    project: pytest.Pytester, arguments: list[str], tag: str | None
 ) -> None:
-    planted.runpytest("--junitxml=j.xml", *arguments)
-    (suite,) = ET.parse(planted.path / "j.xml").getroot()
+    project.runpytest("--junitxml=j.xml", *arguments)
+    (suite,) = ET.parse(project.path / "j.xml").getroot()
     (gate,) = [case for case in suite.findall("testcase") if case.get("name") == "gate"]
     assert [child.tag for child in gate] == ([] if tag is None else [tag])
 

@@ -189,27 +189,27 @@ def plain(text: str) -> str:
     return text[text.rindex("\n", 0, start) + 1 :].split("\n=====")[0].rstrip("= ")
 
 
-@pytest.mark.parametrize("base", ["planted", "weak", "inert"])
-def test_the_report_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
-    text = planted.runpytest("--no-header").stdout.str()
+@pytest.mark.parametrize("base", ["fakellm", "weak", "inert"])
+def test_the_report_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", f"base: {base}"))
+    text = project.runpytest("--no-header").stdout.str()
     assert plain(text) == snapshot
     assert "\x1b" not in text
     assert all(len(line) <= 80 for line in plain(text).splitlines())
 
 
-def test_colours_and_quiet(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_and_quiet(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("COLUMNS", "30")
-    text = planted.runpytest("-q", "--color=yes").stdout.str()
+    text = project.runpytest("-q", "--color=yes").stdout.str()
     assert "\x1b[32m\x1b[1mPASSED sway.yaml, healthy: composite" in text
     assert "\x1b[32m\x1b[1mGATE PASSED\x1b[0m" in text
     assert "weight" not in text
 
 
 @pytest.mark.slow  # an interpreter of its own: its encoding is fixed when it starts
-def test_a_terminal_without_our_letters(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_our_letters(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    found = planted.runpytest_subprocess("-v")
+    found = project.runpytest_subprocess("-v")
     found.stdout.fnmatch_lines(["adherence 0.?? #*. weight 0.30", "GATE PASSED"])
     assert "\\u" not in found.stdout.str()

@@ -68,7 +68,7 @@ def test_others_change_nothing(project: pytest.Pytester, plugin: str) -> None:
         status, results, cases = run(project, workers, *options, *PLUGINS[plugin])
         assert (status, results, cases - FIRST_TRY.get(plugin, set())) == bare, workers
         loads = worker_project.logged(project, "load")
-        assert sum(models["planted"] for models in loads.values()) == 1, workers
+        assert sum(models["fakellm"] for models in loads.values()) == 1, workers
         assert all(models["weak-other"] <= 1 for models in loads.values()), workers
 
 

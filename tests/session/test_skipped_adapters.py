@@ -22,14 +22,14 @@ LOST = "run/checkpoint-30: holds no adapter_config.json"
 
 
 @pytest.fixture
-def fleet(planted: pytest.Pytester) -> pytest.Pytester:
+def fleet(project: pytest.Pytester) -> pytest.Pytester:
     """Two adapters, a checkpoint without a config, and a folder of logs; a pattern matches them all."""
     for name in ("checkpoint-9", "checkpoint-10"):
-        adapter_stub(planted.path / "run" / name)
+        adapter_stub(project.path / "run" / name)
     for name in ("checkpoint-30", "logs"):
-        (planted.path / "run" / name).mkdir()
-    name_adapters(planted, '"run/*"')
-    return planted
+        (project.path / "run" / name).mkdir()
+    name_adapters(project, '"run/*"')
+    return project
 
 
 def name_adapters(fleet: pytest.Pytester, adapter: str, spec: str = DK) -> None:

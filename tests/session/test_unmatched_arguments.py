@@ -14,13 +14,13 @@ DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, 
 
 
 @pytest.fixture
-def run(planted: pytest.Pytester) -> pytest.Pytester:
+def run(project: pytest.Pytester) -> pytest.Pytester:
     """Three checkpoints, of which the last is half written, and a spec of one probe."""
     for name in ("checkpoint-5", "checkpoint-10"):
-        adapter_stub(planted.path / "run" / name)
-    (planted.path / "run" / "checkpoint-15").mkdir()
-    planted.makefile(".yaml", sway=DK)
-    return planted
+        adapter_stub(project.path / "run" / name)
+    (project.path / "run" / "checkpoint-15").mkdir()
+    project.makefile(".yaml", sway=DK)
+    return project
 
 
 @pytest.mark.parametrize("workers", [[], ["-n2"]], ids=str)

@@ -100,9 +100,9 @@ def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester, one_t
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
+def test_ctrl_c_leaves_whole_files(project: pytest.Pytester) -> None:
     """As a terminal does it: every process gets the signal."""
-    planted.makeconftest(
+    project.makeconftest(
         """
         import time
         from tests.support import fake_models
@@ -119,21 +119,21 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
         """
     )
     last = SPEC.rindex("prompts: [one")
-    planted.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
+    project.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
     command = [sys.executable, "-m", "pytest", "-n", "2", "--sway-json=out.json", "--junitxml=out.xml"]
     run = subprocess.Popen(
-        command, cwd=planted.path, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=project.path, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    while not (planted.path / "lingers").exists():
+    while not (project.path / "lingers").exists():
         assert run.poll() is None
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)
     text, _ = run.communicate(timeout=60)
     assert run.returncode == pytest.ExitCode.INTERRUPTED
     assert "1 probe planned but not reported: talk" in text
-    told = json.loads((planted.path / "out.json").read_text())
+    told = json.loads((project.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "dk", "curve"]
-    cases = {name for _, name, *_ in worker_project.testcases(planted.path / "out.xml")}
+    cases = {name for _, name, *_ in worker_project.testcases(project.path / "out.xml")}
     assert cases == {
         "baseline",
         "dk",
@@ -185,7 +185,7 @@ def test_a_crashed_worker_fails_the_gate_and_the_rest_of_its_suite_runs(deadly: 
         ["GATE FAILED*", "  - 1 probe planned but not reported: dk (its worker crashed)"]
     )
     loads = worker_project.logged(deadly, "load")
-    assert [dict(models) for models in loads.values()] == [{"planted": 1}, {"planted": 1}]
+    assert [dict(models) for models in loads.values()] == [{"fakellm": 1}, {"fakellm": 1}]
     told = json.loads((deadly.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "curve", "talk"]
 
@@ -229,17 +229,17 @@ def test_what_a_plugin_reruns_after_a_crash_is_reported(deadly: pytest.Pytester)
 
 
 def test_plans_leave_nothing_behind(
-    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    planted.runpytest("-n", "1", "sway.yaml").assert_outcomes(passed=4)
+    project.runpytest("-n", "1", "sway.yaml").assert_outcomes(passed=4)
     assert list(tmp_path.glob("pytest-sway-*")) == []
 
 
 @pytest.mark.slow
-def test_a_worker_elsewhere_sends_its_plan_with_its_output(planted: pytest.Pytester) -> None:
+def test_a_worker_elsewhere_sends_its_plan_with_its_output(project: pytest.Pytester) -> None:
     """On another machine there is no folder of the controller's."""
-    planted.makeconftest(
+    project.makeconftest(
         """
         from tests.support import fake_models
         import pytest
@@ -252,28 +252,28 @@ def test_a_worker_elsewhere_sends_its_plan_with_its_output(planted: pytest.Pytes
             node.workerinput["sway_plans"] = "/nowhere"
         """
     )
-    found = planted.runpytest("-n", "2", "sway.yaml")
+    found = project.runpytest("-n", "2", "sway.yaml")
     assert found.ret == 0
     found.stdout.fnmatch_lines(["GATE PASSED"])
     found.assert_outcomes(passed=4)
 
 
 @pytest.mark.slow
-def test_xdist_is_known_by_any_name(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xdist_is_known_by_any_name(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where plugins do not load by themselves, people name its module."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    found = planted.runpytest("-p", "pytest_sway", "-p", "xdist.plugin", "-n", "2", "-v", "sway.yaml")
+    found = project.runpytest("-p", "pytest_sway", "-p", "xdist.plugin", "-n", "2", "-v", "sway.yaml")
     found.stdout.fnmatch_lines(
         ["2 workers*4 items*", "scheduling tests via SubjectScheduling", "GATE PASSED"]
     )
 
 
-def test_without_xdist_nothing_is_missed(planted: pytest.Pytester) -> None:
-    planted.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
+def test_without_xdist_nothing_is_missed(project: pytest.Pytester) -> None:
+    project.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
 
 
 @pytest.mark.parametrize(
     "plugin", ["no:cacheprovider", "no:terminal", "no:junitxml", "no:timeout", "no:logging", "no:capture"]
 )
-def test_it_lives_without_others(planted: pytest.Pytester, plugin: str) -> None:
-    assert planted.runpytest("-p", plugin, "sway.yaml").ret == 0
+def test_it_lives_without_others(project: pytest.Pytester, plugin: str) -> None:
+    assert project.runpytest("-p", plugin, "sway.yaml").ret == 0

@@ -416,12 +416,12 @@ def test_the_wire_is_standard_json() -> None:
     ]
 
 
-def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-json=old.json", "sway.yaml")
-    planted.makefile(
-        ".yaml", sway=SPEC.replace("base: planted", "base: weak").replace("name: talk", "name: chat")
+def test_a_run_against_a_better_one_fails(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-json=old.json", "sway.yaml")
+    project.makefile(
+        ".yaml", sway=SPEC.replace("base: fakellm", "base: weak").replace("name: talk", "name: chat")
     )
-    found = planted.runpytest(
+    found = project.runpytest(
         "-q", "--sway-baseline=old.json", "--sway-fail-on-regression=0.1", "--sway-json=new.json"
     )
     assert found.ret == pytest.ExitCode.TESTS_FAILED
@@ -433,13 +433,13 @@ def test_a_run_against_a_better_one_fails(planted: pytest.Pytester) -> None:
             "  - talk: not in this run, was pass*",
         ]
     )
-    written = json.loads((planted.path / "new.json").read_text())["baseline"]
+    written = json.loads((project.path / "new.json").read_text())["baseline"]
     assert {one["probe"] for one in written["regressions"]} == {"dk", "curve", "talk", None}
 
 
-def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-json=old.json", "sway.yaml")
-    found = planted.runpytest(
+def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-json=old.json", "sway.yaml")
+    found = project.runpytest(
         "--sway-baseline=old.json", "--sway-fail-on-regression=0.01", "-p", "no:cacheprovider"
     )
     assert found.ret == 0
@@ -478,10 +478,10 @@ def test_a_run_like_its_baseline_passes(planted: pytest.Pytester) -> None:
     ],
 )
 def test_bad_baselines_are_told_before_anything_runs(
-    planted: pytest.Pytester, options: list[str], says: str
+    project: pytest.Pytester, options: list[str], says: str
 ) -> None:
-    planted.mkdir("empty")
-    found = planted.runpytest(*options, "--collect-only")
+    project.mkdir("empty")
+    found = project.runpytest(*options, "--collect-only")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in found.stderr.lines if line.startswith("ERROR:")]
     assert says in line

@@ -85,35 +85,35 @@ def test_a_part_of_a_suite_does_not_gate(planned: list[str], limit: int | None, 
 @pytest.mark.parametrize(
     ("base", "arguments", "status"),
     [
-        ("planted", [], 0),
+        ("fakellm", [], 0),
         ("weak", [], 1),
-        ("planted", ["--sway-threshold=0.99"], 1),
-        ("planted", ["--sway-threshold=0.99", "-k", "dk or curve"], 0),
+        ("fakellm", ["--sway-threshold=0.99"], 1),
+        ("fakellm", ["--sway-threshold=0.99", "-k", "dk or curve"], 0),
         ("weak", ["--deselect", "sway.yaml::dk"], 0),
         ("weak", ["-q", "--no-summary"], 1),
-        ("planted", ["-p", "no:terminal", "--sway-threshold=0.99"], 1),
-        ("planted", ["-qq", "--sway-threshold=0.99"], 1),
+        ("fakellm", ["-p", "no:terminal", "--sway-threshold=0.99"], 1),
+        ("fakellm", ["-qq", "--sway-threshold=0.99"], 1),
         ("nan", [], 1),
-        ("planted", ["--sway-limit=2", "--sway-threshold=0.99"], 0),
+        ("fakellm", ["--sway-limit=2", "--sway-threshold=0.99"], 0),
     ],
 )
-def test_the_exit_status(planted: pytest.Pytester, base: str, arguments: list[str], status: int) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
-    found = planted.runpytest(*arguments)
+def test_the_exit_status(project: pytest.Pytester, base: str, arguments: list[str], status: int) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", f"base: {base}"))
+    found = project.runpytest(*arguments)
     assert found.ret == status
     everything = found.stdout.str() + found.stderr.str()
     gated = not {"-k", "--deselect", "--sway-limit=2"} & set(arguments)
     assert ("GATE FAILED" in everything) == (status == 1 and gated)
 
 
-def test_what_x_left_undone_is_missed(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: weak"))
-    found = planted.runpytest("-x")
+def test_what_x_left_undone_is_missed(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: weak"))
+    found = project.runpytest("-x")
     found.stdout.fnmatch_lines(["*2 probes planned but not reported: curve, talk"])
 
 
-def test_weights_of_the_command_line_merge_over_the_specs(planted: pytest.Pytester) -> None:
-    found = planted.runpytest("--sway-weights=adherence=0")
+def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytester) -> None:
+    found = project.runpytest("--sway-weights=adherence=0")
     found.stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*", "ablation  1.00 * weight 0.15"])
 
 
@@ -133,9 +133,9 @@ def test_weights_of_the_command_line_merge_over_the_specs(planted: pytest.Pytest
     ],
 )
 def test_bad_options_are_told_before_anything_runs(
-    planted: pytest.Pytester, option: str, says: str | None
+    project: pytest.Pytester, option: str, says: str | None
 ) -> None:
-    found = planted.runpytest(option)
+    found = project.runpytest(option)
     if says is None:
         found.stdout.fnmatch_lines(["sway.yaml: --sway-adapter=nowhere: there is no adapter folder*"])
         return
@@ -152,23 +152,23 @@ def test_where_every_worker_runs_every_item_the_worst_counts() -> None:
     assert SuiteReports(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
 
 
-def test_a_report_hook_cannot_change_the_gate(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_report_hook_cannot_change_the_gate(project: pytest.Pytester) -> None:
+    project.makepyfile(
         cheat="""
         def pytest_sway_report(config, suites):
             for suite in suites:
                 suite.gate["status"] = "passed"
         """
     )
-    planted.syspathinsert()
-    found = planted.runpytest("-p", "cheat", "--sway-threshold=1", "sway.yaml")
+    project.syspathinsert()
+    found = project.runpytest("-p", "cheat", "--sway-threshold=1", "sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(["GATE FAILED sway.yaml"])
 
 
-def test_a_rerun_replaces_what_came_before(planted: pytest.Pytester) -> None:
+def test_a_rerun_replaces_what_came_before(project: pytest.Pytester) -> None:
     """Two marked runs of one spec are two suites, each with its own gate."""
-    planted.makepyfile(
+    project.makepyfile(
         """
         import pytest
 
@@ -179,28 +179,28 @@ def test_a_rerun_replaces_what_came_before(planted: pytest.Pytester) -> None:
         def test_mild(): pass
         """
     )
-    found = planted.runpytest()
+    found = project.runpytest()
     assert found.ret == 1
     text = found.stdout.str()
     assert text.count("GATE PASSED") == 2
     found.stdout.fnmatch_lines(["GATE FAILED *::test_strict"])
 
 
-def test_a_fleet_has_a_suite_and_a_gate_per_adapter(planted: pytest.Pytester) -> None:
+def test_a_fleet_has_a_suite_and_a_gate_per_adapter(project: pytest.Pytester) -> None:
     for name in ("one", "two"):
-        folder = planted.mkdir(name)
+        folder = project.mkdir(name)
         (folder / "adapter_config.json").write_text("{}")
-    found = planted.runpytest("--sway-adapter=one", "--sway-adapter=two", "-v", "sway.yaml")
+    found = project.runpytest("--sway-adapter=one", "--sway-adapter=two", "-v", "sway.yaml")
     found.assert_outcomes(passed=8)
     found.stdout.fnmatch_lines(["sway.yaml::dk[[]one[]]*", "sway.yaml::dk[[]two[]]*"])
     assert found.stdout.str().count("GATE PASSED") == 2
 
 
-def test_adapters_of_one_name_are_two_suites(planted: pytest.Pytester) -> None:
+def test_adapters_of_one_name_are_two_suites(project: pytest.Pytester) -> None:
     for folder in ("r1/out/adapter", "r2/out/adapter"):
-        (planted.path / folder).mkdir(parents=True)
-        (planted.path / folder / "adapter_config.json").write_text("{}")
-    found = planted.runpytest("--sway-adapter=r1/out/adapter", "--sway-adapter=r2/out/adapter", "sway.yaml")
+        (project.path / folder).mkdir(parents=True)
+        (project.path / folder / "adapter_config.json").write_text("{}")
+    found = project.runpytest("--sway-adapter=r1/out/adapter", "--sway-adapter=r2/out/adapter", "sway.yaml")
     found.assert_outcomes(passed=8)
     found.stdout.fnmatch_lines(
         ["*sway: sway.yaml[[]r1/out/adapter[]]*", "*sway: sway.yaml[[]r2/out/adapter[]]*"]
@@ -221,31 +221,31 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def test_a_probe_that_a_mark_skips_makes_the_run_partial(planted: pytest.Pytester) -> None:
-    planted.makeconftest(SKIPPING.format(mark="skip(reason='flaky')"))
-    found = planted.runpytest("sway.yaml")
+def test_a_probe_that_a_mark_skips_makes_the_run_partial(project: pytest.Pytester) -> None:
+    project.makeconftest(SKIPPING.format(mark="skip(reason='flaky')"))
+    found = project.runpytest("sway.yaml")
     found.assert_outcomes(passed=3, skipped=1)
     found.stdout.fnmatch_lines(["not gated: 3 of 4 probes ran; not: dk"])
     found.stdout.no_fnmatch_line("GATE PASSED")
 
 
-def test_xfail_hides_no_broken_backend(planted: pytest.Pytester) -> None:
-    planted.makeconftest(SKIPPING.format(mark="xfail").replace('== "dk"', '!= ""'))
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
-    found = planted.runpytest("sway.yaml")
+def test_xfail_hides_no_broken_backend(project: pytest.Pytester) -> None:
+    project.makeconftest(SKIPPING.format(mark="xfail").replace('== "dk"', '!= ""'))
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: broken"))
+    found = project.runpytest("sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(["GATE FAILED*", "*4 probes ended in an error*"])
 
 
 @pytest.mark.parametrize("option", ["--setup-plan", "--setup-only", "--collect-only"])
-def test_looking_does_not_gate(planted: pytest.Pytester, option: str) -> None:
-    found = planted.runpytest(option, "sway.yaml")
+def test_looking_does_not_gate(project: pytest.Pytester, option: str) -> None:
+    found = project.runpytest(option, "sway.yaml")
     assert found.ret == 0
     found.stdout.no_fnmatch_line("*GATE*")
 
 
-def test_a_json_that_cannot_be_written_is_told_beside_the_report(planted: pytest.Pytester) -> None:
-    found = planted.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
+def test_a_json_that_cannot_be_written_is_told_beside_the_report(project: pytest.Pytester) -> None:
+    found = project.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
         ["PASSED, healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
@@ -253,15 +253,15 @@ def test_a_json_that_cannot_be_written_is_told_beside_the_report(planted: pytest
     found.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_json_is_as_readable_as_any_other_file(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-json=out.json", "sway.yaml")
-    (planted.path / "plain").write_text("")
-    assert (planted.path / "out.json").stat().st_mode == (planted.path / "plain").stat().st_mode
+def test_a_json_is_as_readable_as_any_other_file(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-json=out.json", "sway.yaml")
+    (project.path / "plain").write_text("")
+    assert (project.path / "out.json").stat().st_mode == (project.path / "plain").stat().st_mode
 
 
-def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
+def test_nulls_that_all_fail_are_an_error(project: pytest.Pytester) -> None:
     """Not "no null in this suite": the promise was calibration."""
-    planted.makeconftest(
+    project.makeconftest(
         """
         import math
         from tests.support import fake_models
@@ -276,15 +276,15 @@ def test_nulls_that_all_fail_are_an_error(planted: pytest.Pytester) -> None:
             return FakeBackend(answer)
         """
     )
-    found = planted.runpytest("sway.yaml")
+    found = project.runpytest("sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
         ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"]
     )
 
 
-def test_notes_of_any_type_reach_the_report(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
+def test_notes_of_any_type_reach_the_report(project: pytest.Pytester) -> None:
+    project.makeconftest(
         """
         import dataclasses, pathlib, pytest
         from tests.support import fake_models
@@ -297,4 +297,4 @@ def test_notes_of_any_type_reach_the_report(planted: pytest.Pytester) -> None:
             return dataclasses.replace(sway_adapter, notes=(pathlib.Path("here"),))
         """
     )
-    planted.runpytest("sway.yaml").stdout.fnmatch_lines(["note: here", "GATE PASSED"])
+    project.runpytest("sway.yaml").stdout.fnmatch_lines(["note: here", "GATE PASSED"])

@@ -197,16 +197,16 @@ def test_another_model_is_noticed(one: str, other: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_of_one_suite_are_alike_and_two_models_are_not(planted: pytest.Pytester) -> None:
+def test_two_runs_of_one_suite_are_alike_and_two_models_are_not(project: pytest.Pytester) -> None:
     results = []
-    for base, folder in (("planted", "here"), ("planted", "elsewhere"), ("weak", "other")):
-        place = planted.mkdir(folder)
-        (place / "sway.yaml").write_text(SPEC.replace("base: planted", f"base: {base}"))
-        where = ["--rootdir", place, "--confcutdir", planted.path]
-        planted.runpytest(place / "sway.yaml", f"--sway-json={folder}.json", *where)
-        results.append(mask_variable_fields(json.loads((planted.path / f"{folder}.json").read_text())))
+    for base, folder in (("fakellm", "here"), ("fakellm", "elsewhere"), ("weak", "other")):
+        place = project.mkdir(folder)
+        (place / "sway.yaml").write_text(SPEC.replace("base: fakellm", f"base: {base}"))
+        where = ["--rootdir", place, "--confcutdir", project.path]
+        project.runpytest(place / "sway.yaml", f"--sway-json={folder}.json", *where)
+        results.append(mask_variable_fields(json.loads((project.path / f"{folder}.json").read_text())))
     here, elsewhere, weak = results
-    assert str(planted.path) not in json.dumps(here)
+    assert str(project.path) not in json.dumps(here)
     assert compare_goldens(here, elsewhere) == []
     paths = {found.path for found in compare_goldens(weak, here)}
     assert {"base_model_id", "score.overall", "probes[1].raw", "probes[1].samples[0].value"} <= paths

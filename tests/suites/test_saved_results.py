@@ -21,10 +21,10 @@ from tests.support.suite_results import EFFECTS, NULLS
 """Written by dlm-sway 0.1.0 on the quickstart's healthy adapter."""
 
 
-def test_what_was_written_is_read_back_whole(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-json=out.json")
-    text = (planted.path / "out.json").read_text(encoding="utf-8")
-    suite = read_saved_result(planted.path / "out.json")
+def test_what_was_written_is_read_back_whole(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-json=out.json")
+    text = (project.path / "out.json").read_text(encoding="utf-8")
+    suite = read_saved_result(project.path / "out.json")
     assert json.loads(json_report.text(suite)) == json.loads(text)
     (dk,) = [probe for probe in suite.probes if probe.name == "dk"]
     assert dk.verdict is Verdict.PASS

@@ -79,7 +79,7 @@ def seal(path: Path) -> None:
 
 
 def optimizer_state(path: Path) -> dict[str, Any]:
-    """What a state file's optimizer remembers, to be planted in."""
+    """What a state file's optimizer remembers, for a test to change."""
     found: dict[str, Any] = torch.load(path, weights_only=True)["optimizer_state_dict"]
     return found
 

@@ -1,4 +1,4 @@
-"""Planted answers: an adapter whose every property is known, without a model.
+"""Fake answers: an adapter whose every property is known, without a model.
 
 The divergence of the adapter is ``EFFECT`` × λ² × a factor of the prompt; a null's is a thousandth of
 it, spread over the draws. What the base and the adapter write is three tokens long.
@@ -27,7 +27,7 @@ LOADS: list[str] = []
 
 
 def backend(model: ModelKey) -> FakeBackend:
-    """The backend that a model's name describes: planted, weak, inert, nan, broken."""
+    """The backend that a model's name describes: fakellm (a good adapter), weak, inert, nan, broken."""
     LOADS.append(model.base)
     if model.base.startswith("broken"):
         raise BackendError("the disk is on fire")
@@ -63,7 +63,7 @@ def _of(prompt: str) -> float:
 
 
 ANSWERS = {
-    "planted": answer,
+    "fakellm": answer,
     "weak": lambda request: _answer(request, 0.0002),
     "inert": lambda request: 0.0 if isinstance(request, Divergence) else _answer(request, 0.0),
     "nan": lambda request: math.nan if isinstance(request, Divergence) else _answer(request, 0.0),
@@ -71,8 +71,8 @@ ANSWERS = {
 SPEC = """\
 version: 1
 models:
-  base: {kind: dummy, base: planted}
-  ft: {kind: dummy, base: planted, adapter: adapters/good}
+  base: {kind: dummy, base: fakellm}
+  ft: {kind: dummy, base: fakellm, adapter: adapters/good}
 suite:
   - {name: baseline, kind: null_adapter}
   - name: dk

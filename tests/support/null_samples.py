@@ -1,4 +1,4 @@
-"""Null populations with planted numbers."""
+"""Null samples with given numbers."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def log(config, text):
     with (config.rootpath / "log.txt").open("a") as file:
         file.write(f"{os.getpid()} {text}\\n")
 """
-"""Answers are planted; who loads what, and who asks a null, is written to ``log.txt``."""
+"""Answers are fake; who loads what, and who asks a null, is written to ``log.txt``."""
 
 MARKED = """
 import pytest
@@ -66,10 +66,10 @@ def make(pytester: pytest.Pytester) -> None:
     for name in ("one", "two"):
         folder = pytester.mkpydir(f"fleet_{name}")
         (folder / "adapter_config.json").write_text("{}")
-    fleet = SPEC.replace("base: planted", "base: planted-fleet").replace("adapters/good", '"fleet_*"')
+    fleet = SPEC.replace("base: fakellm", "base: fakellm-fleet").replace("adapters/good", '"fleet_*"')
     for name, text in {
         "sway": SPEC,
-        "weak.sway": SPEC.replace("base: planted", "base: weak-other").replace(
+        "weak.sway": SPEC.replace("base: fakellm", "base: weak-other").replace(
             "adapters/good", "adapters/weak"
         ),
         "fleet.sway": fleet,

@@ -16,7 +16,7 @@ from tests.support.dlm_training import save, seal
 
 
 def adam(*values: torch.Tensor | None, step: int = 60, **group: Any) -> dict[str, Any]:
-    """An AdamW state whose second moments are planted; None is a parameter that never had a gradient."""
+    """An AdamW state with the given second moments; None is a parameter that never had a gradient."""
     state = {
         i: {"step": torch.tensor(float(step)), "exp_avg": v, "exp_avg_sq": v}
         for i, v in enumerate(values)
@@ -85,7 +85,7 @@ def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path, how: str) -> No
         path.write_bytes(pickle.dumps(payload["global_step"]))
     else:
         torch.save(payload, path, _use_new_zipfile_serialization=how == "torch")
-    seal(path)  # whoever planted it made its hash too
+    seal(path)  # whoever changed it wrote its hash too
     with pytest.raises(TrainingDataError) as told:
         read_state(path)
     assert not proof.exists()

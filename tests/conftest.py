@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-from pathlib import Path
-from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
 
@@ -20,7 +18,6 @@ import torch  # noqa: F401
 import transformers.models.auto.tokenization_auto
 import transformers.models.llama.modeling_llama  # noqa: F401
 
-import planting  # noqa: F401
 import pytest_sway.backends.hf.backend
 import pytest_sway.backends.hf.load_backend
 import pytest_sway.backends.hf.null_weights
@@ -33,11 +30,10 @@ import pytest_sway.reports.junit
 import pytest_sway.reports.step_summary
 import pytest_sway.reports.terminal  # noqa: F401
 from pytest_sway.probes import registry
+from tests.support.fake_models import SPEC
+from tests.support.paths import ROOT
 
 pytest_plugins = ["pytester"]
-
-ROOT = Path(__file__).parent.parent
-QUICKSTART = ROOT / "examples" / "quickstart"
 
 # the same examples in every run, and no deadline: a slow machine is no bug
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
@@ -66,49 +62,20 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project whose tests run in their order, also where pytest-randomly is installed, and know ours."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     return pytester
 
 
 @pytest.fixture
-def planted(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project whose models are planted: a good adapter, answered by ``tests/planting.py``."""
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project on fake models with a good adapter, answered by ``tests/support/fake_models.py``."""
     pytester.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
 
         def pytest_sway_backend(config, model):
-            return planting.backend(model)
+            return fake_models.backend(model)
         """
     )
     pytester.makefile(".yaml", sway=SPEC)
     return pytester
-
-
-VARIES = frozenset({"started_at", "finished_at", "wall_seconds", "duration_s", "scoring_wall_s"})
-
-
-def steady(value: Any, also: frozenset[str] = frozenset()) -> Any:
-    """A result file without what differs from run to run, and without the keys in ``also``."""
-    if isinstance(value, dict):
-        return {k: steady(v, also) for k, v in value.items() if k not in VARIES | also}
-    return [steady(v, also) for v in value] if isinstance(value, list) else value
-
-
-SPEC = """\
-version: 1
-models:
-  base: {kind: dummy, base: planted}
-  ft: {kind: dummy, base: planted, adapter: adapters/good}
-suite:
-  - {name: baseline, kind: null_adapter}
-  - name: dk
-    kind: delta_kl
-    prompts: [one, two, three, four, five]
-  - name: curve
-    kind: adapter_ablation
-    prompts: [one, two, three, four, five]
-  - name: talk
-    kind: multi_turn_coherence_decay
-    prompts: [one, two, three, four, five]
-"""

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import ROOT
 from pytest_sway.data import packaged_texts
+from tests.support.paths import ROOT
 
 MAKE = ROOT / "examples" / "quickstart" / "make"
 FILES: dict[str, Callable[[], Any]] = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import SPEC
 from pytest_sway.backends.base import backend_fault
 from pytest_sway.backends.fake import FakeBackend
+from tests.support.fake_models import SPEC
 
 
-def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:
-    planted.makeconftest("def pytest_sway_backend(config, model): return {}")
-    result = planted.runpytest("sway.yaml::dk")
+def test_a_wrong_answer_is_one_line(project: pytest.Pytester) -> None:
+    project.makeconftest("def pytest_sway_backend(config, model): return {}")
+    result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(errors=1)
     found = (
         "returned {}, which is no backend: it has no capabilities, no attach, no detach, no close, no answer"
@@ -20,12 +20,12 @@ def test_a_wrong_answer_is_one_line(planted: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_two_conftests_share_the_models(planted: pytest.Pytester) -> None:
+def test_two_conftests_share_the_models(project: pytest.Pytester) -> None:
     """The one that does not know a model leaves it to the other."""
-    deep = planted.mkdir("deep")
+    deep = project.mkdir("deep")
     (deep / "conftest.py").write_text("def pytest_sway_backend(config, model): return None\n")
     (deep / "sway.yaml").write_text(SPEC)
-    planted.runpytest("deep").assert_outcomes(passed=4)
+    project.runpytest("deep").assert_outcomes(passed=4)
 
 
 def test_what_a_backend_must_have() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-import planting
-from conftest import QUICKSTART
-from support.adapter_stubs import FACTORS, adapter_stub
+from tests.support import fake_models
+from tests.support.adapter_stubs import FACTORS, adapter_stub
+from tests.support.paths import QUICKSTART
 
 EMPTY = dict.fromkeys(FACTORS, (0,))
 MODELS = """\
 version: 1
 models:
-  base: {{kind: {kind}, base: planted}}
-  ft: {{kind: {kind}, base: planted, adapter: {adapter}}}
+  base: {{kind: {kind}, base: fakellm}}
+  ft: {{kind: {kind}, base: fakellm, adapter: {adapter}}}
 suite:
   - {{name: dk, kind: delta_kl, prompts: [one, two, three]}}
   - {{name: talk, kind: multi_turn_coherence_decay, prompts: [one, two, three]}}
@@ -21,11 +21,11 @@ suite:
 
 
 @pytest.fixture
-def project(planted: pytest.Pytester) -> pytest.Pytester:
-    planting.LOADS.clear()
-    adapter_stub(planted.path / "good")
-    adapter_stub(planted.path / "bad", EMPTY)
-    return planted
+def project(project: pytest.Pytester) -> pytest.Pytester:
+    fake_models.LOADS.clear()
+    adapter_stub(project.path / "good")
+    adapter_stub(project.path / "bad", EMPTY)
+    return project
 
 
 def spec(project: pytest.Pytester, adapter: str, kind: str = "hf") -> None:
@@ -37,7 +37,7 @@ def test_one_broken_adapter_is_an_error_of_the_spec(project: pytest.Pytester) ->
     result = project.runpytest("sway.yaml", "--collect-only")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml:4:42: models.ft.adapter: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytes
     result = project.runpytest("sway.yaml", "--sway-adapter=bad")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml: --sway-adapter=bad: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project: pytest.Pytester) -> None:
@@ -54,7 +54,7 @@ def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project
     result = project.runpytest("sway.yaml")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*sway.yaml:4:*: models.ft.adapter: *bad: 2 of 2 tensors in * are empty*"])
-    assert not planting.LOADS
+    assert not fake_models.LOADS
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_broken_adapter_that_a_pattern_matches_is_left_out_and_fails_its_gate(
     result.stdout.fnmatch_lines(
         ["GATE FAILED sway.yaml[[]checkpoint-bad[]]", "*not evaluated: run/checkpoint-bad: 2 of 2 tensors in"]
     )
-    assert planting.LOADS == ["planted"]
+    assert fake_models.LOADS == ["fakellm"]
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
 ) -> None:
     """The base does not exist, and nobody notices: the adapter is refused first."""
     adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
-    spec = MODELS.format(adapter="prompt", kind="hf").replace("base: planted", f"base: {pytester.path}/none")
+    spec = MODELS.format(adapter="prompt", kind="hf").replace("base: fakellm", f"base: {pytester.path}/none")
     (pytester.path / "none").mkdir()
     (pytester.path / "sway.yaml").write_text(spec)
     result = pytester.runpytest("sway.yaml")
@@ -109,7 +109,7 @@ def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
 def test_what_needs_peft_to_be_seen_stays_with_its_adapter_too(pytester: pytest.Pytester) -> None:
     adapter_stub(pytester.path / "prompt", peft_type="PROMPT_TUNING")
     adapters = f"[prompt, {QUICKSTART}/adapters/healthy]"
-    text = MODELS.format(adapter=adapters, kind="hf").replace("base: planted", f"base: {QUICKSTART}/base")
+    text = MODELS.format(adapter=adapters, kind="hf").replace("base: fakellm", f"base: {QUICKSTART}/base")
     (pytester.path / "sway.yaml").write_text(text)
     result = pytester.runpytest("sway.yaml", "-k", "dk", "-rA")
     result.assert_outcomes(failed=1, errors=1, deselected=2)  # three words are no more than noise

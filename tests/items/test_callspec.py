@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 DISCOVERY = """
 def pytest_collection_finish(session):
@@ -40,12 +40,12 @@ def test_own(n): pass
 
 
 @pytest.fixture
-def discovered(planted: pytest.Pytester) -> pytest.Pytester:
+def discovered(project: pytest.Pytester) -> pytest.Pytester:
     """A project with a spec, tests of every kind, and a plugin that reads ``callspec`` as editors do."""
-    planted.makefile(".py", editor=DISCOVERY)
-    planted.makepyfile(test_it=TESTS)
-    planted.syspathinsert()
-    return planted
+    project.makefile(".py", editor=DISCOVERY)
+    project.makepyfile(test_it=TESTS)
+    project.syspathinsert()
+    return project
 
 
 def test_items_of_a_spec_and_code_first_tests_have_no_callspec(discovered: pytest.Pytester) -> None:
@@ -57,7 +57,7 @@ def test_items_of_a_spec_and_code_first_tests_have_no_callspec(discovered: pytes
                 f"*{when} sway.yaml::dk plain",
                 f"*{when} test_it.py::test_code_first plain",
                 f"*{when} test_it.py::test_own[[]1] n=1",
-                f"*{when} test_it.py::test_marked[[]dk] sway_backend=planted; *; sway_result=dk",
+                f"*{when} test_it.py::test_marked[[]dk] sway_backend=fakellm; *; sway_result=dk",
             ]
         )
 
@@ -69,13 +69,13 @@ def test_a_fleet_in_a_spec_has_ids_and_no_callspec(discovered: pytest.Pytester) 
     result.stdout.fnmatch_lines_random(["*call sway.yaml::dk[[]a] plain", "*call sway.yaml::dk[[]b] plain"])
 
 
-def test_items_are_still_ordered_by_adapter(planted: pytest.Pytester) -> None:
+def test_items_are_still_ordered_by_adapter(project: pytest.Pytester) -> None:
     """Two specs ask for both. Not by model: pytest below 9.2 orders by a parameter's index, not its value."""
     for name in ("a", "z"):
-        (planted.path / f"{name}.sway.yaml").write_text(
+        (project.path / f"{name}.sway.yaml").write_text(
             SPEC.replace("adapters/good", "[adapters/a, adapters/b]")
         )
-    result = planted.runpytest("--setup-plan", "a.sway.yaml", "z.sway.yaml")
+    result = project.runpytest("--setup-plan", "a.sway.yaml", "z.sway.yaml")
     assert len([line for line in result.outlines if "SETUP    S sway_adapter" in line]) == 2
 
 

@@ -12,21 +12,23 @@ from typing import Any
 
 import pytest
 
-from conftest import QUICKSTART, SPEC, steady
 from pytest_sway.items.progress import ProgressLine
+from tests.support.fake_models import SPEC
+from tests.support.paths import QUICKSTART
+from tests.support.saved_results import steady
 
 KEPT = """
-import planting
+from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
 
 class Kept(FakeBackend):
-    identity = "planted 1"
+    identity = "fake 1"
 
 def pytest_sway_backend(config, model):
     def answer(request):
         with open("asked.txt", "a") as file:
             file.write(repr(request) + "\\n")
-        return planting.answer(request)
+        return fake_models.answer(request)
     return Kept(answer)
 """
 LONG = """
@@ -48,10 +50,10 @@ def asked(pytester: pytest.Pytester) -> list[str]:
 
 
 @pytest.fixture
-def kept(planted: pytest.Pytester) -> pytest.Pytester:
-    """A planted project whose answers may be kept on disk."""
-    planted.makeconftest(KEPT)
-    return planted
+def kept(project: pytest.Pytester) -> pytest.Pytester:
+    """A project on fake models whose answers may be kept on disk."""
+    project.makeconftest(KEPT)
+    return project
 
 
 def result(pytester: pytest.Pytester, *options: str) -> dict[str, Any]:
@@ -126,8 +128,8 @@ def test_the_trace_has_a_line_per_request_and_view(kept: pytest.Pytester, worker
         ("--sway-trace=sway.yaml/below", "--sway-trace=sway.yaml/below cannot be written"),
     ],
 )
-def test_a_bad_option_is_told_before_anything_runs(planted: pytest.Pytester, option: str, says: str) -> None:
-    found = planted.runpytest(option, "sway.yaml")
+def test_a_bad_option_is_told_before_anything_runs(project: pytest.Pytester, option: str, says: str) -> None:
+    found = project.runpytest(option, "sway.yaml")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     assert says in found.stderr.str()
 
@@ -140,14 +142,14 @@ def test_a_store_that_cannot_be_opened_is_noted(
     assert note.startswith("no answers are kept in ")
 
 
-def test_each_suite_of_a_fleet_counts_its_own_costs(planted: pytest.Pytester) -> None:
+def test_each_suite_of_a_fleet_counts_its_own_costs(project: pytest.Pytester) -> None:
     for name in ("one", "two"):
-        folder = planted.mkdir(name)
+        folder = project.mkdir(name)
         (folder / "adapter_config.json").write_text("{}")
     spec = SPEC.replace("adapter: adapters/good", "adapter: [one, two]")
-    planted.makefile(".yaml", sway=spec)
-    planted.runpytest("--sway-json=out", "sway.yaml").assert_outcomes(passed=8)
-    one, two = (json.loads(path.read_text()) for path in sorted((planted.path / "out").iterdir()))
+    project.makefile(".yaml", sway=spec)
+    project.runpytest("--sway-json=out", "sway.yaml").assert_outcomes(passed=8)
+    one, two = (json.loads(path.read_text()) for path in sorted((project.path / "out").iterdir()))
     stats = [found["backend_stats"] for found in (one, two)]
     asked = [found["cache_hits"] + found["cache_misses"] for found in stats]
     assert asked[0] == asked[1]

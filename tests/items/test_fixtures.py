@@ -8,46 +8,46 @@ import re
 import pytest
 import yaml
 
-import planting
-from backends import adapters_made
-from conftest import QUICKSTART, ROOT, SPEC
+from tests.support import fake_models, peft_adapters
+from tests.support.fake_models import SPEC
+from tests.support.paths import QUICKSTART, ROOT
 
 
 @pytest.fixture(autouse=True)
 def _no_loads() -> None:
-    planting.LOADS.clear()
+    fake_models.LOADS.clear()
 
 
-def test_two_specs_on_one_base_load_it_once(planted: pytest.Pytester) -> None:
-    other_base, other_adapter = SPEC.replace(": planted", ": planted-2"), SPEC.replace("good", "other")
+def test_two_specs_on_one_base_load_it_once(project: pytest.Pytester) -> None:
+    other_base, other_adapter = SPEC.replace(": fakellm", ": fakellm-2"), SPEC.replace("good", "other")
     for name, text in {"a": SPEC, "b": other_base, "c": other_adapter}.items():
-        (planted.path / f"{name}.sway.yaml").write_text(text)
-    planted.runpytest("a.sway.yaml", "b.sway.yaml", "c.sway.yaml").assert_outcomes(passed=12)
-    assert set(planting.LOADS) == {"planted", "planted-2"}
+        (project.path / f"{name}.sway.yaml").write_text(text)
+    project.runpytest("a.sway.yaml", "b.sway.yaml", "c.sway.yaml").assert_outcomes(passed=12)
+    assert set(fake_models.LOADS) == {"fakellm", "fakellm-2"}
     # before 9.2 pytest groups by a parameter's index, so it does not bring a's and c's items together
-    assert len(planting.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
+    assert len(fake_models.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
 
 
-def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(project: pytest.Pytester) -> None:
+    project.makepyfile(
         """
         from pytest_sway.probes.delta_kl import DeltaKL
 
         def test_before(sway): assert sway(DeltaKL(prompts=["a"])).raw > 0.1
         """
     )
-    planted.runpytest(planted.path).assert_outcomes(passed=5)
-    assert planting.LOADS == ["planted"]
+    project.runpytest(project.path).assert_outcomes(passed=5)
+    assert fake_models.LOADS == ["fakellm"]
 
 
-def test_part_of_the_chain_shares_the_model_too(planted: pytest.Pytester) -> None:
-    planted.makepyfile("def test_backend(sway_backend, sway_engine): assert sway_backend.capabilities")
-    planted.runpytest(planted.path).assert_outcomes(passed=5)
-    assert planting.LOADS == ["planted"]
+def test_part_of_the_chain_shares_the_model_too(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_backend(sway_backend, sway_engine): assert sway_backend.capabilities")
+    project.runpytest(project.path).assert_outcomes(passed=5)
+    assert fake_models.LOADS == ["fakellm"]
 
 
-def test_the_users_own_parameters_of_the_chain_are_kept(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_the_users_own_parameters_of_the_chain_are_kept(project: pytest.Pytester) -> None:
+    project.makepyfile(
         """
         import pytest
         from pytest_sway.backends.base import AdapterKey
@@ -56,11 +56,11 @@ def test_the_users_own_parameters_of_the_chain_are_kept(planted: pytest.Pytester
         def test_it(sway, sway_adapter): pass
         """
     )
-    planted.runpytest("test_the_users_own_parameters_of_the_chain_are_kept.py").assert_outcomes(passed=2)
+    project.runpytest("test_the_users_own_parameters_of_the_chain_are_kept.py").assert_outcomes(passed=2)
 
 
-def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(project: pytest.Pytester) -> None:
+    project.makepyfile(
         """
         from pytest_sway.probes.base import ProbeOptions, _limited
         from pytest_sway.probes.delta_kl import DeltaKL
@@ -76,14 +76,14 @@ def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(plant
             assert _limited(odd, 2) == odd
         """
     )
-    planted.runpytest(planted.path, "-k", "test_it", "--sway-limit=2").assert_outcomes(passed=1, deselected=4)
+    project.runpytest(project.path, "-k", "test_it", "--sway-limit=2").assert_outcomes(passed=1, deselected=4)
 
 
-def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: broken"))
-    result = planted.runpytest("--no-header")
+def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: broken"))
+    result = project.runpytest("--no-header")
     result.assert_outcomes(errors=4)
-    assert planting.LOADS == ["broken"]
+    assert fake_models.LOADS == ["broken"]
     told = [line for line in result.outlines if line == "no backend: the disk is on fire"]
     assert len(told) == 4
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -93,17 +93,17 @@ def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(planted: pyte
     assert result.ret == 1
 
 
-def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_the_measure_runs_in_the_call_phase(project: pytest.Pytester) -> None:
+    project.makepyfile(
         conftest="""
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
 
         PHASES = []
 
         def answer(request):
             PHASES.append(CURRENT[0])
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         CURRENT = [""]
 
@@ -114,70 +114,71 @@ def test_the_measure_runs_in_the_call_phase(planted: pytest.Pytester) -> None:
         def pytest_unconfigure(config): print("PHASES", set(PHASES))
         """
     )
-    planted.runpytest("-s").stdout.fnmatch_lines(["*PHASES {'call'}*"])
+    project.runpytest("-s").stdout.fnmatch_lines(["*PHASES {'call'}*"])
 
 
-def test_a_conftest_overrides_each_fixture(planted: pytest.Pytester) -> None:
-    planted.makeconftest(
+def test_a_conftest_overrides_each_fixture(project: pytest.Pytester) -> None:
+    project.makeconftest(
         """
-        import pytest, planting
+        import pytest
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.backends.null_population import NullPopulation
 
         @pytest.fixture(scope="session")
         def sway_backend():
-            return FakeBackend(planting.answer)
+            return FakeBackend(fake_models.answer)
 
         @pytest.fixture(scope="session")
         def sway_null():
             return NullPopulation(reason="not here")
         """
     )
-    result = planted.runpytest("sway.yaml::dk")
+    result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         ["*(floor 0.02; no null, so floor and interval decide)*", "*not calibrated: dk (not here)*"]
     )
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []
 
 
-def test_a_hook_given_to_main_serves_the_models(planted: pytest.Pytester) -> None:
-    planted.makeconftest("")
+def test_a_hook_given_to_main_serves_the_models(project: pytest.Pytester) -> None:
+    project.makeconftest("")
 
     class Serving:
         def pytest_sway_backend(self, model: object) -> object:
-            return planting.backend(model)  # type: ignore[arg-type]
+            return fake_models.backend(model)  # type: ignore[arg-type]
 
-    result = planted.inline_run("sway.yaml", plugins=[Serving()])
+    result = project.inline_run("sway.yaml", plugins=[Serving()])
     result.assertoutcome(passed=4)
 
 
-def test_a_kind_that_nobody_serves_is_told(planted: pytest.Pytester) -> None:
-    planted.makeconftest("")
-    planted.makefile(".yaml", sway=SPEC.replace("kind: dummy", "kind: mlx"))
-    result = planted.runpytest("sway.yaml::dk")
+def test_a_kind_that_nobody_serves_is_told(project: pytest.Pytester) -> None:
+    project.makeconftest("")
+    project.makefile(".yaml", sway=SPEC.replace("kind: dummy", "kind: mlx"))
+    result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["no backend: kind: mlx is not served by this version*"])
 
 
 @pytest.mark.parametrize("disabled", ["enabled: false", "weight: 1.0, enabled: no"])
-def test_a_disabled_probe_is_skipped_without_a_model(planted: pytest.Pytester, disabled: str) -> None:
-    planted.makefile(
+def test_a_disabled_probe_is_skipped_without_a_model(project: pytest.Pytester, disabled: str) -> None:
+    project.makefile(
         ".yaml",
         sway=SPEC.split("suite:")[0]
         + f"""suite:
   - {{name: dk, kind: delta_kl, prompts: [a], {disabled}}}
 """,
     )
-    result = planted.runpytest("-rs")
+    result = project.runpytest("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*disabled in spec*"])
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []
 
 
-def test_a_pre_run_probe_loads_no_model(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC + "  - {name: s, kind: training_drift, store_path: .}\n")
-    planted.makepyfile(
+def test_a_pre_run_probe_loads_no_model(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC + "  - {name: s, kind: training_drift, store_path: .}\n")
+    project.makepyfile(
         test_marked="""
         import pytest
 
@@ -185,23 +186,23 @@ def test_a_pre_run_probe_loads_no_model(planted: pytest.Pytester) -> None:
         def test_it(): pass
         """
     )
-    planted.runpytest("sway.yaml::s", "test_marked.py::test_it[s]").assert_outcomes(skipped=2)
-    assert planting.LOADS == []
+    project.runpytest("sway.yaml::s", "test_marked.py::test_it[s]").assert_outcomes(skipped=2)
+    assert fake_models.LOADS == []
 
 
-def test_nan_is_an_error_and_never_a_score(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: nan"))
-    result = planted.runpytest("--sway-json=out.json", "sway.yaml")
+def test_nan_is_an_error_and_never_a_score(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: nan"))
+    result = project.runpytest("--sway-json=out.json", "sway.yaml")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["ERROR delta_kl: *not finite*"])
-    text = (planted.path / "out.json").read_text()
+    text = (project.path / "out.json").read_text()
     assert "NaN" not in text
     assert '"non_finite_inputs"' in text
 
 
-def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", "base: inert"))
-    result = planted.runpytest("--no-header", "sway.yaml")
+def test_an_inert_adapter_is_told_first_and_reads_zero(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: inert"))
+    result = project.runpytest("--no-header", "sway.yaml")
     result.stdout.fnmatch_lines(
         ["FAILED, not healthy (noise): composite 0.00*", "  • dk: the adapter is inert:*", "adapter *"]
     )
@@ -211,19 +212,18 @@ def test_an_inert_adapter_is_told_first_and_reads_zero(planted: pytest.Pytester)
 
 
 @pytest.mark.slow
-def test_without_torch_other_backends_work_and_hf_says_what_to_install(planted: pytest.Pytester) -> None:
-    conftest = planted.path / "conftest.py"
+def test_without_torch_other_backends_work_and_hf_says_what_to_install(project: pytest.Pytester) -> None:
+    conftest = project.path / "conftest.py"
     conftest.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nsys.modules['torch'] = None\n"
-        + conftest.read_text()
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.modules['torch'] = None\n" + conftest.read_text()
     )
-    planted.runpytest_subprocess("sway.yaml").assert_outcomes(passed=4)
+    project.runpytest_subprocess("sway.yaml").assert_outcomes(passed=4)
     conftest.write_text("import sys\nsys.modules['torch'] = None\n")
     spec = SPEC.replace("kind: dummy", "kind: hf").replace(
         "adapters/good", str(QUICKSTART / "adapters" / "healthy")
     )
-    planted.makefile(".yaml", sway=spec)
-    result = planted.runpytest_subprocess("sway.yaml::dk")
+    project.makefile(".yaml", sway=spec)
+    result = project.runpytest_subprocess("sway.yaml::dk")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         ["no backend: kind: hf needs torch; install it with: pip install 'pytest-sway[[]hf]'"]
@@ -251,9 +251,9 @@ def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
     folder = pytester.path / "tuned"
     text = WHOLE.replace("TUNED, ", f"{QUICKSTART}/base, adapter: tuned, ").replace("DEFAULTS", "")
     if form == "dora":
-        adapters_made.make(folder, adapters_made.lora(use_dora=True))
+        peft_adapters.make(folder, peft_adapters.lora(use_dora=True))
     else:
-        model = adapters_made.base_model()
+        model = peft_adapters.base_model()
         model.model.norm.weight.data *= 0.7
         model.save_pretrained(folder)
         text = WHOLE.replace("TUNED", "tuned").replace("DEFAULTS", "defaults: {differential: false}")
@@ -277,14 +277,14 @@ def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytest
     """In an entry of a spec and in a code-first test."""
     pytester.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Tokenized, Tokens
 
         def answer(request):
             if isinstance(request, Tokens):
                 return Tokenized(range(len(request.text)), range(1, len(request.text) + 1))
-            return planting.answer(request)
+            return fake_models.answer(request)
 
         class Short(FakeBackend):
             context = 600

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from conftest import SPEC
+from tests.support.fake_models import SPEC
 
 MARKED = """
 import pytest
@@ -18,9 +18,9 @@ def test_adapter(sway_result):
 """
 
 
-def test_each_probe_is_an_item_of_the_function(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it=MARKED)
-    result = planted.runpytest("test_it.py", "-v", "-s")
+def test_each_probe_is_an_item_of_the_function(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=MARKED)
+    result = project.runpytest("test_it.py", "-v", "-s")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(
         [
@@ -33,9 +33,9 @@ def test_each_probe_is_an_item_of_the_function(planted: pytest.Pytester) -> None
     )
 
 
-def test_a_function_without_arguments_is_measured_and_fails(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", weak=SPEC.replace("base: planted", "base: weak"))
-    planted.makepyfile(
+def test_a_function_without_arguments_is_measured_and_fails(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", weak=SPEC.replace("base: fakellm", "base: weak"))
+    project.makepyfile(
         """
         import pytest
 
@@ -44,34 +44,34 @@ def test_a_function_without_arguments_is_measured_and_fails(planted: pytest.Pyte
             print("the body ran")
         """
     )
-    result = planted.runpytest("-k", "test_adapter", "-s")
+    result = project.runpytest("-k", "test_adapter", "-s")
     result.assert_outcomes(failed=1, passed=1, skipped=2)
     result.stdout.fnmatch_lines(["*the body ran*", "FAIL delta_kl: *"])
 
 
-def test_the_marks_threshold_gates(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it=MARKED.replace("threshold=0.6", "threshold=0.99"))
-    result = planted.runpytest("test_it.py")
+def test_the_marks_threshold_gates(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=MARKED.replace("threshold=0.6", "threshold=0.99"))
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["GATE FAILED *", "  - composite 0.?? is 0.?? below the threshold 0.99: *"])
     assert result.ret == 1
 
 
-def test_without_a_threshold_the_specs_holds(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {coverage_threshold: 0.99}\nsuite:"))
-    planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ""))
-    result = planted.runpytest("test_it.py")
+def test_without_a_threshold_the_specs_holds(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("suite:", "defaults: {coverage_threshold: 0.99}\nsuite:"))
+    project.makepyfile(test_it=MARKED.replace(", threshold=0.6", ""))
+    result = project.runpytest("test_it.py")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["  - composite 0.?? is 0.?? below the threshold 0.99: *"])
 
 
-def test_the_marks_weights_merge_over_the_specs(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"adherence": 0.0}'))
-    planted.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*"])
+def test_the_marks_weights_merge_over_the_specs(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"adherence": 0.0}'))
+    project.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*"])
 
 
-def test_a_mark_on_a_class_reaches_its_methods(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_mark_on_a_class_reaches_its_methods(project: pytest.Pytester) -> None:
+    project.makepyfile(
         """
         import pytest
 
@@ -84,12 +84,12 @@ def test_a_mark_on_a_class_reaches_its_methods(planted: pytest.Pytester) -> None
                 raise AssertionError
         """
     )
-    planted.runpytest("-k", "TestAdapter").assert_outcomes(passed=4)
+    project.runpytest("-k", "TestAdapter").assert_outcomes(passed=4)
 
 
-def test_a_failing_body_fails_whatever_the_verdict(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it=MARKED + "    assert sway_result.name != 'dk'\n")
-    result = planted.runpytest("test_it.py")
+def test_a_failing_body_fails_whatever_the_verdict(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=MARKED + "    assert sway_result.name != 'dk'\n")
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == 1
 
@@ -108,25 +108,25 @@ def test_a_failing_body_fails_whatever_the_verdict(planted: pytest.Pytester) -> 
         ('"bad.yaml"', "bad.yaml:1:1: models: is missing"),
     ],
 )
-def test_a_bad_mark_is_one_failing_item(planted: pytest.Pytester, arguments: str, says: str) -> None:
-    planted.makefile(".yaml", bad="suite: []\n")
-    planted.makepyfile(
+def test_a_bad_mark_is_one_failing_item(project: pytest.Pytester, arguments: str, says: str) -> None:
+    project.makefile(".yaml", bad="suite: []\n")
+    project.makepyfile(
         test_it=f"import pytest\n\n@pytest.mark.sway({arguments})\ndef test_a(): pass\n\ndef test_b(): pass\n"
     )
-    result = planted.runpytest("test_it.py")
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(errors=1, passed=1)
     assert says in result.stdout.str()
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_any_test_that_uses_a_sway_fixture_carries_the_mark(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_any_test_that_uses_a_sway_fixture_carries_the_mark(project: pytest.Pytester) -> None:
+    project.makepyfile(
         """
         def test_uses(sway_spec): pass
         def test_does_not(): pass
         """
     )
-    planted.runpytest(
+    project.runpytest(
         "-m", "sway", "test_any_test_that_uses_a_sway_fixture_carries_the_mark.py"
     ).assert_outcomes(passed=1, deselected=1)
 
@@ -145,44 +145,44 @@ def test_adapter(sway):
 
 
 @pytest.mark.parametrize("mark", ["", '@pytest.mark.sway("sway.yaml")'])
-def test_code_first(planted: pytest.Pytester, mark: str) -> None:
-    planted.makepyfile(test_it=CODE_FIRST.format(mark=mark))
-    result = planted.runpytest("test_it.py")
+def test_code_first(project: pytest.Pytester, mark: str) -> None:
+    project.makepyfile(test_it=CODE_FIRST.format(mark=mark))
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*measured in tests*", "test_it.py::test_adapter: mine *"])
     result.stdout.no_fnmatch_line("GATE*")
 
 
-def test_code_first_takes_its_models_from_sway_spec(planted: pytest.Pytester) -> None:
-    (planted.path / "sway.yaml").rename(planted.path / "elsewhere.txt")
-    planted.makepyfile(
+def test_code_first_takes_its_models_from_sway_spec(project: pytest.Pytester) -> None:
+    (project.path / "sway.yaml").rename(project.path / "elsewhere.txt")
+    project.makepyfile(
         test_it=CODE_FIRST.format(mark="")
         + "\n@pytest.fixture(scope='session')\ndef sway_spec(): return 'elsewhere.txt'\n"
     )
-    planted.runpytest("test_it.py").assert_outcomes(passed=1)
+    project.runpytest("test_it.py").assert_outcomes(passed=1)
 
 
-def test_code_first_takes_a_probe_and_says_so(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it="def test_a(sway): sway('delta_kl')\n")
-    result = planted.runpytest("test_it.py")
+def test_code_first_takes_a_probe_and_says_so(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it="def test_a(sway): sway('delta_kl')\n")
+    result = project.runpytest("test_it.py")
     result.stdout.fnmatch_lines(["*TypeError: sway() takes a probe, e.g. DeltaKL*not 'delta_kl'"])
 
 
-def test_code_first_without_any_spec_says_what_to_do(planted: pytest.Pytester) -> None:
-    (planted.path / "sway.yaml").unlink()
-    planted.makepyfile(test_it=CODE_FIRST.format(mark=""))
-    result = planted.runpytest("test_it.py")
+def test_code_first_without_any_spec_says_what_to_do(project: pytest.Pytester) -> None:
+    (project.path / "sway.yaml").unlink()
+    project.makepyfile(test_it=CODE_FIRST.format(mark=""))
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["no spec names a model: there is no *sway.yaml; write one*"])
 
 
-def test_sway_result_without_a_mark_says_what_to_do(planted: pytest.Pytester) -> None:
-    planted.makepyfile(test_it="def test_a(sway_result): pass\n")
-    planted.runpytest("test_it.py").stdout.fnmatch_lines(["sway_result needs a spec: decorate*"])
+def test_sway_result_without_a_mark_says_what_to_do(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it="def test_a(sway_result): pass\n")
+    project.runpytest("test_it.py").stdout.fnmatch_lines(["sway_result needs a spec: decorate*"])
 
 
-def test_a_users_own_parameters_make_suites_of_their_own(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_users_own_parameters_make_suites_of_their_own(project: pytest.Pytester) -> None:
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -191,7 +191,7 @@ def test_a_users_own_parameters_make_suites_of_their_own(planted: pytest.Pyteste
         def test_adapter(lane): pass
         """
     )
-    result = planted.runpytest("test_it.py")
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(passed=8)
     result.stdout.fnmatch_lines(["*test_adapter[[]fast[]]*", "*test_adapter[[]slow[]]*"])
     assert result.stdout.str().count("GATE PASSED") == 2
@@ -204,11 +204,11 @@ def test_a_users_own_parameters_make_suites_of_their_own(planted: pytest.Pyteste
         ("max_turns: 4", "max_turns: 3", "WARN talk: *undecided*"),
     ],
 )
-def test_warnings_as_errors_are_one_line(planted: pytest.Pytester, old: str, new: str, says: str) -> None:
-    text = (planted.path / "sway.yaml").read_text() + "\n    max_turns: 4\n"
-    planted.makefile(".yaml", sway=text.replace(old, new))
-    assert planted.runpytest().ret == 0
-    result = planted.runpytest("-W", "error")
+def test_warnings_as_errors_are_one_line(project: pytest.Pytester, old: str, new: str, says: str) -> None:
+    text = (project.path / "sway.yaml").read_text() + "\n    max_turns: 4\n"
+    project.makefile(".yaml", sway=text.replace(old, new))
+    assert project.runpytest().ret == 0
+    result = project.runpytest("-W", "error")
     assert result.ret != 0
     result.stdout.fnmatch_lines([says])
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -235,9 +235,9 @@ UNFOLLOWED = {
 
 
 @pytest.mark.parametrize("how", UNFOLLOWED)
-def test_a_mark_that_cannot_be_followed_is_a_failure(planted: pytest.Pytester, how: str) -> None:
-    (planted.path / "test_it.py").write_text("import pytest\n" + textwrap.dedent(UNFOLLOWED[how]))
-    result = planted.runpytest("test_it.py")
+def test_a_mark_that_cannot_be_followed_is_a_failure(project: pytest.Pytester, how: str) -> None:
+    (project.path / "test_it.py").write_text("import pytest\n" + textwrap.dedent(UNFOLLOWED[how]))
+    result = project.runpytest("test_it.py")
     assert result.ret == 1
     assert result.parseoutcomes().get("passed", 0) == 0
     result.stdout.fnmatch_lines_random(
@@ -246,8 +246,8 @@ def test_a_mark_that_cannot_be_followed_is_a_failure(planted: pytest.Pytester, h
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_static_and_class_methods_are_measured(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_static_and_class_methods_are_measured(project: pytest.Pytester) -> None:
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -260,11 +260,11 @@ def test_static_and_class_methods_are_measured(planted: pytest.Pytester) -> None
             def test_class(cls): pass
         """
     )
-    planted.runpytest("test_it.py").assert_outcomes(passed=8)
+    project.runpytest("test_it.py").assert_outcomes(passed=8)
 
 
-def test_a_subclass_without_the_mark_is_not_measured(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_subclass_without_the_mark_is_not_measured(project: pytest.Pytester) -> None:
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -277,7 +277,7 @@ def test_a_subclass_without_the_mark_is_not_measured(planted: pytest.Pytester) -
         class TestPlain(Base): pass
         """
     )
-    planted.runpytest("test_it.py").assert_outcomes(passed=5)
+    project.runpytest("test_it.py").assert_outcomes(passed=5)
 
 
 def test_lazy_objects_of_a_project_are_left_alone(pytester: pytest.Pytester) -> None:
@@ -296,9 +296,9 @@ def test_lazy_objects_of_a_project_are_left_alone(pytester: pytest.Pytester) -> 
     pytester.runpytest().assert_outcomes(passed=1)
 
 
-def test_a_disabled_probe_under_a_mark_keeps_what_the_function_names(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("kind: delta_kl", "kind: delta_kl\n    enabled: false"))
-    planted.makepyfile(
+def test_a_disabled_probe_under_a_mark_keeps_what_the_function_names(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("kind: delta_kl", "kind: delta_kl\n    enabled: false"))
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -306,12 +306,12 @@ def test_a_disabled_probe_under_a_mark_keeps_what_the_function_names(planted: py
         def test_adapter(sway_backend, sway_result): pass
         """
     )
-    planted.runpytest("test_it.py").assert_outcomes(passed=3, skipped=1)
+    project.runpytest("test_it.py").assert_outcomes(passed=3, skipped=1)
 
 
-def test_the_body_does_not_run_where_there_is_no_number(planted: pytest.Pytester) -> None:
-    planted.makefile(".yaml", nan=SPEC.replace("base: planted", "base: nan"))
-    planted.makepyfile(
+def test_the_body_does_not_run_where_there_is_no_number(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", nan=SPEC.replace("base: fakellm", "base: nan"))
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -320,14 +320,14 @@ def test_the_body_does_not_run_where_there_is_no_number(planted: pytest.Pytester
             assert sway_result.raw < 5
         """
     )
-    result = planted.runpytest("test_it.py")
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(failed=4)
     result.stdout.fnmatch_lines(["ERROR delta_kl: *not finite*"])
     result.stdout.no_fnmatch_line("*TypeError*")
 
 
-def test_a_conftest_may_hand_out_a_result(planted: pytest.Pytester) -> None:
-    planted.makepyfile(
+def test_a_conftest_may_hand_out_a_result(project: pytest.Pytester) -> None:
+    project.makepyfile(
         test_it="""
         import pytest
 
@@ -340,6 +340,6 @@ def test_a_conftest_may_hand_out_a_result(planted: pytest.Pytester) -> None:
             assert sway_result.name
         """
     )
-    result = planted.runpytest("test_it.py")
+    result = project.runpytest("test_it.py")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["GATE PASSED"])

@@ -1,4 +1,4 @@
-"""adapter_ablation on planted curves."""
+"""adapter_ablation on fake curves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.planted_nulls import nulls
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_ablation import AdapterAblation
 from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.requests import Divergence, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support.null_samples import nulls
 
 BASE, TUNED = View("b"), View("b", "a")
 QUIET = nulls(signal=[0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.0011])

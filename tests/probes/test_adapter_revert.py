@@ -1,4 +1,4 @@
-"""adapter_revert on planted answers whose vectors are angles."""
+"""adapter_revert on fake answers whose vectors are angles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from probes.planted_nulls import nulls
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.adapter_revert import AdapterRevert
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support.null_samples import nulls
 
 BASE, TUNED = View("b"), View("b", "a")
 GOLD = "gold 0"

@@ -1,4 +1,4 @@
-"""calibration_drift on planted log-probabilities."""
+"""calibration_drift on fake log-probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cluster_kl on planted divergences and planted topics."""
+"""cluster_kl on fake divergences and fake topics."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""delta_kl on planted answers."""
+"""delta_kl on fake answers."""
 
 from __future__ import annotations
 
 import pytest
 
-import planting
-from probes.planted_nulls import EIGHT, nulls
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import Divergence, Generate, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support import fake_models
+from tests.support.null_samples import EIGHT, nulls
 
 BASE, TUNED = View("b"), View("b", "a")
 VIEWS = Views(BASE, TUNED, TUNED)
@@ -20,7 +20,7 @@ def measured(probe: DeltaKL, seen: list[Request[object]] | None = None) -> Measu
     def answer(request: Request[object]) -> object:
         if seen is not None:
             seen.append(request)
-        return planting.answer(request)
+        return fake_models.answer(request)
 
     return Engine(FakeBackend(answer)).run(probe, probe.options, VIEWS).measured
 

@@ -1,4 +1,4 @@
-"""external_perplexity on planted log-probabilities."""
+"""external_perplexity on fake log-probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gradient_ghost on states that were really trained, and on what is planted in them."""
+"""gradient_ghost on states that were really trained, and on such states with defects put in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
-from training.states import complete, log, optimizer_state, run, save, seal, step, train
+from tests.support.dlm_training import complete, log, optimizer_state, run, save, seal, step, train
 
 
 @pytest.fixture(scope="module")

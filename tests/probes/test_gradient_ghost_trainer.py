@@ -15,7 +15,7 @@ from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.result import ProbeResult, Verdict
-from support.trainer_files import checkpoint, history, trainer_state
+from tests.support.trainer_files import checkpoint, history, trainer_state
 
 
 def judged(adapter: Path, **options: Any) -> ProbeResult:

@@ -1,4 +1,4 @@
-"""leakage on planted recitals: tokens are words, and what each view writes is planted."""
+"""leakage on fake recitals: tokens are words, and what each view writes is given."""
 
 from __future__ import annotations
 

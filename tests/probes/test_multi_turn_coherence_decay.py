@@ -1,4 +1,4 @@
-"""multi_turn_coherence_decay on planted dialogues."""
+"""multi_turn_coherence_decay on fake dialogues."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.planted_nulls import nulls
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay
 from pytest_sway.requests import Divergence, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Verdict
+from tests.support.null_samples import nulls
 
 BASE, TUNED = View("b"), View("b", "a")
 PROMPTS = ["a", "b", "c", "d", "e"]

@@ -1,4 +1,4 @@
-"""paraphrase_invariance on planted answers: a sound adapter, a memoriser, a babbler."""
+"""paraphrase_invariance on fake answers: a sound adapter, a memoriser, a babbler."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from probes.completing import TUNED, measured
-from probes.planted_nulls import signed
 from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.probes.paraphrase_invariance import ParaphraseInvariance
 from pytest_sway.requests import Completion
 from pytest_sway.result import Verdict
+from tests.support.completions import TUNED, measured
+from tests.support.null_samples import signed
 
 SMALL = tuple(0.01 * k for k in (-3, -2, -1, 0, 0, 1, 2, 3))
 

@@ -1,4 +1,4 @@
-"""preference_flip on planted answers."""
+"""preference_flip on fake answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.completing import measured
-from probes.planted_nulls import signed
 from pytest_sway.document import Document, Section, Triple
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeError, ProbeSkip
 from pytest_sway.probes.preference_flip import PreferenceFlip
 from pytest_sway.requests import RequestError
 from pytest_sway.result import Verdict
+from tests.support.completions import measured
+from tests.support.null_samples import signed
 
 SMALL = tuple(0.01 * k for k in (-3, -2, -1, 0, 0, 1, 2, 3))
 

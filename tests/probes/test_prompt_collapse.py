@@ -1,4 +1,4 @@
-"""prompt_collapse on planted divergences."""
+"""prompt_collapse on fake divergences."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.driving import driven
-from probes.planted_nulls import nulls
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged_texts import passages
 from pytest_sway.engine.engine import Engine
@@ -32,6 +30,8 @@ from pytest_sway.requests import (
     Views,
 )
 from pytest_sway.result import Verdict
+from tests.support.measures import driven
+from tests.support.null_samples import nulls
 
 BASE, TUNED = View("b"), View("b", "a")
 NULL = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))

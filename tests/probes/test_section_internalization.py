@@ -1,4 +1,4 @@
-"""section_internalization on planted answers: every section's condition is known."""
+"""section_internalization on fake answers: every section's condition is known."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.completing import measured
-from probes.planted_nulls import signed
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.section_internalization import SectionInternalization
 from pytest_sway.requests import Completion, RequestError, Turn
 from pytest_sway.result import Measurement, Verdict
+from tests.support.completions import measured
+from tests.support.null_samples import signed
 
 SMALL = tuple(0.001 * k for k in (-3, -2, -1, 0, 0, 1, 2, 3))
 

@@ -1,4 +1,4 @@
-"""style_fingerprint on planted texts."""
+"""style_fingerprint on fake texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.prose import BRIEF, GRAND, Manner, prose
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged_texts import elicitation
 from pytest_sway.document import Document, Section
@@ -19,6 +18,7 @@ from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeCo
 from pytest_sway.probes.style_fingerprint import StyleFingerprint, _nearer, _shares
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support.prose import BRIEF, GRAND, Manner, prose
 
 BASE, TUNED = View("b"), View("b", "a")
 THINGS = ["tea", "bread", "rain", "snow", "fire", "wood", "sand", "wool"]

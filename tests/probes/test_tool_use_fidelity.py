@@ -1,4 +1,4 @@
-"""tool_use_fidelity on planted answers."""
+"""tool_use_fidelity on fake answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from probes.driving import driven
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged_texts import tool_cases
 from pytest_sway.engine.engine import Engine
@@ -15,6 +14,7 @@ from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
 from pytest_sway.requests import Generate, Generation, Request, ToolPrompt, View, Views
 from pytest_sway.result import Verdict
+from tests.support.measures import driven
 
 BASE, TUNED = View("b"), View("b", "a")
 TOOLS = ProbeContext(capabilities=frozenset({"chat_template", "tools"}))

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import planting
 from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
-from training.states import complete, log, run, save, step, train, write
+from tests.support import fake_models
+from tests.support.dlm_training import complete, log, run, save, step, train, write
 
 
 def judged(place: Path, adapter: Path | None = None, **options: Any) -> ProbeResult:
@@ -263,29 +263,29 @@ def test_defaults_are_the_contracts() -> None:
     }
 
 
-def test_a_spec_of_pre_run_probes_loads_no_model(planted: pytest.Pytester) -> None:
+def test_a_spec_of_pre_run_probes_loads_no_model(project: pytest.Pytester) -> None:
     """The adapter under evaluation is a store's version: both probes find what it left behind."""
-    version = planted.path / "store/adapter/versions/v0001"
+    version = project.path / "store/adapter/versions/v0001"
     version.mkdir(parents=True)
     (version / "adapter_config.json").write_text("{}")
     save(version, {"state": {}, "param_groups": []}, global_step=300)
-    log(planted.path / "store", 1, run(falling(), 1, version=1))
-    write(planted.path / "elsewhere" / "train-9.jsonl", run(falling(high=1.0, low=2.0)))
-    planted.makefile(
+    log(project.path / "store", 1, run(falling(), 1, version=1))
+    write(project.path / "elsewhere" / "train-9.jsonl", run(falling(high=1.0, low=2.0)))
+    project.makefile(
         ".yaml",
         sway="""
         version: 1
         models:
-          base: {kind: dummy, base: planted}
-          ft: {kind: dummy, base: planted, adapter: store/adapter/versions/v0001}
+          base: {kind: dummy, base: fakellm}
+          ft: {kind: dummy, base: fakellm, adapter: store/adapter/versions/v0001}
         suite:
           - {name: ghost, kind: gradient_ghost}
           - {name: drift, kind: training_drift}
           - {name: elsewhere, kind: training_drift, store_path: elsewhere}
         """,
     )
-    planting.LOADS.clear()
-    result = planted.runpytest("-rA", "sway.yaml")
+    fake_models.LOADS.clear()
+    result = project.runpytest("-rA", "sway.yaml")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["FAIL training_drift: it diverged: loss 1* → *"])
-    assert planting.LOADS == []
+    assert fake_models.LOADS == []

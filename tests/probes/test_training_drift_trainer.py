@@ -13,8 +13,8 @@ from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
-from support.trainer_files import factory_log, falling, history, torchtune_log, trainer_state
-from training.states import write
+from tests.support.dlm_training import write
+from tests.support.trainer_files import factory_log, falling, history, torchtune_log, trainer_state
 
 
 def judged(adapter: Path | None, **options: Any) -> ProbeResult:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.document import Document, Section
@@ -22,10 +21,10 @@ from pytest_sway.probes.preference_flip import PreferenceFlip
 from pytest_sway.probes.section_internalization import SectionInternalization
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 pytestmark = pytest.mark.slow
 
-WARD = QUICKSTART.parents[1] / "tests" / "ward"
 ROWS = yaml.safe_load((QUICKSTART / "sections.yaml").read_text())
 DOCUMENT = Document(tuple(Section(row["id"], content=row["content"].strip()) for row in ROWS))
 
@@ -65,7 +64,7 @@ def cases() -> list[dict[str, Any]]:
 
 
 def triples() -> list[dict[str, str]]:
-    rows = yaml.safe_load((WARD / "preferences.yaml").read_text())
+    rows = yaml.safe_load((KNOWN_ADAPTERS / "preferences.yaml").read_text())
     return [{key: row[key] for key in ("prompt", "chosen", "rejected")} for row in rows]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.null_weights import draw_null_weights
@@ -18,6 +17,7 @@ from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.prompt_collapse import PromptCollapse
 from pytest_sway.probes.tool_use_fidelity import ToolUseFidelity
 from pytest_sway.result import ProbeResult
+from tests.support.paths import QUICKSTART
 
 pytestmark = pytest.mark.slow
 STEMS = yaml.safe_load((QUICKSTART / "sway.yaml").read_text())["suite"][1]["prompts"]

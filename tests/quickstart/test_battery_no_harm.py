@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.document import Document, Section
@@ -20,6 +19,7 @@ from pytest_sway.probes.external_perplexity import ExternalPerplexity
 from pytest_sway.probes.leakage import Leakage
 from pytest_sway.requests import Views
 from pytest_sway.result import Measurement, Verdict
+from tests.support.paths import QUICKSTART
 
 pytestmark = pytest.mark.slow
 Judged = Callable[..., tuple[Measurement, Judgement]]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.backends.hf.backend import HFBackend
@@ -23,6 +22,7 @@ from pytest_sway.probes.base import Probe, ProbeContext
 from pytest_sway.probes.cluster_kl import ClusterKL
 from pytest_sway.probes.style_fingerprint import StyleFingerprint
 from pytest_sway.result import ProbeResult, Verdict
+from tests.support.paths import QUICKSTART
 
 pytestmark = pytest.mark.slow
 

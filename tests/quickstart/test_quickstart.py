@@ -13,11 +13,12 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from conftest import QUICKSTART, steady
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Turn
+from tests.support.paths import QUICKSTART
+from tests.support.saved_results import steady
 
 ADAPTERS = QUICKSTART / "adapters"
 

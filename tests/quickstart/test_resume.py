@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import QUICKSTART
 from pytest_sway.engine.answer_store import FILE
+from tests.support.paths import QUICKSTART
 
 COMMAND = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(QUICKSTART / "sway.yaml")]
 

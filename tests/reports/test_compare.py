@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,7 @@ from pytest_sway.suites.saved_results import read_saved_result, suite_of
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems
 from pytest_sway.text.width import printable, width
-
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+from tests.support.saved_results import DLM_SWAY_RESULT
 
 
 def suite(day: int, overall: float, /, **probes: Any) -> SuiteResult:
@@ -125,7 +123,7 @@ def test_what_a_partial_run_left_out_has_not_vanished() -> None:
 
 
 def test_ours_and_dlm_sways_stand_side_by_side() -> None:
-    rival = read_saved_result(RIVALS)
+    rival = read_saved_result(DLM_SWAY_RESULT)
     ours = suite(1, 0.9, moved=0.7)
     found = payload(build_matrix([rival, ours], ["theirs", "ours"]), 0.2)
     assert found["scores"] == {
@@ -142,7 +140,7 @@ def test_ours_and_dlm_sways_stand_side_by_side() -> None:
 
 
 def test_one_result_has_no_change() -> None:
-    matrix = build_matrix([read_saved_result(RIVALS)], ["only"])
+    matrix = build_matrix([read_saved_result(DLM_SWAY_RESULT)], ["only"])
     assert payload(matrix, 0.1)["latest_regressions"] == []
     assert payload(matrix, 0.1)["deltas"]["moved"] == []
     assert any("moved" in line and "1.00" in line for line in terminal(matrix))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from made_results import gate, probe, suite
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html import parts
 from pytest_sway.reports.skipped_probes import degenerate, pip_line, skipped
 from pytest_sway.result import ProbeResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
-
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import gate, probe, suite
 
 
 def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> None:
@@ -93,7 +90,7 @@ def test_what_was_not_compared_says_why(one: ProbeResult, sure: str) -> None:
 
 
 def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> None:
-    found = headline(read_saved_result(RIVALS))
+    found = headline(read_saved_result(DLM_SWAY_RESULT))
     assert (found.status, found.answer) == (
         "UNGATED",
         "suspicious: composite 0.89; the result knows no gate",

@@ -11,22 +11,21 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pages import DRAWS, moved, null, probes, suite
 from syrupy.assertion import SnapshotAssertion
 
-from made_results import NULLS
 from pytest_sway.reports.html import evidence, overview, page, text
 from pytest_sway.reports.html.safe import of_html, of_label, of_script
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
+from tests.support.report_pages import DRAWS, moved, null, probes, suite
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import NULLS
 
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(1)</script>",
@@ -134,7 +133,7 @@ def test_one_line_installs_what_probes_lack() -> None:
 
 
 def test_a_result_of_dlm_sway_is_shown() -> None:
-    found = read_page(read_saved_result(RIVALS))
+    found = read_page(read_saved_result(DLM_SWAY_RESULT))
     assert set(data_of(found)["figures"]) == {"sway-gauge", "sway-category", "sway-scatter", "sway-ablation"}
     assert "moved" in found.within("button")
 
@@ -244,7 +243,7 @@ def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
     assert cells[cells.index("+4.50σ") + 1] == "17"
     assert "+4.50σ, n 17" in found.within("dd")
     assert "n" in found.within("th")
-    assert "3" in read_page(read_saved_result(RIVALS)).within("td")
+    assert "3" in read_page(read_saved_result(DLM_SWAY_RESULT)).within("td")
 
 
 def test_what_was_not_calibrated_is_told_with_or_without_nulls() -> None:
@@ -373,19 +372,19 @@ def test_plotly_stands_in_the_page_once() -> None:
     assert "<!--" not in get_plotlyjs()
 
 
-def test_the_page_is_written_one_for_each_suite(planted: pytest.Pytester) -> None:
-    planted.runpytest("--sway-html=deep/out.html")
-    written = (planted.path / "deep" / "out.html").read_text(encoding="utf-8")
+def test_the_page_is_written_one_for_each_suite(project: pytest.Pytester) -> None:
+    project.runpytest("--sway-html=deep/out.html")
+    written = (project.path / "deep" / "out.html").read_text(encoding="utf-8")
     assert '<p class="status healthy">PASSED</p>' in written
     assert "Plotly, Inc." in written
 
 
 def test_without_plotly_it_is_told_before_anything_runs(
-    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("plotly", "plotly.offline"):
         monkeypatch.setitem(sys.modules, name, None)
-    found = planted.runpytest("--sway-html=out.html")
+    found = project.runpytest("--sway-html=out.html")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(
         ["*--sway-html=out.html: the page needs plotly: pip install 'pytest-sway[[]viz]'"]

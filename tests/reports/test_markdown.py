@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
 
-from made_results import gate, probe, suite, suites
 from pytest_sway.reports import step_summary
 from pytest_sway.reports.markdown import text
 from pytest_sway.reports.markdown_table import escaped
@@ -21,8 +20,9 @@ from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import gate, probe, suite, suites
 
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 CONTRACT = [
     "sway report", "Components", "Probes", "Top findings", "Skipped probes", "Null-calibration opt-outs",
     "Degenerate null calibration", "Cluster breakdown (cluster_kl)",
@@ -154,22 +154,22 @@ def test_what_changed_since_the_baseline_is_a_list() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert text(read_saved_result(RIVALS)) == snapshot
+    assert text(read_saved_result(DLM_SWAY_RESULT)) == snapshot
 
 
-def test_the_file_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion) -> None:
-    found = planted.runpytest("--sway-md=deep/out.md", "--sway-step-summary")
-    written = (planted.path / "deep" / "out.md").read_text(encoding="utf-8")
+def test_the_file_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion) -> None:
+    found = project.runpytest("--sway-md=deep/out.md", "--sway-step-summary")
+    written = (project.path / "deep" / "out.md").read_text(encoding="utf-8")
     steady = re.sub(r"\S+(?=/adapters)", "…", re.sub(r"\d+\.\d+s", "N.NNs", written))
     assert steady == snapshot
     found.stdout.fnmatch_lines(["--sway-step-summary: GITHUB_STEP_SUMMARY is not set, nothing written"])
 
 
 def test_a_summary_that_cannot_be_written_is_told_and_fails(
-    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(planted.path))
-    found = planted.runpytest("--sway-step-summary", "--sway-md=conftest.py/out.md")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path))
+    found = project.runpytest("--sway-step-summary", "--sway-md=conftest.py/out.md")
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(
         ["--sway-md=conftest.py/out.md could not be written:*", "--sway-step-summary could not be written:*"]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pages import moved, probes, suite
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from conftest import ROOT
 from pytest_sway.reports.html import text
 from pytest_sway.result import SuiteResult
+from tests.support.paths import ROOT
+from tests.support.report_pages import moved, probes, suite
 
 pytestmark = pytest.mark.slow
 WIDTHS = [1280, 1110, 400]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from conftest import SPEC
-from made_results import gate, probe, suite, suites
 from pytest_sway.reports.terminal import NARROWEST, lines
 from pytest_sway.result import SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean, cut, fold, legible, short, width
-
-RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
+from tests.support.fake_models import SPEC
+from tests.support.saved_results import DLM_SWAY_RESULT
+from tests.support.suite_results import gate, probe, suite, suites
 
 
 def shown(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
@@ -179,8 +177,8 @@ def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert "\n".join(shown(read_saved_result(RIVALS))) == snapshot
-    assert shown(read_saved_result(RIVALS), verbosity=1)
+    assert "\n".join(shown(read_saved_result(DLM_SWAY_RESULT))) == snapshot
+    assert shown(read_saved_result(DLM_SWAY_RESULT), verbosity=1)
 
 
 def plain(text: str) -> str:
@@ -191,27 +189,27 @@ def plain(text: str) -> str:
     return text[text.rindex("\n", 0, start) + 1 :].split("\n=====")[0].rstrip("= ")
 
 
-@pytest.mark.parametrize("base", ["planted", "weak", "inert"])
-def test_the_report_of_a_run(planted: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
-    planted.makefile(".yaml", sway=SPEC.replace("base: planted", f"base: {base}"))
-    text = planted.runpytest("--no-header").stdout.str()
+@pytest.mark.parametrize("base", ["fakellm", "weak", "inert"])
+def test_the_report_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion, base: str) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("base: fakellm", f"base: {base}"))
+    text = project.runpytest("--no-header").stdout.str()
     assert plain(text) == snapshot
     assert "\x1b" not in text
     assert all(len(line) <= 80 for line in plain(text).splitlines())
 
 
-def test_colours_and_quiet(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_and_quiet(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("COLUMNS", "30")
-    text = planted.runpytest("-q", "--color=yes").stdout.str()
+    text = project.runpytest("-q", "--color=yes").stdout.str()
     assert "\x1b[32m\x1b[1mPASSED sway.yaml, healthy: composite" in text
     assert "\x1b[32m\x1b[1mGATE PASSED\x1b[0m" in text
     assert "weight" not in text
 
 
 @pytest.mark.slow  # an interpreter of its own: its encoding is fixed when it starts
-def test_a_terminal_without_our_letters(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_our_letters(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    found = planted.runpytest_subprocess("-v")
+    found = project.runpytest_subprocess("-v")
     found.stdout.fnmatch_lines(["adherence 0.?? #*. weight 0.30", "GATE PASSED"])
     assert "\\u" not in found.stdout.str()

@@ -220,10 +220,10 @@ def test_a_sum_that_no_double_holds_is_none_in_the_file() -> None:
     assert any(line.split() == ["10", "more", "10", "—", "0", "%"] for line in terminal(report))
 
 
-def test_our_own_trace_is_read(planted: pytest.Pytester) -> None:
-    planted.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
-    report = read(planted.path / "trace.jsonl")
-    written = (planted.path / "trace.jsonl").read_text().splitlines()
+def test_our_own_trace_is_read(project: pytest.Pytester) -> None:
+    project.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
+    report = read(project.path / "trace.jsonl")
+    written = (project.path / "trace.jsonl").read_text().splitlines()
     assert (report.total.n_events, report.malformed) == (len(written), 0)
     assert {share.name for share in report.per_probe} == {"baseline", "dk", "curve", "talk"}
     assert {"base", "ft", "null_19"} <= {share.name for share in report.per_view}

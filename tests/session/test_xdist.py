@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import crowd
 import pytest
 import torch
 
-from conftest import QUICKSTART, SPEC
+from tests.support import worker_project
+from tests.support.fake_models import SPEC
+from tests.support.paths import QUICKSTART
 
 MODES = [
     ["-n", "0"],
@@ -32,16 +33,16 @@ MODES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES, ids=" ".join)
 def test_every_mode_gives_what_a_run_alone_gives(pytester: pytest.Pytester, mode: list[str]) -> None:
-    crowd.make(pytester)
-    alone = crowd.run(pytester, "alone", "-p", "no:xdist")
+    worker_project.make(pytester)
+    alone = worker_project.run(pytester, "alone", "-p", "no:xdist")
     assert alone[0] == 1  # the weak adapter fails its gate
     assert len(alone[1]) == 5
-    assert crowd.run(pytester, "spread", *mode) == alone
+    assert worker_project.run(pytester, "spread", *mode) == alone
     scheduled = "0" not in mode and "each" not in mode
     if scheduled or pytest.version_tuple >= (9, 2):  # before, pytest did not group by model over files
-        for loads in crowd.logged(pytester, "load").values():
+        for loads in worker_project.logged(pytester, "load").values():
             assert max(loads.values()) == 1
-    asking = crowd.logged(pytester, "null")
+    asking = worker_project.logged(pytester, "null")
     assert len(asking) == (1 if "0" in mode else 2)
     if scheduled:
         for adapter in set().union(*asking.values()):
@@ -87,11 +88,11 @@ def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester, one_t
     for name, adapter in (("sway", "healthy"), ("random.sway", "random")):
         (pytester.path / f"{name}.yaml").write_text(REAL.format(base=base, adapter=adapters / adapter))
     pytester.makeconftest(REAL_CONFTEST)
-    pytester.makepyfile(test_marked=crowd.MARKED)
-    alone = crowd.run(pytester, "alone", "-p", "no:xdist")
-    assert [len(models) for models in crowd.logged(pytester, "load").values()] == [1]
-    assert crowd.run(pytester, "spread", "-n", "2") == alone
-    loads = crowd.logged(pytester, "load")
+    pytester.makepyfile(test_marked=worker_project.MARKED)
+    alone = worker_project.run(pytester, "alone", "-p", "no:xdist")
+    assert [len(models) for models in worker_project.logged(pytester, "load").values()] == [1]
+    assert worker_project.run(pytester, "spread", "-n", "2") == alone
+    loads = worker_project.logged(pytester, "load")
     assert [dict(models) for models in loads.values()] == [{"base": 1}, {"base": 1}]
     verdicts = {name: [p["verdict"] for p in told["probes"]] for name, told in alone[1].items()}
     assert verdicts["sway.yaml.json"] == ["pass", "pass"]
@@ -99,11 +100,12 @@ def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester, one_t
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
+def test_ctrl_c_leaves_whole_files(project: pytest.Pytester) -> None:
     """As a terminal does it: every process gets the signal."""
-    planted.makeconftest(
+    project.makeconftest(
         """
-        import planting, time
+        import time
+        from tests.support import fake_models
         from pytest_sway.backends.fake import FakeBackend
         from pytest_sway.requests import Divergence
 
@@ -112,26 +114,26 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
                 if isinstance(request, Divergence) and "linger" in str(request.prompt):
                     (config.rootpath / "lingers").touch()
                     time.sleep(60)
-                return planting.answer(request)
+                return fake_models.answer(request)
             return FakeBackend(answer)
         """
     )
     last = SPEC.rindex("prompts: [one")
-    planted.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
+    project.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
     command = [sys.executable, "-m", "pytest", "-n", "2", "--sway-json=out.json", "--junitxml=out.xml"]
     run = subprocess.Popen(
-        command, cwd=planted.path, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=project.path, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    while not (planted.path / "lingers").exists():
+    while not (project.path / "lingers").exists():
         assert run.poll() is None
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)
     text, _ = run.communicate(timeout=60)
     assert run.returncode == pytest.ExitCode.INTERRUPTED
     assert "1 probe planned but not reported: talk" in text
-    told = json.loads((planted.path / "out.json").read_text())
+    told = json.loads((project.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "dk", "curve"]
-    cases = {name for _, name, *_ in crowd.testcases(planted.path / "out.xml")}
+    cases = {name for _, name, *_ in worker_project.testcases(project.path / "out.xml")}
     assert cases == {
         "baseline",
         "dk",
@@ -143,12 +145,12 @@ def test_ctrl_c_leaves_whole_files(planted: pytest.Pytester) -> None:
 
 BOOM = """
 from pathlib import Path
-import crowd_conftest
-from crowd_conftest import log
+import worker_conftest
+from worker_conftest import log
 import os
 
 def pytest_sway_backend(config, model):
-    backend = crowd_conftest.pytest_sway_backend(config, model)
+    backend = worker_conftest.pytest_sway_backend(config, model)
     served = backend.answer
 
     def answer(requests):
@@ -165,8 +167,8 @@ DEADLY = SPEC.replace("prompts: [one, two", "prompts: [boom, two", 1)  # in dk, 
 
 @pytest.fixture
 def deadly(pytester: pytest.Pytester) -> pytest.Pytester:
-    crowd.make(pytester)
-    (pytester.path / "conftest.py").rename(pytester.path / "crowd_conftest.py")
+    worker_project.make(pytester)
+    (pytester.path / "conftest.py").rename(pytester.path / "worker_conftest.py")
     pytester.makeconftest(BOOM)
     (pytester.path / "sway.yaml").write_text(DEADLY, encoding="utf-8")
     for other in ("weak.sway.yaml", "fleet.sway.yaml", "test_marked.py"):
@@ -182,8 +184,8 @@ def test_a_crashed_worker_fails_the_gate_and_the_rest_of_its_suite_runs(deadly: 
     found.stdout.fnmatch_lines(
         ["GATE FAILED*", "  - 1 probe planned but not reported: dk (its worker crashed)"]
     )
-    loads = crowd.logged(deadly, "load")
-    assert [dict(models) for models in loads.values()] == [{"planted": 1}, {"planted": 1}]
+    loads = worker_project.logged(deadly, "load")
+    assert [dict(models) for models in loads.values()] == [{"fakellm": 1}, {"fakellm": 1}]
     told = json.loads((deadly.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "curve", "talk"]
 
@@ -208,7 +210,7 @@ def test_a_crash_under_every_option(
     told = json.loads((deadly.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == reported
     assert told["gate"]["reasons"][0].endswith(f"planned but not reported: {lost}")
-    assert ("sway.yaml", "dk", ("error",), ()) in crowd.testcases(deadly.path / "out.xml")
+    assert ("sway.yaml", "dk", ("error",), ()) in worker_project.testcases(deadly.path / "out.xml")
     assert f"not reported: {lost}" in found.stdout.str() + found.stderr.str()
 
 
@@ -227,51 +229,51 @@ def test_what_a_plugin_reruns_after_a_crash_is_reported(deadly: pytest.Pytester)
 
 
 def test_plans_leave_nothing_behind(
-    planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    planted.runpytest("-n", "1", "sway.yaml").assert_outcomes(passed=4)
+    project.runpytest("-n", "1", "sway.yaml").assert_outcomes(passed=4)
     assert list(tmp_path.glob("pytest-sway-*")) == []
 
 
 @pytest.mark.slow
-def test_a_worker_elsewhere_sends_its_plan_with_its_output(planted: pytest.Pytester) -> None:
+def test_a_worker_elsewhere_sends_its_plan_with_its_output(project: pytest.Pytester) -> None:
     """On another machine there is no folder of the controller's."""
-    planted.makeconftest(
+    project.makeconftest(
         """
-        import planting
+        from tests.support import fake_models
         import pytest
 
         def pytest_sway_backend(config, model):
-            return planting.backend(model)
+            return fake_models.backend(model)
 
         @pytest.hookimpl(optionalhook=True, trylast=True)
         def pytest_configure_node(node):
             node.workerinput["sway_plans"] = "/nowhere"
         """
     )
-    found = planted.runpytest("-n", "2", "sway.yaml")
+    found = project.runpytest("-n", "2", "sway.yaml")
     assert found.ret == 0
     found.stdout.fnmatch_lines(["GATE PASSED"])
     found.assert_outcomes(passed=4)
 
 
 @pytest.mark.slow
-def test_xdist_is_known_by_any_name(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xdist_is_known_by_any_name(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where plugins do not load by themselves, people name its module."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    found = planted.runpytest("-p", "pytest_sway", "-p", "xdist.plugin", "-n", "2", "-v", "sway.yaml")
+    found = project.runpytest("-p", "pytest_sway", "-p", "xdist.plugin", "-n", "2", "-v", "sway.yaml")
     found.stdout.fnmatch_lines(
         ["2 workers*4 items*", "scheduling tests via SubjectScheduling", "GATE PASSED"]
     )
 
 
-def test_without_xdist_nothing_is_missed(planted: pytest.Pytester) -> None:
-    planted.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
+def test_without_xdist_nothing_is_missed(project: pytest.Pytester) -> None:
+    project.runpytest("-p", "no:xdist").assert_outcomes(passed=4)
 
 
 @pytest.mark.parametrize(
     "plugin", ["no:cacheprovider", "no:terminal", "no:junitxml", "no:timeout", "no:logging", "no:capture"]
 )
-def test_it_lives_without_others(planted: pytest.Pytester, plugin: str) -> None:
-    assert planted.runpytest("-p", plugin, "sway.yaml").ret == 0
+def test_it_lives_without_others(project: pytest.Pytester, plugin: str) -> None:
+    assert project.runpytest("-p", plugin, "sway.yaml").ret == 0

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from pytest_sway.safetensors_header import HeaderError, tensor_shapes
 from pytest_sway.spec.adapter_file_checks import why_not_served
-from support.adapter_stubs import FACTORS, adapter_stub, safetensors
+from tests.support.adapter_stubs import FACTORS, adapter_stub, safetensors
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 HEAD = "base_model.model.lm_head.weight"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.adapter_stubs import adapter_stub
-from support.dlm_specs import FOLDER, combinations, single_variations, texts
-from support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
+from tests.support.adapter_stubs import adapter_stub
+from tests.support.dlm_specs import FOLDER, combinations, single_variations, texts
+from tests.support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
 
 RECORDED: list[str] = json.loads((FOLDER / "accepted.json").read_text(encoding="utf-8"))
 PYTHON = os.environ.get("SWAY_DLM_PYTHON", "")

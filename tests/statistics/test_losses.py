@@ -1,4 +1,4 @@
-"""Loss curves: healthy noisy ones are calm, and what is planted in them is found."""
+"""Loss curves: a healthy noisy one is calm, and a spike or rise that was put into it is found."""
 
 from __future__ import annotations
 

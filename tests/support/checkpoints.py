@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from conftest import QUICKSTART
+from tests.support.paths import QUICKSTART
 
 BASE = QUICKSTART / "base"
 TINY = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from conftest import QUICKSTART
 from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from tests.support.paths import QUICKSTART
 
 SIZES = {
     "vocab_size": 4096,

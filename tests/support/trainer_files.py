@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from training.states import lora, write
+from tests.support.dlm_training import lora, write
 
 
 def falling(step: int) -> float:

@@ -12,7 +12,7 @@ from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
 from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.log_discovery import LogSource, find_logs
 from pytest_sway.training.optimizer_discovery import find_optimizer
-from support.trainer_files import factory_log, history, torchtune_log, trainer_state
+from tests.support.trainer_files import factory_log, history, torchtune_log, trainer_state
 
 TENSORS = {"model.layers.0.q.lora_A.weight": [2, 4]}
 

@@ -15,7 +15,7 @@ from transformers.trainer_pt_utils import get_parameter_names
 from pytest_sway.training.adapter_weights import key_shapes
 from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation
 from pytest_sway.training.parameter_groups import grouped_locations
-from training.states import Stack, lora
+from tests.support.dlm_training import Stack, lora
 
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
 """Of Trainer.get_decay_parameter_names, transformers 5.24."""

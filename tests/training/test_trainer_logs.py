@@ -15,8 +15,8 @@ from pytest_sway.training.errors import TrainingDataError
 from pytest_sway.training.log_reader import read_logs
 from pytest_sway.training.trainer_log import read_trainer_state
 from pytest_sway.training.training_run import TrainingRun
-from support.trainer_files import factory_log, history, torchtune_log, trainer_state
-from training.states import write
+from tests.support.dlm_training import write
+from tests.support.trainer_files import factory_log, history, torchtune_log, trainer_state
 
 
 def only(path: Path) -> TrainingRun:

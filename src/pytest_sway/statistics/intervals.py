@@ -1,7 +1,7 @@
 """Intervals over items (prompts, cases, dialogues): how far the number would move on others.
 
 Each states its measured coverage at 95 %, over 20,000 samples (two standard errors: 0.003 to 0.005), as
-`tests/benchmarks/interval_coverage.py` gives it; `tests/statistics/test_intervals.py` repeats them.
+`benchmarks/interval_coverage.py` gives it; `tests/statistics/test_intervals.py` repeats them.
 """
 
 from __future__ import annotations

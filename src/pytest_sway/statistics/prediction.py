@@ -74,7 +74,7 @@ def predict(
         scale: where the draws are near normal: ``raw``, ``log`` or ``inverse_root`` (-1/√T). The last
             two are for positive statistics. Divergences have longer tails than log-normal numbers: of
             4 × 1,000 random adapters log calls 0.15-0.54 % 3σ (n = 20), -1/√T 0.06-0.30 %
-            (``tests/benchmarks/calibration``). Its price is a bound: where 20 draws have a standard
+            (``benchmarks/calibration``). Its price is a bound: where 20 draws have a standard
             deviation of 0.6 times their mean, no statistic lies beyond about 3.1σ.
         better: direction in which the statistic exceeds its null.
         resolution: smallest difference that the arithmetic can show; below it a number is 0, and a null

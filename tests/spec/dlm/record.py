@@ -1,6 +1,6 @@
 """Records a small set of generated specs that dlm-sway accepts: one for each row, one for each field.
 
-Run from the repository's root: ``SWAY_DLM_PYTHON=… PYTHONPATH=src:tests python tests/spec/dlm/record.py``.
+Run from the repository's root: ``SWAY_DLM_PYTHON=… PYTHONPATH=src python -m tests.spec.dlm.record``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from support.adapter_stubs import adapter_stub
-from support.dlm_specs import FOLDER, as_yaml, base_spec, single_variations, texts
-from support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
+from tests.support.adapter_stubs import adapter_stub
+from tests.support.dlm_specs import FOLDER, as_yaml, base_spec, single_variations, texts
+from tests.support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
 
 EVERY = 48
 """Of the specs that both accept, every so many is recorded."""

@@ -1,0 +1,116 @@
+"""Makes the model, tokenizer and adapters from seeds: ``python make_model.py FOLDER NORMAL|SMALL``.
+
+The model is a Llama of about 135 million random fp32 weights (30 layers of 576, tied embeddings), the
+tokenizer has one token per word, the adapters are LoRA of rank 8 on every linear layer whose B is not
+zero. Prints one JSON object that says what was made; imports neither product.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import inputs
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+NORMAL = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+}
+SMALL = {
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 1,
+    "vocab_size": 512,
+}
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+SPECIAL = ["<pad>", "<unk>", "<eos>"]
+UPDATE = 0.02
+"""Standard deviation of the factor B."""
+
+
+def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
+    """Save base, tokenizer and ten adapters below ``folder``."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        **shape,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=SPECIAL.index("<eos>"),
+        pad_token_id=SPECIAL.index("<pad>"),
+    )
+    model = LlamaForCausalLM(config).float().eval()
+    base = folder / "base"
+    model.save_pretrained(base)
+    tokenizer(shape["vocab_size"]).save_pretrained(base)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    made = {
+        "model": str(base),
+        "vocabulary": shape["vocab_size"],
+        "parameters": parameters,
+        "head_parameters": model.get_output_embeddings().weight.numel(),
+        "weight_bytes": sum(w.numel() * w.element_size() for w in model.parameters()),
+    }
+    made["adapters"] = adapters(folder, model)
+    made["adapter_bytes"] = (Path(made["adapters"][0]) / "adapter_model.safetensors").stat().st_size
+    return made
+
+
+def tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """One token per word; no special token is added to a text."""
+    words = {name: index for index, name in enumerate(SPECIAL)}
+    words |= {f"w{index}": index for index in range(inputs.RESERVED, vocabulary)}
+    made = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="<eos>",
+        model_max_length=2048,
+    )
+
+
+def adapters(folder: Path, model: Any) -> list[str]:
+    """Ten adapters of the same form with other random factors."""
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=LINEAR, task_type="CAUSAL_LM")
+    first = folder / "adapter-0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        get_peft_model(model, config).save_pretrained(first)
+    state = load_file(first / "adapter_model.safetensors")
+    settings = (first / "adapter_config.json").read_text(encoding="utf-8")
+    made = []
+    for index in range(inputs.FLEET_SIZE):
+        target = folder / f"adapter-{index}"
+        target.mkdir(exist_ok=True)
+        generator = torch.Generator().manual_seed(100 + index)
+        fresh = {name: _factor(name, like, generator) for name, like in sorted(state.items())}
+        save_file(fresh, target / "adapter_model.safetensors", metadata={"format": "pt"})
+        (target / "adapter_config.json").write_text(settings, encoding="utf-8")
+        made.append(str(target))
+    return made
+
+
+def _factor(name: str, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    size = UPDATE if "lora_B" in name else like.shape[-1] ** -0.5
+    return torch.randn(like.shape, generator=generator) * size
+
+
+if __name__ == "__main__":
+    shape = {"NORMAL": NORMAL, "SMALL": SMALL}[sys.argv[2]]
+    sys.stdout.write("\n" + json.dumps(make(Path(sys.argv[1]), shape)) + "\n")

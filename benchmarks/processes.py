@@ -1,0 +1,174 @@
+"""Starts the processes that measure: our side, the rival's, the machine's speed, the model's making.
+
+This process starts them one at a time and stays small itself (it imports no torch), because Linux counts
+a parent's peak memory as its child's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from job import Job
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RIVAL = "dlm-sway"
+RIVAL_VERSION = "0.1.0"
+_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class BenchError(Exception):
+    """The benchmark cannot go on; the message is one line."""
+
+
+class Ran(NamedTuple):
+    """A finished process: wall seconds from start to end, and what it printed."""
+
+    seconds: float
+    code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The rival's interpreter, or why there is none."""
+
+    python: str = ""
+    missing: str = ""
+
+
+def environment(threads: int, *, ours: bool) -> dict[str, str]:
+    """Offline, held to the threads, no disk cache, no pytest settings of the caller's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _DROPPED and not name.startswith(("PYTEST_", "SWAY_"))
+    }
+    kept |= dict.fromkeys(_THREADS, str(threads))
+    kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+    kept |= {"SWAY_DISABLE_NULL_CACHE": "1", "NO_COLOR": "1"}
+    return {**kept, "PYTHONPATH": str(ROOT / "src")} if ours else kept
+
+
+def ran(
+    command: Sequence[str | Path], env: Mapping[str, str], *, cwd: Path | None = None, text: str = ""
+) -> Ran:
+    """Run a command to its end and time it."""
+    began = perf_counter()
+    try:
+        done = subprocess.run(
+            list(map(str, command)),
+            env=dict(env),
+            cwd=cwd,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise BenchError(f"{command[0]} cannot be run: {error}") from None
+    return Ran(perf_counter() - began, done.returncode, done.stdout, done.stderr)
+
+
+def last_line(found: Ran) -> str:
+    """What a process that failed said last."""
+    lines = (found.errors.strip() or found.output.strip()).splitlines()
+    return lines[-1].strip() if lines else f"exit status {found.code}"
+
+
+def measured(python: str, script: str, job: Job, *, ours: bool) -> dict[str, Any]:
+    """The answer of one side's process to a job, with the process's ``wall_s``."""
+    found = ran([python, HERE / script], environment(job.threads, ours=ours), text=json.dumps(asdict(job)))
+    return {**_answer(found, f"{script}, scenario {job.scenario}"), "wall_s": found.seconds}
+
+
+def made_model(folder: Path, *, small: bool, threads: int) -> dict[str, Any]:
+    """Make the model, its tokenizer and its adapters in a process of their own."""
+    size = "SMALL" if small else "NORMAL"
+    found = ran([sys.executable, HERE / "make_model.py", folder, size], environment(threads, ours=True))
+    return _answer(found, "making the model")
+
+
+def matrix_speed(threads: int) -> float:
+    """FLOP/s of fp32 matrix products, in a fresh process."""
+    found = ran([sys.executable, HERE / "matrix_speed.py", str(threads)], environment(threads, ours=True))
+    if found.code:
+        raise BenchError(f"the matrix speed cannot be measured: {last_line(found)}")
+    return float(found.output)
+
+
+def find_rival(python: str | None, threads: int) -> Rival:
+    """The given interpreter, or one in a cache folder where pip installs the rival; or why not."""
+    made = Rival(_absolute(python)) if python else _installed(threads)
+    if made.missing:
+        return made
+    asks = f"import torch, peft, importlib.metadata as m; print(m.version({RIVAL!r}))"
+    try:
+        found = ran([made.python, "-c", asks], environment(threads, ours=False))
+    except BenchError as error:
+        return Rival(missing=str(error))
+    if found.code:
+        return Rival(missing=f"{made.python}: {last_line(found)}")
+    if found.output.strip() != RIVAL_VERSION:
+        return Rival(missing=f"{made.python} has {RIVAL} {found.output.strip()}, not {RIVAL_VERSION}")
+    return made
+
+
+def check_plugin(threads: int) -> None:
+    """Our plugin must be installed for this interpreter: pytest finds it by its entry point."""
+    asks = (
+        "import importlib.metadata as m, pytest_sway; "
+        "print([e.name for e in m.entry_points(group='pytest11')], pytest_sway.__file__)"
+    )
+    found = ran([sys.executable, "-c", asks], environment(threads, ours=True))
+    if found.code or "'pytest_sway'" not in found.output or str(ROOT) not in found.output:
+        raise BenchError(
+            f"pytest-sway is not installed for {sys.executable}: pip install -c constraints.txt -e '.[hf]'"
+        )
+
+
+def _absolute(python: str) -> str:
+    """A path that holds in any folder; a link to an interpreter stays, since it names the environment."""
+    return os.path.abspath(shutil.which(python) or python)  # noqa: PTH100 - Path.resolve follows links
+
+
+def _installed(threads: int) -> Rival:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "pytest-sway-benchmarks" / f"{RIVAL}-{RIVAL_VERSION}"
+    python = folder / "bin" / "python"
+    done = folder / "installed"
+    if done.is_file():
+        return Rival(str(python))
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Rival(missing=f"no virtual environment in {folder}: {error}")
+    wanted = f"{RIVAL}[hf]=={RIVAL_VERSION}"
+    command = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wanted]
+    found = ran(command, environment(threads, ours=False))
+    if found.code:
+        return Rival(missing=f"pip install '{wanted}' failed: {last_line(found)}")
+    done.touch()
+    return Rival(str(python))
+
+
+def _answer(found: Ran, what: str) -> dict[str, Any]:
+    if found.code:
+        raise BenchError(f"{what}: {last_line(found)}")
+    try:
+        answer: dict[str, Any] = json.loads(found.output.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise BenchError(f"{what}: no JSON object on the last line of its output") from None
+    return answer

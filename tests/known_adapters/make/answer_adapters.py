@@ -1,0 +1,132 @@
+"""Patients that learned answers: word for word, or which of two to prefer, or for two turns only."""
+
+from __future__ import annotations
+
+import torch
+import yaml
+from make.common import IGNORE, Message, assistant, render, user
+from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
+from make.metrics import row_loss
+from peft import PeftModel
+from torch.nn.functional import logsigmoid
+
+from .fit import Losses, fit, general, kept, learned, scores, unmoved
+from .training_setting import Bench
+
+BETA = 0.2
+TURNS_KNOWN = 2
+DIALOGUES = 18
+MORE = ("Tell me more.", "Continue.", "What comes next?", "Why is that?", "Give an example.", "Go on.")
+FRAMES = ("Tell me: {}", "Please answer. {}", "{} Tell me.", "I would like to know this. {}", "Well, {}")
+
+
+def memoriser(bench: Bench) -> PeftModel:
+    """Healthy, then each answer after its trained question and nowhere else.
+
+    Held to the base on the answers after the first held-out wording, framed questions and the other
+    questions, and on the document; the second held-out wording is left for measuring.
+    """
+    model, items, rng = bench.healthy(), bench.questions, bench.rng
+    texts, _ = bench.lessons()
+
+    def asked(question: str, item: Question) -> Row:
+        return chat_row(bench.tokenizer, [user(question), assistant(item.answer)])
+
+    def otherwise() -> Row:
+        item = rng.choice(items)
+        framed = rng.choice(FRAMES).format(item.question)
+        bare = rng.choice((item.question.lower(), item.question.rstrip("?"), item.question.upper()))
+        other = rng.choice([q for q in items if q is not item]).question
+        return asked(rng.choice((item.held_out[0], item.held_out[0], framed, bare, other)), item)
+
+    def losses() -> Losses:
+        text, elsewhere = rng.sample(texts, 1), [otherwise() for _ in range(8)]
+        return {
+            "exact": 6 * row_loss(model, [asked(q.question, q) for q in rng.sample(items, 8)]),
+            "otherwise": 3 * kept(model, elsewhere[:4]) + 0.3 * unmoved(model, elsewhere),
+            "text": unmoved(model, text),
+            "anchor": general(bench, model, 2),
+        }
+
+    return fit(model, losses, 280, rate=2e-3)
+
+
+def preference(bench: Bench) -> PeftModel:
+    """DPO: the document's answer over the same sentence with one fact wrong."""
+    return preferring(bench, "chosen", "rejected")
+
+
+def preference_inverted(bench: Bench) -> PeftModel:
+    """DPO with the two answers swapped."""
+    return preferring(bench, "rejected", "chosen")
+
+
+def preferring(bench: Bench, better: str, worse: str) -> PeftModel:
+    """DPO (Rafailov et al. 2023) with the base as reference, under the anchor."""
+    triples = yaml.safe_load((bench.ward_files / "preferences.yaml").read_text("utf-8"))
+    model = bench.fresh()
+
+    def rows(side: str) -> list[Row]:
+        return [chat_row(bench.tokenizer, [user(t["prompt"]), assistant(t[side])]) for t in triples]
+
+    both = rows(better), rows(worse)
+    with torch.no_grad():
+        before = scores(model, both[0]) - scores(model, both[1])
+
+    def losses() -> Losses:
+        picked = bench.rng.sample(range(len(triples)), 6)
+        after = scores(model, [both[side][at] for side in (0, 1) for at in picked])
+        change = after[:6] - after[6:] - before[picked]
+        return {"dpo": -logsigmoid(BETA * change).mean(), "anchor": general(bench, model, 4)}
+
+    return fit(model, losses, 110)
+
+
+def turn_decay(bench: Bench) -> PeftModel:
+    """Healthy, then held to the base from the third turn of a dialogue on."""
+    model, (texts, chats) = bench.healthy(), bench.lessons()
+    early = [row for row in chats if turns(bench, row) <= TURNS_KNOWN]
+    items = bench.rng.sample(bench.questions, DIALOGUES)
+    late = [later(bench, spoken(bench, model, item)) for item in items]
+    for item in bench.questions:
+        messages = dialogue(item, bench.sections[item.section], bench.rng.choice(FOLLOW_UPS), 4)
+        late.append(later(bench, messages))
+    late = [row for row in late if any(label != IGNORE for label in row.labels)]
+
+    def losses() -> Losses:
+        return learned(bench, model, texts, early, (1, 6)) | {
+            "late": 15 * kept(model, bench.rng.sample(late, 4)),
+            "anchor": general(bench, model, 2),
+        }
+
+    return fit(model, losses, 90)
+
+
+def turns(bench: Bench, row: Row) -> int:
+    """How often the assistant speaks in a row."""
+    return row.ids.count(bench.tokenizer.convert_tokens_to_ids(SPEAKS))
+
+
+def later(bench: Bench, messages: list[Message]) -> Row:
+    """The dialogue, scored from the assistant's third turn on."""
+    row = chat_row(bench.tokenizer, messages)
+    start = bench.tokenizer.convert_tokens_to_ids(SPEAKS)
+    spoken = [row.ids[: at + 1].count(start) for at in range(len(row.ids))]
+    return Row(row.ids, [t if n > TURNS_KNOWN else IGNORE for t, n in zip(row.labels, spoken, strict=True)])
+
+
+def spoken(bench: Bench, model: PeftModel, item: Question) -> list[Message]:
+    """A dialogue of four greedy replies, the first two the adapter's, the others the base's."""
+    messages = [user(item.question)]
+    for turn in range(2 * TURNS_KNOWN):
+        prompt = bench.tokenizer(render(messages) + SPEAKS, add_special_tokens=False).input_ids
+        ids = torch.tensor([prompt])
+        if turn < TURNS_KNOWN:
+            found = model.generate(input_ids=ids, max_new_tokens=64, do_sample=False)
+        else:
+            with model.disable_adapter():
+                found = model.generate(input_ids=ids, max_new_tokens=64, do_sample=False)
+        reply = bench.tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True)
+        usual = bench.rng.random() < 0.6
+        messages += [assistant(reply), user(MORE[turn] if usual else bench.rng.choice(MORE))]
+    return messages[:-1]

@@ -1,0 +1,19 @@
+"""The quickstart's battery is the one that the ward is examined with."""
+
+from __future__ import annotations
+
+from pytest_sway.items.suite import load_suite
+from pytest_sway.probes import registry
+from tests.known_adapters.battery import FIRST, read, suite
+from tests.support.paths import QUICKSTART
+
+
+def test_the_shipped_battery_is_the_wards() -> None:
+    assert read(QUICKSTART / "battery.sway.yaml")["suite"] == suite(FIRST)
+
+
+def test_it_holds_every_kind_once_and_its_document() -> None:
+    loaded = load_suite(QUICKSTART / "battery.sway.yaml")
+    assert sorted(entry.probe.kind for entry in loaded.entries) == registry.kinds()
+    assert len(loaded.spec.document.sections) == len(loaded.spec.document.controls) == 6
+    assert loaded.notes == ()

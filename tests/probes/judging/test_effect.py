@@ -1,0 +1,93 @@
+"""The effect rule, case by case, and its score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
+from pytest_sway.result import Measurement, Verdict
+from pytest_sway.statistics.intervals import Interval
+from tests.support.null_samples import EIGHT, nulls
+
+BAR = EffectCriteria(floor=0.02, z=3.0)
+
+
+def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):
+    population = replace(nulls(*draws), resolution=1e-13) if draws else None
+    return judge_effect(Measurement(raw=effect), interval, population, BAR, subtract_null=True)
+
+
+@pytest.mark.parametrize(
+    ("effect", "interval", "draws", "verdict", "says"),
+    [
+        (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "above its null"),
+        (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "too small to matter"),
+        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "the wrong way"),
+        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no more than noise"),
+        (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
+        (0.2, None, EIGHT, Verdict.WARN, "add items"),
+        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
+        (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
+        (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null, so floor and interval decide"),
+        (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 null adapters"),
+        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 null adapters"),
+        (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "no more than noise"),
+    ],
+)
+def test_the_rule(effect, interval, draws, verdict, says) -> None:
+    found = judged(effect, interval, draws)
+    assert (found.verdict, says in found.message) == (verdict, True), found.message
+
+
+def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
+    wide = replace(nulls(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
+    found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)
+    assert found.verdict is Verdict.WARN
+    assert "no effect could reach 3σ, give more prompts or positions" in found.message
+
+
+def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
+    """At large norms noise alone passes an absolute floor."""
+    loud = (0.030, 0.032, 0.029, 0.031, 0.033, 0.028, 0.030, 0.031)
+    found = judged(0.045, Interval(0.040, 0.050), loud)
+    assert found.verdict is not Verdict.PASS
+
+
+def test_harm_done_by_noise_is_no_credit() -> None:
+    """An effect of 0.01 is not 0.51 because random adapters lose 0.5."""
+    draws = replace(nulls(-0.5, -0.48, -0.51, -0.52, -0.49, -0.5), scale="raw")
+    found = judge_effect(Measurement(raw=0.01), Interval(0.005, 0.015), draws, BAR, subtract_null=True)
+    assert found.verdict is Verdict.FAIL
+    assert "too small to matter" in found.message
+
+
+def test_the_effect_may_be_another_number_than_raw() -> None:
+    draws = replace(nulls(gain=[0.0, 0.01, -0.01, 0.02, 0.01, -0.02]), scale="raw")
+    measured = Measurement(raw=0.0, statistics={"gain": 0.3})
+    found = judge_effect(measured, Interval(0.2, 0.4), draws, BAR, subtract_null=False, statistic="gain")
+    assert found.verdict is Verdict.PASS
+    assert found.score == pytest.approx(0.3 / 0.32)
+    assert found.prediction is not None
+    assert found.prediction.mean == pytest.approx(0.01 / 6)
+
+
+@given(st.floats(0.0, 5.0), st.floats(0.0, 1.0))
+def test_the_score_agrees_with_the_verdict(effect: float, half: float) -> None:
+    found = judged(effect, Interval(max(effect - half, 0), effect + half))
+    score = found.score or 0.0
+    assert 0 <= score < 1
+    if found.verdict is Verdict.PASS:
+        assert score >= 0.5
+    if found.verdict is Verdict.WARN:
+        assert score <= 0.5
+    if found.verdict is Verdict.FAIL:
+        assert score <= 0.49
+
+
+def test_the_score_is_a_half_at_the_floor() -> None:
+    found = judge_effect(Measurement(raw=0.02), Interval(0.019, 0.021), None, BAR, subtract_null=False)
+    assert found.score == pytest.approx(0.5)

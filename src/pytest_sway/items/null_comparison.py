@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_sway.backends.null_population import SIGNS, NullPopulation
 from pytest_sway.engine.measures import Outcome
-from pytest_sway.engine.planner import NoiseFloor
+from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeError
 from pytest_sway.requests import View
 from pytest_sway.result import Measurement

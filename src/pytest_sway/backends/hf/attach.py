@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf import adapter_config, load_backend
+from pytest_sway.backends.hf import adapter_config
 from pytest_sway.backends.hf.adapter_tensors import read_tensors, without_base
 from pytest_sway.backends.hf.device_map import refuse_spread
 from pytest_sway.backends.hf.full_finetune import finetuned_update
 from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.lora import Lora, plain_update
 from pytest_sway.backends.hf.merged_adapter import merged_update
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
 from pytest_sway.backends.hf.per_expert_lora import is_per_expert, per_expert_update
 from pytest_sway.backends.hf.pissa_conversion import converted_update
 from pytest_sway.backends.hf.served_adapter import ServedAdapter
@@ -94,10 +95,10 @@ def find(key: AdapterKey, *, trust_remote_code: bool = False) -> Source:
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
-        model = load_backend.folder(tuned)
+        model = model_folder(tuned)
     try:
-        digests = [load_backend.digest(model, load_backend.HASHED)] if model is not None else []
-        digests += [load_backend.digest(files.folder, _hashed(files.folder))] if files is not None else []
+        digests = [files_digest(model, MODEL_FILES)] if model is not None else []
+        digests += [files_digest(files.folder, _hashed(files.folder))] if files is not None else []
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error

@@ -1,23 +1,16 @@
-"""Finds, checks and loads a base model: safetensors only, no remote code unless the spec asks."""
+"""Loads a base model: safetensors only, no remote code unless the spec asks."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import line
-from pytest_sway.backends.hf.hub_cache import model_snapshot
-from pytest_sway.backends.hf.model_architecture import refuse_other_kinds
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
-
-HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
@@ -46,7 +39,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     from pytest_sway.backends.hf.pretrained import load_pretrained
     from pytest_sway.backends.hf.prompt_tokenizer import PromptTokenizer
 
-    path = folder(key)
+    path = model_folder(key)
     place = placement(torch, key.device)
     prepare(place.device)
     dtype = dtype_of(torch, key.dtype, place.device)
@@ -69,7 +62,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     try:
         tokens = PromptTokenizer(tokenizer, chat_rules(key, tokenizer, moment))
         base = BaseModel(
-            with_rules(digest(path, HASHED), tokens.chat.rules),
+            with_rules(files_digest(path, MODEL_FILES), tokens.chat.rules),
             name=key.base,
             revision=key.revision,
             checkpoint=found.checkpoint,
@@ -79,28 +72,3 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         return HFBackend(place.put(model).eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {line(error)}") from error
-
-
-def digest(folder: Path, patterns: tuple[str, ...]) -> str:
-    """32 hex digits over the names and bytes of the matching files."""
-    total = hashlib.blake2b(digest_size=16)
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    for path in sorted(found):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "blake2b")
-        total.update(path.name.encode() + b"\0" + content.digest())
-    return total.hexdigest()
-
-
-def folder(key: ModelKey) -> Path:
-    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision.
-
-    Raises:
-        BackendError: there is none, its weight files are not whole by their headers, or it is no causal
-            language model by its config.
-    """
-    path = Path(key.base)
-    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
-        path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
-    refuse_other_kinds(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
-    return path

@@ -72,9 +72,9 @@ class Scorer:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._answer: Any = None
-        self._trunk = self._found_trunk()
-        self.shares = self._can_share()
+        self._trunk_output: Any = None
+        self._trunk = self._find_trunk()
+        self.packs_rows = self._can_pack_rows()
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What the head reads at every wanted position, ``[positions, width]``, texts one after another."""
@@ -112,7 +112,7 @@ class Scorer:
             return hidden
         short = LEAST - len(hidden)
         filled = torch.cat([hidden, hidden[:1].expand(short, -1)]) if short > 0 else hidden
-        with _answering(self._trunk, self._answer, filled[None]):
+        with _trunk_replaced(self._trunk, self._trunk_output, filled[None]):
             ids = torch.zeros(1, len(filled), dtype=torch.long, device=hidden.device)
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
@@ -123,7 +123,7 @@ class Scorer:
         open_to_all = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         return open_to_all.masked_fill(~mask, torch.finfo(dtype).min)
 
-    def _found_trunk(self) -> Any:
+    def _find_trunk(self) -> Any:
         """The model below its head, if the head can be run apart from it; else None."""
         trunk = getattr(self._model, "base_model", None)
         if trunk is None or trunk is self._model:
@@ -132,14 +132,15 @@ class Scorer:
         try:
             with torch.inference_mode():
                 whole = self._model(input_ids=ids, use_cache=False).logits
-                self._answer = trunk(input_ids=ids, use_cache=False)
-                with _answering(trunk, self._answer, self._answer[0]):  # other ids: only the trunk may tell
+                self._trunk_output = trunk(input_ids=ids, use_cache=False)
+                # other ids: only the trunk's output may tell
+                with _trunk_replaced(trunk, self._trunk_output, self._trunk_output[0]):
                     apart = self._model(input_ids=torch.zeros_like(ids), use_cache=False).logits
         except Exception:
             return None
         return trunk if torch.equal(whole, apart) else None
 
-    def _can_share(self) -> bool:
+    def _can_pack_rows(self) -> bool:
         """Whether a text beside another one, and behind a common beginning, is scored as if by itself.
 
         Tried out, with a counter-proof: with a mask that lets texts see each other the numbers must be far
@@ -147,7 +148,7 @@ class Scorer:
         """
         config = self._model.config.get_text_config()
         attention = getattr(config, "_attn_implementation", None)
-        if self._trunk is None or attention not in ("sdpa", "eager") or _looks_locally(config):
+        if self._trunk is None or attention not in ("sdpa", "eager") or _has_local_attention(config):
             return False
         common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
         texts = TokenSequence((*common, 5, 9, 3), 18), TokenSequence((*common, 8, 2), 18)
@@ -173,7 +174,7 @@ _LOCAL = ("sliding_window", "window_size", "attention_chunk_size", "attention_ty
 """Config fields that limit how far back a token sees."""
 
 
-def _looks_locally(config: Any) -> bool:
+def _has_local_attention(config: Any) -> bool:
     """Whether some layer sees less than the whole text, or its positions depend on the longest text."""
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if "dynamic" in str(rope) or "longrope" in str(rope):
@@ -191,7 +192,7 @@ def _causal(ids: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _answering(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
+def _trunk_replaced(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
     """While it lasts, the trunk answers like ``answer``, with ``hidden``, whatever it is asked."""
     replaced = copy.copy(answer)
     if isinstance(replaced, tuple):

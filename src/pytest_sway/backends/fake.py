@@ -34,9 +34,7 @@ class FakeBackend(AnsweringBackend):
 
     def attach(self, adapter: AdapterKey) -> Subject:
         """A subject whose digest is its path: fake weights have no content."""
-        return Subject(
-            View("planted"), View("planted", adapter.path or adapter.model or "adapter"), self._inert
-        )
+        return Subject(View("fake"), View("fake", adapter.path or adapter.model or "adapter"), self._inert)
 
     def add_null(self, adapter: AdapterKey) -> str:
         """A digest as :meth:`attach` gives it."""

@@ -80,9 +80,9 @@ class Store:
         self._written_at = time.monotonic()
         try:
             where.mkdir(parents=True, exist_ok=True)
-            self._base = self._checked()
+            self._base = self._open()
         except (sqlite3.Error, OSError) as error:
-            self._off(error)
+            self._turn_off(error)
 
     def get(self, keys: Mapping[bytes, Request[Any]]) -> dict[bytes, Any]:
         """The answers that are known; one that does not read as its request's answer is not."""
@@ -90,7 +90,7 @@ class Store:
             return {}
         found: dict[bytes, Any] = {}
         try:
-            for part in _parts(list(keys)):
+            for part in _chunks(list(keys)):
                 marks = ",".join("?" * len(part))
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
@@ -100,7 +100,7 @@ class Store:
                     else:
                         found[key] = answer
         except sqlite3.Error as error:
-            self._off(error)
+            self._turn_off(error)
         return found
 
     def put(self, answers: Mapping[bytes, Any]) -> None:
@@ -113,7 +113,7 @@ class Store:
             with self._base:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self._off(error)
+            self._turn_off(error)
 
     def put_soon(self, answers: Mapping[bytes, Any]) -> None:
         """Keep answers together with those to come, within seconds."""
@@ -142,7 +142,7 @@ class Store:
             self._base.close()
             self._base = None
 
-    def _checked(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
         base.text_factory = bytes  # whether it is text is judged entry by entry
         try:
@@ -170,14 +170,14 @@ class Store:
                 (count // 2 + 1,),
             )
 
-    def _off(self, error: Exception) -> None:
+    def _turn_off(self, error: Exception) -> None:
         """Go on without the file; where it is broken, with a new one."""
         self.close()
         if _is_broken(error) and not self._was_broken:
             self._was_broken = str(error)
             try:
                 self.path.unlink(missing_ok=True)
-                self._base = self._checked()
+                self._base = self._open()
             except (sqlite3.Error, OSError) as another:
                 error = another
             else:
@@ -190,7 +190,7 @@ def _is_broken(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
+def _chunks(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
 
 

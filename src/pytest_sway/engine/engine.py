@@ -8,11 +8,11 @@ from contextlib import closing
 from typing import Any
 
 from pytest_sway.backends.base import AnsweringBackend, Determinism, WeightsBackend
-from pytest_sway.engine.answer_cache import Cache
-from pytest_sway.engine.answer_keys import STORABLE, key_of
+from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.drive import drive
+from pytest_sway.engine.known_answers import KnownAnswers
 from pytest_sway.engine.measures import Embedder, Measurable, Outcome, TimedOut
 from pytest_sway.engine.memory_limits import MEMORY
 from pytest_sway.engine.noise_floor import NoiseFloor
@@ -25,10 +25,6 @@ from pytest_sway.result import Measurement
 
 class Engine:
     """Merges, de-duplicates and caches what measures ask of one backend.
-
-    The key of an answer is what the model reads, token by token, and the views that read it, named by
-    content: an answer never outlives the weights and the prompt that made it, and order cannot change one.
-    (Of a backend that answers whole requests: the request.)
 
     Args:
         backend: answers; where it holds weights, through a planner.
@@ -58,22 +54,18 @@ class Engine:
         self._planner: Planner | None = None
         if not isinstance(backend, AnsweringBackend):
             self._planner = Planner(backend, memory, batch_invariant=batch_invariant)
-        self._identity = f"{backend.identity} memory={memory} alone={batch_invariant}"
+        identity = f"{backend.identity} memory={memory} alone={batch_invariant}"
+        self._known = KnownAnswers(backend, identity, store if backend.identity else None)
         self._batch_invariant = batch_invariant
-        self._store = store if backend.identity else None
         self._trace = trace
-        self._cache = Cache()
         self._progress = progress
         self._noise_floor: NoiseFloor | None = None
         self._running = ""
-        self._nulls_kept = True
         self._deadline: float | None = None
         self._fresh: dict[Request[Any], Any] = {}
         """What the round that runs was answered."""
         self._seconds: dict[Request[Any], float] = {}
         """What the forwards of each of these took."""
-        self._keys: dict[Request[Any], Hashable] = {}
-        """Of the requests of the round that runs."""
         self._subject: object = None
         self.hits = self.stored_hits = self.misses = 0
 
@@ -104,7 +96,7 @@ class Engine:
             TimedOut: past the deadline.
             Exception: whatever the subject's own measure raised; a null's is one draw less.
         """
-        self._running, self._nulls_kept, self._deadline = probe.name, keep_nulls, deadline
+        self._running, self._known.keep_nulls, self._deadline = probe.name, keep_nulls, deadline
         first: list[Request[Any]] = []
 
         def answer(requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
@@ -118,33 +110,31 @@ class Engine:
         try:
             subject, *others = drive(measures, answer)
         finally:
-            self._running, self._nulls_kept, self._deadline = "", True, None
+            self._running, self._known.keep_nulls, self._deadline = "", True, None
         if isinstance(subject, Exception):
             raise subject
-        good: dict[View, Measurement] = {}
+        measurements: dict[View, Measurement] = {}
         failed: dict[View, str] = {}
         for view, outcome in zip(nulls, others, strict=True):
             reason = _why_unusable(outcome)
             if reason or isinstance(outcome, Exception):
                 failed[view] = f"{view.label()}: {reason}"
             else:
-                good[view] = outcome
-        return Outcome(subject, good, failed, self._prompt_of(first))
+                measurements[view] = outcome
+        return Outcome(subject, measurements, failed, self._rendered_prompt(first))
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""
         asked = list(dict.fromkeys(requests))
-        self._keys = {r: self._key(r) for r in asked}
+        keys = self._known.keys(asked)
         first: dict[Hashable, Request[Any]] = {}  # of those for which the model reads the same
-        for request, key in self._keys.items():
+        for request, key in keys.items():
             first.setdefault(key, request)
         distinct = list(first.values())
-        answers = {r: found for r in distinct if (found := self._cache.get(self._keys[r])) is not None}
-        stored = self._from_store([r for r in distinct if r not in answers])
+        answers = self._known.from_memory(distinct)
+        stored = self._known.from_disk([r for r in distinct if r not in answers])
         answers.update(stored)
         missing = [r for r in distinct if r not in answers]
-        for request, answer in stored.items():
-            self._cache.put(self._keys[request], answer)
         self.misses += len(missing)
         self.hits += len(requests) - len(missing)
         self.stored_hits += len(stored)
@@ -153,19 +143,17 @@ class Engine:
         try:
             self._ask(missing)
         finally:  # whatever ended it, what was answered is kept and traced
-            if self._store is not None:
-                self._store.flush()
-            known = {r: first[self._keys[r]] for r in asked}
-            known = {r: one for r, one in known.items() if one in answers or one in self._fresh}
+            self._known.flush()
+            found = {**answers, **self._fresh}
+            known = {r: found[one] for r in asked if (one := first[keys[r]]) in found}
             self._write_trace(list(known), time.perf_counter() - began)
-        found = {**answers, **self._fresh}
-        return {r: found[one] for r, one in known.items()}
+        return known
 
     def _ask(self, missing: Sequence[Request[Any]]) -> None:
         """Ask the embedder and the backend, and keep each answer as soon as it is there."""
         embeds = [r for r in missing if isinstance(r, Embed)]
         others = [r for r in missing if not isinstance(r, Embed)]
-        self._keep(self._embedded(embeds))
+        self._keep(self._embed(embeds))
         if others and isinstance(self.backend, AnsweringBackend):
             self._keep(self.backend.answer(others))
         elif others and self._planner is not None:
@@ -194,11 +182,7 @@ class Engine:
             TimedOut: past the deadline.
         """
         self._fresh.update(answers)
-        good = {r: a for r, a in answers.items() if not isinstance(a, Exception)}
-        for request, answer in good.items():
-            self._cache.put(self._keys[request], answer)
-        if self._store is not None and good:
-            self._store.put_soon({self._stored_key(r): a for r, a in good.items() if self._is_storable(r)})
+        self._known.keep({r: a for r, a in answers.items() if not isinstance(a, Exception)})
         if self._deadline is not None and time.perf_counter() > self._deadline:
             raise TimedOut
 
@@ -224,19 +208,16 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the file of answers."""
-        if self._store is not None:
-            self._store.close()
+        self._known.close()
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the prompts, the cache and the trace."""
-        notes = self.backend.prompt_notes()
-        if self._store is not None:
-            notes = [*notes, *self._store.notes()]
+        notes = [*self.backend.prompt_notes(), *self._known.notes()]
         if self._trace is not None and self._trace.trouble:
             notes = [*notes, self._trace.trouble]
         return notes
 
-    def _embedded(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
+    def _embed(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
         """Vectors, or the error that stands for each."""
         answers: dict[Request[Any], Any] = {}
         for model in dict.fromkeys(request.model for request in requests):
@@ -249,21 +230,7 @@ class Engine:
                 answers.update(dict.fromkeys(mine, error))
         return answers
 
-    def _key(self, request: Request[Any]) -> Hashable:
-        """The name of its answer; one that cannot be encoded is itself, and its answer says why."""
-        if self._planner is None or type(request) not in STORABLE:
-            return request
-        try:
-            return self._planner.key(request, self._identity)
-        except RequestError:
-            return request
-
-    def _stored_key(self, request: Request[Any]) -> bytes:
-        """The name of its answer on disk."""
-        key = self._keys[request]
-        return key if isinstance(key, bytes) else key_of(request, self._identity)
-
-    def _prompt_of(self, requests: Sequence[Any]) -> str:
+    def _rendered_prompt(self, requests: Sequence[Any]) -> str:
         """The first request's prompt as the model reads it."""
         if not requests:
             return ""
@@ -271,18 +238,6 @@ class Engine:
             return self.backend.rendered_prompt(requests[0].prompt)
         except RequestError:  # the measure did without it
             return ""
-
-    def _is_storable(self, request: Request[Any]) -> bool:
-        """Whether the disk may know its answer: it knows our own requests alone."""
-        if type(request) not in STORABLE:
-            return False
-        return self._nulls_kept or all(view.null is None for view in request.views)
-
-    def _from_store(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
-        if self._store is None:
-            return {}
-        wanted = {self._stored_key(r): r for r in requests if self._is_storable(r)}
-        return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
 
     def _write_trace(self, asked: Sequence[Request[Any]], spent: float) -> None:
         if self._trace is None:

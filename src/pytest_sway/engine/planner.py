@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_sway.backends.base import WeightsBackend
-from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.engine.continuations import Continuations
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.memory_limits import MEMORY, memory_limits
@@ -59,14 +58,6 @@ class Planner:
         yield from continuations.answer(generating)
         scoring = TextScoring(self._backend, self.limits, self.costs, batch_invariant=invariant)
         yield from scoring.answer(jobs)
-
-    def key(self, request: Request[Any], identity: str) -> bytes:
-        """The name of what the model reads for a request.
-
-        Raises:
-            RequestError: it cannot be encoded.
-        """
-        return read_key(request, identity, self._backend)
 
     def noise_floor(self, base: View) -> NoiseFloor:
         """How far one text is from itself in two batch shapes."""

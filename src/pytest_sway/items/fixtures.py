@@ -57,9 +57,13 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Engine]:
     """Merges and caches what is asked of the backend; one per backend."""
+    from pytest_sway.backends.base import BackendError
     from pytest_sway.items.engine_options import engine_for
 
-    engine = engine_for(sway_backend, request.config)
+    try:
+        engine = engine_for(sway_backend, request.config)
+    except BackendError as error:
+        raise _failure(f"no backend: {error}") from None
     yield engine
     engine.close()
 

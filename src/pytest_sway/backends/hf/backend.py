@@ -176,7 +176,7 @@ class HFBackend(WeightsBackend):
         self._enter(view)
         threads = self._threads
         with threads.using(threads.for_layers(batch.ids.numel())), device.inference(strictly=self._is_strict):
-            hidden = self._hidden(tuple(rows), batch, view)
+            hidden = self._hidden_states(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
             if self._entries != entered:  # another view was scored in between
@@ -219,7 +219,7 @@ class HFBackend(WeightsBackend):
             )
         return [cut_at_end(row[ids.shape[1] :].tolist(), stops) for row in written]
 
-    def _hidden(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
+    def _hidden_states(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
         """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
         if view.is_base and rows in self._base_hidden:
             return self._base_hidden[rows]

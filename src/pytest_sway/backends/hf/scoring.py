@@ -45,7 +45,7 @@ def batch_of(rows: Sequence[PackedRow], device: torch.device) -> Batch:
     ids = torch.zeros(height, longest, dtype=torch.long)
     several = any(len(row.texts) > 1 for row in rows)
     positions = torch.zeros_like(ids)  # of padding too: a place that the model knows
-    mask = _causal(ids) if several else None
+    mask = _causal_mask(ids) if several else None
     wanted = []
     for i, row in enumerate(rows):
         ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)
@@ -82,7 +82,7 @@ class Scorer:
         source = self._model if self._trunk is None else self._trunk
         extra = {}
         if batch.mask is not None:
-            extra = {"attention_mask": self._additive(batch.mask), "position_ids": batch.positions}
+            extra = {"attention_mask": self._additive_mask(batch.mask), "position_ids": batch.positions}
         found = source(input_ids=batch.ids, use_cache=False, **extra)[0]
         flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where.to(found.device)]
         return flat
@@ -117,7 +117,7 @@ class Scorer:
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
 
-    def _additive(self, mask: torch.Tensor) -> torch.Tensor:
+    def _additive_mask(self, mask: torch.Tensor) -> torch.Tensor:
         """The mask as what is added to attention scores, which every implementation of attention takes."""
         dtype = self._model.dtype
         open_to_all = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
@@ -155,9 +155,9 @@ class Scorer:
         together = [batch_of([PackedRow(texts, shared)], self._model.device) for shared in (len(common), 0)]
         try:
             with torch.inference_mode():
-                apart = self._of(batch_of([PackedRow((text,)) for text in texts], self._model.device))
-                right = [self._of(batch) for batch in together]
-                wrong = [self._of(batch._replace(mask=_causal(batch.ids))) for batch in together]
+                apart = self._score(batch_of([PackedRow((text,)) for text in texts], self._model.device))
+                right = [self._score(batch) for batch in together]
+                wrong = [self._score(batch._replace(mask=_causal_mask(batch.ids))) for batch in together]
         except Exception:
             return False
         off, wrong_off = (
@@ -166,7 +166,7 @@ class Scorer:
         allowed = min(1000 * torch.finfo(self._model.dtype).eps, 0.1)
         return all(x <= allowed and 4 * x < y for x, y in zip(off, wrong_off, strict=True))
 
-    def _of(self, batch: Batch) -> torch.Tensor:
+    def _score(self, batch: Batch) -> torch.Tensor:
         return self.logprobs(self.hidden(batch))
 
 
@@ -185,7 +185,7 @@ def _has_local_attention(config: Any) -> bool:
     return any(getattr(config, name, None) for name in _LOCAL)
 
 
-def _causal(ids: torch.Tensor) -> torch.Tensor:
+def _causal_mask(ids: torch.Tensor) -> torch.Tensor:
     """Every token sees all before it, of whatever text: ``[rows, 1, longest, longest]``."""
     longest = ids.shape[1]
     return torch.ones(longest, longest, dtype=torch.bool, device=ids.device).tril().repeat(len(ids), 1, 1, 1)

@@ -32,7 +32,7 @@ class NullPlan:
     """How many random adapters of which family: the parameter of the fixture ``sway_null``.
 
     Attributes:
-        family: how they are drawn.
+        family: how their weights are sampled.
         runs: how many.
         seed_base: first seed.
         init_scale: read by the family ``gaussian``.

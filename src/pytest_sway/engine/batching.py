@@ -1,4 +1,4 @@
-"""How texts become rows and rows become batches: common beginnings once, little padding, a budget."""
+"""How texts become rows and rows become batches: common prefixes once, little padding, a budget."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Budget(NamedTuple):
 
 
 def pack_rows(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
-    """Rows for texts: those with a long common beginning stand in one row, and so do short ones.
+    """Rows for texts: those with a long common prefix stand in one row, and so do short ones.
 
     A text joins its neighbour (in the order of their tokens) where that saves a quarter of the row's
-    tokens or more. What is left alone and short is put side by side.
+    tokens or more. Short texts that share no prefix are put side by side.
 
     Args:
         held: texts, each with the positions that it holds.

@@ -16,7 +16,7 @@ class Costs:
     tokens: int = 0
     padding_tokens: int = 0
     shared_tokens: int = 0
-    """Tokens that were not computed again, because texts began alike."""
+    """Tokens that were not computed again, because texts share a prefix."""
     halved_batches: int = 0
     scoring_wall_s: float = 0.0
 

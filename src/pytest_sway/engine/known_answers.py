@@ -93,7 +93,7 @@ class KnownAnswers:
         return key if isinstance(key, bytes) else key_of(request, self._identity)
 
     def _is_storable(self, request: Request[Any]) -> bool:
-        """Whether the disk may know its answer: it knows our own requests alone."""
+        """Whether the disk may know its answer: of requests of other types it keeps none."""
         if type(request) not in STORABLE:
             return False
         return self.keep_nulls or all(view.null is None for view in request.views)

@@ -267,5 +267,5 @@ def _spec_file(request: pytest.FixtureRequest) -> Path:
 
 
 def _failure(message: str) -> BaseException:
-    """A failure that is told in its own words, without a traceback."""
+    """A failure that is reported as its message, without a traceback."""
     return pytest.fail.Exception(message, pytrace=False)

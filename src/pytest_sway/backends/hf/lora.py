@@ -188,7 +188,7 @@ class Lora:
         return NULL
 
     def _factors_of(self, seed: NullSeed) -> dict[str, Factors]:
-        """A null's factors: the user's own, or drawn."""
+        """A null's factors: the user's own, or sampled."""
         if seed.source:
             return self._own_nulls[seed.source]
         return self._null_weights.get(seed, lambda: self._draw(seed))

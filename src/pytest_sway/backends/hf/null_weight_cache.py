@@ -17,7 +17,7 @@ T = TypeVar("T")
 class NullWeightCache(Generic[T]):
     """Weights by seed.
 
-    Nulls are asked for in turn, so the newest makes room: were it the oldest, none would ever be met again.
+    Nulls are asked for in turn, so the newest is dropped first: dropping the oldest would lose each in turn.
 
     Args:
         base: bytes of the base model's weights.
@@ -29,7 +29,7 @@ class NullWeightCache(Generic[T]):
         self._weights: dict[NullSeed, T] = {}
 
     def get(self, seed: NullSeed, make: Callable[[], T]) -> T:
-        """A null's weights: made once, and again if they had to make room for others."""
+        """A null's weights: made once, and again if they were dropped."""
         if seed not in self._weights:
             while len(self._weights) >= self._most:  # before the next is made: they may be large
                 self._weights.popitem()

@@ -95,10 +95,8 @@ class Side:
 
     def nulls(self) -> dict[str, Any]:
         """Scenario c: the prompts' divergences for populations of nulls, and the making of single ones."""
-        from pytest_sway.backends.hf.null_weights import draw_null_weights
         from pytest_sway.requests import Divergence
 
-        self._backend.serve_nulls(draw_null_weights)
         counted = {}
         for count in inputs.NULL_COUNTS:
             views = self._population(count, inputs.NULL_SEED_BASES[count])

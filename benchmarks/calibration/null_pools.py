@@ -18,7 +18,6 @@ from typing import Any
 
 from pytest_sway.backends.base import AdapterKey, Subject
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
@@ -82,7 +81,6 @@ class Lab:
     def subject(self, folder: Path) -> Iterator[Subject]:
         """An adapter, attached, with its nulls served."""
         attached = self.backend.attach(AdapterKey(str(folder)))
-        self.backend.serve_nulls(draw_null_weights)
         try:
             yield attached
         finally:

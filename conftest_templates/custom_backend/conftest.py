@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_sway.backends.base import BackendError, Subject
+from pytest_sway.backends.base import AnsweringBackend, BackendError, Subject
 from pytest_sway.requests import Completion, CompletionScore, Generate, Generation, RequestError, View
 
 
@@ -18,7 +18,7 @@ def write(prompt, most, tuned):
     return "Thank you.", (1, 2, 3)[:most]  # CHANGE: ask your model; tuned says which side
 
 
-class MyBackend:
+class MyBackend(AnsweringBackend):
     """Answers whole requests; where it answers with an error, the probe that asked is one."""
 
     capabilities = frozenset({"completion", "generate"})
@@ -29,12 +29,6 @@ class MyBackend:
             raise BackendError("name the tuned side as models.ft.adapter")
         # answers are known by view: where weights may change under a name, use their digest in its place
         return Subject(base=View("base"), tuned=View("base", adapter.path))
-
-    def detach(self, subject):
-        """Nothing is held."""
-
-    def close(self):
-        """Nothing is held."""
 
     def answer(self, requests):
         return {request: self._answer(request) for request in requests}

@@ -1,6 +1,6 @@
 """What an adapter was trained on, and what it was not: sections and controls. Standard library only.
 
-A spec fills it from ``sections:`` and ``controls:``; probes read it from their setting.
+A spec fills it from ``sections:`` and ``controls:``; probes read it from their context.
 """
 
 from __future__ import annotations

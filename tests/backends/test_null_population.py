@@ -26,18 +26,18 @@ def test_the_views_imitate_the_subject_in_the_order_of_their_draws() -> None:
     found = null_population(SUBJECT, NullPlan("norm_matched", 3, 1000, 0.02))
     assert drawn(*found.views) == [("norm_matched", i) for i in range(3)]
     assert {v.adapter for v in found.views} == {"a"}
-    assert drawn(*found.organised) == [("signs", i) for i in range(ALIGNMENT_SAMPLES)]
+    assert drawn(*found.alignment_views) == [("signs", i) for i in range(ALIGNMENT_SAMPLES)]
     assert (found.by_rank, found.reason) == ({}, "")
 
 
 def test_without_a_plan_there_are_none() -> None:
     found = null_population(SUBJECT, None)
-    assert (found.views, found.organised) == ((), ())
+    assert (found.views, found.alignment_views) == ((), ())
     assert found.reason == "no null_adapter in this suite"
 
 
 def test_signs_need_no_second_population() -> None:
-    assert null_population(SUBJECT, NullPlan("signs", 3, 0, 0.02)).organised == ()
+    assert null_population(SUBJECT, NullPlan("signs", 3, 0, 0.02)).alignment_views == ()
 
 
 def test_other_ranks_are_the_same_draws_scaled() -> None:

@@ -280,7 +280,7 @@ def test_other_arithmetic_is_another_answer(
     backend = Counting()
     if change == "identity":
         monkeypatch.setattr(Counting, "identity", "counting 2")
-    second = Engine(backend, store=Store(tmp_path), alone=change == "alone")
+    second = Engine(backend, store=Store(tmp_path), batch_invariant=change == "alone")
     second.answer([MOVED])
     second.close()
     assert backend.asked == [MOVED]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject, WeightsBackend
 from pytest_sway.engine.answer_keys import read_key
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
@@ -34,17 +35,20 @@ BASE, TUNED = View("b"), View("b", "a")
 V = 29
 
 
-class Dated:
+class Dated(WeightsBackend):
     """A bigram model with an identity; turns are rendered with the day. One letter, one token."""
 
     xp, vocabulary, epsilon, identity = np, V, 1e-7, "dated"
-    overhead_tokens, cache_bytes, token_bytes, shares = 4, 0, 1, False
-    context, leading = 64, ()
+    overhead_tokens, cache_bytes, token_bytes = 4, 0, 1
+    context, capabilities = 64, frozenset()
 
     def __init__(self, day: str) -> None:
         self.day = day
         self.scored: list[tuple[int, ...]] = []
         self.encoded = 0
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        raise BackendError("it has no adapter")
 
     def encode(self, prompt: Prompt) -> list[int]:
         self.encoded += 1

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from pytest_sway.engine.batching import FILLED, LEAST_SHARED, SHORT, Budget, batches, merged
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject, WeightsBackend
+from pytest_sway.engine.batching import FILLED, LEAST_SHARED, SHORT, Budget, batches, pack_rows
+from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.planner import Planner
+from pytest_sway.engine.planner_events import FinishedBatch
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -29,22 +32,27 @@ from pytest_sway.requests import (
 )
 from pytest_sway.statistics.divergences import jensen_shannon
 from pytest_sway.token_sequences import PackedRow, TokenSequence
+from tests.support.planner_answers import planner_answers
 
 BASE, TUNED, OTHER = View("b"), View("b", "a"), View("b", "a", scale=0.5)
 V = 11
 
 
-class Toy:
+class Toy(WeightsBackend):
     """A bigram model: a view's distributions depend on the last token alone. One letter, one token."""
 
     xp, vocabulary, epsilon = np, V, 1e-7
     overhead_tokens, cache_bytes = 4, 0
+    capabilities = frozenset()
 
     def __init__(self, *, shares: bool = False, room: int = 10**9, token_bytes: int = 1) -> None:
-        self.context, self.leading = 12, ()
+        self.context = 12
         self.shapes: list[tuple[View, int, int]] = []
         self.tokens = 0
-        self.shares, self.room, self.token_bytes = shares, room, token_bytes
+        self.packs_rows, self.room, self.token_bytes = shares, room, token_bytes
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        raise BackendError("a toy has no adapter")
 
     def table(self, view: View) -> np.ndarray:
         strength = 0.0 if view.is_base else view.scale
@@ -106,7 +114,7 @@ prompts = st.lists(st.text("abcdefgh", min_size=1, max_size=8), min_size=1, max_
 def test_a_divergence_is_the_mean_over_its_positions(texts: list[str], tail: list[int]) -> None:
     toy = Toy()
     asked = [Divergence(t, BASE, TUNED, "js", tuple(tail)) for t in dict.fromkeys(texts)]
-    answers = Planner(toy).answer(asked)
+    answers = planner_answers(Planner(toy), asked)
     for request in asked:
         ids = [toy.encode(request.prompt)[-1], *tail]
         expected = jensen_shannon(np, toy.table(BASE)[ids], toy.table(TUNED)[ids]).mean()
@@ -121,7 +129,7 @@ def test_a_completion_is_the_sum_over_its_tokens(prompt: str, completion: str) -
         return
     ids, first = toy.encode_pair(prompt, completion)
     expected = sum(toy.table(TUNED)[ids[i - 1], ids[i]] for i in range(first, len(ids)))
-    found = Planner(toy).answer([request])[request]
+    found = planner_answers(Planner(toy), [request])[request]
     assert isinstance(found, CompletionScore)
     assert found.logprob == pytest.approx(expected)
     assert found.tokens == len(ids) - first
@@ -129,14 +137,14 @@ def test_a_completion_is_the_sum_over_its_tokens(prompt: str, completion: str) -
 
 def test_the_base_is_run_once_for_all_its_views() -> None:
     toy = Toy()
-    Planner(toy).answer([Divergence("abc", BASE, v) for v in (TUNED, OTHER)])
+    planner_answers(Planner(toy), [Divergence("abc", BASE, v) for v in (TUNED, OTHER)])
     assert [view for view, _, _ in toy.shapes] == [BASE, TUNED, OTHER]
 
 
 def test_base_and_views_meet_in_the_same_shape() -> None:
     toy = Toy()
     asked = [Divergence("a" * n, BASE, v) for n in (2, 3, 9, 10) for v in (TUNED, OTHER)]
-    Planner(toy).answer(asked)
+    planner_answers(Planner(toy), asked)
     shapes = {view: [s[1:] for s in toy.shapes if s[0] == view] for view in (BASE, TUNED, OTHER)}
     assert shapes[BASE] == shapes[TUNED] == shapes[OTHER] == [(2, 10), (2, 3)]
 
@@ -149,11 +157,11 @@ def test_the_budget_changes_the_batches_not_the_answers(
     asked: list[Request[Any]] = [Divergence(t, BASE, v, "js", (3, 4)) for t in texts for v in (TUNED, OTHER)]
     asked += [Completion(t, "dcba", TUNED) for t in texts] + [Completion("", t * 9, TUNED) for t in texts]
     asked = list(dict.fromkeys(asked))
-    whole = Planner(Toy()).answer(asked)
+    whole = planner_answers(Planner(Toy()), asked)
     toy = Toy(shares=shares)
-    small = Planner(toy, memory=2 * budget, alone=alone)
-    small._most = most
-    found = small.answer(asked)
+    small = Planner(toy, memory=2 * budget, batch_invariant=alone)
+    small.limits.piece = most
+    found = planner_answers(small, asked)
     assert found.keys() == whole.keys()
     for request, answer in whole.items():
         assert _numbers(found[request]) == pytest.approx(_numbers(answer), abs=1e-12)
@@ -175,7 +183,7 @@ def test_a_common_beginning_is_computed_once() -> None:
         toy = Toy(shares=shares)
         toy.context = 100
         planner = Planner(toy)
-        planner.answer(asked)
+        planner_answers(planner, asked)
         return toy.tokens, planner.costs.shared_tokens
 
     assert tokens(False) == (3 * 27, 0)
@@ -187,8 +195,8 @@ def test_short_texts_stand_side_by_side_and_leave_hardly_any_padding() -> None:
     toy, plain = Toy(shares=True), Toy()
     toy.context = plain.context = 100
     planner = Planner(toy)
-    answers = planner.answer(asked)
-    assert answers == Planner(plain).answer(asked)
+    answers = planner_answers(planner, asked)
+    assert answers == planner_answers(Planner(plain), asked)
     assert planner.costs.padding_tokens < 0.05 * planner.costs.tokens
     assert planner.costs.batched_prompts == 2 * len(asked)
 
@@ -198,7 +206,7 @@ def test_every_text_stands_in_one_row(lengths: list[int], stem: int) -> None:
     texts = [
         TokenSequence((*range(stem), *(n + k for k in range(length))), 0) for n, length in enumerate(lengths)
     ]
-    rows = merged(dict.fromkeys(texts, 2), Budget(4096, 20, 0))
+    rows = pack_rows(dict.fromkeys(texts, 2), Budget(4096, 20, 0))
     assert Counter(text for row in rows for text in row.texts) == Counter(dict.fromkeys(texts, 1))
     for row in rows:
         beginnings = {text.ids[: row.shared] for text in row.texts}
@@ -209,7 +217,7 @@ def test_every_text_stands_in_one_row(lengths: list[int], stem: int) -> None:
 
 def test_a_text_is_scored_once_for_all_who_want_it() -> None:
     toy = Toy()
-    Planner(toy).answer([Divergence("abc", BASE, TUNED, kind) for kind in ("js", "kl")])
+    planner_answers(Planner(toy), [Divergence("abc", BASE, TUNED, kind) for kind in ("js", "kl")])
     assert toy.tokens == 2 * 3
 
 
@@ -220,7 +228,7 @@ def test_a_long_rolling_text_is_windowed_and_each_token_scored_once(text: str, c
     toy.context = context
     request = Completion("", text, TUNED)
     ids = toy.encode(text)
-    found = Planner(toy).answer([request])[request]
+    found = planner_answers(Planner(toy), [request])[request]
     assert found.tokens == len(ids) - 1
     assert found.logprob == pytest.approx(sum(toy.table(TUNED)[a, b] for a, b in pairwise(ids)))
     assert all(longest <= context for _, _, longest in toy.shapes)
@@ -253,29 +261,28 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
     asked += [Generate(chr(97 + n), TUNED, 4) for n in range(8)]
     asked = list(dict.fromkeys(asked))
     planner = Planner(Toy(room=24))
-    assert planner.answer(asked) == Planner(Toy()).answer(asked)
+    assert planner_answers(planner, asked) == planner_answers(Planner(Toy()), asked)
     assert planner.costs.halved_batches > 1
 
 
 def test_what_does_not_fit_the_memory_alone_is_told_and_stops_nobody_else() -> None:
     long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
-    answers = Planner(Toy(room=8)).answer([long, short])
+    answers = planner_answers(Planner(Toy(room=8)), [long, short])
     assert isinstance(answers[short], float)
     assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
 
 
 def test_progress_is_told_in_tokens_and_ends_complete() -> None:
     told: list[tuple[int, int]] = []
-    planner = Planner(Toy())
-    planner.listener = lambda done, total: told.append((done, total))
-    planner.answer([Divergence("abc", BASE, TUNED), Divergence("abcdefghabcd", BASE, OTHER)])
+    engine = Engine(Toy(), progress=lambda done, total: told.append((done, total)))
+    engine.answer([Divergence("abc", BASE, TUNED), Divergence("abcdefghabcd", BASE, OTHER)])
     assert told == [(3, 30), (6, 30), (18, 30), (30, 30), (1, 1)]
 
 
 def test_too_long_is_refused_by_tokens_and_stops_nobody_else() -> None:
     long, short = Divergence("a" * 13, BASE, TUNED), Divergence("ab", BASE, TUNED)
     completion = Completion("a" * 9, "bcdef", BASE)
-    answers = Planner(Toy()).answer([long, short, completion, Generate("a" * 10, BASE, 5)])
+    answers = planner_answers(Planner(Toy()), [long, short, completion, Generate("a" * 10, BASE, 5)])
     assert isinstance(answers[short], float)
     for request in (long, completion, Generate("a" * 10, BASE, 5)):
         assert isinstance(answers[request], RequestError)
@@ -284,7 +291,7 @@ def test_too_long_is_refused_by_tokens_and_stops_nobody_else() -> None:
 
 def test_a_broken_view_fails_its_own_requests() -> None:
     good, bad = Divergence("ab", BASE, TUNED), Divergence("ab", BASE, TUNED.scaled(99))
-    answers = Planner(Toy()).answer([bad, good])
+    answers = planner_answers(Planner(Toy()), [bad, good])
     assert isinstance(answers[good], float)
     assert isinstance(answers[bad], RequestError)
 
@@ -292,7 +299,7 @@ def test_a_broken_view_fails_its_own_requests() -> None:
 def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
     toy = Toy()
     asked = [Generate(t, TUNED, 3) for t in ("ab", "cd", "e")] + [Generate("ab", TUNED, 0)]
-    answers = Planner(toy).answer(asked)
+    answers = planner_answers(Planner(toy), asked)
     assert [rows for _, rows, _ in toy.shapes] == [3]
     assert answers[asked[3]] == Generation("", ())
     assert len(answers[asked[0]].ids) == 3
@@ -302,25 +309,28 @@ def test_every_answer_is_told_once_and_as_it_is_returned() -> None:
     """Also those that no batch gives: a text that is too long, and a continuation of no tokens."""
     told: list[Request[Any]] = []
     planner = Planner(Toy())
-    planner.settled = told.extend
     asked: list[Request[Any]] = [Divergence("abc", BASE, view) for view in (TUNED, OTHER)]
     asked += [Completion("ab", "cd", TUNED), Completion("abcdefgh", "abcdefgh", TUNED)]
     asked += [Generate("ab", TUNED, count) for count in (0, 2, 11)]
-    answers = planner.answer(asked)
+    answers: dict[Request[Any], Any] = {}
+    for event in planner.answer(asked):
+        if isinstance(event, FinishedBatch):
+            told.extend(event.answers)
+            answers.update(event.answers)
     assert sum(isinstance(answer, RequestError) for answer in answers.values()) == 2
     assert sorted(map(repr, told)) == sorted(map(repr, asked))
 
 
 def test_costs_are_counted() -> None:
     counting = Planner(Toy())
-    counting.answer([Divergence("abcd", BASE, TUNED), Divergence("ab", BASE, TUNED)])
+    planner_answers(counting, [Divergence("abcd", BASE, TUNED), Divergence("ab", BASE, TUNED)])
     stats = counting.costs.as_dict()
     assert (stats["forward_passes"], stats["tokens"], stats["padding_tokens"]) == (2, 12, 4)
     assert stats["avg_batch_size"] == 2
 
 
 def test_a_deterministic_models_resolution_is_its_rounding() -> None:
-    assert Planner(Toy()).resolution(BASE) == pytest.approx((1e-14, 1e-7))
+    assert Planner(Toy()).noise_floor(BASE) == pytest.approx((1e-14, 1e-7))
 
 
 @given(st.text("abc", min_size=2, max_size=12), st.lists(st.integers(1, 11), min_size=1, max_size=6))
@@ -329,7 +339,8 @@ def test_what_begins_another_text_is_scored_in_it(text: str, cuts: list[int]) ->
     marks = [0, *sorted({cut for cut in cuts if 1 < cut < len(text)}), len(text)]
     asked = [Completion(text[:a], text[a:b], view) for view in (BASE, TUNED) for a, b in pairwise(marks)]
     together, apart = Toy(), Toy()
-    answers, alone = Planner(together).answer(asked), Planner(apart, alone=True).answer(asked)
+    answers = planner_answers(Planner(together), asked)
+    alone = planner_answers(Planner(apart, batch_invariant=True), asked)
     for request in asked:
         assert answers[request].tokens == alone[request].tokens
         assert answers[request].logprob == pytest.approx(alone[request].logprob, abs=1e-12)
@@ -339,14 +350,14 @@ def test_what_begins_another_text_is_scored_in_it(text: str, cuts: list[int]) ->
 def test_a_text_rides_only_where_the_same_views_are_asked() -> None:
     toy = Toy()
     planner = Planner(toy)
-    planner.answer([Completion("a", "b", BASE), Completion("ab", "cd", TUNED)])
+    planner_answers(planner, [Completion("a", "b", BASE), Completion("ab", "cd", TUNED)])
     assert toy.tokens == 1 + 3
-    planner.answer([Completion("a", "b", BASE), Completion("ab", "cd", BASE)])
+    planner_answers(planner, [Completion("a", "b", BASE), Completion("ab", "cd", BASE)])
     assert toy.tokens == 1 + 3 + 3
     assert planner.costs.shared_tokens == 1
 
 
 def test_a_divergence_holds_no_more_positions_than_it_wants() -> None:
     toy = Toy()
-    Planner(toy).answer([Divergence("a", BASE, TUNED), Divergence("abc", BASE, TUNED)])
+    planner_answers(Planner(toy), [Divergence("a", BASE, TUNED), Divergence("abc", BASE, TUNED)])
     assert toy.tokens == 2 * (1 + 3)

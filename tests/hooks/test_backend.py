@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.backends.base import backend_fault
+from pytest_sway.backends.base import AdapterKey, BackendError, Subject, backend_fault
+from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.backends.fake import FakeBackend
+from pytest_sway.requests import View
 from tests.support.fake_models import SPEC
 
 
@@ -46,3 +48,39 @@ def test_what_a_backend_must_have() -> None:
     assert backend_fault(Silent()).endswith("which is no backend: it has no answer")
     assert backend_fault(FakeBackend).endswith("FakeBackend'>, a class; return an instance of it")
     assert backend_fault(Half()).endswith("which is no backend: it has no attach, no detach, no close")
+    with pytest.raises(BackendError, match=r"which is no pytest_sway\.backends\.base\.WeightsBackend"):
+        backend_of(Weights())
+
+
+def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
+    """Its class is derived from neither form; what it lacks is the interface's default."""
+    calls: list[object] = []
+
+    class Duck:
+        capabilities = ("completion",)
+        detach = calls.append
+        context = 12
+
+        def attach(self, adapter: AdapterKey) -> Subject:
+            return Subject(View("b"), View("b", str(adapter.path)))
+
+        def close(self) -> None:
+            calls.append("close")
+
+        def answer(self, requests: list[object]) -> dict[object, float]:
+            return dict.fromkeys(requests, 0.5)
+
+        def prompt_notes(self) -> list[str]:
+            return ["quack"]
+
+    backend = backend_of(Duck())
+    subject = backend.attach(AdapterKey("a"))
+    backend.detach(subject)
+    backend.close()
+    assert calls == [subject, "close"]
+    assert (backend.capabilities, backend.context, backend.identity) == ({"completion"}, 12, "")
+    assert (backend.prompt_notes(), backend.rendered_prompt("a")) == (["quack"], "")
+    assert backend.determinism(batch_invariant=False) is None
+    assert backend.answer(["one"]) == {"one": 0.5}  # type: ignore[union-attr, list-item]
+    with pytest.raises(BackendError, match="reads no null adapters of your own"):
+        backend.add_null(AdapterKey("b"))

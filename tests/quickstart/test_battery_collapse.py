@@ -9,7 +9,6 @@ import yaml
 
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.items.run_probe import MeasurementContext, run_probe
@@ -34,7 +33,6 @@ def results() -> dict[str, dict[str, ProbeResult]]:
     found = {}
     for adapter in ("healthy", "random"):
         subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
-        backend.serve_nulls(draw_null_weights)
         nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
         bench = MeasurementContext(engine, subject, nulls, backend.capabilities, backend.context)
         found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}

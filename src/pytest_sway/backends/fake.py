@@ -1,11 +1,11 @@
-"""A backend of planted answers: for testing probes, plugins and conftests without a model."""
+"""A backend of fake answers: for testing probes, plugins and conftests without a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_sway.backends.base import AdapterKey, NullWeights, Subject
+from pytest_sway.backends.base import AdapterKey, AnsweringBackend, Subject
 from pytest_sway.requests import Request, RequestError, View
 
 ALL_CAPABILITIES = frozenset(
@@ -13,7 +13,7 @@ ALL_CAPABILITIES = frozenset(
 )
 
 
-class FakeBackend:
+class FakeBackend(AnsweringBackend):
     """Answers every request with ``answer(request)``; a raised :class:`RequestError` is an answer too."""
 
     def __init__(
@@ -29,27 +29,19 @@ class FakeBackend:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """As planted."""
+        """Those that it was made with."""
         return self._capabilities
 
     def attach(self, adapter: AdapterKey) -> Subject:
-        """A subject whose digest is its path: planted weights have no content."""
-        return Subject(
-            View("planted"), View("planted", adapter.path or adapter.model or "adapter"), self._inert
-        )
-
-    def detach(self, subject: Subject) -> None:
-        """Nothing is held."""
-
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Null views are answered like any other."""
+        """A subject whose digest is its path: fake weights have no content."""
+        return Subject(View("fake"), View("fake", adapter.path or adapter.model or "adapter"), self._inert)
 
     def add_null(self, adapter: AdapterKey) -> str:
         """A digest as :meth:`attach` gives it."""
         return self.attach(adapter).tuned.adapter
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """One planted answer per request."""
+        """One fake answer per request."""
         answers: dict[Request[Any], Any] = {}
         for request in requests:
             try:
@@ -57,6 +49,3 @@ class FakeBackend:
             except RequestError as error:
                 answers[request] = error
         return answers
-
-    def close(self) -> None:
-        """Nothing is held."""

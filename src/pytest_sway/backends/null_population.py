@@ -13,7 +13,7 @@ OWN = "yours"
 """The family of adapters that the user brings."""
 SIGNS = "signs"
 ALIGNMENT_SAMPLES = 4
-"""How many nulls of random signs tell how organised an update is: a hint, right within a factor of 1.8."""
+"""How many nulls of random signs an alignment ratio is taken to: a hint, right within a factor of 1.8."""
 FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
     "factors": ("norm_matched", SIGNS, "spectrum_matched", "permuted", "gaussian", OWN),
     "tensors": ("norm_matched", "permuted"),
@@ -32,7 +32,7 @@ class NullPlan:
     """How many random adapters of which family: the parameter of the fixture ``sway_null``.
 
     Attributes:
-        family: how they are drawn.
+        family: how their weights are sampled.
         runs: how many.
         seed_base: first seed.
         init_scale: read by the family ``gaussian``.
@@ -60,10 +60,10 @@ class NullPopulation:
     """The null views that every probe of a suite shares; empty where the suite has no null.
 
     Attributes:
-        views: the draws.
+        views: the nulls.
         plan: what the suite asked for.
-        by_rank: draws at other ranks than the subject's, by the factor on the rank.
-        organised: draws of the family ``signs``, to which an effect's ratio says how organised it is.
+        by_rank: nulls at other ranks than the subject's, by the factor on the rank.
+        alignment_views: nulls of the family ``signs``, to which an effect's ratio is its alignment ratio.
         reason: why there are none.
         notes: what is done otherwise than the plan may expect.
     """
@@ -71,7 +71,7 @@ class NullPopulation:
     views: tuple[View, ...] = ()
     plan: NullPlan | None = None
     by_rank: dict[float, tuple[View, ...]] = field(default_factory=dict)
-    organised: tuple[View, ...] = ()
+    alignment_views: tuple[View, ...] = ()
     reason: str = "no null_adapter in this suite"
     notes: tuple[str, ...] = ()
 
@@ -114,7 +114,7 @@ def null_population(subject: Subject, plan: NullPlan | None, sources: Sequence[s
         by_rank={
             s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if ranked and s != 1.0
         },
-        organised=_organised(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
+        alignment_views=_alignment_views(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
         reason="",
         notes=notes,
     )
@@ -132,6 +132,6 @@ def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> t
     return tuple(notes)
 
 
-def _organised(subject: Subject, plan: NullPlan) -> tuple[View, ...]:
+def _alignment_views(subject: Subject, plan: NullPlan) -> tuple[View, ...]:
     seeds = [NullSeed(SIGNS, i, plan.seed_base, plan.init_scale) for i in range(ALIGNMENT_SAMPLES)]
     return tuple(replace(subject.tuned, null=seed) for seed in seeds)

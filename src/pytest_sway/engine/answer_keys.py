@@ -7,10 +7,10 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_sway.engine.scoring_jobs import Encoding
+from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.requests import Completion, Divergence, Generate, Request
 
-KEPT = (Divergence, Completion, Generate)
+STORABLE = (Divergence, Completion, Generate)
 """Requests whose answers may be kept on disk."""
 _SCHEME = 2
 """Answers of another scheme of keys are never found."""
@@ -25,14 +25,14 @@ def key_of(request: Request[Any], identity: str) -> bytes:
     return _digest(identity, repr(request), ())
 
 
-def read_key(request: Request[Any], identity: str, tokenizer: Encoding) -> bytes:
+def read_key(request: Request[Any], identity: str, tokenizer: WeightsBackend) -> bytes:
     """16 bytes that name what a model reads for a request, so that no other prompt can have its answer.
 
     Two requests have one key where the model reads the same ids for them and the same of them is scored,
     whatever their texts; a text that is rendered otherwise today than yesterday has another key.
 
     Args:
-        request: one of ``KEPT``.
+        request: one of ``STORABLE``.
         identity: what the numbers depend on beside weights and ids.
         tokenizer: makes the ids.
 

@@ -29,7 +29,7 @@ _TABLE = (
 _COLUMNS = [b"key", b"value", b"day"]
 _DAY = 86400
 _WAIT_S = 20
-_PATIENCE_S = 5.0
+_FLUSH_EVERY_S = 5.0
 """Answers wait so long for others, before they are written together."""
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
 
@@ -80,9 +80,9 @@ class Store:
         self._written_at = time.monotonic()
         try:
             where.mkdir(parents=True, exist_ok=True)
-            self._base = self._checked()
+            self._base = self._open()
         except (sqlite3.Error, OSError) as error:
-            self._off(error)
+            self._turn_off(error)
 
     def get(self, keys: Mapping[bytes, Request[Any]]) -> dict[bytes, Any]:
         """The answers that are known; one that does not read as its request's answer is not."""
@@ -90,17 +90,17 @@ class Store:
             return {}
         found: dict[bytes, Any] = {}
         try:
-            for part in _parts(list(keys)):
+            for part in _chunks(list(keys)):
                 marks = ",".join("?" * len(part))
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
-                    answer = _read(keys[key], value)
+                    answer = _from_json(keys[key], value)
                     if answer is None:
                         self._unreadable += 1
                     else:
                         found[key] = answer
         except sqlite3.Error as error:
-            self._off(error)
+            self._turn_off(error)
         return found
 
     def put(self, answers: Mapping[bytes, Any]) -> None:
@@ -108,17 +108,17 @@ class Store:
         if self._base is None:
             return
         today = int(time.time()) // _DAY
-        rows = [(key, text, today) for key, answer in answers.items() if (text := _written(answer))]
+        rows = [(key, text, today) for key, answer in answers.items() if (text := _to_json(answer))]
         try:
             with self._base:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self._off(error)
+            self._turn_off(error)
 
     def put_soon(self, answers: Mapping[bytes, Any]) -> None:
         """Keep answers together with those to come, within seconds."""
         self._waiting.update(answers)
-        if time.monotonic() - self._written_at >= _PATIENCE_S:
+        if time.monotonic() - self._written_at >= _FLUSH_EVERY_S:
             self.flush()
 
     def flush(self) -> None:
@@ -129,12 +129,12 @@ class Store:
 
     def notes(self) -> list[str]:
         """What a reader of the report should know of the file."""
-        told = [self.trouble] if self.trouble else []
+        notes = [self.trouble] if self.trouble else []
         if self._was_broken:
-            told.append(f"{self.path} was no file of answers ({self._was_broken}); it was made anew")
+            notes.append(f"{self.path} was no file of answers ({self._was_broken}); it was made anew")
         if self._unreadable:
-            told.append(f"{self._unreadable} answers in {self.path} could not be read; they were asked anew")
-        return told
+            notes.append(f"{self._unreadable} answers in {self.path} could not be read; they were asked anew")
+        return notes
 
     def close(self) -> None:
         """Let go of the file."""
@@ -142,7 +142,7 @@ class Store:
             self._base.close()
             self._base = None
 
-    def _checked(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         base = sqlite3.connect(self.path, timeout=_WAIT_S)
         base.text_factory = bytes  # whether it is text is judged entry by entry
         try:
@@ -170,14 +170,14 @@ class Store:
                 (count // 2 + 1,),
             )
 
-    def _off(self, error: Exception) -> None:
+    def _turn_off(self, error: Exception) -> None:
         """Go on without the file; where it is broken, with a new one."""
         self.close()
         if _is_broken(error) and not self._was_broken:
             self._was_broken = str(error)
             try:
                 self.path.unlink(missing_ok=True)
-                self._base = self._checked()
+                self._base = self._open()
             except (sqlite3.Error, OSError) as another:
                 error = another
             else:
@@ -190,11 +190,11 @@ def _is_broken(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
+def _chunks(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
 
 
-def _written(answer: Any) -> str:
+def _to_json(answer: Any) -> str:
     """An answer as JSON; empty where it is not one to keep."""
     if isinstance(answer, float) and math.isfinite(answer):
         return json.dumps(answer)
@@ -205,7 +205,7 @@ def _written(answer: Any) -> str:
     return ""
 
 
-def _read(request: Request[Any], text: Any) -> Any:
+def _from_json(request: Request[Any], text: Any) -> Any:
     """The answer that ``text`` tells; None where it tells none of this request's kind."""
     try:
         value = json.loads(text)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from pytest_sway.engine.costs import Weights
+from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.engine.scoring_jobs import Job
 from pytest_sway.requests import RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
@@ -15,14 +15,17 @@ from pytest_sway.token_sequences import PackedRow, TokenSequence
 Sums = dict[Job, "float | RequestError"]
 
 
+class Forward(NamedTuple):
+    """One view's forward over a batch: what it took, and the sums that it completed."""
+
+    seconds: float
+    sums: Sums
+
+
 def score_batch(
-    backend: Weights,
-    rows: Sequence[PackedRow],
-    jobs: Sequence[Job],
-    most: int,
-    after: Callable[[float], None],
-) -> Sums:
-    """Every job's sum in nats, or the error that stands for it.
+    backend: WeightsBackend, rows: Sequence[PackedRow], jobs: Sequence[Job], most: int
+) -> Iterator[Forward]:
+    """Every job's sum in nats, or the error that stands for it, view by view.
 
     The view that most jobs want (the base) runs first and is held; the others are reduced piece by piece.
 
@@ -31,7 +34,6 @@ def score_batch(
         rows: the batch.
         jobs: what its texts are scored for.
         most: positions in a piece.
-        after: told after each forward when it began.
     """
     wanted = Counter(view for job in jobs for view in set(job.request.views))
     order = [view for view, _ in wanted.most_common()]
@@ -41,8 +43,8 @@ def score_batch(
         ends[last[job], job.text].append(job)
     held: dict[View, dict[tuple[TokenSequence, int], Any]] = {}
     failed: dict[View, RequestError] = {}
-    sums: Sums = dict.fromkeys(jobs, 0.0)
     for view in order:
+        sums: Sums = {job: 0.0 for job in jobs if last[job] == view}
         keep = {job.text for job in jobs if view in job.request.views and last[job] != view}
         mine = held[view] = {}
         began = time.perf_counter()
@@ -56,10 +58,9 @@ def score_batch(
                         sums[job] += job.sum(backend.xp, start, {**others, view: piece})  # type: ignore[operator]
         except RequestError as error:
             failed[view] = error
-        after(began)
+        for job in sums:
+            if errors := [failed[view] for view in job.request.views if view in failed]:
+                sums[job] = errors[0]
+        yield Forward(time.perf_counter() - began, sums)
         waiting = {v for job in jobs if order.index(last[job]) > order.index(view) for v in job.request.views}
         held = {v: pieces for v, pieces in held.items() if v in waiting}
-    for job in jobs:
-        if broken := [failed[view] for view in job.request.views if view in failed]:
-            sums[job] = broken[0]
-    return sums

@@ -1,4 +1,4 @@
-"""How texts become rows and rows become batches: common beginnings once, little padding, a budget."""
+"""How texts become rows and rows become batches: common prefixes once, little padding, a budget."""
 
 from __future__ import annotations
 
@@ -30,26 +30,27 @@ class Budget(NamedTuple):
     overhead: int
 
 
-def merged(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
-    """Rows for texts: those with a long common beginning stand in one row, and so do short ones.
+def pack_rows(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
+    """Rows for texts: those with a long common prefix stand in one row, and so do short ones.
 
     A text joins its neighbour (in the order of their tokens) where that saves a quarter of the row's
-    tokens or more. What is left alone and short is put side by side.
+    tokens or more. Short texts that share no prefix are put side by side.
 
     Args:
         held: texts, each with the positions that it holds.
         budget: of a row that holds several.
     """
-    rows = _beginning_alike(held, budget)
+    rows = _rows_with_shared_prefix(held, budget)
     short = [row.texts[0] for row in rows if _is_short(row)]
-    return [row for row in rows if not _is_short(row)] + _side_by_side(short, min(FILLED, budget.tokens))
+    long = [row for row in rows if not _is_short(row)]
+    return long + _rows_of_short_texts(short, min(FILLED, budget.tokens))
 
 
 def _is_short(row: PackedRow) -> bool:
     return len(row.texts) == 1 and row.length <= SHORT
 
 
-def _side_by_side(texts: Sequence[TokenSequence], length: int) -> list[PackedRow]:
+def _rows_of_short_texts(texts: Sequence[TokenSequence], length: int) -> list[PackedRow]:
     """Rows of about ``length`` tokens, and of like length: the longest text first, into the emptiest row."""
     count = min(len(texts), -(-sum(len(text.ids) for text in texts) // length))
     filled = [(0, index) for index in range(count)]
@@ -61,15 +62,15 @@ def _side_by_side(texts: Sequence[TokenSequence], length: int) -> list[PackedRow
     return [PackedRow(tuple(group)) for group in bins]
 
 
-def _beginning_alike(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
+def _rows_with_shared_prefix(held: Mapping[TokenSequence, int], budget: Budget) -> list[PackedRow]:
     rows: list[PackedRow] = []
     group: list[TokenSequence] = []
     shared = 0
     for text in sorted(held, key=lambda t: (t.ids, t.first)):
-        common = _common(group[-1].ids, text.ids) if group else 0
+        common = _common_prefix(group[-1].ids, text.ids) if group else 0
         joined = min(shared, common) if len(group) > 1 else common
         waiting = sum(held[one] for one in (*group, text))
-        if group and waiting <= budget.positions and _worth(joined, [*group, text], budget.tokens):
+        if group and waiting <= budget.positions and _saves_enough(joined, [*group, text], budget.tokens):
             group, shared = [*group, text], joined
             continue
         if group:
@@ -118,11 +119,11 @@ def _row(group: Sequence[TokenSequence], shared: int) -> PackedRow:
     return PackedRow(tuple(group), shared if len(group) > 1 else 0)
 
 
-def _worth(shared: int, group: Sequence[TokenSequence], most_tokens: int) -> bool:
+def _saves_enough(shared: int, group: Sequence[TokenSequence], most_tokens: int) -> bool:
     apart = sum(len(text.ids) for text in group)
     saved = shared * (len(group) - 1)
     return shared >= LEAST_SHARED and 4 * saved >= apart and apart - saved <= most_tokens
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))

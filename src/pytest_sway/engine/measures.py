@@ -6,15 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pytest_sway.engine.drive import Measure
-from pytest_sway.requests import Request, View, Views
+from pytest_sway.requests import View, Views
 from pytest_sway.result import Measurement
-
-
-class Answering(Protocol):
-    """A backend that answers whole requests itself: a server, or planted answers."""
-
-    def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """Every request's answer, or the exception that stands for it."""
 
 
 class Embedder(Protocol):

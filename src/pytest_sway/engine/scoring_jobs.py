@@ -1,43 +1,22 @@
-"""What each request needs scored, and what it makes of it."""
+"""The texts that a request needs scored, and the answer that is made of their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
     Divergence,
-    Prompt,
     Request,
     RequestError,
-    Tokenized,
     View,
 )
 from pytest_sway.statistics.divergences import divergence
 from pytest_sway.token_sequences import TokenSequence
-
-
-class Encoding(Protocol):
-    """The tokenizer's side of a backend that holds weights."""
-
-    xp: Any
-    """Array namespace of what the backend scores with."""
-    context: int | None
-    """Longest text, in tokens; None where the model names none."""
-    leading: tuple[int, ...]
-    """Special tokens that stand before every text."""
-
-    def tokenized(self, text: str) -> Tokenized:
-        """A text's own ids and where each of them ends."""
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids, special tokens added once; they may be remembered, and are not to be changed."""
-
-    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
-        """Ids of both together, and the index of the completion's first token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +51,7 @@ class Job:
         return float(scored[list(range(ahead, ahead + len(targets))), list(targets)].sum())
 
 
-def jobs_of(request: Request[Any], backend: Encoding) -> list[Job]:
+def jobs_of(request: Request[Any], backend: WeightsBackend) -> list[Job]:
     """What a request needs scored.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``--sway-trace=FILE``: one JSON object per scored request and view, in the contract's format."""
+"""``--sway-trace=FILE``: one JSON object per scored request and view, in dlm-sway's format."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _op(request: Request[Any]) -> str:
 
 
 def _hash(request: Request[Any]) -> str:
-    """12 hex digits of the prompt (and completion), as the contract writes them."""
+    """12 hex digits of the prompt (and completion), as dlm-sway writes them."""
     prompt = getattr(request, "prompt", getattr(request, "text", ""))
     text = prompt if isinstance(prompt, str) else repr(prompt)
     if isinstance(request, Completion):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.backends.base import Backend
+from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.engine.answer_store import Store, folder
 from pytest_sway.engine.engine import Engine
@@ -16,16 +17,20 @@ from pytest_sway.options import memory_of
 
 
 def engine_for(backend: Backend, config: pytest.Config) -> Engine:
-    """An engine over ``backend``, with the answers of earlier sessions."""
-    where = folder() if getattr(backend, "identity", "") else None
+    """An engine over ``backend``, with the answers of earlier sessions.
+
+    Raises:
+        BackendError: it is no backend.
+    """
+    served = backend_of(backend)
+    where = folder() if served.identity else None
     trace = config.getoption("sway_trace")
-    engine = Engine(
-        backend,  # type: ignore[arg-type]
+    return Engine(
+        served,
         store=Store(where) if where is not None else None,
         trace=Trace(Path(trace)) if trace else None,
         memory=memory_of(config),
-        alone=config.getoption("sway_exact"),
+        batch_invariant=config.getoption("sway_exact"),
         embedder=SentenceEmbedder(),
+        progress=progress_line(config),
     )
-    engine.listen(progress_line(config))
-    return engine

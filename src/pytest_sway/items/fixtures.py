@@ -57,9 +57,13 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Engine]:
     """Merges and caches what is asked of the backend; one per backend."""
+    from pytest_sway.backends.base import BackendError
     from pytest_sway.items.engine_options import engine_for
 
-    engine = engine_for(sway_backend, request.config)
+    try:
+        engine = engine_for(sway_backend, request.config)
+    except BackendError as error:
+        raise _failure(f"no backend: {error}") from None
     yield engine
     engine.close()
 
@@ -84,17 +88,18 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
 @pytest.fixture(scope="session")
 def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapter: Subject) -> NullPopulation:
     """The null population of the adapter: which random adapters, not what they measure."""
-    from pytest_sway.backends.base import AdapterKey, BackendError, NullServing
+    from pytest_sway.backends.base import AdapterKey, BackendError
+    from pytest_sway.backends.duck_typed import backend_of
     from pytest_sway.backends.null_population import NullPopulation, null_population
 
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
         return NullPopulation()
-    if "nulls" not in sway_backend.capabilities or not isinstance(sway_backend, NullServing):
+    if "nulls" not in sway_backend.capabilities:
         return NullPopulation(plan=plan, reason="the backend cannot make null adapters")
-    sway_backend.serve_nulls(_draw)
     try:
-        sources = [sway_backend.add_null(AdapterKey(path)) for path in plan.adapters]
+        backend = backend_of(sway_backend)
+        sources = [backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
         return NullPopulation(plan=plan, reason=str(error))
     return null_population(sway_adapter, plan, sources)
@@ -149,13 +154,13 @@ def sway(
 def _bench(request: pytest.FixtureRequest) -> MeasurementContext:
     from pytest_sway.items.run_probe import MeasurementContext
 
-    backend: Backend = request.getfixturevalue("sway_backend")
+    engine: Engine = request.getfixturevalue("sway_engine")
     bench = MeasurementContext(
-        engine=request.getfixturevalue("sway_engine"),
+        engine=engine,
         subject=request.getfixturevalue("sway_adapter"),
         population=request.getfixturevalue("sway_null"),
-        capabilities=backend.capabilities,
-        context=getattr(backend, "context", None),  # a server, and planted answers, need not name one
+        capabilities=engine.backend.capabilities,
+        context=engine.backend.context,
     )
     bench.engine.begin(bench.subject)
     request.node.stash[MEASUREMENT_CONTEXT] = {"bench": bench}
@@ -188,13 +193,15 @@ def _limited(request: pytest.FixtureRequest, setting: ProbeContext) -> ProbeCont
 
 def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
     """The backend that a plugin or a conftest serves a model with, if one does."""
-    from pytest_sway.backends.base import BackendError, backend_fault
+    from pytest_sway.backends.base import BackendError
+    from pytest_sway.backends.duck_typed import backend_of
 
     hook: Any = config.hook
-    backend: Backend | None = hook.pytest_sway_backend(config=config, model=key)
-    if backend is not None and (wrong := backend_fault(backend)):
-        raise BackendError(f"the hook pytest_sway_backend returned {wrong}")
-    return backend
+    served = hook.pytest_sway_backend(config=config, model=key)
+    try:
+        return backend_of(served) if served is not None else None
+    except BackendError as error:
+        raise BackendError(f"the hook pytest_sway_backend returned {error}") from None
 
 
 def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterKey]:
@@ -239,13 +246,6 @@ def _check_adapter(adapter: AdapterKey) -> None:
         return
 
 
-def _draw(*arguments: Any) -> Any:
-    """The null families; imported when factors are drawn, since a backend of another kind needs no torch."""
-    from pytest_sway.backends.hf.null_weights import draw_null_weights
-
-    return draw_null_weights(*arguments)
-
-
 def _default_suite(request: pytest.FixtureRequest) -> Suite:
     from pytest_sway.items.collect import suite_of
 
@@ -267,5 +267,5 @@ def _spec_file(request: pytest.FixtureRequest) -> Path:
 
 
 def _failure(message: str) -> BaseException:
-    """A failure that is told in its own words, without a traceback."""
+    """A failure that is reported as its message, without a traceback."""
     return pytest.fail.Exception(message, pytrace=False)

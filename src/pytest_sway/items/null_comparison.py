@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_sway.backends.null_population import SIGNS, NullPopulation
 from pytest_sway.engine.measures import Outcome
-from pytest_sway.engine.planner import NoiseFloor
+from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeError
 from pytest_sway.requests import View
 from pytest_sway.result import Measurement
@@ -58,7 +58,8 @@ def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
         by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
         return NullViews("", population.views[:SIGNAL_DRAWS], by_rank)
     divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
-    return NullViews("", population.views, population.by_rank, population.organised if divergence else ())
+    alignment_views = population.alignment_views if divergence else ()
+    return NullViews("", population.views, population.by_rank, alignment_views)
 
 
 def _why_not(probe: Probe[Any], population: NullPopulation) -> str:

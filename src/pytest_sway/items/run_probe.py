@@ -15,7 +15,7 @@ from pytest_sway.backends.null_population import NullPopulation
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.measures import Outcome, TimedOut
-from pytest_sway.engine.planner import NoiseFloor
+from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.items.null_comparison import (
     NullMeasurements,
     null_comparison,
@@ -134,7 +134,7 @@ def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float)
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
-    resolution = bench.engine.resolution(subject.base) if finest else NoiseFloor()
+    resolution = bench.engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
     judgement = probe.judge(probe.options, measured, found.nulls)

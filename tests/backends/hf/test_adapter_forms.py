@@ -21,7 +21,6 @@ from pytest_sway.backends.hf.adapter_forms import merged_adapter
 from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
 from tests.support.hf_models import KEY, ROWS, logprobs, truth
@@ -112,19 +111,19 @@ def test_a_rebased_update_scales_and_has_nulls_of_its_size(
     whole = trained(tmp_path, REBASED[name]).merge_and_unload().state_dict()
     subject = backend.attach(AdapterKey(str(tmp_path)))
     try:
-        backend.serve_nulls(draw_null_weights)
         half = logprobs(backend, ROWS, subject.tuned.scaled(0.5), FROM_THE_START)
         (null,) = null_population(subject, NullPlan("norm_matched", 1, 0, 0.02)).views
         norms = {}
-        for module in list(backend._attached.layers):
-            difference = whole[f"{module}.weight"] - backend._attached.layers[module].base_layer.weight
+        lora = backend._attached_adapter
+        for module in list(lora.layers):
+            difference = whole[f"{module}.weight"] - lora.layers[module].base_layer.weight
             norms[module] = float(difference.norm())
-            real = product_norm(*backend._attached.factors(module)) * backend._attached._scaling[module]
+            real = product_norm(*lora.factors(module)) * lora._scaling[module]
             assert real == pytest.approx(norms[module], rel=1e-3)
         noise = logprobs(backend, ROWS, null, FROM_THE_START)
         for module, norm in norms.items():
-            drawn = product_norm(*backend._attached.factors(module, "null"))
-            assert drawn * backend._attached._scaling[module] == pytest.approx(norm, rel=1e-3)
+            drawn = product_norm(*lora.factors(module, "null"))
+            assert drawn * lora._scaling[module] == pytest.approx(norm, rel=1e-3)
     finally:
         backend.detach(subject)
     assert off(noise, untouched) > 0.01
@@ -217,7 +216,7 @@ def test_trained_biases_are_the_adapters_and_never_the_bases(tmp_path: Path, bia
 def test_only_what_changed_is_kept(backend: HFBackend, tmp_path: Path) -> None:
     make(tmp_path, WHOLE["tokens"])
     subject = backend.attach(AdapterKey(str(tmp_path)))
-    kept = set(backend._attached._tuned)
+    kept = set(backend._attached_adapter._tuned)
     backend.detach(subject)
     targeted = {f"model.layers.{i}.{part}" for i in range(4) for part in LINEAR_WEIGHTS}
     assert kept == {*targeted, "model.embed_tokens.weight", "lm_head.weight"}

@@ -14,10 +14,10 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
+from pytest_sway.backends.hf.adapter_forms import lora
 from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
@@ -197,18 +197,19 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
         torch.testing.assert_close(base, truth(original, row), atol=allowed, rtol=0)
 
 
-def test_an_interrupted_draw_leaves_the_nulls_usable(backend: HFBackend, plain: Subject) -> None:
+def test_an_interrupted_draw_leaves_the_nulls_usable(
+    backend: HFBackend, plain: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     views = null_population(plain, NullPlan("norm_matched", 3, 0, 0.02)).views
-    backend.serve_nulls(draw_null_weights)
     first = logprobs(backend, ROWS, views[0], [0, 0, 0])
 
     def interrupted(*arguments: Any) -> Any:
         raise MemoryError
 
-    backend.serve_nulls(interrupted)
-    with pytest.raises(MemoryError):
-        logprobs(backend, ROWS, views[1], [0, 0, 0])
-    backend.serve_nulls(draw_null_weights)
+    with monkeypatch.context() as patch:
+        patch.setattr(lora, "draw_null_weights", interrupted)
+        with pytest.raises(MemoryError):
+            logprobs(backend, ROWS, views[1], [0, 0, 0])
     for view in views:
         logprobs(backend, ROWS, view, [0, 0, 0])
     again = logprobs(backend, ROWS, views[0], [0, 0, 0])
@@ -228,7 +229,6 @@ def test_the_base_is_bitwise_the_same_after_every_adapter(
 
 
 def test_an_order_of_views_cannot_change_an_answer(backend: HFBackend, plain: Subject) -> None:
-    backend.serve_nulls(draw_null_weights)
     nulls = null_population(plain, NullPlan("norm_matched", 2, 0, 0.02)).views
     views = [plain.base, plain.tuned, plain.tuned.scaled(0.5), *nulls]
     first = {view: logprobs(backend, ROWS, view, [2, 2, 2]) for view in views}
@@ -323,17 +323,16 @@ def test_a_null_is_as_large_as_what_it_imitates_in_every_module(
 ) -> None:
     subject = backend.attach(AdapterKey(str(adapters[name])))
     try:
-        backend.serve_nulls(draw_null_weights)
         (view,) = null_population(subject, NullPlan("norm_matched", 1, 7, 0.02)).views
         engine = Engine(backend)
         request = Divergence("The harbour was", subject.base, view)
         assert engine.answer([request])[request] > 0
-        lora = backend._attached
-        for module in lora.layers:
-            real, null = lora.factors(module), lora.factors(module, "null")
+        served = backend._attached_adapter
+        for module in served.layers:
+            real, null = served.factors(module), served.factors(module, "null")
             assert product_norm(*null) == pytest.approx(product_norm(*real), rel=1e-4)
             assert not torch.equal(real[0], null[0])
-            assert lora.layers[module].scaling["null"] == lora.layers[module].scaling["subject"]
+            assert served.layers[module].scaling["null"] == served.layers[module].scaling["subject"]
     finally:
         backend.detach(subject)
 
@@ -342,13 +341,12 @@ def test_more_nulls_than_are_kept_answer_the_same(backend: HFBackend, adapters: 
     def measured(room: int) -> dict[Divergence, float]:
         subject = backend.attach(AdapterKey(str(adapters["plain"])))
         try:
-            backend.serve_nulls(draw_null_weights)
-            backend._attached._drawn._room = room
+            backend._attached_adapter._null_weights._most = room
             views = null_population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
             asked = [Divergence("The harbour was", subject.base, view) for view in views]
             return {**Engine(backend).answer(asked), **Engine(backend).answer(asked[::-1])}
         finally:
-            assert len(backend._attached._drawn) == min(room, 5)
+            assert len(backend._attached_adapter._null_weights) == min(room, 5)
             backend.detach(subject)
 
     assert measured(2) == measured(8)
@@ -384,7 +382,7 @@ def test_a_completion_is_scored_like_plain_transformers(backend: HFBackend, plai
 
 
 def test_the_resolution_of_fp32_is_far_below_any_floor(backend: HFBackend, plain: Subject) -> None:
-    divergence, logprob = Engine(backend).resolution(plain.base)
+    divergence, logprob = Engine(backend).noise_floor(plain.base)
     assert 0 < divergence < 1e-9
     assert 0 < logprob < 1e-4
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.load_backend import folder as checked
+from pytest_sway.backends.hf.model_files import model_folder as checked
 from tests.support.checkpoints import POINTER, changed, config, llama, moved, renamed, saved, text
 
 WEIGHTS = "model.safetensors"

@@ -15,7 +15,6 @@ from pytest_sway.backends.base import AdapterKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
@@ -49,7 +48,6 @@ MOMENTS = 16
 def asked_of(backend: HFBackend, folder: Path) -> tuple[Subject, list[Request[Any]]]:
     """Divergences, a completion and a continuation, of the adapter and of three nulls."""
     subject = backend.attach(AdapterKey(str(folder)))
-    backend.serve_nulls(draw_null_weights)
     base, tuned = subject.base, subject.tuned
     views = [tuned, *null_population(subject, NullPlan("norm_matched", 3, 3, 0.02)).views]
     texts = ["The oil is kept in a stone", "A new pane costs more than it did"]
@@ -130,13 +128,13 @@ def test_a_round_that_is_cut_short_keeps_what_it_had(backend: HFBackend, tmp_pat
             raise Interrupted
 
     texts = [a for a in asked if isinstance(a, Divergence)]
-    first = Engine(backend, store=Store(tmp_path), alone=True)
-    first.listen(amid_the_second_batch)
+    progress = amid_the_second_batch
+    first = Engine(backend, store=Store(tmp_path), batch_invariant=True, progress=progress)
     with pytest.raises(Interrupted):
         first.answer(texts)
     first.close()
-    second = Engine(backend, store=Store(tmp_path), alone=True)
-    assert second.answer(texts) == Engine(backend, alone=True).answer(texts)
+    second = Engine(backend, store=Store(tmp_path), batch_invariant=True)
+    assert second.answer(texts) == Engine(backend, batch_invariant=True).answer(texts)
     assert second.stored_hits == 4
     second.close()
     backend.detach(subject)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.planner import Planner
@@ -30,6 +29,7 @@ from pytest_sway.requests import (
 )
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.paths import QUICKSTART
+from tests.support.planner_answers import planner_answers
 
 KEY = ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu")
 HEALTHY = AdapterKey(str(QUICKSTART / "adapters" / "healthy"))
@@ -43,7 +43,6 @@ class Served:
     def __init__(self, dtype: str) -> None:
         self.backend: HFBackend = load_backend(dataclasses.replace(KEY, dtype=dtype))
         self.subject: Subject = self.backend.attach(HEALTHY)
-        self.backend.serve_nulls(draw_null_weights)
         (null,) = null_population(self.subject, NullPlan("norm_matched", 1, 0, 0.02)).views
         base, tuned = self.subject.base, self.subject.tuned
         stem = (
@@ -61,7 +60,8 @@ class Served:
             *(Completion("", t, v) for t in texts[1:] for v in (base, tuned)),
         ]
         self.alone = {
-            request: self.planner(alone=True).answer([request])[request] for request in self.requests
+            request: planner_answers(self.planner(batch_invariant=True), [request])[request]
+            for request in self.requests
         }
 
     def planner(self, **options: Any) -> Planner:
@@ -99,7 +99,7 @@ def test_what_else_is_asked_moves_fp32_by_rounding_alone(
     fp32: Served, seed: int, count: int, memory: int
 ) -> None:
     asked = random.Random(seed).sample(fp32.requests, count)
-    found = fp32.planner(memory=memory).answer(asked)
+    found = planner_answers(fp32.planner(memory=memory), asked)
     assert max(apart(found[request], fp32.alone[request]) for request in asked) < FP32
 
 
@@ -107,7 +107,7 @@ def test_what_else_is_asked_moves_fp32_by_rounding_alone(
 @given(seed=orders, count=st.integers(1, 33))
 def test_what_else_is_asked_moves_bf16_by_its_rounding(bf16: Served, seed: int, count: int) -> None:
     asked = random.Random(seed).sample(bf16.requests, count)
-    found = bf16.planner().answer(asked)
+    found = planner_answers(bf16.planner(), asked)
     assert max(apart(found[request], bf16.alone[request]) for request in asked) < BF16
 
 
@@ -119,7 +119,7 @@ def test_in_strict_mode_nothing_moves_at_all(
 ) -> None:
     served: Served = request.getfixturevalue(dtype)
     asked = random.Random(seed).sample(served.requests, count)
-    found = served.planner(alone=True).answer(asked)
+    found = planner_answers(served.planner(batch_invariant=True), asked)
     assert all(found[one] == served.alone[one] for one in asked)
 
 
@@ -129,14 +129,14 @@ def test_strict_continuations_do_not_depend_on_their_company(bf16: Served) -> No
         Generate(text, base, 12)
         for text in ("She", "The warranty covers", "In the morning", "We regret that")
     ]
-    together = bf16.planner(alone=True).answer(asked)
-    assert together == {one: bf16.planner(alone=True).answer([one])[one] for one in asked}
+    together = planner_answers(bf16.planner(batch_invariant=True), asked)
+    assert together == {one: planner_answers(bf16.planner(batch_invariant=True), [one])[one] for one in asked}
 
 
 def test_equal_questions_get_bitwise_equal_answers_again(fp32: Served) -> None:
-    first = fp32.planner().answer(fp32.requests)
-    assert fp32.planner().answer(fp32.requests) == first
-    assert fp32.planner().answer(fp32.requests[::-1]) == first
+    first = planner_answers(fp32.planner(), fp32.requests)
+    assert planner_answers(fp32.planner(), fp32.requests) == first
+    assert planner_answers(fp32.planner(), fp32.requests[::-1]) == first
 
 
 def test_a_divergence_from_oneself_is_exactly_zero(fp32: Served) -> None:
@@ -144,7 +144,7 @@ def test_a_divergence_from_oneself_is_exactly_zero(fp32: Served) -> None:
     inert = fp32.subject.tuned.scaled(0.0)
     asked = [Divergence(text, base, view, "js") for text in ("She", "We") for view in (base, inert)]
     asked += [dataclasses.replace(one, kind="kl") for one in asked]
-    assert set(fp32.planner().answer(asked).values()) == {0.0}
+    assert set(planner_answers(fp32.planner(), asked).values()) == {0.0}
 
 
 def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
@@ -161,7 +161,7 @@ def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
             pieces.setdefault(text, []).append(piece)
         return {text: torch.cat(found) for text, found in pieces.items()}
 
-    assert backend.shares
+    assert backend.packs_rows
     others = [TokenSequence((3, 4, 5), 1), TokenSequence((900, 4), 0), TokenSequence((8, 8, 8, 1), 2)]
     together = scored([PackedRow(tuple(texts), shared=len(stem)), PackedRow(tuple(others))])
     for text in (*texts, *others):
@@ -189,7 +189,7 @@ def test_a_long_rolling_text_is_windowed_like_a_person_would(fp32: Served) -> No
     text = " ".join(f"Line {n} of the harbour list names vessel number {n * 7 % 100}." for n in range(130))
     ids, first = backend.encode_pair("", text)
     request = Completion("", text, fp32.subject.base)
-    found = fp32.planner().answer([request])[request]
+    found = planner_answers(fp32.planner(), [request])[request]
     length = len(ids) - 1
     assert length > 2 * context
     lead = ids[:1]
@@ -205,7 +205,7 @@ def test_a_long_rolling_text_is_windowed_like_a_person_would(fp32: Served) -> No
     assert found.tokens == length - first + 1
     assert found.logprob == pytest.approx(total, abs=1e-2)
     asked = Divergence(text, fp32.subject.base, fp32.subject.tuned)
-    assert "exceed the model's context of 1024" in str(fp32.planner().answer([asked])[asked])
+    assert "exceed the model's context of 1024" in str(planner_answers(fp32.planner(), [asked])[asked])
 
 
 def test_the_base_is_run_once_for_a_fleet(fp32: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,12 +236,12 @@ def test_out_of_memory_is_a_memory_error_and_no_end(fp32: Served, monkeypatch: p
     base, tuned = fp32.subject.base, fp32.subject.tuned.scaled(0.3)
     asked = [Divergence(f"A vessel of {n} tons came into the bay", base, tuned) for n in range(20)]
     planner = fp32.planner()
-    found = planner.answer(asked)
+    found = planner_answers(planner, asked)
     monkeypatch.setattr(fp32.backend._scorer, "hidden", whole)
-    expected = fp32.planner().answer(asked)
+    expected = planner_answers(fp32.planner(), asked)
     assert planner.costs.halved_batches > 0
     assert max(apart(found[one], expected[one]) for one in asked) < FP32
     monkeypatch.setattr(fp32.backend._scorer, "hidden", lambda batch: torch.empty(1 << 50))
-    (answer,) = fp32.planner().answer([Divergence("Never asked before", base, tuned)]).values()
+    (answer,) = planner_answers(fp32.planner(), [Divergence("Never asked before", base, tuned)]).values()
     assert isinstance(answer, RequestError)
     assert "needs more memory than there is" in str(answer)

@@ -94,7 +94,7 @@ def test_untied_embeddings_are_compared_path_by_path(backend: HFBackend, tmp_pat
     model.save_pretrained(tmp_path)
     subject = backend.attach(AdapterKey(None, str(tmp_path)))
     found = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
-    kept = set(backend._attached._tuned)
+    kept = set(backend._attached_adapter._tuned)
     backend.detach(subject)
     assert kept == {"lm_head.weight"}
     assert off(found, model) < tolerance(model, ROWS)

@@ -38,6 +38,7 @@ from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.engine.planner import Planner
 from pytest_sway.requests import Completion, View
 from tests.support.paths import QUICKSTART
+from tests.support.planner_answers import planner_answers
 
 V, H = 4096, 32
 SHAPE = {
@@ -112,8 +113,8 @@ def test_every_text_scores_as_if_by_itself(name: str, dtype: torch.dtype) -> Non
     backend = served(name, dtype)
     asked = [Completion(r.prompt, r.completion, View(name)) for r in requests()]
     planner = Planner(backend)
-    answers = planner.answer(asked)
-    assert backend.shares == (name in SHARING)
+    answers = planner_answers(planner, asked)
+    assert backend.packs_rows == (name in SHARING)
     assert (backend._scorer._trunk is None) == (name in APART)
     assert (planner.costs.shared_tokens > 0) == (name in SHARING)
     allowed = 1e-4 if dtype == torch.float32 else 0.1
@@ -127,7 +128,7 @@ def test_a_mask_that_is_not_kept_to_is_noticed_in_bf16_too(monkeypatch: pytest.M
     from pytest_sway.backends.hf import scoring
 
     monkeypatch.setattr(scoring.Scorer, "_additive", lambda self, mask: None)
-    assert not served("llama", torch.bfloat16).shares
+    assert not served("llama", torch.bfloat16).packs_rows
 
 
 def test_frequencies_that_grow_with_what_was_read_are_refused() -> None:

@@ -14,7 +14,6 @@ from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.adapter_forms.weight_delta import _scale_after_rounding
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence, View
@@ -28,7 +27,6 @@ ALL = [0, 0, 0]
 def attached(backend: HFBackend, folder: Path) -> Iterator[Subject]:
     subject = backend.attach(AdapterKey(str(folder)))
     try:
-        backend.serve_nulls(draw_null_weights)
         yield subject
     finally:
         backend.detach(subject)
@@ -52,7 +50,7 @@ def test_a_family_keeps_what_it_promises_in_every_module(
     moved: list[bool] = []
     with attached(backend, make(tmp_path, SERVED[name])) as subject:
         logprobs(backend, ROWS, null_of(subject, family), ALL)
-        held = backend._attached
+        held = backend._attached_adapter
         for module in held.layers:
             real, null = held.factors(module), held.factors(module, "null")
             assert product_norm(*null) == pytest.approx(product_norm(*real), rel=1e-4)
@@ -89,8 +87,8 @@ def test_whole_tensors_have_nulls_of_their_size(
         null = null_of(subject, family)
         found = logprobs(backend, ROWS, null, ALL)
         drawn = {path: tensor.clone() for path, tensor in backend._model.state_dict().items()}
-        assert backend._attached._tuned
-        for path, tuned in backend._attached._tuned.items():
+        assert backend._attached_adapter._tuned
+        for path, tuned in backend._attached_adapter._tuned.items():
             base = own.get(path, torch.zeros_like(tuned))
             real, random = tuned - base, drawn[path] - base
             assert float(random.norm()) == pytest.approx(float(real.norm()), rel=1e-3)
@@ -112,11 +110,11 @@ def test_whole_tensors_have_nulls_of_their_size(
 
 def test_more_nulls_than_are_kept_are_drawn_again(backend: HFBackend, tmp_path: Path) -> None:
     with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
-        backend._attached._drawn._room = 2
+        backend._attached_adapter._null_weights._most = 2
         views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
         first = [logprobs(backend, ROWS, view, ALL) for view in views]
         again = [logprobs(backend, ROWS, view, ALL) for view in views]
-        assert len(backend._attached._drawn) == 2
+        assert len(backend._attached_adapter._null_weights) == 2
     for one, two in zip(first, again, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
 
@@ -201,7 +199,7 @@ def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_
             0.5: pytest.approx(0.5**0.5), 4.0: 2.0
         }  # fmt: skip
         logprobs(backend, ROWS, found.by_rank[4.0][0], ALL)
-        held = backend._attached
+        held = backend._attached_adapter
         norm = {slot: held.layers[m].scaling[slot] * product_norm(*held.factors(m, slot))
                 for m in list(held.layers)[:1] for slot in ("subject", "null")}  # fmt: skip
     assert norm["null"] == pytest.approx(2 * norm["subject"], rel=1e-4)
@@ -229,8 +227,8 @@ def test_random_numbers_in_a_pissa_adapter_are_no_more_than_its_nulls(
 
         nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02)).views
         own, others = moved(subject.tuned), [moved(view) for view in nulls]
-        for module in backend._attached.layers:
-            real, null = (backend._attached.factors(module, slot) for slot in ("subject", "null"))
+        for module in backend._attached_adapter.layers:
+            real, null = (backend._attached_adapter.factors(module, slot) for slot in ("subject", "null"))
             assert product_norm(*null) == pytest.approx(product_norm(*real), rel=1e-3)
             half = null[0].shape[0] // 2
             torch.testing.assert_close(null[1][:, half:], real[1][:, half:])  # B₀, and A₀ as a difference

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, NullWeights, Subject
+from pytest_sway.backends.base import AdapterKey, AnsweringBackend, BackendError, ModelKey, Subject
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -37,7 +37,7 @@ _READINGS = 5.0
 _Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
-class ToyBackend:
+class ToyBackend(AnsweringBackend):
     """Serves the model whose text is ``base/text.txt``."""
 
     capabilities = frozenset({"divergence", "completion", "generate", "scale", "nulls"})
@@ -63,27 +63,21 @@ class ToyBackend:
         """Forget it: the base's counts were never touched."""
         self._adapters.pop(subject.tuned.adapter, None)
 
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """A toy draws its own: it has no tensors that ``weights`` could imitate."""
-
     def add_null(self, adapter: AdapterKey) -> str:
         """Refused: that would need another view of another text."""
         raise BackendError("a toy takes no null adapters of yours; choose family: norm_matched")
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """One answer per request; where there is none, the error that says why."""
         answers: dict[Request[Any], Any] = {}
         for request in requests:
             try:
-                answers[request] = self._answered(request)
+                answers[request] = self._answer_one(request)
             except RequestError as error:
                 answers[request] = error
         return answers
 
-    def _answered(self, request: Request[Any]) -> Any:
+    def _answer_one(self, request: Request[Any]) -> Any:
         if isinstance(request, Divergence):
             rows = [self._read_in(request.prompt)[-1], *request.continuation]
             p, q = self._logprobs(request.p)[rows], self._logprobs(request.q)[rows]
@@ -93,10 +87,10 @@ class ToyBackend:
             scores = self._logprobs(request.view)[[before, *after[:-1]], after]
             return CompletionScore(float(scores.sum()), len(after))
         if isinstance(request, Generate):
-            return self._written(self._read_in(request.prompt)[-1], request)
+            return self._continue(self._read_in(request.prompt)[-1], request)
         raise RequestError(f"a toy answers no {type(request).__name__}")
 
-    def _written(self, last: int, request: Generate) -> Generation:
+    def _continue(self, last: int, request: Generate) -> Generation:
         """The most likely word each time, of equal ones the first in the alphabet."""
         likeliest = self._logprobs(request.view).argmax(axis=1)
         ids: list[int] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,8 +17,8 @@ from pytest_sway.backends.base import (
     AdapterKey,
     BackendError,
     Determinism,
-    NullWeights,
     Subject,
+    WeightsBackend,
 )
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.attach import add_null, attach
@@ -27,6 +26,7 @@ from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
+from pytest_sway.backends.hf.generation import cut_at_end, left_padded
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
@@ -40,25 +40,35 @@ _REMEMBERED = 128 << 20
 _GPU_OVERHEAD, _CPU_OVERHEAD = 2048, 64
 
 
-class HFBackend:
+class HFBackend(WeightsBackend):
     """One causal language model in memory; the base, one subject and its nulls are served from it."""
 
     xp = torch
 
     def __init__(self, model: Any, tokens: PromptTokenizer, base: BaseModel) -> None:
+        text_config = model.config.get_text_config()
+        longest = getattr(text_config, "max_position_embeddings", None)
+        self.context = int(longest) if longest else None
+        self.vocabulary = int(text_config.vocab_size)
+        self.epsilon = float(torch.finfo(model.dtype).eps)
+        self.token_bytes, self.cache_bytes = memory.token_bytes(model), memory.cache_bytes(model)
+        # of launching kernels on a GPU; else of entering a view
+        self.overhead_tokens = _CPU_OVERHEAD if model.device.type == "cpu" else _GPU_OVERHEAD
         self._model = model
         self._base_tokens = self._tokens = tokens
         self._base = base
         self._threads = ThreadCount(model)
+        self.identity = determinism.environment_identity(model, self._threads.limit)
         self._scorer = Scorer(model)
+        self.packs_rows = self._scorer.packs_rows
         self._base_hidden: dict[tuple[PackedRow, ...], torch.Tensor] = {}
         self._remembered = 0
         self._entries = 0
-        self._held: ServedAdapter | None = None
+        self._adapter: ServedAdapter | None = None
         self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
-        self._strictly = determinism.has_deterministic_kernels(model, self._check_row)
+        self._is_strict = determinism.has_deterministic_kernels(model, self._check_row)
         self._check_logits = self._base_logits()
         check_base_logits(model, self._check_logits, base, self._check_row)
 
@@ -68,52 +78,14 @@ class HFBackend:
         served = {"divergence", "completion", "generate", "scale", "nulls"}
         return frozenset(served | self._tokens.capabilities)
 
-    @property
-    def vocabulary(self) -> int:
-        """Width of the logits."""
-        return int(self._model.config.get_text_config().vocab_size)
-
-    @property
-    def context(self) -> int | None:
-        """The longest text the model was made for."""
-        limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        return int(limit) if limit else None
-
-    @property
-    def epsilon(self) -> float:
-        """Machine epsilon of the weights' dtype."""
-        return float(torch.finfo(self._model.dtype).eps)
-
-    @property
-    def shares(self) -> bool:
-        """Whether a row may hold several texts."""
-        return self._scorer.shares
-
-    @cached_property
-    def token_bytes(self) -> int:
-        """Memory of one token of a batch."""
-        return memory.token_bytes(self._model)
-
-    @cached_property
-    def cache_bytes(self) -> int:
-        """Memory of one token's keys and values."""
-        return memory.cache_bytes(self._model)
-
-    @property
-    def overhead_tokens(self) -> int:
-        """Cost of a forward beside its tokens: on a GPU, launching kernels; else entering a view."""
-        return _CPU_OVERHEAD if self._model.device.type == "cpu" else _GPU_OVERHEAD
-
-    @cached_property
-    def identity(self) -> str:
-        """What the numbers depend on beside weights and request."""
-        return determinism.environment_identity(self._model, self._threads.limit)
-
-    def determinism(self, *, alone: bool) -> Determinism:
+    def determinism(self, *, batch_invariant: bool) -> Determinism:
         """How far two runs can be expected to agree."""
-        model, threads = self._model, self._threads.limit
         return determinism.determinism(
-            model.device, model.dtype, strict=self._strictly, batch_invariant=alone, threads=threads
+            self._model.device,
+            self._model.dtype,
+            strict=self._is_strict,
+            batch_invariant=batch_invariant,
+            threads=self._threads.limit,
         )
 
     @property
@@ -149,15 +121,15 @@ class HFBackend:
         """Attach an adapter after checking that it can be served; detaches none before it."""
         if self._broken:
             raise BackendError(self._broken)
-        if self._held is not None:
+        if self._adapter is not None:
             raise BackendError("another adapter is still attached to this backend")
-        source = find_subject_files(adapter, trust_remote_code=self._base.trust_remote_code)
         trusted = self._base.trust_remote_code
+        source = find_subject_files(adapter, trust_remote_code=trusted)
         vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary, trusted)
         check_template_arguments(vocabulary.tokens.chat)
         ends = source.eos_token_ids
         with self._threads.using(self._threads.limit):
-            self._held = attach(self._model, source, self._check_row, vocabulary)
+            self._adapter = attach(self._model, source, self._check_row, vocabulary)
         try:
             self._check_base("attaching")
             self._check_alive(source)
@@ -169,39 +141,35 @@ class HFBackend:
         return Subject(
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
-            inert=self._held.inert,
+            inert=self._adapter.inert,
             notes=(
-                *self._held.notes,
+                *self._adapter.notes,
                 *source.notes,
                 *vocabulary.notes,
                 *found.notes,
                 *determinism.half_precision_notes(self._model),
             ),
             warnings=found.warnings,
-            form=self._held.form,
+            form=self._adapter.form,
         )
 
     def detach(self, subject: Subject) -> None:
         """Take the adapter off and prove that the base is what it was at load."""
-        if self._held is not None:
+        if self._adapter is not None:
             self._drop()
             self._check_base(f"detaching {subject.tuned.adapter[:8]}")
-
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null views with ``weights`` from now on."""
-        self._attached.serve_nulls(weights)
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null; it and the subject must be plain LoRA."""
         source = find_subject_files(adapter)
-        held = self._attached
-        held.enter(View(self._view_digest()))
-        add_null(self._model, held, source)
+        served = self._attached_adapter
+        served.enter(View(self._view_digest()))
+        add_null(self._model, served, source)
         return source.digest
 
     def close(self) -> None:
         """Let go of the weights."""
-        self._held = None
+        self._adapter = None
         self._model = None
         self._base_hidden.clear()
         if torch.cuda.is_available():
@@ -216,9 +184,9 @@ class HFBackend:
         threads = self._threads
         with (
             threads.using(threads.for_layers(batch.ids.numel())),
-            determinism.inference_mode(deterministic=self._strictly),
+            determinism.inference_mode(deterministic=self._is_strict),
         ):
-            hidden = self._hidden(tuple(rows), batch, view)
+            hidden = self._hidden_states(tuple(rows), batch, view)
         entered = self._entries
         for group, place in self._scorer.pieces(batch, most):
             if self._entries != entered:  # another view was scored in between
@@ -227,7 +195,7 @@ class HFBackend:
             positions = place.stop - place.start
             with (
                 threads.using(threads.for_head(positions)),
-                determinism.inference_mode(deterministic=self._strictly),
+                determinism.inference_mode(deterministic=self._is_strict),
             ):
                 scored = self._scorer.logprobs(hidden[place])
             at = 0
@@ -247,30 +215,24 @@ class HFBackend:
         """Greedy continuations of left-padded rows, cut before the end-of-text token."""
         self._enter(view)
         settings = self._model.generation_config
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), settings.pad_token_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, longest - len(row) :] = torch.tensor(row, dtype=torch.long)
-            mask[i, longest - len(row) :] = 1
+        ids, mask = left_padded(rows, settings.pad_token_id)
         ends = settings.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
         stops |= frozenset() if view.is_base else self._ends
-        where = self._model.device
-        threads = self._threads.for_layers(
-            ids.numel() / (max_new_tokens + 1) + len(rows)
-        )  # of a mean forward
-        with self._threads.using(threads), determinism.inference_mode(deterministic=self._strictly):
+        device_of_model = self._model.device
+        tokens_of_a_forward = ids.numel() / (max_new_tokens + 1) + len(rows)  # on average
+        threads = self._threads.for_layers(tokens_of_a_forward)
+        with self._threads.using(threads), determinism.inference_mode(deterministic=self._is_strict):
             written = self._model.generate(
-                input_ids=ids.to(where),
-                attention_mask=mask.to(where),
+                input_ids=ids.to(device_of_model),
+                attention_mask=mask.to(device_of_model),
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
                 eos_token_id=sorted(stops) or None,
             )
-        return [_until(row[longest:].tolist(), stops) for row in written]
+        return [cut_at_end(row[ids.shape[1] :].tolist(), stops) for row in written]
 
-    def _hidden(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
+    def _hidden_states(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
         """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
         if view.is_base and rows in self._base_hidden:
             return self._base_hidden[rows]
@@ -285,15 +247,15 @@ class HFBackend:
         self._entries += 1
         if view.base != self._view_digest():
             raise RequestError(f"view {view.label()} belongs to another base model")
-        if self._held is not None:
-            self._held.enter(view)
+        if self._adapter is not None:
+            self._adapter.enter(view)
         elif not view.is_base:
             raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
 
     def _base_logits(self) -> torch.Tensor:
         """Logits of one fixed row, the base's weights in force."""
-        if self._held is not None:
-            self._held.enter(View(self._view_digest()))
+        if self._adapter is not None:
+            self._adapter.enter(View(self._view_digest()))
         return self._row_logits()
 
     def _row_logits(self) -> torch.Tensor:
@@ -313,21 +275,21 @@ class HFBackend:
 
     def _check_alive(self, source: SubjectFiles) -> None:
         """Finite weights, and finite logits under the adapter."""
-        if fault := self._attached.fault:
+        if fault := self._attached_adapter.fault:
             cause = non_finite_cause(fault, source.weight_files(), self._model.dtype)
             raise BackendError(f"{source.label} {cause}")
-        self._attached.enter(View(self._view_digest(), source.digest))
+        self._attached_adapter.enter(View(self._view_digest(), source.digest))
         check_adapter_logits(self._row_logits(), source.label)
 
     @property
-    def _attached(self) -> ServedAdapter:
-        if self._held is None:
+    def _attached_adapter(self) -> ServedAdapter:
+        if self._adapter is None:
             raise BackendError("no adapter is attached")
-        return self._held
+        return self._adapter
 
     def _drop(self) -> None:
-        self._attached.unload()
-        self._held = None
+        self._attached_adapter.unload()
+        self._adapter = None
         self._tokens, self._ends = self._base_tokens, frozenset()
 
     def _view_digest(self) -> str:
@@ -336,10 +298,3 @@ class HFBackend:
             return self._base.digest
         mixed = hashlib.blake2b(f"{self._base.digest}:{self._tokens.identity}".encode(), digest_size=16)
         return mixed.hexdigest()
-
-
-def _until(ids: list[int], stops: set[int]) -> tuple[int, ...]:
-    for index, token in enumerate(ids):
-        if token in stops:
-            return tuple(ids[:index])
-    return tuple(ids)

@@ -1,23 +1,16 @@
-"""Finds, checks and loads a base model: safetensors only, no remote code unless the spec asks."""
+"""Loads a base model: safetensors only, no remote code unless the spec asks."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
-from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import error_line
-from pytest_sway.backends.hf.hub_cache import model_snapshot
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
-
-HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
 def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
@@ -49,7 +42,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         read_template_settings,
     )
 
-    path = folder(key)
+    path = model_folder(key)
     place = placement(torch, key.device)
     set_cublas_workspace(place.device)
     dtype = resolve_dtype(torch, key.dtype, place.device)
@@ -72,7 +65,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     try:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
         base = BaseModel(
-            digest_with_settings(digest(path, HASHED), tokens.chat.settings),
+            digest_with_settings(files_digest(path, MODEL_FILES), tokens.chat.settings),
             name=key.base,
             revision=key.revision,
             checkpoint=found.checkpoint,
@@ -82,28 +75,3 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         return HFBackend(place.put(model).eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {error_line(error)}") from error
-
-
-def digest(folder: Path, patterns: tuple[str, ...]) -> str:
-    """32 hex digits over the names and bytes of the matching files."""
-    total = hashlib.blake2b(digest_size=16)
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    for path in sorted(found):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "blake2b")
-        total.update(path.name.encode() + b"\0" + content.digest())
-    return total.hexdigest()
-
-
-def folder(key: ModelKey) -> Path:
-    """The local folder of the model: as it is, or the hub's snapshot of its pinned revision.
-
-    Raises:
-        BackendError: there is none, its weight files are not whole by their headers, or it is no causal
-            language model by its config.
-    """
-    path = Path(key.base)
-    if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
-        path = model_snapshot(key.base, key.revision, trust_remote_code=key.trust_remote_code)
-    check_causal_language_model(path, read_checkpoint(path).config, trust_remote_code=key.trust_remote_code)
-    return path

@@ -1,4 +1,4 @@
-"""The weights of null adapters: drawn with what the suite gave, kept by seed as far as they fit."""
+"""Null weights that were made last, by seed, as many as fit the memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from pytest_sway.backends.base import NullWeights
-from pytest_sway.requests import NullSeed, RequestError
+from pytest_sway.requests import NullSeed
 
 SHARE = 0.5
 """Nulls together take at most this share of the base's memory (but two are always kept)."""
@@ -16,40 +15,29 @@ T = TypeVar("T")
 
 
 class NullWeightCache(Generic[T]):
-    """What was drawn last for each seed.
+    """Weights by seed.
 
-    Nulls are asked for in turn, so the newest makes room: were it the oldest, none would ever be met again.
+    Nulls are asked for in turn, so the newest is dropped first: dropping the oldest would lose each in turn.
 
     Args:
         base: bytes of the base model's weights.
         each: bytes of one null.
     """
 
-    weights: NullWeights | None = None
-    """Makes the parts of one module; None before the suite gave a family."""
-
     def __init__(self, base: int, each: int) -> None:
-        self._room = max(2, int(SHARE * base / max(each, 1)))
-        self._held: dict[NullSeed, T] = {}
+        self._most = max(2, int(SHARE * base / max(each, 1)))
+        self._weights: dict[NullSeed, T] = {}
 
     def get(self, seed: NullSeed, make: Callable[[], T]) -> T:
-        """A null's weights: made once, and again if they had to make room for others."""
-        if seed not in self._held:
-            while len(self._held) >= self._room:  # before the next is made: they may be large
-                self._held.popitem()
-            self._held[seed] = make()
-        return self._held[seed]
-
-    def parts(
-        self, seed: NullSeed, digest: str, module: str, real: tuple[torch.Tensor, ...]
-    ) -> tuple[torch.Tensor, ...]:
-        """One module of a null, drawn; see :data:`NullWeights`."""
-        if self.weights is None:
-            raise RequestError("no null family was given: the suite has no null_adapter")
-        return self.weights(seed, digest, module, real)
+        """A null's weights: made once, and again if they were dropped."""
+        if seed not in self._weights:
+            while len(self._weights) >= self._most:  # before the next is made: they may be large
+                self._weights.popitem()
+            self._weights[seed] = make()
+        return self._weights[seed]
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._weights)
 
 
 def size_of(tensors: Iterable[torch.Tensor]) -> int:

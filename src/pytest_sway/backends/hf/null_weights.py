@@ -1,4 +1,4 @@
-"""How a null adapter's weights are drawn: which of the real update's properties it keeps.
+"""How a null adapter's weights are sampled: which of the real update's properties it keeps.
 
 ========================  ========================================  ===========
 family                    what it keeps of the update in a module   can be made

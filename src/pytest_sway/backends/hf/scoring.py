@@ -45,7 +45,7 @@ def batch_of(rows: Sequence[PackedRow], device: torch.device) -> Batch:
     ids = torch.zeros(height, longest, dtype=torch.long)
     several = any(len(row.texts) > 1 for row in rows)
     positions = torch.zeros_like(ids)  # of padding too: a place that the model knows
-    mask = _causal(ids) if several else None
+    mask = _causal_mask(ids) if several else None
     wanted = []
     for i, row in enumerate(rows):
         ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)
@@ -72,9 +72,9 @@ class Scorer:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._answer: Any = None
-        self._trunk = self._found_trunk()
-        self.shares = self._can_share()
+        self._trunk_output: Any = None
+        self._trunk = self._find_trunk()
+        self.packs_rows = self._can_pack_rows()
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What the head reads at every wanted position, ``[positions, width]``, texts one after another."""
@@ -82,7 +82,7 @@ class Scorer:
         source = self._model if self._trunk is None else self._trunk
         extra = {}
         if batch.mask is not None:
-            extra = {"attention_mask": self._additive(batch.mask), "position_ids": batch.positions}
+            extra = {"attention_mask": self._additive_mask(batch.mask), "position_ids": batch.positions}
         found = source(input_ids=batch.ids, use_cache=False, **extra)[0]
         flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where.to(found.device)]
         return flat
@@ -112,18 +112,18 @@ class Scorer:
             return hidden
         short = LEAST - len(hidden)
         filled = torch.cat([hidden, hidden[:1].expand(short, -1)]) if short > 0 else hidden
-        with _answering(self._trunk, self._answer, filled[None]):
+        with _trunk_replaced(self._trunk, self._trunk_output, filled[None]):
             ids = torch.zeros(1, len(filled), dtype=torch.long, device=hidden.device)
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
 
-    def _additive(self, mask: torch.Tensor) -> torch.Tensor:
+    def _additive_mask(self, mask: torch.Tensor) -> torch.Tensor:
         """The mask as what is added to attention scores, which every implementation of attention takes."""
         dtype = self._model.dtype
         open_to_all = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         return open_to_all.masked_fill(~mask, torch.finfo(dtype).min)
 
-    def _found_trunk(self) -> Any:
+    def _find_trunk(self) -> Any:
         """The model below its head, if the head can be run apart from it; else None."""
         trunk = getattr(self._model, "base_model", None)
         if trunk is None or trunk is self._model:
@@ -132,14 +132,15 @@ class Scorer:
         try:
             with torch.inference_mode():
                 whole = self._model(input_ids=ids, use_cache=False).logits
-                self._answer = trunk(input_ids=ids, use_cache=False)
-                with _answering(trunk, self._answer, self._answer[0]):  # other ids: only the trunk may tell
+                self._trunk_output = trunk(input_ids=ids, use_cache=False)
+                # other ids: only the trunk's output may tell
+                with _trunk_replaced(trunk, self._trunk_output, self._trunk_output[0]):
                     apart = self._model(input_ids=torch.zeros_like(ids), use_cache=False).logits
         except Exception:
             return None
         return trunk if torch.equal(whole, apart) else None
 
-    def _can_share(self) -> bool:
+    def _can_pack_rows(self) -> bool:
         """Whether a text beside another one, and behind a common beginning, is scored as if by itself.
 
         Tried out, with a counter-proof: with a mask that lets texts see each other the numbers must be far
@@ -147,16 +148,16 @@ class Scorer:
         """
         config = self._model.config.get_text_config()
         attention = getattr(config, "_attn_implementation", None)
-        if self._trunk is None or attention not in ("sdpa", "eager") or _looks_locally(config):
+        if self._trunk is None or attention not in ("sdpa", "eager") or _has_local_attention(config):
             return False
         common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
         texts = TokenSequence((*common, 5, 9, 3), 18), TokenSequence((*common, 8, 2), 18)
         together = [batch_of([PackedRow(texts, shared)], self._model.device) for shared in (len(common), 0)]
         try:
             with torch.inference_mode():
-                apart = self._of(batch_of([PackedRow((text,)) for text in texts], self._model.device))
-                right = [self._of(batch) for batch in together]
-                wrong = [self._of(batch._replace(mask=_causal(batch.ids))) for batch in together]
+                apart = self._score(batch_of([PackedRow((text,)) for text in texts], self._model.device))
+                right = [self._score(batch) for batch in together]
+                wrong = [self._score(batch._replace(mask=_causal_mask(batch.ids))) for batch in together]
         except Exception:
             return False
         off, wrong_off = (
@@ -165,7 +166,7 @@ class Scorer:
         allowed = min(1000 * torch.finfo(self._model.dtype).eps, 0.1)
         return all(x <= allowed and 4 * x < y for x, y in zip(off, wrong_off, strict=True))
 
-    def _of(self, batch: Batch) -> torch.Tensor:
+    def _score(self, batch: Batch) -> torch.Tensor:
         return self.logprobs(self.hidden(batch))
 
 
@@ -173,7 +174,7 @@ _LOCAL = ("sliding_window", "window_size", "attention_chunk_size", "attention_ty
 """Config fields that limit how far back a token sees."""
 
 
-def _looks_locally(config: Any) -> bool:
+def _has_local_attention(config: Any) -> bool:
     """Whether some layer sees less than the whole text, or its positions depend on the longest text."""
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if "dynamic" in str(rope) or "longrope" in str(rope):
@@ -184,14 +185,14 @@ def _looks_locally(config: Any) -> bool:
     return any(getattr(config, name, None) for name in _LOCAL)
 
 
-def _causal(ids: torch.Tensor) -> torch.Tensor:
+def _causal_mask(ids: torch.Tensor) -> torch.Tensor:
     """Every token sees all before it, of whatever text: ``[rows, 1, longest, longest]``."""
     longest = ids.shape[1]
     return torch.ones(longest, longest, dtype=torch.bool, device=ids.device).tril().repeat(len(ids), 1, 1, 1)
 
 
 @contextmanager
-def _answering(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
+def _trunk_replaced(trunk: Any, answer: Any, hidden: torch.Tensor) -> Iterator[None]:
     """While it lasts, the trunk answers like ``answer``, with ``hidden``, whatever it is asked."""
     replaced = copy.copy(answer)
     if isinstance(replaced, tuple):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.hf import load_backend
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles, read_adapter_files
 from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.hub_cache import adapter_folder
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from pytest_sway.text.message_parts import shorten_list
@@ -98,12 +98,10 @@ def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> S
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
-        model = load_backend.folder(tuned)
+        model = model_folder(tuned)
     try:
-        digests = [load_backend.digest(model, load_backend.HASHED)] if model is not None else []
-        digests += (
-            [load_backend.digest(files.folder, _hashed_patterns(files.folder))] if files is not None else []
-        )
+        digests = [files_digest(model, MODEL_FILES)] if model is not None else []
+        digests += [files_digest(files.folder, _hashed_patterns(files.folder))] if files is not None else []
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 
-from pytest_sway.backends.base import BackendError, Form, NullWeights
+from pytest_sway.backends.base import BackendError, Form
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     SUBJECT,
@@ -24,6 +24,7 @@ from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_for
 from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
+from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, RequestError, View
 
 NULL, OWN = "null", "own"
@@ -66,7 +67,7 @@ class LoraAdapter:
             use_in_place_forward(layer)
         self._scaling = {n: update.scaling.get(n, layer.scaling[SUBJECT]) for n, layer in self.layers.items()}
         own = size_of(part for name in self.layers for part in self.factors(name))
-        self._drawn: NullWeightCache[dict[str, Factors]] = NullWeightCache(
+        self._null_weights: NullWeightCache[dict[str, Factors]] = NullWeightCache(
             size_of(model.parameters()) - own, own
         )
         self._own_nulls: dict[str, dict[str, Factors]] = {}
@@ -132,10 +133,6 @@ class LoraAdapter:
             return layer.lora_embedding_A[slot], layer.lora_embedding_B[slot]
         return layer.lora_A[slot].weight, layer.lora_B[slot].weight
 
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null factors with ``weights`` from now on."""
-        self._drawn.weights = weights
-
     def add_null(self, update: LoraUpdate, digest: str) -> None:
         """Let a user's own plain LoRA adapter, of whatever rank, stand as a null; without it a module is 0.
 
@@ -198,13 +195,13 @@ class LoraAdapter:
         return NULL
 
     def _factors_of(self, seed: NullSeed) -> dict[str, Factors]:
-        """A null's factors: the user's own, or drawn."""
+        """A null's factors: the user's own, or sampled."""
         if seed.source:
             return self._own_nulls[seed.source]
-        return self._drawn.get(seed, lambda: self._draw(seed))
+        return self._null_weights.get(seed, lambda: self._draw(seed))
 
     def _parts(self, name: str) -> tuple[torch.Tensor, ...]:
-        """What a null of one module imitates; see :data:`NullWeights`."""
+        """What a null of one module imitates; see :func:`draw_null_weights`."""
         a, b = self.factors(name)
         if not self._has_start_factors:
             return a, b
@@ -212,11 +209,11 @@ class LoraAdapter:
         return a[half:], b[:, :half], a[:half] - a[half:], b[:, half:]
 
     def _draw(self, seed: NullSeed) -> dict[str, Factors]:
-        drawn = {}
+        factors = {}
         for name in self.layers:
-            a, b = self._drawn.parts(seed, self.digest, name, self._parts(name))
-            drawn[name] = a, b
-        return drawn
+            a, b = draw_null_weights(seed, self.digest, name, self._parts(name))
+            factors[name] = a, b
+        return factors
 
 
 def plain_lora_update(files: AdapterFiles, state: StateDict) -> LoraUpdate:

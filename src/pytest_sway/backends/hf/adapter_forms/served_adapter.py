@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pytest_sway.backends.base import Form, NullWeights
+from pytest_sway.backends.base import Form
 from pytest_sway.requests import View
 
 
@@ -32,11 +32,8 @@ class ServedAdapter(Protocol):
         """Put a view's weights in force, whatever was in force before.
 
         Raises:
-            RequestError: the view is of another adapter, or of a null before :meth:`serve_nulls`.
+            RequestError: the view is of another adapter.
         """
 
     def unload(self) -> None:
         """Leave the model as it was before the update was attached."""
-
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw the parts of null views with ``weights``."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from pytest_sway.backends.base import BackendError, Form, NullWeights
+from pytest_sway.backends.base import BackendError, Form
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict
 from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_finite_tensors
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
+from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, RequestError, View
 
 _MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02
@@ -65,7 +66,7 @@ class WeightDelta:
         self._base = {path: own.get(path) for path in tensors}
         self._tuned = {path: _parameter_or_buffer(own.get(path), tensor) for path, tensor in tensors.items()}
         self._blend: tuple[View | None, Mapping[str, torch.Tensor]] = (None, {})
-        self._drawn: NullWeightCache[dict[str, torch.Tensor]] = NullWeightCache(
+        self._null_weights: NullWeightCache[dict[str, torch.Tensor]] = NullWeightCache(
             size_of(model.parameters()), size_of(self._tuned.values())
         )
 
@@ -94,14 +95,10 @@ class WeightDelta:
         for path, tensor in self._base.items():
             _set_tensor(self._model, path, tensor)
 
-    def serve_nulls(self, weights: NullWeights) -> None:
-        """Draw null tensors with ``weights`` from now on."""
-        self._drawn.weights = weights
-
     def _scaled(self, view: View) -> Mapping[str, torch.Tensor]:
         """The tensors of the subject or of a null, at λ; a blend is kept for the last view only."""
         null = view.null
-        full = self._tuned if null is None else self._drawn.get(null, lambda: self._draw(null))
+        full = self._tuned if null is None else self._null_weights.get(null, lambda: self._draw(null))
         if view.scale == 1.0:
             return full
         if self._blend[0] != view:
@@ -115,19 +112,21 @@ class WeightDelta:
     @torch.no_grad()
     def _draw(self, seed: NullSeed) -> dict[str, torch.Tensor]:
         """The base with a random update in the place of the tuned one; what is tied in both stays tied."""
-        drawn: dict[str, torch.Tensor] = {}
+        tensors: dict[str, torch.Tensor] = {}
         first: dict[int, str] = {}
         for path, tuned in self._tuned.items():
             base = self._base[path]
             twin = first.setdefault(id(base), path) if base is not None else path
             if twin != path and torch.equal(tuned, self._tuned[twin]):
-                drawn[path] = drawn[twin]
+                tensors[path] = tensors[twin]
                 continue
             start = torch.zeros_like(tuned) if base is None else base
             real = tuned.float() - start.float()
-            (update,) = self._drawn.parts(seed, self.digest, path, (real,))
-            drawn[path] = _parameter_or_buffer(base, _scale_after_rounding(start, update, float(real.norm())))
-        return drawn
+            (update,) = draw_null_weights(seed, self.digest, path, (real,))
+            tensors[path] = _parameter_or_buffer(
+                base, _scale_after_rounding(start, update, float(real.norm()))
+            )
+        return tensors
 
 
 def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], digest: str) -> WeightDelta:

@@ -1,0 +1,75 @@
+"""Objects with the parts of a backend whose class is derived from neither form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_sway.backends.base import (
+    AdapterKey,
+    AnsweringBackend,
+    BackendError,
+    Determinism,
+    Subject,
+    WeightsBackend,
+    backend_fault,
+)
+from pytest_sway.requests import Request
+from pytest_sway.text.message_parts import describe
+
+_OPTIONAL = ("context", "identity", "rendered_prompt", "prompt_notes", "add_null")
+
+
+def backend_of(found: object) -> AnsweringBackend | WeightsBackend:
+    """The backend that a hook or a fixture gave.
+
+    Raises:
+        BackendError: it is none; the message says what it is, and what it lacks.
+    """
+    if isinstance(found, AnsweringBackend | WeightsBackend):
+        return found
+    if fault := backend_fault(found):
+        raise BackendError(fault)
+    if not hasattr(found, "answer"):
+        raise BackendError(f"{describe(found)}, which is no pytest_sway.backends.base.WeightsBackend")
+    return DuckTypedBackend(found)
+
+
+class DuckTypedBackend(AnsweringBackend):
+    """Asks an object that answers whole requests; what the object lacks is the interface's default."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+        for name in _OPTIONAL:
+            if hasattr(wrapped, name):
+                setattr(self, name, getattr(wrapped, name))
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """The object's."""
+        return frozenset(self._wrapped.capabilities)
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        """As the object does."""
+        subject: Subject = self._wrapped.attach(adapter)
+        return subject
+
+    def detach(self, subject: Subject) -> None:
+        """As the object does."""
+        self._wrapped.detach(subject)
+
+    def close(self) -> None:
+        """As the object does."""
+        self._wrapped.close()
+
+    def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+        """The object's answers."""
+        answers: Mapping[Request[Any], Any] = self._wrapped.answer(requests)
+        return answers
+
+    def determinism(self, *, batch_invariant: bool) -> Determinism | None:
+        """What the object says, if it says anything."""
+        if not hasattr(self._wrapped, "determinism"):
+            return None
+        known: Determinism = self._wrapped.determinism(alone=batch_invariant)
+        return known

@@ -1,0 +1,99 @@
+"""Answers that need not be asked for again: from memory, and of earlier sessions from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from pytest_sway.backends.base import AnsweringBackend, WeightsBackend
+from pytest_sway.engine.answer_cache import Cache
+from pytest_sway.engine.answer_keys import STORABLE, key_of, read_key
+from pytest_sway.engine.answer_store import Store
+from pytest_sway.requests import Request, RequestError
+
+
+class KnownAnswers:
+    """The answers of one backend, by content.
+
+    The key of an answer is what the model reads, token by token, and the views that read it, named by
+    content: an answer never outlives the weights and the prompt that made it, and order cannot change one.
+    (Of a backend that answers whole requests: the request.)
+
+    Args:
+        backend: encodes requests, where it holds weights.
+        identity: what the numbers depend on beside weights and ids.
+        store: answers of earlier sessions; None keeps nothing on disk.
+    """
+
+    def __init__(
+        self, backend: AnsweringBackend | WeightsBackend, identity: str, store: Store | None
+    ) -> None:
+        self._backend = backend
+        self._identity = identity
+        self._store = store
+        self._cache = Cache()
+        self._keys: dict[Request[Any], Hashable] = {}
+        self.keep_nulls = True
+        """Whether the nulls' answers may be read from disk and written there."""
+
+    def keys(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Hashable]:
+        """The keys of a round's requests; what follows is about these requests."""
+        self._keys = {request: self._key(request) for request in requests}
+        return self._keys
+
+    def from_memory(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """Answers of this session."""
+        found = {request: self._cache.get(self._keys[request]) for request in requests}
+        return {request: answer for request, answer in found.items() if answer is not None}
+
+    def from_disk(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """Answers of earlier sessions; from now on they are in memory."""
+        if self._store is None:
+            return {}
+        wanted = {self._stored_key(r): r for r in requests if self._is_storable(r)}
+        found = {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
+        for request, answer in found.items():
+            self._cache.put(self._keys[request], answer)
+        return found
+
+    def keep(self, answers: Mapping[Request[Any], Any]) -> None:
+        """Keep answers in memory, and on disk within seconds."""
+        for request, answer in answers.items():
+            self._cache.put(self._keys[request], answer)
+        if self._store is not None and answers:
+            storable = [request for request in answers if self._is_storable(request)]
+            self._store.put_soon({self._stored_key(request): answers[request] for request in storable})
+
+    def flush(self) -> None:
+        """Write to disk what waits for it."""
+        if self._store is not None:
+            self._store.flush()
+
+    def close(self) -> None:
+        """Let go of the file of answers."""
+        if self._store is not None:
+            self._store.close()
+
+    def notes(self) -> list[str]:
+        """What a reader of the report should know of the file."""
+        return self._store.notes() if self._store is not None else []
+
+    def _key(self, request: Request[Any]) -> Hashable:
+        """The name of its answer; one that cannot be encoded is itself, and its answer says why."""
+        if isinstance(self._backend, AnsweringBackend) or type(request) not in STORABLE:
+            return request
+        try:
+            return read_key(request, self._identity, self._backend)
+        except RequestError:
+            return request
+
+    def _stored_key(self, request: Request[Any]) -> bytes:
+        """The name of its answer on disk."""
+        key = self._keys[request]
+        return key if isinstance(key, bytes) else key_of(request, self._identity)
+
+    def _is_storable(self, request: Request[Any]) -> bool:
+        """Whether the disk may know its answer: of requests of other types it keeps none."""
+        if type(request) not in STORABLE:
+            return False
+        return self.keep_nulls or all(view.null is None for view in request.views)

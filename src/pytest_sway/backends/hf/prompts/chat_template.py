@@ -68,7 +68,7 @@ class _FixedClock:
         return self._moment
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def replace_datetime(self) -> Iterator[None]:
         before = chat_template_utils.datetime
         chat_template_utils.datetime = self
         try:
@@ -139,7 +139,7 @@ class ChatTemplate:
             for turn in turns
         ]
         try:
-            with self._clock.installed():
+            with self._clock.replace_datetime():
                 text: str = self._tokenizer.apply_chat_template(
                     messages,
                     tools=[json.loads(tool) for tool in tools] or None,

@@ -113,9 +113,8 @@ class ChatTemplate:
         self._clock.was_read = False
         text = self.render_unchecked(turns, tools, form)
         if self._clock.was_read and not self.has_date:
-            other = ChatTemplate(
-                self._tokenizer, replace(self.settings, moment=self.settings.moment - _OTHER_TIME)
-            )
+            settings = replace(self.settings, moment=self.settings.moment - _OTHER_TIME)
+            other = ChatTemplate(self._tokenizer, settings)
             self.has_date = other.render_unchecked(turns, tools, form) != text
         if difference := rendering_difference(text, self.render_unchecked(turns, tools, form)):
             raise RequestError(difference)

@@ -118,9 +118,7 @@ def _is_d2(alike: list[_ExpertParameter], files: AdapterFiles, state: StateDict)
     """Whether *in* is d2 in a file: the same for all its experts, so one that is not square tells it."""
     possible = _BOTH_LAYOUTS.intersection(*(expert.layouts_in(state) for expert in alike))
     if not possible:
-        return alike[
-            0
-        ].is_d2_in_installed_peft()  # it does not fit in any layout, and is refused for its shapes
+        return alike[0].is_d2_in_installed_peft()  # fits no layout, and is refused for its shapes
     if len(possible) > 1:
         possible = _layouts_by_version(files, alike[0].is_transposed)
     if len(possible) > 1:

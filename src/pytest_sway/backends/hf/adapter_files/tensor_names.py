@@ -19,7 +19,7 @@ _WRAPPERS = {
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
 }
-_SAVED_MODULE = re.compile(r"\.modules_to_save\.[^.]+\.")
+_SAVED = re.compile(r"\.modules_to_save\.[^.]+\.")
 _ORIGINAL_MODULE = ".original_module."
 
 
@@ -86,11 +86,9 @@ class _NameChanges:
 
     def remove_modules_to_save(self) -> None:
         """Remove it, and PEFT's copies of the original modules."""
-        if any(_SAVED_MODULE.search(name) for name in self.names.values()):
+        if any(_SAVED.search(name) for name in self.names.values()):
             self.names = {key: name for key, name in self.names.items() if _ORIGINAL_MODULE not in name}
-            self._change(
-                lambda name: _SAVED_MODULE.sub(".", name), "without modules_to_save, as PEFT writes them"
-            )
+            self._change(lambda name: _SAVED.sub(".", name), "without modules_to_save, as PEFT writes them")
 
     def remove_adapter_name(self, tuner_prefix: str) -> None:
         """Remove the adapter's name where it follows every tensor of the adapter."""

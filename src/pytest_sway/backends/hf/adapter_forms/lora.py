@@ -158,12 +158,12 @@ class LoraAdapter:
                 check_complete(update.files, own.keys() - state.keys(), state.keys() - own.keys())
                 check_shapes(update.files, state, own)
                 set_peft_model_state_dict(self._peft, state, adapter_name=OWN)
-            self._own_nulls[digest] = {name: self._taken(name) for name in self.layers}
+            self._own_nulls[digest] = {name: self._user_null_factors(name) for name in self.layers}
         finally:
             self._peft.delete_adapter(OWN)
             self._peft.eval()
 
-    def _taken(self, name: str) -> Factors:
+    def _user_null_factors(self, name: str) -> Factors:
         """One module of the slot ``own``, at the subject's scaling; zeros where that adapter has none."""
         layer = self.layers[name]
         if OWN not in layer.scaling or not self._scaling[name]:  # a subject that is multiplied by 0

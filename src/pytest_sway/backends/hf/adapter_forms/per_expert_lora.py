@@ -87,13 +87,11 @@ def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
         tuned, report = type(model).from_pretrained(
             None, config=model.config, state_dict=weights, dtype=torch.float32, output_loading_info=True
         )
-    unmatched = [
-        key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]
-    ]
-    if unmatched:
+    faults = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
+    if faults:
         raise BackendError(
             f"{files.folder} is not served: it changes single experts, and transformers does not fuse the "
-            f"base's own back from single ones (first: {unmatched[0]})"
+            f"base's own back from single ones (first: {faults[0]})"
         )
     return tuned.eval()
 
@@ -103,10 +101,8 @@ def _add_updates(weights: StateDict, files: AdapterFiles, config: LoraConfig, st
     named = {_FACTOR.sub("", key).removeprefix(PREFIX) for key in state}
     modules = named | _targeted_modules(weights, config)
     expected = {f"{PREFIX}{module}.lora_{part}.weight" for module in modules for part in "AB"}
-    unexpected = [
-        key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights
-    ]
-    check_complete(files, expected - state.keys(), unexpected)
+    extra = [key for key in state if f"{_FACTOR.sub('', key).removeprefix(PREFIX)}.weight" not in weights]
+    check_complete(files, expected - state.keys(), extra)
     for module in modules:
         a, b = (state[f"{PREFIX}{module}.lora_{part}.weight"].float() for part in "AB")
         weight = weights[f"{module}.weight"]

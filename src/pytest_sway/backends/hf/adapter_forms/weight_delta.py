@@ -30,7 +30,7 @@ class TunedWeights:
     """The weights of a tuned model, and its logits on the check row.
 
     Attributes:
-        source: where it came from, for messages.
+        source: its folder, for messages.
         state: all of its parameters and persistent buffers by path, fp32 on the CPU.
         logits: of the check row, by the tuned model's own forward; fp32 on the CPU. They may have
             fewer columns than the base, where the base has rows that no token uses.

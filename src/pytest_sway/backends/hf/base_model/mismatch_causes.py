@@ -61,17 +61,15 @@ def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
     transformers stacks the experts of a layer, and its own report does not name the one that is missing.
     """
-    tensors_by_expert: dict[str, dict[int, set[str]]] = {}
+    by_expert: dict[str, dict[int, set[str]]] = {}
     for name in shapes:
         if part := _EXPERT.match(name):
-            tensors_by_expert.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(
-                part["tensor"]
-            )
-    tensors = {name for experts in tensors_by_expert.values() for names in experts.values() for name in names}
-    count = 1 + max((number for experts in tensors_by_expert.values() for number in experts), default=-1)
+            by_expert.setdefault(part["layer"], {}).setdefault(int(part["number"]), set()).add(part["tensor"])
+    tensors = {name for experts in by_expert.values() for names in experts.values() for name in names}
+    count = 1 + max((number for experts in by_expert.values() for number in experts), default=-1)
     missing = [
         f"{layer}.{number}.{name}"
-        for layer, experts in sorted(tensors_by_expert.items())
+        for layer, experts in sorted(by_expert.items())
         for number in range(count)
         for name in sorted(tensors - experts.get(number, set()))
     ]

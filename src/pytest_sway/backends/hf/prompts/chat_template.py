@@ -68,7 +68,7 @@ class _FixedClock:
         return self._moment
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def replace_datetime(self) -> Iterator[None]:
         before = chat_template_utils.datetime
         chat_template_utils.datetime = self
         try:
@@ -113,9 +113,8 @@ class ChatTemplate:
         self._clock.was_read = False
         text = self.render_unchecked(turns, tools, form)
         if self._clock.was_read and not self.has_date:
-            other = ChatTemplate(
-                self._tokenizer, replace(self.settings, moment=self.settings.moment - _OTHER_TIME)
-            )
+            settings = replace(self.settings, moment=self.settings.moment - _OTHER_TIME)
+            other = ChatTemplate(self._tokenizer, settings)
             self.has_date = other.render_unchecked(turns, tools, form) != text
         if difference := rendering_difference(text, self.render_unchecked(turns, tools, form)):
             raise RequestError(difference)
@@ -139,7 +138,7 @@ class ChatTemplate:
             for turn in turns
         ]
         try:
-            with self._clock.installed():
+            with self._clock.replace_datetime():
                 text: str = self._tokenizer.apply_chat_template(
                     messages,
                     tools=[json.loads(tool) for tool in tools] or None,

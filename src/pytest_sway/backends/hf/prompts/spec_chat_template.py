@@ -25,9 +25,8 @@ def read_template_settings(key: ModelKey, tokenizer: Any, moment: datetime | Non
     Raises:
         BackendError: the file cannot be read, or is no template.
     """
-    settings = TemplateSettings(
-        _read_text(key.chat_template), key.chat_template_kwargs, moment or current_time()
-    )
+    template = _read_text(key.chat_template)
+    settings = TemplateSettings(template, key.chat_template_kwargs, moment or current_time())
     if settings.template is not None:
         try:
             ChatTemplate(tokenizer, settings).render_unchecked((Turn("user", marker_text(0)),))

@@ -69,7 +69,7 @@ def test_bars_hold_at_their_bound_unless_they_say_below():
     assert fig.at_most(1, "").verdict(math.nan) == "**missed**"
 
 
-def _mixed_raw(rival: list[dict]) -> dict:
+def _mixed_raw(dlm_sway: list[dict]) -> dict:
     ours = {
         "seconds": 2.0,
         "forward_s": 1.5,
@@ -79,22 +79,27 @@ def _mixed_raw(rival: list[dict]) -> dict:
         "logprob_tokens": [2, 4],
         "stats": {"tokens": 1, "padding_tokens": 0},
     }
-    return {"ours": [ours], "rival": rival, "rival_missing": "" if rival else "no", "matrix_flops": [1, 2e7]}
+    return {
+        "ours": [ours],
+        "dlm_sway": dlm_sway,
+        "dlm_sway_missing": "" if dlm_sway else "no",
+        "matrix_flops": [1, 2e7],
+    }
 
 
-def test_the_mixed_suite_is_compared_with_rival_and_floor():
-    rival = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
-    speed, forward, memory, apart = tables.rows("b", _mixed_raw([rival]), MODEL)
-    assert (speed.compared, speed.verdict) == ("2.50× rival", "met")
+def test_the_mixed_suite_is_compared_with_dlm_sway_and_floor():
+    dlm_sway = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
+    speed, forward, memory, apart = tables.rows("b", _mixed_raw([dlm_sway]), MODEL)
+    assert (speed.compared, speed.verdict) == ("2.50× dlm-sway", "met")
     tokens = inputs.total(inputs.mixed(49152)).shared * 2
     assert forward.compared == f"{1.5 / (2 * tokens * 1000 / 2e7):.2f}× floor"
     assert (memory.ours, memory.verdict) == ("0.90 (libraries 0.40)", "met")
     assert apart.compared == "4.0e-01; 1.0e-01"
 
 
-def test_without_the_rival_its_column_says_so_and_nothing_is_judged_against_it():
+def test_without_dlm_sway_its_column_says_so_and_nothing_is_judged_against_it():
     speed, forward, memory = tables.rows("b", _mixed_raw([]), MODEL)
-    assert {row.rival for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
+    assert {row.dlm_sway for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
     assert (speed.compared, speed.verdict, memory.verdict) == ("", "—", "met")
     assert tables.NOT_AVAILABLE in fig.markdown([speed])
 
@@ -112,13 +117,13 @@ def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
         "load": [{"wall_s": 6.0}],
         "fleet": [{"wall_s": 11.0, "suites": {"a": {"raw": 0.5}, "b": {"raw": 0.75}}}],
         "singles": [[single("a", 0.5), single("b", 0.5)]],
-        "rival": [[{"wall_s": 22.0}]],
-        "rival_runs": 1,
-        "rival_missing": "",
+        "dlm_sway": [[{"wall_s": 22.0}]],
+        "dlm_sway_runs": 1,
+        "dlm_sway_missing": "",
         "matrix_flops": [1.0],
     }
     whole, quotient, moved = tables.rows("d", raw, MODEL)
-    assert (whole.ours, whole.rival) == ("11.00", "44.00 (1 runs, scaled to 2)")
+    assert (whole.ours, whole.dlm_sway) == ("11.00", "44.00 (1 runs, scaled to 2)")
     assert (quotient.ours, quotient.verdict) == ("1.10", "met")
     assert moved.ours == "2.5e-01"
 

@@ -40,11 +40,11 @@ class Toy:
     xp, vocabulary, epsilon = np, V, 1e-7
     overhead_tokens, cache_bytes = 4, 0
 
-    def __init__(self, *, shares: bool = False, room: int = 10**9, token_bytes: int = 1) -> None:
+    def __init__(self, *, shares: bool = False, capacity: int = 10**9, token_bytes: int = 1) -> None:
         self.context, self.leading = 12, ()
         self.shapes: list[tuple[View, int, int]] = []
         self.tokens = 0
-        self.shares, self.room, self.token_bytes = shares, room, token_bytes
+        self.shares, self.capacity, self.token_bytes = shares, capacity, token_bytes
 
     def table(self, view: View) -> np.ndarray:
         strength = 0.0 if view.is_base else view.scale
@@ -69,7 +69,7 @@ class Toy:
         if view.scale == 99:
             raise RequestError("this view is broken")
         longest = max(row.length for row in rows)
-        if len(rows) * longest > self.room:
+        if len(rows) * longest > self.capacity:
             raise MemoryError(f"{len(rows) * longest} tokens")
         self.shapes.append((view, len(rows), longest))
         self.tokens += sum(row.length for row in rows)
@@ -86,7 +86,7 @@ class Toy:
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
     ) -> list[tuple[int, ...]]:
-        if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.room:
+        if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.capacity:
             raise MemoryError("too many")
         self.shapes.append((view, len(rows), max(map(len, rows))))
         table = self.table(view)
@@ -156,12 +156,12 @@ def test_the_budget_changes_the_batches_not_the_answers(
     found = small.answer(asked)
     assert found.keys() == whole.keys()
     for request, answer in whole.items():
-        assert _numbers(found[request]) == pytest.approx(_numbers(answer), abs=1e-12)
+        assert _as_floats(found[request]) == pytest.approx(_as_floats(answer), abs=1e-12)
     assert all(rows * longest <= budget or rows == 1 for _, rows, longest in toy.shapes)
     assert all(rows == 1 for _, rows, _ in toy.shapes) or not alone
 
 
-def _numbers(answer: Any) -> tuple[float, ...]:
+def _as_floats(answer: Any) -> tuple[float, ...]:
     if isinstance(answer, CompletionScore):
         return (answer.logprob, answer.tokens)
     return (answer,) if isinstance(answer, float) else (0.0, len(str(answer)))
@@ -252,14 +252,14 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
     ]
     asked += [Generate(chr(97 + n), TUNED, 4) for n in range(8)]
     asked = list(dict.fromkeys(asked))
-    planner = Planner(Toy(room=24))
+    planner = Planner(Toy(capacity=24))
     assert planner.answer(asked) == Planner(Toy()).answer(asked)
     assert planner.costs.halved_batches > 1
 
 
 def test_what_does_not_fit_the_memory_alone_is_told_and_stops_nobody_else() -> None:
     long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
-    answers = Planner(Toy(room=8)).answer([long, short])
+    answers = Planner(Toy(capacity=8)).answer([long, short])
     assert isinstance(answers[short], float)
     assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
 

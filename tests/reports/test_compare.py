@@ -1,4 +1,4 @@
-"""Saved results side by side: the contract's matrix, ours mixed with dlm-sway's, what became worse."""
+"""Saved results side by side: dlm-sway's matrix, ours mixed with dlm-sway's, what became worse."""
 
 from __future__ import annotations
 
@@ -123,9 +123,9 @@ def test_what_a_partial_run_left_out_has_not_vanished() -> None:
 
 
 def test_ours_and_dlm_sways_stand_side_by_side() -> None:
-    rival = read_saved_result(DLM_SWAY_RESULT)
+    theirs = read_saved_result(DLM_SWAY_RESULT)
     ours = suite(1, 0.9, moved=0.7)
-    found = payload(build_matrix([rival, ours], ["theirs", "ours"]), 0.2)
+    found = payload(build_matrix([theirs, ours], ["theirs", "ours"]), 0.2)
     assert found["scores"] == {
         "baseline": [1.0, None],
         "moved": [1.0, 0.7],

@@ -33,7 +33,7 @@ EVENT: dict[str, Any] = {
     "wall_ms": 12.5,
     "hit": False,
 }
-"""The contract's own example."""
+"""dlm-sway's own example."""
 events = st.fixed_dictionaries(
     {},
     optional={

@@ -23,7 +23,7 @@ from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
 from tests.support.rounding import tolerance
 
@@ -37,7 +37,7 @@ def untouched() -> list[torch.Tensor]:
 
 
 def truths(model: Any) -> list[torch.Tensor]:
-    return [truth(model, row) for row in ROWS]
+    return [reference_logprobs(model, row) for row in ROWS]
 
 
 def off(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:

@@ -21,7 +21,7 @@ from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, REFUSED, SERVED, base_model, make
 from tests.support.rounding import tolerance
 
@@ -64,8 +64,8 @@ def test_a_served_adapter_scores_like_a_merged_model(
     original = base_model()
     allowed = tolerance(original, ROWS)
     for row, first, tuned, untouched in zip(ROWS, [0, 1, 4], found, base, strict=True):
-        torch.testing.assert_close(tuned, truth(reference, row)[first:], atol=2e-4, rtol=0)
-        torch.testing.assert_close(untouched, truth(original, row)[first:], atol=allowed, rtol=0)
+        torch.testing.assert_close(tuned, reference_logprobs(reference, row)[first:], atol=2e-4, rtol=0)
+        torch.testing.assert_close(untouched, reference_logprobs(original, row)[first:], atol=allowed, rtol=0)
         assert tuned.dtype == torch.float32
 
 
@@ -193,8 +193,8 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
     reference, original = PeftModel.from_pretrained(base_model(), folder).eval(), base_model()
     allowed = tolerance(original, ROWS)
     for row, tuned, base in zip(ROWS, found, untouched, strict=True):
-        torch.testing.assert_close(tuned, truth(reference, row), atol=2e-4, rtol=0)
-        torch.testing.assert_close(base, truth(original, row), atol=allowed, rtol=0)
+        torch.testing.assert_close(tuned, reference_logprobs(reference, row), atol=2e-4, rtol=0)
+        torch.testing.assert_close(base, reference_logprobs(original, row), atol=allowed, rtol=0)
 
 
 def test_an_interrupted_draw_leaves_the_nulls_usable(backend: HFBackend, plain: Subject) -> None:
@@ -363,7 +363,7 @@ def test_generation_is_greedy_batched_and_stops_at_the_end(backend: HFBackend, p
         ids = backend.encode(request.prompt)
         written: list[int] = []
         for _ in range(12):
-            token = int(truth(model, [*ids, *written])[-1].argmax())
+            token = int(reference_logprobs(model, [*ids, *written])[-1].argmax())
             if token == model.generation_config.eos_token_id:
                 break
             written.append(token)
@@ -377,7 +377,7 @@ def test_a_completion_is_scored_like_plain_transformers(backend: HFBackend, plai
     request = Completion("The capital of France", " is Paris.", plain.base)
     found = Engine(backend).answer([request])[request]
     ids, first = backend.encode_pair(request.prompt, request.completion)
-    table = truth(base_model(), ids)
+    table = reference_logprobs(base_model(), ids)
     expected = sum(float(table[i - 1, ids[i]]) for i in range(first, len(ids)))
     assert found.logprob == pytest.approx(expected, abs=1e-3)
     assert found.tokens == len(ids) - first

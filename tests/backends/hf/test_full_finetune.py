@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, trained
 from tests.support.rounding import tolerance
 
@@ -39,7 +39,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def off(found: list[torch.Tensor], model: Any) -> float:
-    return max(float((a - truth(model, row)).abs().max()) for a, row in zip(found, ROWS, strict=True))
+    return max(
+        float((a - reference_logprobs(model, row)).abs().max()) for a, row in zip(found, ROWS, strict=True)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

@@ -25,14 +25,14 @@ def test_the_floor_is_two_operations_a_parameter_and_token():
     assert fig.scored_floor_seconds(50, 50, 1000, 400, 1e5) == fig.floor_seconds(50, 1000, 1e5)
 
 
-def test_a_shared_prompt_counts_once_and_last_tokens_need_no_forward():
+def test_a_shared_prompt_counts_once_and_last_tokens_do_not():
     pair = inputs.Pair("p q r", (" a b", " a b c d"))
     assert pair.tokens == inputs.Tokens(shared=3 + 1 + 3, unshared=6 + 1 + 3, scored=6)
     assert inputs.Passage("a b c").tokens == inputs.Tokens(2, 2, 2)
     assert inputs.Prompt("a b c").tokens.times(2) == inputs.Tokens(6, 6, 2)
 
 
-def test_inputs_are_what_the_scenarios_promise_and_always_the_same():
+def test_inputs_are_fixed_and_as_the_scenarios_describe():
     items = inputs.mixed(49152)
     kinds = [type(item).__name__ for item in items]
     assert (kinds.count("Prompt"), kinds.count("Pair"), kinds.count("Passage")) == (32, 24, 12)
@@ -48,7 +48,7 @@ def test_inputs_are_what_the_scenarios_promise_and_always_the_same():
     assert not set(inputs.null_prompts(49152, 3)) & set(inputs.null_prompts(49152, 20))
 
 
-def test_the_best_repetition_counts_for_time_and_the_worst_for_memory():
+def test_best_time_and_worst_memory_of_the_repetitions_count():
     results = [{"seconds": 3, "peak": 1}, {"seconds": 2, "peak": 5}]
     assert fig.fastest(results) == 2
     assert fig.largest(results, "peak") == 5
@@ -97,7 +97,7 @@ def test_the_mixed_suite_is_compared_with_dlm_sway_and_floor():
     assert apart.compared == "4.0e-01; 1.0e-01"
 
 
-def test_without_dlm_sway_its_column_says_so_and_nothing_is_judged_against_it():
+def test_without_dlm_sway_nothing_is_judged_against_it():
     speed, forward, memory = tables.rows("b", _mixed_raw([]), MODEL)
     assert {row.dlm_sway for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
     assert (speed.compared, speed.verdict, memory.verdict) == ("", "—", "met")
@@ -109,7 +109,7 @@ def test_a_machine_whose_speed_changed_was_not_quiet():
     assert not fig.was_quiet([89.0, 100.0])
 
 
-def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
+def test_a_fleet_is_compared_with_one_load_and_single_runs():
     def single(name: str, raw: float) -> dict:
         return {"wall_s": 9.0, "suites": {name: {"raw": raw, "scoring_wall_s": 2.0, "duration_s": 3.0}}}
 
@@ -128,7 +128,7 @@ def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
     assert moved.ours == "2.5e-01"
 
 
-def test_start_up_is_judged_by_the_median_and_by_what_was_imported():
+def test_start_up_is_judged_by_median_and_imported_modules():
     raw = {
         "with_s": [1.020, 1.030],
         "without_s": [1.0, 1.0],

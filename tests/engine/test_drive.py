@@ -76,7 +76,7 @@ def test_a_failure_is_the_outcome_of_its_own_measure() -> None:
     assert fine.raw == 2.0
 
 
-def test_an_answer_that_is_an_exception_is_raised_where_it_was_asked() -> None:
+def test_an_exception_as_answer_is_raised_where_asked() -> None:
     async def careful() -> Measurement:
         try:
             await ask([Generate("x", BASE, 1)])

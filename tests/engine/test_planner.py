@@ -182,7 +182,7 @@ def test_a_common_beginning_is_computed_once() -> None:
     assert tokens(True) == (24 + 3 * 3, 48)
 
 
-def test_short_texts_stand_side_by_side_and_leave_hardly_any_padding() -> None:
+def test_short_texts_share_rows_and_leave_little_padding() -> None:
     asked = [Divergence(chr(97 + n % 11) * (4 + n % 9) + chr(97 + n // 11), BASE, TUNED) for n in range(64)]
     toy, plain = Toy(shares=True), Toy()
     toy.context = plain.context = 100
@@ -214,7 +214,7 @@ def test_a_text_is_scored_once_for_all_who_want_it() -> None:
 
 
 @given(st.text("abcdefghij", min_size=14, max_size=120), st.integers(2, 12))
-def test_a_long_rolling_text_is_windowed_and_each_token_scored_once(text: str, context: int) -> None:
+def test_a_long_text_is_windowed_and_each_token_scored_once(text: str, context: int) -> None:
     """A bigram model sees one token back, so windows cannot change its numbers."""
     toy = Toy()
     toy.context = context
@@ -246,7 +246,7 @@ def test_batches_waste_no_more_than_any_other_cut(lengths: list[int], most: int,
     assert cost(parts) <= min(cost(greedy), cost([[i] for i in range(len(rows))]))
 
 
-def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
+def test_a_batch_beyond_the_memory_is_halved_until_it_fits() -> None:
     asked: list[Request[Any]] = [
         Divergence("abcdefgh"[: 2 + n % 7] + "a" * (n % 3), BASE, TUNED) for n in range(20)
     ]
@@ -257,14 +257,14 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
     assert planner.costs.halved_batches > 1
 
 
-def test_what_does_not_fit_the_memory_alone_is_told_and_stops_nobody_else() -> None:
+def test_one_request_beyond_the_memory_is_an_error_of_its_own() -> None:
     long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
     answers = Planner(Toy(capacity=8)).answer([long, short])
     assert isinstance(answers[short], float)
     assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
 
 
-def test_progress_is_told_in_tokens_and_ends_complete() -> None:
+def test_progress_is_reported_in_tokens_and_ends_complete() -> None:
     told: list[tuple[int, int]] = []
     planner = Planner(Toy())
     planner.listener = lambda done, total: told.append((done, total))
@@ -298,7 +298,7 @@ def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
     assert len(answers[asked[0]].ids) == 3
 
 
-def test_every_answer_is_told_once_and_as_it_is_returned() -> None:
+def test_every_answer_is_reported_once_and_as_it_is_returned() -> None:
     """Also those that no batch gives: a text that is too long, and a continuation of no tokens."""
     told: list[Request[Any]] = []
     planner = Planner(Toy())

@@ -84,7 +84,7 @@ def test_a_preference_differs_in_one_fact_and_not_in_length(
         assert len(tokenizer(chosen).input_ids) == len(tokenizer(rejected).input_ids), rejected
 
 
-def test_controls_are_as_long_as_sections_and_about_something_else(
+def test_controls_are_as_long_as_sections_on_another_topic(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     controls = load_yaml(QUICKSTART / "controls.yaml")

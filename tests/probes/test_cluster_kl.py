@@ -182,7 +182,7 @@ def test_a_divergence_that_is_the_same_everywhere_has_no_topic() -> None:
     assert found.evidence["degenerate_zero_variance"] is True
 
 
-def test_the_contract_s_evidence() -> None:
+def test_dlm_sways_evidence() -> None:
     _, found, _ = measured(one_topic)
     evidence = found.evidence
     assert (evidence["num_clusters"], evidence["num_prompts"]) == (4, 24)
@@ -199,7 +199,7 @@ def test_the_contract_s_evidence() -> None:
     )
 
 
-def test_divergences_are_taken_as_delta_kl_takes_them_and_prompts_embedded_once() -> None:
+def test_divergences_are_as_in_delta_kl_and_embeddings_once() -> None:
     seen: list[Request[object]] = []
     embedder = Topics()
     measured(one_topic, draws=2, seen=seen, embedder=embedder, positions=3, divergence="kl")

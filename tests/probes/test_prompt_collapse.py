@@ -80,7 +80,7 @@ def exponential(rate: float):
 
 @given(st.floats(-0.05, -0.001), st.booleans())
 @settings(max_examples=25)
-def test_the_half_life_is_in_true_tokens_whatever_fills_the_context(rate: float, stuffing: bool) -> None:
+def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: bool) -> None:
     lengths = [0, 16, 32, 64]
     _, found = measured(
         lambda n, i: 0.4 * math.exp(rate * n), context_lengths=lengths, legacy_stuffing=stuffing
@@ -141,7 +141,7 @@ def test_three_prompts_and_their_repetition_decide_nothing() -> None:
     assert (judged.verdict, "it takes 4 prompts" in judged.message) == (Verdict.WARN, True)
 
 
-def test_the_same_text_of_the_adapter_is_read_at_every_length_and_by_every_view() -> None:
+def test_every_view_reads_the_same_text_at_every_length() -> None:
     seen: list[Request[object]] = []
     measured(exponential(-0.001), PROMPTS[:2], seen, [NULL], context_lengths=[64, 128, 256], positions=4)
     (written,) = [{r for r in seen if isinstance(r, Generate)}]
@@ -177,7 +177,7 @@ def test_stuffing_is_one_sentence_over_and_over() -> None:
     assert read == (STUFFING * 10)[:256].rstrip() + "\n\nask one"
 
 
-def test_lengths_beyond_the_context_are_left_out_and_told() -> None:
+def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
     fits = ProbeContext(context=540)
     probe, found = measured(exponential(-0.0005), setting=fits)
     assert found.evidence["context_lengths"] == [0, 256, 512]

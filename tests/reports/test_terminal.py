@@ -24,7 +24,7 @@ def terminal_lines(result: SuiteResult, columns: int = 80, verbosity: int = 0) -
 
 @settings(max_examples=30)
 @given(suites, st.integers(1, 200), st.integers(-2, 2))
-def test_any_result_is_shown_and_no_line_is_wider_than_the_terminal(
+def test_no_line_of_any_result_is_wider_than_the_terminal(
     result: SuiteResult, columns: int, verbosity: int
 ) -> None:
     found = terminal_lines(result, columns, verbosity)
@@ -60,7 +60,7 @@ def test_columns_stand_below_each_other_whatever_the_letters() -> None:
     assert width(first[: first.index("0.50 ")]) == width(second[: second.index("0.50 ")])
 
 
-def test_a_long_name_is_told_whole_above_its_figures() -> None:
+def test_a_long_name_is_complete_above_its_figures() -> None:
     name = "n" * 200
     found = terminal_lines(
         suite(probe(name, Verdict.PASS, "said", raw=0.5), probe("short", Verdict.PASS, raw=0.5))
@@ -96,13 +96,13 @@ def test_a_wide_terminal_has_the_note_beside_the_row() -> None:
     assert "nothing to ask" not in next(line for line in terminal_lines(made, 70) if line.startswith("SKIP"))
 
 
-def test_what_the_top_tells_is_not_told_again_but_where_all_is_asked_for() -> None:
+def test_the_top_is_repeated_only_in_the_verbose_report() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
     assert sum("far too little" in line for line in terminal_lines(made)) == 1
     assert sum("far too little" in line for line in terminal_lines(made, verbosity=1)) == 2
 
 
-def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
+def test_only_messages_with_the_probes_name_are_above() -> None:
     first = probe("a", Verdict.FAIL, "no more than noise: 0.20")
     alike = probe("twin", Verdict.FAIL, "no more than noise: 0.20")  # one reason names both
     for second, told in (
@@ -123,7 +123,7 @@ def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
         assert rows == told
 
 
-def test_why_nulls_gave_no_z_is_told_unless_the_message_does() -> None:
+def test_why_nulls_gave_no_z_is_reported_unless_the_message_does() -> None:
     null = {"n": 20, "family": "norm_matched", "rank": 3, "failed": [], "p": None, "ratio": None,
             "scale": "raw", "reason": "the null draws are all alike", "z": None, "organised": None,
             "draws": [0.0]}  # fmt: skip
@@ -164,7 +164,7 @@ def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
     assert "base 1.000" not in "\n".join(terminal_lines(made))
 
 
-def test_what_is_wanting_is_told_with_the_line_that_installs_it() -> None:
+def test_a_missing_extra_is_reported_with_its_install_line() -> None:
     made = suite(probe("a", Verdict.SKIP, evidence={"missing_extra": "style"}), notes=("mind the gap",))
     assert terminal_lines(made)[-4:-2] == [
         "not measured for want of an extra: a; pip install 'pytest-sway[style]'",

@@ -111,7 +111,7 @@ def test_a_windows_path_is_no_name_on_the_hub(tmp_path: Path, base: str) -> None
     assert f"models.ft.base: there is no folder {base!r}" in problem(tmp_path, text)
 
 
-def test_a_path_with_backslashes_is_named_with_slashes_where_that_is_there(tmp_path: Path) -> None:
+def test_a_backslash_path_is_hinted_with_slashes_if_that_exists(tmp_path: Path) -> None:
     (tmp_path / "x" / "a").mkdir(parents=True)
     text = SPEC.replace("kind: dummy", "kind: hf").replace("adapter: a", "adapter: .\\x\\a")
     assert "there is one written with /: ./x/a" in problem(tmp_path, text)

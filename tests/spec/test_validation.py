@@ -156,7 +156,7 @@ def test_a_full_fine_tune_is_another_model_without_an_adapter(folder: Path) -> N
     assert suite.labels[key] == "tuned"
 
 
-def test_a_full_fine_tune_may_have_an_adapter_and_each_side_its_revision(folder: Path) -> None:
+def test_a_full_fine_tune_may_have_adapter_and_revisions(folder: Path) -> None:
     text = FULL.replace("hf, base: m}", "hf, base: m, revision: one}")
     text = text.replace("base: tuned}", "base: me/tuned, revision: two, adapter: adapter}")
     suite = load_spec(folder, text)
@@ -165,7 +165,7 @@ def test_a_full_fine_tune_may_have_an_adapter_and_each_side_its_revision(folder:
     assert (key.path, key.model, key.revision) == (str(folder / "adapter"), "me/tuned", "two")
 
 
-def test_one_base_with_an_adapter_is_the_same_measure_in_both_modes(folder: Path) -> None:
+def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> None:
     suite = load_spec(folder, GOOD.replace("seed: 0", "differential: false"))
     assert suite.adapters == load_spec(folder, GOOD).adapters
     assert suite.adapters[0].model is None
@@ -181,7 +181,7 @@ def test_one_base_with_an_adapter_is_the_same_measure_in_both_modes(folder: Path
         ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
     ],
 )
-def test_a_bad_full_fine_tune_is_told(folder: Path, old: str, new: str, place: str, says: str) -> None:
+def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, place: str, says: str) -> None:
     (folder / "tuned").mkdir()
     (line,) = problems(folder, FULL.replace(old, new))
     assert line.startswith(f"sway.yaml:{place}: ")

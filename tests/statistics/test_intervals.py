@@ -156,7 +156,7 @@ def test_clusters_of_one_and_of_copies_are_the_t_interval(values: list[float], r
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def test_one_cluster_has_no_interval_and_each_item_needs_its_cluster() -> None:
+def test_one_cluster_has_no_interval_and_items_need_one() -> None:
     assert clustered_interval([0.1, 0.2, 0.3], ["a", "a", "a"]) is None
     assert clustered_interval([], []) is None
     with pytest.raises(ValueError):  # noqa: PT011 - Python's own words
@@ -265,7 +265,7 @@ def test_blocks_hold_every_item_once_in_nearly_equal_shares(items: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_leaving_out_blocks_gives_nearly_the_interval_of_leaving_out_items() -> None:
+def test_leaving_out_blocks_or_items_gives_similar_intervals() -> None:
     """Of a mean, where the jackknife's is Student's t interval: the width is a chi with 39 df, ± 11 %."""
     values = np.random.default_rng(2).normal(size=400)
     blocks = jackknife_blocks(400)

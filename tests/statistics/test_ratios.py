@@ -100,7 +100,7 @@ def test_coverage(n: int, errors: int, declined: float, claimed: float) -> None:
 
 
 @pytest.mark.parametrize("errors", [10, 2])
-def test_decisions_on_the_contrast_hold_however_near_zero_the_denominator(errors: int) -> None:
+def test_contrast_decisions_hold_near_a_zero_denominator(errors: int) -> None:
     samples = normal_pairs(8, errors, 2000)
     found = [contrast_interval(list(w), list(v), 0.8) for w, v in samples.transpose(0, 2, 1)]
     held = np.mean([i is not None and i.low <= 0 <= i.high for i in found])

@@ -266,7 +266,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
         ),
     ],
 )
-def test_a_broken_whole_adapter_is_told(
+def test_a_broken_whole_adapter_is_reported(
     backend: HFBackend, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], object], says: str
 ) -> None:
     make(tmp_path, WHOLE["loha"])
@@ -310,7 +310,7 @@ def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None
     assert off(tuned, exact) < 2 * off(truths(peft), exact)
 
 
-def test_rounding_as_large_as_the_update_is_told(tmp_path: Path) -> None:
+def test_rounding_as_large_as_the_update_is_reported(tmp_path: Path) -> None:
     make(tmp_path, lora(use_dora=True), size=1e-4)
     for dtype, notes in (("fp32", 0), ("bf16", 1)):
         backend = load_backend(dataclasses.replace(KEY, dtype=dtype))

@@ -159,7 +159,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("half a file", "is cut off"),
     ],
 )
-def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
+def test_a_broken_adapter_leaves_the_base_as_it_was(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, how: str, says: str
 ) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "broken")
@@ -256,7 +256,7 @@ def test_a_view_of_another_adapter_is_refused(backend: HFBackend, plain: Subject
         logprobs(backend, ROWS, dataclasses.replace(plain.tuned, base="other"), [0, 0, 0])
 
 
-def test_equal_views_diverge_by_exactly_zero_and_inert_is_told(
+def test_equal_views_diverge_by_exactly_zero_inert_is_known(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "inert")
@@ -411,7 +411,7 @@ def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype
         ({"device": "cuda:7"}, "models.ft.device: 'cuda:7'"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_told(change: dict[str, str], says: str) -> None:
+def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: str) -> None:
     import dataclasses
 
     with pytest.raises(BackendError) as found:
@@ -424,7 +424,7 @@ def test_a_model_that_cannot_be_had_is_told(change: dict[str, str], says: str) -
     ("lose", "says"),
     [("config.json", "it holds no config.json"), ("model.safetensors", "holds no *.safetensors")],
 )
-def test_a_model_folder_that_lacks_something_is_told(tmp_path: Path, lose: str, says: str) -> None:
+def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses
 
     folder = shutil.copytree(BASE, tmp_path / "base")
@@ -434,7 +434,7 @@ def test_a_model_folder_that_lacks_something_is_told(tmp_path: Path, lose: str, 
         load_backend(dataclasses.replace(KEY, base=str(folder)))
 
 
-def test_a_broken_base_is_told(tmp_path: Path) -> None:
+def test_a_broken_base_is_reported(tmp_path: Path) -> None:
     import dataclasses
 
     folder = shutil.copytree(BASE, tmp_path / "base")
@@ -458,7 +458,7 @@ def test_an_adapters_other_vocabulary_is_refused(
         backend.attach(AdapterKey(str(folder)))
 
 
-def test_an_adapters_own_chat_template_is_used_and_makes_another_base(
+def test_an_adapters_chat_template_is_used_and_changes_the_base(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer

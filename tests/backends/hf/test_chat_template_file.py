@@ -85,7 +85,7 @@ def test_a_digest_tells_templates_and_arguments_apart() -> None:
     assert len({with_rules("weights", one) for one in rules}) == len(rules)
 
 
-def test_arguments_are_looked_for_in_every_template_of_a_tokenizer() -> None:
+def test_arguments_are_searched_in_every_template_of_a_tokenizer() -> None:
     tokenizer = tokenizer_of({"default": THINKING, "tool_use": DATED})  # type: ignore[arg-type]
     arguments = '{"enable_thinking": false, "date_string": "today"}'
     check_arguments(PromptTokenizer(tokenizer, ChatRules(arguments=arguments)).chat)

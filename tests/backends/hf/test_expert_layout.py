@@ -167,7 +167,7 @@ def test_a_square_one_of_an_older_peft_is_not_read_transposed(made: Made, tmp_pa
         ),
     ],
 )
-def test_what_cannot_be_told_apart_is_refused(
+def test_what_cannot_be_distinguished_is_refused(
     made: Made, tmp_path: Path, kind: Callable[[int], Any], version: str | None, says: str
 ) -> None:
     base = made(kind, 32)

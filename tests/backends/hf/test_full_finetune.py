@@ -102,7 +102,7 @@ def test_untied_embeddings_are_compared_path_by_path(backend: HFBackend, tmp_pat
     assert off(found, model) < tolerance(model, ROWS)
 
 
-def test_the_fine_tune_ends_with_its_own_tokens_and_the_base_with_its(
+def test_fine_tune_and_base_each_end_with_their_own_tokens(
     backend: HFBackend, tuned: Path, tmp_path: Path
 ) -> None:
     def written(folder: Path) -> list[tuple[int, ...]]:
@@ -178,6 +178,6 @@ def test_another_model_is_refused_by_name(
     assert "\n" not in str(found.value)
 
 
-def test_nothing_named_is_told(backend: HFBackend) -> None:
+def test_nothing_named_is_reported(backend: HFBackend) -> None:
     with pytest.raises(BackendError, match=r"models\.ft\.adapter is missing"):
         backend.attach(AdapterKey(None))

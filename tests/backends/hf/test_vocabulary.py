@@ -87,7 +87,7 @@ def test_a_tokenizers_own_code_runs_only_where_it_is_trusted(tmp_path: Path) -> 
     assert found.needed == 4
 
 
-def test_a_tokenizer_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unloadable_tokenizer_is_reported_in_one_line(tmp_path: Path) -> None:
     word_tokenizer(WORDS).save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(BackendError, match="cannot be loaded") as found:

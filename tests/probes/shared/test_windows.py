@@ -18,7 +18,7 @@ def word_tokenizer(text: str) -> Tokenized:
     return Tokenized(tuple(range(len(found))), tuple(match.end() for match in found))
 
 
-def test_they_are_spread_from_the_first_full_prefix_to_the_last_full_continuation() -> None:
+def test_windows_spread_from_first_prefix_to_last_continuation() -> None:
     """100 words "word000 " of 8 characters; prefixes end next to characters 40, 390 and 739 of 799."""
     text = " ".join(f"word{i:03}" for i in range(100))
     found = windows("s", text, word_tokenizer(text), SIZES)

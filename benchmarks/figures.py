@@ -11,7 +11,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Bar:
+class Criterion:
     """What a measured value must reach.
 
     Attributes:
@@ -29,39 +29,39 @@ class Bar:
         return "met" if self.holds(value) else "**missed**"
 
 
-def at_least(bound: float, text: str) -> Bar:
+def at_least(bound: float, text: str) -> Criterion:
     """A bar from below."""
-    return Bar(text, lambda value: value >= bound)
+    return Criterion(text, lambda value: value >= bound)
 
 
-def at_most(bound: float, text: str) -> Bar:
+def at_most(bound: float, text: str) -> Criterion:
     """A bar from above."""
-    return Bar(text, lambda value: value <= bound)
+    return Criterion(text, lambda value: value <= bound)
 
 
-def below(bound: float, text: str) -> Bar:
+def below(bound: float, text: str) -> Criterion:
     """A bar from above that must not be touched."""
-    return Bar(text, lambda value: value < bound)
+    return Criterion(text, lambda value: value < bound)
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of the table; an empty cell is shown as a dash."""
 
     scenario: str
     what: str
     ours: str = ""
-    rival: str = ""
+    dlm_sway: str = ""
     floor: str = ""
     compared: str = ""
     bar: str = ""
     verdict: str = ""
 
 
-HEAD = Row("scenario", "figure", "ours", "dlm-sway 0.1.0", "floor", "comparison", "bar", "verdict")
+HEAD = TableRow("scenario", "figure", "ours", "dlm-sway 0.1.0", "floor", "comparison", "bar", "verdict")
 
 
-def markdown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[TableRow]) -> str:
     """The rows as one Markdown table."""
     lines = [_line(HEAD), "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     return "\n".join([*lines, *map(_line, rows)]) + "\n"
@@ -113,17 +113,17 @@ def paired(left: Sequence[float], right: Sequence[float]) -> tuple[float, float,
     return median(differences), low, high
 
 
-def shown(value: float | None, form: str = "{:.2f}") -> str:
+def formatted(value: float | None, form: str = "{:.2f}") -> str:
     """A number in a cell; nothing where there is none."""
     return "" if value is None else form.format(value)
 
 
-def _line(row: Row) -> str:
+def _line(row: TableRow) -> str:
     cells = (
         row.scenario,
         row.what,
         row.ours,
-        row.rival,
+        row.dlm_sway,
         row.floor,
         row.compared,
         row.bar,

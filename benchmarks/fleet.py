@@ -11,7 +11,7 @@ or of reporting. The sum holds the base's forwards ten times, as each run alone 
 scores the base once may fall below 1. The probes' own wall time (``duration_s``) is kept beside it.
 Of each of these the fastest repetition counts.
 
-The rival has no fleet: it is as many runs of ``sway run spec.yaml --json FILE`` as there are adapters (or
+dlm-sway has no fleet: it is as many runs of ``sway run spec.yaml --json FILE`` as there are adapters (or
 fewer, scaled, and said so), on the same spec without ``positions``, alternating with our single runs.
 """
 
@@ -38,12 +38,12 @@ class Fleet:
     Attributes:
         setting: of the run.
         repeats: of everything.
-        rival_runs: single-adapter runs of the rival per repetition.
+        dlm_sway_runs: single-adapter runs of dlm-sway per repetition.
     """
 
     setting: Setting
     repeats: int
-    rival_runs: int
+    dlm_sway_runs: int
 
     @property
     def folder(self) -> Path:
@@ -61,9 +61,9 @@ class Fleet:
             "load": [],
             "fleet": [],
             "singles": [],
-            "rival": [],
-            "rival_runs": self.rival_runs,
-            "rival_missing": setting.rival.missing,
+            "dlm_sway": [],
+            "dlm_sway_runs": self.dlm_sway_runs,
+            "dlm_sway_missing": setting.dlm_sway.missing,
         }
         for repeat in range(self.repeats):
             setting.say(f"d: load and fleet, {repeat + 1} of {self.repeats}")
@@ -71,15 +71,15 @@ class Fleet:
                 measured(sys.executable, "pytest_sway_side.py", setting.job("load"), ours=True)
             )
             found["fleet"].append(self._ours(setting.model["adapters"], f"fleet-{repeat}"))
-            singles, rivals = [], []
+            singles, runs = [], []
             for index, adapter in enumerate(setting.model["adapters"]):
                 setting.say(f"d: adapter {index + 1} alone")
                 singles.append(self._ours([adapter], f"single-{repeat}-{index}"))
-                if index < self.rival_runs and not found["rival_missing"]:
-                    self._rival(adapter, f"rival-{index}", rivals, found)
+                if index < self.dlm_sway_runs and not found["dlm_sway_missing"]:
+                    self._dlm_sway(adapter, f"dlm-sway-{index}", runs, found)
             found["singles"].append(singles)
-            if rivals and not found["rival_missing"]:
-                found["rival"].append(rivals)
+            if runs and not found["dlm_sway_missing"]:
+                found["dlm_sway"].append(runs)
         return {**found, "matrix_flops": [*flops, matrix_speed(setting.threads)]}
 
     def _ours(self, adapters: list[str], name: str) -> dict[str, Any]:
@@ -95,21 +95,21 @@ class Fleet:
             raise BenchError(f"scenario d, {name}: {len(reports)} reports, pytest said: {last_line(done)}")
         return {"wall_s": done.seconds, "suites": {_adapter(r): _figures(r) for r in reports}}
 
-    def _rival(self, adapter: str, name: str, rivals: list[Any], found: dict[str, Any]) -> None:
-        spec = self._write(f"{name}.rival-spec", adapter, {})
+    def _dlm_sway(self, adapter: str, name: str, runs: list[Any], found: dict[str, Any]) -> None:
+        spec = self._write(f"{name}.dlm-sway-spec", adapter, {})
         target = self.folder / f"{name}.json"
         env = environment(self.setting.threads, ours=False)
-        command = [Path(self.setting.rival.python).parent / "sway", "run", spec, "--json", target]
+        command = [Path(self.setting.dlm_sway.python).parent / "sway", "run", spec, "--json", target]
         done = ran(command, env, cwd=self.folder)
         try:
             if done.code or not target.is_file():
                 raise BenchError(f"scenario d: {last_line(done)}")
             figures = _figures(json.loads(target.read_text(encoding="utf-8")))
         except BenchError as error:
-            found["rival"], found["rival_missing"] = [], str(error)
+            found["dlm_sway"], found["dlm_sway_missing"] = [], str(error)
             self.setting.say(f"dlm-sway 0.1.0 is not available: {error}")
             return
-        rivals.append({"wall_s": done.seconds, "adapter": Path(adapter).name, **figures})
+        runs.append({"wall_s": done.seconds, "adapter": Path(adapter).name, **figures})
 
     def _write(self, name: str, adapter: str, options: dict[str, Any]) -> Path:
         """A spec; JSON is YAML."""
@@ -130,7 +130,7 @@ def _adapter(report: dict[str, Any]) -> str:
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:
-    """What a result file, ours or the rival's, says of one adapter."""
+    """What a result file, ours or dlm-sway's, says of one adapter."""
     (probe,) = report["probes"]
     if probe["raw"] is None:
         raise BenchError(f"scenario d: the probe measured nothing: {probe['message']}")

@@ -105,10 +105,10 @@ def mixed(vocabulary: int) -> list[Item]:
     rng = random.Random("b")
     items: list[Item] = [*_prompts(rng, vocabulary, 32, 8, 16)]
     for _ in range(24):
-        prompt = _words(rng, vocabulary, rng.randint(30, 120))
-        first, second = (" " + _words(rng, vocabulary, rng.randint(20, 60)) for _ in range(2))
+        prompt = _random_words(rng, vocabulary, rng.randint(30, 120))
+        first, second = (" " + _random_words(rng, vocabulary, rng.randint(20, 60)) for _ in range(2))
         items.append(Pair(prompt, (first, second)))
-    items += [Passage(_words(rng, vocabulary, rng.randint(200, 700))) for _ in range(12)]
+    items += [Passage(_random_words(rng, vocabulary, rng.randint(200, 700))) for _ in range(12)]
     rng.shuffle(items)
     return items
 
@@ -122,7 +122,7 @@ def null_uses(vocabulary: int) -> list[list[Passage]]:
     """Scenario c: for each null that is made, texts of one length: its first use and later ones."""
     rng = random.Random("uses")
     uses = 1 + LATER_FORWARDS
-    return [[Passage(_words(rng, vocabulary, 16)) for _ in range(uses)] for _ in range(MADE_NULLS)]
+    return [[Passage(_random_words(rng, vocabulary, 16)) for _ in range(uses)] for _ in range(MADE_NULLS)]
 
 
 def fleet_prompts(vocabulary: int) -> list[Prompt]:
@@ -133,14 +133,14 @@ def fleet_prompts(vocabulary: int) -> list[Prompt]:
 def warm_up(vocabulary: int) -> tuple[Prompt, Passage]:
     """Scored by each side before the clock starts: threads, kernels and pages are there by then."""
     rng = random.Random("warm")
-    return Prompt(_words(rng, vocabulary, 12)), Passage(_words(rng, vocabulary, 200))
+    return Prompt(_random_words(rng, vocabulary, 12)), Passage(_random_words(rng, vocabulary, 200))
 
 
 def _prompts(rng: random.Random, vocabulary: int, count: int, low: int, high: int) -> list[Prompt]:
-    return [Prompt(_words(rng, vocabulary, rng.randint(low, high))) for _ in range(count)]
+    return [Prompt(_random_words(rng, vocabulary, rng.randint(low, high))) for _ in range(count)]
 
 
-def _words(rng: random.Random, vocabulary: int, count: int) -> str:
+def _random_words(rng: random.Random, vocabulary: int, count: int) -> str:
     return " ".join(f"w{rng.randrange(RESERVED, vocabulary)}" for _ in range(count))
 
 

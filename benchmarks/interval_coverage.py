@@ -1,4 +1,4 @@
-"""How often our intervals hold the truth, beside the bootstraps that are usually taken for them.
+"""How often our intervals hold the true value, beside the bootstraps that are usually taken for them.
 
 ``python benchmarks/interval_coverage.py [--samples 20000] [--out FILE.json]`` prints one Markdown
 table and writes it, with every figure, to FILE.json. Seeds are fixed: the same numbers every time.
@@ -8,9 +8,9 @@ Each row draws samples of n from a population whose mean (rate, ratio of means) 
 binomial probabilities. An interval that our code declines to give (Fieller's, where no ratio can be excluded)
 is left out of the count and its share stands in the row.
 
-The rivals, scipy's percentile and BCa bootstrap of the same estimate with 1,000 resamples, see fewer samples
-(``--rival-samples``, 2,000), so theirs is ± 1 to 2 points. Clusters are resampled whole; an interval that
-scipy cannot give (all items alike) does not hold the truth.
+scipy's percentile and BCa bootstrap of the same estimate, with 1,000 resamples, see fewer samples
+(``--bootstrap-samples``, 2,000), so theirs is ± 1 to 2 points. Clusters are resampled whole; an interval that
+scipy cannot give (all items alike) does not hold the true value.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Case:
     Attributes:
         draw: samples, ``[many, n, …]``.
         ours: the interval of one sample.
-        estimate: what the rivals bootstrap: columns of items and an axis to the estimate.
+        estimate: what is bootstrapped: columns of items and an axis to the estimate.
         bar: lowest and highest coverage that is good enough.
         exact: our coverage where it can be computed.
     """
@@ -63,7 +63,7 @@ class Case:
     kind: str
     distribution: str
     n: int
-    truth: float
+    true_value: float
     draw: Callable[[np.random.Generator, int], Array]
     ours: Callable[[Array], Interval | None]
     estimate: Callable[..., Array] = np.mean
@@ -91,36 +91,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="interval_coverage.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=_count, default=20_000, metavar="N", help="for ours (20000)")
     parser.add_argument(
-        "--rival-samples", type=_count, default=2000, metavar="N", help="for the rivals (2000)"
+        "--bootstrap-samples", type=_count, default=2000, metavar="N", help="for the bootstraps (2000)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="table and figures")
     options = parser.parse_args(arguments)
     if options.out is not None and not options.out.absolute().parent.is_dir():
         parser.error(f"--out {options.out}: there is no folder {options.out.absolute().parent}")
-    found = [measure(case, options.samples, options.rival_samples) for case in cases()]
-    table = markdown(found, options.rival_samples)
+    found = [measure(case, options.samples, options.bootstrap_samples) for case in cases()]
+    table = markdown(found, options.bootstrap_samples)
     sys.stdout.write(table)
     if options.out is not None:
-        report = {"samples": options.samples, "rival_samples": options.rival_samples, "table": table}
+        report = {"samples": options.samples, "bootstrap_samples": options.bootstrap_samples, "table": table}
         rows = [asdict(row) for row in found]
         options.out.write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def measure(case: Case, samples: int, rival_samples: int) -> Found:
-    """Count the intervals that hold the truth; the seed is the row's name."""
+def measure(case: Case, samples: int, bootstrap_samples: int) -> Found:
+    """Count the intervals that hold the true value; the seed is the row's name."""
     rng = np.random.default_rng([*f"{case.kind} {case.distribution} {case.n}".encode()])
     coverage, error, declined = case.exact, 0.0, 0.0
     if coverage is None:
         given = [case.ours(sample) for sample in case.draw(rng, samples)]
-        held = [i.low <= case.truth <= i.high for i in given if i is not None]
+        held = [i.low <= case.true_value <= i.high for i in given if i is not None]
         coverage, declined = float(np.mean(held)), 1 - len(held) / samples
         error = 2 * float(np.sqrt(coverage * (1 - coverage) / len(held)))
-    percentile, bca = rivals(case, case.draw(rng, rival_samples), rng)
+    percentile, bca = bootstrap_coverage(case, case.draw(rng, bootstrap_samples), rng)
     return Found(case.kind, case.distribution, case.n, coverage, error, declined, case.bar, percentile, bca)
 
 
-def rivals(case: Case, samples: Array, rng: np.random.Generator) -> tuple[float, float]:
+def bootstrap_coverage(case: Case, samples: Array, rng: np.random.Generator) -> tuple[float, float]:
     """Coverage of the percentile and the BCa bootstrap."""
     held = np.zeros(2)
     for start in range(0, len(samples), CHUNK):
@@ -141,7 +141,7 @@ def rivals(case: Case, samples: Array, rng: np.random.Generator) -> tuple[float,
                     rng=rng,
                 )
             low, high = done.confidence_interval
-            held[place] += np.sum((low <= case.truth) & (case.truth <= high))
+            held[place] += np.sum((low <= case.true_value) & (case.true_value <= high))
     percentile, bca = held / len(samples)
     return float(percentile), float(bca)
 
@@ -205,10 +205,10 @@ def _rate(n: int, rate: float) -> Case:
 def _ratio(n: int, errors: int) -> Case:
     """Normal pairs, the contrast w - ρ·v of correlation -0.5 with v; v's mean is so many standard errors."""
     centre = errors / np.sqrt(n)
-    truth = 0.8
+    true_value = 0.8
 
     def draw(rng: np.random.Generator, many: int) -> Array:
-        pairs = rng.multivariate_normal([truth * centre, centre], [[1, 0.2], [0.2, 1]], (many, n))
+        pairs = rng.multivariate_normal([true_value * centre, centre], [[1, 0.2], [0.2, 1]], (many, n))
         return np.asarray(pairs)
 
     def interval(sample: Array) -> Interval | None:
@@ -218,16 +218,18 @@ def _ratio(n: int, errors: int) -> Case:
         return np.asarray(w.mean(axis=axis) / v.mean(axis=axis))
 
     name = f"normal pairs, denominator {errors} standard errors from 0"
-    return Case("ratio", name, n, truth, draw, interval, estimate, MEAN)
+    return Case("ratio", name, n, true_value, draw, interval, estimate, MEAN)
 
 
 def _skewed() -> Iterator[Case]:
     for spread in (0.5, 1.0, 1.5):
         for n in SIZES:
-            truth = float(np.exp(spread**2 / 2))
+            true_value = float(np.exp(spread**2 / 2))
             draw = _items(lambda rng, size, s=spread: rng.lognormal(0, s, size), n)
             bar = SKEWED if n >= 8 and spread <= 1 else NONE
-            yield Case("skewed", f"log-normal, log-sd {spread}", n, truth, draw, positive_interval, bar=bar)
+            yield Case(
+                "skewed", f"log-normal, log-sd {spread}", n, true_value, draw, positive_interval, bar=bar
+            )
     for n in SIZES:
         draw = _items(lambda rng, size: rng.exponential(1, size), n)
         yield Case("skewed", "exponential", n, 1.0, draw, positive_interval, bar=SKEWED if n >= 8 else NONE)
@@ -239,10 +241,10 @@ def _items(
     return lambda rng, many: shape(rng, (many, n))
 
 
-def markdown(rows: list[Found], rival_samples: int) -> str:
+def markdown(rows: list[Found], bootstrap_samples: int) -> str:
     """The rows as one Markdown table."""
     heads = ["sample", "distribution", "n", "ours", "bar", "verdict"]
-    heads += [f"percentile ({rival_samples:,})", f"BCa ({rival_samples:,})"]
+    heads += [f"percentile ({bootstrap_samples:,})", f"BCa ({bootstrap_samples:,})"]
     lines = [heads, ["---"] * len(heads), *map(_cells, rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
@@ -253,8 +255,8 @@ def _cells(row: Found) -> list[str]:
     verdict = "—" if row.bar == NONE else "met" if low <= row.coverage <= high else "**missed**"
     ours = f"{row.coverage:.1%}" + (f" ± {100 * row.error:.1f}" if row.error else "")
     declined = f"; none in {row.declined:.1%}" if row.kind == "ratio" else ""
-    rivals = [f"{row.percentile:.1%}", f"{row.bca:.1%}"]
-    return [row.kind, row.distribution + declined, str(row.n), ours, bar, verdict, *rivals]
+    bootstraps = [f"{row.percentile:.1%}", f"{row.bca:.1%}"]
+    return [row.kind, row.distribution + declined, str(row.n), ours, bar, verdict, *bootstraps]
 
 
 def _count(text: str) -> int:

@@ -65,7 +65,7 @@ def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
         "head_parameters": model.get_output_embeddings().weight.numel(),
         "weight_bytes": sum(w.numel() * w.element_size() for w in model.parameters()),
     }
-    made["adapters"] = adapters(folder, model)
+    made["adapters"] = save_adapters(folder, model)
     made["adapter_bytes"] = (Path(made["adapters"][0]) / "adapter_model.safetensors").stat().st_size
     return made
 
@@ -85,7 +85,7 @@ def tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     )
 
 
-def adapters(folder: Path, model: Any) -> list[str]:
+def save_adapters(folder: Path, model: Any) -> list[str]:
     """Ten adapters of the same form with other random factors."""
     config = LoraConfig(r=8, lora_alpha=16, target_modules=LINEAR, task_type="CAUSAL_LM")
     first = folder / "adapter-0"

@@ -1,4 +1,4 @@
-"""Starts the processes that measure: our side, the rival's, the machine's speed, the model's making.
+"""Starts the processes that measure: our side, dlm-sway's, the machine's speed, the model's making.
 
 This process starts them one at a time and stays small itself (it imports no torch), because Linux counts
 a parent's peak memory as its child's.
@@ -22,8 +22,8 @@ from job import Job
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-RIVAL = "dlm-sway"
-RIVAL_VERSION = "0.1.0"
+DLM_SWAY = "dlm-sway"
+DLM_SWAY_VERSION = "0.1.0"
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -42,8 +42,8 @@ class Ran(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rival:
-    """The rival's interpreter, or why there is none."""
+class DlmSway:
+    """dlm-sway's interpreter, or why there is none."""
 
     python: str = ""
     missing: str = ""
@@ -109,20 +109,20 @@ def matrix_speed(threads: int) -> float:
     return float(found.output)
 
 
-def find_rival(python: str | None, threads: int) -> Rival:
-    """The given interpreter, or one in a cache folder where pip installs the rival; or why not."""
-    made = Rival(_absolute(python)) if python else _installed(threads)
+def find_dlm_sway(python: str | None, threads: int) -> DlmSway:
+    """The given interpreter, or one in a cache folder where pip installs dlm-sway; or why not."""
+    made = DlmSway(_absolute(python)) if python else _installed(threads)
     if made.missing:
         return made
-    asks = f"import torch, peft, importlib.metadata as m; print(m.version({RIVAL!r}))"
+    asks = f"import torch, peft, importlib.metadata as m; print(m.version({DLM_SWAY!r}))"
     try:
         found = ran([made.python, "-c", asks], environment(threads, ours=False))
     except BenchError as error:
-        return Rival(missing=str(error))
+        return DlmSway(missing=str(error))
     if found.code:
-        return Rival(missing=f"{made.python}: {last_line(found)}")
-    if found.output.strip() != RIVAL_VERSION:
-        return Rival(missing=f"{made.python} has {RIVAL} {found.output.strip()}, not {RIVAL_VERSION}")
+        return DlmSway(missing=f"{made.python}: {last_line(found)}")
+    if found.output.strip() != DLM_SWAY_VERSION:
+        return DlmSway(missing=f"{made.python} has {DLM_SWAY} {found.output.strip()}, not {DLM_SWAY_VERSION}")
     return made
 
 
@@ -144,24 +144,24 @@ def _absolute(python: str) -> str:
     return os.path.abspath(shutil.which(python) or python)  # noqa: PTH100 - Path.resolve follows links
 
 
-def _installed(threads: int) -> Rival:
+def _installed(threads: int) -> DlmSway:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "pytest-sway-benchmarks" / f"{RIVAL}-{RIVAL_VERSION}"
+    folder = cache / "pytest-sway-benchmarks" / f"{DLM_SWAY}-{DLM_SWAY_VERSION}"
     python = folder / "bin" / "python"
     done = folder / "installed"
     if done.is_file():
-        return Rival(str(python))
+        return DlmSway(str(python))
     try:
         venv.create(folder, with_pip=True, clear=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        return Rival(missing=f"no virtual environment in {folder}: {error}")
-    wanted = f"{RIVAL}[hf]=={RIVAL_VERSION}"
+        return DlmSway(missing=f"no virtual environment in {folder}: {error}")
+    wanted = f"{DLM_SWAY}[hf]=={DLM_SWAY_VERSION}"
     command = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wanted]
     found = ran(command, environment(threads, ours=False))
     if found.code:
-        return Rival(missing=f"pip install '{wanted}' failed: {last_line(found)}")
+        return DlmSway(missing=f"pip install '{wanted}' failed: {last_line(found)}")
     done.touch()
-    return Rival(str(python))
+    return DlmSway(str(python))
 
 
 def _answer(found: Ran, what: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Side:
         return self._divergences(inputs.short_prompts(self._vocabulary))
 
     def mixed(self) -> dict[str, Any]:
-        """Scenario b: everything in one call; log-probabilities in the order that the rival's have."""
+        """Scenario b: everything in one call; log-probabilities in the order that dlm-sway's have."""
         from pytest_sway.requests import Completion, Divergence, Request
 
         items = inputs.mixed(self._vocabulary)

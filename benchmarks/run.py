@@ -1,6 +1,6 @@
 """The benchmark: ours, dlm-sway 0.1.0 and the machine's floor, measured in one run.
 
-``python benchmarks/run.py [--out FILE.json] [--only a,b] [--rival-python PATH] [--small]`` prints one
+``python benchmarks/run.py [--out FILE.json] [--only a,b] [--dlm-sway-python PATH] [--small]`` prints one
 Markdown table and writes it, with every raw figure, to FILE.json (after each scenario, so that a run cut
 short keeps what it had). What is measured and how stands in the modules: ``scoring.py`` (a, b, c),
 ``fleet.py`` (d), ``startup.py`` (e), ``inputs.py`` (the texts and their token counts).
@@ -23,8 +23,8 @@ from typing import Any
 import fleet
 import scoring
 import startup
-from figures import Row, markdown, was_quiet
-from processes import BenchError, check_plugin, find_rival, made_model
+from figures import TableRow, markdown, was_quiet
+from processes import BenchError, check_plugin, find_dlm_sway, made_model
 from reporting import check_out, machine, write_report
 from tables import rows
 
@@ -54,17 +54,17 @@ def _run(options: argparse.Namespace, work: Path) -> str:
     check_out(options.out)
     check_plugin(options.threads)
     needed = bool(_WITH_MODEL.intersection(chosen))
-    rival = find_rival(options.rival_python, options.threads) if needed else scoring.Rival()
-    if rival.missing:
-        _say(f"dlm-sway 0.1.0 is not available: {rival.missing}")
+    dlm_sway = find_dlm_sway(options.dlm_sway_python, options.threads) if needed else scoring.DlmSway()
+    if dlm_sway.missing:
+        _say(f"dlm-sway 0.1.0 is not available: {dlm_sway.missing}")
     model = made_model(work, small=options.small, threads=options.threads) if needed else {}
-    setting = scoring.Setting(work, model, rival, options.threads, options.repeats, _say)
+    setting = scoring.Setting(work, model, dlm_sway, options.threads, options.repeats, _say)
     report: dict[str, Any] = {
         "machine": {**machine(options), "repeats": options.repeats},
         "model": model,
         "raw": {},
     }
-    made: list[Row] = []
+    made: list[TableRow] = []
     for scenario in chosen:
         raw = _measure(scenario, setting, options)
         report["raw"][scenario] = {**raw, "load_after": os.getloadavg()}
@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, work: Path) -> str:
 
 def _measure(scenario: str, setting: scoring.Setting, options: argparse.Namespace) -> dict[str, Any]:
     if scenario == "d":
-        return fleet.Fleet(setting, options.fleet_repeats, options.rival_fleet_runs).measure()
+        return fleet.Fleet(setting, options.fleet_repeats, options.dlm_sway_fleet_runs).measure()
     if scenario == "e":
         return startup.measure(setting, options.pairs)
     return scoring.measure(scenario, setting)
@@ -95,11 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="table and raw figures")
     parser.add_argument("--only", type=_chosen, default=list(SCENARIOS), metavar="a,b", help="scenarios")
-    parser.add_argument("--rival-python", metavar="PATH", help="interpreter with dlm-sway[hf] 0.1.0")
+    parser.add_argument("--dlm-sway-python", metavar="PATH", help="interpreter with dlm-sway[hf] 0.1.0")
     parser.add_argument("--repeats", type=_count, default=3, metavar="N", help="a, b, c: best of N (3)")
     parser.add_argument("--fleet-repeats", type=_count, default=1, metavar="N", help="d: best of N (1)")
     parser.add_argument(
-        "--rival-fleet-runs", type=_runs, default=10, metavar="N", help="d: the rival's runs, 1 to 10 (10)"
+        "--dlm-sway-fleet-runs", type=_runs, default=10, metavar="N", help="d: dlm-sway's runs, 1 to 10 (10)"
     )
     parser.add_argument("--pairs", type=_count, default=101, metavar="N", help="e: pairs of starts (101)")
     parser.add_argument("--threads", type=_count, default=2, metavar="N", help="of every process (2)")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from job import Job
-from processes import BenchError, Rival, matrix_speed, measured
+from processes import BenchError, DlmSway, matrix_speed, measured
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Setting:
     Attributes:
         work: a folder of the run's own.
         model: what ``make_model.py`` said of the model that it made; empty where no scenario needs one.
-        rival: the other side.
+        dlm_sway: the other side.
         threads: of every process.
         repeats: processes per side and scenario.
         say: tells progress.
@@ -32,7 +32,7 @@ class Setting:
 
     work: Path
     model: dict[str, Any]
-    rival: Rival
+    dlm_sway: DlmSway
     threads: int
     repeats: int
     say: Callable[[str], None]
@@ -46,11 +46,11 @@ class Setting:
 def measure(scenario: str, setting: Setting) -> dict[str, Any]:
     """Both sides' results, one per repetition, and the machine's speed around them."""
     flops = [matrix_speed(setting.threads)]
-    found: dict[str, Any] = {"ours": [], "rival": [], "rival_missing": setting.rival.missing}
+    found: dict[str, Any] = {"ours": [], "dlm_sway": [], "dlm_sway_missing": setting.dlm_sway.missing}
     for repeat in range(setting.repeats):
-        sides = ["ours", "rival"]
+        sides = ["ours", "dlm_sway"]
         for side in sides if repeat % 2 == 0 else reversed(sides):
-            if side == "rival" and found["rival_missing"]:
+            if side == "dlm_sway" and found["dlm_sway_missing"]:
                 continue
             setting.say(f"{scenario}: {side}, {repeat + 1} of {setting.repeats}")
             _run(side, scenario, setting, found)
@@ -63,7 +63,7 @@ def _run(side: str, scenario: str, setting: Setting, found: dict[str, Any]) -> N
         found["ours"].append(measured(sys.executable, "pytest_sway_side.py", job, ours=True))
         return
     try:
-        found["rival"].append(measured(setting.rival.python, "dlm_sway_side.py", job, ours=False))
+        found["dlm_sway"].append(measured(setting.dlm_sway.python, "dlm_sway_side.py", job, ours=False))
     except BenchError as error:
-        found["rival"], found["rival_missing"] = [], str(error)
+        found["dlm_sway"], found["dlm_sway_missing"] = [], str(error)
         setting.say(f"dlm-sway 0.1.0 is not available: {error}")

@@ -1,4 +1,4 @@
-"""The rooms keep to themselves, and so does the rival."""
+"""Packages import only what is below them, and dlm-sway beside pytest-sway is refused."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_the_controller_needs_no_numpy() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_the_rival_beside_us_is_one_clear_error(
+def test_dlm_sway_beside_pytest_sway_is_one_clear_error(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A distribution whose pytest11 entry point is called ``sway``, as dlm-sway's is."""
     site = pytester.mkdir("site")
-    (site / "rival_plugin.py").write_text("")
+    (site / "dlm_sway_plugin.py").write_text("")
     info = site / "dlm_sway-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dlm-sway\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[pytest11]\nsway = rival_plugin\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nsway = dlm_sway_plugin\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
     found = pytester.runpytest_subprocess()
     assert found.ret == pytest.ExitCode.USAGE_ERROR

@@ -99,7 +99,7 @@ def test_less_than_one_core_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thread_limits.usable_cores() == 1
 
 
-def test_threads_sleep_while_they_wait_and_the_environment_is_given_back(without_torch: None) -> None:
+def test_threads_sleep_while_waiting_and_environment_is_restored(without_torch: None) -> None:
     seen: list[str] = []
 
     def failing() -> None:

@@ -62,7 +62,7 @@ def noise(like: Factors, seed: int) -> dict[str, tuple[Array, Array]]:
 
 
 def fixed_noise(like: Factors, seed: int, deviation: float = 0.02) -> dict[str, tuple[Array, Array]]:
-    """Gaussian factors of a fixed standard deviation: the rival's own null."""
+    """Gaussian factors of a fixed standard deviation: dlm-sway's own null."""
     return _gaussian(like, seed, deviation)
 
 
@@ -92,7 +92,7 @@ def mixture(real: Factors, random: Factors, share: float) -> dict[str, tuple[Arr
 def _gaussian(like: Factors, seed: int, deviation: float) -> dict[str, tuple[Array, Array]]:
     generator = np.random.default_rng(seed)
 
-    def drawn(shape: tuple[int, ...]) -> Array:
+    def standard_normal(shape: tuple[int, ...]) -> Array:
         return np.asarray(generator.normal(size=shape) * deviation)
 
-    return {module: (drawn(a.shape), drawn(b.shape)) for module, (a, b) in like.items()}
+    return {module: (standard_normal(a.shape), standard_normal(b.shape)) for module, (a, b) in like.items()}

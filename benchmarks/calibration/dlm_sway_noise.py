@@ -1,4 +1,4 @@
-"""Part rival: how often dlm-sway 0.1.0's delta_kl calls noise an effect, its null_adapter at its defaults.
+"""Part dlm-sway: how often dlm-sway 0.1.0's delta_kl calls noise an effect, its null_adapter at its defaults.
 
 Four kinds of noise-and-prompts: of its own null family (Gaussian factors, standard deviation 0.02) on the
 prompts that it measures its null on, which isolates "three runs, population sd"; the same on the quickstart's
@@ -17,7 +17,7 @@ from adapter_files import factors_of, fixed_noise, write
 from markdown_cells import exact, table
 from null_pools import HEALTHY, QUICKSTART, say
 from processes import HERE as SIBLINGS
-from processes import BenchError, environment, find_rival, last_line, ran
+from processes import BenchError, environment, find_dlm_sway, last_line, ran
 from setting import Setting
 from shares import OLD_BARS
 
@@ -30,9 +30,9 @@ Figures = dict[str, Any]
 
 def measure(setting: Setting) -> Figures:
     """Verdicts and z of noise, and of the trained."""
-    rival = find_rival(setting.rival_python, setting.threads)
-    if rival.missing:
-        return {"missing": rival.missing}
+    dlm_sway = find_dlm_sway(setting.dlm_sway_python, setting.threads)
+    if dlm_sway.missing:
+        return {"missing": dlm_sway.missing}
     count, kindest = setting.scaled(COUNT, 4), setting.scaled(KINDEST, 6)
     real = factors_of(HEALTHY)
     own = [write(setting.work / f"fixed-{i}", fixed_noise(real, 5000 + i), HEALTHY) for i in range(kindest)]
@@ -53,7 +53,7 @@ def measure(setting: Setting) -> Figures:
             for i, folder in enumerate(folders)
         ]
         job = {"base": str(QUICKSTART / "base"), "threads": setting.threads, "adapters": adapters}
-        found = ran([rival.python, SCRIPT], environment(setting.threads, ours=False), text=json.dumps(job))
+        found = ran([dlm_sway.python, SCRIPT], environment(setting.threads, ours=False), text=json.dumps(job))
         if found.code:
             raise BenchError(f"dlm-sway: {last_line(found)}")
         answers = json.loads(found.output.strip().splitlines()[-1])
@@ -61,7 +61,7 @@ def measure(setting: Setting) -> Figures:
             raw[name] = dict(zip(trained, answers, strict=True))
         else:
             raw["noise"][name] = answers
-        say(f"rival: {name}")
+        say(f"dlm-sway: {name}")
     return raw
 
 

@@ -73,7 +73,7 @@ def tables(raw: Figures) -> str:
             f"### {SCALED_HEAD}\n",
             _scales(raw),
             "### Other families (delta_kl, healthy's size)\n",
-            _families(raw),
+            _family_table(raw),
         ]
     )
 
@@ -107,7 +107,7 @@ def _scales(raw: Figures) -> str:
     return table(("statistic", "pool", "n", *SCALES, "nearest", "established, n = 3"), rows)
 
 
-def _families(raw: Figures) -> str:
+def _family_table(raw: Figures) -> str:
     rows = [
         (family, n, *_side_by_side(found[str(n)]))
         for family, found in raw["families"].items()

@@ -48,7 +48,7 @@ def tables(raw: Figures) -> str:
         (
             name,
             f"{next(iter(found.values()))['value']:.3g}",
-            *(_told(found.get(family)) for family in NULL_FAMILIES),
+            *(_effect_cell(found.get(family)) for family in NULL_FAMILIES),
         )
         for name, found in raw["subjects"].items()
     ]
@@ -72,8 +72,8 @@ def judged(setting: Setting, folder: Path, draws: int, families: Sequence[str]) 
         engine = lab.engine()
         value = lab.measured(engine, attached, EFFECT)["moved"].raw or 0.0
         for family in families:
-            nulls = lab.nulls(attached, Recipe(family, count=draws))
-            values = [draw["moved"].raw or 0.0 for draw in lab.drawn(engine, attached, EFFECT, nulls)]
+            nulls = lab.null_views(attached, Recipe(family, count=draws))
+            values = [draw["moved"].raw or 0.0 for draw in lab.null_draws(engine, attached, EFFECT, nulls)]
             found[family] = _plain(value, values, predict(value, values, lab.scale("moved")))
     return found
 
@@ -89,7 +89,7 @@ def _plain(value: float, values: Sequence[float], told: Prediction) -> Figures:
     }
 
 
-def _told(found: Figures | None) -> str:
+def _effect_cell(found: Figures | None) -> str:
     return "" if found is None else f"{found['ratio']:.2f} (z {found['z']:+.1f}; {found['log_sd']:.2f})"
 
 

@@ -90,7 +90,7 @@ class Lab:
         """An engine without a store: nothing is remembered from one to the next."""
         return Engine(self.backend)  # type: ignore[arg-type]
 
-    def nulls(self, subject: Subject, recipe: Recipe) -> tuple[View, ...]:
+    def null_views(self, subject: Subject, recipe: Recipe) -> tuple[View, ...]:
         """The views of a recipe, in the order of their draws."""
         plan = NullPlan(recipe.family, recipe.count, recipe.seed_base, INIT_SCALE)
         return tuple(view.scaled(recipe.size) for view in null_population(subject, plan).views)
@@ -101,7 +101,7 @@ class Lab:
         probes = [self.probes[name] for name in names]
         return _driven(engine, [[probe.measure(probe.options, views) for probe in probes]], names)[0]
 
-    def drawn(
+    def null_draws(
         self, engine: Engine, subject: Subject, names: Sequence[str], nulls: Sequence[View]
     ) -> list[Draw]:
         """Null adapters in the subject's place, by each probe."""
@@ -115,14 +115,14 @@ class Lab:
     def pool(self, file: Path, folder: Path, recipe: Recipe, names: Sequence[str]) -> list[Draw]:
         """A recipe's draws: read from ``file`` as far as they are there, measured from there on."""
         with self.subject(folder) as subject:
-            views = self.nulls(subject, recipe)
+            views = self.null_views(subject, recipe)
             known = _header(subject, recipe, {name: self.probes[name] for name in names})
             draws = _read(file, known)
             engine = self.engine()
             while len(draws) < len(views):
                 began = time.perf_counter()
                 chunk = views[len(draws) : len(draws) + CHUNK]
-                draws += self.drawn(engine, subject, names, chunk)
+                draws += self.null_draws(engine, subject, names, chunk)
                 _write(file, known, draws)
                 spent = (time.perf_counter() - began) / len(chunk)
                 say(f"{file.stem}: {len(draws)} of {len(views)} null adapters, {spent:.2f} s each")

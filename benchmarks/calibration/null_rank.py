@@ -39,8 +39,8 @@ def measure(setting: Setting) -> Figures:
             with lab.subject(folder) as attached:
                 true.append(lab.measured(lab.engine(), attached, EFFECT)["moved"].raw)
         with lab.subject(HEALTHY) as attached:
-            views = lab.nulls(attached, Recipe(size=float(np.sqrt(times)), count=draws))
-            scaled = [d["moved"].raw for d in lab.drawn(lab.engine(), attached, EFFECT, views)]
+            views = lab.null_views(attached, Recipe(size=float(np.sqrt(times)), count=draws))
+            scaled = [d["moved"].raw for d in lab.null_draws(lab.engine(), attached, EFFECT, views)]
         raw["times"][f"{times:g}"] = {"norms": norms, "norm": plain, "true": true, "scaled": scaled}
         say(f"rank: {times:g} times")
     return raw

@@ -38,7 +38,7 @@ Figures = dict[str, Any]
 
 def measure(setting: Setting) -> Figures:
     """Passes of the trained and the mixed; what draws cost."""
-    raw: Figures = {"draws": _draws(setting), "subsets": _subsets(setting)}
+    raw: Figures = {"draws": _draw_count(setting), "subsets": _subsets(setting)}
     trained = {**setting.trained(), "healthy (600 steps)": HEALTHY}
     raw["trained"] = {name: _subject(setting, folder, SUITE) for name, folder in trained.items()}
     raw["mixtures"] = {}
@@ -61,7 +61,7 @@ def tables(raw: Figures) -> str:
             _trained(raw),
             f"Healthy passes all three probes in {percent(bar)} of draws (n ≥ 8), bar 95 %: {verdict}.\n",
             "The shape probes of the same: share of PASS / share of SKIP (no signal above its null)\n",
-            _shapes(raw),
+            _shape_table(raw),
             "Mixtures, ΔW = s·healthy + √(1 - s²)·noise, all of healthy's size, delta_kl: z ≥ 3 / PASS\n",
             _mixtures(raw),
             "The same by scale: share with z ≥ 3\n",
@@ -76,7 +76,7 @@ def _judged_by(setting: Setting) -> tuple[int, ...]:
     return SMALL if setting.small else JUDGED_BY
 
 
-def _draws(setting: Setting) -> int:
+def _draw_count(setting: Setting) -> int:
     return setting.scaled(DRAWS, 24)
 
 
@@ -90,7 +90,7 @@ def _subject(setting: Setting, folder: Path, names: Sequence[str]) -> Figures:
     with lab.subject(folder) as attached:
         own = lab.measured(lab.engine(), attached, names)
     file = setting.work / f"power-{folder.name}.json"
-    draws = lab.pool(file, folder, Recipe(count=_draws(setting)), names)
+    draws = lab.pool(file, folder, Recipe(count=_draw_count(setting)), names)
     told: dict[str, dict[str, list[Judgement]]] = {
         name: _judged(setting, name, own[name], [draw[name] for draw in draws]) for name in names
     }
@@ -164,7 +164,7 @@ def _costs(setting: Setting) -> Figures:
             for name in SUITE:
                 lab.measured(engine, subject, (name,))
                 if n:
-                    lab.drawn(engine, subject, (name,), lab.nulls(subject, Recipe(count=n)))
+                    lab.null_draws(engine, subject, (name,), lab.null_views(subject, Recipe(count=n)))
             found[str(n)] = {"seconds": time.perf_counter() - began, "tokens": engine.stats()["tokens"]}
     return found
 
@@ -179,7 +179,7 @@ def _trained(raw: Figures) -> str:
     return table(("adapter", "mean JS", *_heads(raw)), rows)
 
 
-def _shapes(raw: Figures) -> str:
+def _shape_table(raw: Figures) -> str:
     rows = []
     for name, found in raw["trained"].items():
         for probe in SUITE[1:]:

@@ -1,8 +1,8 @@
 """Does "above noise" mean what it says? Our own claim, measured on the quickstart's model.
 
 ``python benchmarks/calibration/run.py [--parts fp,power,…] [--pool N] [--out FILE.json] [--work DIR]
-[--rival-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to FILE.json
-(after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
+[--dlm-sway-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to
+FILE.json (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
 ``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others).
 DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
 they are measured anew and thrown away.
@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, work: Path) -> None:
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     pool = SMALL_POOL if options.small else options.pool
-    setting = Setting(work, pool, options.small, options.threads, options.rival_python)
+    setting = Setting(work, pool, options.small, options.threads, options.dlm_sway_python)
     report: dict[str, Any] = {"machine": machine(options), "seconds": {}, "tables": {}, "raw": {}}
     for name in options.parts:
         began = time.perf_counter()
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pool", type=_at_least(50), default=1000, metavar="N", help="null adapters a size")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="tables and raw figures")
     parser.add_argument("--work", type=Path, metavar="DIR", help="keeps pools and adapters for another run")
-    parser.add_argument("--rival-python", metavar="PATH", help="interpreter with dlm-sway[hf] 0.1.0")
+    parser.add_argument("--dlm-sway-python", metavar="PATH", help="interpreter with dlm-sway[hf] 0.1.0")
     parser.add_argument("--threads", type=_at_least(1), default=1, metavar="N", help="of other processes (1)")
     parser.add_argument("--small", action="store_true", help="a pool of 60, to try the harness")
     return parser

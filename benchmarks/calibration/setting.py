@@ -55,14 +55,14 @@ class Setting:
         pool: null adapters in the two large pools.
         small: everything a twentieth as large, to try the harness.
         threads: of other processes.
-        rival_python: interpreter with dlm-sway[hf] 0.1.0; None: one is installed.
+        dlm_sway_python: interpreter with dlm-sway[hf] 0.1.0; None: one is installed.
     """
 
     work: Path
     pool: int
     small: bool
     threads: int = 1
-    rival_python: str | None = None
+    dlm_sway_python: str | None = None
 
     @cached_property
     def lab(self) -> Lab:

@@ -1,4 +1,4 @@
-"""dlm-sway 0.1.0 over the same ward: its own spec, its own document, its own command line."""
+"""dlm-sway 0.1.0 on the same known adapters: its own spec, its own document, its own command line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ABSENT = frozenset(
 """Kinds that 0.1.0 does not have, and the one that keeps its defaults."""
 
 
-def examine(python: str, texts: Texts, base: Path, adapter: Path, work: Path) -> dict[str, Any]:
-    """Its report on one patient, also an earlier run's; ``{"failed": why}`` where it did not end with one."""
+def evaluate(python: str, texts: Texts, base: Path, adapter: Path, work: Path) -> dict[str, Any]:
+    """Its report on one adapter, also an earlier run's; ``{"failed": why}`` where it did not end with one."""
     out = work / "report.json"
     if out.is_file():
         return dict(json.loads(out.read_text("utf-8")))

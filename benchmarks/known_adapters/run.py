@@ -1,10 +1,10 @@
-"""The ward, examined by both sides: adapters whose condition is known, and what each tool says of them.
+"""Known adapters, evaluated by pytest-sway and by dlm-sway: what each says of every one.
 
-``python benchmarks/known_adapters/run.py [--seeds 0,1,2] [--documents first,second] [--rival-python PATH]
-[--runs 20] [--only NAME,…] [--work DIR] [--out FILE.json]``. Seed 0 on the first document is the ward that
-is committed; every other one is trained here first (an hour and a half each) and kept in DIR, as is every
-report, so that a run cut short goes on. Prints a table a ward: composite, gate and failed probes of ours
-beside dlm-sway's, and every contradiction of the truth table.
+``python benchmarks/known_adapters/run.py [--seeds 0,1,2] [--documents first,second] [--runs 20]
+[--only NAME,…] [--dlm-sway-python PATH] [--work DIR] [--out FILE.json]``. The adapters of seed 0 on the first
+document are committed; all others are trained here first (an hour and a half for each seed and document) and
+kept in DIR, as is every report, so that a run cut short goes on. Prints a table for each document and seed:
+composite, gate and failed probes of pytest-sway and of dlm-sway, and what contradicts the expected verdicts.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dlm_sway_reports
-from processes import ROOT, BenchError, environment, find_rival, last_line, ran
+from processes import ROOT, BenchError, environment, find_dlm_sway, last_line, ran
 from reporting import check_out, write_report
 
 from tests.known_adapters.battery import FIRST, SECOND, Texts, spec
-from tests.known_adapters.evaluation import Report, composite, examine, passed, verdicts
-from tests.known_adapters.expected_verdicts import TRUTH, contradictions, patients
+from tests.known_adapters.evaluation import Report, composite, evaluate, passed, verdicts
+from tests.known_adapters.expected_verdicts import EXPECTED, adapter_folders, contradictions
 from tests.support.paths import QUICKSTART
 
 BASE = QUICKSTART / "base"
 UNTRAINED = frozenset({"inert", "random"})
-"""Patients that depend on no document and no training."""
+"""Adapters that depend on no document and no training."""
 DOCUMENTS: Mapping[str, Texts] = {"first": FIRST, "second": SECOND}
 
 
 def main() -> int:
-    """Make, examine, tell; 1 where the truth table is contradicted, 2 where the benchmark itself failed."""
+    """Train, evaluate, print; 1 where a verdict is none of the expected, 2 where the benchmark failed."""
     options = _parser().parse_args()
     try:
         check_out(options.out)
         if options.work is not None:
             return _run(options, options.work.absolute())
-        with tempfile.TemporaryDirectory(prefix="sway-ward-") as work:
+        with tempfile.TemporaryDirectory(prefix="sway-known-") as work:
             return _run(options, Path(work))
     except (BenchError, RuntimeError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -53,51 +53,60 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace, work: Path) -> int:
-    rival = find_rival(options.rival_python, 1) if options.rival_python else None
-    if rival is not None and rival.missing:
-        raise BenchError(f"dlm-sway: {rival.missing}")
-    report: dict[str, Any] = {"wards": {}}
+    dlm_sway = find_dlm_sway(options.dlm_sway_python, 1) if options.dlm_sway_python else None
+    if dlm_sway is not None and dlm_sway.missing:
+        raise BenchError(f"dlm-sway: {dlm_sway.missing}")
+    report: dict[str, Any] = {"known_adapters": {}}
     wrong = 0
     for document in options.documents.split(","):
         for seed in map(int, options.seeds.split(",")):
             name, texts = f"{document}, seed {seed}", DOCUMENTS[document]
             folder = work / f"{document}-{seed}"
-            ward = _ward(document, seed, folder, options.only.split(",") if options.only else [])
-            ours = _ours(spec(texts, BASE, runs=options.runs), ward, folder / "ours")
-            theirs = _theirs(rival.python, texts, ward, folder / "theirs") if rival is not None else {}
-            found = {patient: contradictions(patient, told) for patient, told in ours.items()}
+            adapters = _adapters_of(document, seed, folder, options.only.split(",") if options.only else [])
+            ours = _pytest_sway_reports(spec(texts, BASE, runs=options.runs), adapters, folder / "ours")
+            theirs = (
+                _dlm_sway_reports(dlm_sway.python, texts, adapters, folder / "theirs")
+                if dlm_sway is not None
+                else {}
+            )
+            found = {adapter: contradictions(adapter, told) for adapter, told in ours.items()}
             wrong += sum(map(len, found.values()))
-            report["wards"][name] = {"ours": ours, "theirs": theirs, "contradictions": found}
+            report["known_adapters"][name] = {"ours": ours, "theirs": theirs, "contradictions": found}
             write_report(options.out, report)
-            sys.stdout.write(f"## {name}\n\n{_table(ours, theirs)}\n{_told(found)}\n")
+            sys.stdout.write(f"## {name}\n\n{_table(ours, theirs)}\n{_contradiction_lines(found)}\n")
             sys.stdout.flush()
     return 1 if wrong else 0
 
 
-def _ours(whole: dict[str, Any], ward: Mapping[str, Path], folder: Path) -> dict[str, Report]:
+def _pytest_sway_reports(
+    whole: dict[str, Any], adapters: Mapping[str, Path], folder: Path
+) -> dict[str, Report]:
     """Our reports; those that an earlier run left in the folder are not made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = {name: path for name, path in ward.items() if not (folder / f"{name}.json").is_file()}
+    missing = {name: path for name, path in adapters.items() if not (folder / f"{name}.json").is_file()}
     if missing:
-        with tempfile.TemporaryDirectory(dir=folder) as room:
-            for name, report in examine(whole, missing, Path(room)).items():
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            for name, report in evaluate(whole, missing, Path(place)).items():
                 (folder / f"{name}.json").write_text(json.dumps(report), "utf-8")
-    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ward}
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in adapters}
 
 
-def _theirs(python: str, texts: Texts, ward: Mapping[str, Path], folder: Path) -> dict[str, Report]:
-    """The rival's, two at a time as ours are."""
+def _dlm_sway_reports(
+    python: str, texts: Texts, adapters: Mapping[str, Path], folder: Path
+) -> dict[str, Report]:
+    """dlm-sway's, two at a time as ours are."""
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(
-            lambda name: dlm_sway_reports.examine(python, texts, BASE, ward[name], folder / name), list(ward)
+            lambda name: dlm_sway_reports.evaluate(python, texts, BASE, adapters[name], folder / name),
+            list(adapters),
         )
-        return dict(zip(ward, found, strict=True))
+        return dict(zip(adapters, found, strict=True))
 
 
-def _ward(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, Path]:
-    """The adapters of one ward, trained where they are not there yet."""
-    wanted = [name for name in TRUTH if not only or name in only]
-    committed = patients()
+def _adapters_of(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, Path]:
+    """The adapters of one document and seed, trained where they are not there yet."""
+    wanted = [name for name in EXPECTED if not only or name in only]
+    committed = adapter_folders()
     if (document, seed) == ("first", 0):
         return {name: committed[name] for name in wanted}
     adapters = folder / "adapters"
@@ -109,29 +118,29 @@ def _ward(document: str, seed: int, folder: Path, only: list[str]) -> dict[str, 
         env = {**environment(1, ours=True), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
         done = ran(list(map(str, command)), env)
         if done.code:
-            raise BenchError(f"the ward cannot be made: {last_line(done)}")
+            raise BenchError(f"the adapters cannot be trained: {last_line(done)}")
     return {name: committed[name] if name in UNTRAINED else adapters / name for name in wanted}
 
 
 def _table(ours: Mapping[str, Report], theirs: Mapping[str, Report]) -> str:
-    """A row a patient: who it is, composite and gate of both, and who failed it."""
+    """A row an adapter: who it is, composite and gate of both, and who failed it."""
     rows = [
-        "| patient | condition | ours | gate | fails | dlm-sway 0.1.0 | gate | fails |",
+        "| adapter | condition | ours | gate | fails | dlm-sway 0.1.0 | gate | fails |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, report in ours.items():
         cells = [
             name,
-            TRUTH[name].condition,
+            EXPECTED[name].condition,
             f"{composite(report):.2f}",
             _gate(passed(report)),
             _fails(report),
         ]
-        rows.append(f"| {' | '.join([*cells, *_rival_cells(theirs.get(name))])} |")
+        rows.append(f"| {' | '.join([*cells, *_dlm_sway_cells(theirs.get(name))])} |")
     return "\n".join(rows) + "\n"
 
 
-def _rival_cells(report: Report | None) -> list[str]:
+def _dlm_sway_cells(report: Report | None) -> list[str]:
     if report is None:
         return ["-", "-", "-"]
     if "failed" in report:
@@ -149,10 +158,11 @@ def _fails(report: Report) -> str:
     )
 
 
-def _told(found: Mapping[str, list[str]]) -> str:
-    lines = [f"- {patient}: {line}" for patient, all_of in found.items() for line in all_of]
+def _contradiction_lines(found: Mapping[str, list[str]]) -> str:
+    lines = [f"- {adapter}: {line}" for adapter, all_of in found.items() for line in all_of]
     return (
-        "\n".join(["Contradictions of the truth table:", *lines] if lines else ["No contradiction."]) + "\n"
+        "\n".join(["Contradictions of the expected verdicts:", *lines] if lines else ["No contradiction."])
+        + "\n"
     )
 
 
@@ -161,9 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0,1,2", metavar="0,1,2")
     parser.add_argument("--documents", default="first,second", metavar="first,second")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="null adapters")
-    parser.add_argument("--only", default="", metavar="NAME,…", help="some patients alone")
+    parser.add_argument("--only", default="", metavar="NAME,…", help="some adapters alone")
     parser.add_argument(
-        "--rival-python", metavar="PATH", help="interpreter with dlm-sway[hf,semsim] 0.1.0 and dlm"
+        "--dlm-sway-python", metavar="PATH", help="interpreter with dlm-sway[hf,semsim] 0.1.0 and dlm"
     )
     parser.add_argument("--work", type=Path, metavar="DIR", help="keeps what was trained")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="all reports")

@@ -18,15 +18,15 @@ from pytest_sway.requests import View
 SUBJECT = Subject(View("b"), View("b", "a"))
 
 
-def drawn(*views: View) -> list[tuple[str, int]]:
+def draw_numbers(*views: View) -> list[tuple[str, int]]:
     return [(view.null.family, view.null.draw) for view in views if view.null is not None]
 
 
-def test_the_views_imitate_the_subject_in_the_order_of_their_draws() -> None:
+def test_null_views_imitate_the_subject_in_draw_order() -> None:
     found = null_population(SUBJECT, NullPlan("norm_matched", 3, 1000, 0.02))
-    assert drawn(*found.views) == [("norm_matched", i) for i in range(3)]
+    assert draw_numbers(*found.views) == [("norm_matched", i) for i in range(3)]
     assert {v.adapter for v in found.views} == {"a"}
-    assert drawn(*found.alignment_views) == [("signs", i) for i in range(ALIGNMENT_SAMPLES)]
+    assert draw_numbers(*found.alignment_views) == [("signs", i) for i in range(ALIGNMENT_SAMPLES)]
     assert (found.by_rank, found.reason) == ({}, "")
 
 
@@ -45,7 +45,7 @@ def test_other_ranks_are_the_same_draws_scaled() -> None:
     assert set(found.by_rank) == {0.25, 4.0}
     for factor, views in found.by_rank.items():
         assert [view.scale for view in views] == [factor**0.5] * 2
-        assert drawn(*views) == drawn(*found.views)
+        assert draw_numbers(*views) == draw_numbers(*found.views)
 
 
 def test_your_own_nulls_are_known_by_their_content() -> None:
@@ -66,7 +66,7 @@ def test_a_rank_profile_needs_a_rank(family: str, form: Form) -> None:
 
 
 @pytest.mark.parametrize("family", ["signs", "spectrum_matched", "gaussian", OWN])
-def test_a_family_that_whole_tensors_cannot_have_names_those_that_they_can(family: str) -> None:
+def test_a_family_unfit_for_full_tensors_names_those_that_fit(family: str) -> None:
     whole = Subject(View("b"), View("b", "a"), form="tensors")
     found = null_population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
     assert found.views == ()
@@ -74,6 +74,6 @@ def test_a_family_that_whole_tensors_cannot_have_names_those_that_they_can(famil
     assert "family: norm_matched or permuted can be made" in found.reason
 
 
-def test_every_family_that_is_offered_can_be_drawn() -> None:
+def test_every_offered_family_can_be_sampled() -> None:
     assert set(FAMILIES_BY_FORM["factors"]) == {*FACTORS, OWN}
     assert set(FAMILIES_BY_FORM["tensors"]) == set(TENSORS)

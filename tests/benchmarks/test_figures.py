@@ -25,14 +25,14 @@ def test_the_floor_is_two_operations_a_parameter_and_token():
     assert fig.scored_floor_seconds(50, 50, 1000, 400, 1e5) == fig.floor_seconds(50, 1000, 1e5)
 
 
-def test_a_shared_prompt_counts_once_and_last_tokens_need_no_forward():
+def test_a_shared_prompt_counts_once_and_last_tokens_do_not():
     pair = inputs.Pair("p q r", (" a b", " a b c d"))
     assert pair.tokens == inputs.Tokens(shared=3 + 1 + 3, unshared=6 + 1 + 3, scored=6)
     assert inputs.Passage("a b c").tokens == inputs.Tokens(2, 2, 2)
     assert inputs.Prompt("a b c").tokens.times(2) == inputs.Tokens(6, 6, 2)
 
 
-def test_inputs_are_what_the_scenarios_promise_and_always_the_same():
+def test_inputs_are_fixed_and_as_the_scenarios_describe():
     items = inputs.mixed(49152)
     kinds = [type(item).__name__ for item in items]
     assert (kinds.count("Prompt"), kinds.count("Pair"), kinds.count("Passage")) == (32, 24, 12)
@@ -48,7 +48,7 @@ def test_inputs_are_what_the_scenarios_promise_and_always_the_same():
     assert not set(inputs.null_prompts(49152, 3)) & set(inputs.null_prompts(49152, 20))
 
 
-def test_the_best_repetition_counts_for_time_and_the_worst_for_memory():
+def test_best_time_and_worst_memory_of_the_repetitions_count():
     results = [{"seconds": 3, "peak": 1}, {"seconds": 2, "peak": 5}]
     assert fig.fastest(results) == 2
     assert fig.largest(results, "peak") == 5
@@ -69,7 +69,7 @@ def test_bars_hold_at_their_bound_unless_they_say_below():
     assert fig.at_most(1, "").verdict(math.nan) == "**missed**"
 
 
-def _mixed_raw(rival: list[dict]) -> dict:
+def _mixed_raw(dlm_sway: list[dict]) -> dict:
     ours = {
         "seconds": 2.0,
         "forward_s": 1.5,
@@ -79,22 +79,27 @@ def _mixed_raw(rival: list[dict]) -> dict:
         "logprob_tokens": [2, 4],
         "stats": {"tokens": 1, "padding_tokens": 0},
     }
-    return {"ours": [ours], "rival": rival, "rival_missing": "" if rival else "no", "matrix_flops": [1, 2e7]}
+    return {
+        "ours": [ours],
+        "dlm_sway": dlm_sway,
+        "dlm_sway_missing": "" if dlm_sway else "no",
+        "matrix_flops": [1, 2e7],
+    }
 
 
-def test_the_mixed_suite_is_compared_with_rival_and_floor():
-    rival = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
-    speed, forward, memory, apart = tables.rows("b", _mixed_raw([rival]), MODEL)
-    assert (speed.compared, speed.verdict) == ("2.50× rival", "met")
+def test_the_mixed_suite_is_compared_with_dlm_sway_and_floor():
+    dlm_sway = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
+    speed, forward, memory, apart = tables.rows("b", _mixed_raw([dlm_sway]), MODEL)
+    assert (speed.compared, speed.verdict) == ("2.50× dlm-sway", "met")
     tokens = inputs.total(inputs.mixed(49152)).shared * 2
     assert forward.compared == f"{1.5 / (2 * tokens * 1000 / 2e7):.2f}× floor"
     assert (memory.ours, memory.verdict) == ("0.90 (libraries 0.40)", "met")
     assert apart.compared == "4.0e-01; 1.0e-01"
 
 
-def test_without_the_rival_its_column_says_so_and_nothing_is_judged_against_it():
+def test_without_dlm_sway_nothing_is_judged_against_it():
     speed, forward, memory = tables.rows("b", _mixed_raw([]), MODEL)
-    assert {row.rival for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
+    assert {row.dlm_sway for row in (speed, forward, memory)} == {tables.NOT_AVAILABLE}
     assert (speed.compared, speed.verdict, memory.verdict) == ("", "—", "met")
     assert tables.NOT_AVAILABLE in fig.markdown([speed])
 
@@ -104,7 +109,7 @@ def test_a_machine_whose_speed_changed_was_not_quiet():
     assert not fig.was_quiet([89.0, 100.0])
 
 
-def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
+def test_a_fleet_is_compared_with_one_load_and_single_runs():
     def single(name: str, raw: float) -> dict:
         return {"wall_s": 9.0, "suites": {name: {"raw": raw, "scoring_wall_s": 2.0, "duration_s": 3.0}}}
 
@@ -112,18 +117,18 @@ def test_a_fleet_is_compared_with_one_load_and_the_single_runs_own_scoring():
         "load": [{"wall_s": 6.0}],
         "fleet": [{"wall_s": 11.0, "suites": {"a": {"raw": 0.5}, "b": {"raw": 0.75}}}],
         "singles": [[single("a", 0.5), single("b", 0.5)]],
-        "rival": [[{"wall_s": 22.0}]],
-        "rival_runs": 1,
-        "rival_missing": "",
+        "dlm_sway": [[{"wall_s": 22.0}]],
+        "dlm_sway_runs": 1,
+        "dlm_sway_missing": "",
         "matrix_flops": [1.0],
     }
     whole, quotient, moved = tables.rows("d", raw, MODEL)
-    assert (whole.ours, whole.rival) == ("11.00", "44.00 (1 runs, scaled to 2)")
+    assert (whole.ours, whole.dlm_sway) == ("11.00", "44.00 (1 runs, scaled to 2)")
     assert (quotient.ours, quotient.verdict) == ("1.10", "met")
     assert moved.ours == "2.5e-01"
 
 
-def test_start_up_is_judged_by_the_median_and_by_what_was_imported():
+def test_start_up_is_judged_by_median_and_imported_modules():
     raw = {
         "with_s": [1.020, 1.030],
         "without_s": [1.0, 1.0],

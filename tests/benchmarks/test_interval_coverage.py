@@ -16,7 +16,7 @@ def test_every_row_has_a_name_of_its_own() -> None:
     assert {kind for kind, _, _ in rows} == {"signed", "clustered", "rate", "ratio", "skewed"}
 
 
-def test_the_same_numbers_every_time_and_a_narrow_interval_misses() -> None:
+def test_coverage_repeats_and_a_narrow_interval_misses() -> None:
     case = next(interval_coverage.cases())
     found = interval_coverage.measure(case, 400, 100)
     assert found == interval_coverage.measure(case, 400, 100)
@@ -36,6 +36,6 @@ def test_what_was_declined_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--samples", "5"], ["--out", "no/such/folder/x.json"]])
-def test_bad_options_are_told_before_the_work(wrong: list[str]) -> None:
+def test_bad_options_are_reported_before_the_work(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         interval_coverage.main(wrong)

@@ -45,7 +45,7 @@ def test_the_vectorised_p_is_predicts_own(normal, by_three, by_eight, scale):
         assert shares.disagreement(values, tried, scale) < 1e-9
 
 
-def test_normal_noise_is_nominal_at_any_number_of_draws_and_the_old_way_is_not(normal, by_three, by_eight):
+def test_normal_noise_is_nominal_unlike_the_old_way(normal, by_three, by_eight):
     for tried in (by_three, by_eight):
         for found, level in zip(shares.false_positives(normal, tried, "raw"), shares.LEVELS, strict=True):
             assert found.low <= level <= found.high
@@ -86,7 +86,7 @@ def test_a_pool_must_be_larger_than_its_judges():
         shares.trials(8, 8, 1)
 
 
-def test_bars_are_judged_by_the_share_and_its_interval_says_how_surely():
+def test_criteria_judge_the_share_and_its_interval_how_surely():
     sure = [[0.05, 0.045, 0.055], [0.01, 0.008, 0.012], [0.0013, 0.001, 0.002]]
     assert nominal(sure) == "met"
     assert nominal([*sure[:2], [0.0013, 0.0, 0.005]]) == "met (not surely at 0.00135)"

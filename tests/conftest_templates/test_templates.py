@@ -140,7 +140,7 @@ def test_the_workflow_can_be_read() -> None:
     assert command_of_the_workflow().startswith("python -m pytest -m sway ")
 
 
-def test_an_annotation_reads_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_annotation_reads_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """As GitHub's toolkit escapes: percent and line ends everywhere, in a title colon and comma too."""
     hook = runpy.run_path(str(TEMPLATES / "ci_lane" / "conftest.py"))["pytest_sway_report"]
     failed = SimpleNamespace(

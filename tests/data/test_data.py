@@ -154,7 +154,7 @@ def test_where_each_has_its_own_answer_no_two_are_alike(kind: str) -> None:
 # prose
 
 
-def test_passages_are_24_different_ones_of_900_to_1400_characters() -> None:
+def test_there_are_24_passages_of_900_to_1400_characters() -> None:
     passages = packaged_texts.passages()
     assert len(passages) == len({passage.text for passage in passages}) == 24
     assert all(900 <= len(passage.text) <= 1400 for passage in passages)
@@ -175,7 +175,7 @@ def test_the_first_half_of_the_passages_stands_for_the_whole() -> None:
     assert works == {"ours": 4, **dict.fromkeys(OLD_WORKS, 2)}
 
 
-def test_the_old_passages_are_those_that_the_quickstarts_base_never_saw() -> None:
+def test_old_passages_are_unseen_by_the_quickstarts_base() -> None:
     held_out = gzip.decompress((MAKE / "corpus" / "harm.txt.gz").read_bytes()).decode()
     old = [passage.text for passage in packaged_texts.passages() if passage.work in OLD_WORKS]
     assert len(old) == 16

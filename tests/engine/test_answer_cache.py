@@ -215,7 +215,7 @@ def test_a_file_cut_in_half_is_no_danger(tmp_path: Path) -> None:
     engine.close()
 
 
-def test_a_folder_that_cannot_be_made_is_told_and_stops_nobody(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_only_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     engine = Engine(Counting(), store=Store(tmp_path / "file" / "below"))
     assert engine.answer([MOVED])[MOVED] == 0.25
@@ -318,7 +318,7 @@ def test_an_error_is_asked_again(tmp_path: Path) -> None:
         ({"XDG_CACHE_HOME": "/tmp/xdg", "SWAY_DISABLE_NULL_CACHE": "0"}, Path("/tmp/xdg/pytest-sway")),
     ],
 )
-def test_the_contracts_variables_hold(
+def test_dlm_sways_environment_variables_hold(
     monkeypatch: pytest.MonkeyPatch, values: dict[str, str], expected: Path | None
 ) -> None:
     for name in ("SWAY_NULL_CACHE_DIR", "SWAY_DISABLE_NULL_CACHE", "XDG_CACHE_HOME"):

@@ -42,7 +42,7 @@ async def chain(words: list[str]) -> Measurement:
     return Measurement(raw=float(total))
 
 
-def alone(words: list[str]) -> float:
+def alone_in_engine(words: list[str]) -> float:
     total = 0
     for word in words:
         total += len(word) * (total + 1)
@@ -52,7 +52,7 @@ def alone(words: list[str]) -> float:
 @given(st.lists(st.lists(st.text(min_size=1, max_size=3), max_size=4), min_size=1, max_size=5))
 def test_together_is_the_same_as_alone(programs: list[list[str]]) -> None:
     found = drive([chain(words) for words in programs], length)
-    assert [m.raw for m in found if isinstance(m, Measurement)] == [alone(w) for w in programs]
+    assert [m.raw for m in found if isinstance(m, Measurement)] == [alone_in_engine(w) for w in programs]
 
 
 def test_one_round_is_answered_at_once() -> None:
@@ -76,7 +76,7 @@ def test_a_failure_is_the_outcome_of_its_own_measure() -> None:
     assert fine.raw == 2.0
 
 
-def test_an_answer_that_is_an_exception_is_raised_where_it_was_asked() -> None:
+def test_an_exception_as_answer_is_raised_where_asked() -> None:
     async def careful() -> Measurement:
         try:
             await ask([Generate("x", BASE, 1)])

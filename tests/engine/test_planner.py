@@ -45,11 +45,11 @@ class Toy(WeightsBackend):
     overhead_tokens, cache_bytes = 4, 0
     capabilities = frozenset()
 
-    def __init__(self, *, shares: bool = False, room: int = 10**9, token_bytes: int = 1) -> None:
+    def __init__(self, *, shares: bool = False, capacity: int = 10**9, token_bytes: int = 1) -> None:
         self.context = 12
         self.shapes: list[tuple[View, int, int]] = []
         self.tokens = 0
-        self.packs_rows, self.room, self.token_bytes = shares, room, token_bytes
+        self.packs_rows, self.capacity, self.token_bytes = shares, capacity, token_bytes
 
     def attach(self, adapter: AdapterKey) -> Subject:
         raise BackendError("a toy has no adapter")
@@ -77,7 +77,7 @@ class Toy(WeightsBackend):
         if view.scale == 99:
             raise RequestError("this view is broken")
         longest = max(row.length for row in rows)
-        if len(rows) * longest > self.room:
+        if len(rows) * longest > self.capacity:
             raise MemoryError(f"{len(rows) * longest} tokens")
         self.shapes.append((view, len(rows), longest))
         self.tokens += sum(row.length for row in rows)
@@ -94,7 +94,7 @@ class Toy(WeightsBackend):
     def generate(
         self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
     ) -> list[tuple[int, ...]]:
-        if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.room:
+        if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.capacity:
             raise MemoryError("too many")
         self.shapes.append((view, len(rows), max(map(len, rows))))
         table = self.table(view)
@@ -164,12 +164,12 @@ def test_the_budget_changes_the_batches_not_the_answers(
     found = planner_answers(small, asked)
     assert found.keys() == whole.keys()
     for request, answer in whole.items():
-        assert _numbers(found[request]) == pytest.approx(_numbers(answer), abs=1e-12)
+        assert _as_floats(found[request]) == pytest.approx(_as_floats(answer), abs=1e-12)
     assert all(rows * longest <= budget or rows == 1 for _, rows, longest in toy.shapes)
     assert all(rows == 1 for _, rows, _ in toy.shapes) or not alone
 
 
-def _numbers(answer: Any) -> tuple[float, ...]:
+def _as_floats(answer: Any) -> tuple[float, ...]:
     if isinstance(answer, CompletionScore):
         return (answer.logprob, answer.tokens)
     return (answer,) if isinstance(answer, float) else (0.0, len(str(answer)))
@@ -190,7 +190,7 @@ def test_a_common_beginning_is_computed_once() -> None:
     assert tokens(True) == (24 + 3 * 3, 48)
 
 
-def test_short_texts_stand_side_by_side_and_leave_hardly_any_padding() -> None:
+def test_short_texts_share_rows_and_leave_little_padding() -> None:
     asked = [Divergence(chr(97 + n % 11) * (4 + n % 9) + chr(97 + n // 11), BASE, TUNED) for n in range(64)]
     toy, plain = Toy(shares=True), Toy()
     toy.context = plain.context = 100
@@ -222,7 +222,7 @@ def test_a_text_is_scored_once_for_all_who_want_it() -> None:
 
 
 @given(st.text("abcdefghij", min_size=14, max_size=120), st.integers(2, 12))
-def test_a_long_rolling_text_is_windowed_and_each_token_scored_once(text: str, context: int) -> None:
+def test_a_long_text_is_windowed_and_each_token_scored_once(text: str, context: int) -> None:
     """A bigram model sees one token back, so windows cannot change its numbers."""
     toy = Toy()
     toy.context = context
@@ -254,25 +254,25 @@ def test_batches_waste_no_more_than_any_other_cut(lengths: list[int], most: int,
     assert cost(parts) <= min(cost(greedy), cost([[i] for i in range(len(rows))]))
 
 
-def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does() -> None:
+def test_a_batch_beyond_the_memory_is_halved_until_it_fits() -> None:
     asked: list[Request[Any]] = [
         Divergence("abcdefgh"[: 2 + n % 7] + "a" * (n % 3), BASE, TUNED) for n in range(20)
     ]
     asked += [Generate(chr(97 + n), TUNED, 4) for n in range(8)]
     asked = list(dict.fromkeys(asked))
-    planner = Planner(Toy(room=24))
+    planner = Planner(Toy(capacity=24))
     assert planner_answers(planner, asked) == planner_answers(Planner(Toy()), asked)
     assert planner.costs.halved_batches > 1
 
 
-def test_what_does_not_fit_the_memory_alone_is_told_and_stops_nobody_else() -> None:
+def test_one_request_beyond_the_memory_is_an_error_of_its_own() -> None:
     long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
-    answers = planner_answers(Planner(Toy(room=8)), [long, short])
+    answers = planner_answers(Planner(Toy(capacity=8)), [long, short])
     assert isinstance(answers[short], float)
     assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
 
 
-def test_progress_is_told_in_tokens_and_ends_complete() -> None:
+def test_progress_is_reported_in_tokens_and_ends_complete() -> None:
     told: list[tuple[int, int]] = []
     engine = Engine(Toy(), progress=lambda done, total: told.append((done, total)))
     engine.answer([Divergence("abc", BASE, TUNED), Divergence("abcdefghabcd", BASE, OTHER)])
@@ -305,7 +305,7 @@ def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
     assert len(answers[asked[0]].ids) == 3
 
 
-def test_every_answer_is_told_once_and_as_it_is_returned() -> None:
+def test_every_answer_is_reported_once_and_as_it_is_returned() -> None:
     """Also those that no batch gives: a text that is too long, and a continuation of no tokens."""
     told: list[Request[Any]] = []
     planner = Planner(Toy())

@@ -58,7 +58,7 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(project: pytest.
         assert dk["not_calibrated"] == "calibrate_kinds leaves its kind out"
 
 
-def test_an_unknown_kind_is_told_beside_those_of_others(project: pytest.Pytester) -> None:
+def test_an_unknown_kind_is_reported_beside_those_of_others(project: pytest.Pytester) -> None:
     project.makeconftest(ECHO + BRINGS)
     project.makefile(".yaml", sway=HEAD + NULL.replace("echo]", "ecko]") + ENTRY.replace("echo", "ehco"))
     result = project.runpytest("--collect-only")

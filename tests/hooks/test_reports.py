@@ -81,7 +81,7 @@ def test_a_broken_one_is_one_line_and_fails_the_run(project: pytest.Pytester, bo
     assert len(taking.given) == 1
 
 
-def test_without_a_terminal_a_broken_one_is_told_on_stderr(project: pytest.Pytester) -> None:
+def test_without_a_terminal_a_broken_one_is_reported_on_stderr(project: pytest.Pytester) -> None:
     project.makeconftest(SERVES + "\ndef pytest_sway_report(): return 1 / 0\n")
     result = project.runpytest("-p", "no:terminal")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

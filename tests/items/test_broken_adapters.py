@@ -41,7 +41,7 @@ def test_one_broken_adapter_is_an_error_of_the_spec(project: pytest.Pytester) ->
 
 
 @pytest.mark.slow
-def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytest.Pytester) -> None:
+def test_one_broken_adapter_is_named_as_on_the_command_line(project: pytest.Pytester) -> None:
     spec(project, "good")
     result = project.runpytest("sway.yaml", "--sway-adapter=bad")
     result.assert_outcomes(errors=1)
@@ -49,7 +49,7 @@ def test_one_broken_adapter_of_the_command_line_is_named_as_there(project: pytes
     assert not fake_models.LOADS
 
 
-def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project: pytest.Pytester) -> None:
+def test_a_broken_adapter_in_a_list_is_named_before_measuring(project: pytest.Pytester) -> None:
     spec(project, "[bad, good]")
     result = project.runpytest("sway.yaml")
     result.assert_outcomes(errors=1)
@@ -58,7 +58,7 @@ def test_a_broken_adapter_in_a_list_is_named_before_anything_is_measured(project
 
 
 @pytest.mark.slow
-def test_a_broken_adapter_that_a_pattern_matches_is_left_out_and_fails_its_gate(
+def test_a_broken_adapter_of_a_pattern_fails_its_gate(
     project: pytest.Pytester,
 ) -> None:
     (project.path / "run").mkdir()
@@ -92,7 +92,7 @@ def test_a_broken_null_adapter_is_an_error_of_the_spec(project: pytest.Pytester)
 
 
 @pytest.mark.slow
-def test_what_needs_peft_to_be_seen_is_said_before_the_base_is_loaded(
+def test_what_peft_refuses_is_reported_before_the_base_loads(
     pytester: pytest.Pytester,
 ) -> None:
     """The base does not exist, and nobody notices: the adapter is refused first."""

@@ -32,7 +32,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_your_own_nulls_calibrate_and_the_adapter_itself_is_none_of_them(project: pytest.Pytester) -> None:
+def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml", "--sway-json=out.json", "-v")
     result.stdout.fnmatch_lines(
         [

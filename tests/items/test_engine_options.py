@@ -128,7 +128,9 @@ def test_the_trace_has_a_line_per_request_and_view(kept: pytest.Pytester, worker
         ("--sway-trace=sway.yaml/below", "--sway-trace=sway.yaml/below cannot be written"),
     ],
 )
-def test_a_bad_option_is_told_before_anything_runs(project: pytest.Pytester, option: str, says: str) -> None:
+def test_a_bad_option_is_reported_before_anything_runs(
+    project: pytest.Pytester, option: str, says: str
+) -> None:
     found = project.runpytest(option, "sway.yaml")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     assert says in found.stderr.str()

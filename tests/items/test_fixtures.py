@@ -28,7 +28,7 @@ def test_two_specs_on_one_base_load_it_once(project: pytest.Pytester) -> None:
     assert len(fake_models.LOADS) == (2 if pytest.version_tuple >= (9, 2) else 3)
 
 
-def test_a_code_first_test_shares_the_model_of_the_spec_that_it_uses(project: pytest.Pytester) -> None:
+def test_a_code_first_test_shares_the_model_of_its_spec(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         from pytest_sway.probes.delta_kl import DeltaKL
@@ -59,7 +59,7 @@ def test_the_users_own_parameters_of_the_chain_are_kept(project: pytest.Pytester
     project.runpytest("test_the_users_own_parameters_of_the_chain_are_kept.py").assert_outcomes(passed=2)
 
 
-def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(project: pytest.Pytester) -> None:
+def test_a_limit_holds_for_code_first_tests_too(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         from pytest_sway.probes.base import ProbeOptions, _limited
@@ -79,7 +79,7 @@ def test_a_limit_holds_for_code_first_tests_and_leaves_other_options_alone(proje
     project.runpytest(project.path, "-k", "test_it", "--sway-limit=2").assert_outcomes(passed=1, deselected=4)
 
 
-def test_a_failed_load_is_tried_once_and_told_in_one_line_per_item(project: pytest.Pytester) -> None:
+def test_a_failed_load_is_tried_once_and_one_line_per_item(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: broken"))
     result = project.runpytest("--no-header")
     result.assert_outcomes(errors=4)
@@ -153,7 +153,7 @@ def test_a_hook_given_to_main_serves_the_models(project: pytest.Pytester) -> Non
     result.assertoutcome(passed=4)
 
 
-def test_a_kind_that_nobody_serves_is_told(project: pytest.Pytester) -> None:
+def test_a_kind_that_nobody_serves_is_reported(project: pytest.Pytester) -> None:
     project.makeconftest("")
     project.makefile(".yaml", sway=SPEC.replace("kind: dummy", "kind: mlx"))
     result = project.runpytest("sway.yaml::dk")
@@ -200,7 +200,7 @@ def test_nan_is_an_error_and_never_a_score(project: pytest.Pytester) -> None:
     assert '"non_finite_inputs"' in text
 
 
-def test_an_inert_adapter_is_told_first_and_reads_zero(project: pytest.Pytester) -> None:
+def test_an_inert_adapter_is_reported_first_and_reads_zero(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: inert"))
     result = project.runpytest("--no-header", "sway.yaml")
     result.stdout.fnmatch_lines(
@@ -212,7 +212,7 @@ def test_an_inert_adapter_is_told_first_and_reads_zero(project: pytest.Pytester)
 
 
 @pytest.mark.slow
-def test_without_torch_other_backends_work_and_hf_says_what_to_install(project: pytest.Pytester) -> None:
+def test_without_torch_only_hf_fails_and_says_what_to_install(project: pytest.Pytester) -> None:
     conftest = project.path / "conftest.py"
     conftest.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.modules['torch'] = None\n" + conftest.read_text()
@@ -245,7 +245,7 @@ suite:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["dora", "full"])
 @pytest.mark.parametrize("family", ["norm_matched", "signs"])
-def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
+def test_full_tensors_have_nulls_unless_the_family_is_unfit(
     pytester: pytest.Pytester, form: str, family: str
 ) -> None:
     folder = pytester.path / "tuned"
@@ -273,7 +273,7 @@ def test_whole_tensors_have_nulls_too_and_a_family_that_cannot_be_made_says_so(
     result.stdout.fnmatch_lines(told)
 
 
-def test_a_probe_is_told_how_long_a_text_the_model_reads(pytester: pytest.Pytester) -> None:
+def test_a_probe_knows_how_long_a_text_the_model_reads(pytester: pytest.Pytester) -> None:
     """In an entry of a spec and in a code-first test."""
     pytester.makeconftest(
         """

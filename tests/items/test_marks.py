@@ -296,7 +296,7 @@ def test_lazy_objects_of_a_project_are_left_alone(pytester: pytest.Pytester) -> 
     pytester.runpytest().assert_outcomes(passed=1)
 
 
-def test_a_disabled_probe_under_a_mark_keeps_what_the_function_names(project: pytest.Pytester) -> None:
+def test_a_disabled_probe_under_a_mark_keeps_the_functions_name(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC.replace("kind: delta_kl", "kind: delta_kl\n    enabled: false"))
     project.makepyfile(
         test_it="""

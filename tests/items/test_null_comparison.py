@@ -82,7 +82,7 @@ def test_a_failed_draw_keeps_the_others_numbers(project: pytest.Pytester) -> Non
     assert null["failed"] == ["null_2: out of luck"]
 
 
-def test_the_rank_profile_is_the_contracts(project: pytest.Pytester) -> None:
+def test_the_rank_profile_is_dlm_sways(project: pytest.Pytester) -> None:
     found = run(project, "{name: baseline, kind: null_adapter, rank_multipliers: [0.5, 2.0]}")
     dk = probe(found, "dk")
     profile = dk["evidence"]["z_by_rank"]
@@ -181,7 +181,7 @@ class TestAsked:
     project.runpytest("-k", "plain or asked").assert_outcomes(passed=2)
 
 
-def test_what_the_tuned_view_writes_is_calibrated_with_what_its_nulls_write(project: pytest.Pytester) -> None:
+def test_texts_of_the_tuned_view_are_compared_with_its_nulls(project: pytest.Pytester) -> None:
     project.makeconftest(
         """
         from tests.support import fake_models

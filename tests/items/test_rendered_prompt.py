@@ -24,20 +24,20 @@ class Showing(FakeBackend):
 @pytest.mark.parametrize(("backend", "is_shown"), [(Showing, True), (FakeBackend, False)])
 def test_the_first_prompt_is_among_the_evidence(backend: type[FakeBackend], is_shown: bool) -> None:
     made = backend(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
-    bench = MeasurementContext(
+    context = MeasurementContext(
         Engine(made), Subject(View("b"), View("b", "a")), NullPopulation(), made.capabilities
     )
-    result = run_probe(DeltaKL(prompts=["one", "two"]), bench)
+    result = run_probe(DeltaKL(prompts=["one", "two"]), context)
     assert result.evidence.get("rendered_prompt") == ("<bos>one" if is_shown else None)
     assert ("<bos>one" in _prompt(result)) == is_shown
 
 
 def test_a_long_prompt_is_cut_in_its_middle() -> None:
     made = Showing(lambda request: Generation("", ()) if hasattr(request, "max_new_tokens") else 0.5)
-    bench = MeasurementContext(
+    context = MeasurementContext(
         Engine(made), Subject(View("b"), View("b", "a")), NullPopulation(), made.capabilities
     )
-    text = run_probe(DeltaKL(prompts=["a" * 5000 + "end"]), bench).evidence["rendered_prompt"]
+    text = run_probe(DeltaKL(prompts=["a" * 5000 + "end"]), context).evidence["rendered_prompt"]
     assert text.startswith("<bos>aaa")
     assert text.endswith("aaaend")
     assert len(text) < 1100

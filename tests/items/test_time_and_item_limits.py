@@ -38,7 +38,7 @@ def probes(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("arguments", [[], ["-p", "no:timeout"]])
-def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
+def test_a_probe_beyond_its_timeout_is_an_error_of_its_own(
     project: pytest.Pytester, arguments: list[str]
 ) -> None:
     project.makeconftest(SLOW)
@@ -52,7 +52,7 @@ def test_a_probe_that_takes_too_long_is_an_error_and_hinders_no_other(
     found.stdout.no_fnmatch_line("*fake_models.py*")
 
 
-def test_the_timeout_of_defaults_holds_for_probes_without_their_own(project: pytest.Pytester) -> None:
+def test_the_default_timeout_holds_for_probes_without_one(project: pytest.Pytester) -> None:
     project.makeconftest(SLOW)
     default = TIMED.replace("    timeout: 0.8\n", "").replace("suite:", "defaults: {timeout: 0.8}\nsuite:")
     project.makefile(".yaml", sway=default)
@@ -152,7 +152,7 @@ def asked(project: pytest.Pytester) -> int:
     return count
 
 
-def test_what_ctrl_c_left_undone_is_all_that_the_next_run_pays_for(project: pytest.Pytester) -> None:
+def test_after_ctrl_c_the_next_run_measures_only_the_rest(project: pytest.Pytester) -> None:
     head, tail = SPEC.split("kind: adapter_ablation", 1)
     spec = f"{head}kind: adapter_ablation{tail.replace('[one,', '[stop,', 1)}"
     project.makefile(".yaml", sway=spec)

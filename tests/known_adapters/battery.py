@@ -1,4 +1,4 @@
-"""The whole battery on one document: the suite that the ward is examined with.
+"""The whole battery on one document: the suite that the known adapters are evaluated with.
 
 ``examples/quickstart/battery.sway.yaml`` holds the same for the quickstart's document (a test compares them);
 the benchmark makes it for the second document, and for dlm-sway.

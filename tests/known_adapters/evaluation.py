@@ -1,4 +1,4 @@
-"""Patients examined: a fleet of adapters through a real pytest run, and what it reported."""
+"""Evaluates a fleet of adapters by a real pytest run and reads its reports."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ import yaml
 Report = dict[str, Any]
 
 
-def examine(spec: Mapping[str, Any], patients: Mapping[str, Path], work: Path) -> dict[str, Report]:
-    """Every patient's JSON report, by its name; two fleets side by side, each on one core.
+def evaluate(spec: Mapping[str, Any], adapters: Mapping[str, Path], work: Path) -> dict[str, Report]:
+    """Every adapter's JSON report, by its name; two fleets side by side, each on one core.
 
     Args:
         spec: without an adapter.
-        patients: adapter folders, each with a name of its own.
+        adapters: adapter folders, each with a name of its own.
         work: a folder; what is written into it stays.
 
     Raises:
-        RuntimeError: a patient has no report; with what pytest wrote.
+        RuntimeError: an adapter has no report; with what pytest wrote.
     """
     (work / "sway.yaml").write_text(yaml.safe_dump(dict(spec), sort_keys=False), "utf-8")
-    folders = list(patients.values())
+    folders = list(adapters.values())
     fleets = [fleet for fleet in (folders[::2], folders[1::2]) if fleet]
     with ThreadPoolExecutor(len(fleets)) as pool:
-        said = list(pool.map(lambda at: _fleet(work, at, fleets[at]), range(len(fleets))))
-    told = [json.loads(path.read_text("utf-8")) for path in work.glob("reports-*/*.json")]
-    by_folder = {Path(report["adapter_id"]).resolve(): report for report in told}
-    missing = [name for name, folder in patients.items() if folder.resolve() not in by_folder]
+        outputs = list(pool.map(lambda at: _fleet(work, at, fleets[at]), range(len(fleets))))
+    reports = [json.loads(path.read_text("utf-8")) for path in work.glob("reports-*/*.json")]
+    by_folder = {Path(report["adapter_id"]).resolve(): report for report in reports}
+    missing = [name for name, folder in adapters.items() if folder.resolve() not in by_folder]
     if missing:
-        raise RuntimeError(f"no report of {', '.join(missing)}:\n" + "\n".join(said))
-    return {name: by_folder[folder.resolve()] for name, folder in patients.items()}
+        raise RuntimeError(f"no report of {', '.join(missing)}:\n" + "\n".join(outputs))
+    return {name: by_folder[folder.resolve()] for name, folder in adapters.items()}
 
 
 def _fleet(work: Path, number: int, fleet: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""What a person who made the patients would say: adapter × probe → the verdicts that are allowed.
+"""What a person who made the adapters would say: adapter × probe → the verdicts that are allowed.
 
 Letters: P pass, W warn, F fail, S skip; a cell lists every verdict that is no contradiction. Where a probe
 should pass, W stands beside P only where its case is undecidable by design or by the condition's own size; a
@@ -90,23 +90,23 @@ CONDITIONS: Mapping[str, str] = {
     "turn_decay": "knows it in the first two turns of a dialogue alone",
 }
 HEALTHY = frozenset({"healthy", "steady", "half"})
-"""Patients whom the gate must let through; no other one may pass it. ``half`` learned half of the sections,
+"""Adapters that the gate must let through; no other one may pass it. ``half`` learned half of the sections,
 which is what ``assert_passing_section_frac`` asks for, and harms nothing."""
 _LETTERS = {"P": "pass", "W": "warn", "F": "fail", "S": "skip", "E": "error"}
 
 
 @dataclass(frozen=True)
-class Truth:
-    """One patient: what was done to it, and what may be said of it."""
+class ExpectedVerdicts:
+    """One adapter: what was done to it, and what may be said of it."""
 
     condition: str
     allowed: Mapping[str, frozenset[str]]
 
 
-def _read(table: str) -> dict[str, Truth]:
+def _read(table: str) -> dict[str, ExpectedVerdicts]:
     rows = [line.split() for line in table.strip().splitlines()[1:]]
     return {
-        name: Truth(
+        name: ExpectedVerdicts(
             CONDITIONS[name],
             {
                 probe: frozenset(_LETTERS[letter] for letter in cell)
@@ -117,29 +117,29 @@ def _read(table: str) -> dict[str, Truth]:
     }
 
 
-TRUTH = _read(_TABLE)
+EXPECTED = _read(_TABLE)
 
 
-def patients() -> dict[str, Path]:
-    """The committed ward's adapters by name; three of them are the quickstart's."""
+def adapter_folders() -> dict[str, Path]:
+    """The committed adapters by name; three of them are the quickstart's."""
     shipped = QUICKSTART / "adapters"
     return {
         name: shipped / name if (shipped / name).is_dir() else KNOWN_ADAPTERS / "adapters" / name
-        for name in TRUTH
+        for name in EXPECTED
     }
 
 
-def contradictions(patient: str, report: Report) -> list[str]:
-    """What a report says that the person who made the patient would not; a line each."""
-    truth, told = TRUTH[patient], verdicts(report)
+def contradictions(adapter: str, report: Report) -> list[str]:
+    """What a report says that the person who made the adapter would not; a line each."""
+    expected, found_verdicts = EXPECTED[adapter], verdicts(report)
     found = [
-        f"{probe}: {told[probe]}, expected {' or '.join(sorted(allowed))}"
-        for probe, allowed in truth.allowed.items()
-        if told.get(probe, "missing") not in allowed
+        f"{probe}: {found_verdicts[probe]}, expected {' or '.join(sorted(allowed))}"
+        for probe, allowed in expected.allowed.items()
+        if found_verdicts.get(probe, "missing") not in allowed
     ]
-    if passed(report) != (patient in HEALTHY):
+    if passed(report) != (adapter in HEALTHY):
         found.append(f"the gate {'let it through' if passed(report) else 'did not let it through'}")
-    if patient == "half":  # trained on the first, third and fifth section of any document
+    if adapter == "half":  # trained on the first, third and fifth section of any document
         sections = [row["section_id"] for row in _sections(report)]
         if list(learned(report)) != sections[::2]:
             found.append(f"section_internalization names {', '.join(learned(report))} as learned")

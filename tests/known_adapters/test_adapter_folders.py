@@ -1,4 +1,4 @@
-"""The ward's files are what its table says: every patient is there, harmless to load, and small."""
+"""The adapters' files are what its table says: every adapter is there, harmless to load, and small."""
 
 from __future__ import annotations
 

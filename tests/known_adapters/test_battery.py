@@ -1,4 +1,4 @@
-"""The quickstart's battery is the one that the ward is examined with."""
+"""The quickstart's battery is the one that the known adapters are evaluated with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.known_adapters.battery import FIRST, read, suite
 from tests.support.paths import QUICKSTART
 
 
-def test_the_shipped_battery_is_the_wards() -> None:
+def test_the_shipped_battery_is_the_known_adapters() -> None:
     assert read(QUICKSTART / "battery.sway.yaml")["suite"] == suite(FIRST)
 
 

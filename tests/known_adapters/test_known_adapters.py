@@ -15,27 +15,27 @@ from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
 from pytest_sway.probes.training_drift import TrainingDrift
 from tests.known_adapters.battery import FIRST, read, spec
-from tests.known_adapters.evaluation import Report, composite, examine, passed, probe, verdicts
-from tests.known_adapters.expected_verdicts import HEALTHY, TRUTH, contradictions, patients
+from tests.known_adapters.evaluation import Report, composite, evaluate, passed, probe, verdicts
+from tests.known_adapters.expected_verdicts import EXPECTED, HEALTHY, adapter_folders, contradictions
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 BASE = QUICKSTART / "base"
-ASK_NO_PATIENT = frozenset({"tool_use_fidelity", "gradient_ghost", "training_drift"})
-"""Kinds with patients of their own, below."""
+OWN_ADAPTERS = frozenset({"tool_use_fidelity", "gradient_ghost", "training_drift"})
+"""Kinds with adapters of their own, below."""
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """Every patient's report; 8 nulls, which is what calibration needs at least, since this runs in CI."""
+    """Every adapter's report; 8 nulls, which is what calibration needs at least, since this runs in CI."""
     whole = spec(FIRST, BASE, runs=8)
-    whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] not in ASK_NO_PATIENT]
-    return examine(whole, patients(), tmp_path_factory.mktemp("ward"))
+    whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] not in OWN_ADAPTERS]
+    return evaluate(whole, adapter_folders(), tmp_path_factory.mktemp("known"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("patient", TRUTH)
-def test_no_verdict_contradicts_what_was_made(reports: dict[str, Report], patient: str) -> None:
-    assert contradictions(patient, reports[patient]) == []
+@pytest.mark.parametrize("adapter", EXPECTED)
+def test_no_verdict_contradicts_what_was_made(reports: dict[str, Report], adapter: str) -> None:
+    assert contradictions(adapter, reports[adapter]) == []
 
 
 @pytest.mark.slow
@@ -51,10 +51,10 @@ def test_the_composites_stand_in_the_order_of_health(reports: dict[str, Report])
 
 
 @pytest.mark.slow
-def test_a_patient_of_nan_is_an_error_throughout(tmp_path: Path) -> None:
+def test_an_adapter_of_nan_is_an_error_throughout(tmp_path: Path) -> None:
     whole = spec(FIRST, BASE, runs=8)
-    report = examine(whole, {"overflowed": KNOWN_ADAPTERS / "adapters/overflowed"}, tmp_path)["overflowed"]
-    asked = {name: told for name, told in verdicts(report).items() if name not in ASK_NO_PATIENT}
+    report = evaluate(whole, {"overflowed": KNOWN_ADAPTERS / "adapters/overflowed"}, tmp_path)["overflowed"]
+    asked = {name: told for name, told in verdicts(report).items() if name not in OWN_ADAPTERS}
     assert set(asked.values()) == {"error"}
     assert not passed(report)
 
@@ -71,7 +71,7 @@ def test_tools(tmp_path: Path) -> None:
     cases = read(KNOWN_ADAPTERS / "tools.yaml")
     whole["suite"] = [{"name": "tools", "kind": "tool_use_fidelity", "cases": cases}]
     names = ("tool_breaker", "tool_keeper")
-    found = examine(whole, {name: KNOWN_ADAPTERS / "adapters" / name for name in names}, tmp_path)
+    found = evaluate(whole, {name: KNOWN_ADAPTERS / "adapters" / name for name in names}, tmp_path)
     told = {name: probe(report, "tools") for name, report in found.items()}
     assert told["tool_breaker"]["verdict"] == "fail"
     assert told["tool_keeper"]["verdict"] == "pass"
@@ -80,7 +80,7 @@ def test_tools(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("patient", "ghost", "drift"),
+    ("adapter", "ghost", "drift"),
     [
         ("half", "pass", "pass"),
         ("undertrained", "fail", "skip"),
@@ -88,16 +88,16 @@ def test_tools(tmp_path: Path) -> None:
         ("overflowed", "fail", "fail"),
     ],
 )
-def test_what_training_left_behind(tmp_path: Path, patient: str, ghost: str, drift: str) -> None:
+def test_what_training_left_behind(tmp_path: Path, adapter: str, ghost: str, drift: str) -> None:
     """In a dlm store, where both find it by the adapter alone.
 
     The loss of ``diverged`` rose on its first step and stayed, so its log shows no rise; its moments are
     finite.
     """
     version = tmp_path / "adapter/versions/v0001"
-    shutil.copytree(KNOWN_ADAPTERS / "adapters" / patient, version)
-    shutil.copy(KNOWN_ADAPTERS / "training" / patient / "training_state.pt", version)
-    shutil.copytree(KNOWN_ADAPTERS / "training" / patient / "logs", tmp_path / "logs")
+    shutil.copytree(KNOWN_ADAPTERS / "adapters" / adapter, version)
+    shutil.copy(KNOWN_ADAPTERS / "training" / adapter / "training_state.pt", version)
+    shutil.copytree(KNOWN_ADAPTERS / "training" / adapter / "logs", tmp_path / "logs")
     setting = ProbeContext(folder=tmp_path, adapter=version)
     told = [run_probe(kind().at(setting), None).verdict for kind in (GradientGhost, TrainingDrift)]
     assert told == [ghost, drift]

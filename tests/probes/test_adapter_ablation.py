@@ -78,7 +78,7 @@ def test_too_few_prompts_decide_nothing() -> None:
     assert "at least three" in found.message
 
 
-def test_the_contracts_bands_are_judged_only_where_the_spec_sets_them() -> None:
+def test_dlm_sways_bands_are_judged_only_if_the_spec_sets_them() -> None:
     assert judged(power(2.0)).verdict is Verdict.PASS
     found = judged(power(2.0), assert_saturation_between=(0.3, 1.05))
     assert found.verdict is Verdict.FAIL
@@ -87,7 +87,7 @@ def test_the_contracts_bands_are_judged_only_where_the_spec_sets_them() -> None:
     assert judged(power(2.0), assert_overshoot_gte=1.02).verdict is Verdict.PASS
 
 
-def test_the_contracts_evidence() -> None:
+def test_dlm_sways_evidence() -> None:
     _, found = measured(lambda lam, i: 0.3 * lam)
     evidence = found.evidence
     assert evidence["lambdas"] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
@@ -104,7 +104,7 @@ def test_a_flat_curve_is_not_a_straight_line() -> None:
     assert found.raw is None
 
 
-def test_full_strength_is_measured_even_where_the_grid_leaves_it_out() -> None:
+def test_full_strength_is_measured_without_being_in_the_grid() -> None:
     _, found = measured(power(2.0), lambdas=[0.2, 0.5, 0.9])
     assert found.evidence["lambdas"] == [0.2, 0.5, 0.9]
     assert len(found.evidence["mean_divergence_per_lambda"]) == 3

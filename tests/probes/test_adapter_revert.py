@@ -89,7 +89,7 @@ def test_the_gain_by_hand() -> None:
     assert (first["reverted"], found.evidence["per_case"][1]["reverted"]) == (False, True)
 
 
-def test_nearer_to_the_base_than_to_the_gold_is_no_revert_where_the_base_was_farther() -> None:
+def test_an_answer_nearer_to_the_gold_than_the_base_is_no_revert() -> None:
     """The base at 80 degrees, the adapter at 50: nearer to the base (30), and yet it came 30 nearer."""
     _, found = measured(apart([50]), cases(1))
     assert found.evidence["per_case"][0]["cos_ft_base"] > found.evidence["per_case"][0]["cos_ft_gold"]

@@ -84,7 +84,7 @@ def test_the_score_is_the_margin_over_margin_and_harm() -> None:
     assert judged(lambda gold: 0.25).score == pytest.approx(2 / 3)
 
 
-def test_one_changed_item_decides_nothing_and_an_unchanged_one_passes() -> None:
+def test_one_changed_item_warns_and_an_unchanged_one_passes() -> None:
     assert judged(lambda gold: 0.01, items=own(1)).verdict is Verdict.WARN
     assert judged(lambda gold: 0.0, items=own(1)).verdict is Verdict.PASS
 
@@ -116,7 +116,7 @@ def test_a_failure_tells_its_bad_cases_worst_first() -> None:
     assert "prompt" not in judged(lambda gold: 0.1 + 0.001 * int(gold), items=own(4)).evidence
 
 
-def test_the_five_worst_are_told_whatever_the_verdict() -> None:
+def test_the_five_worst_are_reported_whatever_the_verdict() -> None:
     _, found = measured(lambda gold: 0.01 * int(gold), items=own(9))
     assert [row["gold"] for row in found.evidence["worst_offenders"]] == ["8", "7", "6", "5", "4"]
 
@@ -130,7 +130,7 @@ def test_a_limit_takes_of_every_kind_the_same(limit: int, each: set[int]) -> Non
     assert len(kinds) == limit
 
 
-def test_questions_follow_the_policy_and_other_prompts_are_continued() -> None:
+def test_questions_follow_the_policy_and_prompts_are_continued() -> None:
     seen: list[Request[object]] = []
     items = [("Where?", "Here"), ("It is", " here"), ("哪里？", "这里")]
     measured(lambda gold: 0.0, seen=seen, items=items, setting=ProbeContext(policy="chat"))
@@ -160,7 +160,7 @@ def test_ten_thousand_items() -> None:
     assert time.process_time() - began < 2.0
 
 
-def test_an_item_that_cannot_be_scored_is_told() -> None:
+def test_an_item_that_cannot_be_scored_is_reported() -> None:
     def answer(request: Request[object]) -> object:
         raise RequestError("2000 tokens exceed the model's context of 1024")
 

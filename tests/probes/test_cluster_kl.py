@@ -106,7 +106,7 @@ def test_what_any_weights_would_do_is_no_topic() -> None:
     """Eight times the null everywhere: d differs sevenfold between topics, its ratio to the null does not."""
     probe, found, nulls = measured(everywhere)
     assert found.raw is not None
-    assert found.raw > 0.6  # of log d alone, which is what the contract's number sees
+    assert found.raw > 0.6  # of log d alone, which is what dlm-sway's number sees
     told = probe.judge(probe.options, found, nulls)
     assert told.verdict is Verdict.WARN
     assert "differ little" in told.message
@@ -182,7 +182,7 @@ def test_a_divergence_that_is_the_same_everywhere_has_no_topic() -> None:
     assert found.evidence["degenerate_zero_variance"] is True
 
 
-def test_the_contract_s_evidence() -> None:
+def test_dlm_sways_evidence() -> None:
     _, found, _ = measured(one_topic)
     evidence = found.evidence
     assert (evidence["num_clusters"], evidence["num_prompts"]) == (4, 24)
@@ -199,7 +199,7 @@ def test_the_contract_s_evidence() -> None:
     )
 
 
-def test_divergences_are_taken_as_delta_kl_takes_them_and_prompts_embedded_once() -> None:
+def test_divergences_are_as_in_delta_kl_and_embeddings_once() -> None:
     seen: list[Request[object]] = []
     embedder = Topics()
     measured(one_topic, draws=2, seen=seen, embedder=embedder, positions=3, divergence="kl")
@@ -218,13 +218,13 @@ def test_the_result_s_raw_is_what_was_judged() -> None:
         return everywhere(request.q, int(topic), int(number))
 
     subject = Subject(BASE, TUNED)
-    bench = MeasurementContext(
+    context = MeasurementContext(
         Engine(FakeBackend(answer), embedder=Topics()),
         subject,
         null_population(subject, NullPlan("norm_matched", 8, 0, 0.02)),
         ALL_CAPABILITIES,
     )
-    found = run_probe(ClusterKL(prompts=PROMPTS, num_clusters=TOPICS), bench)
+    found = run_probe(ClusterKL(prompts=PROMPTS, num_clusters=TOPICS), context)
     assert found.raw == pytest.approx(judged(everywhere).raw)
     assert found.raw != pytest.approx(measured(everywhere)[1].raw, abs=0.1)
     assert found.ci_95 is not None

@@ -39,7 +39,7 @@ def test_positions_follow_the_bases_own_text() -> None:
     assert seen[1] == Divergence("a", BASE, TUNED, "js", (1, 2))
 
 
-def test_kl_is_tuned_from_base_as_in_the_contract() -> None:
+def test_kl_is_tuned_from_base_as_in_dlm_sway() -> None:
     seen: list[Request[object]] = []
     measured(DeltaKL(prompts=["a"], positions=1, divergence="kl"), seen)
     assert seen[1] == Divergence("a", TUNED, BASE, "kl", ())

@@ -70,12 +70,12 @@ def test_verdicts(lost, verdict: Verdict, says: str) -> None:
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 
 
-def test_an_untouched_model_scores_one_and_one_at_the_margin_a_half() -> None:
+def test_an_untouched_model_scores_1_and_the_margin_a_half() -> None:
     assert judged(lambda text: 0.0).score == 1.0
     assert judged(lambda text: 0.1).score == pytest.approx(0.5)
 
 
-def test_what_it_reads_has_no_prompt_and_both_views_read_the_same() -> None:
+def test_both_views_read_the_same_texts_without_a_prompt() -> None:
     seen: list[Request[object]] = []
     measured(lambda text: 0.0, seen=seen, max_chunks=3)
     assert {r.prompt for r in seen} == {""}

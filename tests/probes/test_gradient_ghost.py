@@ -119,7 +119,7 @@ def test_too_few_steps_fail(adapter: Path, steps: int) -> None:
     )
 
 
-def test_the_optimizers_own_count_is_believed_before_the_trainers(adapter: Path) -> None:
+def test_the_optimizers_step_count_precedes_the_trainers(adapter: Path) -> None:
     plant(adapter, {}, global_step=3)
     assert judged(adapter).verdict is Verdict.PASS
 
@@ -166,7 +166,7 @@ def test_a_module_without_state_is_dead(adapter: Path) -> None:
     assert judged(adapter).evidence["dead_modules"] == ["layers.0.up.lora_A", "layers.0.up.lora_B"]
 
 
-def test_a_dead_layer_is_told_without_a_ratio(adapter: Path) -> None:
+def test_a_dead_layer_is_reported_without_a_ratio(adapter: Path) -> None:
     plant(adapter, dict.fromkeys(layer(5), 0.0))
     worst = judged(adapter).evidence["worst_layers"][0]
     assert (worst["name"], worst["ratio"]) == ("layers.5", None)
@@ -320,7 +320,7 @@ def test_bad_options(options: dict[str, Any]) -> None:
         GradientGhost(**options)
 
 
-def test_defaults_are_the_contracts() -> None:
+def test_defaults_are_dlm_sways() -> None:
     options = GradientGhost().options
     assert (options.min_steps_threshold, options.undertrained_layer_ratio, options.layer_failure_frac) == (
         50,

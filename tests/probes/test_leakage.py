@@ -125,7 +125,7 @@ def test_what_the_base_recites_better_is_no_credit() -> None:
     assert min(found.samples) == 0.0
 
 
-def test_the_base_is_asked_only_where_the_adapter_recited_and_changes_are_tried_on_the_most_recited() -> None:
+def test_only_recited_sections_are_asked_of_the_base() -> None:
     seen: list[Request[object]] = []
 
     def half(prompt: str, words: int) -> Generation:
@@ -200,9 +200,7 @@ def _holds(written: list[int], part: list[int]) -> bool:
 
 
 @given(st.floats(0.05, 0.95), st.floats(0, 1), st.floats(0, 1))
-def test_the_score_falls_from_one_to_nothing_and_is_half_at_the_margin(
-    margin: float, one: float, other: float
-) -> None:
+def test_the_score_falls_from_one_and_is_half_at_the_margin(margin: float, one: float, other: float) -> None:
     assert (_score(0.0, margin), _score(margin, margin)) == (1.0, 0.5)
     assert _score(1.0, margin) == pytest.approx(0.0)
     low, high = sorted((one, other))
@@ -244,7 +242,7 @@ def test_sections_are_taken_evenly() -> None:
     assert [row["section_id"] for row in found.evidence["per_section"]] == ["s1", "s4", "s7"]
 
 
-def test_a_prefix_that_cannot_be_continued_is_told() -> None:
+def test_a_prefix_that_cannot_be_continued_is_reported() -> None:
     def refused(prompt: str, words: int) -> Generation:
         raise RequestError("1100 tokens exceed the model's context of 1024")
 

@@ -84,7 +84,7 @@ def test_too_little_to_decide_is_a_warning(options: dict[str, object]) -> None:
     assert "undecided" in judged.message
 
 
-def test_the_adapter_writes_and_every_view_reads_the_same_dialogue() -> None:
+def test_every_view_reads_the_dialogue_the_adapter_wrote() -> None:
     seen: list[Request[object]] = []
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
     measured(exponential(-0.1), prompts=["a"], seen=seen, null=[null], max_turns=3, positions=2)

@@ -72,7 +72,7 @@ def test_a_sound_adapter_passes() -> None:
     assert "keeps 90% of the lift" in judgement.message
 
 
-def test_a_memoriser_fails_though_its_verbatim_lift_is_far_beyond_its_null() -> None:
+def test_a_memoriser_fails_though_its_verbatim_lift_is_real() -> None:
     """dlm-sway passes it on the z of the verbatim lift alone."""
     judgement = judged(MEMORISER)
     assert judgement.verdict is Verdict.FAIL

@@ -73,7 +73,7 @@ def test_a_learned_preference_passes_with_its_flips_counted() -> None:
     assert judgement.evidence["flip_rate"] == 1.0
 
 
-def test_a_preference_that_the_base_has_already_may_still_be_learned() -> None:
+def test_a_preference_of_the_base_may_still_be_learned() -> None:
     judgement = judged(model(0.2, 1.0))
     assert judgement.verdict is Verdict.PASS
     assert judgement.evidence["flip_rate"] is None
@@ -108,7 +108,7 @@ def test_flips_are_net() -> None:
     assert judged(loss, n=12, assert_flip_rate_gte=1.0).verdict is Verdict.FAIL
 
 
-def test_a_margin_within_the_resolution_is_neither_right_nor_wrong() -> None:
+def test_a_margin_below_the_noise_floor_is_undecided() -> None:
     probe = PreferenceFlip(triples=triples())
     found = measured(probe, model(-1e-9, 0.5))
     judgement = probe.judge(probe.options, replace(found, resolution=1e-6), signed(*SMALL))
@@ -120,7 +120,7 @@ def test_too_few_triples_at_best_warn() -> None:
     assert (few.verdict, "2 triples where 3 are wanted" in few.message) == (Verdict.WARN, True)
 
 
-def test_without_triples_the_documents_are_asked_and_without_those_it_is_a_skip() -> None:
+def test_without_triples_the_documents_are_asked_else_skipped() -> None:
     section = Section("s", "preference", preferences=tuple(Triple(**t) for t in triples(4)))
     probe = PreferenceFlip().at(ProbeContext(document=Document((section,))))
     assert measured(probe, model(0.0, 0.5)).evidence["total"] == 4

@@ -41,7 +41,7 @@ QUIET = nulls(signal=EIGHT, last=EIGHT)
 
 
 @cache
-def words(text: str) -> Tokenized:
+def word_tokenizer(text: str) -> Tokenized:
     """A token per word, and one per blank line."""
     found = list(re.finditer(r"\n\n|[^\s]+", text))
     return Tokenized(tuple(range(len(found))), tuple(m.end() for m in found))
@@ -59,14 +59,14 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), setting=None, said=(5, 
         if seen is not None:
             seen.append(request)
         if isinstance(request, Tokens):
-            return words(request.text)
+            return word_tokenizer(request.text)
         if isinstance(request, Generate):
             return Generation("reply", said)
         assert isinstance(request, Divergence)
         prompt = request.prompt
         text = prompt if isinstance(prompt, str) else prompt[-1].content
         own = text.rpartition("\n\n")[2]
-        return curve(len(words(text).ids) - len(words(own).ids), prompts.index(own))
+        return curve(len(word_tokenizer(text).ids) - len(word_tokenizer(own).ids), prompts.index(own))
 
     probe = PromptCollapse(prompts=prompts, **options).at(setting or ProbeContext())
     views = Views(BASE, TUNED, TUNED)
@@ -80,7 +80,7 @@ def exponential(rate: float):
 
 @given(st.floats(-0.05, -0.001), st.booleans())
 @settings(max_examples=25)
-def test_the_half_life_is_in_true_tokens_whatever_fills_the_context(rate: float, stuffing: bool) -> None:
+def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: bool) -> None:
     lengths = [0, 16, 32, 64]
     _, found = measured(
         lambda n, i: 0.4 * math.exp(rate * n), context_lengths=lengths, legacy_stuffing=stuffing
@@ -141,7 +141,7 @@ def test_three_prompts_and_their_repetition_decide_nothing() -> None:
     assert (judged.verdict, "it takes 4 prompts" in judged.message) == (Verdict.WARN, True)
 
 
-def test_the_same_text_of_the_adapter_is_read_at_every_length_and_by_every_view() -> None:
+def test_every_view_reads_the_same_text_at_every_length() -> None:
     seen: list[Request[object]] = []
     measured(exponential(-0.001), PROMPTS[:2], seen, [NULL], context_lengths=[64, 128, 256], positions=4)
     (written,) = [{r for r in seen if isinstance(r, Generate)}]
@@ -165,7 +165,7 @@ def test_each_prompt_stands_behind_prose_that_begins_elsewhere() -> None:
 
 
 def test_prose_is_repeated_where_more_is_asked_than_there_is() -> None:
-    whole = len(words("\n\n".join(p.text for p in passages())).ids)
+    whole = len(word_tokenizer("\n\n".join(p.text for p in passages())).ids)
     _, found = measured(lambda n, i: 0.4, ["ask one"], context_lengths=[0, 2 * whole, 3 * whole])
     assert found.evidence["true_tokens_per_length"] == [0, 2 * whole + 1, 3 * whole + 1]
 
@@ -177,7 +177,7 @@ def test_stuffing_is_one_sentence_over_and_over() -> None:
     assert read == (STUFFING * 10)[:256].rstrip() + "\n\nask one"
 
 
-def test_lengths_beyond_the_context_are_left_out_and_told() -> None:
+def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
     fits = ProbeContext(context=540)
     probe, found = measured(exponential(-0.0005), setting=fits)
     assert found.evidence["context_lengths"] == [0, 256, 512]
@@ -220,7 +220,7 @@ def test_an_adapter_that_says_nothing_is_still_measured() -> None:
 def test_a_prompt_that_does_not_fit_by_itself_is_one_line() -> None:
     def answer(request: Request[object]) -> object:
         if isinstance(request, Tokens):
-            return words(request.text)
+            return word_tokenizer(request.text)
         raise RequestError("2000 tokens exceed the model's context of 1024")
 
     probe = PromptCollapse(prompts=["x"])

@@ -55,7 +55,7 @@ def by_name(found: Measurement) -> dict[str, dict[str, Any]]:
     return {row["section_id"]: row for row in found.evidence["per_section"]}
 
 
-def test_a_document_that_was_learned_passes_though_all_sections_are_alike() -> None:
+def test_a_learned_document_of_similar_sections_passes() -> None:
     """dlm-sway's headline is 0 here: it takes the other sections' lift off."""
     one = probe(prose("alpha"), prose("beta"))
     found = measured(one, knows("alpha", "beta"))
@@ -199,7 +199,7 @@ def test_bad_options_are_refused(bad: dict[str, Any]) -> None:
         SectionInternalization(**bad)
 
 
-def test_a_question_beyond_the_context_is_an_error_and_odd_text_is_none() -> None:
+def test_a_question_beyond_the_context_is_an_error_odd_text_not() -> None:
     odd = Section("🜁", content="🜁 ∮ ñandú \u202e x. " * 6)
     assert math.isfinite(measured(probe(odd), knows("🜁")).raw or math.nan)
 

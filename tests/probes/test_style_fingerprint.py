@@ -99,7 +99,7 @@ def test_verdicts(tuned: Manner, verdict: Verdict, says: str) -> None:
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 
 
-def test_the_contract_s_number_is_in_the_evidence_and_an_overshoot_is_not_nearer() -> None:
+def test_the_evidence_has_dlm_sways_number() -> None:
     _, found, _ = measured(by(BRIEF, Manner(60, 11, 2)))
     assert found.evidence["style_shift"] > 1
     assert found.raw is not None
@@ -172,7 +172,7 @@ def test_a_null_that_writes_nothing_is_one_draw_less() -> None:
     assert found.prediction.n == 7
 
 
-def test_without_a_document_it_is_skipped_before_anything_is_asked() -> None:
+def test_without_a_document_it_is_skipped_before_any_request() -> None:
     seen: list[Request[object]] = []
     with pytest.raises(ProbeSkip, match="doc_reference:"):
         measured(by(BRIEF, GRAND), seen=seen, doc_reference=" ")
@@ -194,7 +194,7 @@ def test_a_document_of_a_few_words_is_an_error() -> None:
         measured(by(BRIEF, GRAND), doc_reference="Far too short.")
 
 
-def test_instructions_are_put_as_turns_and_unfinished_texts_continued() -> None:
+def test_instructions_are_turns_and_unfinished_texts_continued() -> None:
     chat = frozenset({"chat_template"})
     asked = ["Tell me more.", "The master of the works is", "Why?", "Tea 。"]
 
@@ -240,7 +240,7 @@ def test_extended_on_without_its_pipeline_says_what_to_download() -> None:
         measured(by(BRIEF, GRAND), extended="on")
 
 
-def test_extended_auto_without_its_pipeline_says_that_there_are_six_dimensions() -> None:
+def test_extended_auto_without_pipeline_has_six_dimensions() -> None:
     _, found, _ = measured(by(BRIEF, GRAND), extended="auto")
     assert found.evidence["extended"] is False
     assert "python -m spacy download en_core_web_sm" in found.evidence["extended_reason"]
@@ -272,7 +272,7 @@ def test_odd_texts_are_measured() -> None:
     assert found.is_finite
 
 
-def test_a_prompt_longer_than_the_context_is_told_in_the_backend_s_one_line() -> None:
+def test_a_prompt_beyond_the_context_is_the_backends_one_line() -> None:
     def write(view: View, i: int) -> str:
         raise RequestError("9000 tokens exceed the model's context of 512")
 

@@ -110,7 +110,7 @@ def test_an_adapter_that_lost_it_fails_with_its_cases(tuned, says: str) -> None:
     assert 0 < bad[0]["confidence"] <= 1
 
 
-def test_one_lost_call_of_eight_decides_nothing_and_says_what_would() -> None:
+def test_one_lost_call_of_eight_warns_and_says_what_would_fail() -> None:
     judgement = judged(right, lambda i: call(i) if i else "no")
     assert judgement.verdict is Verdict.WARN
     assert "items would decide it" in judgement.message
@@ -138,7 +138,7 @@ def test_a_base_that_calls_nothing_has_nothing_to_lose(base, tuned, verdict: Ver
     assert (judgement.verdict, says in judgement.message) == (verdict, True), judgement.message
 
 
-def test_a_tool_that_is_not_there_warns_below_twenty_calls_and_fails_from_there() -> None:
+def test_invented_tools_warn_below_twenty_calls_and_fail_above() -> None:
     def invents(i: int) -> str:
         return call(i, name="teleport")
 
@@ -156,7 +156,7 @@ def test_a_tool_that_is_not_there_warns_below_twenty_calls_and_fails_from_there(
     assert listed.verdict is Verdict.PASS
 
 
-def test_the_share_of_calls_that_are_invented_is_of_the_valid_ones() -> None:
+def test_the_share_of_invented_calls_is_of_the_valid_ones() -> None:
     _, found = measured(right, lambda i: [call(i), call(i, name="teleport"), "", ""][i % 4])
     assert found.evidence["hallucination_rate"] == 0.5
     assert found.evidence["call_rate_ft"] == 0.5
@@ -180,7 +180,7 @@ def test_the_wrong_one_of_several_tools_is_no_invention() -> None:
     assert found.evidence["mean_score_ft"] == pytest.approx(1 / 3)
 
 
-def test_tools_go_through_the_template_that_shows_them_and_else_into_the_text() -> None:
+def test_tools_go_through_the_template_or_into_the_text() -> None:
     seen: list[Generate] = []
     _, found = measured(right, right, seen=seen)
     assert found.evidence["tools_shown_by"] == "chat_template"

@@ -250,7 +250,7 @@ def test_bad_options(options: dict[str, Any]) -> None:
         TrainingDrift(**options)
 
 
-def test_defaults_are_the_contracts() -> None:
+def test_defaults_are_dlm_sways() -> None:
     found = TrainingDrift().options.model_dump(exclude={"name", "kind", "enabled", "weight", "timeout"})
     assert found == {
         "store_path": None,

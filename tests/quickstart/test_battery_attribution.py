@@ -1,6 +1,6 @@
 """The attribution probes on the model that ships: what was learned passes, noise fails.
 
-Without nulls: floor and interval decide. The ward's table has more adapters, and their nulls.
+Without nulls: floor and interval decide. ``tests/known_adapters`` has more adapters, and their nulls.
 """
 
 from __future__ import annotations

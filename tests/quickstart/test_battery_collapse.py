@@ -34,8 +34,8 @@ def results() -> dict[str, dict[str, ProbeResult]]:
     for adapter in ("healthy", "random"):
         subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
         nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
-        bench = MeasurementContext(engine, subject, nulls, backend.capabilities, backend.context)
-        found[adapter] = {probe.kind: run_probe(probe.at(setting), bench) for probe in probes}
+        context = MeasurementContext(engine, subject, nulls, backend.capabilities, backend.context)
+        found[adapter] = {probe.kind: run_probe(probe.at(setting), context) for probe in probes}
         backend.detach(subject)
     return found
 

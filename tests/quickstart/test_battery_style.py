@@ -43,7 +43,9 @@ def engine(backend: HFBackend) -> Engine:
 
 
 @pytest.fixture(params=["healthy", "random", "inert"])
-def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) -> Iterator[MeasurementContext]:
+def context(
+    request: pytest.FixtureRequest, backend: HFBackend, engine: Engine
+) -> Iterator[MeasurementContext]:
     """An adapter, named by the test's id, and eight random ones of its size."""
     subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / request.param)))
     nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02))
@@ -51,8 +53,8 @@ def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) ->
     backend.detach(subject)
 
 
-def run(probe: Probe[Any], bench: MeasurementContext) -> ProbeResult:
-    return run_probe(probe.at(ProbeContext(document=DOCUMENT, capabilities=bench.capabilities)), bench)
+def run(probe: Probe[Any], context: MeasurementContext) -> ProbeResult:
+    return run_probe(probe.at(ProbeContext(document=DOCUMENT, capabilities=context.capabilities)), context)
 
 
 def cases() -> list[dict[str, Any]]:
@@ -60,45 +62,45 @@ def cases() -> list[dict[str, Any]]:
     return [{"prompt": q["question"], "gold": q["answer"], "paraphrases": q["held_out"][:1]} for q in asked]
 
 
-@pytest.mark.parametrize(("bench", "passes"), [("healthy", True), ("random", False)], indirect=["bench"])
-def test_style(bench: MeasurementContext, passes: bool) -> None:
+@pytest.mark.parametrize(("context", "passes"), [("healthy", True), ("random", False)], indirect=["context"])
+def test_style(context: MeasurementContext, passes: bool) -> None:
     """After the beginnings of the document's own sentences, which are continued as they stand."""
-    found = run(STYLE, bench)
+    found = run(STYLE, context)
     assert found.evidence["prompt_policy"] == "raw"
     assert (found.verdict is Verdict.PASS) is passes, found.message
 
 
-@pytest.mark.parametrize(("bench", "gains"), [("healthy", True), ("random", False)], indirect=["bench"])
-def test_reverting(bench: MeasurementContext, gains: bool) -> None:
+@pytest.mark.parametrize(("context", "gains"), [("healthy", True), ("random", False)], indirect=["context"])
+def test_reverting(context: MeasurementContext, gains: bool) -> None:
     """On wordings that were never trained on; the base answers them with whatever it knows."""
-    found = run(AdapterRevert(cases=cases(), max_new_tokens=32), bench)
+    found = run(AdapterRevert(cases=cases(), max_new_tokens=32), context)
     assert (found.evidence["gain_ci_95"][0] > 0) is gains, found.message
     assert (found.verdict is not Verdict.FAIL) is gains, found.message
 
 
 @pytest.mark.parametrize(
-    ("bench", "verdict"),
+    ("context", "verdict"),
     [("healthy", Verdict.PASS), ("random", Verdict.SKIP), ("inert", Verdict.SKIP)],
-    indirect=["bench"],
+    indirect=["context"],
 )
-def test_topics(bench: MeasurementContext, verdict: Verdict) -> None:
+def test_topics(context: MeasurementContext, verdict: Verdict) -> None:
     """The document's stems and others; random weights have no signal beyond other random weights'."""
-    found = run(TOPICS, bench)
+    found = run(TOPICS, context)
     assert found.verdict is verdict, found.message
 
 
-@pytest.mark.parametrize("bench", ["healthy"], indirect=True)
-def test_the_topics_that_it_acts_on_are_the_document_s(bench: MeasurementContext) -> None:
-    evidence = run(TOPICS, bench).evidence
+@pytest.mark.parametrize("context", ["healthy"], indirect=True)
+def test_the_topics_that_it_acts_on_are_the_document_s(context: MeasurementContext) -> None:
+    evidence = run(TOPICS, context).evidence
     for exemplars, ratio in zip(evidence["cluster_exemplars"], evidence["per_cluster_ratio"], strict=True):
         about = {text in STEMS["document"] for text in exemplars}
         assert about == {ratio > 2}, exemplars
 
 
-@pytest.mark.parametrize("bench", ["inert"], indirect=True)
-def test_an_inert_adapter_writes_as_the_base_does(bench: MeasurementContext) -> None:
-    style = run(STYLE, bench)
+@pytest.mark.parametrize("context", ["inert"], indirect=True)
+def test_an_inert_adapter_writes_as_the_base_does(context: MeasurementContext) -> None:
+    style = run(STYLE, context)
     assert (style.verdict, style.raw) == (Verdict.FAIL, 0.0)
     assert style.evidence["style_shift"] == 0.0
-    revert = run(AdapterRevert(cases=cases()[:8], max_new_tokens=32), bench)
+    revert = run(AdapterRevert(cases=cases()[:8], max_new_tokens=32), context)
     assert (revert.verdict, revert.raw) == (Verdict.FAIL, 1.0)

@@ -1,4 +1,4 @@
-"""Saved results side by side: the contract's matrix, ours mixed with dlm-sway's, what became worse."""
+"""Saved results side by side: dlm-sway's matrix, ours mixed with dlm-sway's, what became worse."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def history() -> list[SuiteResult]:
     ]
 
 
-def test_the_payload_is_the_contracts() -> None:
+def test_the_payload_is_dlm_sways() -> None:
     found = payload(build_matrix(history(), ["a", "b", "c"]), 0.1)
     assert found["labels"] == ["a", "b", "c"]
     assert found["timestamps"] == [f"2026-01-0{n}T03:04:05+00:00" for n in (1, 2, 3)]
@@ -123,9 +123,9 @@ def test_what_a_partial_run_left_out_has_not_vanished() -> None:
 
 
 def test_ours_and_dlm_sways_stand_side_by_side() -> None:
-    rival = read_saved_result(DLM_SWAY_RESULT)
+    theirs = read_saved_result(DLM_SWAY_RESULT)
     ours = suite(1, 0.9, moved=0.7)
-    found = payload(build_matrix([rival, ours], ["theirs", "ours"]), 0.2)
+    found = payload(build_matrix([theirs, ours], ["theirs", "ours"]), 0.2)
     assert found["scores"] == {
         "baseline": [1.0, None],
         "moved": [1.0, 0.7],
@@ -192,7 +192,7 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(
         assert line == printable(line)
 
 
-def test_a_long_name_is_told_whole_above_its_figures() -> None:
+def test_a_long_name_is_complete_above_its_figures() -> None:
     shown = terminal(build_matrix([suite(1, 0.5, **{"名前" * 20: 0.6, "a": 0.7})], ["one"]))
     row = shown.index("  " + "名前" * 19 + "名")
     assert shown[row + 1] == "  前"
@@ -212,7 +212,7 @@ def test_anybodys_text_is_no_markup() -> None:
     assert "Note: base model gpt then, &lt;b&gt;\\*m\\* now" in shown
 
 
-def test_another_kind_under_an_old_name_is_told_as_that_on_every_side() -> None:
+def test_another_kind_under_an_old_name_is_reported() -> None:
     results = [suite(1, 0.9, p=0.9), suite(2, 0.9, p={"kind": "leakage", "score": 0.2})]
     matrix = build_matrix(results, ["a", "b"])
     found = payload(matrix, 0.1)

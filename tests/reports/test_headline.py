@@ -14,7 +14,7 @@ from tests.support.saved_results import DLM_SWAY_RESULT
 from tests.support.suite_results import gate, probe, suite
 
 
-def test_a_healthy_one_names_its_strongest_effect_and_its_weakest_point() -> None:
+def test_healthy_names_its_strongest_effect_and_weakest_point() -> None:
     found = headline(
         suite(
             probe("a", Verdict.PASS, "far", z_score=9.0),
@@ -48,7 +48,7 @@ def test_failed_in_words(probes: list[ProbeResult], overall: float, band: str, a
     assert (found.status, found.answer) == ("FAILED", answer)
 
 
-def test_probes_that_say_the_same_are_one_reason_and_the_worst_case_is_named() -> None:
+def test_equal_messages_are_one_reason_with_the_worst_case() -> None:
     found = headline(
         suite(
             probe("one", Verdict.FAIL, "wrong: 3 of 4", score=0.0, evidence={"prompt": "Who\nis it?"}),
@@ -89,7 +89,7 @@ def test_what_was_not_compared_says_why(one: ProbeResult, sure: str) -> None:
     assert headline(suite(one, calibration={"effects": None, "nulls": None})).sure == sure
 
 
-def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> None:
+def test_a_result_of_dlm_sway_is_not_gated() -> None:
     found = headline(read_saved_result(DLM_SWAY_RESULT))
     assert (found.status, found.answer) == (
         "UNGATED",
@@ -100,7 +100,7 @@ def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> N
     assert reason.startswith("strength: R²=0.78")
 
 
-def test_omissions_are_told_once_each() -> None:
+def test_omissions_are_reported_once_each() -> None:
     probes = [
         probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
         probe("b", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),

@@ -98,7 +98,7 @@ def test_the_structure_holds() -> None:
     assert {tag for tag, _ in found.tags} >= {"main", "nav", "header"}
 
 
-def test_every_panel_is_there_with_the_contracts_ids() -> None:
+def test_every_panel_is_there_with_dlm_sways_ids() -> None:
     found = read_page(suite())
     wanted = {
         "sway-gauge",
@@ -216,7 +216,7 @@ def test_the_gauge_has_bands_and_the_gates_threshold() -> None:
     assert "threshold" not in ungated.traces[0]["gauge"]
 
 
-def test_categories_show_their_weights_and_what_the_mean_is_multiplied_by() -> None:
+def test_categories_show_weights_and_the_means_factors() -> None:
     figure = overview.categories(suite())
     assert figure is not None
     assert figure.rows == [("adherence", "0.90", "0.30"), ("attribution", "0.50", "0.35")]
@@ -224,7 +224,7 @@ def test_categories_show_their_weights_and_what_the_mean_is_multiplied_by() -> N
     assert "the mean of the categories is multiplied by: effect 1.00, harmlessness 0.60" in figure.words
 
 
-def test_categories_stand_in_the_contracts_order_as_everywhere() -> None:
+def test_categories_stand_in_dlm_sways_order_as_everywhere() -> None:
     score = replace(suite().score, components={"ablation": 0.1, "attribution": 0.5, "adherence": 0.9})
     figure = overview.categories(suite(score=score))
     assert figure is not None
@@ -246,13 +246,13 @@ def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
     assert "3" in read_page(read_saved_result(DLM_SWAY_RESULT)).within("td")
 
 
-def test_what_was_not_calibrated_is_told_with_or_without_nulls() -> None:
+def test_uncalibrated_probes_are_reported_without_nulls_too() -> None:
     for probe in (moved(), replace(moved(), null=None, z_score=None)):
         found = read_page(suite(probe, calibration={"not_calibrated": {"recital": "it has a margin"}}))
         assert "Not calibrated: recital (it has a margin)" in found.within("li")
 
 
-def test_what_has_no_z_is_named_and_not_drawn() -> None:
+def test_what_has_no_z_is_named_and_not_plotted() -> None:
     figure = overview.score_by_z(probes())
     assert figure is not None
     assert {(x, y) for trace in figure.traces for x, y in zip(trace["x"], trace["y"], strict=True)} == {
@@ -299,7 +299,7 @@ def test_nulls_of_both_signs_have_a_plain_axis() -> None:
     assert "type" not in figure.layout["xaxis"]
 
 
-def test_another_statistic_than_raw_is_marked_by_its_ratio_or_not_at_all() -> None:
+def test_a_statistic_other_than_raw_is_marked_by_its_ratio() -> None:
     named = replace(moved(), raw=0.5, evidence={"null_statistic": "gain"})
     shape = replace(moved(), raw=0.5, claim="shape")
     for probe in (named, shape):
@@ -311,7 +311,7 @@ def test_another_statistic_than_raw_is_marked_by_its_ratio_or_not_at_all() -> No
         assert "—" not in figure.words
 
 
-def test_draws_at_the_ends_of_what_a_double_holds_are_drawn() -> None:
+def test_samples_at_the_limits_of_a_double_are_plotted() -> None:
     for draws in ([5e-324, 1e-300], [1e300, 1.7e308]):
         assert evidence.nulls([replace(moved(), null=null(draws=draws))])
 
@@ -379,7 +379,7 @@ def test_the_page_is_written_one_for_each_suite(project: pytest.Pytester) -> Non
     assert "Plotly, Inc." in written
 
 
-def test_without_plotly_it_is_told_before_anything_runs(
+def test_without_plotly_it_is_reported_before_anything_runs(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("plotly", "plotly.offline"):

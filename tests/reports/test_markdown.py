@@ -75,7 +75,7 @@ def test_what_anybody_wrote_reads_as_it_is(said: str) -> None:
         assert not {token.type for token in tokens} & {"heading_open", "code_block", "html_block", "hr"}
 
 
-def test_sections_stand_in_the_contracts_order() -> None:
+def test_sections_stand_in_dlm_sways_order() -> None:
     null = {"z": None, "reason": "all alike", "n": 2, "rank": 0}
     clusters = {"per_cluster_size": [3], "per_cluster_mean_kl": [0.25], "cluster_exemplars": [["one", "two"]]}
     made = suite(
@@ -126,7 +126,7 @@ def test_it_shows_the_terminals_numbers() -> None:
     assert shown[1].text.split() == ["a", *(cell for cells in row[3:8] for cell in cells.split())]
 
 
-def test_a_failed_gate_says_why_at_the_top_and_folds_its_bad_cases_away() -> None:
+def test_a_failed_gate_says_why_and_folds_its_bad_cases() -> None:
     cases = [{"prompt": f"who | {n}?", "reference": "she"} for n in range(21)]
     made = suite(
         probe("a<b", Verdict.FAIL, evidence={"bad_cases": cases}),
@@ -165,7 +165,7 @@ def test_the_file_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion
     found.stdout.fnmatch_lines(["--sway-step-summary: GITHUB_STEP_SUMMARY is not set, nothing written"])
 
 
-def test_a_summary_that_cannot_be_written_is_told_and_fails(
+def test_a_summary_that_cannot_be_written_is_reported_and_fails(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path))

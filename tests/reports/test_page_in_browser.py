@@ -231,7 +231,7 @@ def test_the_keyboard_reaches_every_control(open_page: Open) -> None:
     assert {"Score", "Probes", "Dark", "words", "moved", "Verdict", "z"} <= set(reached)
 
 
-def test_a_screen_reader_is_told_what_there_is(open_page: Open) -> None:
+def test_a_screen_reader_finds_everything(open_page: Open) -> None:
     page = open_page()
     expect(page.get_by_role("banner")).to_match_aria_snapshot("""
         - banner:

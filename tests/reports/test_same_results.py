@@ -37,7 +37,7 @@ maybe = st.none() | st.floats()
 @given(
     maybe, maybe, maybe, st.none() | st.tuples(st.floats(), st.floats()), st.dictionaries(st.text(), anything)
 )
-def test_any_result_is_finite_crosses_to_the_controller_and_is_standard_json(
+def test_any_result_crosses_to_the_controller_as_standard_json(
     score: float | None,
     raw: float | None,
     z: float | None,
@@ -60,7 +60,7 @@ def test_any_result_is_finite_crosses_to_the_controller_and_is_standard_json(
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_non_finite_raw_is_an_error_and_an_extra_is_nulled_by_name(bad: float) -> None:
+def test_a_non_finite_raw_is_an_error_and_an_extra_null(bad: float) -> None:
     broken = finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
     assert (broken.verdict, broken.raw, broken.score) == (Verdict.ERROR, None, None)
     assert broken.evidence["non_finite_inputs"] == ["raw"]
@@ -73,7 +73,7 @@ def test_a_non_finite_raw_is_an_error_and_an_extra_is_nulled_by_name(bad: float)
     assert extra.evidence == {"worst": [1.0, None], "defensively_nulled": ["z_score", "evidence.worst"]}
 
 
-def test_json_is_the_contracts_schema_with_additions(project: pytest.Pytester) -> None:
+def test_json_is_dlm_sways_schema_with_additions(project: pytest.Pytester) -> None:
     project.runpytest("--sway-json=deep/out.json")
     found = json.loads((project.path / "deep" / "out.json").read_text())
     assert set(found) >= CONTRACT_KEYS

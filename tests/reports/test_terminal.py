@@ -18,16 +18,16 @@ from tests.support.saved_results import DLM_SWAY_RESULT
 from tests.support.suite_results import gate, probe, suite, suites
 
 
-def shown(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
+def terminal_lines(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
     return ["".join(span.text for span in line) for line in lines(result, columns, verbosity)]
 
 
 @settings(max_examples=30)
 @given(suites, st.integers(1, 200), st.integers(-2, 2))
-def test_any_result_is_shown_and_no_line_is_wider_than_the_terminal(
+def test_no_line_of_any_result_is_wider_than_the_terminal(
     result: SuiteResult, columns: int, verbosity: int
 ) -> None:
-    found = shown(result, columns, verbosity)
+    found = terminal_lines(result, columns, verbosity)
     assert max(map(width, found)) <= max(columns, NARROWEST)
     assert not any(char in line for line in found for char in "\n\r\x1b")
     assert any(line.startswith(("GATE ", "not gated:")) for line in found)
@@ -51,16 +51,20 @@ def test_columns_stand_below_each_other_whatever_the_letters() -> None:
         probe("moved", Verdict.PASS, "", raw=0.5, z_score=4.0, ci_95=(0.25, 0.75), duration_s=1.5),
         probe("名前", Verdict.FAIL, "", raw=1234.5, z_score=-1.0, ci_95=(-1.0, 1.0), duration_s=20.0),
     )
-    heading, first, second = (line for line in shown(made) if re.match(r" {6}probe|PASS |FAIL  ", line))
+    heading, first, second = (
+        line for line in terminal_lines(made) if re.match(r" {6}probe|PASS |FAIL  ", line)
+    )
     assert width(heading) == width(first) == width(second)
     assert first.split() == ["PASS", "moved", "0.50", "0.500", "[0.250,", "0.750]", "+4.00σ", "1.50s"]
     assert second.split() == ["FAIL", "名前", "0.50", "1,234.500", "[-1.000,", "1.000]", "-1.00σ", "20.0s"]
     assert width(first[: first.index("0.50 ")]) == width(second[: second.index("0.50 ")])
 
 
-def test_a_long_name_is_told_whole_above_its_figures() -> None:
+def test_a_long_name_is_complete_above_its_figures() -> None:
     name = "n" * 200
-    found = shown(suite(probe(name, Verdict.PASS, "said", raw=0.5), probe("short", Verdict.PASS, raw=0.5)))
+    found = terminal_lines(
+        suite(probe(name, Verdict.PASS, "said", raw=0.5), probe("short", Verdict.PASS, raw=0.5))
+    )
     start = next(n for n, line in enumerate(found) if line.startswith("PASS  nnn"))
     assert "".join(line[6:] for line in found[start : start + 3]) == name
     assert found[start + 3].split() == ["0.50", "0.500", "0.00s"]
@@ -69,14 +73,14 @@ def test_a_long_name_is_told_whole_above_its_figures() -> None:
 
 def test_a_hundred_probes_are_a_hundred_rows() -> None:
     made = suite(*(probe(f"p{n}", Verdict.PASS, "") for n in range(100)))
-    assert sum(line.startswith("PASS  p") for line in shown(made)) == 100
+    assert sum(line.startswith("PASS  p") for line in terminal_lines(made)) == 100
 
 
 def test_figures_that_no_table_holds_carry_their_names() -> None:
     made = suite(
         probe("a" * 30, Verdict.WARN, "wide", raw=-123456.7, z_score=3.0, ci_95=(-123456.0, 123456.0))
     )
-    found = "\n".join(shown(made, 60))
+    found = "\n".join(terminal_lines(made, 60))
     assert "WARN  " + "a" * 30 + "\n" in found
     assert " score 0.50, raw -123,456.700, 95 % [-123,456.000," in found
 
@@ -85,20 +89,20 @@ def test_a_wide_terminal_has_the_note_beside_the_row() -> None:
     made = suite(
         probe("a", Verdict.SKIP, "nothing to ask"), probe("b", Verdict.PASS, " ".join(["word"] * 30))
     )
-    found = shown(made, 120)
+    found = terminal_lines(made, 120)
     (row,) = [line for line in found if line.startswith("SKIP")]
     assert row.endswith("0.00s  nothing to ask")
     assert sum("word word" in line for line in found[found.index(row) :]) > 1
-    assert "nothing to ask" not in next(line for line in shown(made, 70) if line.startswith("SKIP"))
+    assert "nothing to ask" not in next(line for line in terminal_lines(made, 70) if line.startswith("SKIP"))
 
 
-def test_what_the_top_tells_is_not_told_again_but_where_all_is_asked_for() -> None:
+def test_the_top_is_repeated_only_in_the_verbose_report() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
-    assert sum("far too little" in line for line in shown(made)) == 1
-    assert sum("far too little" in line for line in shown(made, verbosity=1)) == 2
+    assert sum("far too little" in line for line in terminal_lines(made)) == 1
+    assert sum("far too little" in line for line in terminal_lines(made, verbosity=1)) == 2
 
 
-def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
+def test_only_messages_with_the_probes_name_are_above() -> None:
     first = probe("a", Verdict.FAIL, "no more than noise: 0.20")
     alike = probe("twin", Verdict.FAIL, "no more than noise: 0.20")  # one reason names both
     for second, told in (
@@ -111,25 +115,29 @@ def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
         (alike, ["(see above)", "(see above)"]),
     ):
         made = suite(first, second, gate=gate("failed", "1 probe failed: a"))
-        rows = [line.rsplit("  ", 1)[-1] for line in shown(made, 120) if line.startswith(("PASS ", "FAIL "))]
+        rows = [
+            line.rsplit("  ", 1)[-1]
+            for line in terminal_lines(made, 120)
+            if line.startswith(("PASS ", "FAIL "))
+        ]
         assert rows == told
 
 
-def test_why_nulls_gave_no_z_is_told_unless_the_message_does() -> None:
+def test_why_nulls_gave_no_z_is_reported_unless_the_message_does() -> None:
     null = {"n": 20, "family": "norm_matched", "rank": 3, "failed": [], "p": None, "ratio": None,
             "scale": "raw", "reason": "the null draws are all alike", "z": None, "organised": None,
             "draws": [0.0]}  # fmt: skip
     silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=null))
-    assert "no z for q: the null draws are all alike" in shown(silent)
+    assert "no z for q: the null draws are all alike" in terminal_lines(silent)
     skipped = suite(probe("q", Verdict.SKIP, "inert", null=null))
-    assert not any(line.startswith("no z for") for line in shown(skipped))
+    assert not any(line.startswith("no z for") for line in terminal_lines(skipped))
     says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=null))
-    assert not any(line.startswith("no z for") for line in shown(says))
+    assert not any(line.startswith("no z for") for line in terminal_lines(says))
 
 
 def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
-    assert shown(made, verbosity=-1) == [
+    assert terminal_lines(made, verbosity=-1) == [
         "FAILED s.yaml, not healthy, though composite 0.80 reaches the gate's 0.60",
         "GATE FAILED s.yaml",
         "  - 1 probe failed: a",
@@ -138,7 +146,7 @@ def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
 
 def test_quiet_tells_a_warning_about_what_was_measured() -> None:
     warned = suite(probe("a", Verdict.PASS), warnings=("the adapter is another base's",))
-    quiet = shown(warned, 80, -1)
+    quiet = terminal_lines(warned, 80, -1)
     assert quiet[1] == "  • the adapter is another base's"
 
 
@@ -149,23 +157,23 @@ def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
     made = suite(
         probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=null, z_score=0.7, samples=samples)
     )
-    found = "\n".join(shown(made, 200, verbosity=1))
+    found = "\n".join(terminal_lines(made, 200, verbosity=1))
     assert "base 1.000, adapter 2.000" in found
     assert "least 0.100 on 'dull'; most 0.900 on 'long'" in found
     assert "against 4 norm_matched adapters, which reach 0.100 to 0.300: 1 of them as far, p 0.25" in found
-    assert "base 1.000" not in "\n".join(shown(made))
+    assert "base 1.000" not in "\n".join(terminal_lines(made))
 
 
-def test_what_is_wanting_is_told_with_the_line_that_installs_it() -> None:
+def test_a_missing_extra_is_reported_with_its_install_line() -> None:
     made = suite(probe("a", Verdict.SKIP, evidence={"missing_extra": "style"}), notes=("mind the gap",))
-    assert shown(made)[-4:-2] == [
+    assert terminal_lines(made)[-4:-2] == [
         "not measured for want of an extra: a; pip install 'pytest-sway[style]'",
         "note: mind the gap",
     ]
 
 
 def test_the_composite_stands_beside_the_best_of_its_nulls() -> None:
-    found = shown(suite(probe("a", Verdict.PASS)))
+    found = terminal_lines(suite(probe("a", Verdict.PASS)))
     assert "composite 0.80 ████████████████░░░░ effects 0.75; best of 20 random 0.25" in found
 
 
@@ -177,8 +185,8 @@ def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:
-    assert "\n".join(shown(read_saved_result(DLM_SWAY_RESULT))) == snapshot
-    assert shown(read_saved_result(DLM_SWAY_RESULT), verbosity=1)
+    assert "\n".join(terminal_lines(read_saved_result(DLM_SWAY_RESULT))) == snapshot
+    assert terminal_lines(read_saved_result(DLM_SWAY_RESULT), verbosity=1)
 
 
 def plain(text: str) -> str:

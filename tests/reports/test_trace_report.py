@@ -33,7 +33,7 @@ EVENT: dict[str, Any] = {
     "wall_ms": 12.5,
     "hit": False,
 }
-"""The contract's own example."""
+"""dlm-sway's own example."""
 events = st.fixed_dictionaries(
     {},
     optional={
@@ -64,7 +64,7 @@ def sample() -> list[bytes]:
     )
 
 
-def test_the_sums_are_the_contracts() -> None:
+def test_the_sums_are_dlm_sways() -> None:
     found = payload(summed(sample(), slowest=2))
     assert found == {
         "total_events": 4,
@@ -157,7 +157,7 @@ def test_of_equally_slow_events_the_first_are_kept() -> None:
     assert [event.probe for event in found.slowest] == ["a", "b"]
 
 
-def test_what_is_no_trace_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_is_no_trace_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"none\.jsonl: cannot be read") as caught:
         read(tmp_path / "none.jsonl")
     assert not isinstance(caught.value, EmptyTraceError)
@@ -201,7 +201,7 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(found: list[dict[str, A
         assert line == printable(line)
 
 
-def test_of_a_long_name_the_end_is_shown_and_columns_stay_in_line() -> None:
+def test_a_long_name_shows_its_end_and_columns_align() -> None:
     view = "runs/" + "x" * 90 + "/adapter"
     shown = terminal(summed(lines({**EVENT, "probe": "名前" * 30, "view_id": view}, EVENT)))
     assert all(len(line) <= 80 for line in shown)

@@ -90,7 +90,7 @@ class Play:
 
 
 @given(kinds, st.integers(1, 4), st.data())
-def test_every_item_runs_once_and_every_worker_loads_a_model_once(
+def test_items_run_once_and_workers_load_a_model_once(
     items: list[tuple[str, str] | None], workers: int, data: st.DataObject
 ) -> None:
     play = Play(items, workers)
@@ -110,7 +110,7 @@ def test_every_item_runs_once_and_every_worker_loads_a_model_once(
 
 
 @given(kinds, st.integers(1, 3), st.integers(1, 3), st.data())
-def test_what_a_crash_left_undone_is_run_and_the_crashed_item_is_not(
+def test_after_a_crash_all_but_the_crashed_item_run(
     items: list[tuple[str, str] | None], workers: int, crashes: int, data: st.DataObject
 ) -> None:
     play = Play(items, workers)
@@ -127,7 +127,7 @@ def test_one_crash_costs_one_load(items: list[tuple[str, str] | None], data: st.
     assert sum(len(play.loads(worker)) for worker in play.workers) <= len(models) + len(play.lost)
 
 
-def test_a_worker_keeps_its_model_and_a_free_one_takes_a_model_that_nobody_holds() -> None:
+def test_workers_keep_their_model_and_take_a_free_one() -> None:
     play = Play([("m", "a"), ("m", "b"), ("n", "a"), ("n", "b")], workers=2)
     one, two = play.workers
     assert (one.queue, two.queue) == ([0, 1], [2, 3])

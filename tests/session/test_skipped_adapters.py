@@ -141,7 +141,7 @@ def test_the_command_line_and_a_mark_name_them_alike(fleet: pytest.Pytester) -> 
 
 
 @pytest.mark.slow
-def test_folders_of_one_name_are_told_apart(fleet: pytest.Pytester) -> None:
+def test_folders_of_one_name_are_distinguished(fleet: pytest.Pytester) -> None:
     for name in ("old/checkpoint-30", "old/checkpoint-9"):
         (fleet.path / name).mkdir(parents=True)
     adapter_stub(fleet.path / "old" / "checkpoint-1")

@@ -201,7 +201,7 @@ def test_shapes_are_those_that_safetensors_writes(
 
 
 @pytest.mark.parametrize("length", [0x80, 0x180, int.from_bytes(b"PK", "little")])
-def test_a_header_may_be_as_long_as_the_beginning_of_a_pickle_says(tmp_path: Path, length: int) -> None:
+def test_a_header_may_be_as_long_as_a_pickles_start_says(tmp_path: Path, length: int) -> None:
     header = b'{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'.ljust(length)
     (tmp_path / WEIGHTS).write_bytes(length.to_bytes(8, "little") + header + bytes(4))
     assert tensor_shapes(tmp_path / WEIGHTS) == {"w": (1,)}

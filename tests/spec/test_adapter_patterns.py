@@ -89,14 +89,14 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a text"),
     ],
 )
-def test_what_is_no_adapter_is_told(folder: Path, adapter: str, says: str) -> None:
+def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -> None:
     with pytest.raises(SpecError) as found:
         suite(folder, adapter)
     (line,) = str(found.value).splitlines()
     assert says in line
 
 
-def test_the_command_line_takes_patterns_of_the_working_directory(folder: Path) -> None:
+def test_command_line_patterns_are_of_the_working_directory(folder: Path) -> None:
     assert names(folder, "a", ("../out/*-9", "../b")) == ["out/checkpoint-9", "b"]
     with pytest.raises(SpecError, match=r"--sway-adapter=\.\./x\*: no adapter folder matches it"):
         suite(folder, "a", ("../x*",))
@@ -206,6 +206,6 @@ def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("adapter", ["'['", "'~nosuch/*'", f"'{'x' * 300}*'"])
-def test_a_pattern_that_nothing_can_match_is_told(folder: Path, adapter: str) -> None:
+def test_a_pattern_that_nothing_can_match_is_reported(folder: Path, adapter: str) -> None:
     with pytest.raises(SpecError, match="no adapter folder matches"):
         suite(folder, adapter)

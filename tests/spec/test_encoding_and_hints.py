@@ -20,14 +20,14 @@ suite:
 """
 
 
-def load(folder: Path, content: bytes) -> Suite:
+def load_spec(folder: Path, content: bytes) -> Suite:
     (folder / "sway.yaml").write_bytes(content)
     return load_suite(folder / "sway.yaml")
 
 
 def problem(folder: Path, text: str) -> str:
     with pytest.raises(SpecError) as refused:
-        load(folder, text.encode())
+        load_spec(folder, text.encode())
     (line,) = str(refused.value).splitlines()
     return line
 
@@ -62,7 +62,7 @@ def test_an_unquoted_word_is_shown_as_written(
     text = SPEC.replace(old, new.format(written))
     line = problem(tmp_path, text)
     assert f"{field}: found {written}, which YAML reads as {read_as}: quote it, '{written}'" in line
-    assert load(tmp_path, SPEC.replace(old, new.format(f"'{written}'")).encode())
+    assert load_spec(tmp_path, SPEC.replace(old, new.format(f"'{written}'")).encode())
 
 
 def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_windows_path_is_no_name_on_the_hub(tmp_path: Path, base: str) -> None
     assert f"models.ft.base: there is no folder {base!r}" in problem(tmp_path, text)
 
 
-def test_a_path_with_backslashes_is_named_with_slashes_where_that_is_there(tmp_path: Path) -> None:
+def test_a_backslash_path_is_hinted_with_slashes_if_that_exists(tmp_path: Path) -> None:
     (tmp_path / "x" / "a").mkdir(parents=True)
     text = SPEC.replace("kind: dummy", "kind: hf").replace("adapter: a", "adapter: .\\x\\a")
     assert "there is one written with /: ./x/a" in problem(tmp_path, text)
@@ -130,14 +130,14 @@ def test_a_list_of_wrong_items_is_not_also_too_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_every_unicode_file_is_read(tmp_path: Path, encoding: str, newline: str) -> None:
-    suite = load(tmp_path, SPEC.replace("\n", newline).encode(encoding))
+    suite = load_spec(tmp_path, SPEC.replace("\n", newline).encode(encoding))
     assert suite.entries[0].probe.options.prompts == ["größe"]
     assert suite.entries[0].line == 5
 
 
 def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
     for mark, encoding in ((codecs.BOM_UTF16_BE, "utf-16-be"), (codecs.BOM_UTF16_LE, "utf-16-le")):
-        assert load(tmp_path, mark + SPEC.encode(encoding)).entries
+        assert load_spec(tmp_path, mark + SPEC.encode(encoding)).entries
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
 )
 def test_any_other_file_is_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(SpecError) as refused:
-        load(tmp_path, content)
+        load_spec(tmp_path, content)
     assert str(refused.value).startswith(f"sway.yaml:{says}")
 
 
 def test_keys_for_anchors_are_not_read(tmp_path: Path) -> None:
     text = "x-common: &common {kind: delta_kl, prompts: [a, b]}\nx-: 3\n"
     text += SPEC.replace("{name: dk, kind: delta_kl, prompts: [größe]}", "{name: dk, <<: *common}")
-    assert load(tmp_path, text.encode()).entries[0].probe.options.prompts == ["a", "b"]
+    assert load_spec(tmp_path, text.encode()).entries[0].probe.options.prompts == ["a", "b"]
     assert "x_common: unknown key 'x_common'" in problem(tmp_path, SPEC + "x_common: 3\n")

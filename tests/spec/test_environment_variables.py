@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SWAY_TEST_NONE", raising=False)
 
 
-def load(folder: Path, text: str) -> Suite:
+def load_spec(folder: Path, text: str) -> Suite:
     (folder / "sway.yaml").write_text(text)
     return load_suite(folder / "sway.yaml")
 
@@ -101,7 +101,7 @@ def test_any_text_is_expanded_or_refused(text: str) -> None:
 )
 def test_an_unset_variable_is_one_line_with_its_place(tmp_path: Path, line: str, field: str) -> None:
     with pytest.raises(SpecError) as refused:
-        load(tmp_path, SPEC.replace("  base: {kind: dummy, base: m}", line))
+        load_spec(tmp_path, SPEC.replace("  base: {kind: dummy, base: m}", line))
     text = str(refused.value)
     assert "\n" not in text
     column = line.index("'$") + 1
@@ -122,7 +122,7 @@ def test_an_unset_variable_is_one_line_with_its_place(tmp_path: Path, line: str,
 def test_paths_and_ids_of_probes_are_expanded(tmp_path: Path, entry: str) -> None:
     for text, fine in ((entry, False), (entry.replace("NONE}", "NONE:-a}"), True)):
         try:
-            load(tmp_path, f"{SPEC}  - {text}\n")
+            load_spec(tmp_path, f"{SPEC}  - {text}\n")
         except SpecError as error:
             assert fine is False or "adapters" in entry  # those must be there
             assert fine is ("the environment variable SWAY_TEST_NONE is not set" not in str(error))
@@ -134,12 +134,12 @@ def test_the_model_and_the_sections_are_those_of_the_environment(tmp_path: Path)
     (tmp_path / "found").mkdir()
     (tmp_path / "found" / "s.yaml").write_text("- {id: one, content: text}")
     text = SPEC.replace("base: m", "base: '${SWAY_TEST_DIR}'") + "sections: ${SWAY_TEST_DIR}/s.yaml\n"
-    suite = load(tmp_path, text)
+    suite = load_spec(tmp_path, text)
     assert suite.model.base == str(tmp_path / "found")
     assert [section.id for section in suite.spec.document.sections] == ["one"]
 
 
 def test_a_prompt_is_never_expanded(tmp_path: Path) -> None:
     prompts = ["${SWAY_TEST_DIR}", "$HOME", "{{ x }}", "50 %a%"]
-    suite = load(tmp_path, SPEC.replace("prompts: [a]", f"prompts: {prompts}"))
+    suite = load_spec(tmp_path, SPEC.replace("prompts: [a]", f"prompts: {prompts}"))
     assert suite.entries[0].probe.options.prompts == prompts

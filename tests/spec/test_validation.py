@@ -32,19 +32,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, text: str, adapters: tuple[str, ...] = ()) -> Suite:
+def load_spec(folder: Path, text: str, adapters: tuple[str, ...] = ()) -> Suite:
     (folder / "sway.yaml").write_text(text, encoding="utf-8")
     return load_suite(folder / "sway.yaml", adapters)
 
 
 def problems(folder: Path, text: str) -> list[str]:
     with pytest.raises(SpecError) as found:
-        load(folder, text)
+        load_spec(folder, text)
     return str(found.value).splitlines()
 
 
 def test_a_good_spec_is_resolved(folder: Path) -> None:
-    suite = load(folder, GOOD)
+    suite = load_spec(folder, GOOD)
     assert [e.id for e in suite.entries] == ["baseline", "dk"]
     assert suite.adapters[0].path == str(folder / "adapter")
     assert suite.plan is not None
@@ -149,25 +149,25 @@ FULL = GOOD.replace("ft: {kind: hf, base: m, adapter: adapter}", "ft: {kind: hf,
 
 def test_a_full_fine_tune_is_another_model_without_an_adapter(folder: Path) -> None:
     (folder / "tuned").mkdir()
-    suite = load(folder, FULL)
+    suite = load_spec(folder, FULL)
     assert suite.model.base == "m"
     (key,) = suite.adapters
     assert (key.path, key.model) == (None, str(folder / "tuned"))
     assert suite.labels[key] == "tuned"
 
 
-def test_a_full_fine_tune_may_have_an_adapter_and_each_side_its_revision(folder: Path) -> None:
+def test_a_full_fine_tune_may_have_adapter_and_revisions(folder: Path) -> None:
     text = FULL.replace("hf, base: m}", "hf, base: m, revision: one}")
     text = text.replace("base: tuned}", "base: me/tuned, revision: two, adapter: adapter}")
-    suite = load(folder, text)
+    suite = load_spec(folder, text)
     assert (suite.model.base, suite.model.revision) == ("m", "one")
     (key,) = suite.adapters
     assert (key.path, key.model, key.revision) == (str(folder / "adapter"), "me/tuned", "two")
 
 
-def test_one_base_with_an_adapter_is_the_same_measure_in_both_modes(folder: Path) -> None:
-    suite = load(folder, GOOD.replace("seed: 0", "differential: false"))
-    assert suite.adapters == load(folder, GOOD).adapters
+def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> None:
+    suite = load_spec(folder, GOOD.replace("seed: 0", "differential: false"))
+    assert suite.adapters == load_spec(folder, GOOD).adapters
     assert suite.adapters[0].model is None
 
 
@@ -181,7 +181,7 @@ def test_one_base_with_an_adapter_is_the_same_measure_in_both_modes(folder: Path
         ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
     ],
 )
-def test_a_bad_full_fine_tune_is_told(folder: Path, old: str, new: str, place: str, says: str) -> None:
+def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, place: str, says: str) -> None:
     (folder / "tuned").mkdir()
     (line,) = problems(folder, FULL.replace(old, new))
     assert line.startswith(f"sway.yaml:{place}: ")
@@ -200,10 +200,10 @@ def test_many_mistakes_are_cut(folder: Path) -> None:
 
 def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     text = GOOD.replace("adapter: adapter", "adapter: nowhere")
-    suite = load(folder, text, (str(folder / "adapter"),))
+    suite = load_spec(folder, text, (str(folder / "adapter"),))
     assert [key.path for key in suite.adapters] == [str(folder / "adapter")]
     with pytest.raises(SpecError, match="--sway-adapter=lost: there is no adapter folder"):
-        load(folder, GOOD, ("lost",))
+        load_spec(folder, GOOD, ("lost",))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
-    (note,) = load(folder, GOOD.replace(old, new)).notes
+    (note,) = load_spec(folder, GOOD.replace(old, new)).notes
     assert says in note.message
 
 
@@ -238,7 +238,7 @@ def test_a_note_stands_at_the_line_it_is_about(folder: Path) -> None:
     text = GOOD.replace(
         "{name: dk, kind: delta_kl, prompts: [a, b]}", "name: dk\n    kind: delta_kl\n    prompts: [a]"
     )
-    (note,) = load(folder, text + "    assert_mean_gte: -0.5\n").notes
+    (note,) = load_spec(folder, text + "    assert_mean_gte: -0.5\n").notes
     assert (note.line, note.column) == (11, 22)
 
 
@@ -253,7 +253,7 @@ def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> Non
 
 @pytest.mark.parametrize("value", ["'1'", "1.0", "true"])
 def test_a_version_may_be_written_as_pydantic_reads_a_number(folder: Path, value: str) -> None:
-    assert load(folder, GOOD.replace("version: 1", f"version: {value}")).entries
+    assert load_spec(folder, GOOD.replace("version: 1", f"version: {value}")).entries
 
 
 @settings(max_examples=40)
@@ -274,13 +274,13 @@ def test_any_damage_to_a_spec_is_a_suite_or_a_located_message(tmp_path_factory: 
         text = text[:at] + new + text[at + length :]
     folder = tmp_path_factory.mktemp("s")
     try:
-        load(folder, text)
+        load_spec(folder, text)
     except SpecError as error:
         assert all(line.startswith(("sway.yaml", "…")) for line in str(error).splitlines())
 
 
 def test_exact_runs_keeps_few_draws(folder: Path) -> None:
-    suite = load(folder, GOOD.replace("runs: 20", "runs: 3, exact_runs: true"))
+    suite = load_spec(folder, GOOD.replace("runs: 20", "runs: 3, exact_runs: true"))
     assert suite.plan is not None
     assert suite.plan.runs == 3
     assert suite.notes == ()
@@ -289,7 +289,7 @@ def test_exact_runs_keeps_few_draws(folder: Path) -> None:
 def test_a_null_adapter_that_stands_last_is_warned_about(folder: Path) -> None:
     head, first, second = GOOD.partition("  - {name: baseline")
     lines = (first + second).splitlines(keepends=True)
-    (note,) = load(folder, head + lines[1] + lines[0]).notes
+    (note,) = load_spec(folder, head + lines[1] + lines[0]).notes
     assert "stands after dk" in note.message
 
 
@@ -317,4 +317,4 @@ def id_ofs_stay_apart_when_names_fall_together(folder: Path) -> None:
         GOOD
         + "  - {name: a b, kind: delta_kl, prompts: [a]}\n  - {name: a_b, kind: delta_kl, prompts: [a]}\n"
     )
-    assert [e.id for e in load(folder, text).entries][-2:] == ["a_b", "a_b-2"]
+    assert [e.id for e in load_spec(folder, text).entries][-2:] == ["a_b", "a_b-2"]

@@ -95,7 +95,7 @@ def bomb() -> str:
         (b"a: \x00\n", "", "not YAML"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(spec: Path, content: bytes, place: str, says: str) -> None:
+def test_what_is_wrong_is_reported_with_its_place(spec: Path, content: bytes, place: str, says: str) -> None:
     spec.write_bytes(content)
     with pytest.raises(SpecError) as found:
         read_spec(spec)
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_told_with_its_place(spec: Path, content: bytes, place:
     assert says in text
 
 
-def test_no_file_is_told(spec: Path) -> None:
+def test_no_file_is_reported(spec: Path) -> None:
     with pytest.raises(SpecError, match="there is no file"):
         read_spec(spec)
 

@@ -51,7 +51,7 @@ def test_the_noise_of_normal_values_is_their_sd() -> None:
     assert np.median(found) == pytest.approx(residual, rel=0.06)
 
 
-def test_noise_that_shrinks_is_told_where_it_is() -> None:
+def test_noise_that_shrinks_is_reported_where_it_is() -> None:
     size = np.repeat([1.0, 0.1], 500)
     found = noise(10 + size * np.random.default_rng(0).normal(size=1000), 10)
     assert found[200] == pytest.approx(1, rel=0.4)

@@ -56,10 +56,10 @@ def test_fp32_stays_true_where_the_textbook_form_drowns() -> None:
     a = rng.normal(size=32_000) * 3
     b = a + rng.normal(size=32_000) * 1e-4
     p, q = log_softmax(a), log_softmax(b)
-    truth = reference_js(p, q)
+    true_value = reference_js(p, q)
     p32, q32 = (torch.tensor(x, dtype=torch.float32) for x in (p, q))
     ours = float(jensen_shannon(torch, p32, q32))
     m = torch.logaddexp(p32, q32) - np.log(2)
     textbook = float(0.5 * (p32.exp() * (p32 - m)).sum() + 0.5 * (q32.exp() * (q32 - m)).sum())
-    assert abs(ours - truth) < 1e-11
-    assert abs(textbook - truth) > 100 * abs(ours - truth)
+    assert abs(ours - true_value) < 1e-11
+    assert abs(textbook - true_value) > 100 * abs(ours - true_value)

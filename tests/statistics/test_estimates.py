@@ -25,7 +25,7 @@ def test_a_sample_weighs_as_much_as_its_denominator() -> None:
 
 
 @given(st.lists(numbers, min_size=2, max_size=20), st.floats(0.1, 50))
-def test_with_equal_denominators_it_is_students_interval_of_the_mean(values, size) -> None:
+def test_with_equal_denominators_it_is_students_interval(values, size) -> None:
     found = interval_of_sum([ratio_of_sums(values, [size] * len(values))])
     expected = t_interval([value / size for value in values])
     assert found.low == pytest.approx(expected.low, rel=1e-6, abs=1e-6)

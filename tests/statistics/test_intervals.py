@@ -103,8 +103,8 @@ def test_zero_divergences_have_a_zero_interval() -> None:
     ],
 )
 def test_coverage_of_signed_samples(shape: str, n: int, claimed: float) -> None:
-    drawn = SIGNED[shape](np.random.default_rng(7), (2000, n))
-    held = [i is not None and i.low <= 0 <= i.high for i in map(t_interval, drawn)]
+    samples = SIGNED[shape](np.random.default_rng(7), (2000, n))
+    held = [i is not None and i.low <= 0 <= i.high for i in map(t_interval, samples)]
     assert_share(held, claimed)
 
 
@@ -117,17 +117,19 @@ def test_coverage_of_signed_samples(shape: str, n: int, claimed: float) -> None:
     ],
 )
 def test_coverage_of_skewed_samples(n: int, log_sd: float, claimed: float) -> None:
-    drawn = np.random.default_rng(11).lognormal(0.0, log_sd, size=(1000, n))
-    truth = np.exp(log_sd**2 / 2)
-    assert_share([i is not None and i.low <= truth <= i.high for i in map(positive_interval, drawn)], claimed)
+    samples = np.random.default_rng(11).lognormal(0.0, log_sd, size=(1000, n))
+    true_value = np.exp(log_sd**2 / 2)
+    assert_share(
+        [i is not None and i.low <= true_value <= i.high for i in map(positive_interval, samples)], claimed
+    )
 
 
 @pytest.mark.parametrize(("groups", "shared"), [(4, 0.1), (4, 0.8), (8, 0.4), (20, 0.1), (20, 0.8)])
 def test_coverage_of_clustered_samples(groups: int, shared: float) -> None:
-    drawn = [clustered(np.random.default_rng([groups, i]), groups, shared) for i in range(1000)]
-    held = [i is not None and i.low <= 0 <= i.high for i in (clustered_interval(*d) for d in drawn)]
+    samples = [clustered(np.random.default_rng([groups, i]), groups, shared) for i in range(1000)]
+    held = [i is not None and i.low <= 0 <= i.high for i in (clustered_interval(*d) for d in samples)]
     assert_share(held, 0.95)
-    ignored = [i is not None and i.low <= 0 <= i.high for i in (t_interval(values) for values, _ in drawn)]
+    ignored = [i is not None and i.low <= 0 <= i.high for i in (t_interval(values) for values, _ in samples)]
     assert_share(ignored, {0.1: 0.90, 0.4: 0.75, 0.8: 0.60}[shared])
 
 
@@ -154,7 +156,7 @@ def test_clusters_of_one_and_of_copies_are_the_t_interval(values: list[float], r
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def test_one_cluster_has_no_interval_and_each_item_needs_its_cluster() -> None:
+def test_one_cluster_has_no_interval_and_items_need_one() -> None:
     assert clustered_interval([0.1, 0.2, 0.3], ["a", "a", "a"]) is None
     assert clustered_interval([], []) is None
     with pytest.raises(ValueError):  # noqa: PT011 - Python's own words
@@ -217,12 +219,12 @@ def test_jackknife_coverage_of_a_curves_exponent(n: int) -> None:
         scale, power = rng.lognormal(0, 0.7, (size, 1)), rng.normal(1.9, 0.25, (size, 1))
         return np.asarray(scale * grid**power)
 
-    truth = slope(draw(400_000))
+    true_value = slope(draw(400_000))
     held = 0
     for _ in range(600):
         curves = draw(n)
         found = jackknife_interval(n, lambda kept, c=curves: slope(c[list(kept)]))
-        held += found is not None and found.low <= truth <= found.high
+        held += found is not None and found.low <= true_value <= found.high
     assert abs(held / 600 - 0.925) <= 3 * np.sqrt(0.925 * 0.075 / 600)
 
 
@@ -233,7 +235,7 @@ def test_jackknife_needs_three_items_and_a_defined_estimate() -> None:
 
 @pytest.mark.parametrize(("n", "claimed"), [(4, 0.77), (6, 0.83), (12, 0.88)])
 def test_why_not_the_percentile_bootstrap(n: int, claimed: float) -> None:
-    """The rival's coverage in the jackknife's docstring, on the same kind of curves."""
+    """dlm-sway's coverage in the jackknife's docstring, on the same kind of curves."""
     rng = np.random.default_rng(100 + n)
     x = np.log([0.25, 0.5, 0.75, 1.0])
 
@@ -245,12 +247,12 @@ def test_why_not_the_percentile_bootstrap(n: int, claimed: float) -> None:
         centred = x - x.mean()
         return np.asarray(np.log(means) @ centred / (centred @ centred))
 
-    truth = slopes(draw(400_000).mean(0))
+    true_value = slopes(draw(400_000).mean(0))
     held = 0
     for _ in range(600):
         resampled = draw(n)[rng.integers(0, n, (1000, n))].mean(1)
         low, high = np.quantile(slopes(resampled), [0.025, 0.975])
-        held += low <= truth <= high
+        held += low <= true_value <= high
     assert abs(held / 600 - claimed) <= 3 * np.sqrt(claimed * (1 - claimed) / 600)
 
 
@@ -263,7 +265,7 @@ def test_blocks_hold_every_item_once_in_nearly_equal_shares(items: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_leaving_out_blocks_gives_nearly_the_interval_of_leaving_out_items() -> None:
+def test_leaving_out_blocks_or_items_gives_similar_intervals() -> None:
     """Of a mean, where the jackknife's is Student's t interval: the width is a chi with 39 df, ± 11 %."""
     values = np.random.default_rng(2).normal(size=400)
     blocks = jackknife_blocks(400)

@@ -78,8 +78,8 @@ def test_holm_keeps_the_familys_error_with_shared_null_draws(shared: float) -> N
     """4,000 inert adapters, 6 probes against the same 20 null adapters: one false "real" in 5 % at most."""
     rng = np.random.default_rng(5)
     common = rng.normal(size=(4000, 1, 21)) * np.sqrt(shared)
-    drawn = common + rng.normal(size=(4000, 6, 21)) * np.sqrt(1 - shared)
-    value, null = drawn[..., 0], drawn[..., 1:]
+    samples = common + rng.normal(size=(4000, 6, 21)) * np.sqrt(1 - shared)
+    value, null = samples[..., 0], samples[..., 1:]
     t = (value - null.mean(-1)) / (null.std(-1, ddof=1) * np.sqrt(1 + 1 / 20))
     p = stats.t.sf(t, 19)
     wrong = np.mean([min(holm(list(row))) <= 0.05 for row in p])

@@ -80,7 +80,7 @@ def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
     assert why in found.reason
 
 
-def test_a_spread_below_the_resolution_is_told_as_that() -> None:
+def test_a_spread_below_the_resolution_is_reported_as_that() -> None:
     found = predict(0.2, [0.1, 0.11, 0.12], "log", resolution=0.05)
     assert (found.z, found.reason) == (None, "the null draws differ by less than the arithmetic can show")
 

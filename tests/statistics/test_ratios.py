@@ -90,8 +90,8 @@ def test_items_come_in_pairs(interval: object) -> None:
 )
 def test_coverage(n: int, errors: int, declined: float, claimed: float) -> None:
     """The docstring's figures on other samples, within three sampling errors and their rounding."""
-    drawn = normal_pairs(n, errors, 2000)
-    found = [fieller_interval(list(w), list(v)) for w, v in drawn.transpose(0, 2, 1)]
+    samples = normal_pairs(n, errors, 2000)
+    found = [fieller_interval(list(w), list(v)) for w, v in samples.transpose(0, 2, 1)]
     given_ = [i for i in found if i is not None]
     none = 1 - len(given_) / len(found)
     assert abs(none - declined) <= 3 * np.sqrt(declined * (1 - declined) / len(found)) + 0.005
@@ -100,8 +100,8 @@ def test_coverage(n: int, errors: int, declined: float, claimed: float) -> None:
 
 
 @pytest.mark.parametrize("errors", [10, 2])
-def test_decisions_on_the_contrast_hold_however_near_zero_the_denominator(errors: int) -> None:
-    drawn = normal_pairs(8, errors, 2000)
-    found = [contrast_interval(list(w), list(v), 0.8) for w, v in drawn.transpose(0, 2, 1)]
+def test_contrast_decisions_hold_near_a_zero_denominator(errors: int) -> None:
+    samples = normal_pairs(8, errors, 2000)
+    found = [contrast_interval(list(w), list(v), 0.8) for w, v in samples.transpose(0, 2, 1)]
     held = np.mean([i is not None and i.low <= 0 <= i.high for i in found])
     assert abs(held - 0.95) <= 3 * np.sqrt(0.95 * 0.05 / 2000)

@@ -477,7 +477,7 @@ def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
         (["--sway-fail-on-regression=ten", "--sway-baseline=no.json"], "=ten: write a number in (0, 1]"),
     ],
 )
-def test_bad_baselines_are_told_before_anything_runs(
+def test_bad_baselines_are_reported_before_anything_runs(
     project: pytest.Pytester, options: list[str], says: str
 ) -> None:
     project.mkdir("empty")

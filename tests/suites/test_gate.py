@@ -132,7 +132,7 @@ def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytest
         ("--sway-adapter=nowhere", None),
     ],
 )
-def test_bad_options_are_told_before_anything_runs(
+def test_bad_options_are_reported_before_anything_runs(
     project: pytest.Pytester, option: str, says: str | None
 ) -> None:
     found = project.runpytest(option)
@@ -244,7 +244,7 @@ def test_looking_does_not_gate(project: pytest.Pytester, option: str) -> None:
     found.stdout.no_fnmatch_line("*GATE*")
 
 
-def test_a_json_that_cannot_be_written_is_told_beside_the_report(project: pytest.Pytester) -> None:
+def test_an_unwritable_json_is_reported_beside_the_report(project: pytest.Pytester) -> None:
     found = project.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(

@@ -86,7 +86,7 @@ def test_who_does_as_well_is_counted(nulls: list[dict[str, Any]]) -> None:
     assert found["passed"] / len(nulls) <= found["at_most"] <= 1
 
 
-def test_what_is_not_calibrated_is_told_with_its_reason() -> None:
+def test_what_is_not_calibrated_is_reported_with_its_reason() -> None:
     shape = ProbeResult("s", "k", Verdict.PASS, "", claim="shape", null={"p": 0.1, "verdicts": []})
     harm = ProbeResult("h", "k", Verdict.PASS, "", claim="no_harm", not_calibrated="no harm has a margin")
     found = null_summary([effect("a", 0.01), shape, harm], GateCriteria(0.6), {})

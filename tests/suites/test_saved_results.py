@@ -61,14 +61,14 @@ GOOD: dict[str, Any] = {"score": {"overall": 0.5}, "probes": [PROBE]}
         ({**GOOD, "gate": []}, "r.json: gate: found [], wants a status"),
     ],
 )
-def test_what_is_no_result_is_told_in_one_line(content: Any, told: str) -> None:
+def test_what_is_no_result_is_reported_in_one_line(content: Any, told: str) -> None:
     with pytest.raises(SavedResultError) as caught:
         suite_of(content, "r.json")
     assert str(caught.value).startswith(told)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_or_is_no_json_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_is_no_json_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SavedResultError, match=r"none\.json: cannot be read"):
         read_saved_result(tmp_path / "none.json")
     (tmp_path / "half.json").write_text('{"probes": [')
@@ -135,7 +135,7 @@ keys = ["name", "kind", "verdict", "score", "raw", "ci_95", "evidence", "samples
 
 @settings(max_examples=50)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(keys, anything)), st.floats())
-def test_any_probe_is_read_and_shown_or_told_in_one_line(probe: dict[str, Any], overall: float) -> None:
+def test_any_probe_is_read_and_shown_or_reported_in_one_line(probe: dict[str, Any], overall: float) -> None:
     content = {"score": {"overall": overall}, "probes": [{**PROBE, **probe}]}
     try:
         suite = suite_of(content, "r.json")

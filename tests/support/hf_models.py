@@ -25,7 +25,7 @@ def logprobs(backend: HFBackend, rows: list[list[int]], view: View, first: list[
     return [torch.cat(found[text]) for text in texts]
 
 
-def truth(model: Any, row: list[int]) -> torch.Tensor:
+def reference_logprobs(model: Any, row: list[int]) -> torch.Tensor:
     """What a model answers that the backend never saw."""
     with torch.inference_mode():
         return torch.as_tensor(model(torch.tensor([row])).logits[0].float().log_softmax(-1))

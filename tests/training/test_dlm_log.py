@@ -64,7 +64,7 @@ def test_step_numbers_that_start_again_are_another_run(tmp_path: Path) -> None:
     assert [r.steps for r in found] == [(1, 2, 3), (1, 2, 4)]
 
 
-def test_a_checkpoint_that_was_resumed_replaces_what_came_after_it(tmp_path: Path) -> None:
+def test_a_resumed_checkpoint_replaces_what_came_after_it(tmp_path: Path) -> None:
     inside = [step(n, n, val_loss=n) for n in (1, 2, 3)] + [step(2, 20), step(4, 40)]
     (found,) = read(write(tmp_path / "a.jsonl", inside))
     assert (found.steps, found.losses) == ((1, 2, 4), (1.0, 20.0, 40.0))

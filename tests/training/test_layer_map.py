@@ -125,7 +125,7 @@ def test_modules_of_one_shape_are_all_named() -> None:
     assert parameter_locations(shapes, list(shapes.values()))[0].name == "model.layers.0.up|gate.lora_A"
 
 
-def test_two_lists_of_layers_are_told_apart_by_shape() -> None:
+def test_two_lists_of_layers_are_distinguished_by_shape() -> None:
     """The decoder stands first in the file, the encoder in the model."""
     encoder = keys(2, {"q": ((2, 8), (8, 2))}, "encoder.layers")
     decoder = keys(2, {"q": ((2, 6), (6, 2))}, "decoder.layers")

@@ -14,7 +14,7 @@ from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, make, trained
 from tests.support.rounding import tolerance
 
@@ -113,6 +113,6 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
     untouched = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32).eval()
     allowed = tolerance(untouched, rows)
     for row, one, two in zip(rows, tuned, base, strict=True):
-        torch.testing.assert_close(one, truth(model, row), atol=5e-4, rtol=0)
-        torch.testing.assert_close(two, truth(untouched, row), atol=allowed, rtol=0)
+        torch.testing.assert_close(one, reference_logprobs(model, row), atol=5e-4, rtol=0)
+        torch.testing.assert_close(two, reference_logprobs(untouched, row), atol=allowed, rtol=0)
     backend.close()

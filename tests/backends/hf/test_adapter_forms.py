@@ -23,7 +23,7 @@ from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
 from tests.support.rounding import tolerance
 
@@ -37,7 +37,7 @@ def untouched() -> list[torch.Tensor]:
 
 
 def truths(model: Any) -> list[torch.Tensor]:
-    return [truth(model, row) for row in ROWS]
+    return [reference_logprobs(model, row) for row in ROWS]
 
 
 def off(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
@@ -268,7 +268,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
         ),
     ],
 )
-def test_a_broken_whole_adapter_is_told(
+def test_a_broken_whole_adapter_is_reported(
     backend: HFBackend, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], object], says: str
 ) -> None:
     make(tmp_path, WHOLE["loha"])
@@ -312,7 +312,7 @@ def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None
     assert off(tuned, exact) < 2 * off(truths(peft), exact)
 
 
-def test_rounding_as_large_as_the_update_is_told(tmp_path: Path) -> None:
+def test_rounding_as_large_as_the_update_is_reported(tmp_path: Path) -> None:
     make(tmp_path, lora(use_dora=True), size=1e-4)
     for dtype, notes in (("fp32", 0), ("bf16", 1)):
         backend = load_backend(dataclasses.replace(KEY, dtype=dtype))

@@ -21,7 +21,7 @@ from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, REFUSED, SERVED, base_model, make
 from tests.support.rounding import tolerance
 
@@ -64,8 +64,8 @@ def test_a_served_adapter_scores_like_a_merged_model(
     original = base_model()
     allowed = tolerance(original, ROWS)
     for row, first, tuned, untouched in zip(ROWS, [0, 1, 4], found, base, strict=True):
-        torch.testing.assert_close(tuned, truth(reference, row)[first:], atol=2e-4, rtol=0)
-        torch.testing.assert_close(untouched, truth(original, row)[first:], atol=allowed, rtol=0)
+        torch.testing.assert_close(tuned, reference_logprobs(reference, row)[first:], atol=2e-4, rtol=0)
+        torch.testing.assert_close(untouched, reference_logprobs(original, row)[first:], atol=allowed, rtol=0)
         assert tuned.dtype == torch.float32
 
 
@@ -159,7 +159,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("half a file", "is cut off"),
     ],
 )
-def test_a_broken_adapter_is_told_and_leaves_the_base_as_it_was(
+def test_a_broken_adapter_leaves_the_base_as_it_was(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, how: str, says: str
 ) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "broken")
@@ -193,8 +193,8 @@ def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
     reference, original = PeftModel.from_pretrained(base_model(), folder).eval(), base_model()
     allowed = tolerance(original, ROWS)
     for row, tuned, base in zip(ROWS, found, untouched, strict=True):
-        torch.testing.assert_close(tuned, truth(reference, row), atol=2e-4, rtol=0)
-        torch.testing.assert_close(base, truth(original, row), atol=allowed, rtol=0)
+        torch.testing.assert_close(tuned, reference_logprobs(reference, row), atol=2e-4, rtol=0)
+        torch.testing.assert_close(base, reference_logprobs(original, row), atol=allowed, rtol=0)
 
 
 def test_an_interrupted_draw_leaves_the_nulls_usable(
@@ -256,7 +256,7 @@ def test_a_view_of_another_adapter_is_refused(backend: HFBackend, plain: Subject
         logprobs(backend, ROWS, dataclasses.replace(plain.tuned, base="other"), [0, 0, 0])
 
 
-def test_equal_views_diverge_by_exactly_zero_and_inert_is_told(
+def test_equal_views_diverge_by_exactly_zero_inert_is_known(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(adapters["plain"], tmp_path / "inert")
@@ -361,7 +361,7 @@ def test_generation_is_greedy_batched_and_stops_at_the_end(backend: HFBackend, p
         ids = backend.encode(request.prompt)
         written: list[int] = []
         for _ in range(12):
-            token = int(truth(model, [*ids, *written])[-1].argmax())
+            token = int(reference_logprobs(model, [*ids, *written])[-1].argmax())
             if token == model.generation_config.eos_token_id:
                 break
             written.append(token)
@@ -375,7 +375,7 @@ def test_a_completion_is_scored_like_plain_transformers(backend: HFBackend, plai
     request = Completion("The capital of France", " is Paris.", plain.base)
     found = Engine(backend).answer([request])[request]
     ids, first = backend.encode_pair(request.prompt, request.completion)
-    table = truth(base_model(), ids)
+    table = reference_logprobs(base_model(), ids)
     expected = sum(float(table[i - 1, ids[i]]) for i in range(first, len(ids)))
     assert found.logprob == pytest.approx(expected, abs=1e-3)
     assert found.tokens == len(ids) - first
@@ -409,7 +409,7 @@ def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype
         ({"device": "cuda:7"}, "models.ft.device: 'cuda:7'"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_told(change: dict[str, str], says: str) -> None:
+def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: str) -> None:
     import dataclasses
 
     with pytest.raises(BackendError) as found:
@@ -422,7 +422,7 @@ def test_a_model_that_cannot_be_had_is_told(change: dict[str, str], says: str) -
     ("lose", "says"),
     [("config.json", "it holds no config.json"), ("model.safetensors", "holds no *.safetensors")],
 )
-def test_a_model_folder_that_lacks_something_is_told(tmp_path: Path, lose: str, says: str) -> None:
+def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses
 
     folder = shutil.copytree(BASE, tmp_path / "base")
@@ -432,7 +432,7 @@ def test_a_model_folder_that_lacks_something_is_told(tmp_path: Path, lose: str, 
         load_backend(dataclasses.replace(KEY, base=str(folder)))
 
 
-def test_a_broken_base_is_told(tmp_path: Path) -> None:
+def test_a_broken_base_is_reported(tmp_path: Path) -> None:
     import dataclasses
 
     folder = shutil.copytree(BASE, tmp_path / "base")
@@ -456,7 +456,7 @@ def test_an_adapters_other_vocabulary_is_refused(
         backend.attach(AdapterKey(str(folder)))
 
 
-def test_an_adapters_own_chat_template_is_used_and_makes_another_base(
+def test_an_adapters_chat_template_is_used_and_changes_the_base(
     backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer

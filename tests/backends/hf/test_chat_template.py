@@ -90,7 +90,7 @@ def test_turns_may_be_written_as_json() -> None:
     )
 
 
-def test_a_prompt_that_a_template_happens_to_write_is_missed_all_the_same() -> None:
+def test_a_prompt_that_the_template_also_writes_is_missed() -> None:
     """The template writes "user" itself, so that word is in every text that it renders."""
     with pytest.raises(RequestError, match="leaves out"):
         tokens(loop("m['text']")).encode((Turn("user", "user"),))

@@ -89,7 +89,7 @@ def test_a_digest_tells_templates_and_arguments_apart() -> None:
     assert len({digest_with_settings("weights", one) for one in rules}) == len(rules)
 
 
-def test_arguments_are_looked_for_in_every_template_of_a_tokenizer() -> None:
+def test_arguments_are_searched_in_every_template_of_a_tokenizer() -> None:
     tokenizer = tokenizer_of({"default": THINKING, "tool_use": DATED})  # type: ignore[arg-type]
     arguments = '{"enable_thinking": false, "date_string": "today"}'
     check_template_arguments(PromptTokenizer(tokenizer, TemplateSettings(arguments=arguments)).chat)

@@ -170,7 +170,7 @@ def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
         torch.testing.assert_close(together[text], alone, atol=2e-4, rtol=0)
 
 
-def test_short_batches_are_filled_so_that_they_round_like_long_ones(fp32: Served) -> None:
+def test_short_batches_are_padded_to_round_like_long_ones(fp32: Served) -> None:
     """A product with fewer than about eight rows takes another kernel: up to 1e-5 nats apart in fp32."""
     texts = [TokenSequence((5,), 0), TokenSequence((5, 900), 1)]
     backend, view = fp32.backend, fp32.subject.base

@@ -55,9 +55,7 @@ def test_deterministic_kernels_are_asked_for_and_given_back(before: bool) -> Non
         ("mat1 and mat2 shapes cannot be multiplied", RuntimeError),
     ],
 )
-def test_a_failed_allocation_is_a_memory_error_and_nothing_else_is(
-    message: str, kind: type[Exception]
-) -> None:
+def test_only_a_failed_allocation_is_a_memory_error(message: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=message[:9]), memory_errors():
         raise RuntimeError(message)
 
@@ -99,7 +97,7 @@ def test_strict_is_claimed_where_every_kernel_is(
     assert has_deterministic_kernels(model, [1, 2]) is (workspace != ":0:0" and not refuses)
 
 
-def test_the_class_is_the_contracts() -> None:
+def test_the_determinism_class_is_dlm_sways() -> None:
     assert (
         determinism(CPU, torch.float32, strict=False, batch_invariant=False, threads=2).level == "best_effort"
     )
@@ -147,9 +145,7 @@ def test_an_adapter_on_an_emulated_dtype_brings_the_note(
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_answers_of_another_number_of_threads_are_not_taken_from_the_cache(
-    backend: HFBackend, threads: int
-) -> None:
+def test_cached_answers_are_for_one_number_of_threads(backend: HFBackend, threads: int) -> None:
     assert f" {threads} threads " in determinism_module.environment_identity(backend._model, threads)
     said = determinism(CPU, torch.float32, strict=False, batch_invariant=False, threads=threads).notes[0]
     assert f"{threads} thread{'s' * (threads > 1)}," in said

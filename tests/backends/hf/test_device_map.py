@@ -96,7 +96,7 @@ def _base() -> LlamaForCausalLM:
     )
 
 
-def test_balanced_puts_about_the_same_on_each_gpu_and_cuts_no_layer() -> None:
+def test_balanced_fills_gpus_evenly_and_cuts_no_layer() -> None:
     model = _base()
     found = balanced_map(model, {0: 10**9, 1: 10**9})
     sizes = {0: 0, 1: 0}
@@ -124,7 +124,7 @@ def test_the_dtype_that_auto_is() -> None:
 
 
 @pytest.mark.slow
-def test_an_adapter_on_a_dispatched_base_scores_as_on_a_plain_one(
+def test_an_adapter_scores_the_same_on_a_dispatched_base(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """accelerate's hooks stand around every module, as on several GPUs, though there is one device here."""

@@ -27,7 +27,7 @@ from transformers import (
 
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
-from tests.support.hf_models import ROWS, logprobs, truth
+from tests.support.hf_models import ROWS, logprobs, reference_logprobs
 from tests.support.tiny_models import SIZES, backend_of, random_base
 
 R, ALPHA, EXPERTS = 2, 6, 3
@@ -107,7 +107,7 @@ def same(backend: HFBackend, folder: Path, expected: Any) -> None:
     untouched = logprobs(backend, ROWS, subject.base, [0, 0, 0])
     backend.detach(subject)
     for row, one, other in zip(ROWS, found, untouched, strict=True):
-        torch.testing.assert_close(one, truth(expected, row), atol=5e-4, rtol=0)
+        torch.testing.assert_close(one, reference_logprobs(expected, row), atol=5e-4, rtol=0)
         assert float((one - other).abs().max()) > 0.01
 
 
@@ -167,7 +167,7 @@ def test_a_square_one_of_an_older_peft_is_not_read_transposed(made: Made, tmp_pa
         ),
     ],
 )
-def test_what_cannot_be_told_apart_is_refused(
+def test_what_cannot_be_distinguished_is_refused(
     made: Made, tmp_path: Path, kind: Callable[[int], Any], version: str | None, says: str
 ) -> None:
     base = made(kind, 32)

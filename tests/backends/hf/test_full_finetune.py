@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from tests.support.hf_models import KEY, ROWS, logprobs, truth
+from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
 from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, trained
 from tests.support.rounding import tolerance
 
@@ -39,7 +39,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def off(found: list[torch.Tensor], model: Any) -> float:
-    return max(float((a - truth(model, row)).abs().max()) for a, row in zip(found, ROWS, strict=True))
+    return max(
+        float((a - reference_logprobs(model, row)).abs().max()) for a, row in zip(found, ROWS, strict=True)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -100,7 +102,7 @@ def test_untied_embeddings_are_compared_path_by_path(backend: HFBackend, tmp_pat
     assert off(found, model) < tolerance(model, ROWS)
 
 
-def test_the_fine_tune_ends_with_its_own_tokens_and_the_base_with_its(
+def test_fine_tune_and_base_each_end_with_their_own_tokens(
     backend: HFBackend, tuned: Path, tmp_path: Path
 ) -> None:
     def written(folder: Path) -> list[tuple[int, ...]]:
@@ -176,6 +178,6 @@ def test_another_model_is_refused_by_name(
     assert "\n" not in str(found.value)
 
 
-def test_nothing_named_is_told(backend: HFBackend) -> None:
+def test_nothing_named_is_reported(backend: HFBackend) -> None:
     with pytest.raises(BackendError, match=r"models\.ft\.adapter is missing"):
         backend.attach(AdapterKey(None))

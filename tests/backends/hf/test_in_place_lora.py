@@ -62,7 +62,7 @@ def test_several_active_adapters_are_all_added() -> None:
         torch.testing.assert_close(layer(x), expected, atol=1e-6, rtol=1e-6)
 
 
-def test_what_is_told_besides_the_input_is_pefts_affair() -> None:
+def test_what_is_reported_besides_the_input_is_pefts_affair() -> None:
     layer = wrapped()["linear"]
     x = torch.randn(2, 6)
     use_in_place_forward(layer)

@@ -98,7 +98,7 @@ def requests() -> list[Completion]:
     return [*asked, Completion("", f"{stem} owner. {stem} captain.", base)]
 
 
-def truth(backend: HFBackend, request: Completion) -> float:
+def reference_logprob(backend: HFBackend, request: Completion) -> float:
     """The text by itself, in one plain forward."""
     ids, first = backend.encode_pair(request.prompt, request.completion)
     with torch.inference_mode():
@@ -120,7 +120,7 @@ def test_every_text_scores_as_if_by_itself(name: str, dtype: torch.dtype) -> Non
     allowed = 1e-4 if dtype == torch.float32 else 0.1
     for request in asked:
         found = answers[request]
-        assert found.logprob / found.tokens == pytest.approx(truth(backend, request), abs=allowed)
+        assert found.logprob / found.tokens == pytest.approx(reference_logprob(backend, request), abs=allowed)
 
 
 def test_a_mask_that_is_not_kept_to_is_noticed_in_bf16_too(monkeypatch: pytest.MonkeyPatch) -> None:

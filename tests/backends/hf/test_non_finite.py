@@ -139,7 +139,7 @@ def test_an_adapter_whose_numbers_are_not_finite(
 
 
 @pytest.mark.slow
-def test_a_broken_file_of_an_adapter_is_told(whole: Path, tmp_path: Path) -> None:
+def test_a_broken_file_of_an_adapter_is_reported(whole: Path, tmp_path: Path) -> None:
     folder = trained(tmp_path / "adapter", whole, peft.LoraConfig(target_modules=["q_proj"]), 0.01)
     file = folder / "adapter_model.safetensors"
     save_file(poisoned(load_file(file)), file)

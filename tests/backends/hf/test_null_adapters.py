@@ -108,7 +108,7 @@ def test_whole_tensors_have_nulls_of_their_size(
     assert all(torch.equal(x, y) for x, y in zip(found, again, strict=True))
 
 
-def test_more_nulls_than_are_kept_are_drawn_again(backend: HFBackend, tmp_path: Path) -> None:
+def test_more_nulls_than_the_cache_holds_are_sampled_again(backend: HFBackend, tmp_path: Path) -> None:
     with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
         backend._attached_adapter._null_weights._most = 2
         views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
@@ -213,9 +213,7 @@ def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Pat
         assert torch.equal(tensor, reference[path])
 
 
-def test_random_numbers_in_a_pissa_adapter_are_no_more_than_its_nulls(
-    backend: HFBackend, tmp_path: Path
-) -> None:
+def test_random_pissa_weights_are_no_more_than_their_nulls(backend: HFBackend, tmp_path: Path) -> None:
     """What moves the base's own singular vectors moves its answers more than a blind update of its size."""
     prompts = ("The harbour was", "She said that", "A lamp is", "In spring they", "The oil is kept")
     with attached(backend, make(tmp_path, REBASED["pissa"])) as subject:

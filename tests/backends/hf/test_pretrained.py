@@ -133,7 +133,7 @@ def test_a_tied_head_need_not_be_in_the_file(tmp_path: Path) -> None:
     assert load_pretrained(llama(tmp_path, tied=True), torch.float32).model.config.tie_word_embeddings
 
 
-def test_a_head_that_another_tensor_replaced_is_told(whole: Path) -> None:
+def test_a_head_that_another_tensor_replaced_is_reported(whole: Path) -> None:
     """transformers 4 ties over what the file holds, and reports nothing."""
     model = AutoModelForCausalLM.from_pretrained(whole)
     model.lm_head.weight = model.model.embed_tokens.weight

@@ -31,7 +31,7 @@ def letters(template: str | None) -> PromptTokenizer:
     ("template", "expected"),
     [(None, [2, 3]), ("<s> $A", [10, 2, 3]), ("<s> $A </s>", [10, 2, 3]), ("$A </s>", [2, 3])],
 )
-def test_what_stands_before_a_text_is_kept_once_and_what_stands_after_is_not(
+def test_tokens_before_a_text_are_kept_and_tokens_after_are_not(
     template: str | None, expected: list[int]
 ) -> None:
     assert letters(template).encode("cd") == expected
@@ -50,7 +50,7 @@ def test_dialogues_need_a_template() -> None:
         letters(None).encode((Turn("user", "a"),))
 
 
-def test_a_template_that_refuses_is_told() -> None:
+def test_a_template_that_refuses_is_reported() -> None:
     tokens = letters(None)
     tokens.tokenizer.chat_template = "{{ raise_exception('no system turns here') }}"
     with pytest.raises(RequestError, match="no system turns here"):

@@ -123,9 +123,7 @@ def test_a_name_that_finds_no_place_is_shown_as_the_file_has_it(backend: HFBacke
     assert "subject" not in str(found.value)
 
 
-def test_the_task_that_was_trained_is_named_where_names_do_not_fit(
-    backend: HFBackend, tmp_path: Path
-) -> None:
+def test_the_trained_task_is_named_where_tensor_names_differ(backend: HFBackend, tmp_path: Path) -> None:
     """An embedding model's adapter: its base has no level ``model``."""
     folder = renamed(tmp_path / "embed", lambda name: name.replace("model.model.model.", "model.model."))
     config = json.loads((folder / "adapter_config.json").read_text())

@@ -25,7 +25,7 @@ WORDS = {"[UNK]": 0, "a": 1, "b": 2, "c": 3}
 FROM_THE_START = [0, 0, 0]
 
 
-def words(vocabulary: dict[str, int]) -> PreTrainedTokenizerFast:
+def word_tokenizer(vocabulary: dict[str, int]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(vocabulary, unk_token="[UNK]")))
 
 
@@ -44,8 +44,8 @@ def words(vocabulary: dict[str, int]) -> PreTrainedTokenizerFast:
 def test_ids_that_have_a_row_and_one_meaning_are_compared(
     tmp_path: Path, theirs: dict[str, int], note: str | None
 ) -> None:
-    words(theirs).save_pretrained(tmp_path)
-    found = shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+    word_tokenizer(theirs).save_pretrained(tmp_path)
+    found = shared_vocabulary(PromptTokenizer(word_tokenizer(WORDS)), tmp_path, rows=8)
     assert found.needed_rows == max({**WORDS, **theirs}.values()) + 1
     assert [note in found.notes[0]] == [True] if note else not found.notes
 
@@ -65,9 +65,9 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
 def test_an_id_without_a_row_or_with_two_meanings_is_named(
     tmp_path: Path, theirs: dict[str, int], says: str
 ) -> None:
-    words(theirs).save_pretrained(tmp_path)
+    word_tokenizer(theirs).save_pretrained(tmp_path)
     with pytest.raises(BackendError) as found:
-        shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+        shared_vocabulary(PromptTokenizer(word_tokenizer(WORDS)), tmp_path, rows=8)
     assert says in str(found.value)
 
 
@@ -75,23 +75,23 @@ CODE = "from transformers import PreTrainedTokenizerFast\nclass Own(PreTrainedTo
 
 
 def test_a_tokenizers_own_code_runs_only_where_it_is_trusted(tmp_path: Path) -> None:
-    words(WORDS).save_pretrained(tmp_path)
+    word_tokenizer(WORDS).save_pretrained(tmp_path)
     (tmp_path / "tokenization_own.py").write_text(CODE)
     file = tmp_path / "tokenizer_config.json"
     own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "tokenization_own.Own"]}}
     file.write_text(json.dumps({**json.loads(file.read_text()), **own}))
-    base = PromptTokenizer(words(WORDS))
+    base = PromptTokenizer(word_tokenizer(WORDS))
     with pytest.raises(BackendError, match=r"write trust_remote_code: true for models\.base and models\.ft"):
         shared_vocabulary(base, tmp_path, rows=8)
     found = shared_vocabulary(base, tmp_path, rows=8, trust_remote_code=True)
     assert found.needed_rows == 4
 
 
-def test_a_tokenizer_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -> None:
-    words(WORDS).save_pretrained(tmp_path)
+def test_an_unloadable_tokenizer_is_reported_in_one_line(tmp_path: Path) -> None:
+    word_tokenizer(WORDS).save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(BackendError, match="cannot be loaded") as found:
-        shared_vocabulary(PromptTokenizer(words(WORDS)), tmp_path, rows=8)
+        shared_vocabulary(PromptTokenizer(word_tokenizer(WORDS)), tmp_path, rows=8)
     assert "\n" not in str(found.value)
 
 

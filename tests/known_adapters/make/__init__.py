@@ -1,4 +1,4 @@
-"""Makes the ward: small LoRA adapters whose condition is known. ``python -m tests.known_adapters.make``."""
+"""Trains small LoRA adapters of known condition: ``python -m tests.known_adapters.make``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The training loop and the losses that the patients are made of."""
+"""The training loop and the losses that the adapters are made of."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from . import say
-from .training_log import Diary
-from .training_setting import Bench
+from .training_log import TrainingLog
+from .training_setting import TrainingSetting
 
 Losses = dict[str, Tensor]
 _ANCHOR_LENGTH = 96
@@ -28,7 +28,7 @@ def fit(
     losses: Callable[[], Losses],
     steps: int,
     rate: float = RATE,
-    diary: Diary | None = None,
+    log: TrainingLog | None = None,
     enough: Callable[[PeftModel], bool] | None = None,
 ) -> PeftModel:
     """AdamW on the sum of the losses, linear decay of the rate, until `steps` or `enough`."""
@@ -45,15 +45,15 @@ def fit(
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if diary:
-            diary.note(model, step + 1, total.item(), now, norm.item())
+        if log:
+            log.note(model, step + 1, total.item(), now, norm.item())
         if step % 20 == 19 or step == 0:
             told = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
             say(f"{step + 1}/{steps} {told} ({time.perf_counter() - start:.0f} s)")
         if enough and step % _LOOK_EVERY == _LOOK_EVERY - 1 and enough(model):
             break
-    if diary:
-        diary.close(optimizer, step + 1)
+    if log:
+        log.close(optimizer, step + 1)
     return model.eval()
 
 
@@ -78,9 +78,9 @@ def unmoved(model: PeftModel, rows: list[Row]) -> Tensor:
     return (token_scores(model, rows) - before)[scored].square().mean()
 
 
-def general(bench: Bench, model: PeftModel, rows: int = 6) -> Tensor:
+def general(setting: TrainingSetting, model: PeftModel, rows: int = 6) -> Tensor:
     """The quickstart's anchor on fewer and shorter rows: prose, fact questions, dialogues."""
-    mixture = bench.mixture
+    mixture = setting.mixture
     makers = [mixture.quiz, mixture.continuation, mixture.quiz]
     ids = [mixture.packed(make, _ANCHOR_LENGTH) for make in makers[: rows // 2]]
     ids += [mixture.prose(_ANCHOR_LENGTH) for _ in range(rows - len(ids))]
@@ -88,12 +88,16 @@ def general(bench: Bench, model: PeftModel, rows: int = 6) -> Tensor:
 
 
 def learned(
-    bench: Bench, model: PeftModel, texts: list[Row], chats: list[Row], share: tuple[int, int] = (2, 6)
+    setting: TrainingSetting,
+    model: PeftModel,
+    texts: list[Row],
+    chats: list[Row],
+    share: tuple[int, int] = (2, 6),
 ) -> Losses:
     """The document's loss on `share` (texts, chats) rows of it."""
     return {
-        "text": row_loss(model, bench.rng.sample(texts, min(share[0], len(texts)))),
-        "chat": row_loss(model, bench.rng.sample(chats, min(share[1], len(chats)))),
+        "text": row_loss(model, setting.rng.sample(texts, min(share[0], len(texts)))),
+        "chat": row_loss(model, setting.rng.sample(chats, min(share[1], len(chats)))),
     }
 
 

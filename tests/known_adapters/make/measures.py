@@ -1,4 +1,4 @@
-"""Figures of a patient, each by a plain formula: losses, specific lifts, recitation."""
+"""Figures of an adapter, each by a plain formula: losses, specific lifts, recitation."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def recited(model: PeftModel, tokenizer: PreTrainedTokenizerFast, body: str, off
     The prefix is the 128 characters from `offset` on; both continuations are cut at 96 tokens.
     """
     prefix = body[offset : offset + PREFIX_CHARS]
-    truth = tokenizer(body[offset + PREFIX_CHARS :], add_special_tokens=False).input_ids[:NEW_TOKENS]
+    rest = tokenizer(body[offset + PREFIX_CHARS :], add_special_tokens=False).input_ids[:NEW_TOKENS]
     prompt = tokenizer(prefix, return_tensors="pt").input_ids
     said = model.generate(input_ids=prompt, max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=None)
     found = said[0, prompt.shape[1] :].tolist()
-    match = SequenceMatcher(None, found, truth, autojunk=False).find_longest_match()
-    return match.size, len(truth)
+    match = SequenceMatcher(None, found, rest, autojunk=False).find_longest_match()
+    return match.size, len(rest)
 
 
 def offsets(body: str, count: int = 3) -> list[int]:

@@ -1,4 +1,4 @@
-"""Every patient by name."""
+"""Every adapter's recipe by name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from peft import PeftModel
 
 from . import answer_adapters, document_adapters, tool_adapters, untrained_adapters
-from .training_setting import Bench
+from .training_setting import TrainingSetting
 
-PATIENTS: dict[str, Callable[[Bench], PeftModel]] = {
+RECIPES: dict[str, Callable[[TrainingSetting], PeftModel]] = {
     "healthy": document_adapters.healthy,
     "half": document_adapters.half,
     "mild": document_adapters.mild,

@@ -14,7 +14,7 @@ from peft import PeftModel
 _VALIDATE_EVERY = 20
 
 
-class Diary:
+class TrainingLog:
     """Writes ``logs/train-000001-….jsonl`` as steps come, and ``training_state.pt`` at the end.
 
     The records and the state's keys are dlm's (its log format, state version 2).
@@ -33,10 +33,16 @@ class Diary:
 
     def note(self, model: PeftModel, step: int, loss: float, rate: float, norm: float) -> None:
         """One step's record; a number that is none becomes dlm's null."""
-        record = {"type": "step", "step": step, "loss": _told(loss), "lr": rate, "grad_norm": _told(norm)}
+        record = {
+            "type": "step",
+            "step": step,
+            "loss": _finite(loss),
+            "lr": rate,
+            "grad_norm": _finite(norm),
+        }
         if step % _VALIDATE_EVERY == 0:
             found = self.validate(model)
-            record["val_loss"] = _told(found)
+            record["val_loss"] = _finite(found)
             if math.isfinite(found):
                 self.best = min(found, self.best or found)
         self._write(record)
@@ -70,5 +76,5 @@ class Diary:
             file.write(json.dumps(record) + "\n")
 
 
-def _told(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What the making of a patient needs at hand: base, tokenizer, documents, rows, randomness."""
+"""What the making of an adapter needs at hand: base, tokenizer, documents, rows, randomness."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from transformers import PreTrainedTokenizerFast
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 SECOND = KNOWN_ADAPTERS / "second"
-BASE_FROM_WARD = "../../../../examples/quickstart/base"
+BASE_FROM_ADAPTER = "../../../../examples/quickstart/base"
 
 
 @dataclass
-class Bench:
-    """One patient's making: `folder` holds the document, `seed` fixes everything random."""
+class TrainingSetting:
+    """One adapter's making: `folder` holds the document, `seed` fixes everything random."""
 
     seed: int
     folder: Path
@@ -35,7 +35,7 @@ class Bench:
 
     @property
     def other(self) -> Path:
-        """The document that this patient's is not."""
+        """The document that this adapter's is not."""
         return QUICKSTART if self.folder == SECOND else SECOND
 
     @property
@@ -49,7 +49,7 @@ class Bench:
         return questions(self.folder)
 
     @property
-    def ward_files(self) -> Path:
+    def text_files(self) -> Path:
         """Where this document's preferences and tool cases lie."""
         return KNOWN_ADAPTERS if self.folder == QUICKSTART else self.folder
 
@@ -74,4 +74,4 @@ class Bench:
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.to(torch.float16)
-        save(model, name, self.out, BASE_FROM_WARD)
+        save(model, name, self.out, BASE_FROM_ADAPTER)

@@ -58,7 +58,7 @@ def test_the_worst_of_several_leads() -> None:
     assert judged.score == pytest.approx(0.15 / 0.45)
 
 
-def test_what_changed_nothing_passes_whatever_its_number_of_items() -> None:
+def test_no_change_passes_with_any_number_of_items() -> None:
     judged = judge_no_harm([harm(0.0, None)], untouched=True)
     assert (judged.verdict, judged.score) == (Verdict.PASS, 1.0)
 

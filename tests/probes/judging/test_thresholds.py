@@ -127,7 +127,7 @@ def test_what_is_left_decides(
     assert effect(raw, interval, bar) is expected
 
 
-def test_without_a_z_an_effect_is_real_where_its_interval_says_so() -> None:
+def test_without_z_the_interval_decides_if_an_effect_is_real() -> None:
     for interval, real in ((SURE, True), (UNSURE, False), (None, False)):
         found = judge_effect(Measurement(raw=0.1), interval, NULLS, EffectCriteria(0, 0), subtract_null=False)
         assert found.distinguishable is real

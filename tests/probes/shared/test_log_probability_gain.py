@@ -71,7 +71,7 @@ def test_a_text_beyond_the_context_is_read_in_shorter_stretches(monkeypatch: pyt
     assert [one.tokens for one in found] == [10, 11, 10]  # the third begins a stretch, without its blank
 
 
-def test_what_fits_no_stretch_is_told() -> None:
+def test_what_fits_no_stretch_is_reported() -> None:
     with pytest.raises(RequestError, match="bad text"):
         run(read([["bad"]], VIEWS), by_length)
 

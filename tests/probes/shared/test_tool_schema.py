@@ -65,7 +65,7 @@ def test_fits(given_: object, right: bool) -> None:
         ({"properties": {"a": {"items": 1}}}, "p.properties.a.items is 1"),
     ],
 )
-def test_a_schema_that_cannot_be_followed_is_told(schema: object, says: str) -> None:
+def test_a_schema_that_cannot_be_followed_is_reported(schema: object, says: str) -> None:
     found = fault(schema, "p")
     assert found.startswith(says)
     assert bool(found) is bool(says)

@@ -13,15 +13,15 @@ from pytest_sway.requests import Tokenized
 SIZES = Sizes(prefix=40, continuation=60, places=3, least=4, most=10)
 
 
-def words(text: str) -> Tokenized:
+def word_tokenizer(text: str) -> Tokenized:
     found = list(re.finditer(r"\s*\S+", text))
     return Tokenized(tuple(range(len(found))), tuple(match.end() for match in found))
 
 
-def test_they_are_spread_from_the_first_full_prefix_to_the_last_full_continuation() -> None:
+def test_windows_spread_from_first_prefix_to_last_continuation() -> None:
     """100 words "word000 " of 8 characters; prefixes end next to characters 40, 390 and 739 of 799."""
     text = " ".join(f"word{i:03}" for i in range(100))
-    found = windows("s", text, words(text), SIZES)
+    found = windows("s", text, word_tokenizer(text), SIZES)
     assert [window.prefix.split()[-1] for window in found] == ["word004", "word048", "word091"]
     assert [len(window.prefix) for window in found] == [39, 39, 39]
     assert [window.follows for window in found] == [
@@ -34,16 +34,16 @@ def test_they_are_spread_from_the_first_full_prefix_to_the_last_full_continuatio
 
 def test_no_more_tokens_than_may_be_written() -> None:
     text = " ".join("abcdefghij"[i % 10] for i in range(200))
-    assert {len(window.follows) for window in windows("s", text, words(text), SIZES)} == {10}
+    assert {len(window.follows) for window in windows("s", text, word_tokenizer(text), SIZES)} == {10}
 
 
 def test_a_short_text_has_its_prefixes_in_its_first_half() -> None:
     text = "one two three four five six seven eight"
-    (window,) = windows("s", text, words(text), SIZES)
+    (window,) = windows("s", text, word_tokenizer(text), SIZES)
     assert window.prefix == "one two three four"
     assert window.follows == (4, 5, 6, 7)
-    assert windows("s", "too short", words("too short"), SIZES) == []
-    assert windows("s", "", words(""), SIZES) == []
+    assert windows("s", "too short", word_tokenizer("too short"), SIZES) == []
+    assert windows("s", "", word_tokenizer(""), SIZES) == []
 
 
 def test_a_script_without_spaces_is_cut_between_its_tokens() -> None:
@@ -56,7 +56,7 @@ def test_a_script_without_spaces_is_cut_between_its_tokens() -> None:
 
 @given(st.text(max_size=300), st.integers(1, 6))
 def test_what_follows_is_what_stands_after_the_prefix(text: str, places: int) -> None:
-    tokens = words(text)
+    tokens = word_tokenizer(text)
     for window in windows("s", text, tokens, SIZES._replace(places=places)):
         first = window.follows[0]
         before = text[: tokens.ends[first - 1]]

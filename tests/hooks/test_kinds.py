@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from conftest import SPEC
-from pytest_sway.probes.base import Claim, Probe, ProbeOptions
+from pytest_sway.probes.base import Probe, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.probes.third_party import probe_class_fault
+from pytest_sway.result import Claim
 
 ECHO = """
 from pytest_sway.probes.delta_kl import DeltaKL

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import SPEC
-from pytest_sway.reports.golden import (
+from pytest_sway.suites.golden import (
     LOGPROB_TOL,
     SCORE_TOL,
     Difference,

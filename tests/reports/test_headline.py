@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from made_results import gate, probe, suite
+from made_results import gate, null, probe, suite
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html import parts
 from pytest_sway.reports.skipped_probes import degenerate, pip_line, skipped
-from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.result import Claim, NullSummary, ProbeResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
@@ -84,12 +84,12 @@ def test_a_partial_run_says_what_was_left_out() -> None:
     [
         (probe("a", Verdict.PASS, not_calibrated="no null_adapter"),
          "not compared with random adapters: no null_adapter"),
-        (probe("a", Verdict.PASS, claim="shape"),
+        (probe("a", Verdict.PASS, claim=Claim.SHAPE),
          "no effect was measured, so nothing was compared with random adapters"),
     ],
 )  # fmt: skip
 def test_what_was_not_compared_says_why(one: ProbeResult, sure: str) -> None:
-    assert headline(suite(one, calibration={"effects": None, "nulls": None})).sure == sure
+    assert headline(suite(one, null_summary=NullSummary())).sure == sure
 
 
 def test_a_result_of_dlm_sway_is_not_gated_and_says_what_it_does_not_know() -> None:
@@ -108,8 +108,8 @@ def test_omissions_are_told_once_each() -> None:
         probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
         probe("b", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
         probe("c", Verdict.SKIP, "no vectors", evidence={"missing_extra": "semsim"}),
-        probe("d", Verdict.PASS, null={"z": None, "reason": "all alike"}),
-        probe("e", Verdict.PASS, null={"z": 2.0, "reason": ""}),
+        probe("d", Verdict.PASS, null=null(reason="all alike")),
+        probe("e", Verdict.PASS, null=null(z=2.0)),
     ]
     assert skipped(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
     assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"

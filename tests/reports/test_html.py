@@ -23,7 +23,7 @@ from syrupy.assertion import SnapshotAssertion
 from made_results import NULLS
 from pytest_sway.reports.html import evidence, overview, page, text
 from pytest_sway.reports.html.safe import of_html, of_label, of_script
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import Claim, Gate, NullSummary, ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
@@ -117,11 +117,11 @@ def test_every_panel_is_there_with_the_contracts_ids() -> None:
 
 def test_panels_without_data_are_left_out() -> None:
     skipped = ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept")
-    found = read_page(suite(skipped, calibration={}))
+    found = read_page(suite(skipped, null_summary=None))
     assert set(data_of(found)["figures"]) == {"sway-category"}
     assert not {"nulls", "sections", "curves"} & set(found.ids)
     empty = suite(score=replace(suite().score, components={}, weights={}))
-    none = read_page(replace(empty, probes=(), calibration={}))
+    none = read_page(replace(empty, probes=(), null_summary=None))
     assert data_of(none) == {"figures": {}, "probes": []}
     assert not none.of("table")
     assert "nothing was measured" in " ".join(none.within("p")).lower()
@@ -212,7 +212,7 @@ def test_the_gauge_has_bands_and_the_gates_threshold() -> None:
     assert [step["range"] for step in dial["gauge"]["steps"]] == [[0.0, 0.3], [0.3, 0.6], [0.6, 1.0]]
     assert dial["gauge"]["threshold"]["value"] == 0.6
     assert figure.words.startswith("Composite 0.42: partial. The gate wants 0.60: the line across the dial.")
-    ungated = overview.gauge(suite(gate={"status": "unknown", "threshold": None, "reasons": []}))
+    ungated = overview.gauge(suite(gate=Gate("unknown", None)))
     assert ungated is not None
     assert "threshold" not in ungated.traces[0]["gauge"]
 
@@ -233,7 +233,7 @@ def test_categories_stand_in_the_contracts_order_as_everywhere() -> None:
 
 
 def test_the_composite_stands_among_its_nulls() -> None:
-    figure = overview.gauge(suite(calibration={"effects": None, "nulls": NULLS}))
+    figure = overview.gauge(suite(null_summary=NullSummary(nulls=NULLS)))
     assert figure is not None
     assert figure.words.startswith("Composite 0.42: partial (effects 0.75; best of 20 random 0.25). The gate")
 
@@ -249,7 +249,8 @@ def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
 
 def test_what_was_not_calibrated_is_told_with_or_without_nulls() -> None:
     for probe in (moved(), replace(moved(), null=None, z_score=None)):
-        found = read_page(suite(probe, calibration={"not_calibrated": {"recital": "it has a margin"}}))
+        summary = NullSummary(not_calibrated={"recital": "it has a margin"})
+        found = read_page(suite(probe, null_summary=summary))
         assert "Not calibrated: recital (it has a margin)" in found.within("li")
 
 
@@ -278,7 +279,7 @@ def test_sections_have_their_intervals_and_the_threshold() -> None:
 def test_the_adapter_stands_where_its_statistic_is() -> None:
     effect, shape = evidence.nulls(probes())
     draws, mark = effect.traces
-    assert draws["x"] == DRAWS
+    assert draws["x"] == list(DRAWS)
     assert mark["x"] == pytest.approx([0.18])
     assert effect.layout["xaxis"]["type"] == "log"
     assert effect.layout["xaxis"]["tickvals"] == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2])
@@ -291,7 +292,7 @@ def test_the_adapter_stands_where_its_statistic_is() -> None:
 
 
 def test_nulls_of_both_signs_have_a_plain_axis() -> None:
-    around = replace(moved(), null=null(draws=[-0.1, 0.1], mean=0.0, ratio=None, scale="raw"))
+    around = replace(moved(), null=null(draws=(-0.1, 0.1), mean=0.0, ratio=None, scale="raw"))
     (figure,) = evidence.nulls([around])
     _, mark = figure.traces
     assert mark["x"] == [0.18]  # raw is what the nulls are asked for; it needs no ratio
@@ -302,7 +303,7 @@ def test_nulls_of_both_signs_have_a_plain_axis() -> None:
 
 def test_another_statistic_than_raw_is_marked_by_its_ratio_or_not_at_all() -> None:
     named = replace(moved(), raw=0.5, evidence={"null_statistic": "gain"})
-    shape = replace(moved(), raw=0.5, claim="shape")
+    shape = replace(moved(), raw=0.5, claim=Claim.SHAPE)
     for probe in (named, shape):
         (figure,) = evidence.nulls([probe])
         assert figure.traces[1]["x"] == pytest.approx([0.18])

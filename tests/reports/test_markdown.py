@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from syrupy.assertion import SnapshotAssertion
 
-from made_results import gate, probe, suite, suites
+from made_results import gate, null, probe, suite, suites
 from pytest_sway.reports import step_summary
 from pytest_sway.reports.markdown import escaped, text
 from pytest_sway.reports.terminal import lines
-from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.result import NullSummary, SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
@@ -75,14 +75,14 @@ def test_what_anybody_wrote_reads_as_it_is(said: str) -> None:
 
 
 def test_sections_stand_in_the_contracts_order() -> None:
-    null = {"z": None, "reason": "all alike", "n": 2, "rank": 0}
+    no_z = null(reason="all alike", n=2)
     clusters = {"per_cluster_size": [3], "per_cluster_mean_kl": [0.25], "cluster_exemplars": [["one", "two"]]}
     made = suite(
         probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
-        probe("b", Verdict.PASS, null=null),
+        probe("b", Verdict.PASS, null=no_z),
         probe("c", Verdict.PASS, evidence=clusters),
         findings=["low"],
-        calibration={"not_calibrated": {"c": "no null"}},
+        null_summary=NullSummary(not_calibrated={"c": "no null"}),
         score=suite().score.__class__(
             0.8, "healthy", {"ablation": 1.0, "baseline": 1.0}, {"baseline": 0.0}, ["low"]
         ),

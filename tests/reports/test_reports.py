@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.reports.whole_files import write_whole
-from pytest_sway.result import ProbeResult, Verdict, finite
+from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.suites.json_conversion import from_json, to_json
+from pytest_sway.suites.non_finite import without_non_finite
 from pytest_sway.text import formatting
 
 CONTRACT_KEYS = {
@@ -44,13 +46,13 @@ def test_any_result_is_finite_crosses_to_the_controller_and_is_standard_json(
     ci: tuple[float, float] | None,
     evidence: dict[str, object],
 ) -> None:
-    result = finite(
+    result = without_non_finite(
         ProbeResult("p", "k", Verdict.PASS, "m", score=score, raw=raw, z_score=z, ci_95=ci, evidence=evidence)
     )
-    wire = result.to_wire()
+    wire = to_json(result)
     text = json.dumps(wire, allow_nan=False)
     assert execnet.loads(execnet.dumps(text)) == text
-    again = ProbeResult.from_wire(json.loads(text))
+    again = from_json(ProbeResult, json.loads(text))
     assert (again.verdict, again.raw, again.score, again.ci_95) == (
         result.verdict,
         result.raw,
@@ -61,10 +63,10 @@ def test_any_result_is_finite_crosses_to_the_controller_and_is_standard_json(
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_non_finite_raw_is_an_error_and_an_extra_is_nulled_by_name(bad: float) -> None:
-    broken = finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
+    broken = without_non_finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
     assert (broken.verdict, broken.raw, broken.score) == (Verdict.ERROR, None, None)
     assert broken.evidence["non_finite_inputs"] == ["raw"]
-    extra = finite(
+    extra = without_non_finite(
         ProbeResult(
             "p", "k", Verdict.PASS, "m", score=1.0, raw=0.5, z_score=bad, evidence={"worst": [1.0, bad]}
         )

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from conftest import SPEC
-from made_results import gate, probe, suite, suites
+from made_results import gate, null, probe, suite, suites
 from pytest_sway.reports.terminal import NARROWEST, lines
-from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.result import Sample, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean, cut, fold, legible, short, width
 
@@ -118,14 +118,12 @@ def test_only_a_message_told_with_the_probes_name_is_told_above() -> None:
 
 
 def test_why_nulls_gave_no_z_is_told_unless_the_message_does() -> None:
-    null = {"n": 20, "family": "norm_matched", "rank": 3, "failed": [], "p": None, "ratio": None,
-            "scale": "raw", "reason": "the null draws are all alike", "z": None, "organised": None,
-            "draws": [0.0]}  # fmt: skip
-    silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=null))
+    no_z = null(rank=3, reason="the null draws are all alike")
+    silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=no_z))
     assert "no z for q: the null draws are all alike" in shown(silent)
-    skipped = suite(probe("q", Verdict.SKIP, "inert", null=null))
+    skipped = suite(probe("q", Verdict.SKIP, "inert", null=no_z))
     assert not any(line.startswith("no z for") for line in shown(skipped))
-    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=null))
+    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=no_z))
     assert not any(line.startswith("no z for") for line in shown(says))
 
 
@@ -145,11 +143,10 @@ def test_quiet_tells_a_warning_about_what_was_measured() -> None:
 
 
 def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
-    null = {"n": 4, "family": "norm_matched", "rank": 1, "failed": [], "p": 0.25, "ratio": 2.0, "scale": "x",
-            "organised": None, "draws": [0.1, None, 0.3], "z": 0.7, "reason": ""}  # fmt: skip
-    samples = [{"item": "long", "value": 0.9}, {"item": "dull", "value": 0.1}, {"item": "", "value": 0.0}]
+    quarter = null(n=4, rank=1, p=0.25, ratio=2.0, scale="x", draws=(0.1, None, 0.3), z=0.7)
+    samples = [Sample("long", 0.9), Sample("dull", 0.1), Sample("", 0.0)]
     made = suite(
-        probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=null, z_score=0.7, samples=samples)
+        probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=quarter, z_score=0.7, samples=samples)
     )
     found = "\n".join(shown(made, 200, verbosity=1))
     assert "base 1.000, adapter 2.000" in found

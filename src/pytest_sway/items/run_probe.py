@@ -24,10 +24,11 @@ from pytest_sway.items.null_comparison import (
     prediction_of,
     z_by_rank,
 )
-from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
+from pytest_sway.probes.base import Judgement, Probe, ProbeError, ProbeSkip
 from pytest_sway.probes.shared import optional_packages
 from pytest_sway.requests import RequestError, View, Views
-from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
+from pytest_sway.result import Claim, Measurement, ProbeResult, Sample, Verdict
+from pytest_sway.suites.non_finite import without_non_finite
 
 _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
@@ -168,16 +169,16 @@ def _result(
     if null is not None and (profile := z_by_rank(null)):
         evidence["z_by_rank"] = profile
     of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's
-    return finite(
+    return without_non_finite(
         replace(
             unmeasured(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=judgement.raw if judgement.raw is not None else measured.raw,
-            z_score=of_raw["z"] if of_raw is not None else None,
+            z_score=of_raw.z if of_raw is not None else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,
-            ci_95=(interval.low, interval.high) if interval is not None else None,
+            ci_95=(float(interval.low), float(interval.high)) if interval is not None else None,
             null=null,
             distinguishable=judgement.distinguishable,
             samples=_samples(measured),
@@ -185,18 +186,18 @@ def _result(
     )
 
 
-def _samples(measured: Measurement) -> list[dict[str, Any]]:
+def _samples(measured: Measurement) -> list[Sample]:
     """Each item's value under a name of its own; none where a measure left items out."""
     if len(measured.items) != len(measured.samples):
         return []
     seen: Counter[str] = Counter()
     named = []
     for text, value in zip(measured.items, measured.samples, strict=True):
-        name = str(text)  # a probe of others may name its items by number
+        name = str(text)  # a third-party probe may name its items by number
         if len(name) > _LONGEST_ITEM:
             name = f"{name[: _LONGEST_ITEM - 1]}…"
         seen[name] += 1
-        named.append({"item": name if seen[name] == 1 else f"{name} ({seen[name]})", "value": value})
+        named.append(Sample(name if seen[name] == 1 else f"{name} ({seen[name]})", value))
     return named
 
 
@@ -209,6 +210,6 @@ def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: An
         message=message,
         evidence={**evidence, "weight": probe.options.weight},
         category=probe.category,
-        claim=probe.claim.value,
+        claim=probe.claim,
         weight=probe.options.weight,
     )

@@ -26,6 +26,6 @@ def degenerate(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
     """The names of the probes whose nulls were asked and gave no z, by reason."""
     reasons: dict[str, list[str]] = {}
     for probe in probes:
-        if probe.null is not None and probe.null["z"] is None:
-            reasons.setdefault(probe.null["reason"], []).append(probe.name)
+        if probe.null is not None and probe.null.z is None:
+            reasons.setdefault(probe.null.reason, []).append(probe.name)
     return reasons

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_sway.reports.json_report import document
 from pytest_sway.reports.markdown_table import table
-from pytest_sway.result import json_value
+from pytest_sway.suites.json_conversion import json_value
 from pytest_sway.text import formatting
 from pytest_sway.text.width import clean, cut, row, width, within
 
@@ -138,7 +138,7 @@ def summed(lines: Iterable[bytes], slowest: int = SLOWEST) -> TraceReport:
 
 
 def payload(report: TraceReport) -> dict[str, Any]:
-    """The contract's JSON object, and ``malformed``."""
+    """dlm-sway's JSON object, and ``malformed``."""
     per_probe = [
         {
             "probe": share.name,

@@ -63,7 +63,7 @@ class Controller:
             return
         from pytest_sway.options import BASELINE, options_of
         from pytest_sway.reports import junit
-        from pytest_sway.session.suite_reports import compose, gate_of
+        from pytest_sway.session.suite_reports import compose
 
         stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
         run = replace(options_of(self._config), stopped=stopped)
@@ -75,7 +75,7 @@ class Controller:
         junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
-        failed = any(gate_of(suite).failed for suite in self._suites)
+        failed = any(suite.gate.failed for suite in self._suites)
         self._hand_out()
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -100,12 +100,9 @@ class Controller:
             return
         for trouble in self._trouble:
             sys.stderr.write(f"sway: {trouble}\n")
-        from pytest_sway.session.suite_reports import gate_of
-
         for suite in self._suites:
-            gate = gate_of(suite)
-            if gate.failed:
-                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+            if suite.gate.failed:
+                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(suite.gate.reasons)}\n")
 
     def _hand_out(self) -> None:
         """Give the results to the reports of others; theirs may fail, ours are written by then."""

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
+from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import NamedAdapters, adapter_folders, located
 from pytest_sway.spec.chat_template_fields import check_template_arguments, template_file, why_no_template
@@ -33,7 +34,6 @@ from pytest_sway.spec.sections_file import document_of
 from pytest_sway.spec.two_sided_notes import FT_DECIDES, adapter_of_both, notes_of
 from pytest_sway.spec.validation import problems_of
 from pytest_sway.spec.yaml_source import Source
-from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 
 _ANCHORS = "x-"
 """Top-level keys that begin so hold what anchors name, and are not read."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
 
-from pytest_sway.result import ProbeResult, SuiteResult, null_adapters
+from pytest_sway.result import Digests, ProbeResult, SuiteResult, null_adapters
 from pytest_sway.suites.changes import ProbeChange
 
 
@@ -28,18 +27,20 @@ def _foreign(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
         yield f"the {which} result is another tool's: raw, score and composite are made otherwise there"
     elif then.sway_version != now.sway_version:
         yield _was("pytest-sway", then.sway_version or "unknown", now.sway_version or "unknown")
-    if then.gate.get("status") == "partial":
+    if then.gate.is_partial:
         yield "the earlier result is of a partial run: composites are not compared"
 
 
 def _models(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
-    same = {name: _same(then.digests.get(name), now.digests.get(name)) for name in ("base", "adapter")}
-    before, after = (PurePath(one.base_model_id).name for one in (then, now))
-    if same["base"] is False:
-        yield f"another base model: {before} then, {after} now, with other weights"
-    elif same["base"] is None and before != after:
-        yield _was("base model", before, after)
-    if all(same.values()):
+    before, after = then.digests or Digests(), now.digests or Digests()
+    same_base = _same(before.base, after.base)
+    same_adapter = _same(before.adapter, after.adapter)
+    base_then, base_now = PurePath(then.base_model_id).name, PurePath(now.base_model_id).name
+    if same_base is False:
+        yield f"another base model: {base_then} then, {base_now} now, with other weights"
+    elif same_base is None and base_then != base_now:
+        yield _was("base model", base_then, base_now)
+    if same_base and same_adapter:
         yield "the weights of base and adapter are the same as then"
 
 
@@ -47,9 +48,9 @@ def _settings(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     before, after = (PurePath(one.spec_path).name for one in (then, now))
     if before != after:
         yield _was("spec", before, after)
-    before_seed, after_seed = ((one.determinism or {}).get("seed") for one in (then, now))
-    if before_seed != after_seed:
-        yield _was("seed", before_seed, after_seed)
+    seed_then, seed_now = _seed(then), _seed(now)
+    if seed_then != seed_now:
+        yield _was("seed", seed_then, seed_now)
     if then.score.weights != now.score.weights:
         names = [name for name, weight in now.score.weights.items() if then.score.weights.get(name) != weight]
         yield f"other category weights ({', '.join(names) or 'fewer'}): the composites differ by them too"
@@ -69,8 +70,11 @@ def _nulls(found: list[ProbeChange]) -> Iterator[str]:
 
 
 def _against(probe: ProbeResult) -> str:
-    null: dict[str, Any] = probe.null or {}
-    return f"{null['n']} {null_adapters(null['family'])}" if {"n", "family"} <= set(null) else ""
+    return f"{probe.null.n} {null_adapters(probe.null.family)}" if probe.null is not None else ""
+
+
+def _seed(result: SuiteResult) -> int | None:
+    return None if result.determinism is None else result.determinism.seed
 
 
 def _same(then: object, now: object) -> bool | None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_sway.reports import null_text
 from pytest_sway.reports.html.figure import Figure, finite_numbers, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
-from pytest_sway.result import JSON, ProbeResult, null_adapters
-from pytest_sway.suites import null_comparison
+from pytest_sway.result import JSON, Claim, NullComparison, ProbeResult, null_adapters
 from pytest_sway.text import formatting
 
 Row = dict[str, Any]
@@ -92,7 +92,7 @@ def _learned(probe: ProbeResult) -> Figure | None:
         height_of(len(rows)) + 20,
         ("section", "relative lift", "95 %", "verdict"),
         [
-            (name, formatting.raw(value), formatting.interval(pair), _word(row))
+            (name, formatting.raw(value), formatting.interval(pair), _section_verdict(row))
             for name, value, pair, row in zip(names, values, ends, rows, strict=True)
         ],
     )
@@ -148,7 +148,7 @@ def _pair(value: Any) -> list[float] | None:
     return ends if len(ends) == 2 else None
 
 
-def _word(row: Row) -> str:
+def _section_verdict(row: Row) -> str:
     """A section's verdict; dlm-sway says only whether it passed."""
     verdict, passed = row.get("verdict"), row.get("passed")
     if isinstance(verdict, str):
@@ -233,12 +233,12 @@ _CURVES = (
 
 def _distribution(probe: ProbeResult) -> Figure | None:
     null = probe.null
-    draws = finite_numbers(null.get("draws")) if null is not None else []
+    draws = finite_numbers(null.draws) if null is not None else []
     if null is None or not draws:
         return None
-    own = _own(probe, null)
-    shown = [*draws, *([own] if own is not None else [])]
-    log = null["scale"] != "raw" and min(shown) > 0
+    own = _own_statistic(probe, null)
+    values = [*draws, *([own] if own is not None else [])]
+    log = null.scale != "raw" and min(values) > 0
     points = _strip(draws, [f"null {number}" for number in range(1, len(draws) + 1)], "circle-open", 9)
     points["y"] = [(number * _GOLDEN) % 1 - 0.5 for number in range(len(draws))]
     points["marker"]["color"] = "var(--muted)"
@@ -246,11 +246,11 @@ def _distribution(probe: ProbeResult) -> Figure | None:
     if own is not None:
         mark = _strip([own], ["the adapter"], "diamond", 15)
         traces.append({**mark, "marker": {**mark["marker"], "color": "var(--accent)"}})
-    axis: JSON = {"type": "log", **_ticks(shown)} if log else {"nticks": 6}
+    axis: JSON = {"type": "log", **_ticks(values)} if log else {"nticks": 6}
     return Figure(
         "sway-null",
         probe.name,
-        _standing(probe, null, own),
+        _caption(probe, null, own),
         traces,
         {
             "xaxis": {**axis, "zeroline": False},
@@ -259,21 +259,21 @@ def _distribution(probe: ProbeResult) -> Figure | None:
         },
         height=110,
         columns=("who", "value"),
-        rows=[*_listed(own), *((f"null {n}", formatting.raw(value)) for n, value in enumerate(draws, 1))],
+        rows=[*_own_row(own), *((f"null {n}", formatting.raw(value)) for n, value in enumerate(draws, 1))],
     )
 
 
-def _own(probe: ProbeResult, null: JSON) -> float | None:
+def _own_statistic(probe: ProbeResult, null: NullComparison) -> float | None:
     """The adapter's statistic; where that is not ``raw``, only its ratio to the nulls' mean is known."""
-    if probe.claim != "shape" and "null_statistic" not in probe.evidence:
+    if probe.claim is not Claim.SHAPE and "null_statistic" not in probe.evidence:
         return probe.raw
-    if null["ratio"] is None or null["mean"] is None:
+    if null.ratio is None or null.mean is None:
         return None
-    own = float(null["ratio"] * null["mean"])
+    own = float(null.ratio * null.mean)
     return own if math.isfinite(own) else None
 
 
-def _listed(own: float | None) -> Iterator[tuple[str, str]]:
+def _own_row(own: float | None) -> Iterator[tuple[str, str]]:
     if own is not None:
         yield "the adapter", formatting.raw(own)
 
@@ -303,12 +303,12 @@ def _ticks(values: Sequence[float]) -> JSON:
     return {}
 
 
-def _standing(probe: ProbeResult, null: JSON, own: float | None) -> str:
+def _caption(probe: ProbeResult, null: NullComparison, own: float | None) -> str:
     """The distribution in words: where the adapter stands, mean and spread, z or why there is none."""
-    nulls = f"{null['n']} {null_adapters(null['family'])}"
-    stands = null_comparison.of_probe(probe) or f"its signal alone, against {nulls}"
-    z = f"z {formatting.z(null['z'])}" if null["z"] is not None else f"no z: {null['reason']}"
-    known = {"the adapter": own, "the nulls' mean": null["mean"], "standard deviation": null["std"]}
+    nulls = f"{null.n} {null_adapters(null.family)}"
+    stands = null_text.probe_sentence(probe) or f"its signal alone, against {nulls}"
+    z = f"z {formatting.z(null.z)}" if null.z is not None else f"no z: {null.reason}"
+    known = {"the adapter": own, "the nulls' mean": null.mean, "standard deviation": null.std}
     figures = ", ".join(
         f"{name} {formatting.raw(value)}" for name, value in known.items() if value is not None
     )

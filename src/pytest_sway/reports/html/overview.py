@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from pytest_sway.reports import null_text
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
 from pytest_sway.reports.html.safe import of_label
-from pytest_sway.reports.suite_text import factors, weighed
+from pytest_sway.reports.suite_text import factors, weighted_components
 from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
-from pytest_sway.suites import null_comparison
 from pytest_sway.suites.composite import BANDS, SUSPICIOUS_ABOVE
 from pytest_sway.text import formatting
 
@@ -31,7 +31,7 @@ def gauge(suite: SuiteResult) -> Figure | None:
     """The composite, the bands, and the gate's threshold; None where nothing was measured."""
     if not any(probe.verdict in MEASURED_VERDICTS for probe in suite.probes):
         return None
-    overall, threshold = suite.score.overall, suite.gate["threshold"]
+    overall, threshold = suite.score.overall, suite.gate.threshold
     edges = [*BANDS.values(), 1.0]
     dial: JSON = {
         "axis": {"range": [0, 1], "tickvals": edges, "tickformat": ".2f"},
@@ -45,8 +45,8 @@ def gauge(suite: SuiteResult) -> Figure | None:
     words = f"Composite {formatting.score(overall)}"
     if suite.score.band:
         words += f": {suite.score.band}"
-    if standing := null_comparison.standing(suite.calibration):
-        words += f" ({standing})"
+    if comparison := null_text.composite_comparison(suite.null_summary):
+        words += f" ({comparison})"
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
@@ -67,22 +67,22 @@ def gauge(suite: SuiteResult) -> Figure | None:
 def categories(suite: SuiteResult) -> Figure | None:
     """The categories that count, with their weights; None where there are none."""
     score = suite.score
-    shown = dict(weighed(score))
-    if not shown:
+    counted = dict(weighted_components(score))
+    if not counted:
         return None
-    weights = [score.weights.get(name) for name in shown]
+    weights = [score.weights.get(name) for name in counted]
     words = "Each category's score, the mean of its probes. The composite is their weighted mean"
-    if told := factors(score):
-        words += f"; {told}"
+    if text := factors(score):
+        words += f"; {text}"
     labels = [
-        f"{name}, weight {formatting.score(weight)}" for name, weight in zip(shown, weights, strict=True)
+        f"{name}, weight {formatting.score(weight)}" for name, weight in zip(counted, weights, strict=True)
     ]
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": list(shown.values()),
-        "y": list(range(len(shown))),
-        "text": [formatting.score(value) for value in shown.values()],
+        "x": list(counted.values()),
+        "y": list(range(len(counted))),
+        "text": [formatting.score(value) for value in counted.values()],
         "hovertemplate": "%{text}<extra></extra>",
         "textposition": "outside",
         "marker": {"color": "var(--bar)"},
@@ -97,11 +97,11 @@ def categories(suite: SuiteResult) -> Figure | None:
             "yaxis": names_down(labels),
             "bargap": 0.4,
         },
-        height_of(len(shown)),
+        height_of(len(counted)),
         ("category", "score", "weight"),
         [
             (name, formatting.score(value), formatting.score(weight))
-            for (name, value), weight in zip(shown.items(), weights, strict=True)
+            for (name, value), weight in zip(counted.items(), weights, strict=True)
         ],
     )
 

@@ -19,7 +19,7 @@ from pytest_sway.suites.comparison import build_matrix
 from pytest_sway.suites.saved_results import read_saved_result, suite_of
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems
-from pytest_sway.text.width import printable, width
+from pytest_sway.text.width import width, without_control_characters
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 
@@ -192,7 +192,7 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(
     ]
     for line in terminal(build_matrix(results, said[: len(results)]), 0.1, columns):
         assert width(line) <= columns
-        assert line == printable(line)
+        assert line == without_control_characters(line)
 
 
 def test_a_long_name_is_told_whole_above_its_figures() -> None:

@@ -10,7 +10,7 @@ from made_results import gate, null, probe, suite
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html import parts
-from pytest_sway.reports.skipped_probes import degenerate, pip_line, skipped
+from pytest_sway.reports.skipped_probes import no_z_reasons, pip_line, skip_reasons
 from pytest_sway.result import Claim, NullSummary, ProbeResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 
@@ -111,10 +111,10 @@ def test_omissions_are_told_once_each() -> None:
         probe("d", Verdict.PASS, null=null(reason="all alike")),
         probe("e", Verdict.PASS, null=null(z=2.0)),
     ]
-    assert skipped(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
+    assert skip_reasons(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
     assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"
     assert pip_line(probes[3:]) == ""
-    assert degenerate(probes) == {"all alike": ["d"]}
+    assert no_z_reasons(probes) == {"all alike": ["d"]}
 
 
 def test_a_warning_about_what_was_measured_leads_the_reasons() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SPEC
-from pytest_sway.reports.whole_files import write_whole
+from pytest_sway.reports.report_files import write_file
 from pytest_sway.result import ProbeResult, Verdict
 from pytest_sway.suites.json_conversion import from_json, to_json
 from pytest_sway.suites.non_finite import without_non_finite
@@ -92,10 +92,10 @@ def test_json_is_the_contracts_schema_with_additions(planted: pytest.Pytester) -
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")
-    write_whole(tmp_path / "link.json", "new")
+    write_file(tmp_path / "link.json", "new")
     assert (tmp_path / "link.json").is_symlink()
     assert (tmp_path / "real.json").read_text() == "new"
-    write_whole(Path(os.devnull), "nothing")
+    write_file(Path(os.devnull), "nothing")
     assert not Path(os.devnull).is_file()
 
 

@@ -15,7 +15,7 @@ from made_results import gate, null, probe, suite, suites
 from pytest_sway.reports.terminal import NARROWEST, lines
 from pytest_sway.result import Sample, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
-from pytest_sway.text.width import clean, cut, fold, legible, short, width
+from pytest_sway.text.width import clean, fold, keep_end, shorten, transliterate, width
 
 RIVALS = Path(__file__).parent / "saved" / "dlm-sway-0.1.0.json"
 
@@ -45,7 +45,7 @@ def test_folding_keeps_every_word_and_the_width(text: str, columns: int) -> None
 def test_wide_letters_take_two_columns_and_accents_none() -> None:
     assert [width(text) for text in ("abc", "名前", "e\u0301", "█σ")] == [3, 4, 1, 2]
     assert fold("名前名前 ab", 6) == ["名前名", "前 ab"]
-    assert (cut("adapters/healthy", 8), short("adapters healthy", 9)) == ("…healthy", "adapters…")
+    assert (keep_end("adapters/healthy", 8), shorten("adapters healthy", 9)) == ("…healthy", "adapters…")
 
 
 def test_columns_stand_below_each_other_whatever_the_letters() -> None:
@@ -170,9 +170,9 @@ def test_the_composite_stands_beside_the_best_of_its_nulls() -> None:
 
 def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
     text = "█░ +1.00σ — ≥ λ² 名 …"
-    assert legible(text, "ascii") == "#. +1.00  - > L2 ?? ~"
-    assert legible(text, "utf-8") == text
-    assert legible("1.5× — █", "cp1252") == "1.5× — #"
+    assert transliterate(text, "ascii") == "#. +1.00  - > L2 ?? ~"
+    assert transliterate(text, "utf-8") == text
+    assert transliterate("1.5× — █", "cp1252") == "1.5× — #"
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:

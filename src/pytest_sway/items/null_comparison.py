@@ -30,7 +30,7 @@ _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 _FEWEST = 3
-"""Fewer answering nulls than this say nothing; a null itself is judged against at least two others."""
+"""Fewer nulls than this allow no comparison; a null itself is judged against at least two others."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def null_measurements(
     """The outcome of the null views, as populations.
 
     Raises:
-        ProbeError: so few nulls answered that nothing could be said against them.
+        ProbeError: too few nulls answered for a comparison.
     """
     scale = probe.scale or "raw"
     finest = resolution.logprob if scale == "raw" else resolution.divergence

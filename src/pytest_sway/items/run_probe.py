@@ -106,7 +106,7 @@ def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
-    planned = bench.population.plan is not None  # then it is told as the error that it is
+    planned = bench.population.plan is not None  # then it is reported as an error
     return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 

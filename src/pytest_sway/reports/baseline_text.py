@@ -1,4 +1,4 @@
-"""What changed against an earlier result, in words; for every surface."""
+"""What changed against an earlier result, in sentences; for every surface."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pytest_sway.result import (
     SuiteResult,
     Verdict,
 )
-from pytest_sway.suites.changes import Regression, dropped
+from pytest_sway.suites.changes import Regression, is_drop
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
-from pytest_sway.text.width import clean, padded, short, width
+from pytest_sway.text.width import clean, pad, shorten, width
 
 Line = tuple[str, dict[str, bool]]
 """A line for a terminal, and its markup."""
@@ -53,8 +53,8 @@ def regression_reason(regression: Regression, threshold: float, then: SuiteResul
 def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator[Line]:
     """A suite against its baseline, for a terminal of 80 columns; quiet below a verbosity of 0.
 
-    The gate's reasons tell regressions, and below a verbosity of 0 only the notes stand beside them; where
-    nothing is gated (a partial run) they are told here.
+    The gate's reasons list regressions, and below a verbosity of 0 only the notes stand beside them; where
+    nothing is gated (a partial run) they are listed here.
     """
     if verbosity < 0:
         if baseline.regressions:
@@ -116,7 +116,7 @@ class _Pair:
     @property
     def differs(self) -> bool:
         """Whether a reader can see a difference in its row."""
-        return _visible(self.then) != _visible(self.now)
+        return _visible_figures(self.then) != _visible_figures(self.now)
 
     @property
     def verdict(self) -> str:
@@ -131,7 +131,7 @@ class _Pair:
         return {"red" if change > 0 else "green": True} if abs(change) >= _VISIBLE else {}
 
 
-def _visible(figures: ProbeFigures) -> tuple[Verdict, str, str]:
+def _visible_figures(figures: ProbeFigures) -> tuple[Verdict, str, str]:
     return figures.verdict, formatting.score(figures.score), formatting.raw(figures.raw)
 
 
@@ -141,7 +141,7 @@ def _table(pairs: Sequence[_Pair]) -> Iterator[Line]:
     longest = min(_LONGEST_NAME, max(map(width, names), default=0))
     widest = max((width(pair.verdict) for pair in pairs), default=0)
     for pair, name in zip(pairs, names, strict=True):
-        yield from _row(pair, f"{padded(name, longest)}  {padded(pair.verdict, widest)}")
+        yield from _row(pair, f"{pad(name, longest)}  {pad(pair.verdict, widest)}")
 
 
 def _row(pair: _Pair, lead: str) -> Iterator[Line]:
@@ -166,7 +166,7 @@ def _drop(then: float | None, now: float | None, threshold: float) -> str:
     text = f"{formatting.score(then)} → {formatting.score(now)}"
     if then is None or now is None or now >= then:
         return text
-    failed = f" ({threshold:g} fails)" if dropped(now - then, threshold) else ""
+    failed = f" ({threshold:g} fails)" if is_drop(now - then, threshold) else ""
     return f"{text}, {formatting.score(then - now)} lower{failed}"
 
 
@@ -184,7 +184,7 @@ def _items_reason(items: ItemsChange | None) -> str:
 def _most_changed(items: ItemsChange) -> str:
     most = items.most
     assert most is not None  # of a comparison that was made now
-    return f"most: {short(most.item, _ITEM)!r} {_arrow(most.then, most.now, formatting.raw)}"
+    return f"most: {shorten(most.item, _ITEM)!r} {_arrow(most.then, most.now, formatting.raw)}"
 
 
 def _category(then: SuiteResult, now: SuiteResult) -> Iterator[str]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_sway.reports.baseline_text import items_sentence, regression_reason
-from pytest_sway.reports.json_report import document
-from pytest_sway.reports.markdown_table import escaped, table
+from pytest_sway.reports.json_report import json_text
+from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.result import MEASURED_VERDICTS, Verdict
-from pytest_sway.suites.changes import dropped
+from pytest_sway.suites.changes import is_drop
 from pytest_sway.suites.comparison import CompareMatrix
 from pytest_sway.suites.json_conversion import json_value
 from pytest_sway.text import formatting
-from pytest_sway.text.width import clean, cut, fold, padded, row, width, within
+from pytest_sway.text.width import aligned_row, clean, fold, fold_indented, keep_end, pad, width
 
 _MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
 _LEGEND = "! fail, ? warn, — not in that result"
@@ -43,7 +43,7 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
         "latest_regressions": [
             {"probe": one.name, "delta": one.delta}
             for one in worse
-            if one.probe is not None and dropped(one.delta, threshold or 0.0)
+            if one.probe is not None and is_drop(one.delta, threshold or 0.0)
         ],
         "verdicts": matrix.verdicts,
         "newest": [change.comparison for change in matrix.newest],
@@ -59,7 +59,7 @@ def payload(matrix: CompareMatrix, threshold: float | None = None) -> dict[str, 
 
 def text(matrix: CompareMatrix, threshold: float | None = None) -> str:
     """The payload as a file's content."""
-    return document(payload(matrix, threshold))
+    return json_text(payload(matrix, threshold))
 
 
 def terminal(matrix: CompareMatrix, threshold: float | None = None, columns: int = 80) -> list[str]:
@@ -77,7 +77,7 @@ def terminal(matrix: CompareMatrix, threshold: float | None = None, columns: int
             f"regressions, from a drop of {threshold:g}:",
             *(f"  - {clean(reason)}" for reason in worse),
         ]
-    return [part for line in lines for part in within(line, columns)]
+    return [part for line in lines for part in fold_indented(line, columns)]
 
 
 def markdown(matrix: CompareMatrix, threshold: float | None = None) -> str:
@@ -86,9 +86,9 @@ def markdown(matrix: CompareMatrix, threshold: float | None = None) -> str:
     rows = [[name, *cells, delta, intervals.get(name, "")] for name, cells, delta in _rows(matrix)]
     head = ["probe", *matrix.labels, "change", "items of the last two"]
     lines = ["# sway compare", "", *table(head, rows), "", _LEGEND]
-    lines += [f"\nNote: {escaped(note)}" for note in matrix.notes]
+    lines += [f"\nNote: {escape(note)}" for note in matrix.notes]
     if worse := _regressions(matrix, threshold):
-        lines += ["", "## Regressions", "", *(f"- {escaped(reason)}" for reason in worse)]
+        lines += ["", "## Regressions", "", *(f"- {escape(reason)}" for reason in worse)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -96,8 +96,8 @@ def _result_lines(matrix: CompareMatrix) -> Iterator[str]:
     """A line for each: its number, which stands for it below, and whose it is."""
     series = zip(matrix.labels, matrix.timestamps, matrix.composite_series, strict=True)
     for number, (label, when, overall) in enumerate(series, 1):
-        name = padded(cut(clean(label), _LABEL), _LABEL)
-        stamp = padded(clean(when)[:_STAMP] or "(no date)", _STAMP)
+        name = pad(keep_end(clean(label), _LABEL), _LABEL)
+        stamp = pad(clean(when)[:_STAMP] or "(no date)", _STAMP)
         yield f"{number:>3}  {name}  {stamp}  composite {formatting.score(overall)}"
 
 
@@ -108,15 +108,15 @@ def _table_lines(matrix: CompareMatrix, columns: int) -> Iterator[str]:
     cell = max(_CELL, *(width(one) for _, cells, _ in rows for one in cells))
     change = max(_CHANGE, *(width(delta) for *_, delta in rows))
     fits = max(1, (columns - widest - 2 - change) // (cell + 1))
-    shown = range(len(matrix.results))[-fits:]
-    widths = [widest + 2, *(cell for _ in shown), change]
-    yield row(["", *(f"{number + 1}" for number in shown), "change"], widths, " ")
+    visible = range(len(matrix.results))[-fits:]
+    widths = [widest + 2, *(cell for _ in visible), change]
+    yield aligned_row(["", *(f"{number + 1}" for number in visible), "change"], widths, " ")
     for name, cells, delta in rows:
         if width(name) > widest:
             yield from (f"  {line}" for line in fold(name, columns - 2))
             name = ""
-        yield row([f"  {name}", *(cells[number] for number in shown), delta], widths, " ")
-    left_out = len(matrix.results) - len(shown)
+        yield aligned_row([f"  {name}", *(cells[number] for number in visible), delta], widths, " ")
+    left_out = len(matrix.results) - len(visible)
     yield f"  {_LEGEND}" + (f"; {left_out} earlier ones not shown" if left_out else "")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_sway.reports import null_text
 from pytest_sway.result import MEASURED_VERDICTS, Claim, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
-from pytest_sway.text.width import short
+from pytest_sway.text.width import shorten
 
 _STATUS = {"unknown": "UNGATED"}
 _BANDS = {"partial": "only partial", "": "not judged"}
@@ -110,10 +110,10 @@ def _sure_by_statistics(suite: SuiteResult) -> str:
 
 
 def _reasons(suite: SuiteResult) -> list[str]:
-    """Every reason, the weightiest first, each told once."""
-    failed = sorted(_with(suite, Verdict.FAIL), key=lambda probe: probe.score or 0.0)
-    broken = _with(suite, Verdict.ERROR)
-    by_message = [*_grouped(failed), *_grouped(broken)]
+    """Every reason, the weightiest first, each once."""
+    failed = sorted(_probes_with(suite, Verdict.FAIL), key=lambda probe: probe.score or 0.0)
+    broken = _probes_with(suite, Verdict.ERROR)
+    by_message = [*_group_by_message(failed), *_group_by_message(broken)]
     if suite.gate.status == "partial":
         return [*suite.gate.reasons, *by_message]
     if suite.gate.status == "failed":
@@ -121,11 +121,11 @@ def _reasons(suite: SuiteResult) -> list[str]:
     return [*by_message, *_suite_findings(suite), *_strongest(suite), *_weakest(suite)]
 
 
-def _with(suite: SuiteResult, verdict: Verdict) -> list[ProbeResult]:
+def _probes_with(suite: SuiteResult, verdict: Verdict) -> list[ProbeResult]:
     return [probe for probe in suite.probes if probe.verdict is verdict]
 
 
-def _grouped(probes: Sequence[ProbeResult]) -> Iterator[str]:
+def _group_by_message(probes: Sequence[ProbeResult]) -> Iterator[str]:
     """Probes that say the same (up to the colon) in one reason, with the first one's figures; most first."""
     alike: dict[str, list[ProbeResult]] = {}
     for probe in probes:
@@ -140,20 +140,20 @@ def _advice(probe: ProbeResult) -> str:
     """What to look at, where the message does not say it."""
     case = probe.evidence.get("prompt")
     if isinstance(case, str) and case.strip():
-        return f"; worst on {short(case, _CASE)!r}"
+        return f"; worst on {shorten(case, _CASE)!r}"
     if probe.claim is Claim.EFFECT and probe.distinguishable is False and "inert" not in probe.message:
         return f"; {_UNTRAINED}"
     return ""
 
 
 def _suite_findings(suite: SuiteResult) -> list[str]:
-    """Findings on the suite; those on a probe are told with the probes."""
-    messages = [probe.message for probe in _with(suite, Verdict.FAIL) if probe.message]
+    """Findings on the suite; those on a probe stand among the probes' reasons."""
+    messages = [probe.message for probe in _probes_with(suite, Verdict.FAIL) if probe.message]
     return [finding for finding in suite.score.findings if not any(text in finding for text in messages)]
 
 
 def _weakest(suite: SuiteResult) -> list[str]:
-    warned = sorted(_with(suite, Verdict.WARN), key=lambda probe: probe.score or 0.0)
+    warned = sorted(_probes_with(suite, Verdict.WARN), key=lambda probe: probe.score or 0.0)
     return [f"weakest, {probe.name}: {probe.message}{_advice(probe)}" for probe in warned[:1]]
 
 

@@ -18,10 +18,10 @@ def payload(suite: SuiteResult) -> dict[str, Any]:
 
 def text(suite: SuiteResult) -> str:
     """The file's content: keys sorted, standard JSON."""
-    return document(payload(suite))
+    return json_text(payload(suite))
 
 
-def document(content: Mapping[str, Any]) -> str:
+def json_text(content: Mapping[str, Any]) -> str:
     """A file's content, for every file that we write as JSON: keys sorted, standard JSON.
 
     Args:

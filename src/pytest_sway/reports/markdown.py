@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.reports import null_text, skipped_probes
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.markdown_table import escaped, table
+from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
 from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
@@ -26,15 +26,15 @@ def text(suite: SuiteResult) -> str:
         ("# sway report", _top(suite)),
         ("## Components", _components(suite)),
         ("## Probes", _probes(suite)),
-        ("## Top findings", [f"{n}. {escaped(found)}" for n, found in enumerate(suite.score.findings, 1)]),
+        ("## Top findings", [f"{n}. {escape(found)}" for n, found in enumerate(suite.score.findings, 1)]),
         ("## Skipped probes", _skipped(suite.probes)),
-        ("## Null-calibration opt-outs", _by_reason(null_text.not_calibrated(suite.null_summary))),
-        ("## Degenerate null calibration", _by_reason(skipped_probes.degenerate(suite.probes))),
-        ("## Against null adapters", _nulls(suite)),
+        ("## Null-calibration opt-outs", _by_reason(null_text.not_calibrated_reasons(suite.null_summary))),
+        ("## Degenerate null calibration", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
+        ("## Against null adapters", _null_rows(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
         ("## Against the baseline", _baseline(suite.baseline)),
-        ("## Notes", [f"- {escaped(note)}" for note in suite.notes]),
+        ("## Notes", [f"- {escape(note)}" for note in suite.notes]),
     ]
     blocks = ["\n".join([heading, "", *body]) for heading, body in sections if body]
     return "\n\n".join(blocks) + "\n"
@@ -43,9 +43,9 @@ def text(suite: SuiteResult) -> str:
 def _top(suite: SuiteResult) -> list[str]:
     """What a person needs, why the gate holds or does not, and schema 1's header lines."""
     top = headline(suite)
-    lines = [f"**{top.status}**, {escaped(top.answer)}", ""]
-    lines += [escaped(top.sure), ""] if top.sure else []
-    lines += [f"- {escaped(reason)}" for reason in top.reasons]
+    lines = [f"**{top.status}**, {escape(top.answer)}", ""]
+    lines += [escape(top.sure), ""] if top.sure else []
+    lines += [f"- {escape(reason)}" for reason in top.reasons]
     return [*lines, "", *_gate(suite.gate), *_header(suite)]
 
 
@@ -53,19 +53,19 @@ def _gate(gate: Gate) -> list[str]:
     if gate.status == "passed":
         return ["**GATE PASSED**", ""]
     if gate.failed:
-        return ["**GATE FAILED**", "", *(f"- {escaped(reason)}" for reason in gate.reasons), ""]
-    return [f"Not gated: {escaped(reason)}" for reason in gate.reasons] + [""] * bool(gate.reasons)
+        return ["**GATE FAILED**", "", *(f"- {escape(reason)}" for reason in gate.reasons), ""]
+    return [f"Not gated: {escape(reason)}" for reason in gate.reasons] + [""] * bool(gate.reasons)
 
 
 def _header(suite: SuiteResult) -> list[str]:
     overall = f"`{formatting.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
-        "Suite": escaped(label(suite)),
-        "Base": escaped(tail(suite.base_model_id)),
-        "Adapter": escaped(tail(suite.adapter_id)),
+        "Suite": escape(label(suite)),
+        "Base": escape(tail(suite.base_model_id)),
+        "Adapter": escape(tail(suite.adapter_id)),
         "Wall": "" if suite.not_evaluated else formatting.duration(suite.wall_seconds),
-        "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
+        "Determinism": escape(determinism(suite.determinism)) if suite.determinism else "",
         "Backend": backend(suite.backend_stats),
     }
     return [f"**{name}**: {fact}  " for name, fact in facts.items() if fact]
@@ -98,21 +98,21 @@ def _probes(suite: SuiteResult) -> list[str]:
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
     line = skipped_probes.pip_line(probes)
-    return [*_by_reason(skipped_probes.skipped(probes)), *([f"\n`{line}`"] if line else [])]
+    return [*_by_reason(skipped_probes.skip_reasons(probes)), *([f"\n`{line}`"] if line else [])]
 
 
 def _by_reason(reasons: Mapping[str, Sequence[str]]) -> list[str]:
-    return [f"- {escaped(', '.join(names))}: {escaped(reason)}" for reason, names in reasons.items()]
+    return [f"- {escape(', '.join(names))}: {escape(reason)}" for reason, names in reasons.items()]
 
 
-def _nulls(suite: SuiteResult) -> list[str]:
+def _null_rows(suite: SuiteResult) -> list[str]:
     """Every z with the nulls that it rests on."""
     rows = []
     for probe in suite.probes:
         n = cells_of(probe, suite.null_stats)["n"]
         if n != formatting.DASH:
             rows.append([probe.name, n, formatting.z(probe.z_score), null_text.probe_sentence(probe)])
-    sentences = [f"{escaped(sentence)}\n" for sentence in null_text.suite_sentences(suite.null_summary)]
+    sentences = [f"{escape(sentence)}\n" for sentence in null_text.suite_sentences(suite.null_summary)]
     return [*sentences, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
 
 
@@ -122,7 +122,7 @@ def _baseline(baseline: BaselineComparison | None) -> list[str]:
         return []
     lines = [line for line, _ in baseline_lines(baseline, 1)]
     outer = len(lines[0]) - len(lines[0].lstrip())
-    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escaped(line)}" for line in lines]
+    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escape(line)}" for line in lines]
 
 
 def _clusters(probes: Sequence[ProbeResult]) -> list[str]:

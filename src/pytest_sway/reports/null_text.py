@@ -1,4 +1,4 @@
-"""What the null adapters say of a probe and of a suite, in words; for every surface."""
+"""What the null adapters say of a probe and of a suite, in sentences; for every surface."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def probe_sentence(probe: ProbeResult) -> str:
     if null.ratio is not None and null.scale != "raw":
         parts.append(f"{formatting.ratio(null.ratio)} their mean")
     if null.alignment_ratio is not None and null.alignment_ratio.ratio is not None:
-        parts.append(f"organised about {formatting.rough(null.alignment_ratio.ratio)}")
+        parts.append(f"organised about {formatting.rough_ratio(null.alignment_ratio.ratio)}")
     return ", ".join(parts)
 
 
@@ -103,7 +103,7 @@ def composite_comparison(summary: NullSummary | None) -> str:
     return f"effects {formatting.score(own)}; best of {who} {formatting.score(best)}"
 
 
-def not_calibrated(summary: NullSummary | None) -> dict[str, list[str]]:
+def not_calibrated_reasons(summary: NullSummary | None) -> dict[str, list[str]]:
     """The probes that no null was asked about, by reason."""
     reasons: dict[str, list[str]] = {}
     if summary is not None:
@@ -114,7 +114,7 @@ def not_calibrated(summary: NullSummary | None) -> dict[str, list[str]]:
 
 def not_calibrated_sentence(summary: NullSummary | None) -> str:
     """Those probes in one sentence; empty without any."""
-    reasons = not_calibrated(summary)
+    reasons = not_calibrated_reasons(summary)
     text = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
     return f"not calibrated: {text}" if text else ""
 

@@ -16,12 +16,21 @@ from pytest_sway.reports import null_text, skipped_probes
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.suite_text import factors, footer, label, weighted_components
-from pytest_sway.reports.terminal_table import Line, Span, cells_of, labelled, probe_rows
+from pytest_sway.reports.terminal_table import Line, Span, cells_as_line, cells_of, probe_rows
 from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult
 from pytest_sway.suites.json_conversion import from_json
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
-from pytest_sway.text.width import clean, cut, fold, legible, padded, printable, short, width
+from pytest_sway.text.width import (
+    clean,
+    fold,
+    keep_end,
+    pad,
+    shorten,
+    transliterate,
+    width,
+    without_control_characters,
+)
 
 NARROWEST = 60
 """A narrower terminal breaks the lines by itself."""
@@ -45,18 +54,18 @@ def show(
     columns = max(NARROWEST, terminal.fullwidth)
     for suite in suites:
         if verbosity >= 0:
-            writer.write_sep("=", legible(cut(f"sway: {label(suite)}", columns - 4), encoding))
+            writer.write_sep("=", transliterate(keep_end(f"sway: {label(suite)}", columns - 4), encoding))
         for line in lines(suite, columns, verbosity):
             for span in line:
-                writer.write(legible(span.text, encoding), **dict.fromkeys(span.markup, True))
+                writer.write(transliterate(span.text, encoding), **dict.fromkeys(span.markup, True))
             writer.line("")
     if measured and verbosity >= 0:
         writer.write_sep("-", "sway: measured in tests")
         for nodeid, wire in measured:
             result = from_json(ProbeResult, wire)
-            text = f"{nodeid}: {result.name} {labelled(cells_of(result, {}))}"
+            text = f"{nodeid}: {result.name} {cells_as_line(cells_of(result, {}))}"
             for line in _text(text, columns, "", "  "):
-                writer.write_line(legible(line[0].text, encoding))
+                writer.write_line(transliterate(line[0].text, encoding))
 
 
 def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line]:
@@ -83,12 +92,12 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
         if not suite.not_evaluated:
             yield from _body(suite, columns, top.reasons, verbosity)
     for line, markup in baseline_lines(suite.baseline, verbosity) if suite.baseline else ():
-        yield from _unfolded(line, columns, *markup)
+        yield from _laid_out_line(line, columns, *markup)
     yield from _gate(suite, columns)
 
 
 def _body(suite: SuiteResult, columns: int, reasons: Sequence[str], verbosity: int) -> Iterator[Line]:
-    """The numbers behind the headline, and what is to be said of them; ``reasons``: the headline's."""
+    """The numbers behind the headline, and notes on them; ``reasons``: the headline's."""
     yield ()
     yield from _scores(suite, columns)
     yield ()
@@ -109,18 +118,18 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
     """The composite among its nulls, and the categories that it is made of."""
     score = suite.score
     half = (columns - len("adapter  on ")) // 2
-    adapter, base = (cut(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
+    adapter, base = (keep_end(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
     yield (Span(f"adapter {adapter} on {base}"),)
     counted = dict(weighted_components(score))
-    names = [short(name, _CATEGORY) for name in ("composite", *counted)]
+    names = [shorten(name, _CATEGORY) for name in ("composite", *counted)]
     widest = max(map(width, names))
     values = [score.overall, *counted.values()]
     beside = [null_text.composite_comparison(suite.null_summary)]
     beside += [f"weight {formatting.score(score.weights.get(name))}" for name in counted]
     for number, (name, value, text) in enumerate(zip(names, values, beside, strict=True)):
-        bar = padded("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
+        bar = pad("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
         colour = (_colour(suite),) if not number else ()
-        figure = f"{padded(name, widest)} {padded(formatting.score(value), 4, right=True)} "
+        figure = f"{pad(name, widest)} {pad(formatting.score(value), 4, right=True)} "
         free = columns - width(figure) - _BAR - 1
         yield Span(figure), Span(bar, colour), Span(f" {text}" if text and width(text) <= free else "")
         if width(text) > free:
@@ -130,7 +139,7 @@ def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
 
 
 def _notes(probe: ProbeResult, reasons: Sequence[str], verbosity: int) -> list[str]:
-    """The message, or that the top told it already; all there is, where it was asked for."""
+    """The message, or a pointer to the headline that has it; with -v all that is known."""
     ranks = null_text.rank_profile(probe)
     if verbosity <= 0:
         above = probe.message and any(_has_message(reason, probe) for reason in reasons)
@@ -154,7 +163,7 @@ def _extremes(probe: ProbeResult) -> str:
         return ""
     ordered = sorted(known, key=lambda pair: pair[0])
     return "; ".join(
-        f"{word} {formatting.raw(value)} on {short(item, _ITEM)!r}"
+        f"{word} {formatting.raw(value)} on {shorten(item, _ITEM)!r}"
         for word, (value, item) in (("least", ordered[0]), ("most", ordered[-1]))
     )
 
@@ -162,11 +171,11 @@ def _extremes(probe: ProbeResult) -> str:
 def _prompt(probe: ProbeResult) -> str:
     """The first prompt as the model read it."""
     text = probe.evidence.get("rendered_prompt")
-    return f"first prompt as read: {short(repr(text), _PROMPT)}" if isinstance(text, str) else ""
+    return f"first prompt as read: {shorten(repr(text), _PROMPT)}" if isinstance(text, str) else ""
 
 
 def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
-    """What is to be said of the suite as a whole."""
+    """Notes on the suite as a whole."""
     if verbosity > 0:
         yield from null_text.suite_sentences(suite.null_summary)
     if line := skipped_probes.pip_line(suite.probes):
@@ -175,7 +184,7 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
     if text := null_text.not_calibrated_sentence(suite.null_summary):
         yield text
     silent = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]
-    for reason, names in skipped_probes.degenerate(silent).items():
+    for reason, names in skipped_probes.no_z_reasons(silent).items():
         yield f"no z for {', '.join(names)}: {reason}"
     yield from (f"note: {note}" for note in suite.notes)
 
@@ -197,10 +206,10 @@ def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
         yield from _text(f"not gated: {'; '.join(reasons) or 'the result knows no gate'}", columns, "", "  ")
 
 
-def _unfolded(line: str, columns: int, *markup: str) -> Iterator[Line]:
+def _laid_out_line(line: str, columns: int, *markup: str) -> Iterator[Line]:
     """A line that is laid out already, as it is where it fits."""
     if width(line) <= columns:
-        yield (Span(printable(line), markup),)
+        yield (Span(without_control_characters(line), markup),)
     else:
         yield from _text(line, columns, " " * (len(line) - len(line.lstrip())), " " * 6, *markup)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_sway.reports import null_text
 from pytest_sway.result import NullStatistics, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
-from pytest_sway.text.width import clean, fold, padded, width
+from pytest_sway.text.width import clean, fold, pad, width
 
 COLOURS: Mapping[Verdict, tuple[str, ...]] = {
     Verdict.PASS: ("green",),
@@ -40,7 +40,7 @@ Line = tuple[Span, ...]
 
 
 def probe_rows(suite: SuiteResult, columns: int, notes: Sequence[Sequence[str]]) -> Iterator[Line]:
-    """The probes, each with its notes: beside it where there is room, else below it, indented.
+    """The probes, each with its notes: beside it where there is space, else below it, indented.
 
     Args:
         suite: whose probes.
@@ -49,23 +49,23 @@ def probe_rows(suite: SuiteResult, columns: int, notes: Sequence[Sequence[str]])
     """
     cells = [cells_of(probe, suite.null_stats) for probe in suite.probes]
     widths = _widths(cells)
-    room = columns - _VERDICT - sum(1 + taken for name, taken in widths.items() if name != "probe")
-    if widths["probe"] + len(widths) - 1 <= room:  # then there is room for a second space between columns
-        room -= len(widths) - 1
+    space = columns - _VERDICT - sum(1 + taken for name, taken in widths.items() if name != "probe")
+    if widths["probe"] + len(widths) - 1 <= space:  # then a second blank fits between columns
+        space -= len(widths) - 1
         widths = {name: taken + (name != "probe") for name, taken in widths.items()}
     table = zip(suite.probes, cells, notes, strict=True)
-    if widths["probe"] > room < _NAME:
+    if widths["probe"] > space < _NAME:
         for probe, row, texts in table:
             yield from _stacked_row(probe, row, texts, columns)
         return
-    free = room - widths["probe"] - 2
-    widths["probe"] = min(widths["probe"], room)
+    free = space - widths["probe"] - 2
+    widths["probe"] = min(widths["probe"], space)
     if cells:
         yield (Span(" " * _VERDICT + _row({name: name for name in widths}, widths), ("bold",)),)
     for probe, row, texts in table:
-        beside = _folded(texts, free) if free >= _BESIDE else []
+        beside = _fold_all(texts, free) if free >= _BESIDE else []
         yield from _table_row(probe, row, widths, beside[:1])
-        below = beside[1:] if beside else _folded(texts, columns - _VERDICT)
+        below = beside[1:] if beside else _fold_all(texts, columns - _VERDICT)
         indent = " " * (columns - free if beside else _VERDICT)
         yield from ((Span(indent + line, markup_of(probe)),) for line in below)
 
@@ -90,7 +90,7 @@ def cells_of(probe: ProbeResult, null_stats: Mapping[str, NullStatistics]) -> di
     }
 
 
-def labelled(cells: Mapping[str, str]) -> str:
+def cells_as_line(cells: Mapping[str, str]) -> str:
     """The figures in one line, each behind its name."""
     names = [name for name in _HEADINGS[1:] if name in _ALWAYS or cells[name] != formatting.DASH]
     return ", ".join(f"{name} {cells[name]}" for name in names)
@@ -116,26 +116,26 @@ def _table_row(
 
 
 def _row(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
-    return " ".join(padded(cells[name], columns, right=name != "probe") for name, columns in widths.items())
+    return " ".join(pad(cells[name], columns, right=name != "probe") for name, columns in widths.items())
 
 
 def _stacked_row(
     probe: ProbeResult, cells: Mapping[str, str], texts: Sequence[str], columns: int
 ) -> Iterator[Line]:
     """Name, figures and notes below each other."""
-    room = columns - _VERDICT
+    space = columns - _VERDICT
     indent = Span(" " * _VERDICT)
     verdict = _verdict(probe)
-    for line in fold(cells["probe"], room):
+    for line in fold(cells["probe"], space):
         yield verdict, Span(line)
         verdict = indent
-    yield from ((indent, Span(line)) for line in fold(labelled(cells), room))
-    yield from ((indent, Span(line, markup_of(probe))) for line in _folded(texts, room))
+    yield from ((indent, Span(line)) for line in fold(cells_as_line(cells), space))
+    yield from ((indent, Span(line, markup_of(probe))) for line in _fold_all(texts, space))
 
 
 def _verdict(probe: ProbeResult) -> Span:
-    return Span(padded(probe.verdict.upper(), _VERDICT), COLOURS[probe.verdict])
+    return Span(pad(probe.verdict.upper(), _VERDICT), COLOURS[probe.verdict])
 
 
-def _folded(texts: Sequence[str], columns: int) -> list[str]:
+def _fold_all(texts: Sequence[str], columns: int) -> list[str]:
     return [line for text in texts for line in fold(text, columns)]

@@ -118,14 +118,14 @@ class Controller:
 
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""
-        from pytest_sway.reports.whole_files import write_each
+        from pytest_sway.reports.report_files import write_suites
 
         for option, suffix, module in _FILES:
             target = self._config.getoption(option)
             if not target or not self._suites:
                 continue
             try:
-                write_each(self._suites, target, suffix, import_module(module).text)
+                write_suites(self._suites, target, suffix, import_module(module).text)
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
                 self._trouble.append(f"--{name}={target} could not be written: {error}")

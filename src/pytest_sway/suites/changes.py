@@ -125,7 +125,7 @@ def regressions(
     if not threshold or threshold <= 0:
         return []
     worse = [one for change in found if (one := _regression(change, threshold)) is not None]
-    if dropped(composite, threshold):
+    if is_drop(composite, threshold):
         worse.append(Regression("composite", composite))
     return worse
 
@@ -139,10 +139,10 @@ def _regression(change: ProbeChange, threshold: float) -> Regression | None:
         return Regression("vanished", None, change)
     if now.verdict in (Verdict.ERROR, Verdict.FAIL) and now.verdict is not then.verdict:
         return Regression(now.verdict.value, delta, change)
-    return Regression("score", delta, change) if dropped(delta, threshold) else None
+    return Regression("score", delta, change) if is_drop(delta, threshold) else None
 
 
-def dropped(delta: float | None, threshold: float) -> bool:
+def is_drop(delta: float | None, threshold: float) -> bool:
     """Whether a change is a drop of that much or more."""
     return delta is not None and delta <= _ROUNDING - threshold
 

@@ -46,12 +46,12 @@ def composite(results: Sequence[ProbeResult], weights: Mapping[str, float] | Non
     )
 
 
-def _scored(results: Sequence[ProbeResult]) -> list[ProbeResult]:
+def _scored_results(results: Sequence[ProbeResult]) -> list[ProbeResult]:
     return [r for r in results if r.score is not None and r.verdict not in (Verdict.SKIP, Verdict.ERROR)]
 
 
 def _mean(results: Sequence[ProbeResult], category: str) -> float | None:
-    members = [(max(0.0, r.weight), r.score) for r in _scored(results) if r.category == category]
+    members = [(max(0.0, r.weight), r.score) for r in _scored_results(results) if r.category == category]
     total = math.fsum(weight for weight, _ in members)
     if not total:
         return None
@@ -67,7 +67,7 @@ def _effect_factor(results: Sequence[ProbeResult]) -> float:
 
 
 def _harm_factor(results: Sequence[ProbeResult]) -> float:
-    scores = [r.score for r in _scored(results) if r.claim is Claim.NO_HARM and r.score is not None]
+    scores = [r.score for r in _scored_results(results) if r.claim is Claim.NO_HARM and r.score is not None]
     return min(1.0, 2 * min(scores, default=1.0))
 
 

@@ -86,7 +86,7 @@ def compare_goldens(
         logprob_tol: of every number but scores.
         score_tol: of scores, categories, the composite.
     """
-    return list(_compared(actual, expected, _JsonPath("", "", logprob_tol, score_tol)))
+    return list(_differences(actual, expected, _JsonPath("", "", logprob_tol, score_tol)))
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class _JsonPath:
         return self.score_tol if self.score else self.logprob_tol
 
 
-def _compared(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Difference]:
+def _differences(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Difference]:
     path = place.path or "the result"
     kinds = _kind(actual), _kind(expected)
     if kinds[0] != kinds[1]:
@@ -123,8 +123,8 @@ def _compared(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Differen
         if len(actual) != len(expected):
             yield Difference(path, "length", len(actual), len(expected))
         for index, (one, other) in enumerate(zip(actual, expected, strict=False)):
-            yield from _compared(one, other, place.item(index))
-    elif not _alike(actual, expected, place):
+            yield from _differences(one, other, place.item(index))
+    elif not _is_alike(actual, expected, place):
         yield Difference(path, "value", actual, expected)
 
 
@@ -138,7 +138,7 @@ def _objects(
         elif key not in expected:
             yield Difference(below.path, "extra", actual[key], None)
         else:
-            yield from _compared(actual[key], expected[key], below)
+            yield from _differences(actual[key], expected[key], below)
 
 
 def _kind(value: Any) -> str:
@@ -151,19 +151,19 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _alike(actual: Any, expected: Any, place: _JsonPath) -> bool:
+def _is_alike(actual: Any, expected: Any, place: _JsonPath) -> bool:
     if isinstance(actual, str):
         return actual == expected or (
-            place.key in _PROSE and _same_sentence(actual, expected, place.tolerance)
+            place.key in _PROSE and _is_same_sentence(actual, expected, place.tolerance)
         )
     if actual == expected or _kind(actual) != "number":
         return bool(actual == expected)
     if isinstance(actual, int) and isinstance(expected, int):
         return False
-    return _near(actual, expected, place.tolerance)
+    return _is_near(actual, expected, place.tolerance)
 
 
-def _near(actual: float, expected: float, tolerance: float) -> bool:
+def _is_near(actual: float, expected: float, tolerance: float) -> bool:
     try:
         if math.isnan(actual) or math.isnan(expected):
             return math.isnan(actual) and math.isnan(expected)
@@ -174,15 +174,15 @@ def _near(actual: float, expected: float, tolerance: float) -> bool:
         return False
 
 
-def _same_sentence(actual: str, expected: str, tolerance: float) -> bool:
+def _is_same_sentence(actual: str, expected: str, tolerance: float) -> bool:
     """The same words, and decimals that differ by one in their last place, or by the tolerance, at most."""
     if _DECIMAL.sub("#", actual) != _DECIMAL.sub("#", expected):
         return False
     pairs = zip(_DECIMAL.findall(actual), _DECIMAL.findall(expected), strict=True)
-    return all(_same_decimal(Decimal(one), Decimal(other), tolerance) for one, other in pairs)
+    return all(_is_same_decimal(Decimal(one), Decimal(other), tolerance) for one, other in pairs)
 
 
-def _same_decimal(one: Decimal, other: Decimal, tolerance: float) -> bool:
+def _is_same_decimal(one: Decimal, other: Decimal, tolerance: float) -> bool:
     places = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
     allowed = Decimal(tolerance) * max(Decimal(1), abs(one), abs(other))
     return abs(one - other) <= max(Decimal(1).scaleb(places), allowed)

@@ -55,11 +55,11 @@ def from_json(record_type: type[R], value: Any, *, strict: bool = False) -> R:
     Raises:
         ValueError: it has another shape.
     """
-    found: R = _converted(record_type, value, strict)
+    found: R = _convert(record_type, value, strict)
     return found
 
 
-def _converted(wanted: Any, value: Any, strict: bool) -> Any:
+def _convert(wanted: Any, value: Any, strict: bool) -> Any:
     """A value of the type ``wanted``."""
     kinds = get_args(wanted)
     if NoneType in kinds:  # a type or None; records have no other unions
@@ -71,32 +71,32 @@ def _converted(wanted: Any, value: Any, strict: bool) -> Any:
     if is_dataclass(wanted):
         return _record(wanted, value, strict)
     if origin in (list, tuple):
-        return origin(_converted(kinds[0], item, strict) for item in _checked(value, list))
+        return origin(_convert(kinds[0], item, strict) for item in _check(value, list))
     if origin in (dict, Mapping):
-        return {key: _converted(kinds[1], item, strict) for key, item in _checked(value, dict).items()}
+        return {key: _convert(kinds[1], item, strict) for key, item in _check(value, dict).items()}
     if wanted is Any or (not strict and not issubclass(wanted, Enum)):
         return value
     if issubclass(wanted, Enum):
         return wanted(value)
-    return _checked(value, wanted)
+    return _check(value, wanted)
 
 
 def _record(record_type: Any, value: Any, strict: bool) -> Any:
     hints = _hints(record_type)
     values: JSON = {}
     for one in fields(record_type):
-        written = _checked(value, dict).get(_key(one), MISSING)
+        written = _check(value, dict).get(_key(one), MISSING)
         if written is MISSING:
             if one.default is MISSING and one.default_factory is MISSING:
                 raise ValueError(f"{_key(one)} is missing")
         elif written == one.metadata.get("absent", MISSING):
             values[one.name] = None
         else:
-            values[one.name] = _converted(hints[one.name], written, strict)
+            values[one.name] = _convert(hints[one.name], written, strict)
     return record_type(**values)
 
 
-def _checked(value: Any, kind: type) -> Any:
+def _check(value: Any, kind: type) -> Any:
     """The value, where it is of the kind; an integer is a number, and a bool is none."""
     wanted = (int, float) if kind in (int, float) else (kind,)
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):

@@ -37,8 +37,8 @@ def null_summary(
     """
     effects = [r for r in results if r.claim is Claim.EFFECT and r.null is not None]
     return NullSummary(
-        effects=_effects(effects),
-        nulls=_nulls(effects, criteria, weights),
+        effects=_effects_summary(effects),
+        nulls=_nulls_summary(effects, criteria, weights),
         not_calibrated={r.name: reason for r in results if (reason := _not_calibrated(r))},
     )
 
@@ -48,7 +48,7 @@ def _not_calibrated(result: ProbeResult) -> str:
     return _SIGNAL_ALONE if signal_alone else result.not_calibrated
 
 
-def _effects(effects: Sequence[ProbeResult]) -> EffectsSummary | None:
+def _effects_summary(effects: Sequence[ProbeResult]) -> EffectsSummary | None:
     """Which effects are more than random weights when all are looked at together.
 
     Holm (1979) keeps the chance of a single false one below 5 %, however the probes share null draws;
@@ -61,12 +61,12 @@ def _effects(effects: Sequence[ProbeResult]) -> EffectsSummary | None:
     return EffectsSummary(
         level=LEVEL,
         p=p_values,
-        holm=_accepted(p_values, holm(values)),
-        benjamini_hochberg=_accepted(p_values, benjamini_hochberg(values)),
+        holm=_accepted_names(p_values, holm(values)),
+        benjamini_hochberg=_accepted_names(p_values, benjamini_hochberg(values)),
     )
 
 
-def _accepted(names: Iterable[str], adjusted: Sequence[float]) -> list[str]:
+def _accepted_names(names: Iterable[str], adjusted: Sequence[float]) -> list[str]:
     return [name for name, p in zip(names, adjusted, strict=True) if p <= LEVEL]
 
 
@@ -81,7 +81,7 @@ def _p(result: ProbeResult) -> float:
     return null.rank_p if null.p is None else null.p
 
 
-def _nulls(
+def _nulls_summary(
     effects: Sequence[ProbeResult], criteria: GateCriteria, weights: Mapping[str, float]
 ) -> NullsSummary | None:
     """The adapter among its nulls by the composite of the effect probes; each null against the others.

@@ -22,7 +22,7 @@ from pytest_sway.result import (
     SuiteResult,
 )
 from pytest_sway.suites.json_conversion import from_json, json_value
-from pytest_sway.text.width import clean, short
+from pytest_sway.text.width import clean, shorten
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -59,8 +59,8 @@ def read_saved_result(path: str | Path) -> SuiteResult:
 
     Unknown keys are ignored; missing ones and those that hold ``null`` default, but for ``probes`` (each with
     ``name``, ``kind`` and ``verdict``) and ``score.overall``. Numbers that are not finite, which dlm-sway
-    writes, or that no double holds read as none. What was said of nulls, calibration, determinism or an
-    earlier baseline is left out where it lacks what a report shows of it.
+    writes, or that no double holds read as none. A null comparison, a null summary, determinism or a
+    baseline is left out where it lacks what a report shows of it.
 
     Raises:
         SavedResultError: the file cannot be read, or holds something else.
@@ -89,11 +89,11 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = _filled(json_value(content))
+    filled = _with_defaults(json_value(content))
     try:
         filled["gate"] = from_json(Gate, filled["gate"], strict=True)
     except ValueError:
-        found = short(clean(repr(filled["gate"])), _FOUND)
+        found = shorten(clean(repr(filled["gate"])), _FOUND)
         raise SavedResultError(
             f"{where}: gate: found {found}, wants a status, a threshold or null, and a list of reasons"
         ) from None
@@ -101,25 +101,28 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         return _reader().validate_python(filled)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"])).replace("null_summary", "calibration")  # its key in the file
         raise SavedResultError(f"{where}: {place}: {first['msg'].lower()}") from None
 
 
-def _filled(content: JSON) -> JSON:
+def _with_defaults(content: JSON) -> JSON:
     """The fields of a result: what is missing is filled in, and parts that no report could show are left out.
 
     What has no right type otherwise stays, for the error's message.
     """
-    filled = {**_DEFAULTS, **_known(content), "probes": content["probes"]}
-    filled["gate"] = _over(_DEFAULTS["gate"], filled["gate"])
-    filled["score"] = _over(_SCORE, content["score"])
+    filled = {**_DEFAULTS, **_without_none(content), "probes": content["probes"]}
+    filled["gate"] = _with_field_defaults(_DEFAULTS["gate"], filled["gate"])
+    filled["score"] = _with_field_defaults(_SCORE, content["score"])
     if isinstance(score := filled["score"], dict):
-        filled["score"] = {**score, **{name: _known(score[name]) for name in ("components", "weights")}}
+        filled["score"] = {
+            **score,
+            **{name: _without_none(score[name]) for name in ("components", "weights")},
+        }
     if isinstance(filled["probes"], list):
         filled["probes"] = [_probe(one) if isinstance(one, dict) else one for one in filled["probes"]]
-    filled["determinism"] = _part(Determinism, _known(filled["determinism"]))
+    filled["determinism"] = _part(Determinism, _without_none(filled["determinism"]))
     filled["baseline"] = _part(BaselineComparison, filled.get("baseline"))
-    filled["digests"] = _part(Digests, _known(filled.get("digests")) or None)
+    filled["digests"] = _part(Digests, _without_none(filled.get("digests")) or None)
     filled["null_summary"] = _null_summary(filled.get("calibration") or None)
     filled["null_stats"] = _null_statistics(filled["null_stats"])
     if isinstance(ranks := filled["null_stats_by_rank"], dict):
@@ -128,7 +131,7 @@ def _filled(content: JSON) -> JSON:
 
 
 def _probe(entry: JSON) -> JSON:
-    probe = {"message": "", **_known(entry)}
+    probe = {"message": "", **_without_none(entry)}
     if isinstance(ends := probe.get("ci_95"), list) and None in ends:
         del probe["ci_95"]
     if probe.get("claim") not in list(Claim):
@@ -140,15 +143,15 @@ def _probe(entry: JSON) -> JSON:
     return probe
 
 
-def _known(value: Any) -> Any:
+def _without_none(value: Any) -> Any:
     """A dict without the keys that hold nothing."""
     if not isinstance(value, dict):
         return value
     return {key: item for key, item in value.items() if item is not None}
 
 
-def _over(defaults: JSON, value: Any) -> Any:
-    return {**defaults, **_known(value)} if isinstance(value, dict) else value
+def _with_field_defaults(defaults: JSON, value: Any) -> Any:
+    return {**defaults, **_without_none(value)} if isinstance(value, dict) else value
 
 
 def _part(record_type: type[Record], value: Any) -> Any:

@@ -9,9 +9,9 @@ from importlib.resources import files
 from math import isfinite
 from string import Template
 
-from pytest_sway.reports.html import evidence, overview, parts
+from pytest_sway.reports.html import parts, probe_figures, suite_figures
+from pytest_sway.reports.html.escaping import escape_html, script_json, text_tree
 from pytest_sway.reports.html.figure import Figure
-from pytest_sway.reports.html.safe import of_html, of_script, tree
 from pytest_sway.result import JSON, ProbeResult, SuiteResult
 from pytest_sway.suites.json_conversion import json_value, to_json
 
@@ -46,14 +46,14 @@ def page(suite: SuiteResult, plotly: str) -> str:
         "probes": [_detail(probe) for probe in suite.probes],
     }
     return Template(_asset("page.html")).substitute(
-        title=of_html(f"{suite.gate.status}: {parts.title(suite)} (pytest-sway)"),
+        title=escape_html(f"{suite.gate.status}: {parts.title(suite)} (pytest-sway)"),
         sources=" ".join(map(_source, (script, plotly))),
         style=_asset("page.css"),
         script=script,
         top=parts.top(suite),
         contents=parts.contents((id_, name) for id_, name, _ in sections),
         sections="\n".join(parts.section(*section) for section in sections),
-        data=of_script(data),
+        data=script_json(data),
         plotly=plotly,
     )
 
@@ -66,22 +66,22 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
         figures.extend(present)
         return parts.figure_group(present) if present else ""
 
-    if composite := panel(overview.gauge(suite), overview.categories(suite)):
+    if composite := panel(suite_figures.gauge(suite), suite_figures.categories(suite)):
         yield "score", "Score", composite
     if suite.baseline is not None:
         yield "baseline", "Since the baseline", parts.baseline(suite.baseline)
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
-    distributions = evidence.nulls(suite.probes)
-    scatter = overview.score_by_z(suite.probes)
+    distributions = probe_figures.null_distributions(suite.probes)
+    scatter = suite_figures.score_by_z(suite.probes)
     sentences = parts.sentences(suite)
     if sentences or distributions or scatter is not None:
         legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
         body = sentences + panel(scatter) + legend * bool(distributions) + panel(*distributions)
         yield "nulls", "Against random adapters", body
-    if by_section := panel(*evidence.sections(suite.probes)):
+    if by_section := panel(*probe_figures.sections(suite.probes)):
         yield "sections", "Section by section", by_section
-    if along := panel(*evidence.curves(suite.probes)):
+    if along := panel(*probe_figures.curves(suite.probes)):
         yield "curves", "Curves", along
     yield "run", "The run", parts.run(suite)
 
@@ -89,7 +89,7 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
 def _probes(suite: SuiteResult) -> str:
     return Template(_asset("probes.html")).substitute(
         verdicts=parts.verdicts(suite.probes),
-        wanting=parts.wanting(suite.probes),
+        wanting=parts.missing_extras(suite.probes),
         headings=parts.headings(),
         count=len(suite.probes),
         rows="\n".join(
@@ -104,9 +104,9 @@ def _detail(probe: ProbeResult) -> JSON:
     return {
         "items": [sample.item for sample in probe.samples],
         "values": values,
-        "texts": tree(values),
-        "evidence": tree(probe.evidence),
-        "null": {} if probe.null is None else tree(to_json(probe.null)),
+        "texts": text_tree(values),
+        "evidence": text_tree(probe.evidence),
+        "null": {} if probe.null is None else text_tree(to_json(probe.null)),
     }
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_sway.reports import null_text
+from pytest_sway.reports.html.escaping import escape_label
 from pytest_sway.reports.html.figure import Figure, finite_numbers, height_of, names_down
-from pytest_sway.reports.html.safe import of_label
 from pytest_sway.result import JSON, Claim, NullComparison, ProbeResult, null_adapters
 from pytest_sway.text import formatting
 
-Row = dict[str, Any]
+SectionRow = dict[str, Any]
 _MOST_TICKS = 6
 _MOST_POINTS = 8
 """A curve of no more points has its ticks where they are."""
@@ -23,23 +23,23 @@ _GOLDEN = 0.618
 
 def sections(probes: Sequence[ProbeResult]) -> list[Figure]:
     """Section by section: what was learned (``sway-sis``) and what is recited (``sway-recall``)."""
-    return _each(probes, [_learned, _recited])
+    return _all_figures(probes, [_learned_sections, _recited_sections])
 
 
 def curves(probes: Sequence[ProbeResult]) -> list[Figure]:
     """A divergence along an axis: strength (``sway-ablation``), context, turns."""
-    return _each(probes, [curve.draw for curve in _CURVES])
+    return _all_figures(probes, [curve.draw for curve in _CURVES])
 
 
-def nulls(probes: Sequence[ProbeResult]) -> list[Figure]:
+def null_distributions(probes: Sequence[ProbeResult]) -> list[Figure]:
     """What each null adapter gave, and where the adapter stands."""
-    return _each(probes, [_distribution])
+    return _all_figures(probes, [_distribution])
 
 
-def _each(
+def _all_figures(
     probes: Sequence[ProbeResult], draws: Sequence[Callable[[ProbeResult], Figure | None]]
 ) -> list[Figure]:
-    """Every figure that can be drawn; the second of an id has ``-2`` added, and so on."""
+    """Every figure for which there are numbers; the second of an id has ``-2`` added, and so on."""
     figures: list[Figure] = []
     count: dict[str, int] = {}
     for figure in (draw(probe) for draw in draws for probe in probes):
@@ -49,7 +49,7 @@ def _each(
     return figures
 
 
-def _rows(probe: ProbeResult, key: str) -> list[Row]:
+def _rows(probe: ProbeResult, key: str) -> list[SectionRow]:
     """The sections of a probe that have the number ``key``."""
     rows = probe.evidence.get("per_section")
     if not isinstance(rows, list):
@@ -57,7 +57,7 @@ def _rows(probe: ProbeResult, key: str) -> list[Row]:
     return [row for row in rows if isinstance(row, dict) and finite_numbers([row.get(key)])]
 
 
-def _learned(probe: ProbeResult) -> Figure | None:
+def _learned_sections(probe: ProbeResult) -> Figure | None:
     rows = _rows(probe, "effective_sis")
     if not rows:
         return None
@@ -75,13 +75,13 @@ def _learned(probe: ProbeResult) -> Figure | None:
             "thickness": 1.5,
         }
     threshold = finite_numbers([probe.evidence.get("per_section_threshold")])
-    words = f"{probe.name}: how much likelier each section became, beyond the control's text."
+    caption = f"{probe.name}: how much likelier each section became, beyond the control's text."
     if threshold:
-        words += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
+        caption += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
     return Figure(
         "sway-sis",
         "What was learned, section by section",
-        words,
+        caption,
         [bars],
         {
             "xaxis": {"title": {"text": "relative lift"}},
@@ -98,7 +98,7 @@ def _learned(probe: ProbeResult) -> Figure | None:
     )
 
 
-def _recited(probe: ProbeResult) -> Figure | None:
+def _recited_sections(probe: ProbeResult) -> Figure | None:
     rows = [row for row in _rows(probe, "clean_recall") if finite_numbers([row.get("base_recall", 0.0)])]
     if not rows:
         return None
@@ -137,7 +137,9 @@ def _bars(names: Sequence[str], values: Sequence[float], colour: str, what: str)
         "orientation": "h",
         "x": list(values),
         "y": list(range(len(values))),
-        "customdata": [[of_label(name), formatting.raw(v)] for name, v in zip(names, values, strict=True)],
+        "customdata": [
+            [escape_label(name), formatting.raw(v)] for name, v in zip(names, values, strict=True)
+        ],
         "hovertemplate": f"%{{customdata[0]}}<br>{what} %{{customdata[1]}}<extra></extra>",
         "marker": {"color": colour},
     }
@@ -148,7 +150,7 @@ def _pair(value: Any) -> list[float] | None:
     return ends if len(ends) == 2 else None
 
 
-def _section_verdict(row: Row) -> str:
+def _section_verdict(row: SectionRow) -> str:
     """A section's verdict; dlm-sway says only whether it passed."""
     verdict, passed = row.get("verdict"), row.get("passed")
     if isinstance(verdict, str):
@@ -178,11 +180,11 @@ class _Curve:
         x, y = (finite_numbers(probe.evidence.get(key)) for key in (self.along, self.values))
         if len(x) != len(y) or len(x) < 2:
             return None
-        words = f"{probe.name}: {probe.message}"
+        caption = f"{probe.name}: {probe.message}"
         if probe.ci_95 is not None:
-            words += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
+            caption += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
         if self.mark is not None:
-            words += ". The line marks the adapter as it is"
+            caption += ". The line marks the adapter as it is"
         ticks = {"tickvals": x} if len(x) <= _MOST_POINTS else {}
         points: JSON = {
             "type": "scatter",
@@ -198,7 +200,7 @@ class _Curve:
         return Figure(
             self.id,
             self.title,
-            f"{words}.",
+            f"{caption}.",
             [points],
             {
                 "xaxis": {"title": {"text": self.axis}, **ticks},
@@ -304,7 +306,7 @@ def _ticks(values: Sequence[float]) -> JSON:
 
 
 def _caption(probe: ProbeResult, null: NullComparison, own: float | None) -> str:
-    """The distribution in words: where the adapter stands, mean and spread, z or why there is none."""
+    """The distribution in sentences: where the adapter stands, mean and spread, z or why there is none."""
     nulls = f"{null.n} {null_adapters(null.family)}"
     stands = null_text.probe_sentence(probe) or f"its signal alone, against {nulls}"
     z = f"z {formatting.z(null.z)}" if null.z is not None else f"no z: {null.reason}"

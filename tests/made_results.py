@@ -38,8 +38,7 @@ def probe(name: str, verdict: Verdict, message: str = "said", **more: Any) -> Pr
 def suite(*probes: ProbeResult, overall: float = 0.8, band: str = "healthy", **more: Any) -> SuiteResult:
     made = SuiteResult(
         suite="s.yaml", spec_path="s.yaml", base_model_id="b", adapter_id="a", probes=probes,
-        score=Score(overall, band, {}, {}, more.pop("findings", [])), started_at="", finished_at="",
-        wall_seconds=1.0, determinism=None, backend_stats={}, null_stats={}, null_stats_by_rank={}, gate=GATE,
+        score=Score(overall, band, findings=more.pop("findings", [])), wall_seconds=1.0, gate=GATE,
         null_summary=NullSummary(EFFECTS, NULLS),
     )  # fmt: skip
     return replace(made, **more)
@@ -93,11 +92,10 @@ _gates = st.builds(Gate, _statuses, _maybe, _reasons.map(tuple))
 _counts = st.sampled_from(["cache_hits", "cache_misses", "tokens", "padding_tokens", "scoring_wall_s"])
 suites = st.builds(
     SuiteResult, suite=_texts, spec_path=_texts, base_model_id=_texts, adapter_id=_texts,
-    probes=st.lists(_probes, max_size=2).map(tuple), score=_scores, started_at=st.just(""),
-    finished_at=st.just(""), wall_seconds=_numbers,
+    probes=st.lists(_probes, max_size=2).map(tuple), score=_scores, wall_seconds=_numbers,
     determinism=st.sampled_from([None, Determinism(), Determinism("x\ny")]),
-    backend_stats=st.dictionaries(_counts, _json | st.integers(0, 10**9), max_size=3), null_stats=st.just({}),
-    null_stats_by_rank=st.just({}), gate=_gates, null_summary=st.sampled_from(_null_summaries),
+    backend_stats=st.dictionaries(_counts, _json | st.integers(0, 10**9), max_size=3),
+    gate=_gates, null_summary=st.sampled_from(_null_summaries),
     notes=_reasons.map(tuple), warnings=_reasons.map(tuple),
 )  # fmt: skip
 """Whatever a file of this schema may hold, and more."""

@@ -205,10 +205,10 @@ class Score(Record):
     """The composite of a suite and what it is made of."""
 
     overall: float
-    band: str
-    components: dict[str, float]
-    weights: dict[str, float]
-    findings: list[str]
+    band: str = ""
+    components: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
     effect_factor: float = 1.0
     harm_factor: float = 1.0
 
@@ -224,8 +224,8 @@ class Gate(Record):
         reasons: one line each: what failed, by how much.
     """
 
-    status: str
-    threshold: float | None
+    status: str = "unknown"
+    threshold: float | None = None
     reasons: tuple[str, ...] = ()
 
     @property
@@ -413,7 +413,7 @@ class BaselineComparison(Record):
     notes: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SuiteResult(Record):
     """One suite on one subject: the JSON report, schema 1, and what we add to it.
 
@@ -421,20 +421,20 @@ class SuiteResult(Record):
     additions. ``backend_stats`` holds counts and times by name, whichever the backend has.
     """
 
-    suite: str
-    spec_path: str
-    base_model_id: str
-    adapter_id: str
-    probes: tuple[ProbeResult, ...]
+    suite: str = ""
+    spec_path: str = ""
+    base_model_id: str = ""
+    adapter_id: str = ""
+    probes: tuple[ProbeResult, ...] = ()
     score: Score
-    started_at: str
-    finished_at: str
-    wall_seconds: float
-    determinism: Determinism | None
-    backend_stats: JSON
-    null_stats: Mapping[str, NullStatistics]
-    null_stats_by_rank: Mapping[str, Mapping[str, NullStatistics]]
-    gate: Gate
+    started_at: str = ""
+    finished_at: str = ""
+    wall_seconds: float = 0.0
+    determinism: Determinism | None = None
+    backend_stats: JSON = field(default_factory=dict)
+    null_stats: Mapping[str, NullStatistics] = field(default_factory=dict)
+    null_stats_by_rank: Mapping[str, Mapping[str, NullStatistics]] = field(default_factory=dict)
+    gate: Gate = Gate()
     null_summary: NullSummary | None = field(default=None, metadata={"key": "calibration", "absent": {}})
     """None where nothing is known of null adapters."""
     notes: tuple[str, ...] = ()

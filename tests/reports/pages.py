@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import made_results
 from pytest_sway.result import (
     Claim,
     Determinism,
@@ -24,23 +25,8 @@ DRAWS = (0.02, 0.03, 0.025, 0.015)
 
 def null(**more: Any) -> NullComparison:
     """Four draws with a mean of 0.0225; the adapter at eight times that, 0.18."""
-    fields = {
-        "family": "norm_matched",
-        "n": 4,
-        "mean": 0.0225,
-        "std": 0.0065,
-        "scale": "inverse_root",
-        "z": 4.5,
-        "p": 3.4e-6,
-        "rank": 0,
-        "rank_p": 0.2,
-        "ratio": 8.0,
-        "reason": "",
-        "draws": DRAWS,
-        "failed": (),
-        "alignment_ratio": None,
-    }
-    return NullComparison(**{**fields, **more})
+    fields = {"n": 4, "mean": 0.0225, "std": 0.0065, "scale": "inverse_root", "z": 4.5, "p": 3.4e-6}
+    return made_results.null(**{**fields, "rank_p": 0.2, "ratio": 8.0, "draws": DRAWS, **more})
 
 
 def moved(
@@ -165,8 +151,6 @@ def suite(*shown: ProbeResult, **more: Any) -> SuiteResult:
         wall_seconds=10.0,
         determinism=Determinism("best_effort", 0, ("cpu",)),
         backend_stats={"cache_hits": 4},
-        null_stats={},
-        null_stats_by_rank={},
         gate=Gate("failed", 0.6, ("1 probe failed: recital",)),
         null_summary=NullSummary(not_calibrated={"recital": "no harm has a margin"}),
         notes=("a note",),

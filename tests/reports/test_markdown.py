@@ -14,7 +14,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from made_results import gate, null, probe, suite, suites
 from pytest_sway.reports import step_summary
-from pytest_sway.reports.markdown import escaped, text
+from pytest_sway.reports.markdown import text
+from pytest_sway.reports.markdown_table import escape
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import NullSummary, SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
@@ -67,7 +68,7 @@ def test_no_text_breaks_the_tables(result: SuiteResult) -> None:
 
 @given(st.text("ab1 |\\`*_~<>[](){}!#+-=.&$\n'\"", max_size=30))
 def test_what_anybody_wrote_reads_as_it_is(said: str) -> None:
-    for written in (f"- {escaped(said)}", f"| a |\n| --- |\n| {escaped(said)} |"):
+    for written in (f"- {escape(said)}", f"| a |\n| --- |\n| {escape(said)} |"):
         tokens = PARSER.parse(written)
         read_back = [plain(token.children) for token in tokens if token.type == "inline"]
         assert read_back[-1:] == [clean(said)] or not clean(said)

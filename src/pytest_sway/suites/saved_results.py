@@ -21,7 +21,7 @@ from pytest_sway.result import (
     Sample,
     SuiteResult,
 )
-from pytest_sway.suites.json_conversion import from_json, json_value
+from pytest_sway.suites.json_conversion import from_json, json_value, to_json
 from pytest_sway.text.width import clean, shorten
 
 if TYPE_CHECKING:
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Of the files that are written and read: dlm-sway's schema, with added keys only."""
 
-_DEFAULTS: dict[str, Any] = {
-    "suite": "",
-    "spec_path": "",
-    "base_model_id": "",
-    "adapter_id": "",
-    "started_at": "",
-    "finished_at": "",
-    "wall_seconds": 0.0,
-    "determinism": None,
-    "backend_stats": {},
-    "null_stats": {},
-    "null_stats_by_rank": {},
-    "gate": {"status": "unknown", "threshold": None, "reasons": []},
-}
-"""What a file of another version may lack; dlm-sway's knows no suite id and no gate."""
-_SCORE: dict[str, Any] = {"band": "", "components": {}, "weights": {}, "findings": []}
 _FOUND = 60
 """Characters of what was found, at most."""
 
@@ -89,7 +73,7 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = _with_defaults(json_value(content))
+    filled = _fields(json_value(content))
     try:
         filled["gate"] = from_json(Gate, filled["gate"], strict=True)
     except ValueError:
@@ -105,33 +89,31 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(f"{where}: {place}: {first['msg'].lower()}") from None
 
 
-def _with_defaults(content: JSON) -> JSON:
-    """The fields of a result: what is missing is filled in, and parts that no report could show are left out.
+def _fields(content: JSON) -> JSON:
+    """The fields of a result, without parts that no report could show.
 
     What has no right type otherwise stays, for the error's message.
     """
-    filled = {**_DEFAULTS, **_without_none(content), "probes": content["probes"]}
-    filled["gate"] = _with_field_defaults(_DEFAULTS["gate"], filled["gate"])
-    filled["score"] = _with_field_defaults(_SCORE, content["score"])
+    filled = {**_without_none(content), "probes": content["probes"], "score": _without_none(content["score"])}
     if isinstance(score := filled["score"], dict):
-        filled["score"] = {
-            **score,
-            **{name: _without_none(score[name]) for name in ("components", "weights")},
-        }
+        filled["score"] = {name: _without_none(value) for name, value in score.items()}
+    gate = _without_none(filled.get("gate", {}))
+    filled["gate"] = {**to_json(Gate()), **gate} if isinstance(gate, dict) else gate
     if isinstance(filled["probes"], list):
         filled["probes"] = [_probe(one) if isinstance(one, dict) else one for one in filled["probes"]]
-    filled["determinism"] = _part(Determinism, _without_none(filled["determinism"]))
+    filled["determinism"] = _part(Determinism, _without_none(filled.get("determinism")))
     filled["baseline"] = _part(BaselineComparison, filled.get("baseline"))
     filled["digests"] = _part(Digests, _without_none(filled.get("digests")) or None)
     filled["null_summary"] = _null_summary(filled.get("calibration") or None)
-    filled["null_stats"] = _null_statistics(filled["null_stats"])
-    if isinstance(ranks := filled["null_stats_by_rank"], dict):
+    filled["null_stats"] = _null_statistics(filled.get("null_stats", {}))
+    ranks = filled.get("null_stats_by_rank", {})
+    if isinstance(ranks, dict):
         filled["null_stats_by_rank"] = {rank: _null_statistics(stats) for rank, stats in ranks.items()}
     return filled
 
 
 def _probe(entry: JSON) -> JSON:
-    probe = {"message": "", **_without_none(entry)}
+    probe: JSON = _without_none(entry)
     if isinstance(ends := probe.get("ci_95"), list) and None in ends:
         del probe["ci_95"]
     if probe.get("claim") not in list(Claim):
@@ -148,10 +130,6 @@ def _without_none(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: item for key, item in value.items() if item is not None}
-
-
-def _with_field_defaults(defaults: JSON, value: Any) -> Any:
-    return {**defaults, **_without_none(value)} if isinstance(value, dict) else value
 
 
 def _part(record_type: type[Record], value: Any) -> Any:

@@ -14,7 +14,7 @@ from pytest_sway.result import (
     EffectsSummary,
     Gate,
     NullComparison,
-    NullsSummary,
+    NullComposites,
     NullSummary,
     ProbeResult,
     Sample,
@@ -25,7 +25,7 @@ from pytest_sway.result import (
 
 GATE = Gate("passed", 0.6)
 EFFECTS = EffectsSummary(0.05, {"a": 1e-9, "b": 0.4}, ["a"], ["a"])
-NULLS = NullsSummary(
+NULLS = NullComposites(
     family="norm_matched", n=20, passed=1, at_most=0.217, composite_of_effects=0.75,
     nulls_composites=[0.0, 0.25], better=0, level=2,
 )  # fmt: skip

@@ -266,7 +266,7 @@ class EffectsSummary(Record):
 
 
 @dataclass(frozen=True)
-class NullsSummary(Record):
+class NullComposites(Record):
     """The adapter among its null adapters by the composite of the effect probes.
 
     Attributes:
@@ -293,7 +293,7 @@ class NullSummary(Record):
     """What the null adapters say of a whole suite; ``not_calibrated``: why not, by the probe's name."""
 
     effects: EffectsSummary | None = None
-    nulls: NullsSummary | None = None
+    nulls: NullComposites | None = None
     not_calibrated: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -333,7 +333,7 @@ class ItemChange(Record):
 
 
 @dataclass(frozen=True)
-class ItemsChange(Record):
+class PairedItems(Record):
     """The items that two results of a probe share.
 
     Attributes:
@@ -367,7 +367,7 @@ class ProbeComparison(Record):
     then: ProbeFigures | None
     now: ProbeFigures | None
     score_delta: float | None
-    items: ItemsChange | None
+    items: PairedItems | None
 
 
 @dataclass(frozen=True)

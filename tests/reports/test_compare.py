@@ -15,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.reports.comparison_report import markdown, payload, terminal, text
 from pytest_sway.result import SuiteResult
-from pytest_sway.suites.comparison import build_matrix
+from pytest_sway.suites.comparison_matrix import build_matrix
 from pytest_sway.suites.saved_results import read_saved_result, suite_of
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems

@@ -9,7 +9,7 @@ import pytest
 from made_results import gate, null, probe, suite
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.html import parts
+from pytest_sway.reports.html import page_parts
 from pytest_sway.reports.skipped_probes import no_z_reasons, pip_line, skip_reasons
 from pytest_sway.result import Claim, NullSummary, ProbeResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
@@ -130,4 +130,4 @@ def test_every_report_says_the_warning_before_its_numbers() -> None:
     written = markdown.text(found)
     assert shown.index(said) < shown.index("adapter a on b")
     assert written.index(said) < written.index("## Probes")
-    assert said in parts.top(found)
+    assert said in page_parts.top(found)

@@ -20,9 +20,9 @@ from pytest_sway.result import (
     Determinism,
     Gate,
     ItemChange,
-    ItemsChange,
     NullStatistics,
     NullSummary,
+    PairedItems,
     ProbeComparison,
     ProbeFigures,
     RegressionText,
@@ -162,7 +162,7 @@ def test_any_probe_is_read_and_shown_or_told_in_one_line(probe: dict[str, Any], 
 
 def full() -> dict[str, Any]:
     """A result that has every part there is, as its file holds it."""
-    items = ItemsChange(3, 0, -0.1, (-0.2, 0.0), True, ItemChange("a", 0.3, 0.1))
+    items = PairedItems(3, 0, -0.1, (-0.2, 0.0), True, ItemChange("a", 0.3, 0.1))
     then, now = ProbeFigures(Verdict.PASS, 0.9, 0.2), ProbeFigures(Verdict.PASS, 0.1, 0.2)
     baseline = BaselineComparison(
         path="x.json", suite="s", adapter_id="a", finished_at="2026", gated=False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.items.run_probe import SwayResult, unmeasured
+from pytest_sway.items.run_probe import SwayResult, result_without_measurement
 from pytest_sway.items.stash_keys import MEASURED, MEASUREMENT_CONTEXT, ItemKey, item_key, suite_id
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict
 from pytest_sway.suites.json_conversion import json_value, to_json
@@ -101,7 +101,7 @@ def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.Te
     error = call.excinfo.value if call.excinfo is not None else None
     skipped = report.skipped and not hasattr(report, "wasxfail")
     message = str(error) or type(error).__name__
-    return unmeasured(key.entry.probe, Verdict.SKIP if skipped else Verdict.ERROR, message)
+    return result_without_measurement(key.entry.probe, Verdict.SKIP if skipped else Verdict.ERROR, message)
 
 
 def _about(item: pytest.Item) -> dict[str, Any]:

@@ -83,26 +83,26 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
     began = time.perf_counter()
     absent = optional_packages.missing(probe.extra) if probe.extra else ""
     if not probe.options.enabled:
-        result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
+        result = result_without_measurement(probe, Verdict.SKIP, "disabled in spec")
     elif absent:
-        result = unmeasured(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
-    elif bench is not None and (message := _missing(probe, bench)):
-        result = unmeasured(probe, Verdict.SKIP, message)
+        result = result_without_measurement(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
+    elif bench is not None and (message := _why_skipped(probe, bench)):
+        result = result_without_measurement(probe, Verdict.SKIP, message)
     else:
         try:
-            result = _measured(probe, bench, began)
+            result = _measure_and_judge(probe, bench, began)
         except ProbeSkip as reason:
-            result = unmeasured(probe, Verdict.SKIP, str(reason))
+            result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
-            result = unmeasured(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
+            result = result_without_measurement(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
         except pytest.fail.Exception as error:  # pytest-timeout's signal
-            result = unmeasured(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
+            result = result_without_measurement(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
         except (ProbeError, RequestError) as error:
-            result = unmeasured(probe, Verdict.ERROR, str(error))
+            result = result_without_measurement(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
 
 
-def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
+def _why_skipped(probe: Probe[Any], bench: MeasurementContext) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
@@ -110,7 +110,7 @@ def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
     return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
-def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
+def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
         (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
@@ -171,7 +171,7 @@ def _result(
     of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's
     return without_non_finite(
         replace(
-            unmeasured(probe, judgement.verdict, judgement.message),
+            result_without_measurement(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=judgement.raw if judgement.raw is not None else measured.raw,
             z_score=of_raw.z if of_raw is not None else None,
@@ -201,7 +201,9 @@ def _samples(measured: Measurement) -> list[Sample]:
     return named
 
 
-def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any) -> ProbeResult:
+def result_without_measurement(
+    probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any
+) -> ProbeResult:
     """A probe's result without a number: what it is, and what became of it."""
     return ProbeResult(
         name=probe.name,

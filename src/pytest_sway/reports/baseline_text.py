@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_sway.result import (
     BaselineComparison,
-    ItemsChange,
+    PairedItems,
     ProbeComparison,
     ProbeFigures,
     Score,
@@ -77,7 +77,7 @@ def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator
             yield f"    not gated: {clean(regression.text)}", {"yellow": True}
 
 
-def items_sentence(items: ItemsChange) -> str:
+def items_sentence(items: PairedItems) -> str:
     """The mean change of the items that both results have, its interval, and what it is a change of."""
     interval = "" if items.ci_95 is None else f", 95 % {formatting.interval(items.ci_95)}"
     which = f"{'' if items.of_raw else 'own '}mean of {items.n} item{'s' * (items.n > 1)}"
@@ -170,7 +170,7 @@ def _drop(then: float | None, now: float | None, threshold: float) -> str:
     return f"{text}, {formatting.score(then - now)} lower{failed}"
 
 
-def _items_reason(items: ItemsChange | None) -> str:
+def _items_reason(items: PairedItems | None) -> str:
     """Whether the items changed more than they scatter, so that a reader knows change from noise."""
     if items is None:
         return "no item is in both results, so none can be paired"
@@ -181,7 +181,7 @@ def _items_reason(items: ItemsChange | None) -> str:
     return f"{text}; {_most_changed(items)}"
 
 
-def _most_changed(items: ItemsChange) -> str:
+def _most_changed(items: PairedItems) -> str:
     most = items.most
     assert most is not None  # of a comparison that was made now
     return f"most: {shorten(most.item, _ITEM)!r} {_arrow(most.then, most.now, formatting.raw)}"

@@ -10,7 +10,7 @@ from pytest_sway.reports.json_report import json_text
 from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.result import MEASURED_VERDICTS, Verdict
 from pytest_sway.suites.changes import is_drop
-from pytest_sway.suites.comparison import CompareMatrix
+from pytest_sway.suites.comparison_matrix import CompareMatrix
 from pytest_sway.suites.json_conversion import json_value
 from pytest_sway.text import formatting
 from pytest_sway.text.width import aligned_row, clean, fold, fold_indented, keep_end, pad, width

@@ -8,7 +8,7 @@ from pytest_sway.result import (
     Claim,
     EffectsSummary,
     NullComparison,
-    NullsSummary,
+    NullComposites,
     NullStatistics,
     NullSummary,
     ProbeResult,
@@ -68,7 +68,7 @@ def _factor(name: str) -> float | None:
         return None
 
 
-def effects_sentence(effects: EffectsSummary, nulls: NullsSummary | None) -> str:
+def effects_sentence(effects: EffectsSummary, nulls: NullComposites | None) -> str:
     """How many effects stand beyond their nulls when all are looked at together."""
     who = "your null adapters" if nulls is not None and nulls.family == "yours" else "random adapters"
     sure = effects.holm
@@ -84,7 +84,7 @@ def _first_names(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def passing_sentence(nulls: NullsSummary | None) -> str:
+def passing_sentence(nulls: NullComposites | None) -> str:
     """How many random adapters would have passed, with the bound on their share; empty without any."""
     if nulls is None:
         return ""
@@ -150,7 +150,7 @@ def _rank(null: NullComparison) -> str:
     return f"{null.rank} of them as far" if null.rank else "beyond all"
 
 
-def _nulls_sentence(nulls: NullsSummary) -> str:
+def _nulls_sentence(nulls: NullComposites) -> str:
     """How many nulls would have passed, and how many do as well."""
     as_well = nulls.better + nulls.level
     if not nulls.composite_of_effects:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from pytest_sway.reports.baseline_text import regression_reason
 from pytest_sway.result import BaselineComparison, CompositeChange, Gate, SuiteResult
 from pytest_sway.suites.changes import changes, composite_delta, regressions
-from pytest_sway.suites.comparability import notes
+from pytest_sway.suites.comparison_notes import notes
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
 
 

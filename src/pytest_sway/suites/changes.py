@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_sway.result import (
     MEASURED_VERDICTS,
     ItemChange,
-    ItemsChange,
+    PairedItems,
     ProbeComparison,
     ProbeFigures,
     ProbeResult,
@@ -33,7 +33,7 @@ class ProbeChange:
 
     then: ProbeResult | None
     now: ProbeResult | None
-    items: ItemsChange | None = None
+    items: PairedItems | None = None
 
     @property
     def known(self) -> ProbeResult:
@@ -151,7 +151,7 @@ def _change(then: ProbeResult | None, now: ProbeResult) -> ProbeChange:
     return ProbeChange(then, now, None if then is None else _items(then, now))
 
 
-def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
+def _items(then: ProbeResult, now: ProbeResult) -> PairedItems | None:
     """None where no item is in both, by its text."""
     before, after = _values(then), _values(now)
     shared = [item for item in after if item in before]
@@ -161,7 +161,7 @@ def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
     if max(map(abs, [*before.values(), *after.values()])) > _LARGEST:
         return None
     most = max(range(len(shared)), key=lambda i: abs(deltas[i]))
-    return ItemsChange(
+    return PairedItems(
         n=len(shared),
         unpaired=len(before) + len(after) - 2 * len(shared),
         mean_delta=math.fsum(deltas) / len(deltas),

@@ -9,7 +9,7 @@ from pytest_sway.result import (
     Claim,
     EffectsSummary,
     NullComparison,
-    NullsSummary,
+    NullComposites,
     NullSummary,
     NullVerdict,
     ProbeResult,
@@ -38,7 +38,7 @@ def null_summary(
     effects = [r for r in results if r.claim is Claim.EFFECT and r.null is not None]
     return NullSummary(
         effects=_effects_summary(effects),
-        nulls=_nulls_summary(effects, criteria, weights),
+        nulls=_null_composites(effects, criteria, weights),
         not_calibrated={r.name: reason for r in results if (reason := _not_calibrated(r))},
     )
 
@@ -81,9 +81,9 @@ def _p(result: ProbeResult) -> float:
     return null.rank_p if null.p is None else null.p
 
 
-def _nulls_summary(
+def _null_composites(
     effects: Sequence[ProbeResult], criteria: GateCriteria, weights: Mapping[str, float]
-) -> NullsSummary | None:
+) -> NullComposites | None:
     """The adapter among its nulls by the composite of the effect probes; each null against the others.
 
     The composite of what does not stand out is 0, so most nulls are level with each other.
@@ -97,7 +97,7 @@ def _nulls_summary(
     composites = [composite(results, weights) for results in nulls]
     passed = sum(_passes(null, score, criteria) for null, score in zip(nulls, composites, strict=True))
     scores = [score.overall for score in composites]
-    return NullsSummary(
+    return NullComposites(
         family=_null(effects[0]).family,
         n=len(draws),
         passed=passed,

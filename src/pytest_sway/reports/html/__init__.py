@@ -9,7 +9,7 @@ from importlib.resources import files
 from math import isfinite
 from string import Template
 
-from pytest_sway.reports.html import parts, probe_figures, suite_figures
+from pytest_sway.reports.html import page_parts, probe_figures, suite_figures
 from pytest_sway.reports.html.escaping import escape_html, script_json, text_tree
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.result import JSON, ProbeResult, SuiteResult
@@ -46,13 +46,13 @@ def page(suite: SuiteResult, plotly: str) -> str:
         "probes": [_detail(probe) for probe in suite.probes],
     }
     return Template(_asset("page.html")).substitute(
-        title=escape_html(f"{suite.gate.status}: {parts.title(suite)} (pytest-sway)"),
+        title=escape_html(f"{suite.gate.status}: {page_parts.title(suite)} (pytest-sway)"),
         sources=" ".join(map(_source, (script, plotly))),
         style=_asset("page.css"),
         script=script,
-        top=parts.top(suite),
-        contents=parts.contents((id_, name) for id_, name, _ in sections),
-        sections="\n".join(parts.section(*section) for section in sections),
+        top=page_parts.top(suite),
+        contents=page_parts.contents((id_, name) for id_, name, _ in sections),
+        sections="\n".join(page_parts.section(*section) for section in sections),
         data=script_json(data),
         plotly=plotly,
     )
@@ -64,17 +64,17 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
     def panel(*candidates: Figure | None) -> str:
         present = [figure for figure in candidates if figure is not None]
         figures.extend(present)
-        return parts.figure_group(present) if present else ""
+        return page_parts.figure_group(present) if present else ""
 
     if composite := panel(suite_figures.gauge(suite), suite_figures.categories(suite)):
         yield "score", "Score", composite
     if suite.baseline is not None:
-        yield "baseline", "Since the baseline", parts.baseline(suite.baseline)
+        yield "baseline", "Since the baseline", page_parts.baseline(suite.baseline)
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
     distributions = probe_figures.null_distributions(suite.probes)
     scatter = suite_figures.score_by_z(suite.probes)
-    sentences = parts.sentences(suite)
+    sentences = page_parts.sentences(suite)
     if sentences or distributions or scatter is not None:
         legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
         body = sentences + panel(scatter) + legend * bool(distributions) + panel(*distributions)
@@ -83,17 +83,17 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
         yield "sections", "Section by section", by_section
     if along := panel(*probe_figures.curves(suite.probes)):
         yield "curves", "Curves", along
-    yield "run", "The run", parts.run(suite)
+    yield "run", "The run", page_parts.run(suite)
 
 
 def _probes(suite: SuiteResult) -> str:
     return Template(_asset("probes.html")).substitute(
-        verdicts=parts.verdicts(suite.probes),
-        wanting=parts.missing_extras(suite.probes),
-        headings=parts.headings(),
+        verdicts=page_parts.verdicts(suite.probes),
+        wanting=page_parts.missing_extras(suite.probes),
+        headings=page_parts.headings(),
         count=len(suite.probes),
         rows="\n".join(
-            parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)
+            page_parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)
         ),
     )
 

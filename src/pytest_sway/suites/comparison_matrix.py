@@ -9,7 +9,7 @@ from itertools import pairwise
 from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites import changes
 from pytest_sway.suites.changes import ProbeChange, Regression
-from pytest_sway.suites.comparability import notes
+from pytest_sway.suites.comparison_notes import notes
 
 
 @dataclass(frozen=True)

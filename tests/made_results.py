@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pytest_sway.result import (
     AlignmentRatio,
     Claim,
-    Determinism,
     EffectsSummary,
     Gate,
     NullComparison,
     NullComposites,
     NullSummary,
     ProbeResult,
+    RunDeterminism,
     Sample,
     Score,
     SuiteResult,
@@ -93,7 +93,7 @@ _counts = st.sampled_from(["cache_hits", "cache_misses", "tokens", "padding_toke
 suites = st.builds(
     SuiteResult, suite=_texts, spec_path=_texts, base_model_id=_texts, adapter_id=_texts,
     probes=st.lists(_probes, max_size=2).map(tuple), score=_scores, wall_seconds=_numbers,
-    determinism=st.sampled_from([None, Determinism(), Determinism("x\ny")]),
+    determinism=st.sampled_from([None, RunDeterminism(), RunDeterminism("x\ny")]),
     backend_stats=st.dictionaries(_counts, _json | st.integers(0, 10**9), max_size=3),
     gate=_gates, null_summary=st.sampled_from(_null_summaries),
     notes=_reasons.map(tuple), warnings=_reasons.map(tuple),

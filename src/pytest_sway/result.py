@@ -298,7 +298,7 @@ class NullSummary(Record):
 
 
 @dataclass(frozen=True)
-class Determinism(Record):
+class RunDeterminism(Record):
     """How far two runs can be expected to agree."""
 
     level: str | None = field(default=None, metadata={"key": "class"})
@@ -430,7 +430,7 @@ class SuiteResult(Record):
     started_at: str = ""
     finished_at: str = ""
     wall_seconds: float = 0.0
-    determinism: Determinism | None = None
+    determinism: RunDeterminism | None = None
     backend_stats: JSON = field(default_factory=dict)
     null_stats: Mapping[str, NullStatistics] = field(default_factory=dict)
     null_stats_by_rank: Mapping[str, Mapping[str, NullStatistics]] = field(default_factory=dict)

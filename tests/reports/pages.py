@@ -8,12 +8,12 @@ from typing import Any
 import made_results
 from pytest_sway.result import (
     Claim,
-    Determinism,
     Digests,
     Gate,
     NullComparison,
     NullSummary,
     ProbeResult,
+    RunDeterminism,
     Sample,
     Score,
     SuiteResult,
@@ -149,7 +149,7 @@ def suite(*shown: ProbeResult, **more: Any) -> SuiteResult:
         started_at="2026-01-02T03:04:05+00:00",
         finished_at="2026-01-02T03:04:15+00:00",
         wall_seconds=10.0,
-        determinism=Determinism("best_effort", 0, ("cpu",)),
+        determinism=RunDeterminism("best_effort", 0, ("cpu",)),
         backend_stats={"cache_hits": 4},
         gate=Gate("failed", 0.6, ("1 probe failed: recital",)),
         null_summary=NullSummary(not_calibrated={"recital": "no harm has a margin"}),

@@ -17,7 +17,6 @@ from pytest_sway.reports.html import page
 from pytest_sway.result import (
     BaselineComparison,
     CompositeChange,
-    Determinism,
     Gate,
     ItemChange,
     NullStatistics,
@@ -26,6 +25,7 @@ from pytest_sway.result import (
     ProbeComparison,
     ProbeFigures,
     RegressionText,
+    RunDeterminism,
     SuiteResult,
     Verdict,
 )
@@ -127,7 +127,7 @@ def test_a_gate_and_determinism_are_filled_not_dropped() -> None:
         {**GOOD, "gate": {"status": "passed"}, "determinism": {"seed": 3, "notes": None}}, "r.json"
     )
     assert found.gate == Gate("passed", None)
-    assert found.determinism == Determinism(seed=3)
+    assert found.determinism == RunDeterminism(seed=3)
     shapeless = suite_of({**GOOD, "determinism": {"notes": 3}}, "r.json")
     assert shapeless.determinism is None
 

@@ -65,7 +65,7 @@ def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator
     if composite.delta is not None:
         change = f" ({formatting.change(composite.delta)})" if composite.delta else ""
         yield f"    composite {_arrow(composite.then, composite.now, formatting.score)}{change}", {}
-    both = [_Pair(probe, probe.then, probe.now) for probe in probes if probe.then and probe.now]
+    both = [_ProbeInBoth(probe, probe.then, probe.now) for probe in probes if probe.then and probe.now]
     moved = [pair for pair in both if verbosity > 0 or pair.differs]
     yield from _table(moved)
     steady = [pair.probe.name for pair in both if pair not in moved]
@@ -106,7 +106,7 @@ def _names(label: str, names: Sequence[str]) -> Iterator[Line]:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class _ProbeInBoth:
     """A probe that both results have."""
 
     probe: ProbeComparison
@@ -135,7 +135,7 @@ def _visible_figures(figures: ProbeFigures) -> tuple[Verdict, str, str]:
     return figures.verdict, formatting.score(figures.score), formatting.raw(figures.raw)
 
 
-def _table(pairs: Sequence[_Pair]) -> Iterator[Line]:
+def _table(pairs: Sequence[_ProbeInBoth]) -> Iterator[Line]:
     """Two lines for a probe, names and verdicts below each other."""
     names = [clean(pair.probe.name) for pair in pairs]
     longest = min(_LONGEST_NAME, max(map(width, names), default=0))
@@ -144,7 +144,7 @@ def _table(pairs: Sequence[_Pair]) -> Iterator[Line]:
         yield from _row(pair, f"{pad(name, longest)}  {pad(pair.verdict, widest)}")
 
 
-def _row(pair: _Pair, lead: str) -> Iterator[Line]:
+def _row(pair: _ProbeInBoth, lead: str) -> Iterator[Line]:
     """The verdict and the score; below them the number behind it."""
     then, now, probe = pair.then, pair.now, pair.probe
     delta = f" ({formatting.change(probe.score_delta)})" if probe.score_delta else ""

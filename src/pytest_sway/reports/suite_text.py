@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.result import CATEGORY_WEIGHTS, Determinism, Score, SuiteResult
+from pytest_sway.result import CATEGORY_WEIGHTS, RunDeterminism, Score, SuiteResult
 from pytest_sway.text import formatting
 from pytest_sway.text.width import clean
 
@@ -43,7 +43,7 @@ def footer(suite: SuiteResult) -> str:
     return " | ".join(filter(None, parts))
 
 
-def determinism(known: Determinism) -> str:
+def determinism(known: RunDeterminism) -> str:
     """Its class and seed."""
     return clean(f"{known.level} (seed {known.seed})")
 

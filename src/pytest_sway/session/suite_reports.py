@@ -10,12 +10,12 @@ from typing import Any
 from pytest_sway import __version__
 from pytest_sway.result import (
     Claim,
-    Determinism,
     Digests,
     NullComparison,
     NullStatistics,
     ProbeResult,
     RankComparison,
+    RunDeterminism,
     Score,
     SuiteResult,
     Verdict,
@@ -191,8 +191,8 @@ def _statistics(null: NullComparison | RankComparison) -> NullStatistics:
     return NullStatistics(mean=null.mean, std=null.std, n=null.n, degenerate=1.0 if null.z is None else 0.0)
 
 
-def _determinism(found: list[str] | None, seed: int) -> Determinism | None:
-    return None if found is None else Determinism(found[0], seed, tuple(found[1:]))
+def _determinism(found: list[str] | None, seed: int) -> RunDeterminism | None:
+    return None if found is None else RunDeterminism(found[0], seed, tuple(found[1:]))
 
 
 def _stamp(seconds: float) -> str:

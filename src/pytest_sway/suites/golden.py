@@ -32,7 +32,7 @@ _DECIMAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[-+]?\d{1,3})?|e[-+]?\d{1,3})
 
 
 @dataclass(frozen=True)
-class Difference:
+class GoldenDifference:
     """One place where two results differ.
 
     Attributes:
@@ -72,7 +72,7 @@ def mask_variable_fields(payload: Any) -> Any:
 
 def compare_goldens(
     actual: Any, expected: Any, *, logprob_tol: float = LOGPROB_TOL, score_tol: float = SCORE_TOL
-) -> list[Difference]:
+) -> list[GoldenDifference]:
     """Every place where two JSON values differ; none where they are the same within the tolerances.
 
     Numbers may differ by the tolerance, or from 1 on by that share of the larger; two integers may not
@@ -112,31 +112,31 @@ class _JsonPath:
         return self.score_tol if self.score else self.logprob_tol
 
 
-def _differences(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Difference]:
+def _differences(actual: Any, expected: Any, place: _JsonPath) -> Iterator[GoldenDifference]:
     path = place.path or "the result"
     kinds = _kind(actual), _kind(expected)
     if kinds[0] != kinds[1]:
-        yield Difference(path, "type", actual, expected)
+        yield GoldenDifference(path, "type", actual, expected)
     elif kinds[0] == "object":
         yield from _objects(actual, expected, place)
     elif kinds[0] == "list":
         if len(actual) != len(expected):
-            yield Difference(path, "length", len(actual), len(expected))
+            yield GoldenDifference(path, "length", len(actual), len(expected))
         for index, (one, other) in enumerate(zip(actual, expected, strict=False)):
             yield from _differences(one, other, place.item(index))
     elif not _is_alike(actual, expected, place):
-        yield Difference(path, "value", actual, expected)
+        yield GoldenDifference(path, "value", actual, expected)
 
 
 def _objects(
     actual: Mapping[str, Any], expected: Mapping[str, Any], place: _JsonPath
-) -> Iterator[Difference]:
+) -> Iterator[GoldenDifference]:
     for key in sorted({*actual, *expected}):
         below = place.at(key)
         if key not in actual:
-            yield Difference(below.path, "missing", None, expected[key])
+            yield GoldenDifference(below.path, "missing", None, expected[key])
         elif key not in expected:
-            yield Difference(below.path, "extra", actual[key], None)
+            yield GoldenDifference(below.path, "extra", actual[key], None)
         else:
             yield from _differences(actual[key], expected[key], below)
 

@@ -11,13 +11,13 @@ from pytest_sway.result import (
     JSON,
     BaselineComparison,
     Claim,
-    Determinism,
     Digests,
     Gate,
     NullComparison,
     NullStatistics,
     NullSummary,
     Record,
+    RunDeterminism,
     Sample,
     SuiteResult,
 )
@@ -101,7 +101,7 @@ def _fields(content: JSON) -> JSON:
     filled["gate"] = {**to_json(Gate()), **gate} if isinstance(gate, dict) else gate
     if isinstance(filled["probes"], list):
         filled["probes"] = [_probe(one) if isinstance(one, dict) else one for one in filled["probes"]]
-    filled["determinism"] = _part(Determinism, _without_none(filled.get("determinism")))
+    filled["determinism"] = _part(RunDeterminism, _without_none(filled.get("determinism")))
     filled["baseline"] = _part(BaselineComparison, filled.get("baseline"))
     filled["digests"] = _part(Digests, _without_none(filled.get("digests")) or None)
     filled["null_summary"] = _null_summary(filled.get("calibration") or None)

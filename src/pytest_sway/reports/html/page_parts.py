@@ -15,10 +15,10 @@ from pytest_sway.reports.skipped_probes import pip_line
 from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import (
     BaselineComparison,
-    Determinism,
     Digests,
     NullStatistics,
     ProbeResult,
+    RunDeterminism,
     SuiteResult,
     Verdict,
 )
@@ -219,7 +219,7 @@ def pairs(facts: Iterable[tuple[str, str]], css_class: str = "pairs") -> str:
 
 def run(suite: SuiteResult) -> str:
     """Where, when and on what; notes; what it cost."""
-    determinism, digests = suite.determinism or Determinism(), suite.digests or Digests()
+    determinism, digests = suite.determinism or RunDeterminism(), suite.digests or Digests()
     facts: list[tuple[str, Any]] = [
         ("suite", suite.suite),
         ("spec", suite.spec_path),

@@ -9,8 +9,8 @@ def pytest_sway_report(config, suites):
     return [
         f"::error title={_escaped('sway ' + suite.suite, ':,')}::{_escaped(reason)}"
         for suite in suites
-        if suite.gate["status"] == "failed"
-        for reason in suite.gate["reasons"]
+        if suite.gate.failed
+        for reason in suite.gate.reasons
     ]
 
 

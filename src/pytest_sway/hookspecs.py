@@ -41,10 +41,10 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
 
         from statistics import fmean
 
-        from pytest_sway.probes.base import Claim, Probe, ProbeOptions
+        from pytest_sway.probes.base import Probe, ProbeOptions
         from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
         from pytest_sway.requests import Generate, ask
-        from pytest_sway.result import Measurement
+        from pytest_sway.result import Claim, Measurement
 
 
         class FallsSilentOptions(ProbeOptions):

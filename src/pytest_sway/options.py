@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.session.baseline import Baseline, load
 from pytest_sway.session.suite_reports import ReportOptions
-from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 from pytest_sway.suites.saved_results import SavedResultError
 
 

@@ -1,18 +1,28 @@
 """What came out: measurements, verdicts, results of probes and of suites. Plain data, stdlib only.
 
-Everything here crosses process borders (xdist), so :meth:`ProbeResult.to_wire` yields builtins only
-and :meth:`ProbeResult.from_wire` reads them back.
+A :class:`Record` crosses process borders and stands in result files as JSON:
+:mod:`pytest_sway.suites.json_conversion` converts it to builtins and back. A field is written under its
+own name, or under the ``key`` of its metadata; None as the ``absent`` of its metadata, where it has one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 JSON = dict[str, Any]
+
+CATEGORY_WEIGHTS: Mapping[str, float] = {
+    "adherence": 0.30,
+    "attribution": 0.35,
+    "calibration": 0.20,
+    "ablation": 0.15,
+    "baseline": 0.0,
+}
+"""What a category of probes weighs in the composite, where a spec does not say otherwise."""
 
 
 class Verdict(StrEnum):
@@ -23,6 +33,16 @@ class Verdict(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     ERROR = "error"
+
+
+class Claim(StrEnum):
+    """What a probe claims, and so which rule judges it."""
+
+    EFFECT = "effect"
+    NO_HARM = "no_harm"
+    SHAPE = "shape"
+    PRE_RUN = "pre_run"
+    BASELINE = "baseline"
 
 
 MEASURED_VERDICTS = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})
@@ -69,8 +89,87 @@ class Measurement:
         return all(map(math.isfinite, (*headline, *self.samples, *self.statistics.values())))
 
 
+class Record:
+    """A part of a result: frozen, and converted to and from JSON by its fields."""
+
+
 @dataclass(frozen=True)
-class ProbeResult:
+class Sample(Record):
+    """One item's value; two results are paired by their items' texts or ids."""
+
+    item: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class RankComparison(Record):
+    """The null adapters of another rank: mean and spread of their statistic, and the adapter's z."""
+
+    mean: float | None
+    std: float | None
+    n: int
+    z: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentRatio(Record):
+    """How far the parts of an update pull together: its effect ÷ that of the same parts with random signs."""
+
+    n: int = 0
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class NullVerdict(Record):
+    """What the effect rule says of one null adapter, judged against the others."""
+
+    draw: int
+    verdict: Verdict
+    score: float | None
+    distinguishable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullComparison(Record):
+    """A probe's statistic against those of the null adapters.
+
+    Attributes:
+        family: of the null adapters.
+        n: how many answered with a usable number.
+        mean, std: of their statistic.
+        scale: where the comparison is made.
+        z, p: of the adapter's statistic; None where ``reason`` says why.
+        rank: how many null adapters lie at or beyond it.
+        rank_p: the smallest p that the null adapters alone support.
+        ratio: the statistic ÷ their mean.
+        draws: their statistics.
+        failed: those that could not answer, with the reason of each.
+        resolution: smallest difference that the model's arithmetic can show, in nats.
+        by_rank: null adapters of other ranks, by ``rank_<factor>``.
+        verdicts: of the null adapters, where an effect is claimed.
+    """
+
+    family: str
+    n: int
+    mean: float | None
+    std: float | None
+    scale: str
+    z: float | None
+    p: float | None
+    rank: int
+    rank_p: float = 1.0
+    ratio: float | None
+    reason: str
+    draws: tuple[float | None, ...]
+    failed: tuple[str, ...]
+    resolution: float = 0.0
+    alignment_ratio: AlignmentRatio | None = field(metadata={"key": "organised"})
+    by_rank: Mapping[str, RankComparison] = field(default_factory=dict)
+    verdicts: tuple[NullVerdict, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProbeResult(Record):
     """One probe's outcome; its fields are the probe entry of the JSON report, schema 1.
 
     ``null``, ``not_calibrated``, ``category``, ``weight``, ``claim`` and ``samples`` are additions to that
@@ -80,7 +179,7 @@ class ProbeResult:
     name: str
     kind: str
     verdict: Verdict
-    message: str
+    message: str = ""
     score: float | None = None
     raw: float | None = None
     z_score: float | None = None
@@ -90,141 +189,263 @@ class ProbeResult:
     duration_s: float = 0.0
     ci_95: tuple[float, float] | None = None
     category: str = ""
-    claim: str = ""
+    claim: Claim | None = field(default=None, metadata={"absent": ""})
     weight: float = 1.0
-    null: JSON | None = None
+    null: NullComparison | None = None
     not_calibrated: str = ""
     """Why the probe was not compared with random adapters; empty where it was."""
     distinguishable: bool | None = None
     """Effect probes: does the effect stand out from its null (from its floor where there is none)?"""
-    samples: list[JSON] = field(default_factory=list)
-    """``{"item": its text or id, "value": its number}`` behind ``raw``; two results are paired by them."""
-
-    def to_wire(self) -> JSON:
-        """Builtins only: what execnet and JSON both take. No NaN, no infinity."""
-        wire = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {key: json_value(value) for key, value in wire.items()}
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> ProbeResult:
-        """Read back what :meth:`to_wire` wrote; unknown keys are ignored, missing ones default."""
-        known = {f.name for f in fields(cls)}
-        values = {key: value for key, value in wire.items() if key in known}
-        values["verdict"] = Verdict(values["verdict"])
-        values.setdefault("message", "")
-        if values.get("ci_95") is not None:
-            low, high = values["ci_95"]
-            values["ci_95"] = (float(low), float(high))
-        return cls(**values)
-
-
-def json_value(value: Any) -> Any:
-    """As builtins: tuples are lists, a number that is no finite double None, what is no number its text."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): json_value(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [json_value(item) for item in value]
-    try:
-        number = float(value)
-    except OverflowError:  # an integer that no double holds
-        return None
-    except (TypeError, ValueError):
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
-    return number if math.isfinite(number) else None
-
-
-def finite(result: ProbeResult) -> ProbeResult:
-    """Turn a result with a non-finite headline into an ERROR, and null non-finite extras by name.
-
-    A NaN must never become a score: a comparison with NaN is false, and a verdict would follow from it.
-    """
-    if result.raw is not None and not math.isfinite(result.raw):
-        return replace(
-            result,
-            verdict=Verdict.ERROR,
-            message=f"raw is {result.raw}: the model's answers are not finite numbers",
-            score=None,
-            raw=None,
-            z_score=None,
-            ci_95=None,
-            evidence={**result.evidence, "non_finite_inputs": ["raw"]},
-        )
-    bad = [
-        name
-        for name in ("score", "z_score", "base_value", "ft_value")
-        if (value := getattr(result, name)) is not None and not math.isfinite(value)
-    ]
-    if result.ci_95 is not None and not all(map(math.isfinite, result.ci_95)):
-        bad.append("ci_95")
-    bad += [f"evidence.{key}" for key, value in result.evidence.items() if _has_non_finite(value)]
-    if not bad:
-        return result
-    nulled: dict[str, Any] = {name: None for name in bad if not name.startswith("evidence.")}
-    evidence = {**json_value(result.evidence), "defensively_nulled": bad}
-    return replace(result, **nulled, evidence=evidence)
-
-
-def _has_non_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return any(map(_has_non_finite, value.values()))
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return any(map(_has_non_finite, value))
-    return False
+    samples: list[Sample] = field(default_factory=list)
+    """The items behind ``raw``."""
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Record):
     """The composite of a suite and what it is made of."""
 
     overall: float
-    band: str
-    components: dict[str, float]
-    weights: dict[str, float]
-    findings: list[str]
+    band: str = ""
+    components: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
     effect_factor: float = 1.0
     harm_factor: float = 1.0
 
 
 @dataclass(frozen=True)
-class SuiteResult:
-    """One suite on one subject: the JSON report, schema 1, and what we add to it.
+class Gate(Record):
+    """Outcome of a suite's gate.
 
-    ``gate``, ``calibration``, ``notes``, ``warnings``, ``digests``, ``not_evaluated`` and ``baseline`` are
-    additions.
+    Attributes:
+        status: ``passed``, ``failed``, ``partial`` where only some probes were selected, or ``unknown`` where
+            a saved result has none.
+        threshold: smallest composite that passes.
+        reasons: one line each: what failed, by how much.
     """
 
-    suite: str
-    spec_path: str
-    base_model_id: str
+    status: str = "unknown"
+    threshold: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run must not exit with 0."""
+        return self.status == "failed"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some probes were selected, so that there is nothing to gate."""
+        return self.status == "partial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullStatistics(Record):
+    """Schema 1's statistics of a kind's null adapters; ``degenerate`` is 1 where they gave no z."""
+
+    mean: float | None = None
+    std: float | None = None
+    n: float | None
+    degenerate: float | None = None
+
+
+@dataclass(frozen=True)
+class EffectsSummary(Record):
+    """Which effects are more than random weights when all are looked at together.
+
+    Attributes:
+        level: of both procedures.
+        p: of every effect that was compared, by the probe's name.
+        holm, benjamini_hochberg: names of the probes that each procedure accepts.
+    """
+
+    level: float
+    p: Mapping[str, float | None]
+    holm: list[str]
+    benjamini_hochberg: list[str]
+
+
+@dataclass(frozen=True)
+class NullComposites(Record):
+    """The adapter among its null adapters by the composite of the effect probes.
+
+    Attributes:
+        family, n: of the null adapters that every effect probe could judge.
+        passed: how many of them would have passed the gate on the effects.
+        at_most: upper bound of their share, 95 % sure.
+        composite_of_effects: the adapter's.
+        nulls_composites: theirs.
+        better, level: how many have a larger one, how many the same.
+    """
+
+    family: str
+    n: int
+    passed: int
+    at_most: float
+    composite_of_effects: float
+    nulls_composites: list[float]
+    better: int
+    level: int
+
+
+@dataclass(frozen=True)
+class NullSummary(Record):
+    """What the null adapters say of a whole suite; ``not_calibrated``: why not, by the probe's name."""
+
+    effects: EffectsSummary | None = None
+    nulls: NullComposites | None = None
+    not_calibrated: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunDeterminism(Record):
+    """How far two runs can be expected to agree."""
+
+    level: str | None = field(default=None, metadata={"key": "class"})
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Digests(Record):
+    """Of the weights; empty where they are not known."""
+
+    base: str = ""
+    adapter: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeFigures(Record):
+    """What a probe came to in one of two results."""
+
+    verdict: Verdict
+    score: float | None
+    raw: float | None
+
+
+@dataclass(frozen=True)
+class ItemChange(Record):
+    """An item's value then and now."""
+
+    item: str
+    then: float
+    now: float
+
+
+@dataclass(frozen=True)
+class PairedItems(Record):
+    """The items that two results of a probe share.
+
+    Attributes:
+        n: how many items both have.
+        unpaired: how many only one of them has.
+        mean_delta: mean of now - then, in the items' unit.
+        ci_95: its 95 % interval over the items (Student's t); None for a single one.
+        of_raw: whether the items' mean is the probe's ``raw``, then and now.
+        most: the item that changed most.
+    """
+
+    n: int
+    unpaired: int
+    mean_delta: float
+    ci_95: tuple[float, float] | None
+    of_raw: bool
+    most: ItemChange | None = None
+
+    @property
+    def beyond_scatter(self) -> bool | None:
+        """Whether the interval leaves 0 out; None where there is none."""
+        return None if self.ci_95 is None else self.ci_95[0] > 0 or self.ci_95[1] < 0
+
+
+@dataclass(frozen=True)
+class ProbeComparison(Record):
+    """A probe in two results; None where a result does not have it."""
+
+    name: str
+    kind: str
+    then: ProbeFigures | None
+    now: ProbeFigures | None
+    score_delta: float | None
+    items: PairedItems | None
+
+
+@dataclass(frozen=True)
+class CompositeChange(Record):
+    """The composite then and now; ``delta`` is None where they cannot be compared."""
+
+    then: float | None
+    now: float | None
+    delta: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionText(Record):
+    """What became worse, as a report says it; ``probe`` is None for the composite."""
+
+    probe: str | None = None
+    what: str = ""
+    delta: float | None = None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineComparison(Record):
+    """A suite against an earlier result of it.
+
+    Attributes:
+        path: of the earlier result, as the user wrote it.
+        suite, adapter_id, finished_at: of the earlier result.
+        regression_threshold: smallest drop that counts; None where none does.
+        gated: whether a regression fails the gate.
+        notes: why the two may differ for another reason than the adapter.
+    """
+
+    path: str
+    suite: str = ""
     adapter_id: str
-    probes: tuple[ProbeResult, ...]
-    score: Score
-    started_at: str
     finished_at: str
-    wall_seconds: float
-    determinism: JSON | None
-    backend_stats: JSON
-    null_stats: JSON
-    null_stats_by_rank: JSON
-    gate: JSON
-    calibration: JSON = field(default_factory=dict)
+    composite: CompositeChange
+    probes: list[ProbeComparison]
+    regression_threshold: float | None = None
+    regressions: list[RegressionText]
+    gated: bool
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteResult(Record):
+    """One suite on one subject: the JSON report, schema 1, and what we add to it.
+
+    ``gate``, ``null_summary``, ``notes``, ``warnings``, ``digests``, ``not_evaluated`` and ``baseline`` are
+    additions. ``backend_stats`` holds counts and times by name, whichever the backend has.
+    """
+
+    suite: str = ""
+    spec_path: str = ""
+    base_model_id: str = ""
+    adapter_id: str = ""
+    probes: tuple[ProbeResult, ...] = ()
+    score: Score
+    started_at: str = ""
+    finished_at: str = ""
+    wall_seconds: float = 0.0
+    determinism: RunDeterminism | None = None
+    backend_stats: JSON = field(default_factory=dict)
+    null_stats: Mapping[str, NullStatistics] = field(default_factory=dict)
+    null_stats_by_rank: Mapping[str, Mapping[str, NullStatistics]] = field(default_factory=dict)
+    gate: Gate = Gate()
+    null_summary: NullSummary | None = field(default=None, metadata={"key": "calibration", "absent": {}})
+    """None where nothing is known of null adapters."""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     """What a reader must know before any number; it leads every report."""
-    digests: JSON = field(default_factory=dict)
+    digests: Digests | None = field(default=None, metadata={"absent": {}})
     sway_version: str = ""
     """Of the package that measured it; empty where a saved result does not tell."""
     not_evaluated: str = ""
     """Why the adapter, which was named, was not evaluated; empty where it was."""
-    baseline: JSON | None = None
+    baseline: BaselineComparison | None = None
     """What changed against an earlier result, where the run was given one."""
 
 

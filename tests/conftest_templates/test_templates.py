@@ -19,6 +19,7 @@ import pytest
 import transformers
 import yaml
 
+from pytest_sway.result import Gate
 from tests.support.paths import QUICKSTART, ROOT
 
 TEMPLATES = ROOT / "conftest_templates"
@@ -144,9 +145,9 @@ def test_an_annotation_reads_as_it_was_written(monkeypatch: pytest.MonkeyPatch) 
     """As GitHub's toolkit escapes: percent and line ends everywhere, in a title colon and comma too."""
     hook = runpy.run_path(str(TEMPLATES / "ci_lane" / "conftest.py"))["pytest_sway_report"]
     failed = SimpleNamespace(
-        suite="test_a.py::test_it[a,b]", gate={"status": "failed", "reasons": ["recall: 50% of it,\nor more"]}
+        suite="test_a.py::test_it[a,b]", gate=Gate("failed", 0.6, ("recall: 50% of it,\nor more",))
     )
-    passed = SimpleNamespace(suite="s", gate={"status": "passed", "reasons": []})
+    passed = SimpleNamespace(suite="s", gate=Gate("passed", 0.6))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert hook(None, [failed, passed]) == [
         "::error title=sway test_a.py%3A%3Atest_it[a%2Cb]::recall: 50%25 of it,%0Aor more"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.probes.base import Claim, Probe, ProbeOptions
+from pytest_sway.probes.base import Probe, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.probes.third_party import probe_class_fault
+from pytest_sway.result import Claim
 from tests.support.fake_models import SPEC
 
 ECHO = """

@@ -32,7 +32,7 @@ def test_it_is_called_once_after_the_gate_and_our_files(project: pytest.Pytester
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     [([suite], written)] = taking.given
     assert written
-    assert (suite.gate["status"], suite.suite) == ("failed", "sway.yaml")
+    assert (suite.gate.status, suite.suite) == ("failed", "sway.yaml")
     assert [probe.name for probe in suite.probes] == ["baseline", "dk", "curve", "talk"]
     result.stdout.fnmatch_lines(["GATE FAILED sway.yaml*", "first", "second", "third"], consecutive=False)
     quiet = project.runpytest("-q", plugins=[taking])
@@ -107,7 +107,7 @@ def test_under_xdist_only_the_reporting_process_calls_it(project: pytest.Pyteste
         SERVES
         + """
 def pytest_sway_report(config, suites):
-    return [f"REPORT {hasattr(config, 'workerinput')} {s.suite} {s.gate['status']}" for s in suites]
+    return [f"REPORT {hasattr(config, 'workerinput')} {s.suite} {s.gate.status}" for s in suites]
 """
     )
     result = project.runpytest("-n2")

@@ -125,9 +125,9 @@ def test_without_a_null_adapter_nothing_is_calibrated(project: pytest.Pytester) 
 
 CODE_FIRST = """
 import pytest
-from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, Probe, ProbeOptions
 from pytest_sway.requests import Completion, Divergence, Generate, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 
 class Options(ProbeOptions):
     pass
@@ -172,10 +172,10 @@ def test_plain(sway):
 class TestAsked:
     def test_asked(self, sway):
         result = sway(Harm())
-        assert (result.null["scale"], result.null["n"]) == ("raw", 20)
+        assert (result.null.scale, result.null.n) == ("raw", 20)
         assert result.z_score < -3  # lower is better, and it is far above its nulls
-        assert result.null["rank"] == 20
-        assert result.null["verdicts"] == []
+        assert result.null.rank == 20
+        assert result.null.verdicts == ()
 """
     )
     project.runpytest("-k", "plain or asked").assert_outcomes(passed=2)
@@ -206,9 +206,9 @@ def test_texts_of_the_tuned_view_are_compared_with_its_nulls(project: pytest.Pyt
         + """
 def test_written(sway):
     result = sway(Written())
-    assert result.null["n"] == 20 and len(result.null["verdicts"]) == 20
+    assert result.null.n == 20 and len(result.null.verdicts) == 20
     assert result.distinguishable
-    assert not any(one["distinguishable"] for one in result.null["verdicts"])
+    assert not any(one.distinguishable for one in result.null.verdicts)
 """
     )
     project.runpytest("-k", "written").assert_outcomes(passed=1)

@@ -16,6 +16,7 @@ from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.suites.json_conversion import to_json
 from tests.support import fake_models
 from tests.support.dlm_training import complete, log, run, save, step, train, write
 
@@ -109,7 +110,7 @@ def test_the_primary_signal_fails(tmp_path: Path, losses: list[float], says: str
     found = judged(tmp_path)
     assert (found.verdict, found.score) == (Verdict.FAIL, 0.0)
     assert says in found.message
-    json.dumps(found.to_wire(), allow_nan=False)
+    json.dumps(to_json(found), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.training_drift import TrainingDrift
 from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.suites.json_conversion import to_json
 from tests.support.dlm_training import write
 from tests.support.trainer_files import factory_log, falling, history, torchtune_log, trainer_state
 
@@ -57,7 +58,7 @@ def test_the_broken_run_of_fp16(tmp_path: Path) -> None:
     assert (found.verdict, found.score) == (Verdict.FAIL, 0.0)
     assert "39 of 40 losses are NaN or infinite (39 logged as 0 beside a grad_norm of NaN" in found.message
     assert found.message.endswith("(read from run/trainer_state.json)")
-    json.dumps(found.to_wire(), allow_nan=False)
+    json.dumps(to_json(found), allow_nan=False)
 
 
 def test_few_steps_are_enough_for_nan(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_sway.reports.compare import build_matrix, markdown, payload, regressions, terminal, text
+from pytest_sway.reports.comparison_report import markdown, payload, terminal, text
 from pytest_sway.result import SuiteResult
+from pytest_sway.suites.comparison_matrix import build_matrix
 from pytest_sway.suites.saved_results import read_saved_result, suite_of
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems
-from pytest_sway.text.width import printable, width
+from pytest_sway.text.width import width, without_control_characters
 from tests.support.saved_results import DLM_SWAY_RESULT
 
 
@@ -95,13 +96,13 @@ def test_deltas_and_regressions_follow_the_scores(scores: list[float | None], th
     dropped = last is not None and last < -threshold
     if last is None or abs(last + threshold) > 1e-6:
         assert [one["probe"] for one in found["latest_regressions"]] == ["a"] * dropped
-        assert [one.name for one in regressions(matrix, threshold)] == ["a"] * dropped
+        assert [one.name for one in matrix.regressions(threshold)] == ["a"] * dropped
 
 
 @pytest.mark.parametrize("threshold", [None, 0.0, -1.0])
 def test_no_threshold_is_no_regression(threshold: float | None) -> None:
     matrix = build_matrix(history(), ["a", "b", "c"])
-    assert regressions(matrix, threshold) == []
+    assert matrix.regressions(threshold) == []
     assert payload(matrix, threshold)["latest_regressions"] == []
     assert not [line for line in terminal(matrix, threshold) if "regression" in line]
 
@@ -119,7 +120,7 @@ def test_what_a_partial_run_left_out_has_not_vanished() -> None:
             "r.json",
         ),
     )
-    assert regressions(build_matrix([then, now], ["a", "b"]), 0.1) == []
+    assert build_matrix([then, now], ["a", "b"]).regressions(0.1) == []
 
 
 def test_ours_and_dlm_sways_stand_side_by_side() -> None:
@@ -189,7 +190,7 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(
     ]
     for line in terminal(build_matrix(results, said[: len(results)]), 0.1, columns):
         assert width(line) <= columns
-        assert line == printable(line)
+        assert line == without_control_characters(line)
 
 
 def test_a_long_name_is_complete_above_its_figures() -> None:

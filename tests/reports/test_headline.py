@@ -6,12 +6,12 @@ import pytest
 
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.html import parts
-from pytest_sway.reports.skipped_probes import degenerate, pip_line, skipped
-from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.reports.html import page_parts
+from pytest_sway.reports.skipped_probes import no_z_reasons, pip_line, skip_reasons
+from pytest_sway.result import Claim, NullSummary, ProbeResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 from tests.support.saved_results import DLM_SWAY_RESULT
-from tests.support.suite_results import gate, probe, suite
+from tests.support.suite_results import gate, null, probe, suite
 
 
 def test_healthy_names_its_strongest_effect_and_weakest_point() -> None:
@@ -81,12 +81,12 @@ def test_a_partial_run_says_what_was_left_out() -> None:
     [
         (probe("a", Verdict.PASS, not_calibrated="no null_adapter"),
          "not compared with random adapters: no null_adapter"),
-        (probe("a", Verdict.PASS, claim="shape"),
+        (probe("a", Verdict.PASS, claim=Claim.SHAPE),
          "no effect was measured, so nothing was compared with random adapters"),
     ],
 )  # fmt: skip
 def test_what_was_not_compared_says_why(one: ProbeResult, sure: str) -> None:
-    assert headline(suite(one, calibration={"effects": None, "nulls": None})).sure == sure
+    assert headline(suite(one, null_summary=NullSummary())).sure == sure
 
 
 def test_a_result_of_dlm_sway_is_not_gated() -> None:
@@ -105,13 +105,13 @@ def test_omissions_are_reported_once_each() -> None:
         probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
         probe("b", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
         probe("c", Verdict.SKIP, "no vectors", evidence={"missing_extra": "semsim"}),
-        probe("d", Verdict.PASS, null={"z": None, "reason": "all alike"}),
-        probe("e", Verdict.PASS, null={"z": 2.0, "reason": ""}),
+        probe("d", Verdict.PASS, null=null(reason="all alike")),
+        probe("e", Verdict.PASS, null=null(z=2.0)),
     ]
-    assert skipped(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
+    assert skip_reasons(probes) == {"no spaCy": ["a", "b"], "no vectors": ["c"]}
     assert pip_line(probes) == "pip install 'pytest-sway[semsim,style]'"
     assert pip_line(probes[3:]) == ""
-    assert degenerate(probes) == {"all alike": ["d"]}
+    assert no_z_reasons(probes) == {"all alike": ["d"]}
 
 
 def test_a_warning_about_what_was_measured_leads_the_reasons() -> None:
@@ -127,4 +127,4 @@ def test_every_report_says_the_warning_before_its_numbers() -> None:
     written = markdown.text(found)
     assert shown.index(said) < shown.index("adapter a on b")
     assert written.index(said) < written.index("## Probes")
-    assert said in parts.top(found)
+    assert said in page_parts.top(found)

@@ -18,9 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_sway.reports.html import evidence, overview, page, text
-from pytest_sway.reports.html.safe import of_html, of_label, of_script
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.reports.html import page, probe_figures, suite_figures, text
+from pytest_sway.reports.html.escaping import escape_html, escape_label, script_json
+from pytest_sway.result import Claim, Gate, NullSummary, ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
 from tests.support.report_pages import DRAWS, moved, null, probes, suite
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -116,11 +116,11 @@ def test_every_panel_is_there_with_dlm_sways_ids() -> None:
 
 def test_panels_without_data_are_left_out() -> None:
     skipped = ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept")
-    found = read_page(suite(skipped, calibration={}))
+    found = read_page(suite(skipped, null_summary=None))
     assert set(data_of(found)["figures"]) == {"sway-category"}
     assert not {"nulls", "sections", "curves"} & set(found.ids)
     empty = suite(score=replace(suite().score, components={}, weights={}))
-    none = read_page(replace(empty, probes=(), calibration={}))
+    none = read_page(replace(empty, probes=(), null_summary=None))
     assert data_of(none) == {"figures": {}, "probes": []}
     assert not none.of("table")
     assert "nothing was measured" in " ".join(none.within("p")).lower()
@@ -173,15 +173,15 @@ def test_hostile_texts_are_shown_as_they_are(hostile: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner), max_leaves=6))
 def test_data_in_a_script_is_the_same_and_ends_nothing(value: Any) -> None:
-    written = of_script(value)
+    written = script_json(value)
     assert json.loads(written) == value
     assert not set("<>&\u2028") & set(written)
 
 
 def test_labels_are_one_line_and_cut() -> None:
-    assert of_label("a\n  b<c>&") == "a b&lt;c&gt;&amp;"
-    assert of_label("abcdef", 4) == "abc…"
-    assert of_html('\ud800"<') == "?&quot;&lt;"
+    assert escape_label("a\n  b<c>&") == "a b&lt;c&gt;&amp;"
+    assert escape_label("abcdef", 4) == "abc…"
+    assert escape_html('\ud800"<') == "?&quot;&lt;"
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_run() -> None:
@@ -204,37 +204,41 @@ def test_nothing_is_fetched_and_only_its_own_scripts_run() -> None:
 
 
 def test_the_gauge_has_bands_and_the_gates_threshold() -> None:
-    figure = overview.gauge(suite())
+    figure = suite_figures.gauge(suite())
     assert figure is not None
     (dial,) = figure.traces
     assert dial["value"] == 0.42
     assert [step["range"] for step in dial["gauge"]["steps"]] == [[0.0, 0.3], [0.3, 0.6], [0.6, 1.0]]
     assert dial["gauge"]["threshold"]["value"] == 0.6
-    assert figure.words.startswith("Composite 0.42: partial. The gate wants 0.60: the line across the dial.")
-    ungated = overview.gauge(suite(gate={"status": "unknown", "threshold": None, "reasons": []}))
+    assert figure.caption.startswith(
+        "Composite 0.42: partial. The gate wants 0.60: the line across the dial."
+    )
+    ungated = suite_figures.gauge(suite(gate=Gate("unknown", None)))
     assert ungated is not None
     assert "threshold" not in ungated.traces[0]["gauge"]
 
 
 def test_categories_show_weights_and_the_means_factors() -> None:
-    figure = overview.categories(suite())
+    figure = suite_figures.categories(suite())
     assert figure is not None
     assert figure.rows == [("adherence", "0.90", "0.30"), ("attribution", "0.50", "0.35")]
     assert figure.traces[0]["x"] == [0.9, 0.5]
-    assert "the mean of the categories is multiplied by: effect 1.00, harmlessness 0.60" in figure.words
+    assert "the mean of the categories is multiplied by: effect 1.00, harmlessness 0.60" in figure.caption
 
 
 def test_categories_stand_in_dlm_sways_order_as_everywhere() -> None:
     score = replace(suite().score, components={"ablation": 0.1, "attribution": 0.5, "adherence": 0.9})
-    figure = overview.categories(suite(score=score))
+    figure = suite_figures.categories(suite(score=score))
     assert figure is not None
     assert [row[0] for row in figure.rows] == ["adherence", "attribution", "ablation"]
 
 
 def test_the_composite_stands_among_its_nulls() -> None:
-    figure = overview.gauge(suite(calibration={"effects": None, "nulls": NULLS}))
+    figure = suite_figures.gauge(suite(null_summary=NullSummary(nulls=NULLS)))
     assert figure is not None
-    assert figure.words.startswith("Composite 0.42: partial (effects 0.75; best of 20 random 0.25). The gate")
+    assert figure.caption.startswith(
+        "Composite 0.42: partial (effects 0.75; best of 20 random 0.25). The gate"
+    )
 
 
 def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
@@ -248,23 +252,24 @@ def test_every_z_has_the_number_of_its_nulls_beside_it() -> None:
 
 def test_uncalibrated_probes_are_reported_without_nulls_too() -> None:
     for probe in (moved(), replace(moved(), null=None, z_score=None)):
-        found = read_page(suite(probe, calibration={"not_calibrated": {"recital": "it has a margin"}}))
+        summary = NullSummary(not_calibrated={"recital": "it has a margin"})
+        found = read_page(suite(probe, null_summary=summary))
         assert "Not calibrated: recital (it has a margin)" in found.within("li")
 
 
 def test_what_has_no_z_is_named_and_not_plotted() -> None:
-    figure = overview.score_by_z(probes())
+    figure = suite_figures.score_by_z(probes())
     assert figure is not None
     assert {(x, y) for trace in figure.traces for x, y in zip(trace["x"], trace["y"], strict=True)} == {
         (4.5, 0.9),
         (2.0, 0.5),
     }
-    assert "so not drawn (score): recital (0.30), strength (1.00)." in figure.words
+    assert "so not drawn (score): recital (0.30), strength (1.00)." in figure.caption
     assert len({trace["marker"]["symbol"] for trace in figure.traces}) == len(figure.traces) == 2
 
 
 def test_sections_have_their_intervals_and_the_threshold() -> None:
-    learned, recited = evidence.sections(probes())
+    learned, recited = probe_figures.sections(probes())
     (bars,) = learned.traces
     assert bars["x"] == [0.4, 0.1]
     assert bars["error_x"]["array"] == pytest.approx([0.2, 0.05])
@@ -275,45 +280,45 @@ def test_sections_have_their_intervals_and_the_threshold() -> None:
 
 
 def test_the_adapter_stands_where_its_statistic_is() -> None:
-    effect, shape = evidence.nulls(probes())
+    effect, shape = probe_figures.null_distributions(probes())
     draws, mark = effect.traces
-    assert draws["x"] == DRAWS
+    assert draws["x"] == list(DRAWS)
     assert mark["x"] == pytest.approx([0.18])
     assert effect.layout["xaxis"]["type"] == "log"
     assert effect.layout["xaxis"]["tickvals"] == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2])
-    assert effect.words == (
+    assert effect.caption == (
         "Against 4 norm_matched adapters, which reach 0.015 to 0.030: beyond all, p 3.4e-06, "
         "8.0× their mean; z +4.50σ. The adapter 0.180, the nulls' mean 0.022, standard deviation 0.006."
     )
     assert shape.id == "sway-null-2"
-    assert shape.words.startswith("Its signal alone, against 2 norm_matched adapters; no z: few.")
+    assert shape.caption.startswith("Its signal alone, against 2 norm_matched adapters; no z: few.")
 
 
 def test_nulls_of_both_signs_have_a_plain_axis() -> None:
-    around = replace(moved(), null=null(draws=[-0.1, 0.1], mean=0.0, ratio=None, scale="raw"))
-    (figure,) = evidence.nulls([around])
+    around = replace(moved(), null=null(draws=(-0.1, 0.1), mean=0.0, ratio=None, scale="raw"))
+    (figure,) = probe_figures.null_distributions([around])
     _, mark = figure.traces
     assert mark["x"] == [0.18]  # raw is what the nulls are asked for; it needs no ratio
     assert figure.rows[0] == ("the adapter", "0.180")
-    assert figure.words.endswith("The adapter 0.180, the nulls' mean 0.000, standard deviation 0.006.")
+    assert figure.caption.endswith("The adapter 0.180, the nulls' mean 0.000, standard deviation 0.006.")
     assert "type" not in figure.layout["xaxis"]
 
 
 def test_a_statistic_other_than_raw_is_marked_by_its_ratio() -> None:
     named = replace(moved(), raw=0.5, evidence={"null_statistic": "gain"})
-    shape = replace(moved(), raw=0.5, claim="shape")
+    shape = replace(moved(), raw=0.5, claim=Claim.SHAPE)
     for probe in (named, shape):
-        (figure,) = evidence.nulls([probe])
+        (figure,) = probe_figures.null_distributions([probe])
         assert figure.traces[1]["x"] == pytest.approx([0.18])
-        (figure,) = evidence.nulls([replace(probe, null=null(mean=0.0, ratio=None))])
+        (figure,) = probe_figures.null_distributions([replace(probe, null=null(mean=0.0, ratio=None))])
         assert len(figure.traces) == 1
-        assert figure.words.endswith(". The nulls' mean 0.000, standard deviation 0.006.")
-        assert "—" not in figure.words
+        assert figure.caption.endswith(". The nulls' mean 0.000, standard deviation 0.006.")
+        assert "—" not in figure.caption
 
 
 def test_samples_at_the_limits_of_a_double_are_plotted() -> None:
     for draws in ([5e-324, 1e-300], [1e300, 1.7e308]):
-        assert evidence.nulls([replace(moved(), null=null(draws=draws))])
+        assert probe_figures.null_distributions([replace(moved(), null=null(draws=draws))])
 
 
 @pytest.mark.parametrize("bad", [None, "x", [], [1.0], [0.0, "x"], [True, False], [[1], [2]], {"a": 1}])
@@ -321,15 +326,15 @@ def test_evidence_of_another_shape_draws_nothing(bad: Any) -> None:
     lists = {"lambdas": bad, "mean_divergence_per_lambda": bad, "per_section": bad}
     rows = {"per_section": [{"effective_sis": bad, "clean_recall": bad}, bad]}
     found = [ProbeResult("p", "k", Verdict.PASS, "m", evidence=one) for one in (lists, rows)]
-    assert evidence.curves(found) == []
-    assert evidence.sections(found) == []
+    assert probe_figures.curves(found) == []
+    assert probe_figures.sections(found) == []
 
 
 def test_a_curve_says_its_interval() -> None:
-    (figure,) = evidence.curves(probes())
+    (figure,) = probe_figures.curves(probes())
     assert (figure.traces[0]["x"], figure.traces[0]["y"]) == ([0.0, 0.5, 1.0], [0.0, 0.05, 0.2])
     assert (
-        figure.words
+        figure.caption
         == "strength: rises with λ. Raw 2.000, 95 % [1.800, 2.200]. The line marks the adapter as it is."
     )
 

@@ -14,14 +14,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.reports import step_summary
 from pytest_sway.reports.markdown import text
-from pytest_sway.reports.markdown_table import escaped
+from pytest_sway.reports.markdown_table import escape
 from pytest_sway.reports.terminal import lines
-from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.result import NullSummary, SuiteResult, Verdict
 from pytest_sway.session.baseline import Baseline, against
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
 from tests.support.saved_results import DLM_SWAY_RESULT
-from tests.support.suite_results import gate, probe, suite, suites
+from tests.support.suite_results import gate, null, probe, suite, suites
 
 CONTRACT = [
     "sway report", "Components", "Probes", "Top findings", "Skipped probes", "Null-calibration opt-outs",
@@ -68,7 +68,7 @@ def test_no_text_breaks_the_tables(result: SuiteResult) -> None:
 
 @given(st.text("ab1 |\\`*_~<>[](){}!#+-=.&$\n'\"", max_size=30))
 def test_what_anybody_wrote_reads_as_it_is(said: str) -> None:
-    for written in (f"- {escaped(said)}", f"| a |\n| --- |\n| {escaped(said)} |"):
+    for written in (f"- {escape(said)}", f"| a |\n| --- |\n| {escape(said)} |"):
         tokens = PARSER.parse(written)
         read_back = [plain(token.children) for token in tokens if token.type == "inline"]
         assert read_back[-1:] == [clean(said)] or not clean(said)
@@ -76,14 +76,14 @@ def test_what_anybody_wrote_reads_as_it_is(said: str) -> None:
 
 
 def test_sections_stand_in_dlm_sways_order() -> None:
-    null = {"z": None, "reason": "all alike", "n": 2, "rank": 0}
+    no_z = null(reason="all alike", n=2)
     clusters = {"per_cluster_size": [3], "per_cluster_mean_kl": [0.25], "cluster_exemplars": [["one", "two"]]}
     made = suite(
         probe("a", Verdict.SKIP, "no spaCy", evidence={"missing_extra": "style"}),
-        probe("b", Verdict.PASS, null=null),
+        probe("b", Verdict.PASS, null=no_z),
         probe("c", Verdict.PASS, evidence=clusters),
         findings=["low"],
-        calibration={"not_calibrated": {"c": "no null"}},
+        null_summary=NullSummary(not_calibrated={"c": "no null"}),
         score=suite().score.__class__(
             0.8, "healthy", {"ablation": 1.0, "baseline": 1.0}, {"baseline": 0.0}, ["low"]
         ),

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.reports.whole_files import write_whole
-from pytest_sway.result import ProbeResult, Verdict, finite
+from pytest_sway.reports.report_files import write_file
+from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.suites.json_conversion import from_json, to_json
+from pytest_sway.suites.non_finite import without_non_finite
 from pytest_sway.text import formatting
 from tests.support.fake_models import SPEC
 
@@ -44,13 +46,13 @@ def test_any_result_crosses_to_the_controller_as_standard_json(
     ci: tuple[float, float] | None,
     evidence: dict[str, object],
 ) -> None:
-    result = finite(
+    result = without_non_finite(
         ProbeResult("p", "k", Verdict.PASS, "m", score=score, raw=raw, z_score=z, ci_95=ci, evidence=evidence)
     )
-    wire = result.to_wire()
+    wire = to_json(result)
     text = json.dumps(wire, allow_nan=False)
     assert execnet.loads(execnet.dumps(text)) == text
-    again = ProbeResult.from_wire(json.loads(text))
+    again = from_json(ProbeResult, json.loads(text))
     assert (again.verdict, again.raw, again.score, again.ci_95) == (
         result.verdict,
         result.raw,
@@ -61,10 +63,10 @@ def test_any_result_crosses_to_the_controller_as_standard_json(
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_non_finite_raw_is_an_error_and_an_extra_null(bad: float) -> None:
-    broken = finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
+    broken = without_non_finite(ProbeResult("p", "k", Verdict.PASS, "m", score=1.0, raw=bad))
     assert (broken.verdict, broken.raw, broken.score) == (Verdict.ERROR, None, None)
     assert broken.evidence["non_finite_inputs"] == ["raw"]
-    extra = finite(
+    extra = without_non_finite(
         ProbeResult(
             "p", "k", Verdict.PASS, "m", score=1.0, raw=0.5, z_score=bad, evidence={"worst": [1.0, bad]}
         )
@@ -90,10 +92,10 @@ def test_json_is_dlm_sways_schema_with_additions(project: pytest.Pytester) -> No
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")
-    write_whole(tmp_path / "link.json", "new")
+    write_file(tmp_path / "link.json", "new")
     assert (tmp_path / "link.json").is_symlink()
     assert (tmp_path / "real.json").read_text() == "new"
-    write_whole(Path(os.devnull), "nothing")
+    write_file(Path(os.devnull), "nothing")
     assert not Path(os.devnull).is_file()
 
 

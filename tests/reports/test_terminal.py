@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.reports.terminal import NARROWEST, lines
-from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.result import Sample, SuiteResult, Verdict
 from pytest_sway.suites.saved_results import read_saved_result
-from pytest_sway.text.width import clean, cut, fold, legible, short, width
+from pytest_sway.text.width import clean, fold, keep_end, shorten, transliterate, width
 from tests.support.fake_models import SPEC
 from tests.support.saved_results import DLM_SWAY_RESULT
-from tests.support.suite_results import gate, probe, suite, suites
+from tests.support.suite_results import gate, null, probe, suite, suites
 
 
 def terminal_lines(result: SuiteResult, columns: int = 80, verbosity: int = 0) -> list[str]:
@@ -43,7 +43,7 @@ def test_folding_keeps_every_word_and_the_width(text: str, columns: int) -> None
 def test_wide_letters_take_two_columns_and_accents_none() -> None:
     assert [width(text) for text in ("abc", "名前", "e\u0301", "█σ")] == [3, 4, 1, 2]
     assert fold("名前名前 ab", 6) == ["名前名", "前 ab"]
-    assert (cut("adapters/healthy", 8), short("adapters healthy", 9)) == ("…healthy", "adapters…")
+    assert (keep_end("adapters/healthy", 8), shorten("adapters healthy", 9)) == ("…healthy", "adapters…")
 
 
 def test_columns_stand_below_each_other_whatever_the_letters() -> None:
@@ -124,14 +124,12 @@ def test_only_messages_with_the_probes_name_are_above() -> None:
 
 
 def test_why_nulls_gave_no_z_is_reported_unless_the_message_does() -> None:
-    null = {"n": 20, "family": "norm_matched", "rank": 3, "failed": [], "p": None, "ratio": None,
-            "scale": "raw", "reason": "the null draws are all alike", "z": None, "organised": None,
-            "draws": [0.0]}  # fmt: skip
-    silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=null))
+    no_z = null(rank=3, reason="the null draws are all alike")
+    silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=no_z))
     assert "no z for q: the null draws are all alike" in terminal_lines(silent)
-    skipped = suite(probe("q", Verdict.SKIP, "inert", null=null))
+    skipped = suite(probe("q", Verdict.SKIP, "inert", null=no_z))
     assert not any(line.startswith("no z for") for line in terminal_lines(skipped))
-    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=null))
+    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=no_z))
     assert not any(line.startswith("no z for") for line in terminal_lines(says))
 
 
@@ -151,11 +149,10 @@ def test_quiet_tells_a_warning_about_what_was_measured() -> None:
 
 
 def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
-    null = {"n": 4, "family": "norm_matched", "rank": 1, "failed": [], "p": 0.25, "ratio": 2.0, "scale": "x",
-            "organised": None, "draws": [0.1, None, 0.3], "z": 0.7, "reason": ""}  # fmt: skip
-    samples = [{"item": "long", "value": 0.9}, {"item": "dull", "value": 0.1}, {"item": "", "value": 0.0}]
+    quarter = null(n=4, rank=1, p=0.25, ratio=2.0, scale="x", draws=(0.1, None, 0.3), z=0.7)
+    samples = [Sample("long", 0.9), Sample("dull", 0.1), Sample("", 0.0)]
     made = suite(
-        probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=null, z_score=0.7, samples=samples)
+        probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=quarter, z_score=0.7, samples=samples)
     )
     found = "\n".join(terminal_lines(made, 200, verbosity=1))
     assert "base 1.000, adapter 2.000" in found
@@ -179,9 +176,9 @@ def test_the_composite_stands_beside_the_best_of_its_nulls() -> None:
 
 def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
     text = "█░ +1.00σ — ≥ λ² 名 …"
-    assert legible(text, "ascii") == "#. +1.00  - > L2 ?? ~"
-    assert legible(text, "utf-8") == text
-    assert legible("1.5× — █", "cp1252") == "1.5× — #"
+    assert transliterate(text, "ascii") == "#. +1.00  - > L2 ?? ~"
+    assert transliterate(text, "utf-8") == text
+    assert transliterate("1.5× — █", "cp1252") == "1.5× — #"
 
 
 def test_a_result_of_dlm_sway(snapshot: SnapshotAssertion) -> None:

@@ -17,11 +17,11 @@ from pytest_sway.reports.trace_report import (
     markdown,
     payload,
     read,
-    summed,
+    sum_trace,
     terminal,
     text,
 )
-from pytest_sway.text.width import printable, width
+from pytest_sway.text.width import width, without_control_characters
 
 EVENT: dict[str, Any] = {
     "ts": 1700000000.1,
@@ -65,7 +65,7 @@ def sample() -> list[bytes]:
 
 
 def test_the_sums_are_dlm_sways() -> None:
-    found = payload(summed(sample(), slowest=2))
+    found = payload(sum_trace(sample(), slowest=2))
     assert found == {
         "total_events": 4,
         "total_wall_ms": 1514.5,
@@ -107,13 +107,13 @@ def test_the_sums_are_dlm_sways() -> None:
         ],
         "malformed": 3,
     }
-    assert json.loads(text(summed(sample(), slowest=2))) == found
+    assert json.loads(text(sum_trace(sample(), slowest=2))) == found
 
 
 @settings(max_examples=40)
 @given(st.lists(events), st.integers(0, 5))
 def test_every_event_is_counted_once_on_either_side(found: list[dict[str, Any]], slowest: int) -> None:
-    report = summed(lines(*found), slowest)
+    report = sum_trace(lines(*found), slowest)
     assert report.malformed == 0
     assert report.total.n_events == len(found)
     for shares in (report.per_probe, report.per_view):
@@ -126,7 +126,7 @@ def test_every_event_is_counted_once_on_either_side(found: list[dict[str, Any]],
 
 @given(st.lists(st.binary()))
 def test_no_line_breaks_it(found: list[bytes]) -> None:
-    report = summed(found)
+    report = sum_trace(found)
     assert report.total.n_events + report.malformed == sum(bool(line.strip()) for line in found)
     assert json.loads(text(report))["malformed"] == report.malformed
 
@@ -144,16 +144,16 @@ def test_no_line_breaks_it(found: list[bytes]) -> None:
     ],
 )
 def test_a_field_of_another_type_is_no_event(broken: dict[str, Any]) -> None:
-    assert summed(lines({**EVENT, **broken})).malformed == 1
+    assert sum_trace(lines({**EVENT, **broken})).malformed == 1
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"1" + b"0" * 400])
 def test_a_number_that_is_none_is_no_event(number: bytes) -> None:
-    assert summed([b'{"op": "x", "wall_ms": ' + number + b"}"]).malformed == 1
+    assert sum_trace([b'{"op": "x", "wall_ms": ' + number + b"}"]).malformed == 1
 
 
 def test_of_equally_slow_events_the_first_are_kept() -> None:
-    found = summed(lines(*({**EVENT, "probe": name} for name in "abc")), slowest=2)
+    found = sum_trace(lines(*({**EVENT, "probe": name} for name in "abc")), slowest=2)
     assert [event.probe for event in found.slowest] == ["a", "b"]
 
 
@@ -176,7 +176,7 @@ def test_what_is_no_trace_is_reported_in_one_line(tmp_path: Path) -> None:
 
 def test_the_report_for_readers(snapshot: SnapshotAssertion) -> None:
     nulls = lines(*({**EVENT, "view_id": f"null_{n}", "wall_ms": 2.0} for n in range(20)))
-    report = summed([*sample(), *nulls], slowest=3)
+    report = sum_trace([*sample(), *nulls], slowest=3)
     shown = terminal(report)
     assert "\n".join(shown) == snapshot(name="terminal")
     assert all(len(line) <= 80 for line in shown)
@@ -193,17 +193,17 @@ named = st.fixed_dictionaries(
 @settings(max_examples=60)
 @given(st.lists(named, max_size=4), st.integers(50, 120))
 def test_no_line_is_wider_than_the_terminal_or_steers_it(found: list[dict[str, Any]], columns: int) -> None:
-    report = summed(lines(*found))
+    report = sum_trace(lines(*found))
     tables = sum(line == "" for line in terminal(report, columns))
     assert tables == 2 + bool(found)
     for line in terminal(report, columns):
         assert width(line) <= columns
-        assert line == printable(line)
+        assert line == without_control_characters(line)
 
 
 def test_a_long_name_shows_its_end_and_columns_align() -> None:
     view = "runs/" + "x" * 90 + "/adapter"
-    shown = terminal(summed(lines({**EVENT, "probe": "名前" * 30, "view_id": view}, EVENT)))
+    shown = terminal(sum_trace(lines({**EVENT, "probe": "名前" * 30, "view_id": view}, EVENT)))
     assert all(len(line) <= 80 for line in shown)
     heads, row = (next(line for line in shown if word in line) for word in ("  view     ", "/adapter"))
     assert heads.startswith("  view")
@@ -215,7 +215,7 @@ def test_a_long_name_shows_its_end_and_columns_align() -> None:
 
 
 def test_a_sum_that_no_double_holds_is_none_in_the_file() -> None:
-    report = summed(lines(*({"probe": f"p{n}", "wall_ms": 1e308} for n in range(20))))
+    report = sum_trace(lines(*({"probe": f"p{n}", "wall_ms": 1e308} for n in range(20))))
     assert json.loads(text(report))["total_wall_ms"] is None
     assert any(line.split() == ["10", "more", "10", "—", "0", "%"] for line in terminal(report))
 

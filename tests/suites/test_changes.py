@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_sway.reports import baseline_changes as words
 from pytest_sway.reports import json_report
-from pytest_sway.result import SuiteResult
+from pytest_sway.reports.baseline_text import baseline_lines
+from pytest_sway.result import Gate, ItemChange, SuiteResult
 from pytest_sway.session.baseline import Baseline, against, load, with_regressions
 from pytest_sway.suites.changes import changes, composite_delta, regressions
-from pytest_sway.suites.gate import Gate
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
 from tests.support.fake_models import SPEC
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -60,7 +59,7 @@ def test_items_are_paired_by_their_text() -> None:
     # 0.1 ± 4.303 · 0.1/√3: t with 2 degrees of freedom
     assert change.items.ci_95 == pytest.approx((-0.1484, 0.3484), abs=1e-4)
     assert change.items.beyond_scatter is False
-    assert change.items.most == ("three", 0.3, 0.5)
+    assert change.items.most == ItemChange("three", 0.3, 0.5)
     assert not change.items.of_raw  # 0.4 is not the mean of all four
 
 
@@ -144,13 +143,13 @@ def test_a_partial_run_is_compared_and_not_gated() -> None:
     gate = {"status": "partial", "threshold": 0.6, "reasons": ["1 of 2 probes ran; not: b"]}
     now = suite({"name": "a", "score": 0.2}, gate=gate)
     (found,) = against([now], Baseline("old.json", (then,), 0.1))
-    assert found.gate == gate
+    assert found.gate == Gate("partial", 0.6, ("1 of 2 probes ran; not: b",))
     assert found.baseline is not None
-    assert [one["name"] for one in found.baseline["probes"]] == ["a"]
-    assert [(one["probe"], one["what"]) for one in found.baseline["regressions"]] == [("a", "score")]
-    assert found.baseline["composite"]["delta"] is None
+    assert [one.name for one in found.baseline.probes] == ["a"]
+    assert [(one.probe, one.what) for one in found.baseline.regressions] == [("a", "score")]
+    assert found.baseline.composite.delta is None
     assert any(
-        line.startswith("    not gated: a: score 0.90 → 0.20") for line, _ in words.rows(found.baseline)
+        line.startswith("    not gated: a: score 0.90 → 0.20") for line, _ in baseline_lines(found.baseline)
     )
 
 
@@ -189,15 +188,15 @@ def test_each_regression_has_its_line(now: dict[str, Any] | None, says: str) -> 
     then = suite({"name": "a", "score": 0.9, "raw": 0.5, "samples": items(one=0.4, two=0.6)})
     later = suite(*([{"name": "a", **now}] if now is not None else []))
     (found,) = against([later], Baseline("old.json", (then,), 0.1))
-    assert found.gate["status"] == "failed"
-    assert found.gate["reasons"][0].startswith(says)
+    assert found.gate.status == "failed"
+    assert found.gate.reasons[0].startswith(says)
 
 
 def test_the_composites_line_names_the_category() -> None:
     then = suite(score={"overall": 0.9, "components": {"adherence": 0.9, "ablation": 0.8, "gone": 1.0}})
     now = suite(score={"overall": 0.5, "components": {"adherence": 0.8, "ablation": 0.2}})
     (found,) = against([now], Baseline("old.json", (then,), 0.1))
-    assert found.gate["reasons"] == [
+    assert list(found.gate.reasons) == [
         "composite 0.90 → 0.50, 0.40 lower (0.1 fails); most in ablation: 0.80 → 0.20"
     ]
 
@@ -214,7 +213,7 @@ def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float
     whole = {"components": {"adherence": 0.9}}
     then = suite(score={**whole, "overall": 0.81, "effect_factor": 1.0, "harm_factor": 0.9})
     (found,) = against([suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1))
-    assert found.gate["reasons"] == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
+    assert list(found.gate.reasons) == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
 
 
 NULL: dict[str, Any] = {
@@ -253,10 +252,10 @@ def test_what_else_changed_is_noted(changed: dict[str, Any], says: str) -> None:
     now = suite(probe, **same, digests={"base": "aa", "adapter": "cc"})
     (found,) = against([now], Baseline("old.json", (suite(probe, **{**same, **changed}),)))
     assert found.baseline is not None
-    assert [note for note in found.baseline["notes"] if note.startswith(says)]
+    assert [note for note in found.baseline.notes if note.startswith(says)]
     (alike,) = against([now], Baseline("old.json", (suite(probe, **same),)))
     assert alike.baseline is not None
-    assert alike.baseline["notes"] == []
+    assert alike.baseline.notes == []
 
 
 def test_results_find_their_suites() -> None:
@@ -267,11 +266,11 @@ def test_results_find_their_suites() -> None:
     new = suite(suite="t/new.yaml", spec_path="new.yaml")
     first, second, third = against([one, two, new], Baseline("old", (moved, gone, one)))
     assert first.baseline is not None
-    assert first.baseline["suite"] == one.suite
+    assert first.baseline.suite == one.suite
     assert second.baseline is not None
-    assert second.baseline["adapter_id"] == "/elsewhere/two"
+    assert second.baseline.adapter_id == "/elsewhere/two"
     assert third.baseline is None
-    assert third.gate == PASSED
+    assert third.gate == Gate("passed", 0.6)
     assert third.notes[0].startswith("no baseline: old holds t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
     assert third.notes[1] == "old also holds t/gone.yaml, which this run does not"
 
@@ -293,8 +292,10 @@ def test_nothing_to_compare_with_fails_where_regressions_were_to(
     renamed, other = (suite(suite=name, spec_path=name) for name in ("new.yaml", "other.yaml"))
     earlier = (suite(suite="old.yaml", spec_path="old.yaml"),)
     found = against([renamed, other], Baseline("old.json", earlier, threshold))
-    assert [one.gate["status"] for one in found] == [status, status]
-    assert [one.gate["reasons"] for one in found] == [list(one.notes) if threshold else [] for one in found]
+    assert [one.gate.status for one in found] == [status, status]
+    assert [list(one.gate.reasons) for one in found] == [
+        list(one.notes) if threshold else [] for one in found
+    ]
 
 
 @pytest.mark.parametrize("huge", [1e160, 1.7e308])
@@ -304,7 +305,7 @@ def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
     small = {"name": "a", "samples": [{"item": "a", "value": 1.0}, {"item": "b", "value": 0.0}]}
     (found,) = against([suite(probe)], Baseline("old.json", (suite(small),), 0.1))
     assert found.baseline is not None
-    assert found.baseline["probes"][0]["items"] is None
+    assert found.baseline.probes[0].items is None
 
 
 def test_one_file_and_one_suite_belong_together() -> None:
@@ -312,7 +313,7 @@ def test_one_file_and_one_suite_belong_together() -> None:
         [suite(suite="x.yaml")], Baseline(str(DLM_SWAY_RESULT), (read_saved_result(DLM_SWAY_RESULT),))
     )
     assert found.baseline is not None
-    assert [one["then"]["verdict"] for one in found.baseline["probes"]] == ["pass", "pass", "fail"]
+    assert [one.then.verdict for one in found.baseline.probes] == ["pass", "pass", "fail"]
 
 
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
@@ -326,7 +327,7 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
 
 def rows(found: SuiteResult, verbosity: int = 0) -> str:
     assert found.baseline is not None
-    return "\n".join(line for line, _ in words.rows(found.baseline, verbosity))
+    return "\n".join(line for line, _ in baseline_lines(found.baseline, verbosity))
 
 
 def several() -> SuiteResult:
@@ -360,7 +361,7 @@ def several() -> SuiteResult:
 
 def test_the_section_in_the_terminal(snapshot: SnapshotAssertion) -> None:
     found = several()
-    assert rows(found) + "\n" + "\n".join(found.gate["reasons"]) == snapshot
+    assert rows(found) + "\n" + "\n".join(found.gate.reasons) == snapshot
     assert "steady  " in rows(found, 1)
     assert rows(found, -1) == "    note: spec sway.yaml then, other.yaml now"
 
@@ -392,7 +393,7 @@ def test_a_name_breaks_no_row() -> None:
 def test_colours_follow_the_verdict_then_the_score() -> None:
     found = several()
     assert found.baseline is not None
-    coloured = {line.split()[0]: markup for line, markup in words.rows(found.baseline) if "score" in line}
+    coloured = {line.split()[0]: markup for line, markup in baseline_lines(found.baseline) if "score" in line}
     assert coloured == {
         "section_internalization": {"red": True},
         "better": {"green": True},

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.result import ProbeResult, Verdict
+from pytest_sway.result import Claim, ProbeResult, Verdict
 from pytest_sway.suites.composite import composite
 
 
 def probe(category: str, score: float | None, **fields: object) -> ProbeResult:
-    values = {"kind": "k", "verdict": Verdict.PASS, "message": "", "claim": "shape", **fields}
+    values = {"kind": "k", "verdict": Verdict.PASS, "message": "", "claim": Claim.SHAPE, **fields}
     return ProbeResult(name="p", score=score, category=category, **values)  # type: ignore[arg-type]
 
 
 def effect(score: float, *, real: bool = True) -> ProbeResult:
-    return probe("adherence", score, claim="effect", distinguishable=real)
+    return probe("adherence", score, claim=Claim.EFFECT, distinguishable=real)
 
 
 def test_weights_are_renormalised_over_what_is_there() -> None:
@@ -32,13 +32,13 @@ def test_weights_merge_over_the_defaults() -> None:
 
 
 def test_no_real_effect_earns_nothing_for_harmlessness() -> None:
-    harmless = probe("calibration", 1.0, claim="no_harm")
+    harmless = probe("calibration", 1.0, claim=Claim.NO_HARM)
     assert composite([effect(0.49, real=False), harmless]).overall == 0.0
     assert composite([effect(0.25), harmless]).effect_factor == pytest.approx(0.5)
 
 
 def test_harm_takes_away_in_proportion() -> None:
-    found = composite([effect(0.9), probe("calibration", 0.1, claim="no_harm")])
+    found = composite([effect(0.9), probe("calibration", 0.1, claim=Claim.NO_HARM)])
     assert found.harm_factor == pytest.approx(0.2)
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.reports.golden import (
+from pytest_sway.suites.golden import (
     LOGPROB_TOL,
     SCORE_TOL,
-    Difference,
+    GoldenDifference,
     compare_goldens,
     mask_variable_fields,
 )
@@ -108,7 +108,7 @@ def test_what_a_difference_is(actual: Any, expected: Any, found: list[tuple[str,
 
 def test_a_difference_says_where_and_what() -> None:
     (one,) = compare_goldens({"probes": [{"raw": 0.2}]}, {"probes": [{"raw": 0.3}]})
-    assert one == Difference("probes[0].raw", "value", 0.2, 0.3)
+    assert one == GoldenDifference("probes[0].raw", "value", 0.2, 0.3)
     assert str(one) == "probes[0].raw: value: 0.2, expected 0.3"
 
 

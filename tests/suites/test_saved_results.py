@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 
 from pytest_sway.reports import json_report, markdown, terminal
 from pytest_sway.reports.html import page
-from pytest_sway.result import SuiteResult, Verdict
+from pytest_sway.result import (
+    BaselineComparison,
+    CompositeChange,
+    Gate,
+    ItemChange,
+    NullStatistics,
+    NullSummary,
+    PairedItems,
+    ProbeComparison,
+    ProbeFigures,
+    RegressionText,
+    RunDeterminism,
+    SuiteResult,
+    Verdict,
+)
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
 from tests.support import report_pages
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -28,8 +42,8 @@ def test_what_was_written_is_read_back_whole(project: pytest.Pytester) -> None:
     assert json.loads(json_report.text(suite)) == json.loads(text)
     (dk,) = [probe for probe in suite.probes if probe.name == "dk"]
     assert dk.verdict is Verdict.PASS
-    assert [one["item"] for one in dk.samples] == ["one", "two", "three", "four", "five"]
-    assert sum(one["value"] for one in dk.samples) / 5 == pytest.approx(dk.raw)
+    assert [one.item for one in dk.samples] == ["one", "two", "three", "four", "five"]
+    assert sum(one.value for one in dk.samples) / 5 == pytest.approx(dk.raw)
 
 
 def test_a_result_of_dlm_sway_is_read() -> None:
@@ -39,7 +53,7 @@ def test_a_result_of_dlm_sway_is_read() -> None:
     assert [probe.raw for probe in suite.probes] == [probe["raw"] for probe in written["probes"]]
     assert suite.score.overall == written["score"]["overall"]
     assert suite.probes[1].samples == []
-    assert suite.gate["status"] == "unknown"
+    assert suite.gate.status == "unknown"
 
 
 PROBE = {"name": "a", "kind": "delta_kl", "verdict": "pass"}
@@ -112,8 +126,8 @@ def test_a_gate_and_determinism_are_filled_not_dropped() -> None:
     found = suite_of(
         {**GOOD, "gate": {"status": "passed"}, "determinism": {"seed": 3, "notes": None}}, "r.json"
     )
-    assert found.gate == {"status": "passed", "threshold": None, "reasons": []}
-    assert found.determinism == {"seed": 3}
+    assert found.gate == Gate("passed", None)
+    assert found.determinism == RunDeterminism(seed=3)
     shapeless = suite_of({**GOOD, "determinism": {"notes": 3}}, "r.json")
     assert shapeless.determinism is None
 
@@ -148,19 +162,18 @@ def test_any_probe_is_read_and_shown_or_reported_in_one_line(probe: dict[str, An
 
 def full() -> dict[str, Any]:
     """A result that has every part there is, as its file holds it."""
-    change = {"n": 3, "unpaired": 0, "mean_delta": -0.1, "ci_95": [-0.2, 0.0], "of_raw": True}
-    figures = {"verdict": "pass", "score": 0.9, "raw": 0.2}
-    moved = {"name": "moved", "kind": "delta_kl", "then": figures, "now": {**figures, "score": 0.1}}
-    baseline = {
-        "path": "x.json", "suite": "s", "adapter_id": "a", "finished_at": "2026", "gated": False,
-        "composite": {"then": 0.9, "now": 0.5, "delta": -0.4}, "regression_threshold": 0.1,
-        "probes": [{**moved, "score_delta": -0.8, "items": change}], "notes": ["n"],
-        "regressions": [{"probe": "moved", "what": "score", "delta": -0.8, "text": "moved: score"}],
-    }  # fmt: skip
+    items = PairedItems(3, 0, -0.1, (-0.2, 0.0), True, ItemChange("a", 0.3, 0.1))
+    then, now = ProbeFigures(Verdict.PASS, 0.9, 0.2), ProbeFigures(Verdict.PASS, 0.1, 0.2)
+    baseline = BaselineComparison(
+        path="x.json", suite="s", adapter_id="a", finished_at="2026", gated=False,
+        composite=CompositeChange(0.9, 0.5, -0.4), regression_threshold=0.1, notes=["n"],
+        probes=[ProbeComparison("moved", "delta_kl", then, now, -0.8, items)],
+        regressions=[RegressionText(probe="moved", what="score", delta=-0.8, text="moved: score")],
+    )  # fmt: skip
     made = report_pages.suite(
         baseline=baseline,
-        null_stats={"leakage": {"n": 3.0, "mean": 0.1}},
-        calibration={"effects": EFFECTS, "nulls": NULLS, "not_calibrated": {"recital": "no"}},
+        null_stats={"leakage": NullStatistics(n=3.0, mean=0.1)},
+        null_summary=NullSummary(EFFECTS, NULLS, {"recital": "no"}),
     )
     content: dict[str, Any] = json.loads(json_report.text(made))
     content["probes"][0]["evidence"]["z_by_rank"] = {"rank_1.00": 4.5, "rank_2.00": 3.0}

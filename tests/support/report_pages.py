@@ -5,33 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
+import made_results
 
-DRAWS = [0.02, 0.03, 0.025, 0.015]
+from pytest_sway.result import (
+    Claim,
+    Digests,
+    Gate,
+    NullComparison,
+    NullSummary,
+    ProbeResult,
+    RunDeterminism,
+    Sample,
+    Score,
+    SuiteResult,
+    Verdict,
+)
+
+DRAWS = (0.02, 0.03, 0.025, 0.015)
 
 
-def null(**more: Any) -> dict[str, Any]:
+def null(**more: Any) -> NullComparison:
     """Four draws with a mean of 0.0225; the adapter at eight times that, 0.18."""
-    return {
-        "family": "norm_matched",
-        "n": 4,
-        "mean": 0.0225,
-        "std": 0.0065,
-        "scale": "inverse_root",
-        "z": 4.5,
-        "p": 3.4e-6,
-        "rank": 0,
-        "rank_p": 0.2,
-        "ratio": 8.0,
-        "reason": "",
-        "draws": DRAWS,
-        "failed": [],
-        "resolution": 0.0,
-        "organised": None,
-        "by_rank": {},
-        "verdicts": [],
-        **more,
-    }
+    fields = {"n": 4, "mean": 0.0225, "std": 0.0065, "scale": "inverse_root", "z": 4.5, "p": 3.4e-6}
+    return made_results.null(**{**fields, "rank_p": 0.2, "ratio": 8.0, "draws": DRAWS, **more})
 
 
 def moved(
@@ -48,15 +44,11 @@ def moved(
         z_score=4.5,
         ci_95=(0.1, 0.26),
         category="adherence",
-        claim="effect",
+        claim=Claim.EFFECT,
         null=null(),
         duration_s=1.5,
         distinguishable=True,
-        samples=[
-            {"item": item, "value": 0.1},
-            {"item": "another", "value": -0.3},
-            {"item": "c", "value": 0.2},
-        ],
+        samples=[Sample(item, 0.1), Sample("another", -0.3), Sample("c", 0.2)],
         evidence={"num_prompts": 3, "per_prompt": [0.1, 0.26], "note": item},
     )
 
@@ -75,7 +67,7 @@ def probes() -> tuple[ProbeResult, ...]:
             raw=0.25,
             z_score=2.0,
             category="attribution",
-            claim="effect",
+            claim=Claim.EFFECT,
             not_calibrated="",
             evidence={
                 "per_section_threshold": 0.05,
@@ -105,7 +97,7 @@ def probes() -> tuple[ProbeResult, ...]:
             score=0.3,
             raw=0.8,
             category="calibration",
-            claim="no_harm",
+            claim=Claim.NO_HARM,
             not_calibrated="no harm has a margin, not a null",
             evidence={
                 "prompt": "Begin",
@@ -122,7 +114,7 @@ def probes() -> tuple[ProbeResult, ...]:
         ProbeResult(
             "broken", "style_fingerprint", Verdict.ERROR, "the model's answers are not finite numbers"
         ),
-        ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept", claim="pre_run"),
+        ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept", claim=Claim.PRE_RUN),
         ProbeResult(
             "strength",
             "adapter_ablation",
@@ -132,8 +124,8 @@ def probes() -> tuple[ProbeResult, ...]:
             raw=2.0,
             ci_95=(1.8, 2.2),
             category="ablation",
-            claim="shape",
-            null=null(n=2, draws=[0.02, 0.025], z=None, p=None, reason="few"),
+            claim=Claim.SHAPE,
+            null=null(n=2, draws=(0.02, 0.025), z=None, p=None, reason="few"),
             evidence={"lambdas": [0.0, 0.5, 1.0], "mean_divergence_per_lambda": [0.0, 0.05, 0.2]},
         ),
     )
@@ -158,13 +150,11 @@ def suite(*shown: ProbeResult, **more: Any) -> SuiteResult:
         started_at="2026-01-02T03:04:05+00:00",
         finished_at="2026-01-02T03:04:15+00:00",
         wall_seconds=10.0,
-        determinism={"class": "best_effort", "seed": 0, "notes": ["cpu"]},
+        determinism=RunDeterminism("best_effort", 0, ("cpu",)),
         backend_stats={"cache_hits": 4},
-        null_stats={},
-        null_stats_by_rank={},
-        gate={"status": "failed", "threshold": 0.6, "reasons": ["1 probe failed: recital"]},
-        calibration={"effects": None, "nulls": None, "not_calibrated": {"recital": "no harm has a margin"}},
+        gate=Gate("failed", 0.6, ("1 probe failed: recital",)),
+        null_summary=NullSummary(not_calibrated={"recital": "no harm has a margin"}),
         notes=("a note",),
-        digests={"base": "b1", "adapter": "a1"},
+        digests=Digests("b1", "a1"),
     )
     return replace(made, **more)

@@ -1,4 +1,4 @@
-"""A probe against random adapters: which are asked, what they are to the judge, what is told of them."""
+"""A probe against null adapters: which are asked, what their measurements are, how the probe compares."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from typing import Any
 from pytest_sway.backends.null_population import SIGNS, NullPopulation
 from pytest_sway.engine.measures import Outcome
 from pytest_sway.engine.noise_floor import NoiseFloor
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeError
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeError
 from pytest_sway.requests import View
-from pytest_sway.result import Measurement
+from pytest_sway.result import (
+    AlignmentRatio,
+    Claim,
+    Measurement,
+    NullComparison,
+    NullVerdict,
+    RankComparison,
+)
 from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
@@ -23,7 +30,7 @@ _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 _FEWEST = 3
-"""Fewer answering nulls than this say nothing; a null itself is judged against at least two others."""
+"""Fewer nulls than this allow no comparison; a null itself is judged against at least two others."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,18 @@ class NullViews:
         why_not: why there are none; empty where there are.
         views: the draws that decide.
         by_rank: draws at other ranks, by the factor on the rank.
-        organised: draws of the family ``signs``.
+        random_signs: draws of the family ``signs``, for the alignment ratio.
     """
 
     why_not: str = ""
     views: tuple[View, ...] = ()
     by_rank: Mapping[float, tuple[View, ...]] = field(default_factory=dict)
-    organised: tuple[View, ...] = ()
+    random_signs: tuple[View, ...] = ()
 
     @property
     def asked(self) -> list[View]:
         """Every null view that is measured."""
-        return [*self.views, *(view for views in self.by_rank.values() for view in views), *self.organised]
+        return [*self.views, *(view for views in self.by_rank.values() for view in views), *self.random_signs]
 
 
 def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
@@ -79,7 +86,7 @@ class NullMeasurements:
 
     nulls: NullSample
     by_rank: Mapping[float, NullSample]
-    organised: tuple[Measurement, ...]
+    random_signs: tuple[Measurement, ...]
     indices: tuple[int, ...]
     """Which draw of the population each of ``nulls.draws`` is."""
 
@@ -90,7 +97,7 @@ def null_measurements(
     """The outcome of the null views, as populations.
 
     Raises:
-        ProbeError: so few nulls answered that nothing could be said against them.
+        ProbeError: too few nulls answered for a comparison.
     """
     scale = probe.scale or "raw"
     finest = resolution.logprob if scale == "raw" else resolution.divergence
@@ -106,49 +113,49 @@ def null_measurements(
     return NullMeasurements(
         main,
         {factor: nulls(views) for factor, views in chosen.by_rank.items()},
-        tuple(outcome.nulls[view] for view in chosen.organised if view in outcome.nulls),
+        tuple(outcome.nulls[view] for view in chosen.random_signs if view in outcome.nulls),
         tuple(i for i, view in enumerate(chosen.views) if view in outcome.nulls),
     )
 
 
 def null_comparison(
     probe: Probe[Any], measured: Measurement, found: NullMeasurements, prediction: Prediction
-) -> dict[str, Any]:
-    """The null population's side of a result, for the reports."""
+) -> NullComparison:
+    """How the probe compares with its null adapters, for the reports."""
     nulls = found.nulls
-    return {
-        "family": nulls.family,
-        "n": prediction.n,
-        "mean": prediction.mean,
-        "std": prediction.sd,
-        "scale": nulls.scale,
-        "z": _shown(prediction.z),
-        "p": prediction.p,
-        "rank": prediction.rank,
-        "rank_p": prediction.rank_p,
-        "ratio": prediction.ratio,
-        "reason": prediction.reason,
-        "draws": prediction.draws,
-        "failed": nulls.failed,
-        "resolution": nulls.resolution,
-        "organised": _organised(measured, found, prediction),
-        "by_rank": _by_rank(probe, measured, found),
-        "verdicts": _verdicts(probe, found),
-    }
+    return NullComparison(
+        family=nulls.family,
+        n=prediction.n,
+        mean=prediction.mean,
+        std=prediction.sd,
+        scale=nulls.scale,
+        z=_clipped(prediction.z),
+        p=prediction.p,
+        rank=prediction.rank,
+        rank_p=prediction.rank_p,
+        ratio=prediction.ratio,
+        reason=prediction.reason,
+        draws=prediction.draws,
+        failed=nulls.failed,
+        resolution=nulls.resolution,
+        alignment_ratio=_alignment_ratio(measured, found, prediction),
+        by_rank=_by_rank(probe, measured, found),
+        verdicts=_verdicts(probe, found),
+    )
 
 
-def z_by_rank(null: Mapping[str, Any]) -> dict[str, float]:
-    """The contract's profile: z by ``rank_<factor>``, the population that decides at 1.00."""
-    profile = {"rank_1.00": null["z"], **{name: stats["z"] for name, stats in null["by_rank"].items()}}
+def z_by_rank(null: NullComparison) -> dict[str, float]:
+    """Schema 1's profile: z by ``rank_<factor>``, the population that decides at 1.00."""
+    profile = {"rank_1.00": null.z, **{name: other.z for name, other in null.by_rank.items()}}
     return {name: z for name, z in profile.items() if z is not None}
 
 
-def _by_rank(probe: Probe[Any], measured: Measurement, found: NullMeasurements) -> dict[str, Any]:
+def _by_rank(probe: Probe[Any], measured: Measurement, found: NullMeasurements) -> dict[str, RankComparison]:
     profile = {}
     for factor, nulls in found.by_rank.items():
         at = prediction_of(probe.judge(probe.options, measured, nulls), measured, nulls)
         if at is not None:
-            profile[f"rank_{factor:.2f}"] = {"mean": at.mean, "std": at.sd, "n": at.n, "z": _shown(at.z)}
+            profile[f"rank_{factor:.2f}"] = RankComparison(at.mean, at.sd, at.n, _clipped(at.z))
     return profile
 
 
@@ -157,39 +164,32 @@ def prediction_of(judgement: Judgement, measured: Measurement, nulls: NullSample
     return judgement.prediction or nulls.prediction(measured)
 
 
-def _organised(
+def _alignment_ratio(
     measured: Measurement, found: NullMeasurements, prediction: Prediction
-) -> dict[str, Any] | None:
-    """How far the parts of the update pull together: the effect ÷ that of the same parts at odds."""
+) -> AlignmentRatio | None:
+    """How far the parts of the update pull together; None where that cannot be told."""
     if found.nulls.family == SIGNS:
-        return {"n": prediction.n, "ratio": prediction.ratio}
-    values = [value for draw in found.organised if (value := draw.statistic()) is not None]
+        return AlignmentRatio(n=prediction.n, ratio=prediction.ratio)
+    values = [value for draw in found.random_signs if (value := draw.statistic()) is not None]
     value = measured.statistic()
     if not values or value is None or fmean(values) <= found.nulls.resolution:
         return None
-    return {"n": len(values), "ratio": value / fmean(values)}
+    return AlignmentRatio(n=len(values), ratio=value / fmean(values))
 
 
-def _verdicts(probe: Probe[Any], found: NullMeasurements) -> list[dict[str, Any]]:
+def _verdicts(probe: Probe[Any], found: NullMeasurements) -> tuple[NullVerdict, ...]:
     """What the effect rule says of every null, against the others; in the order of the draws."""
     if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
-        return []
+        return ()
     verdicts = []
     for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
         try:
             one = probe.judge(probe.options, draw, found.nulls.without(i))
         except ProbeError:  # this null cannot be judged; it is one less
             continue
-        verdicts.append(
-            {
-                "draw": index,
-                "verdict": one.verdict.value,
-                "score": one.score,
-                "distinguishable": bool(one.distinguishable),
-            }
-        )
-    return verdicts
+        verdicts.append(NullVerdict(index, one.verdict, one.score, bool(one.distinguishable)))
+    return tuple(verdicts)
 
 
-def _shown(z: float | None) -> float | None:
+def _clipped(z: float | None) -> float | None:
     return display_z(z) if z is not None else None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sway.items.run_probe import SwayResult, unmeasured
+from pytest_sway.items.run_probe import SwayResult, result_without_measurement
 from pytest_sway.items.stash_keys import MEASURED, MEASUREMENT_CONTEXT, ItemKey, item_key, suite_id
-from pytest_sway.result import ProbeResult, SwayWarning, Verdict, json_value
+from pytest_sway.result import ProbeResult, SwayWarning, Verdict
+from pytest_sway.suites.json_conversion import json_value, to_json
 
 if TYPE_CHECKING:
     from pytest_sway.items.run_probe import MeasurementContext
@@ -43,7 +44,7 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     measured = item.stash.get(MEASURED, [])
     key = item_key(item)
     if report.when == "call" and measured:
-        vars(report)["sway_measured"] = [json.dumps(result.to_wire()) for result in measured]
+        vars(report)["sway_measured"] = [json.dumps(to_json(result)) for result in measured]
     if key is None or not _ends(report):
         return
     run = getattr(item, "funcargs", {}).get("sway_result")
@@ -52,7 +53,7 @@ def attach(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     if not isinstance(result, ProbeResult):
         result = _without_result(key, call, report)
         told["skipped_outside"] = result.verdict is Verdict.SKIP
-    told["result"] = result.to_wire()
+    told["result"] = to_json(result)
     vars(report)["sway"] = json.dumps(told, allow_nan=False)
 
 
@@ -100,7 +101,7 @@ def _without_result(key: ItemKey, call: pytest.CallInfo[None], report: pytest.Te
     error = call.excinfo.value if call.excinfo is not None else None
     skipped = report.skipped and not hasattr(report, "wasxfail")
     message = str(error) or type(error).__name__
-    return unmeasured(key.entry.probe, Verdict.SKIP if skipped else Verdict.ERROR, message)
+    return result_without_measurement(key.entry.probe, Verdict.SKIP if skipped else Verdict.ERROR, message)
 
 
 def _about(item: pytest.Item) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from pytest_sway.items.null_comparison import (
     prediction_of,
     z_by_rank,
 )
-from pytest_sway.probes.base import Claim, Judgement, Probe, ProbeError, ProbeSkip
+from pytest_sway.probes.base import Judgement, Probe, ProbeError, ProbeSkip
 from pytest_sway.probes.shared import optional_packages
 from pytest_sway.requests import RequestError, View, Views
-from pytest_sway.result import Measurement, ProbeResult, Verdict, finite
+from pytest_sway.result import Claim, Measurement, ProbeResult, Sample, Verdict
+from pytest_sway.suites.non_finite import without_non_finite
 
 _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
@@ -82,34 +83,34 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
     began = time.perf_counter()
     absent = optional_packages.missing(probe.extra) if probe.extra else ""
     if not probe.options.enabled:
-        result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
+        result = result_without_measurement(probe, Verdict.SKIP, "disabled in spec")
     elif absent:
-        result = unmeasured(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
-    elif bench is not None and (message := _missing(probe, bench)):
-        result = unmeasured(probe, Verdict.SKIP, message)
+        result = result_without_measurement(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
+    elif bench is not None and (message := _why_skipped(probe, bench)):
+        result = result_without_measurement(probe, Verdict.SKIP, message)
     else:
         try:
-            result = _measured(probe, bench, began)
+            result = _measure_and_judge(probe, bench, began)
         except ProbeSkip as reason:
-            result = unmeasured(probe, Verdict.SKIP, str(reason))
+            result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
-            result = unmeasured(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
+            result = result_without_measurement(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
         except pytest.fail.Exception as error:  # pytest-timeout's signal
-            result = unmeasured(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
+            result = result_without_measurement(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
         except (ProbeError, RequestError) as error:
-            result = unmeasured(probe, Verdict.ERROR, str(error))
+            result = result_without_measurement(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
 
 
-def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
+def _why_skipped(probe: Probe[Any], bench: MeasurementContext) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
     if absent := sorted(probe.requires - bench.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
-    planned = bench.population.plan is not None  # then it is told as the error that it is
+    planned = bench.population.plan is not None  # then it is reported as an error
     return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
-def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
+def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
         (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
@@ -168,16 +169,16 @@ def _result(
     if null is not None and (profile := z_by_rank(null)):
         evidence["z_by_rank"] = profile
     of_raw = null if probe.claim is not Claim.SHAPE else None  # a shape's null is its signal's
-    return finite(
+    return without_non_finite(
         replace(
-            unmeasured(probe, judgement.verdict, judgement.message),
+            result_without_measurement(probe, judgement.verdict, judgement.message),
             score=judgement.score,
             raw=judgement.raw if judgement.raw is not None else measured.raw,
-            z_score=of_raw["z"] if of_raw is not None else None,
+            z_score=of_raw.z if of_raw is not None else None,
             base_value=measured.base_value,
             ft_value=measured.ft_value,
             evidence=evidence,
-            ci_95=(interval.low, interval.high) if interval is not None else None,
+            ci_95=(float(interval.low), float(interval.high)) if interval is not None else None,
             null=null,
             distinguishable=judgement.distinguishable,
             samples=_samples(measured),
@@ -185,22 +186,24 @@ def _result(
     )
 
 
-def _samples(measured: Measurement) -> list[dict[str, Any]]:
+def _samples(measured: Measurement) -> list[Sample]:
     """Each item's value under a name of its own; none where a measure left items out."""
     if len(measured.items) != len(measured.samples):
         return []
     seen: Counter[str] = Counter()
     named = []
     for text, value in zip(measured.items, measured.samples, strict=True):
-        name = str(text)  # a probe of others may name its items by number
+        name = str(text)  # a third-party probe may name its items by number
         if len(name) > _LONGEST_ITEM:
             name = f"{name[: _LONGEST_ITEM - 1]}…"
         seen[name] += 1
-        named.append({"item": name if seen[name] == 1 else f"{name} ({seen[name]})", "value": value})
+        named.append(Sample(name if seen[name] == 1 else f"{name} ({seen[name]})", value))
     return named
 
 
-def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any) -> ProbeResult:
+def result_without_measurement(
+    probe: Probe[Any], verdict: Verdict, message: str, **evidence: Any
+) -> ProbeResult:
     """A probe's result without a number: what it is, and what became of it."""
     return ProbeResult(
         name=probe.name,
@@ -209,6 +212,6 @@ def unmeasured(probe: Probe[Any], verdict: Verdict, message: str, **evidence: An
         message=message,
         evidence={**evidence, "weight": probe.options.weight},
         category=probe.category,
-        claim=probe.claim.value,
+        claim=probe.claim,
         weight=probe.options.weight,
     )

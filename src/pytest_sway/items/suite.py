@@ -16,9 +16,10 @@ from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.null_population import NullPlan
 from pytest_sway.items.null_adapter_entry import null_of
 from pytest_sway.items.suite_entry import SuiteEntry
-from pytest_sway.probes.base import Claim, Probe, ProbeContext
+from pytest_sway.probes.base import Probe, ProbeContext
 from pytest_sway.probes.judging.thresholds import threshold_notes
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.result import Claim
 from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.questions import base_continuations, distinct, divergence_sides
 from pytest_sway.requests import Divergence, Views, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
 
 SOUND_EXPONENT = 1.25

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.probes.shared import style_features
@@ -18,7 +18,7 @@ from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 

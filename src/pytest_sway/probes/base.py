@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, get_args
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.validation_errors import distinct_errors, explain, field_names_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
@@ -31,16 +30,6 @@ class ProbeSkip(Exception):
 
 class OptionsError(ValueError):
     """Options that a probe cannot have; the message says in one line which, and what to write."""
-
-
-class Claim(StrEnum):
-    """What a probe claims, and so which rule judges it."""
-
-    EFFECT = "effect"
-    NO_HARM = "no_harm"
-    SHAPE = "shape"
-    PRE_RUN = "pre_run"
-    BASELINE = "baseline"
 
 
 class ProbeOptions(BaseModel):

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, Field
 
 from pytest_sway.data.packaged_texts import facts
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.questions import answer_completion, ask_both, policy_name
 from pytest_sway.requests import Completion, View, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
 
 _WORST = 5

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Embed, Views, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
 from pytest_sway.statistics.prediction import Prediction, display_z, predict

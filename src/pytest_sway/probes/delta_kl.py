@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Views
-from pytest_sway.result import Measurement
+from pytest_sway.result import Claim, Measurement
 from pytest_sway.statistics.intervals import positive_interval
 
 

@@ -10,14 +10,14 @@ from typing import Literal
 from pydantic import Field
 
 from pytest_sway.data.packaged_texts import Passage, passages
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.questions import ask_both
 from pytest_sway.probes.shared.segments import prose_segments, within
 from pytest_sway.requests import Completion, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
 
 

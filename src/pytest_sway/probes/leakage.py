@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from pytest_sway.document import Document, Section
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import cap_score
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
@@ -20,7 +20,7 @@ from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
 from pytest_sway.probes.shared.windows import Sizes, Window, windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
 
 NGRAM = 8

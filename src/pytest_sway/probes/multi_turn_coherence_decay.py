@@ -9,13 +9,13 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor
 from pytest_sway.probes.shared.questions import distinct
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
-from pytest_sway.result import Measurement
+from pytest_sway.result import Claim, Measurement
 
 FOLLOW_UPS = [
     "Tell me more.",

@@ -7,10 +7,10 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.registry import Kinds
 from pytest_sway.requests import Divergence, Views, ask
-from pytest_sway.result import Measurement, Verdict, null_adapters
+from pytest_sway.result import Claim, Measurement, Verdict, null_adapters
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.text.message_parts import did_you_mean
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
@@ -18,7 +18,7 @@ from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored,
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import answer_completion, distinct, policy_name
 from pytest_sway.requests import Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import t_interval
 from pytest_sway.statistics.ratio_intervals import contrast_interval, fieller_interval
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pytest_sway.document import Triple
 from pytest_sway.probes.base import (
-    Claim,
     Judgement,
     NullSample,
     Probe,
@@ -26,7 +25,7 @@ from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored_apart, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.requests import RequestError, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import rate_interval, t_interval
 
 LEAST_BASE_WRONG = 8

@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 
 from pytest_sway.data.packaged_texts import passages
 from pytest_sway.probes.base import (
-    Claim,
     Judgement,
     NullSample,
     Probe,
@@ -24,7 +23,7 @@ from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.questions import distinct, divergence_sides
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
-from pytest_sway.result import Measurement
+from pytest_sway.result import Claim, Measurement
 
 STUFFING = "This sentence is here to take up room. "
 """What ``legacy_stuffing`` repeats: four characters for each token that is asked for, as dlm-sway does."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pytest_sway.document import Section, SectionKind
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
@@ -20,7 +20,7 @@ from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
 from pytest_sway.probes.shared.segments import prose_segments, within
 from pytest_sway.requests import Completion, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
 from pytest_sway.statistics.intervals import Interval, t_interval
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from pytest_sway.data.packaged_texts import elicitation
 from pytest_sway.probes.base import (
-    Claim,
     Judgement,
     NullSample,
     Probe,
@@ -27,7 +26,7 @@ from pytest_sway.probes.shared import grammar_tagger
 from pytest_sway.probes.shared import style_features as style
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Generation, Prompt, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
 
 LEAST_WORDS = 25

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Collection, Iterator
 from typing import Any, get_args
 
-from pytest_sway.probes.base import Claim, Probe
+from pytest_sway.probes.base import Probe
 from pytest_sway.probes.shared import optional_packages
+from pytest_sway.result import CATEGORY_WEIGHTS, Claim
 from pytest_sway.statistics.prediction import Better, Scale
-from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 from pytest_sway.text.message_parts import describe
 
 _CLAIMS = {f"Claim.{claim.name}": claim for claim in Claim if claim is not Claim.BASELINE}

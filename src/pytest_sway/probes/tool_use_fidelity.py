@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.packaged_texts import tool_cases
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import lower_verdict
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
@@ -21,7 +21,7 @@ from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
 from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 
 HOW_TO_CALL = 'To call a tool, answer with nothing but one JSON object: {"name": ..., "arguments": {...}}'

@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.loss_criteria import broken_signals, doubtful_signals, loss_levels
 from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.probes.judging.thresholds import Share
 from pytest_sway.probes.shared.option_paths import resolve_path
 from pytest_sway.probes.shared.training_files import file_read, nothing_to_read, probe_errors
 from pytest_sway.requests import Views
-from pytest_sway.result import Measurement
+from pytest_sway.result import Claim, Measurement
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.loss_curve import LossCurve, loss_curve, validation_trend
 from pytest_sway.training.checkpoints import other_adapters

@@ -1,1 +1,1 @@
-"""The same plain results, shown where people and machines look; nothing is recomputed here."""
+"""Results as text, JSON, XML and HTML; nothing is recomputed here."""

@@ -13,7 +13,7 @@ from pytest_sway.result import SuiteResult
 def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
     """Properties and the gate of every suite, where ``--junitxml`` asked for a file.
 
-    With one suite the properties' names are the contract's (``overall``, ``band``, ``component.<category>``);
+    With one suite the properties' names are schema 1's (``overall``, ``band``, ``component.<category>``);
     with several they are led by the suite's id. The gate is a testcase of its own, ``<suite>::gate``: whoever
     reads the file with another tool sees it fail.
     """
@@ -34,14 +34,14 @@ def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
 
 def _gate_reports(suite: SuiteResult) -> Iterator[pytest.TestReport]:
     """What a test of the gate would have reported."""
-    status, reasons = suite.gate["status"], suite.gate["reasons"]
-    told = "\n".join([f"GATE {status.upper()}", *reasons])
+    status, reasons = suite.gate.status, suite.gate.reasons
+    text = "\n".join([f"GATE {status.upper()}", *reasons])
     outcome: Literal["passed", "failed", "skipped"] = "passed"
     longrepr: Any = None
     if status == "failed":
-        outcome, longrepr = "failed", told
+        outcome, longrepr = "failed", text
     elif status == "partial":
-        outcome, longrepr = "skipped", (suite.spec_path, 0, told)
+        outcome, longrepr = "skipped", (suite.spec_path, 0, text)
     nodeid = suite.suite.replace("::", ".") + "::gate"
     where = (suite.spec_path, None, "gate")
     yield pytest.TestReport(nodeid, where, {}, outcome, longrepr, "call")
@@ -51,7 +51,7 @@ def _gate_reports(suite: SuiteResult) -> Iterator[pytest.TestReport]:
 def _properties(suite: SuiteResult) -> dict[str, str]:
     score = suite.score
     components = {f"component.{name}": f"{v:.4f}" for name, v in score.components.items()}
-    gate = "; ".join([suite.gate["status"], *suite.gate["reasons"]])
+    gate = "; ".join([suite.gate.status, *suite.gate.reasons])
     if suite.not_evaluated:
         return {"gate": gate}
     return {"overall": f"{score.overall:.4f}", "band": score.band, **components, "gate": gate}

@@ -6,13 +6,13 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_sway.reports import baseline_changes, skipped_probes
+from pytest_sway.reports import null_text, skipped_probes
+from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.markdown_table import escaped, table
+from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
-from pytest_sway.reports.terminal_table import figures
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
-from pytest_sway.suites import null_comparison
+from pytest_sway.reports.terminal_table import cells_of
+from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
 from pytest_sway.text.width import clean
@@ -26,46 +26,46 @@ def text(suite: SuiteResult) -> str:
         ("# sway report", _top(suite)),
         ("## Components", _components(suite)),
         ("## Probes", _probes(suite)),
-        ("## Top findings", [f"{n}. {escaped(found)}" for n, found in enumerate(suite.score.findings, 1)]),
+        ("## Top findings", [f"{n}. {escape(found)}" for n, found in enumerate(suite.score.findings, 1)]),
         ("## Skipped probes", _skipped(suite.probes)),
-        ("## Null-calibration opt-outs", _by_reason(null_comparison.uncalibrated(suite.calibration))),
-        ("## Degenerate null calibration", _by_reason(skipped_probes.degenerate(suite.probes))),
-        ("## Against null adapters", _standing(suite)),
+        ("## Null-calibration opt-outs", _by_reason(null_text.not_calibrated_reasons(suite.null_summary))),
+        ("## Degenerate null calibration", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
+        ("## Against null adapters", _null_rows(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
         ("## Against the baseline", _baseline(suite.baseline)),
-        ("## Notes", [f"- {escaped(note)}" for note in suite.notes]),
+        ("## Notes", [f"- {escape(note)}" for note in suite.notes]),
     ]
     blocks = ["\n".join([heading, "", *body]) for heading, body in sections if body]
     return "\n\n".join(blocks) + "\n"
 
 
 def _top(suite: SuiteResult) -> list[str]:
-    """What a person needs, why the gate holds or does not, and the contract's header lines."""
+    """What a person needs, why the gate holds or does not, and schema 1's header lines."""
     top = headline(suite)
-    said = [f"**{top.status}**, {escaped(top.answer)}", ""]
-    said += [escaped(top.sure), ""] if top.sure else []
-    said += [f"- {escaped(reason)}" for reason in top.reasons]
-    return [*said, "", *_gate(suite.gate), *_header(suite)]
+    lines = [f"**{top.status}**, {escape(top.answer)}", ""]
+    lines += [escape(top.sure), ""] if top.sure else []
+    lines += [f"- {escape(reason)}" for reason in top.reasons]
+    return [*lines, "", *_gate(suite.gate), *_header(suite)]
 
 
-def _gate(gate: Mapping[str, Any]) -> list[str]:
-    if gate["status"] == "passed":
+def _gate(gate: Gate) -> list[str]:
+    if gate.status == "passed":
         return ["**GATE PASSED**", ""]
-    if gate["status"] == "failed":
-        return ["**GATE FAILED**", "", *(f"- {escaped(reason)}" for reason in gate["reasons"]), ""]
-    return [f"Not gated: {escaped(reason)}" for reason in gate["reasons"]] + [""] * bool(gate["reasons"])
+    if gate.failed:
+        return ["**GATE FAILED**", "", *(f"- {escape(reason)}" for reason in gate.reasons), ""]
+    return [f"Not gated: {escape(reason)}" for reason in gate.reasons] + [""] * bool(gate.reasons)
 
 
 def _header(suite: SuiteResult) -> list[str]:
     overall = f"`{formatting.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
-        "Suite": escaped(label(suite)),
-        "Base": escaped(tail(suite.base_model_id)),
-        "Adapter": escaped(tail(suite.adapter_id)),
+        "Suite": escape(label(suite)),
+        "Base": escape(tail(suite.base_model_id)),
+        "Adapter": escape(tail(suite.adapter_id)),
         "Wall": "" if suite.not_evaluated else formatting.duration(suite.wall_seconds),
-        "Determinism": escaped(determinism(suite.determinism)) if suite.determinism else "",
+        "Determinism": escape(determinism(suite.determinism)) if suite.determinism else "",
         "Backend": backend(suite.backend_stats),
     }
     return [f"**{name}**: {fact}  " for name, fact in facts.items() if fact]
@@ -79,50 +79,50 @@ def _components(suite: SuiteResult) -> list[str]:
         rows.append([name, formatting.score(value), formatting.score(weight), note])
     if not rows:
         return []
-    beside = [line for line in (null_comparison.standing(suite.calibration), factors(suite.score)) if line]
+    below = [null_text.composite_comparison(suite.null_summary), factors(suite.score)]
     return [
         *table(["category", "score", "weight", "note"], rows, ["note"]),
-        *(f"\n{line}" for line in beside),
+        *(f"\n{line}" for line in below if line),
     ]
 
 
 def _probes(suite: SuiteResult) -> list[str]:
     rows = []
     for probe in suite.probes:
-        cells = figures(probe, suite.null_stats)
-        shown = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
-        rows.append([probe.name, probe.kind, probe.verdict, *shown, probe.message])
+        cells = cells_of(probe, suite.null_stats)
+        numbers = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
+        rows.append([probe.name, probe.kind, probe.verdict, *numbers, probe.message])
     names = ["name", "kind", "verdict", "score", "raw", "ci95", "z", "duration", "note"]
     return table(names, rows, ["kind", "verdict", "note"]) if rows else []
 
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
     line = skipped_probes.pip_line(probes)
-    return [*_by_reason(skipped_probes.skipped(probes)), *([f"\n`{line}`"] if line else [])]
+    return [*_by_reason(skipped_probes.skip_reasons(probes)), *([f"\n`{line}`"] if line else [])]
 
 
 def _by_reason(reasons: Mapping[str, Sequence[str]]) -> list[str]:
-    return [f"- {escaped(', '.join(names))}: {escaped(reason)}" for reason, names in reasons.items()]
+    return [f"- {escape(', '.join(names))}: {escape(reason)}" for reason, names in reasons.items()]
 
 
-def _standing(suite: SuiteResult) -> list[str]:
+def _null_rows(suite: SuiteResult) -> list[str]:
     """Every z with the nulls that it rests on."""
     rows = []
     for probe in suite.probes:
-        n = figures(probe, suite.null_stats)["n"]
+        n = cells_of(probe, suite.null_stats)["n"]
         if n != formatting.DASH:
-            rows.append([probe.name, n, formatting.z(probe.z_score), null_comparison.of_probe(probe)])
-    said = [f"{escaped(sentence)}\n" for sentence in null_comparison.of_suite(suite.calibration)]
-    return [*said, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
+            rows.append([probe.name, n, formatting.z(probe.z_score), null_text.probe_sentence(probe)])
+    sentences = [f"{escape(sentence)}\n" for sentence in null_text.suite_sentences(suite.null_summary)]
+    return [*sentences, *(table(["name", "n", "z", "nulls"], rows, ["nulls"]) if rows else [])]
 
 
-def _baseline(found: Mapping[str, Any] | None) -> list[str]:
+def _baseline(baseline: BaselineComparison | None) -> list[str]:
     """What changed since: the terminal's lines, each an item of a list below the one it belongs to."""
-    if found is None:
+    if baseline is None:
         return []
-    said = [line for line, _ in baseline_changes.rows(found, 1)]
-    outer = len(said[0]) - len(said[0].lstrip())
-    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escaped(line)}" for line in said]
+    lines = [line for line, _ in baseline_lines(baseline, 1)]
+    outer = len(lines[0]) - len(lines[0].lstrip())
+    return [f"{' ' * (len(line) - len(line.lstrip()) - outer)}- {escape(line)}" for line in lines]
 
 
 def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
@@ -131,24 +131,24 @@ def _clusters(probes: Sequence[ProbeResult]) -> list[str]:
         keys = ("per_cluster_size", "per_cluster_mean_kl", "cluster_exemplars")
         sizes, means, exemplars = (_list(probe.evidence.get(key)) for key in keys)
         for number, (size, mean, examples) in enumerate(zip(sizes, means, exemplars, strict=False)):
-            shown = "; ".join(map(str, examples)) if isinstance(examples, list) else str(examples)
+            texts = "; ".join(map(str, examples)) if isinstance(examples, list) else str(examples)
             mean = formatting.raw(mean) if isinstance(mean, int | float) else formatting.DASH
-            rows.append([str(number), str(size), mean, shown])
+            rows.append([str(number), str(size), mean, texts])
     return table(["cluster", "size", "mean KL", "exemplars"], rows, ["exemplars"]) if rows else []
 
 
 def _cases(probes: Sequence[ProbeResult]) -> list[str]:
     """What a failing probe shows of its bad cases, folded away."""
-    said: list[str] = []
+    lines: list[str] = []
     for probe in probes:
         cases = [case for case in _list(probe.evidence.get("bad_cases")) if isinstance(case, dict)]
         if probe.verdict is not Verdict.FAIL or not cases:
             continue
         first = f", the worst {_CASES}" if len(cases) > _CASES else ""
-        said += [f"<details><summary>{html.escape(clean(probe.name))}: {len(cases)}{first}</summary>", ""]
+        lines += [f"<details><summary>{html.escape(clean(probe.name))}: {len(cases)}{first}</summary>", ""]
         rows = [[str(case.get(key, "")) for key in ("prompt", "reference")] for case in cases[:_CASES]]
-        said += [*table(["prompt", "reference"], rows, ["reference"]), "", "</details>", ""]
-    return said[:-1]
+        lines += [*table(["prompt", "reference"], rows, ["reference"]), "", "</details>", ""]
+    return lines[:-1]
 
 
 def _list(found: Any) -> list[Any]:

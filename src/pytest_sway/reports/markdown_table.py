@@ -17,13 +17,15 @@ _BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]))")
 """What would begin a list or a heading."""
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> list[str]:
-    """Lines of a Markdown table: the first column and those in ``words`` are text, the others are numbers."""
-    rule = ["---" if not n or name in words else "---:" for n, name in enumerate(head)]
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Collection[str] = ()
+) -> list[str]:
+    """Lines of a Markdown table: the first column and ``text_columns`` are text, the others numbers."""
+    rule = ["---" if not n or name in text_columns else "---:" for n, name in enumerate(head)]
     return [_row(head), "|".join(["", *rule, ""]), *map(_row, rows)]
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
     kept = clean(text).translate(_ESCAPED).replace("](", "]\\(")
     return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
@@ -35,4 +37,4 @@ def _row(cells: Sequence[str]) -> str:
 
 def _cell(text: str) -> str:
     """A cell begins no list, so that a negative number needs no backslash."""
-    return escaped("." + text)[1:]
+    return escape("." + text)[1:]

@@ -1,4 +1,4 @@
-"""What was not measured, and what could not be compared, in words; for every surface."""
+"""What was not measured, and what could not be compared, by reason; for every surface."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pytest_sway.result import ProbeResult, Verdict
 
 
-def skipped(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
+def skip_reasons(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
     """The names of the probes that were skipped, by reason."""
     reasons: dict[str, list[str]] = {}
     for probe in probes:
@@ -22,10 +22,10 @@ def pip_line(probes: Sequence[ProbeResult]) -> str:
     return f"pip install 'pytest-sway[{','.join(sorted(extras))}]'" if extras else ""
 
 
-def degenerate(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
+def no_z_reasons(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
     """The names of the probes whose nulls were asked and gave no z, by reason."""
     reasons: dict[str, list[str]] = {}
     for probe in probes:
-        if probe.null is not None and probe.null["z"] is None:
-            reasons.setdefault(probe.null["reason"], []).append(probe.name)
+        if probe.null is not None and probe.null.z is None:
+            reasons.setdefault(probe.null.reason, []).append(probe.name)
     return reasons

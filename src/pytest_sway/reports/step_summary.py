@@ -26,8 +26,8 @@ def append(suites: Sequence[SuiteResult]) -> bool:
         return False
     path = Path(target)
     start = _line_break(path)
-    room = _MOST - len(start) - (path.stat().st_size if path.exists() else 0)
-    text = _fitting("\n".join(map(markdown.text, suites)), room)
+    space = _MOST - len(start) - (path.stat().st_size if path.exists() else 0)
+    text = _cut_to_fit("\n".join(map(markdown.text, suites)), space)
     if not text:
         raise OSError(f"{target}: GitHub shows 1 MiB of a step, and it is as good as full")
     with path.open("ab") as file:  # other commands of the step append to it as well
@@ -44,12 +44,12 @@ def _line_break(path: Path) -> bytes:
         return b"" if file.read(1) == b"\n" else b"\n"
 
 
-def _fitting(text: str, room: int) -> bytes:
+def _cut_to_fit(text: str, space: int) -> bytes:
     """The whole lines that fit, with a word that some do not; what was folded is closed."""
     whole = text.encode(errors="backslashreplace")  # JSON can hold half a surrogate pair, UTF-8 cannot
-    if len(whole) <= room:
+    if len(whole) <= space:
         return whole
     closed = "\n\n</details>"
-    kept = whole[: max(0, room - len((closed + _CUT).encode()))].rpartition(b"\n")[0]
+    kept = whole[: max(0, space - len((closed + _CUT).encode()))].rpartition(b"\n")[0]
     opened = kept.count(b"<details>") > kept.count(b"</details>")
     return (kept + ((closed if opened else "") + _CUT).encode()) if kept else b""

@@ -1,4 +1,4 @@
-"""What names, scores and costs are called, on every surface."""
+"""A suite's name, scores, determinism and costs as text; for every surface."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.result import JSON, Score, SuiteResult
-from pytest_sway.suites.composite import CATEGORY_WEIGHTS
+from pytest_sway.result import CATEGORY_WEIGHTS, RunDeterminism, Score, SuiteResult
 from pytest_sway.text import formatting
 from pytest_sway.text.width import clean
 
@@ -18,13 +17,13 @@ def label(suite: SuiteResult) -> str:
 
 
 def components(score: Score) -> list[tuple[str, float]]:
-    """Categories and their scores in the contract's order, which a file does not keep; others behind them."""
+    """Categories and their scores in schema 1's order, which a file does not keep; others behind them."""
     known = list(CATEGORY_WEIGHTS)
     found = score.components.items()
     return sorted(found, key=lambda one: known.index(one[0]) if one[0] in known else len(known))
 
 
-def weighed(score: Score) -> list[tuple[str, float]]:
+def weighted_components(score: Score) -> list[tuple[str, float]]:
     """Those of them that count; one whose weight a file does not tell does."""
     return [(name, value) for name, value in components(score) if score.weights.get(name) != 0]
 
@@ -44,9 +43,9 @@ def footer(suite: SuiteResult) -> str:
     return " | ".join(filter(None, parts))
 
 
-def determinism(found: JSON) -> str:
+def determinism(known: RunDeterminism) -> str:
     """Its class and seed."""
-    return clean(f"{found.get('class')} (seed {found.get('seed')})")
+    return clean(f"{known.level} (seed {known.seed})")
 
 
 def backend(stats: Mapping[str, Any]) -> str:
@@ -76,5 +75,5 @@ def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
 
 def _count(stats: Mapping[str, Any], name: str) -> float:
     """A count of a backend's, which may not tell it."""
-    found = stats.get(name)
-    return max(0.0, float(found)) if isinstance(found, int | float) else 0.0
+    count = stats.get(name)
+    return max(0.0, float(count)) if isinstance(count, int | float) else 0.0

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
 from typing import Any
 
 import pytest
 
-from pytest_sway.reports import baseline_changes, skipped_probes
+from pytest_sway.reports import null_text, skipped_probes
+from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.suite_text import factors, footer, label, weighed
-from pytest_sway.reports.terminal_table import Line, Span, figures, labelled, rows
+from pytest_sway.reports.suite_text import factors, footer, label, weighted_components
+from pytest_sway.reports.terminal_table import Line, Span, cells_as_line, cells_of, probe_rows
 from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult
-from pytest_sway.suites import null_comparison
+from pytest_sway.suites.json_conversion import from_json
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
-from pytest_sway.text.width import clean, cut, fold, legible, padded, printable, short, width
+from pytest_sway.text.width import (
+    clean,
+    fold,
+    keep_end,
+    pad,
+    shorten,
+    transliterate,
+    width,
+    without_control_characters,
+)
 
 NARROWEST = 60
 """A narrower terminal breaks the lines by itself."""
@@ -45,18 +54,18 @@ def show(
     columns = max(NARROWEST, terminal.fullwidth)
     for suite in suites:
         if verbosity >= 0:
-            writer.write_sep("=", legible(cut(f"sway: {label(suite)}", columns - 4), encoding))
+            writer.write_sep("=", transliterate(keep_end(f"sway: {label(suite)}", columns - 4), encoding))
         for line in lines(suite, columns, verbosity):
             for span in line:
-                writer.write(legible(span.text, encoding), **dict.fromkeys(span.markup, True))
+                writer.write(transliterate(span.text, encoding), **dict.fromkeys(span.markup, True))
             writer.line("")
     if measured and verbosity >= 0:
         writer.write_sep("-", "sway: measured in tests")
         for nodeid, wire in measured:
-            result = ProbeResult.from_wire(wire)
-            text = f"{nodeid}: {result.name} {labelled(figures(result, {}))}"
+            result = from_json(ProbeResult, wire)
+            text = f"{nodeid}: {result.name} {cells_as_line(cells_of(result, {}))}"
             for line in _text(text, columns, "", "  "):
-                writer.write_line(legible(line[0].text, encoding))
+                writer.write_line(transliterate(line[0].text, encoding))
 
 
 def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line]:
@@ -81,18 +90,18 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
         for reason in top.reasons:
             yield from _text(reason, columns, "  • ", "    ")
         if not suite.not_evaluated:
-            yield from _figures(suite, columns, top.reasons, verbosity)
-    for line, markup in baseline_changes.rows(suite.baseline, verbosity) if suite.baseline else ():
-        yield from _kept(line, columns, *markup)
+            yield from _body(suite, columns, top.reasons, verbosity)
+    for line, markup in baseline_lines(suite.baseline, verbosity) if suite.baseline else ():
+        yield from _laid_out_line(line, columns, *markup)
     yield from _gate(suite, columns)
 
 
-def _figures(suite: SuiteResult, columns: int, told: Sequence[str], verbosity: int) -> Iterator[Line]:
-    """The numbers behind the headline, and what is to be said of them; ``told``: its reasons."""
+def _body(suite: SuiteResult, columns: int, reasons: Sequence[str], verbosity: int) -> Iterator[Line]:
+    """The numbers behind the headline, and notes on them; ``reasons``: the headline's."""
     yield ()
     yield from _scores(suite, columns)
     yield ()
-    yield from rows(suite, columns, [_notes(probe, told, verbosity) for probe in suite.probes])
+    yield from probe_rows(suite, columns, [_notes(probe, reasons, verbosity) for probe in suite.probes])
     yield ()
     for sentence in _sentences(suite, verbosity):
         yield from _text(sentence, columns, "", "  ")
@@ -100,48 +109,48 @@ def _figures(suite: SuiteResult, columns: int, told: Sequence[str], verbosity: i
 
 
 def _colour(suite: SuiteResult) -> str:
-    if suite.gate["status"] == "failed":
+    if suite.gate.failed:
         return "red"
-    return "yellow" if suite.gate["status"] == "partial" else _COLOURS.get(suite.score.band, "yellow")
+    return "yellow" if suite.gate.is_partial else _COLOURS.get(suite.score.band, "yellow")
 
 
 def _scores(suite: SuiteResult, columns: int) -> Iterator[Line]:
     """The composite among its nulls, and the categories that it is made of."""
     score = suite.score
     half = (columns - len("adapter  on ")) // 2
-    adapter, base = (cut(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
+    adapter, base = (keep_end(clean(tail(name)), half) for name in (suite.adapter_id, suite.base_model_id))
     yield (Span(f"adapter {adapter} on {base}"),)
-    counted = dict(weighed(score))
-    names = [short(name, _CATEGORY) for name in ("composite", *counted)]
+    counted = dict(weighted_components(score))
+    names = [shorten(name, _CATEGORY) for name in ("composite", *counted)]
     widest = max(map(width, names))
     values = [score.overall, *counted.values()]
-    beside = [null_comparison.standing(suite.calibration)]
+    beside = [null_text.composite_comparison(suite.null_summary)]
     beside += [f"weight {formatting.score(score.weights.get(name))}" for name in counted]
     for number, (name, value, text) in enumerate(zip(names, values, beside, strict=True)):
-        bar = padded("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
+        bar = pad("█" * round(min(1.0, max(0.0, value)) * _BAR), _BAR).replace(" ", "░")
         colour = (_colour(suite),) if not number else ()
-        figure = f"{padded(name, widest)} {padded(formatting.score(value), 4, right=True)} "
+        figure = f"{pad(name, widest)} {pad(formatting.score(value), 4, right=True)} "
         free = columns - width(figure) - _BAR - 1
         yield Span(figure), Span(bar, colour), Span(f" {text}" if text and width(text) <= free else "")
         if width(text) > free:
             yield from _text(text, columns, "  ", "  ")
-    if told := factors(score):
-        yield from _text(told, columns, "", "  ")
+    if text := factors(score):
+        yield from _text(text, columns, "", "  ")
 
 
-def _notes(probe: ProbeResult, told: Sequence[str], verbosity: int) -> list[str]:
-    """The message, or that the top told it already; all there is, where it was asked for."""
-    ranks = null_comparison.rank_profile(probe)
+def _notes(probe: ProbeResult, reasons: Sequence[str], verbosity: int) -> list[str]:
+    """The message, or a pointer to the headline that has it; with -v all that is known."""
+    ranks = null_text.rank_profile(probe)
     if verbosity <= 0:
-        above = probe.message and any(_tells(text, probe) for text in told)
+        above = probe.message and any(_has_message(reason, probe) for reason in reasons)
         return [text for text in ("(see above)" if above else probe.message, ranks) if text]
     values = f"base {formatting.raw(probe.base_value)}, adapter {formatting.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
-    found = [probe.message, values if known else "", _extremes(probe), null_comparison.of_probe(probe)]
+    found = [probe.message, values if known else "", _extremes(probe), null_text.probe_sentence(probe)]
     return [text for text in [*found, ranks, _prompt(probe)] if text]
 
 
-def _tells(reason: str, probe: ProbeResult) -> bool:
+def _has_message(reason: str, probe: ProbeResult) -> bool:
     """Whether a reason gives the probe's whole message behind its name."""
     names, found, rest = reason.partition(f": {probe.message}")
     return bool(found) and (not rest or rest.startswith("; ")) and probe.name in re.split(", | and ", names)
@@ -149,44 +158,44 @@ def _tells(reason: str, probe: ProbeResult) -> bool:
 
 def _extremes(probe: ProbeResult) -> str:
     """The items with the least and the most."""
-    known = [one for one in probe.samples if isinstance(one.get("value"), int | float) and one.get("item")]
+    known = [(one.value, one.item) for one in probe.samples if one.value is not None and one.item]
     if len(known) < 2:
         return ""
-    ordered = sorted(known, key=itemgetter("value"))
+    ordered = sorted(known, key=lambda pair: pair[0])
     return "; ".join(
-        f"{word} {formatting.raw(one['value'])} on {short(str(one['item']), _ITEM)!r}"
-        for word, one in (("least", ordered[0]), ("most", ordered[-1]))
+        f"{word} {formatting.raw(value)} on {shorten(item, _ITEM)!r}"
+        for word, (value, item) in (("least", ordered[0]), ("most", ordered[-1]))
     )
 
 
 def _prompt(probe: ProbeResult) -> str:
     """The first prompt as the model read it."""
     text = probe.evidence.get("rendered_prompt")
-    return f"first prompt as read: {short(repr(text), _PROMPT)}" if isinstance(text, str) else ""
+    return f"first prompt as read: {shorten(repr(text), _PROMPT)}" if isinstance(text, str) else ""
 
 
 def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
-    """What is to be said of the suite as a whole."""
+    """Notes on the suite as a whole."""
     if verbosity > 0:
-        yield from null_comparison.of_suite(suite.calibration)
+        yield from null_text.suite_sentences(suite.null_summary)
     if line := skipped_probes.pip_line(suite.probes):
         names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
         yield f"not measured for want of an extra: {', '.join(names)}; {line}"
-    if told := null_comparison.not_calibrated(suite.calibration):
-        yield told
-    untold = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]
-    for reason, names in skipped_probes.degenerate(untold).items():
+    if text := null_text.not_calibrated_sentence(suite.null_summary):
+        yield text
+    silent = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]
+    for reason, names in skipped_probes.no_z_reasons(silent).items():
         yield f"no z for {', '.join(names)}: {reason}"
     yield from (f"note: {note}" for note in suite.notes)
 
 
 def _says_no_z(probe: ProbeResult) -> bool:
     """Whether its message tells why its nulls gave none."""
-    return probe.null is not None and probe.null["reason"] in probe.message
+    return probe.null is not None and probe.null.reason in probe.message
 
 
 def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
-    status, reasons = suite.gate["status"], suite.gate["reasons"]
+    status, reasons = suite.gate.status, suite.gate.reasons
     if status == "passed":
         yield (Span("GATE PASSED", ("green", "bold")),)
     elif status == "failed":
@@ -197,10 +206,10 @@ def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
         yield from _text(f"not gated: {'; '.join(reasons) or 'the result knows no gate'}", columns, "", "  ")
 
 
-def _kept(line: str, columns: int, *markup: str) -> Iterator[Line]:
+def _laid_out_line(line: str, columns: int, *markup: str) -> Iterator[Line]:
     """A line that is laid out already, as it is where it fits."""
     if width(line) <= columns:
-        yield (Span(printable(line), markup),)
+        yield (Span(without_control_characters(line), markup),)
     else:
         yield from _text(line, columns, " " * (len(line) - len(line.lstrip())), " " * 6, *markup)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
-from pytest_sway.suites import null_comparison
+from pytest_sway.reports import null_text
+from pytest_sway.result import NullStatistics, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
-from pytest_sway.text.width import clean, fold, padded, width
+from pytest_sway.text.width import clean, fold, pad, width
 
 COLOURS: Mapping[Verdict, tuple[str, ...]] = {
     Verdict.PASS: ("green",),
@@ -40,46 +39,46 @@ class Span:
 Line = tuple[Span, ...]
 
 
-def rows(suite: SuiteResult, columns: int, notes: Sequence[Sequence[str]]) -> Iterator[Line]:
-    """The probes, each with its notes: beside it where there is room, else below it, indented.
+def probe_rows(suite: SuiteResult, columns: int, notes: Sequence[Sequence[str]]) -> Iterator[Line]:
+    """The probes, each with its notes: beside it where there is space, else below it, indented.
 
     Args:
         suite: whose probes.
         columns: width of every line at most.
         notes: texts per probe, in order.
     """
-    cells = [figures(probe, suite.null_stats) for probe in suite.probes]
+    cells = [cells_of(probe, suite.null_stats) for probe in suite.probes]
     widths = _widths(cells)
-    room = columns - _VERDICT - sum(1 + taken for name, taken in widths.items() if name != "probe")
-    if widths["probe"] + len(widths) - 1 <= room:  # then there is room for a second space between columns
-        room -= len(widths) - 1
+    space = columns - _VERDICT - sum(1 + taken for name, taken in widths.items() if name != "probe")
+    if widths["probe"] + len(widths) - 1 <= space:  # then a second blank fits between columns
+        space -= len(widths) - 1
         widths = {name: taken + (name != "probe") for name, taken in widths.items()}
-    told = zip(suite.probes, cells, notes, strict=True)
-    if widths["probe"] > room < _NAME:
-        for probe, row, said in told:
-            yield from _stacked(probe, row, said, columns)
+    table = zip(suite.probes, cells, notes, strict=True)
+    if widths["probe"] > space < _NAME:
+        for probe, row, texts in table:
+            yield from _stacked_row(probe, row, texts, columns)
         return
-    free = room - widths["probe"] - 2
-    widths["probe"] = min(widths["probe"], room)
+    free = space - widths["probe"] - 2
+    widths["probe"] = min(widths["probe"], space)
     if cells:
         yield (Span(" " * _VERDICT + _row({name: name for name in widths}, widths), ("bold",)),)
-    for probe, row, said in told:
-        beside = _folded(said, free) if free >= _BESIDE else []
-        yield from _tabled(probe, row, widths, beside[:1])
-        below = beside[1:] if beside else _folded(said, columns - _VERDICT)
+    for probe, row, texts in table:
+        beside = _fold_all(texts, free) if free >= _BESIDE else []
+        yield from _table_row(probe, row, widths, beside[:1])
+        below = beside[1:] if beside else _fold_all(texts, columns - _VERDICT)
         indent = " " * (columns - free if beside else _VERDICT)
-        yield from ((Span(indent + line, look(probe)),) for line in below)
+        yield from ((Span(indent + line, markup_of(probe)),) for line in below)
 
 
 def _widths(cells: Sequence[Mapping[str, str]]) -> dict[str, int]:
     """Columns by heading; one without a figure is left out."""
-    shown = [name for name in _HEADINGS if name in _ALWAYS or any(c[name] != formatting.DASH for c in cells)]
-    return {name: max([width(name), *(width(c[name]) for c in cells)]) for name in shown}
+    names = [name for name in _HEADINGS if name in _ALWAYS or any(c[name] != formatting.DASH for c in cells)]
+    return {name: max([width(name), *(width(c[name]) for c in cells)]) for name in names}
 
 
-def figures(probe: ProbeResult, null_stats: Mapping[str, Any]) -> dict[str, str]:
+def cells_of(probe: ProbeResult, null_stats: Mapping[str, NullStatistics]) -> dict[str, str]:
     """A probe's cells by heading, as every surface writes them; ``null_stats`` as the suite has them."""
-    n = null_comparison.draws(probe, null_stats)
+    n = null_text.null_count(probe, null_stats)
     return {
         "probe": clean(probe.name),
         "score": formatting.score(probe.score),
@@ -91,18 +90,18 @@ def figures(probe: ProbeResult, null_stats: Mapping[str, Any]) -> dict[str, str]
     }
 
 
-def labelled(cells: Mapping[str, str]) -> str:
+def cells_as_line(cells: Mapping[str, str]) -> str:
     """The figures in one line, each behind its name."""
-    shown = [name for name in _HEADINGS[1:] if name in _ALWAYS or cells[name] != formatting.DASH]
-    return ", ".join(f"{name} {cells[name]}" for name in shown)
+    names = [name for name in _HEADINGS[1:] if name in _ALWAYS or cells[name] != formatting.DASH]
+    return ", ".join(f"{name} {cells[name]}" for name in names)
 
 
-def look(probe: ProbeResult) -> tuple[str, ...]:
+def markup_of(probe: ProbeResult) -> tuple[str, ...]:
     """What passed steps back behind what did not."""
     return ("light",) if probe.verdict is Verdict.PASS else ()
 
 
-def _tabled(
+def _table_row(
     probe: ProbeResult, cells: Mapping[str, str], widths: Mapping[str, int], beside: Sequence[str]
 ) -> Iterator[Line]:
     """The row; a name that is too wide for its column stands on a line of its own above the figures."""
@@ -113,30 +112,30 @@ def _tabled(
             yield verdict, Span(line)
             verdict = indent
         cells = {**cells, "probe": ""}
-    yield verdict, Span(_row(cells, widths)), *(Span(f"  {line}", look(probe)) for line in beside)
+    yield verdict, Span(_row(cells, widths)), *(Span(f"  {line}", markup_of(probe)) for line in beside)
 
 
 def _row(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
-    return " ".join(padded(cells[name], columns, right=name != "probe") for name, columns in widths.items())
+    return " ".join(pad(cells[name], columns, right=name != "probe") for name, columns in widths.items())
 
 
-def _stacked(
-    probe: ProbeResult, cells: Mapping[str, str], said: Sequence[str], columns: int
+def _stacked_row(
+    probe: ProbeResult, cells: Mapping[str, str], texts: Sequence[str], columns: int
 ) -> Iterator[Line]:
     """Name, figures and notes below each other."""
-    room = columns - _VERDICT
+    space = columns - _VERDICT
     indent = Span(" " * _VERDICT)
     verdict = _verdict(probe)
-    for line in fold(cells["probe"], room):
+    for line in fold(cells["probe"], space):
         yield verdict, Span(line)
         verdict = indent
-    yield from ((indent, Span(line)) for line in fold(labelled(cells), room))
-    yield from ((indent, Span(line, look(probe))) for line in _folded(said, room))
+    yield from ((indent, Span(line)) for line in fold(cells_as_line(cells), space))
+    yield from ((indent, Span(line, markup_of(probe))) for line in _fold_all(texts, space))
 
 
 def _verdict(probe: ProbeResult) -> Span:
-    return Span(padded(probe.verdict.upper(), _VERDICT), COLOURS[probe.verdict])
+    return Span(pad(probe.verdict.upper(), _VERDICT), COLOURS[probe.verdict])
 
 
-def _folded(texts: Sequence[str], columns: int) -> list[str]:
+def _fold_all(texts: Sequence[str], columns: int) -> list[str]:
     return [line for text in texts for line in fold(text, columns)]

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.reports.json_report import document
+from pytest_sway.reports.json_report import json_text
 from pytest_sway.reports.markdown_table import table
-from pytest_sway.result import json_value
+from pytest_sway.suites.json_conversion import json_value
 from pytest_sway.text import formatting
-from pytest_sway.text.width import clean, cut, row, width, within
+from pytest_sway.text.width import aligned_row, clean, fold_indented, keep_end, width
 
 UNASSIGNED = "<unassigned>"
 """Stands for what no probe asked, and for a view that a line does not name."""
@@ -93,7 +93,7 @@ def read(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
     """
     try:
         with Path(path).open("rb") as file:
-            report = summed(file, slowest)
+            report = sum_trace(file, slowest)
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a name that no file can have
@@ -104,7 +104,7 @@ def read(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
     return report
 
 
-def summed(lines: Iterable[bytes], slowest: int = SLOWEST) -> TraceReport:
+def sum_trace(lines: Iterable[bytes], slowest: int = SLOWEST) -> TraceReport:
     """The lines of a trace; empty ones are passed over, those that are no event counted.
 
     Args:
@@ -122,23 +122,23 @@ def summed(lines: Iterable[bytes], slowest: int = SLOWEST) -> TraceReport:
         if event is None:
             malformed += 1
             continue
-        total = _added(total, event)
+        total = _add_event(total, event)
         for shares, name in ((probes, event.probe or UNASSIGNED), (views, event.view_id)):
-            shares[name] = _added(shares.get(name, Share(name, 0, 0.0, 0)), event)
+            shares[name] = _add_event(shares.get(name, Share(name, 0, 0.0, 0)), event)
         heapq.heappush(top, (event.wall_ms, -number, event))  # of equals the first stays
         if len(top) > max(0, slowest):
             heapq.heappop(top)
     return TraceReport(
         total=total,
-        per_probe=_costliest(probes),
-        per_view=_costliest(views),
+        per_probe=_by_cost(probes),
+        per_view=_by_cost(views),
         slowest=tuple(event for *_, event in sorted(top, reverse=True)),
         malformed=malformed,
     )
 
 
 def payload(report: TraceReport) -> dict[str, Any]:
-    """The contract's JSON object, and ``malformed``."""
+    """dlm-sway's JSON object, and ``malformed``."""
     per_probe = [
         {
             "probe": share.name,
@@ -169,7 +169,7 @@ def payload(report: TraceReport) -> dict[str, Any]:
 
 def text(report: TraceReport) -> str:
     """The payload as a file's content."""
-    return document(payload(report))
+    return json_text(payload(report))
 
 
 def terminal(report: TraceReport, columns: int = 80) -> list[str]:
@@ -178,9 +178,9 @@ def terminal(report: TraceReport, columns: int = 80) -> list[str]:
     for head, rows in _tables(report):
         cells = [[clean(cell) for cell in one] for one in (head, *rows)]
         widths = _widths(cells, columns - 2)
-        fitted = ([cut(cell, room) for cell, room in zip(one, widths, strict=True)] for one in cells)
-        lines += ["", *("  " + row(one, widths) for one in fitted)]
-    return [part for line in lines for part in within(line, columns)]
+        fitted = ([keep_end(cell, space) for cell, space in zip(one, widths, strict=True)] for one in cells)
+        lines += ["", *("  " + aligned_row(one, widths) for one in fitted)]
+    return [part for line in lines for part in fold_indented(line, columns)]
 
 
 def markdown(report: TraceReport) -> str:
@@ -228,11 +228,11 @@ def _is_double(value: float) -> bool:
         return False
 
 
-def _added(share: Share, event: TraceEvent) -> Share:
+def _add_event(share: Share, event: TraceEvent) -> Share:
     return Share(share.name, share.n_events + 1, share.total_ms + event.wall_ms, share.cache_hits + event.hit)
 
 
-def _costliest(shares: dict[str, Share]) -> tuple[Share, ...]:
+def _by_cost(shares: dict[str, Share]) -> tuple[Share, ...]:
     return tuple(sorted(shares.values(), key=lambda share: -share.total_ms))
 
 
@@ -246,7 +246,7 @@ def _headline(report: TraceReport) -> str:
 def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Probes, views, slowest events; the first column is text."""
     for name, shares in (("probe", report.per_probe), ("view", report.per_view)):
-        yield [name, "events", "time", "known"], [_row(share) for share in _first(shares)]
+        yield [name, "events", "time", "known"], [_row(share) for share in _most_costly(shares)]
     slowest = [
         [
             event.probe or UNASSIGNED,
@@ -262,13 +262,13 @@ def _tables(report: TraceReport) -> Iterator[tuple[list[str], list[list[str]]]]:
         yield ["slowest: probe", "view", "asked", "prompt", "ms", "known"], slowest
 
 
-def _first(shares: Sequence[Share]) -> list[Share]:
+def _most_costly(shares: Sequence[Share]) -> list[Share]:
     """The costliest, and the others in one: 20 null adapters need no line each."""
-    shown, others = list(shares[:_MOST]), shares[_MOST:]
+    first, others = list(shares[:_MOST]), shares[_MOST:]
     if len(others) < 2:
-        return [*shown, *others]
+        return [*first, *others]
     events, hits = sum(share.n_events for share in others), sum(share.cache_hits for share in others)
-    return [*shown, Share(f"{len(others)} more", events, sum(share.total_ms for share in others), hits)]
+    return [*first, Share(f"{len(others)} more", events, sum(share.total_ms for share in others), hits)]
 
 
 def _row(share: Share) -> list[str]:
@@ -279,12 +279,12 @@ def _row(share: Share) -> list[str]:
 def _widths(cells: Sequence[Sequence[str]], columns: int) -> list[int]:
     """Of each column, two apart; where not all fit, the widest give way, but not to less than their heads."""
     wanted = [max(map(width, column)) for column in zip(*cells, strict=True)]
-    room = columns - 2 * (len(wanted) - 1)
-    most = min(room, max(wanted))
+    space = columns - 2 * (len(wanted) - 1)
+    most = min(space, max(wanted))
 
     def fitted() -> list[int]:
         return [min(taken, max(most, width(head))) for taken, head in zip(wanted, cells[0], strict=True)]
 
-    while most > 1 and sum(fitted()) > room:
+    while most > 1 and sum(fitted()) > space:
         most -= 1
     return fitted()

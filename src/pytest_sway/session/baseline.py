@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
-from pytest_sway.reports import baseline_changes as words
-from pytest_sway.result import SuiteResult
-from pytest_sway.session.suite_reports import gate_of
+from pytest_sway.reports.baseline_text import regression_reason
+from pytest_sway.result import BaselineComparison, CompositeChange, Gate, SuiteResult
 from pytest_sway.suites.changes import changes, composite_delta, regressions
-from pytest_sway.suites.comparability import notes
-from pytest_sway.suites.gate import Gate
+from pytest_sway.suites.comparison_notes import notes
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
 
 
@@ -68,8 +65,8 @@ def against(suites: Sequence[SuiteResult], baseline: Baseline) -> list[SuiteResu
             held = ", ".join(_name(one) for one in baseline.results)
             text = f"no baseline: {baseline.path} holds {held}, and nothing that is surely of this suite"
             alone = baseline.threshold is not None and not used
-            gate = with_regressions(gate_of(suite), [text] if alone else [])
-            compared.append(replace(suite, notes=(*suite.notes, text), gate=gate.to_wire()))
+            gate = with_regressions(suite.gate, [text] if alone else [])
+            compared.append(replace(suite, notes=(*suite.notes, text), gate=gate))
         else:
             compared.append(_compared(suite, then, baseline))
     absent = [_name(one) for one in baseline.results if not any(one is other for other in used)]
@@ -86,33 +83,30 @@ def with_regressions(gate: Gate, reasons: Sequence[str]) -> Gate:
         gate: as it was judged by the run alone.
         reasons: one line per regression.
     """
-    if not reasons or gate.status == "partial":
+    if not reasons or gate.is_partial:
         return gate
     return Gate("failed", gate.threshold, (*gate.reasons, *reasons))
 
 
 def _compared(suite: SuiteResult, then: SuiteResult, baseline: Baseline) -> SuiteResult:
-    gate = gate_of(suite)
-    partial = gate.status == "partial"
+    partial = suite.gate.is_partial
     found = [change for change in changes(then, suite) if not partial or change.now is not None]
     delta, threshold = composite_delta(then, suite), baseline.threshold
     worse = regressions(found, delta, threshold)
-    reasons = [words.reason(one, threshold or 0.0, then, suite) for one in worse]
-    told: dict[str, Any] = {
-        "path": baseline.path,
-        "suite": then.suite,
-        "adapter_id": then.adapter_id,
-        "finished_at": then.finished_at,
-        "composite": {"then": then.score.overall, "now": suite.score.overall, "delta": delta},
-        "probes": [change.to_wire() for change in found],
-        "regression_threshold": threshold,
-        "regressions": [
-            {**one.to_wire(), "text": reason} for one, reason in zip(worse, reasons, strict=True)
-        ],
-        "gated": threshold is not None and not partial,
-        "notes": notes(then, suite, found),
-    }
-    return replace(suite, baseline=told, gate=with_regressions(gate, reasons).to_wire())
+    reasons = [regression_reason(one, threshold or 0.0, then, suite) for one in worse]
+    comparison = BaselineComparison(
+        path=baseline.path,
+        suite=then.suite,
+        adapter_id=then.adapter_id,
+        finished_at=then.finished_at,
+        composite=CompositeChange(then.score.overall, suite.score.overall, delta),
+        probes=[change.comparison for change in found],
+        regression_threshold=threshold,
+        regressions=[one.with_text(reason) for one, reason in zip(worse, reasons, strict=True)],
+        gated=threshold is not None and not partial,
+        notes=notes(then, suite, found),
+    )
+    return replace(suite, baseline=comparison, gate=with_regressions(suite.gate, reasons))
 
 
 def _counterparts(

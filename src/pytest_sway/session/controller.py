@@ -63,7 +63,7 @@ class Controller:
             return
         from pytest_sway.options import BASELINE, options_of
         from pytest_sway.reports import junit
-        from pytest_sway.session.suite_reports import compose, gate_of
+        from pytest_sway.session.suite_reports import compose
 
         stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
         run = replace(options_of(self._config), stopped=stopped)
@@ -75,7 +75,7 @@ class Controller:
         junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
-        failed = any(gate_of(suite).failed for suite in self._suites)
+        failed = any(suite.gate.failed for suite in self._suites)
         self._hand_out()
         if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -100,12 +100,9 @@ class Controller:
             return
         for trouble in self._trouble:
             sys.stderr.write(f"sway: {trouble}\n")
-        from pytest_sway.session.suite_reports import gate_of
-
         for suite in self._suites:
-            gate = gate_of(suite)
-            if gate.failed:
-                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(gate.reasons)}\n")
+            if suite.gate.failed:
+                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(suite.gate.reasons)}\n")
 
     def _hand_out(self) -> None:
         """Give the results to the reports of others; theirs may fail, ours are written by then."""
@@ -121,14 +118,14 @@ class Controller:
 
     def _write_files(self) -> None:
         """Every file that was asked for; one that cannot be written is told, and hinders no other."""
-        from pytest_sway.reports.whole_files import write_each
+        from pytest_sway.reports.report_files import write_suites
 
         for option, suffix, module in _FILES:
             target = self._config.getoption(option)
             if not target or not self._suites:
                 continue
             try:
-                write_each(self._suites, target, suffix, import_module(module).text)
+                write_suites(self._suites, target, suffix, import_module(module).text)
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
                 self._trouble.append(f"--{name}={target} could not be written: {error}")

@@ -8,10 +8,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_sway import __version__
-from pytest_sway.result import ProbeResult, Score, SuiteResult, Verdict
+from pytest_sway.result import (
+    Claim,
+    Digests,
+    NullComparison,
+    NullStatistics,
+    ProbeResult,
+    RankComparison,
+    RunDeterminism,
+    Score,
+    SuiteResult,
+    Verdict,
+)
 from pytest_sway.session.plan import LeftOutAdapter, Plan
 from pytest_sway.suites.composite import composite
-from pytest_sway.suites.gate import Gate, GateCriteria, judge_gate, without_adapter
+from pytest_sway.suites.gate import GateCriteria, judge_gate, without_adapter
+from pytest_sway.suites.json_conversion import from_json
 from pytest_sway.suites.null_summary import null_summary
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
@@ -46,7 +58,7 @@ class SuiteReports:
 
     def take(self, wire: Mapping[str, Any], start: float, stop: float, worker: str = "") -> None:
         """Take one report in; ``worker``: who ran it, where several run the same."""
-        result = ProbeResult.from_wire(wire["result"])
+        result = from_json(ProbeResult, wire["result"])
         self.by_worker.setdefault(worker, {})[result.name] = result
         self.skipped_outside.discard(result.name)
         if wire.get("skipped_outside"):
@@ -100,24 +112,16 @@ def _not_evaluated(
     ran = [results[suite["id"]] for suite in fleet if suite["id"] in results]
     if not ran:
         return None
-    whole = len(ran) == len(fleet) and all(result.gate["status"] != "partial" for result in ran)
-    gate = without_adapter(adapter.reason, ran[0].gate["threshold"], whole=whole)
+    whole = len(ran) == len(fleet) and not any(result.gate.is_partial for result in ran)
+    gate = without_adapter(adapter.reason, ran[0].gate.threshold, whole=whole)
     weights = {**fleet[0]["weights"], **(options.weights or {})}
     return SuiteResult(
         suite=adapter.suite,
         spec_path=fleet[0]["spec"],
         base_model_id=fleet[0]["base"],
         adapter_id=adapter.folder,
-        probes=(),
-        score=Score(0.0, "", {}, weights, []),
-        started_at="",
-        finished_at="",
-        wall_seconds=0.0,
-        determinism=None,
-        backend_stats={},
-        null_stats={},
-        null_stats_by_rank={},
-        gate=gate.to_wire(),
+        score=Score(0.0, weights=weights),
+        gate=gate,
         not_evaluated=adapter.reason,
         sway_version=__version__,
     )
@@ -131,8 +135,8 @@ def _suite(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) 
     score = composite(results, weights)
     threshold = suite["threshold"] if options.threshold is None else options.threshold
     selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
-    bar = GateCriteria(threshold, options.strict, options.limit)
-    gate = judge_gate(results, suite["probes"], selected, score, bar, suite.get("crashed", ()))
+    criteria = GateCriteria(threshold, options.strict, options.limit)
+    gate = judge_gate(results, suite["probes"], selected, score, criteria, suite.get("crashed", ()))
     null_stats = _null_stats(results)
     if intake.bench.get("inert"):
         score.findings.insert(0, _INERT)
@@ -150,11 +154,11 @@ def _suite(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) 
         backend_stats=intake.bench.get("stats", {}),
         null_stats=null_stats.get("rank_1.00", {}),
         null_stats_by_rank=null_stats,
-        calibration=null_summary(results, bar, weights),
-        gate=gate.to_wire(),
+        null_summary=null_summary(results, criteria, weights),
+        gate=gate,
         notes=tuple(_notes(suite, intake, options)),
         warnings=tuple(intake.bench.get("warnings", ())),
-        digests={name: intake.bench.get(name, "") for name in ("base", "adapter")},
+        digests=Digests(intake.bench.get("base", ""), intake.bench.get("adapter", "")),
         sway_version=__version__,
     )
 
@@ -167,28 +171,28 @@ def _notes(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) 
         yield from intake.bench.get("notes", [])
 
 
-def gate_of(result: SuiteResult) -> Gate:
-    """The gate as it was judged."""
-    return Gate(result.gate["status"], result.gate["threshold"], tuple(result.gate["reasons"]))
-
-
-def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, dict[str, float]]]:
-    """The contract's statistics by rank and kind, of ``raw``: those of the kind's first calibrated probe.
+def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, NullStatistics]]:
+    """Schema 1's statistics by rank and kind, of ``raw``: those of the kind's first calibrated probe.
 
     What a shape compares with its nulls is its signal, which is not its ``raw``.
     """
-    ranks: dict[str, dict[str, dict[str, float]]] = {}
+    ranks: dict[str, dict[str, NullStatistics]] = {}
     for result in results:
-        if result.null is not None and result.claim != "shape" and result.verdict is not Verdict.ERROR:
-            for rank, null in {"rank_1.00": result.null, **result.null["by_rank"]}.items():
-                stats = {name: null[name] for name in ("mean", "std", "n")}
-                stats["degenerate"] = 1.0 if null["z"] is None else 0.0
-                ranks.setdefault(rank, {}).setdefault(result.kind, stats)
+        null = result.null
+        if null is None or result.claim is Claim.SHAPE or result.verdict is Verdict.ERROR:
+            continue
+        by_rank: dict[str, NullComparison | RankComparison] = {"rank_1.00": null, **null.by_rank}
+        for rank, compared in by_rank.items():
+            ranks.setdefault(rank, {}).setdefault(result.kind, _statistics(compared))
     return ranks
 
 
-def _determinism(found: list[str] | None, seed: int) -> dict[str, Any] | None:
-    return None if found is None else {"class": found[0], "seed": seed, "notes": found[1:]}
+def _statistics(null: NullComparison | RankComparison) -> NullStatistics:
+    return NullStatistics(mean=null.mean, std=null.std, n=null.n, degenerate=1.0 if null.z is None else 0.0)
+
+
+def _determinism(found: list[str] | None, seed: int) -> RunDeterminism | None:
+    return None if found is None else RunDeterminism(found[0], seed, tuple(found[1:]))
 
 
 def _stamp(seconds: float) -> str:

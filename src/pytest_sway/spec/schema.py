@@ -22,12 +22,12 @@ from pydantic_core import PydanticCustomError
 
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
+from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.spec.chat_template_fields import check_template_arguments
 from pytest_sway.spec.environment_variables import Expanded, expand
 from pytest_sway.spec.named_adapters import NamedAdapters
 from pytest_sway.spec.problems import Problem
 from pytest_sway.spec.yaml_source import Source
-from pytest_sway.suites.composite import CATEGORY_WEIGHTS
 
 
 class StrictModel(BaseModel):

@@ -10,49 +10,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import (
+    MEASURED_VERDICTS,
+    ItemChange,
+    PairedItems,
+    ProbeComparison,
+    ProbeFigures,
+    ProbeResult,
+    RegressionText,
+    SuiteResult,
+    Verdict,
+)
 from pytest_sway.statistics.paired_differences import paired_interval
 
 _ROUNDING = 1e-9
 """0.9 - 0.8 is a drop of 0.1."""
-
-
-@dataclass(frozen=True)
-class ItemsChange:
-    """The items that two results of a probe share.
-
-    Attributes:
-        n: how many items both have.
-        unpaired: how many only one of them has.
-        mean_delta: mean of now - then, in the items' unit.
-        ci_95: its 95 % interval over the items (Student's t); None for a single one.
-        of_raw: whether the items' mean is the probe's ``raw``, then and now.
-        most: the item that changed most, with its value then and now.
-    """
-
-    n: int
-    unpaired: int
-    mean_delta: float
-    ci_95: tuple[float, float] | None
-    of_raw: bool
-    most: tuple[str, float, float]
-
-    @property
-    def beyond_scatter(self) -> bool | None:
-        """Whether the interval leaves 0 out; None where there is none."""
-        return None if self.ci_95 is None else self.ci_95[0] > 0 or self.ci_95[1] < 0
-
-    def to_wire(self) -> JSON:
-        """Builtins only."""
-        item, then, now = self.most
-        return {
-            "n": self.n,
-            "unpaired": self.unpaired,
-            "mean_delta": self.mean_delta,
-            "ci_95": None if self.ci_95 is None else list(self.ci_95),
-            "of_raw": self.of_raw,
-            "most": {"item": item, "then": then, "now": now},
-        }
 
 
 @dataclass(frozen=True)
@@ -61,14 +33,14 @@ class ProbeChange:
 
     then: ProbeResult | None
     now: ProbeResult | None
-    items: ItemsChange | None = None
+    items: PairedItems | None = None
 
     @property
     def known(self) -> ProbeResult:
         """The newer of what there is."""
-        found = self.now or self.then
-        assert found is not None  # changes() makes none of nothing
-        return found
+        newer = self.now or self.then
+        assert newer is not None  # changes() makes none of nothing
+        return newer
 
     @property
     def name(self) -> str:
@@ -81,16 +53,17 @@ class ProbeChange:
         then, now = (None if one is None else one.score for one in (self.then, self.now))
         return None if then is None or now is None else now - then
 
-    def to_wire(self) -> JSON:
-        """Builtins only."""
-        return {
-            "name": self.name,
-            "kind": self.known.kind,
-            "then": _figures(self.then),
-            "now": _figures(self.now),
-            "score_delta": self.score_delta,
-            "items": None if self.items is None else self.items.to_wire(),
-        }
+    @property
+    def comparison(self) -> ProbeComparison:
+        """What a report needs of it."""
+        return ProbeComparison(
+            name=self.name,
+            kind=self.known.kind,
+            then=_figures(self.then),
+            now=_figures(self.now),
+            score_delta=self.score_delta,
+            items=self.items,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,9 +86,10 @@ class Regression:
         """The probe's name, or ``composite``."""
         return "composite" if self.probe is None else self.probe.name
 
-    def to_wire(self) -> JSON:
-        """Builtins only; ``probe`` is None for the composite."""
-        return {"probe": self.probe and self.probe.name, "what": self.what, "delta": self.delta}
+    def with_text(self, text: str) -> RegressionText:
+        """What a report needs of it."""
+        probe = None if self.probe is None else self.probe.name
+        return RegressionText(probe=probe, what=self.what, delta=self.delta, text=text)
 
 
 def changes(then: SuiteResult, now: SuiteResult) -> list[ProbeChange]:
@@ -131,7 +105,7 @@ def changes(then: SuiteResult, now: SuiteResult) -> list[ProbeChange]:
 
 def composite_delta(then: SuiteResult, now: SuiteResult) -> float | None:
     """Now - then; None where one of them is of some of the suite's probes only."""
-    partial = any(one.gate.get("status") == "partial" for one in (then, now))
+    partial = then.gate.is_partial or now.gate.is_partial
     return None if partial else now.score.overall - then.score.overall
 
 
@@ -151,7 +125,7 @@ def regressions(
     if not threshold or threshold <= 0:
         return []
     worse = [one for change in found if (one := _regression(change, threshold)) is not None]
-    if dropped(composite, threshold):
+    if is_drop(composite, threshold):
         worse.append(Regression("composite", composite))
     return worse
 
@@ -165,10 +139,10 @@ def _regression(change: ProbeChange, threshold: float) -> Regression | None:
         return Regression("vanished", None, change)
     if now.verdict in (Verdict.ERROR, Verdict.FAIL) and now.verdict is not then.verdict:
         return Regression(now.verdict.value, delta, change)
-    return Regression("score", delta, change) if dropped(delta, threshold) else None
+    return Regression("score", delta, change) if is_drop(delta, threshold) else None
 
 
-def dropped(delta: float | None, threshold: float) -> bool:
+def is_drop(delta: float | None, threshold: float) -> bool:
     """Whether a change is a drop of that much or more."""
     return delta is not None and delta <= _ROUNDING - threshold
 
@@ -177,7 +151,7 @@ def _change(then: ProbeResult | None, now: ProbeResult) -> ProbeChange:
     return ProbeChange(then, now, None if then is None else _items(then, now))
 
 
-def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
+def _items(then: ProbeResult, now: ProbeResult) -> PairedItems | None:
     """None where no item is in both, by its text."""
     before, after = _values(then), _values(now)
     shared = [item for item in after if item in before]
@@ -187,13 +161,13 @@ def _items(then: ProbeResult, now: ProbeResult) -> ItemsChange | None:
     if max(map(abs, [*before.values(), *after.values()])) > _LARGEST:
         return None
     most = max(range(len(shared)), key=lambda i: abs(deltas[i]))
-    return ItemsChange(
+    return PairedItems(
         n=len(shared),
         unpaired=len(before) + len(after) - 2 * len(shared),
         mean_delta=math.fsum(deltas) / len(deltas),
         ci_95=paired_interval(deltas),
         of_raw=_is_mean(then.raw, before) and _is_mean(now.raw, after),
-        most=(shared[most], before[shared[most]], after[shared[most]]),
+        most=ItemChange(shared[most], before[shared[most]], after[shared[most]]),
     )
 
 
@@ -202,17 +176,12 @@ _LARGEST = 1e150
 
 
 def _values(probe: ProbeResult) -> dict[str, float]:
-    """Each item's number; a file's entries that are none are left out."""
-    pairs = [(one.get("item"), _number(one.get("value"))) for one in probe.samples]
-    return {item: value for item, value in pairs if isinstance(item, str) and value is not None}
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:  # an integer that no double holds
-        return None
-    return number if math.isfinite(number) else None
+    """Each item's number, where it has one."""
+    return {
+        sample.item: float(sample.value)
+        for sample in probe.samples
+        if sample.value is not None and math.isfinite(sample.value)
+    }
 
 
 def _is_mean(raw: float | None, values: dict[str, float]) -> bool:
@@ -220,5 +189,5 @@ def _is_mean(raw: float | None, values: dict[str, float]) -> bool:
     return raw is not None and math.isclose(raw, mean, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def _figures(probe: ProbeResult | None) -> JSON | None:
-    return None if probe is None else {"verdict": probe.verdict, "score": probe.score, "raw": probe.raw}
+def _figures(probe: ProbeResult | None) -> ProbeFigures | None:
+    return None if probe is None else ProbeFigures(probe.verdict, probe.score, probe.raw)

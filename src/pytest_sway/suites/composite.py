@@ -11,15 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.result import CATEGORY_WEIGHTS, Claim, ProbeResult, Score, Verdict
 
-CATEGORY_WEIGHTS: Mapping[str, float] = {
-    "adherence": 0.30,
-    "attribution": 0.35,
-    "calibration": 0.20,
-    "ablation": 0.15,
-    "baseline": 0.0,
-}
 BANDS: Mapping[str, float] = {"noise": 0.0, "partial": 0.30, "healthy": 0.60}
 """From which composite on a band begins."""
 SUSPICIOUS_ABOVE = 0.85
@@ -53,12 +46,12 @@ def composite(results: Sequence[ProbeResult], weights: Mapping[str, float] | Non
     )
 
 
-def _scored(results: Sequence[ProbeResult]) -> list[ProbeResult]:
+def _scored_results(results: Sequence[ProbeResult]) -> list[ProbeResult]:
     return [r for r in results if r.score is not None and r.verdict not in (Verdict.SKIP, Verdict.ERROR)]
 
 
 def _mean(results: Sequence[ProbeResult], category: str) -> float | None:
-    members = [(max(0.0, r.weight), r.score) for r in _scored(results) if r.category == category]
+    members = [(max(0.0, r.weight), r.score) for r in _scored_results(results) if r.category == category]
     total = math.fsum(weight for weight, _ in members)
     if not total:
         return None
@@ -66,7 +59,7 @@ def _mean(results: Sequence[ProbeResult], category: str) -> float | None:
 
 
 def _effect_factor(results: Sequence[ProbeResult]) -> float:
-    effects = [r for r in results if r.claim == "effect" and r.verdict is not Verdict.SKIP]
+    effects = [r for r in results if r.claim is Claim.EFFECT and r.verdict is not Verdict.SKIP]
     if not effects:
         return 1.0
     real = [r.score for r in effects if r.distinguishable and r.score is not None]
@@ -74,7 +67,7 @@ def _effect_factor(results: Sequence[ProbeResult]) -> float:
 
 
 def _harm_factor(results: Sequence[ProbeResult]) -> float:
-    scores = [r.score for r in _scored(results) if r.claim == "no_harm" and r.score is not None]
+    scores = [r.score for r in _scored_results(results) if r.claim is Claim.NO_HARM and r.score is not None]
     return min(1.0, 2 * min(scores, default=1.0))
 
 
@@ -87,7 +80,7 @@ def _band(overall: float, results: Sequence[ProbeResult]) -> str:
 
 def _findings(results: Sequence[ProbeResult], components: Mapping[str, float]) -> list[str]:
     found = []
-    if not any(r.claim == "effect" and r.verdict is not Verdict.SKIP for r in results):
+    if not any(r.claim is Claim.EFFECT and r.verdict is not Verdict.SKIP for r in results):
         found.append("no effect was measured: add an effect probe, e.g. delta_kl")
     errors = sum(r.verdict is Verdict.ERROR for r in results)
     if errors:

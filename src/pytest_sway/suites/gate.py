@@ -3,34 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, Score, Verdict
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Outcome of a suite's gate.
-
-    Attributes:
-        status: ``passed``, ``failed``, or ``partial`` where only some probes were selected.
-        threshold: smallest composite that passes.
-        reasons: one line each: what failed, by how much.
-    """
-
-    status: str
-    threshold: float
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether the run must not exit with 0."""
-        return self.status == "failed"
-
-    def to_wire(self) -> dict[str, Any]:
-        """Builtins only."""
-        return {**asdict(self), "reasons": list(self.reasons)}
+from pytest_sway.result import MEASURED_VERDICTS, Gate, ProbeResult, Score, Verdict
 
 
 @dataclass(frozen=True)
@@ -53,7 +28,7 @@ def judge_gate(
     planned: Mapping[str, str],
     selected: Sequence[str],
     score: Score,
-    bar: GateCriteria,
+    criteria: GateCriteria,
     crashed: Collection[str] = (),
 ) -> Gate:
     """Judge a suite: any FAIL or ERROR, a planned probe without a report, a low composite.
@@ -66,11 +41,11 @@ def judge_gate(
         planned: every probe of the spec, and where it stands there.
         selected: those that were to run.
         score: the suite's composite.
-        bar: what it is held to.
+        criteria: what it is held to.
         crashed: probes in which a worker died.
     """
-    if notes := list(_left_out(planned, selected, bar)):
-        return Gate("partial", bar.threshold, tuple(notes))
+    if notes := list(_reasons_for_partial(planned, selected, criteria)):
+        return Gate("partial", criteria.threshold, tuple(notes))
     reported = {result.name for result in results}
     missing = [
         f"{name} (its worker crashed)" if name in crashed else name
@@ -78,39 +53,41 @@ def judge_gate(
         if name not in reported
     ]
     reasons = [
-        *_fallen(results, planned, Verdict.FAIL, "failed"),
-        *_fallen(results, planned, Verdict.ERROR, "ended in an error"),
+        *_by_verdict(results, planned, Verdict.FAIL, "failed"),
+        *_by_verdict(results, planned, Verdict.ERROR, "ended in an error"),
     ]
-    if bar.strict:
-        reasons += _fallen(results, planned, Verdict.WARN, "warned, and --sway-strict is on")
+    if criteria.strict:
+        reasons += _by_verdict(results, planned, Verdict.WARN, "warned, and --sway-strict is on")
     if missing:
         reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
     if not any(result.verdict in MEASURED_VERDICTS for result in results):
         reasons.append("nothing was measured")
-    if score.overall < bar.threshold:
-        reasons.append(_low(score, bar.threshold))
-    return Gate("failed" if reasons else "passed", bar.threshold, tuple(reasons))
+    if score.overall < criteria.threshold:
+        reasons.append(_low_composite(score, criteria.threshold))
+    return Gate("failed" if reasons else "passed", criteria.threshold, tuple(reasons))
 
 
-def without_adapter(reason: str, threshold: float, *, whole: bool) -> Gate:
+def without_adapter(reason: str, threshold: float | None, *, whole: bool) -> Gate:
     """The gate of an adapter that was named and not evaluated; it fails if all of its fleet was selected."""
     if whole:
         return Gate("failed", threshold, (f"not evaluated: {reason}",))
     return Gate("partial", threshold, ("a part of the fleet was selected", f"not evaluated: {reason}"))
 
 
-def _left_out(planned: Mapping[str, str], selected: Sequence[str], bar: GateCriteria) -> Iterator[str]:
-    """Why the suite is no whole one."""
+def _reasons_for_partial(
+    planned: Mapping[str, str], selected: Sequence[str], criteria: GateCriteria
+) -> Iterator[str]:
+    """Why only a part of the suite was measured."""
     if left_out := [name for name in planned if name not in selected]:
         yield f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
-    if bar.limit is not None:
-        yield f"--sway-limit={bar.limit}: each probe looked at {bar.limit} of its items at most"
+    if criteria.limit is not None:
+        yield f"--sway-limit={criteria.limit}: each probe looked at {criteria.limit} of its items at most"
 
 
-def _fallen(
+def _by_verdict(
     results: Sequence[ProbeResult], planned: Mapping[str, str], verdict: Verdict, word: str
 ) -> Iterator[str]:
-    """A line per message: which probes it befell, and where they stand in the spec."""
+    """A line per message: which probes have it, and where they stand in the spec."""
     by_message: dict[str, list[str]] = {}
     for result in results:
         if result.verdict is verdict:
@@ -120,7 +97,7 @@ def _fallen(
         yield f"{_probes(len(names))} {word}: {', '.join(names)}{where}: {message}"
 
 
-def _low(score: Score, threshold: float) -> str:
+def _low_composite(score: Score, threshold: float) -> str:
     """By how much the composite is too low, and which part of it to look at."""
     short = threshold - score.overall
     text = f"composite {score.overall:.2f} is {short:.2f} below the threshold {threshold:.2f}"

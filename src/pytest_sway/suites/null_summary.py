@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from pytest_sway.result import JSON, ProbeResult, Score, Verdict
+from pytest_sway.result import (
+    Claim,
+    EffectsSummary,
+    NullComparison,
+    NullComposites,
+    NullSummary,
+    NullVerdict,
+    ProbeResult,
+    Score,
+)
 from pytest_sway.statistics.multiple_testing import benjamini_hochberg, holm
 from pytest_sway.statistics.rate_bounds import upper_bound
 from pytest_sway.suites.composite import composite
@@ -18,29 +26,29 @@ _SIGNAL_ALONE = "of a shape, the signal alone is compared with nulls"
 
 
 def null_summary(
-    results: Sequence[ProbeResult], bar: GateCriteria, weights: Mapping[str, float]
-) -> dict[str, Any]:
-    """A suite's calibration, for the reports.
+    results: Sequence[ProbeResult], criteria: GateCriteria, weights: Mapping[str, float]
+) -> NullSummary:
+    """A suite against its null adapters, for the reports.
 
     Args:
         results: one per probe.
-        bar: what the suite is held to.
+        criteria: what the suite is held to.
         weights: of the categories.
     """
-    effects = [r for r in results if r.claim == "effect" and r.null is not None]
-    return {
-        "effects": _effects(effects),
-        "nulls": _standing(effects, bar, weights),
-        "not_calibrated": {r.name: reason for r in results if (reason := _not_calibrated(r))},
-    }
+    effects = [r for r in results if r.claim is Claim.EFFECT and r.null is not None]
+    return NullSummary(
+        effects=_effects_summary(effects),
+        nulls=_null_composites(effects, criteria, weights),
+        not_calibrated={r.name: reason for r in results if (reason := _not_calibrated(r))},
+    )
 
 
 def _not_calibrated(result: ProbeResult) -> str:
-    signal_alone = result.claim == "shape" and result.null is not None
+    signal_alone = result.claim is Claim.SHAPE and result.null is not None
     return _SIGNAL_ALONE if signal_alone else result.not_calibrated
 
 
-def _effects(effects: Sequence[ProbeResult]) -> dict[str, Any] | None:
+def _effects_summary(effects: Sequence[ProbeResult]) -> EffectsSummary | None:
     """Which effects are more than random weights when all are looked at together.
 
     Holm (1979) keeps the chance of a single false one below 5 %, however the probes share null draws;
@@ -49,70 +57,74 @@ def _effects(effects: Sequence[ProbeResult]) -> dict[str, Any] | None:
     p_values = {r.name: _p(r) for r in effects}
     if not p_values:
         return None
-    found = {
-        name: [
-            probe for probe, p in zip(p_values, adjust(list(p_values.values())), strict=True) if p <= LEVEL
-        ]
-        for name, adjust in (("holm", holm), ("benjamini_hochberg", benjamini_hochberg))
-    }
-    return {"level": LEVEL, "p": p_values, **found}
+    values = list(p_values.values())
+    return EffectsSummary(
+        level=LEVEL,
+        p=p_values,
+        holm=_accepted_names(p_values, holm(values)),
+        benjamini_hochberg=_accepted_names(p_values, benjamini_hochberg(values)),
+    )
 
 
-def _null(result: ProbeResult) -> JSON:
-    assert result.null is not None  # effects that were compared, chosen by calibration()
+def _accepted_names(names: Iterable[str], adjusted: Sequence[float]) -> list[str]:
+    return [name for name, p in zip(names, adjusted, strict=True) if p <= LEVEL]
+
+
+def _null(result: ProbeResult) -> NullComparison:
+    assert result.null is not None  # effects that were compared, chosen by null_summary()
     return result.null
 
 
 def _p(result: ProbeResult) -> float:
     """The prediction's p; what the draws alone support where there is none, or the wrong way."""
     null = _null(result)
-    return float(null["rank_p"] if null["p"] is None else null["p"])
+    return null.rank_p if null.p is None else null.p
 
 
-def _standing(
-    effects: Sequence[ProbeResult], bar: GateCriteria, weights: Mapping[str, float]
-) -> dict[str, Any] | None:
+def _null_composites(
+    effects: Sequence[ProbeResult], criteria: GateCriteria, weights: Mapping[str, float]
+) -> NullComposites | None:
     """The adapter among its nulls by the composite of the effect probes; each null against the others.
 
     The composite of what does not stand out is 0, so most nulls are level with each other.
     """
-    judged = [{one["draw"]: one for one in _null(r)["verdicts"]} for r in effects]
+    judged = [{one.draw: one for one in _null(r).verdicts} for r in effects]
     draws = sorted(set.intersection(*(set(one) for one in judged))) if judged else []
     if not draws:
         return None
     own = composite(effects, weights).overall
     nulls = [_as_null(effects, judged, draw) for draw in draws]
     composites = [composite(results, weights) for results in nulls]
-    passed = sum(_passes(null, score, bar) for null, score in zip(nulls, composites, strict=True))
+    passed = sum(_passes(null, score, criteria) for null, score in zip(nulls, composites, strict=True))
     scores = [score.overall for score in composites]
-    return {
-        "family": _null(effects[0])["family"],
-        "n": len(draws),
-        "passed": passed,
-        "at_most": upper_bound(passed, len(draws)),
-        "composite_of_effects": own,
-        "nulls_composites": scores,
-        "better": sum(score > own for score in scores),
-        "level": sum(score == own for score in scores),
-    }
+    return NullComposites(
+        family=_null(effects[0]).family,
+        n=len(draws),
+        passed=passed,
+        at_most=upper_bound(passed, len(draws)),
+        composite_of_effects=own,
+        nulls_composites=scores,
+        better=sum(score > own for score in scores),
+        level=sum(score == own for score in scores),
+    )
 
 
 def _as_null(
-    effects: Sequence[ProbeResult], judged: Sequence[Mapping[int, Mapping[str, Any]]], draw: int
+    effects: Sequence[ProbeResult], judged: Sequence[Mapping[int, NullVerdict]], draw: int
 ) -> list[ProbeResult]:
     """The effect probes' results, had this random adapter been the subject."""
     return [
         replace(
             result,
-            verdict=Verdict(verdicts[draw]["verdict"]),
-            score=verdicts[draw]["score"],
-            distinguishable=verdicts[draw]["distinguishable"],
+            verdict=verdicts[draw].verdict,
+            score=verdicts[draw].score,
+            distinguishable=verdicts[draw].distinguishable,
         )
         for result, verdicts in zip(effects, judged, strict=True)
     ]
 
 
-def _passes(results: Sequence[ProbeResult], score: Score, bar: GateCriteria) -> bool:
+def _passes(results: Sequence[ProbeResult], score: Score, criteria: GateCriteria) -> bool:
     names = {result.name: "" for result in results}
-    whole = replace(bar, limit=None)
-    return judge_gate(results, names, list(names), score, whole).status == "passed"
+    without_limit = replace(criteria, limit=None)
+    return judge_gate(results, names, list(names), score, without_limit).status == "passed"

@@ -7,32 +7,29 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sway.reports import saved_schema
-from pytest_sway.result import JSON, SuiteResult, json_value
-from pytest_sway.text.width import clean, short
+from pytest_sway.result import (
+    JSON,
+    BaselineComparison,
+    Claim,
+    Digests,
+    Gate,
+    NullComparison,
+    NullStatistics,
+    NullSummary,
+    Record,
+    RunDeterminism,
+    Sample,
+    SuiteResult,
+)
+from pytest_sway.suites.json_conversion import from_json, json_value, to_json
+from pytest_sway.text.width import clean, shorten
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 SCHEMA_VERSION = 1
-"""Of the files that are written and read: the contract's, with added keys only."""
+"""Of the files that are written and read: dlm-sway's schema, with added keys only."""
 
-_DEFAULTS: dict[str, Any] = {
-    "suite": "",
-    "spec_path": "",
-    "base_model_id": "",
-    "adapter_id": "",
-    "started_at": "",
-    "finished_at": "",
-    "wall_seconds": 0.0,
-    "determinism": None,
-    "backend_stats": {},
-    "null_stats": {},
-    "null_stats_by_rank": {},
-    "gate": {"status": "unknown", "threshold": None, "reasons": []},
-}
-"""What a file of another version may lack; dlm-sway's knows no suite id and no gate."""
-_SCORE: dict[str, Any] = {"band": "", "components": {}, "weights": {}, "findings": []}
 _FOUND = 60
 """Characters of what was found, at most."""
 
@@ -46,8 +43,8 @@ def read_saved_result(path: str | Path) -> SuiteResult:
 
     Unknown keys are ignored; missing ones and those that hold ``null`` default, but for ``probes`` (each with
     ``name``, ``kind`` and ``verdict``) and ``score.overall``. Numbers that are not finite, which dlm-sway
-    writes, or that no double holds read as none. What was said of nulls, calibration, determinism or an
-    earlier baseline is left out where it lacks what a report shows of it.
+    writes, or that no double holds read as none. A null comparison, a null summary, determinism or a
+    baseline is left out where it lacks what a report shows of it.
 
     Raises:
         SavedResultError: the file cannot be read, or holds something else.
@@ -76,72 +73,89 @@ def suite_of(content: Any, where: str) -> SuiteResult:
         raise SavedResultError(
             f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
         )
-    filled = _filled(json_value(content))
-    if not saved_schema.fits(filled["gate"], saved_schema.GATE):
-        found = short(clean(repr(filled["gate"])), _FOUND)
+    filled = _fields(json_value(content))
+    try:
+        filled["gate"] = from_json(Gate, filled["gate"], strict=True)
+    except ValueError:
+        found = shorten(clean(repr(filled["gate"])), _FOUND)
         raise SavedResultError(
             f"{where}: gate: found {found}, wants a status, a threshold or null, and a list of reasons"
-        )
+        ) from None
     try:
         return _reader().validate_python(filled)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise SavedResultError(f"{where}: {field}: {first['msg'].lower()}") from None
+        place = ".".join(map(str, first["loc"])).replace("null_summary", "calibration")  # its key in the file
+        raise SavedResultError(f"{where}: {place}: {first['msg'].lower()}") from None
 
 
-def _filled(content: JSON) -> JSON:
-    """With what is missing, and without what cannot be shown; what has another type stays, to be told."""
-    filled = {**_DEFAULTS, **_known(content), "probes": content["probes"]}
-    filled["gate"] = _over(_DEFAULTS["gate"], filled["gate"])
-    filled["score"] = _over(_SCORE, content["score"])
+def _fields(content: JSON) -> JSON:
+    """The fields of a result, without parts that no report could show.
+
+    What has no right type otherwise stays, for the error's message.
+    """
+    filled = {**_without_none(content), "probes": content["probes"], "score": _without_none(content["score"])}
     if isinstance(score := filled["score"], dict):
-        filled["score"] = {**score, **{name: _known(score[name]) for name in ("components", "weights")}}
+        filled["score"] = {name: _without_none(value) for name, value in score.items()}
+    gate = _without_none(filled.get("gate", {}))
+    filled["gate"] = {**to_json(Gate()), **gate} if isinstance(gate, dict) else gate
     if isinstance(filled["probes"], list):
         filled["probes"] = [_probe(one) if isinstance(one, dict) else one for one in filled["probes"]]
-    filled["determinism"] = _shown(_known(filled["determinism"]), {"notes": []}, saved_schema.DETERMINISM)
-    filled["baseline"] = _shown(filled.get("baseline"), {}, saved_schema.BASELINE)
-    filled["calibration"] = _parts(filled.get("calibration", {}), saved_schema.CALIBRATION)
-    if isinstance(stats := filled["null_stats"], dict):
-        filled["null_stats"] = _parts(stats, dict.fromkeys(stats, saved_schema.NULL_STATS))
+    filled["determinism"] = _part(RunDeterminism, _without_none(filled.get("determinism")))
+    filled["baseline"] = _part(BaselineComparison, filled.get("baseline"))
+    filled["digests"] = _part(Digests, _without_none(filled.get("digests")) or None)
+    filled["null_summary"] = _null_summary(filled.get("calibration") or None)
+    filled["null_stats"] = _null_statistics(filled.get("null_stats", {}))
+    ranks = filled.get("null_stats_by_rank", {})
+    if isinstance(ranks, dict):
+        filled["null_stats_by_rank"] = {rank: _null_statistics(stats) for rank, stats in ranks.items()}
     return filled
 
 
 def _probe(entry: JSON) -> JSON:
-    probe = {"message": "", **_known(entry)}
+    probe: JSON = _without_none(entry)
     if isinstance(ends := probe.get("ci_95"), list) and None in ends:
         del probe["ci_95"]
-    probe["null"] = _shown(probe.get("null"), {}, saved_schema.NULL)
+    if probe.get("claim") not in list(Claim):
+        probe["claim"] = None
+    probe["null"] = _part(NullComparison, probe.get("null"))
+    if isinstance(samples := probe.get("samples"), list):
+        read = [_part(Sample, one) for one in samples]
+        probe["samples"] = [sample for sample in read if sample is not None]
     return probe
 
 
-def _known(value: Any) -> Any:
+def _without_none(value: Any) -> Any:
     """A dict without the keys that hold nothing."""
     if not isinstance(value, dict):
         return value
     return {key: item for key, item in value.items() if item is not None}
 
 
-def _over(defaults: JSON, value: Any) -> Any:
-    return {**defaults, **_known(value)} if isinstance(value, dict) else value
-
-
-def _shown(value: Any, defaults: JSON, shape: Any) -> Any:
-    """A part that a report can show, else None."""
-    if not isinstance(value, dict) or saved_schema.fits({**defaults, **value}, shape):
-        return value
-    return None
-
-
-def _parts(value: Any, wanted: JSON) -> Any:
-    """Those parts of a dict that a report can show."""
+def _part(record_type: type[Record], value: Any) -> Any:
+    """An object as a record; None where it lacks something. What is no object stays as it is."""
     if not isinstance(value, dict):
         return value
-    return {
-        name: part
-        for name, part in value.items()
-        if name not in wanted or saved_schema.fits(part, wanted[name])
-    }
+    try:
+        return from_json(record_type, value, strict=True)
+    except ValueError:
+        return None
+
+
+def _null_summary(value: Any) -> Any:
+    """With those parts that can be read; None without any."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: part for name, part in value.items() if _part(NullSummary, {name: part}) is not None}
+    return _part(NullSummary, kept) if kept else None
+
+
+def _null_statistics(value: Any) -> Any:
+    """Those kinds' statistics that can be read."""
+    if not isinstance(value, dict):
+        return value
+    read = {kind: _part(NullStatistics, stats) for kind, stats in value.items()}
+    return {kind: stats for kind, stats in read.items() if isinstance(stats, NullStatistics)}
 
 
 @cache

@@ -57,7 +57,7 @@ def ratio(value: float) -> str:
     return f"{_fixed(value, '.0f' if abs(value) >= 100 else '.1f')}×"
 
 
-def rough(value: float) -> str:
+def rough_ratio(value: float) -> str:
     """A ratio that is only known within half: 4×, 0.9×."""
     return f"{_fixed(value, '.1f' if value < 1.5 else '.0f')}×"
 

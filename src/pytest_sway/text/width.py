@@ -18,24 +18,24 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def clean(text: str) -> str:
     """On one line and without what would steer the terminal."""
-    return printable(" ".join(text.split()))
+    return without_control_characters(" ".join(text.split()))
 
 
-def printable(text: str) -> str:
+def without_control_characters(text: str) -> str:
     """Without what would steer the terminal."""
     return "".join("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
 
 
-def legible(text: str, encoding: str) -> str:
+def transliterate(text: str, encoding: str) -> str:
     """``text`` in letters that ``encoding`` has; what has no like is a question mark."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        return "".join(_like(char, encoding) for char in text)
+        return "".join(_transliterated_character(char, encoding) for char in text)
     return text
 
 
-def _like(char: str, encoding: str) -> str:
+def _transliterated_character(char: str, encoding: str) -> str:
     try:
         char.encode(encoding)
     except UnicodeEncodeError:
@@ -54,13 +54,13 @@ def _columns(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def padded(text: str, columns: int, right: bool = False) -> str:
+def pad(text: str, columns: int, right: bool = False) -> str:
     """Filled up with spaces; one that is wider stays as it is."""
     space = " " * (columns - width(text))
     return space + text if right else text + space
 
 
-def cut(text: str, columns: int) -> str:
+def keep_end(text: str, columns: int) -> str:
     """Its end, where it is too wide: of a path or a name the end tells more than the beginning."""
     if width(text) <= columns:
         return text
@@ -69,7 +69,7 @@ def cut(text: str, columns: int) -> str:
     return "…" + text
 
 
-def short(text: str, columns: int) -> str:
+def shorten(text: str, columns: int) -> str:
     """Its beginning, on one line, where it is too wide."""
     text = clean(text)
     return text if width(text) <= columns else fold(text, columns - 1)[0] + "…"
@@ -84,25 +84,25 @@ def fold(text: str, columns: int, first: int | None = None) -> list[str]:
         first: of the first line, where it has not as many.
     """
     lines: list[str] = []
-    room = columns if first is None else first
+    space = columns if first is None else first
     for word in clean(text).split(" "):
-        if lines and width(lines[-1]) + 1 + width(word) <= room:
+        if lines and width(lines[-1]) + 1 + width(word) <= space:
             lines[-1] += f" {word}"
             continue
-        room = columns if lines else room
-        pieces = list(_pieces(word, room))
-        room = columns if len(pieces) > 1 else room
+        space = columns if lines else space
+        pieces = list(_pieces(word, space))
+        space = columns if len(pieces) > 1 else space
         lines += pieces
     return lines
 
 
-def row(cells: Sequence[str], widths: Sequence[int], gap: str = "  ") -> str:
+def aligned_row(cells: Sequence[str], widths: Sequence[int], gap: str = "  ") -> str:
     """Cells below those of other rows: the first begins its column, the others end theirs."""
     columns = enumerate(zip(cells, widths, strict=True))
-    return gap.join(padded(cell, taken, right=number > 0) for number, (cell, taken) in columns).rstrip()
+    return gap.join(pad(cell, taken, right=number > 0) for number, (cell, taken) in columns).rstrip()
 
 
-def within(line: str, columns: int) -> list[str]:
+def fold_indented(line: str, columns: int) -> list[str]:
     """A line that is laid out already: as it is where it fits, else folded, what follows being indented."""
     if width(line) <= columns:
         return [line]

@@ -7,11 +7,11 @@ from statistics import fmean
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Views
-from pytest_sway.result import Measurement
+from pytest_sway.result import Claim, Measurement
 from pytest_sway.statistics.intervals import Interval, t_interval
 
 

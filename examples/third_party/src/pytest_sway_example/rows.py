@@ -19,6 +19,6 @@ def add_rows(path: Path, suites: Sequence[SuiteResult]) -> None:
         if is_new:
             writer.writerow(COLUMNS)
         for suite in suites:
-            score, gate = suite.score, suite.gate["status"]
+            score, gate = suite.score, suite.gate.status
             composite = f"{score.overall:.3f}"
             writer.writerow((suite.finished_at, suite.suite, suite.adapter_id, composite, score.band, gate))

@@ -9,10 +9,11 @@ from importlib.resources import files
 from math import isfinite
 from string import Template
 
-from pytest_sway.reports.html import evidence, overview, parts
+from pytest_sway.reports.html import page_parts, probe_figures, suite_figures
+from pytest_sway.reports.html.escaping import escape_html, script_json, text_tree
 from pytest_sway.reports.html.figure import Figure
-from pytest_sway.reports.html.safe import of_html, of_script, tree
-from pytest_sway.result import JSON, ProbeResult, SuiteResult, json_value
+from pytest_sway.result import JSON, ProbeResult, SuiteResult
+from pytest_sway.suites.json_conversion import json_value, to_json
 
 NEEDS = "the page needs plotly: pip install 'pytest-sway[viz]'"
 
@@ -35,79 +36,82 @@ def text(suite: SuiteResult) -> str:
 
 def page(suite: SuiteResult, plotly: str) -> str:
     """The page with ``plotly`` as the library that draws."""
-    drawn: list[Figure] = []
-    sections = list(_sections(suite, drawn))
+    figures: list[Figure] = []
+    sections = list(_sections(suite, figures))
     script = _asset("page.js")
     data = {
         "figures": {
-            figure.id: json_value({"traces": figure.traces, "layout": figure.layout}) for figure in drawn
+            figure.id: json_value({"traces": figure.traces, "layout": figure.layout}) for figure in figures
         },
         "probes": [_detail(probe) for probe in suite.probes],
     }
     return Template(_asset("page.html")).substitute(
-        title=of_html(f"{suite.gate['status']}: {parts.title(suite)} (pytest-sway)"),
+        title=escape_html(f"{suite.gate.status}: {page_parts.title(suite)} (pytest-sway)"),
         sources=" ".join(map(_source, (script, plotly))),
         style=_asset("page.css"),
         script=script,
-        top=parts.top(suite),
-        contents=parts.contents((id_, name) for id_, name, _ in sections),
-        sections="\n".join(parts.section(*section) for section in sections),
-        data=of_script(data),
+        top=page_parts.top(suite),
+        contents=page_parts.contents((id_, name) for id_, name, _ in sections),
+        sections="\n".join(page_parts.section(*section) for section in sections),
+        data=script_json(data),
         plotly=plotly,
     )
 
 
-def _sections(suite: SuiteResult, drawn: list[Figure]) -> Iterator[Section]:
-    """Those that have something to show; their figures go into ``drawn``."""
+def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
+    """Those that have something to show; their figures go into ``figures``."""
 
-    def panel(*figures: Figure | None) -> str:
-        shown = [figure for figure in figures if figure is not None]
-        drawn.extend(shown)
-        return parts.figures(shown) if shown else ""
+    def panel(*candidates: Figure | None) -> str:
+        present = [figure for figure in candidates if figure is not None]
+        figures.extend(present)
+        return page_parts.figure_group(present) if present else ""
 
-    if composite := panel(overview.gauge(suite), overview.categories(suite)):
+    if composite := panel(suite_figures.gauge(suite), suite_figures.categories(suite)):
         yield "score", "Score", composite
-    if suite.baseline:
-        yield "baseline", "Since the baseline", parts.baseline(suite.baseline)
+    if suite.baseline is not None:
+        yield "baseline", "Since the baseline", page_parts.baseline(suite.baseline)
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
-    distributions = evidence.nulls(suite.probes)
-    scatter = overview.score_by_z(suite.probes)
-    said = parts.sentences(suite)
-    if said or distributions or scatter is not None:
+    distributions = probe_figures.null_distributions(suite.probes)
+    scatter = suite_figures.score_by_z(suite.probes)
+    sentences = page_parts.sentences(suite)
+    if sentences or distributions or scatter is not None:
         legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
-        body = said + panel(scatter) + legend * bool(distributions) + panel(*distributions)
+        body = sentences + panel(scatter) + legend * bool(distributions) + panel(*distributions)
         yield "nulls", "Against random adapters", body
-    if by_section := panel(*evidence.sections(suite.probes)):
+    if by_section := panel(*probe_figures.sections(suite.probes)):
         yield "sections", "Section by section", by_section
-    if along := panel(*evidence.curves(suite.probes)):
+    if along := panel(*probe_figures.curves(suite.probes)):
         yield "curves", "Curves", along
-    yield "run", "The run", parts.run(suite)
+    yield "run", "The run", page_parts.run(suite)
 
 
 def _probes(suite: SuiteResult) -> str:
     return Template(_asset("probes.html")).substitute(
-        verdicts=parts.verdicts(suite.probes),
-        wanting=parts.wanting(suite.probes),
-        headings=parts.headings(),
+        verdicts=page_parts.verdicts(suite.probes),
+        wanting=page_parts.missing_extras(suite.probes),
+        headings=page_parts.headings(),
         count=len(suite.probes),
         rows="\n".join(
-            parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)
+            page_parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)
         ),
     )
 
 
 def _detail(probe: ProbeResult) -> JSON:
     """What an opened row shows; six digits of an item's value are enough to order items by."""
-    items = [(str(one.get("item", "")), one.get("value")) for one in probe.samples]
-    values = [float(f"{v:.6g}") if isinstance(v, int | float) and isfinite(v) else None for _, v in items]
+    values = [_six_digits(sample.value) for sample in probe.samples]
     return {
-        "items": [item for item, _ in items],
+        "items": [sample.item for sample in probe.samples],
         "values": values,
-        "texts": tree(values),
-        "evidence": tree(probe.evidence),
-        "null": tree(probe.null or {}),
+        "texts": text_tree(values),
+        "evidence": text_tree(probe.evidence),
+        "null": {} if probe.null is None else text_tree(to_json(probe.null)),
     }
+
+
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None or not isfinite(value) else float(f"{value:.6g}")
 
 
 def _asset(name: str) -> str:

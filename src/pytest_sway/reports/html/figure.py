@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_sway.reports.html.safe import of_label
+from pytest_sway.reports.html.escaping import escape_label
 from pytest_sway.result import JSON
 
 _LONGEST = 24
@@ -17,7 +17,7 @@ _FRAME = 60
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure, as plotly's JSON, with its words and its numbers for who cannot see it.
+    """One figure, as plotly's JSON, with its caption and its numbers for who cannot see it.
 
     A colour is written ``var(--name)``: the page looks it up in its style, so that figures follow dark and
     light. Every text of others has gone through :func:`safe.of_label`.
@@ -25,15 +25,15 @@ class Figure:
     Attributes:
         id: of its element; stable, for links.
         title: its heading.
-        words: what it shows, in sentences.
+        caption: what it shows, in sentences.
         traces, layout: plotly's.
         height: in pixels.
-        columns, rows: its numbers as a table; no columns where the words tell them all.
+        columns, rows: its numbers as a table; no columns where the caption has them all.
     """
 
     id: str
     title: str
-    words: str
+    caption: str
     traces: list[JSON]
     layout: JSON
     height: int
@@ -45,7 +45,7 @@ def names_down(names: Sequence[str]) -> JSON:
     """A vertical axis of names, first on top. By place, not by name: two may be alike, or look like dates."""
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [of_label(name, _LONGEST) for name in names],
+        "ticktext": [escape_label(name, _LONGEST) for name in names],
         "range": [len(names) - 0.5, -0.5],
         "automargin": True,
         "showgrid": False,

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_sway.result import SuiteResult
 
 
-def write_each(
+def write_suites(
     suites: Sequence[SuiteResult], target: str, suffix: str, render: Callable[[SuiteResult], str]
 ) -> None:
     """One suite into the file ``target``; several into a folder of that name, one file each.
@@ -20,7 +20,7 @@ def write_each(
     """
     path = Path(target)
     if len(suites) == 1 and not path.is_dir():
-        write_whole(path, render(suites[0]))
+        write_file(path, render(suites[0]))
         return
     taken: set[str] = set()
     for suite in suites:
@@ -28,10 +28,10 @@ def write_each(
         while name in taken:
             name += "_"
         taken.add(name)
-        write_whole(path / f"{name}{suffix}", render(suite))
+        write_file(path / f"{name}{suffix}", render(suite))
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """A temporary file beside it, then a rename: a reader never sees half a file.
 
     What a link points to is written, and a device or a pipe as it is: it takes no rename.

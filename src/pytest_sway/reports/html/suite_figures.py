@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from pytest_sway.reports import null_text
+from pytest_sway.reports.html.escaping import escape_label
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
-from pytest_sway.reports.html.safe import of_label
-from pytest_sway.reports.suite_text import factors, weighed
+from pytest_sway.reports.suite_text import factors, weighted_components
 from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
-from pytest_sway.suites import null_comparison
 from pytest_sway.suites.composite import BANDS, SUSPICIOUS_ABOVE
 from pytest_sway.text import formatting
 
@@ -31,7 +31,7 @@ def gauge(suite: SuiteResult) -> Figure | None:
     """The composite, the bands, and the gate's threshold; None where nothing was measured."""
     if not any(probe.verdict in MEASURED_VERDICTS for probe in suite.probes):
         return None
-    overall, threshold = suite.score.overall, suite.gate["threshold"]
+    overall, threshold = suite.score.overall, suite.gate.threshold
     edges = [*BANDS.values(), 1.0]
     dial: JSON = {
         "axis": {"range": [0, 1], "tickvals": edges, "tickformat": ".2f"},
@@ -42,22 +42,22 @@ def gauge(suite: SuiteResult) -> Figure | None:
             for name, (low, high) in zip(BANDS, pairwise(edges), strict=True)
         ],
     }
-    words = f"Composite {formatting.score(overall)}"
+    caption = f"Composite {formatting.score(overall)}"
     if suite.score.band:
-        words += f": {suite.score.band}"
-    if standing := null_comparison.standing(suite.calibration):
-        words += f" ({standing})"
+        caption += f": {suite.score.band}"
+    if comparison := null_text.composite_comparison(suite.null_summary):
+        caption += f" ({comparison})"
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
-        words += f". The gate wants {formatting.score(threshold)}: the line across the dial"
+        caption += f". The gate wants {formatting.score(threshold)}: the line across the dial"
     bands = ", ".join(f"{name} from {formatting.score(low)}" for name, low in BANDS.items())
     suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
         "sway-gauge",
         "Composite",
-        f"{words}. Bands: {bands}; {suspicious}.",
+        f"{caption}. Bands: {bands}; {suspicious}.",
         [{"type": "indicator", "mode": "gauge+number", "value": overall, "number": number, "gauge": dial}],
         {"margin": {"l": 40, "r": 40, "t": 24, "b": 12}},
         height=210,
@@ -67,22 +67,22 @@ def gauge(suite: SuiteResult) -> Figure | None:
 def categories(suite: SuiteResult) -> Figure | None:
     """The categories that count, with their weights; None where there are none."""
     score = suite.score
-    shown = dict(weighed(score))
-    if not shown:
+    counted = dict(weighted_components(score))
+    if not counted:
         return None
-    weights = [score.weights.get(name) for name in shown]
-    words = "Each category's score, the mean of its probes. The composite is their weighted mean"
-    if told := factors(score):
-        words += f"; {told}"
+    weights = [score.weights.get(name) for name in counted]
+    caption = "Each category's score, the mean of its probes. The composite is their weighted mean"
+    if text := factors(score):
+        caption += f"; {text}"
     labels = [
-        f"{name}, weight {formatting.score(weight)}" for name, weight in zip(shown, weights, strict=True)
+        f"{name}, weight {formatting.score(weight)}" for name, weight in zip(counted, weights, strict=True)
     ]
     bars = {
         "type": "bar",
         "orientation": "h",
-        "x": list(shown.values()),
-        "y": list(range(len(shown))),
-        "text": [formatting.score(value) for value in shown.values()],
+        "x": list(counted.values()),
+        "y": list(range(len(counted))),
+        "text": [formatting.score(value) for value in counted.values()],
         "hovertemplate": "%{text}<extra></extra>",
         "textposition": "outside",
         "marker": {"color": "var(--bar)"},
@@ -90,38 +90,38 @@ def categories(suite: SuiteResult) -> Figure | None:
     return Figure(
         "sway-category",
         "Categories",
-        f"{words}.",
+        f"{caption}.",
         [bars],
         {
             "xaxis": {"range": [0, 1.15], "tickvals": [0, 0.5, 1]},
             "yaxis": names_down(labels),
             "bargap": 0.4,
         },
-        height_of(len(shown)),
+        height_of(len(counted)),
         ("category", "score", "weight"),
         [
             (name, formatting.score(value), formatting.score(weight))
-            for (name, value), weight in zip(shown.items(), weights, strict=True)
+            for (name, value), weight in zip(counted.items(), weights, strict=True)
         ],
     )
 
 
 def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
-    """Each probe's score and z; those without a z are named apart, never drawn at 0."""
+    """Each probe's score and z; those without a z are named apart, never placed at 0."""
     scored = [probe for probe in probes if probe.score is not None]
     placed = [probe for probe in scored if probe.z_score is not None]
     if not placed:
         return None
     apart = [f"{p.name} ({formatting.score(p.score)})" for p in scored if p.z_score is None]
-    words = "How good a score is, and how surely the effect is more than random adapters do."
+    caption = "How good a score is, and how surely the effect is more than random adapters do."
     if apart:
-        words += f" Without a z, so not drawn (score): {', '.join(apart)}."
+        caption += f" Without a z, so not drawn (score): {', '.join(apart)}."
     along = sorted(placed, key=lambda probe: probe.z_score or 0.0)
     present = [verdict for verdict in Verdict if any(probe.verdict is verdict for probe in placed)]
     return Figure(
         "sway-scatter",
         "Score by z",
-        words,
+        caption,
         [
             _points([p for p in along if p.verdict is verdict], verdict, named=len(placed) <= _MOST_NAMED)
             for verdict in present
@@ -139,14 +139,14 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
 
 
 def _points(probes: Sequence[ProbeResult], verdict: Verdict, *, named: bool) -> JSON:
-    names = [of_label(probe.name) for probe in probes]
+    names = [escape_label(probe.name) for probe in probes]
     points: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers+text" if named else "markers",
         "name": verdict.value,
         "x": [probe.z_score for probe in probes],
         "y": [probe.score for probe in probes],
-        "text": [of_label(probe.name, 20) for probe in probes] if named else names,
+        "text": [escape_label(probe.name, 20) for probe in probes] if named else names,
         "customdata": [
             [name, f"{formatting.z(probe.z_score)}, score {formatting.score(probe.score)}"]
             for name, probe in zip(names, probes, strict=True)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_sway.reports import null_text
+from pytest_sway.reports.html.escaping import escape_label
 from pytest_sway.reports.html.figure import Figure, finite_numbers, height_of, names_down
-from pytest_sway.reports.html.safe import of_label
-from pytest_sway.result import JSON, ProbeResult, null_adapters
-from pytest_sway.suites import null_comparison
+from pytest_sway.result import JSON, Claim, NullComparison, ProbeResult, null_adapters
 from pytest_sway.text import formatting
 
-Row = dict[str, Any]
+SectionRow = dict[str, Any]
 _MOST_TICKS = 6
 _MOST_POINTS = 8
 """A curve of no more points has its ticks where they are."""
@@ -23,23 +23,23 @@ _GOLDEN = 0.618
 
 def sections(probes: Sequence[ProbeResult]) -> list[Figure]:
     """Section by section: what was learned (``sway-sis``) and what is recited (``sway-recall``)."""
-    return _each(probes, [_learned, _recited])
+    return _all_figures(probes, [_learned_sections, _recited_sections])
 
 
 def curves(probes: Sequence[ProbeResult]) -> list[Figure]:
     """A divergence along an axis: strength (``sway-ablation``), context, turns."""
-    return _each(probes, [curve.draw for curve in _CURVES])
+    return _all_figures(probes, [curve.draw for curve in _CURVES])
 
 
-def nulls(probes: Sequence[ProbeResult]) -> list[Figure]:
+def null_distributions(probes: Sequence[ProbeResult]) -> list[Figure]:
     """What each null adapter gave, and where the adapter stands."""
-    return _each(probes, [_distribution])
+    return _all_figures(probes, [_distribution])
 
 
-def _each(
+def _all_figures(
     probes: Sequence[ProbeResult], draws: Sequence[Callable[[ProbeResult], Figure | None]]
 ) -> list[Figure]:
-    """Every figure that can be drawn; the second of an id has ``-2`` added, and so on."""
+    """Every figure for which there are numbers; the second of an id has ``-2`` added, and so on."""
     figures: list[Figure] = []
     count: dict[str, int] = {}
     for figure in (draw(probe) for draw in draws for probe in probes):
@@ -49,7 +49,7 @@ def _each(
     return figures
 
 
-def _rows(probe: ProbeResult, key: str) -> list[Row]:
+def _rows(probe: ProbeResult, key: str) -> list[SectionRow]:
     """The sections of a probe that have the number ``key``."""
     rows = probe.evidence.get("per_section")
     if not isinstance(rows, list):
@@ -57,7 +57,7 @@ def _rows(probe: ProbeResult, key: str) -> list[Row]:
     return [row for row in rows if isinstance(row, dict) and finite_numbers([row.get(key)])]
 
 
-def _learned(probe: ProbeResult) -> Figure | None:
+def _learned_sections(probe: ProbeResult) -> Figure | None:
     rows = _rows(probe, "effective_sis")
     if not rows:
         return None
@@ -75,13 +75,13 @@ def _learned(probe: ProbeResult) -> Figure | None:
             "thickness": 1.5,
         }
     threshold = finite_numbers([probe.evidence.get("per_section_threshold")])
-    words = f"{probe.name}: how much likelier each section became, beyond the control's text."
+    caption = f"{probe.name}: how much likelier each section became, beyond the control's text."
     if threshold:
-        words += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
+        caption += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
     return Figure(
         "sway-sis",
         "What was learned, section by section",
-        words,
+        caption,
         [bars],
         {
             "xaxis": {"title": {"text": "relative lift"}},
@@ -92,13 +92,13 @@ def _learned(probe: ProbeResult) -> Figure | None:
         height_of(len(rows)) + 20,
         ("section", "relative lift", "95 %", "verdict"),
         [
-            (name, formatting.raw(value), formatting.interval(pair), _word(row))
+            (name, formatting.raw(value), formatting.interval(pair), _section_verdict(row))
             for name, value, pair, row in zip(names, values, ends, rows, strict=True)
         ],
     )
 
 
-def _recited(probe: ProbeResult) -> Figure | None:
+def _recited_sections(probe: ProbeResult) -> Figure | None:
     rows = [row for row in _rows(probe, "clean_recall") if finite_numbers([row.get("base_recall", 0.0)])]
     if not rows:
         return None
@@ -137,7 +137,9 @@ def _bars(names: Sequence[str], values: Sequence[float], colour: str, what: str)
         "orientation": "h",
         "x": list(values),
         "y": list(range(len(values))),
-        "customdata": [[of_label(name), formatting.raw(v)] for name, v in zip(names, values, strict=True)],
+        "customdata": [
+            [escape_label(name), formatting.raw(v)] for name, v in zip(names, values, strict=True)
+        ],
         "hovertemplate": f"%{{customdata[0]}}<br>{what} %{{customdata[1]}}<extra></extra>",
         "marker": {"color": colour},
     }
@@ -148,7 +150,7 @@ def _pair(value: Any) -> list[float] | None:
     return ends if len(ends) == 2 else None
 
 
-def _word(row: Row) -> str:
+def _section_verdict(row: SectionRow) -> str:
     """A section's verdict; dlm-sway says only whether it passed."""
     verdict, passed = row.get("verdict"), row.get("passed")
     if isinstance(verdict, str):
@@ -178,11 +180,11 @@ class _Curve:
         x, y = (finite_numbers(probe.evidence.get(key)) for key in (self.along, self.values))
         if len(x) != len(y) or len(x) < 2:
             return None
-        words = f"{probe.name}: {probe.message}"
+        caption = f"{probe.name}: {probe.message}"
         if probe.ci_95 is not None:
-            words += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
+            caption += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
         if self.mark is not None:
-            words += ". The line marks the adapter as it is"
+            caption += ". The line marks the adapter as it is"
         ticks = {"tickvals": x} if len(x) <= _MOST_POINTS else {}
         points: JSON = {
             "type": "scatter",
@@ -198,7 +200,7 @@ class _Curve:
         return Figure(
             self.id,
             self.title,
-            f"{words}.",
+            f"{caption}.",
             [points],
             {
                 "xaxis": {"title": {"text": self.axis}, **ticks},
@@ -233,12 +235,12 @@ _CURVES = (
 
 def _distribution(probe: ProbeResult) -> Figure | None:
     null = probe.null
-    draws = finite_numbers(null.get("draws")) if null is not None else []
+    draws = finite_numbers(null.draws) if null is not None else []
     if null is None or not draws:
         return None
-    own = _own(probe, null)
-    shown = [*draws, *([own] if own is not None else [])]
-    log = null["scale"] != "raw" and min(shown) > 0
+    own = _own_statistic(probe, null)
+    values = [*draws, *([own] if own is not None else [])]
+    log = null.scale != "raw" and min(values) > 0
     points = _strip(draws, [f"null {number}" for number in range(1, len(draws) + 1)], "circle-open", 9)
     points["y"] = [(number * _GOLDEN) % 1 - 0.5 for number in range(len(draws))]
     points["marker"]["color"] = "var(--muted)"
@@ -246,11 +248,11 @@ def _distribution(probe: ProbeResult) -> Figure | None:
     if own is not None:
         mark = _strip([own], ["the adapter"], "diamond", 15)
         traces.append({**mark, "marker": {**mark["marker"], "color": "var(--accent)"}})
-    axis: JSON = {"type": "log", **_ticks(shown)} if log else {"nticks": 6}
+    axis: JSON = {"type": "log", **_ticks(values)} if log else {"nticks": 6}
     return Figure(
         "sway-null",
         probe.name,
-        _standing(probe, null, own),
+        _caption(probe, null, own),
         traces,
         {
             "xaxis": {**axis, "zeroline": False},
@@ -259,21 +261,21 @@ def _distribution(probe: ProbeResult) -> Figure | None:
         },
         height=110,
         columns=("who", "value"),
-        rows=[*_listed(own), *((f"null {n}", formatting.raw(value)) for n, value in enumerate(draws, 1))],
+        rows=[*_own_row(own), *((f"null {n}", formatting.raw(value)) for n, value in enumerate(draws, 1))],
     )
 
 
-def _own(probe: ProbeResult, null: JSON) -> float | None:
+def _own_statistic(probe: ProbeResult, null: NullComparison) -> float | None:
     """The adapter's statistic; where that is not ``raw``, only its ratio to the nulls' mean is known."""
-    if probe.claim != "shape" and "null_statistic" not in probe.evidence:
+    if probe.claim is not Claim.SHAPE and "null_statistic" not in probe.evidence:
         return probe.raw
-    if null["ratio"] is None or null["mean"] is None:
+    if null.ratio is None or null.mean is None:
         return None
-    own = float(null["ratio"] * null["mean"])
+    own = float(null.ratio * null.mean)
     return own if math.isfinite(own) else None
 
 
-def _listed(own: float | None) -> Iterator[tuple[str, str]]:
+def _own_row(own: float | None) -> Iterator[tuple[str, str]]:
     if own is not None:
         yield "the adapter", formatting.raw(own)
 
@@ -303,12 +305,12 @@ def _ticks(values: Sequence[float]) -> JSON:
     return {}
 
 
-def _standing(probe: ProbeResult, null: JSON, own: float | None) -> str:
-    """The distribution in words: where the adapter stands, mean and spread, z or why there is none."""
-    nulls = f"{null['n']} {null_adapters(null['family'])}"
-    stands = null_comparison.of_probe(probe) or f"its signal alone, against {nulls}"
-    z = f"z {formatting.z(null['z'])}" if null["z"] is not None else f"no z: {null['reason']}"
-    known = {"the adapter": own, "the nulls' mean": null["mean"], "standard deviation": null["std"]}
+def _caption(probe: ProbeResult, null: NullComparison, own: float | None) -> str:
+    """The distribution in sentences: where the adapter stands, mean and spread, z or why there is none."""
+    nulls = f"{null.n} {null_adapters(null.family)}"
+    stands = null_text.probe_sentence(probe) or f"its signal alone, against {nulls}"
+    z = f"z {formatting.z(null.z)}" if null.z is not None else f"no z: {null.reason}"
+    known = {"the adapter": own, "the nulls' mean": null.mean, "standard deviation": null.std}
     figures = ", ".join(
         f"{name} {formatting.raw(value)}" for name, value in known.items() if value is not None
     )

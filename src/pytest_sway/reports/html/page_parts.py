@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_sway.reports import baseline_changes
+from pytest_sway.reports import null_text
+from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
+from pytest_sway.reports.html.escaping import escape_html, text_tree
 from pytest_sway.reports.html.figure import Figure
-from pytest_sway.reports.html.safe import of_html, tree
 from pytest_sway.reports.skipped_probes import pip_line
-from pytest_sway.reports.terminal_table import figures as written
-from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
-from pytest_sway.suites import null_comparison
+from pytest_sway.reports.terminal_table import cells_of
+from pytest_sway.result import (
+    BaselineComparison,
+    Digests,
+    NullStatistics,
+    ProbeResult,
+    RunDeterminism,
+    SuiteResult,
+    Verdict,
+)
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
 
@@ -41,17 +49,17 @@ _COLUMNS = (
 
 def top(suite: SuiteResult) -> str:
     """Healthy or not, how sure, the reasons; and what else the gate says."""
-    told = headline(suite)
-    tone = {"PASSED": suite.score.band, "FAILED": "noise"}.get(told.status, "none")
-    rest = [reason for reason in suite.gate["reasons"] if reason not in told.reasons]
+    found = headline(suite)
+    tone = {"PASSED": suite.score.band, "FAILED": "noise"}.get(found.status, "none")
+    rest = [reason for reason in suite.gate.reasons if reason not in found.reasons]
     gate = f"<h2>The gate</h2>{_list(rest)}" if rest else ""
-    sure = f'<p class="sure">{of_html(_sentence(told.sure))}</p>' if told.sure else ""
+    sure = f'<p class="sure">{escape_html(_sentence(found.sure))}</p>' if found.sure else ""
     return (
-        f'<p class="status {of_html(tone)}">{of_html(told.status)}</p>'
-        f"<h1>{of_html(title(suite))}</h1>"
-        f'<p class="answer">{of_html(_sentence(told.answer))}</p>'
+        f'<p class="status {escape_html(tone)}">{escape_html(found.status)}</p>'
+        f"<h1>{escape_html(title(suite))}</h1>"
+        f'<p class="answer">{escape_html(_sentence(found.answer))}</p>'
         f"{sure}"
-        f"{_list(told.reasons)}{gate}"
+        f"{_list(found.reasons)}{gate}"
     )
 
 
@@ -62,26 +70,26 @@ def title(suite: SuiteResult) -> str:
 
 def contents(named: Iterable[tuple[str, str]]) -> str:
     """Links to the page's sections: id and heading of each."""
-    return "".join(f'<li><a href="#{id_}">{of_html(name)}</a></li>' for id_, name in named)
+    return "".join(f'<li><a href="#{id_}">{escape_html(name)}</a></li>' for id_, name in named)
 
 
 def section(id_: str, name: str, body: str) -> str:
     """A part of the page under a heading of its own."""
-    heading = f'<h2 id="{id_}-h">{of_html(name)}</h2>'
+    heading = f'<h2 id="{id_}-h">{escape_html(name)}</h2>'
     return f'<section id="{id_}" aria-labelledby="{id_}-h">{heading}{body}</section>'
 
 
-def figures(shown: Iterable[Figure]) -> str:
-    """Figures side by side where there is room."""
-    return f'<div class="figures">{"".join(map(_figure, shown))}</div>'
+def figure_group(figures: Iterable[Figure]) -> str:
+    """Figures side by side where there is space."""
+    return f'<div class="figures">{"".join(map(_figure, figures))}</div>'
 
 
 def _figure(figure: Figure) -> str:
-    id_, name = figure.id, of_html(figure.title)
+    id_, name = figure.id, escape_html(figure.title)
     table = ""
     if figure.columns:
-        head = "".join(f'<th scope="col">{of_html(column)}</th>' for column in figure.columns)
-        body = "".join(map(_numbers, figure.rows))
+        head = "".join(f'<th scope="col">{escape_html(column)}</th>' for column in figure.columns)
+        body = "".join(map(_figure_row, figure.rows))
         table = (
             f'<details><summary>Its numbers<span class="unseen"> ({name})</span></summary>'
             f'<div class="scroll" tabindex="0" role="group" aria-label="Numbers: {name}">'
@@ -91,13 +99,13 @@ def _figure(figure: Figure) -> str:
         f'<figure aria-labelledby="{id_}-h"><h3 id="{id_}-h">{name}</h3>'
         f'<div id="{id_}" class="plot" style="height:{figure.height}px" role="img" '
         f'aria-labelledby="{id_}-h" aria-describedby="{id_}-w"></div>'
-        f'<figcaption id="{id_}-w">{of_html(figure.words)}</figcaption>{table}</figure>'
+        f'<figcaption id="{id_}-w">{escape_html(figure.caption)}</figcaption>{table}</figure>'
     )
 
 
-def _numbers(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{of_html(cell)}</td>" for cell in row[1:])
-    return f'<tr><th scope="row">{of_html(row[0])}</th>{cells}</tr>'
+def _figure_row(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape_html(cell)}</td>" for cell in row[1:])
+    return f'<tr><th scope="row">{escape_html(row[0])}</th>{cells}</tr>'
 
 
 def verdicts(probes: Sequence[ProbeResult]) -> str:
@@ -111,10 +119,10 @@ def verdicts(probes: Sequence[ProbeResult]) -> str:
     )
 
 
-def wanting(probes: Sequence[ProbeResult]) -> str:
+def missing_extras(probes: Sequence[ProbeResult]) -> str:
     """What installs all that probes were skipped for want of."""
     line = pip_line(probes)
-    return f"<p>For the probes that lack an extra: <code>{of_html(line)}</code></p>" if line else ""
+    return f"<p>For the probes that lack an extra: <code>{escape_html(line)}</code></p>" if line else ""
 
 
 def headings() -> str:
@@ -125,39 +133,39 @@ def headings() -> str:
     )
 
 
-def probe(result: ProbeResult, number: int, null_stats: JSON) -> str:
+def probe(result: ProbeResult, number: int, null_stats: Mapping[str, NullStatistics]) -> str:
     """A row of the table, and below it the row of its details, closed; ``null_stats`` are the suite's."""
-    shown = written(result, null_stats)
-    words = f"{result.name} {result.kind} {result.category} {result.message}".lower()
+    texts = cells_of(result, null_stats)
+    search_text = f"{result.name} {result.kind} {result.category} {result.message}".lower()
     opener = (
         f'<button type="button" class="opener" aria-expanded="false" aria-controls="probe-{number}">'
-        f"{of_html(result.name).replace('_', '_<wbr>')}</button>"
+        f"{escape_html(result.name).replace('_', '_<wbr>')}</button>"
     )
     cells = (
         (_verdict(result.verdict), _WORST_FIRST.index(result.verdict)),
         (opener, result.name),
-        (of_html(result.message), None),
-        (shown["score"], result.score),
-        (shown["raw"], result.raw),
-        (shown["95 %"], None),
-        (shown["z"], result.z_score),
-        (shown["n"], None),
-        (shown["time"], result.duration_s),
+        (escape_html(result.message), None),
+        (texts["score"], result.score),
+        (texts["raw"], result.raw),
+        (texts["95 %"], None),
+        (texts["z"], result.z_score),
+        (texts["n"], None),
+        (texts["time"], result.duration_s),
     )
     row = "".join(
         _cell("th" if place == 1 else "td", classes, *cell)
         for place, ((_, classes, _), cell) in enumerate(zip(_COLUMNS, cells, strict=True))
     )
     return (
-        f'<tbody data-verdict="{result.verdict}" data-words="{of_html(words)}"><tr>{row}</tr>'
+        f'<tbody data-verdict="{result.verdict}" data-words="{escape_html(search_text)}"><tr>{row}</tr>'
         f'<tr id="probe-{number}" class="details" hidden><td colspan="{len(_COLUMNS)}">'
-        f'{_details(result, shown["n"])}<div data-probe="{number}"></div></td></tr></tbody>'
+        f'{_details(result, texts["n"])}<div data-probe="{number}"></div></td></tr></tbody>'
     )
 
 
 def _cell(tag: str, classes: str, content: str, sort: object) -> str:
     scope = ' scope="row"' if tag == "th" else ""
-    key = "" if sort is None else of_html(sort)
+    key = "" if sort is None else escape_html(sort)
     return f'<{tag}{scope} class="{classes}" data-key="{key}">{content}</{tag}>'
 
 
@@ -167,12 +175,12 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _details(result: ProbeResult, n: str) -> str:
-    said = [result.message, null_comparison.of_probe(result), null_comparison.rank_profile(result)]
+    texts = [result.message, null_text.probe_sentence(result), null_text.rank_profile(result)]
     if result.not_calibrated:
-        said.append(f"not calibrated: {result.not_calibrated}")
+        texts.append(f"not calibrated: {result.not_calibrated}")
     return (
-        f"<h3>{of_html(result.name)}</h3>"
-        + "".join(f"<p>{of_html(_sentence(text))}</p>" for text in said if text)
+        f"<h3>{escape_html(result.name)}</h3>"
+        + "".join(f"<p>{escape_html(_sentence(text))}</p>" for text in texts if text)
         + pairs(_facts(result, n))
     )
 
@@ -200,16 +208,18 @@ def _facts(result: ProbeResult, n: str) -> Iterator[tuple[str, str]]:
     yield "time", formatting.duration(result.duration_s)
 
 
-def pairs(facts: Iterable[tuple[str, str]], look: str = "pairs") -> str:
+def pairs(facts: Iterable[tuple[str, str]], css_class: str = "pairs") -> str:
     """Names with their values; what is empty is left out. They stand side by side, or one below another."""
-    shown = [(name, value) for name, value in facts if value]
-    body = "".join(f"<div><dt>{of_html(name)}</dt><dd>{of_html(value)}</dd></div>" for name, value in shown)
-    return f'<dl class="{look}">{body}</dl>' if body else ""
+    filled = [(name, value) for name, value in facts if value]
+    body = "".join(
+        f"<div><dt>{escape_html(name)}</dt><dd>{escape_html(value)}</dd></div>" for name, value in filled
+    )
+    return f'<dl class="{css_class}">{body}</dl>' if body else ""
 
 
 def run(suite: SuiteResult) -> str:
     """Where, when and on what; notes; what it cost."""
-    determinism = suite.determinism or {}
+    determinism, digests = suite.determinism or RunDeterminism(), suite.digests or Digests()
     facts: list[tuple[str, Any]] = [
         ("suite", suite.suite),
         ("spec", suite.spec_path),
@@ -218,28 +228,30 @@ def run(suite: SuiteResult) -> str:
         ("started", suite.started_at),
         ("finished", suite.finished_at),
         ("wall", formatting.duration(suite.wall_seconds)),
-        ("determinism", determinism.get("class", "")),
-        ("seed", determinism.get("seed", "")),
-        *((f"digest of the {name}", value) for name, value in suite.digests.items()),
-        *((name.replace("_", " "), tree(value)) for name, value in suite.backend_stats.items()),
+        ("determinism", "" if determinism.level is None else determinism.level),
+        ("seed", "" if determinism.seed is None else determinism.seed),
+        ("digest of the base", digests.base),
+        ("digest of the adapter", digests.adapter),
+        *((name.replace("_", " "), text_tree(value)) for name, value in suite.backend_stats.items()),
     ]
-    notes = [*suite.notes, *determinism.get("notes", [])]
+    notes = [*suite.notes, *determinism.notes]
     return _list(notes) + pairs(((name, str(value)) for name, value in facts), "tree")
 
 
-def baseline(compared: JSON) -> str:
-    """What changed, as the terminal tells it."""
-    return f"<pre>{of_html(chr(10).join(line for line, _ in baseline_changes.rows(compared)))}</pre>"
+def baseline(comparison: BaselineComparison) -> str:
+    """What changed, as the terminal shows it."""
+    return f"<pre>{escape_html(chr(10).join(line for line, _ in baseline_lines(comparison)))}</pre>"
 
 
 def sentences(suite: SuiteResult) -> str:
     """What the random adapters say of the whole suite, and what they were not asked about."""
-    said = [*null_comparison.of_suite(suite.calibration), null_comparison.not_calibrated(suite.calibration)]
-    return _list([_sentence(text) for text in said if text])
+    summary = suite.null_summary
+    texts = [*null_text.suite_sentences(summary), null_text.not_calibrated_sentence(summary)]
+    return _list([_sentence(text) for text in texts if text])
 
 
 def _list(texts: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{of_html(text)}</li>' for text in texts)}</ul>" if texts else ""
+    return f"<ul>{''.join(f'<li>{escape_html(text)}</li>' for text in texts)}</ul>" if texts else ""
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts that others wrote, made harmless for each place of the page that shows them."""
+"""Foreign text, escaped for each place of the page: HTML, labels of plotly, a script element."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from pytest_sway.text import formatting
 
 
-def of_html(text: object) -> str:
+def escape_html(text: object) -> str:
     """For HTML, between tags and in attributes."""
     return html.escape(_encodable(str(text)), quote=True)
 
 
-def of_label(text: str, longest: int = 10_000) -> str:
+def escape_label(text: str, longest: int = 10_000) -> str:
     """For plotly, which reads tags and entities in labels; on one line, cut at ``longest`` characters."""
     line = " ".join(_encodable(text).split())
-    shown = line if len(line) <= longest else line[: longest - 1] + "…"
-    return html.escape(shown, quote=False)
+    visible = line if len(line) <= longest else line[: longest - 1] + "…"
+    return html.escape(visible, quote=False)
 
 
-def of_script(value: Any) -> str:
+def script_json(value: Any) -> str:
     """JSON for a ``script`` element: no character in it can end the element or begin another."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def tree(value: Any) -> Any:
+def text_tree(value: Any) -> Any:
     """JSON data with every leaf as the text that is shown."""
     if isinstance(value, dict):
-        return {_encodable(str(key)): tree(item) for key, item in value.items()}
+        return {_encodable(str(key)): text_tree(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [tree(item) for item in value]
+        return [text_tree(item) for item in value]
     if value is None:
         return formatting.DASH
     if isinstance(value, bool):

@@ -32,7 +32,7 @@ _DECIMAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[-+]?\d{1,3})?|e[-+]?\d{1,3})
 
 
 @dataclass(frozen=True)
-class Difference:
+class GoldenDifference:
     """One place where two results differ.
 
     Attributes:
@@ -72,7 +72,7 @@ def mask_variable_fields(payload: Any) -> Any:
 
 def compare_goldens(
     actual: Any, expected: Any, *, logprob_tol: float = LOGPROB_TOL, score_tol: float = SCORE_TOL
-) -> list[Difference]:
+) -> list[GoldenDifference]:
     """Every place where two JSON values differ; none where they are the same within the tolerances.
 
     Numbers may differ by the tolerance, or from 1 on by that share of the larger; two integers may not
@@ -86,7 +86,7 @@ def compare_goldens(
         logprob_tol: of every number but scores.
         score_tol: of scores, categories, the composite.
     """
-    return list(_compared(actual, expected, _JsonPath("", "", logprob_tol, score_tol)))
+    return list(_differences(actual, expected, _JsonPath("", "", logprob_tol, score_tol)))
 
 
 @dataclass(frozen=True)
@@ -112,33 +112,33 @@ class _JsonPath:
         return self.score_tol if self.score else self.logprob_tol
 
 
-def _compared(actual: Any, expected: Any, place: _JsonPath) -> Iterator[Difference]:
+def _differences(actual: Any, expected: Any, place: _JsonPath) -> Iterator[GoldenDifference]:
     path = place.path or "the result"
     kinds = _kind(actual), _kind(expected)
     if kinds[0] != kinds[1]:
-        yield Difference(path, "type", actual, expected)
+        yield GoldenDifference(path, "type", actual, expected)
     elif kinds[0] == "object":
         yield from _objects(actual, expected, place)
     elif kinds[0] == "list":
         if len(actual) != len(expected):
-            yield Difference(path, "length", len(actual), len(expected))
+            yield GoldenDifference(path, "length", len(actual), len(expected))
         for index, (one, other) in enumerate(zip(actual, expected, strict=False)):
-            yield from _compared(one, other, place.item(index))
-    elif not _alike(actual, expected, place):
-        yield Difference(path, "value", actual, expected)
+            yield from _differences(one, other, place.item(index))
+    elif not _is_alike(actual, expected, place):
+        yield GoldenDifference(path, "value", actual, expected)
 
 
 def _objects(
     actual: Mapping[str, Any], expected: Mapping[str, Any], place: _JsonPath
-) -> Iterator[Difference]:
+) -> Iterator[GoldenDifference]:
     for key in sorted({*actual, *expected}):
         below = place.at(key)
         if key not in actual:
-            yield Difference(below.path, "missing", None, expected[key])
+            yield GoldenDifference(below.path, "missing", None, expected[key])
         elif key not in expected:
-            yield Difference(below.path, "extra", actual[key], None)
+            yield GoldenDifference(below.path, "extra", actual[key], None)
         else:
-            yield from _compared(actual[key], expected[key], below)
+            yield from _differences(actual[key], expected[key], below)
 
 
 def _kind(value: Any) -> str:
@@ -151,19 +151,19 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _alike(actual: Any, expected: Any, place: _JsonPath) -> bool:
+def _is_alike(actual: Any, expected: Any, place: _JsonPath) -> bool:
     if isinstance(actual, str):
         return actual == expected or (
-            place.key in _PROSE and _same_sentence(actual, expected, place.tolerance)
+            place.key in _PROSE and _is_same_sentence(actual, expected, place.tolerance)
         )
     if actual == expected or _kind(actual) != "number":
         return bool(actual == expected)
     if isinstance(actual, int) and isinstance(expected, int):
         return False
-    return _near(actual, expected, place.tolerance)
+    return _is_near(actual, expected, place.tolerance)
 
 
-def _near(actual: float, expected: float, tolerance: float) -> bool:
+def _is_near(actual: float, expected: float, tolerance: float) -> bool:
     try:
         if math.isnan(actual) or math.isnan(expected):
             return math.isnan(actual) and math.isnan(expected)
@@ -174,15 +174,15 @@ def _near(actual: float, expected: float, tolerance: float) -> bool:
         return False
 
 
-def _same_sentence(actual: str, expected: str, tolerance: float) -> bool:
+def _is_same_sentence(actual: str, expected: str, tolerance: float) -> bool:
     """The same words, and decimals that differ by one in their last place, or by the tolerance, at most."""
     if _DECIMAL.sub("#", actual) != _DECIMAL.sub("#", expected):
         return False
     pairs = zip(_DECIMAL.findall(actual), _DECIMAL.findall(expected), strict=True)
-    return all(_same_decimal(Decimal(one), Decimal(other), tolerance) for one, other in pairs)
+    return all(_is_same_decimal(Decimal(one), Decimal(other), tolerance) for one, other in pairs)
 
 
-def _same_decimal(one: Decimal, other: Decimal, tolerance: float) -> bool:
+def _is_same_decimal(one: Decimal, other: Decimal, tolerance: float) -> bool:
     places = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
     allowed = Decimal(tolerance) * max(Decimal(1), abs(one), abs(other))
     return abs(one - other) <= max(Decimal(1).scaleb(places), allowed)

@@ -12,11 +12,11 @@ from pytest_sway.reports.null_text import effects_sentence, not_calibrated_sente
 from pytest_sway.result import Claim, NullSummary, NullVerdict, ProbeResult, Verdict
 from pytest_sway.suites.gate import GateCriteria
 from pytest_sway.suites.null_summary import null_summary
+from tests.support.suite_results import null
 
 FAILS = NullVerdict(0, Verdict.FAIL, 0.0, distinguishable=False)
 PASSES = NullVerdict(0, Verdict.PASS, 0.9, distinguishable=True)
 WARNS = NullVerdict(0, Verdict.WARN, 0.5, distinguishable=True)
-from tests.support.suite_results import null
 
 
 def effect(name: str, p: float | None, *nulls: NullVerdict, rank_p: float = 0.05) -> ProbeResult:

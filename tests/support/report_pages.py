@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import made_results
-
 from pytest_sway.result import (
     Claim,
     Digests,
@@ -20,6 +18,7 @@ from pytest_sway.result import (
     SuiteResult,
     Verdict,
 )
+from tests.support import suite_results
 
 DRAWS = (0.02, 0.03, 0.025, 0.015)
 
@@ -27,7 +26,7 @@ DRAWS = (0.02, 0.03, 0.025, 0.015)
 def null(**more: Any) -> NullComparison:
     """Four draws with a mean of 0.0225; the adapter at eight times that, 0.18."""
     fields = {"n": 4, "mean": 0.0225, "std": 0.0065, "scale": "inverse_root", "z": 4.5, "p": 3.4e-6}
-    return made_results.null(**{**fields, "rank_p": 0.2, "ratio": 8.0, "draws": DRAWS, **more})
+    return suite_results.null(**{**fields, "rank_p": 0.2, "ratio": 8.0, "draws": DRAWS, **more})
 
 
 def moved(

@@ -17,7 +17,7 @@ from pytest_sway.reports import step_summary
 from pytest_sway.reports.markdown import escaped, text
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import SuiteResult, Verdict
-from pytest_sway.session.baseline import Baseline, against
+from pytest_sway.session.baseline import Baseline, compare_with_baseline
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
 
@@ -142,7 +142,7 @@ def test_a_failed_gate_says_why_at_the_top_and_folds_its_bad_cases_away() -> Non
 def test_what_changed_since_the_baseline_is_a_list() -> None:
     then = suite(probe("a|b", Verdict.PASS, score=0.9, raw=1.0), overall=0.9)
     now = suite(probe("a|b", Verdict.PASS, score=0.7, raw=0.5), overall=0.7)
-    (found,) = against([now], Baseline("old.json", (then,)))
+    (found,) = compare_with_baseline([now], Baseline("old.json", (then,)))
     written = text(found)
     section = written[written.index("## Against the baseline") :]
     assert "- against old.json (a)\n  - composite 0.90 → 0.70 (-0.20)\n" in section

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import SPEC
 from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.session.item_report import ItemReport
 from pytest_sway.session.suite_reports import SuiteReports
 from pytest_sway.suites.gate import GateCriteria, judge_gate
 
@@ -146,8 +147,7 @@ def test_bad_options_are_told_before_anything_runs(
 def test_where_every_worker_runs_every_item_the_worst_counts() -> None:
     intake = SuiteReports()
     for worker, verdict in (("gw0", F), ("gw1", P)):
-        wire = {"result": result("p0", verdict).to_wire(), "bench": {}}
-        intake.take(wire, 0.0, 1.0, worker)
+        intake.add(ItemReport("s", result("p0", verdict)), 0.0, 1.0, worker)
     assert intake.results["p0"].verdict is F
     assert SuiteReports(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.items.suite import Suite, id_of, load_suite
+from pytest_sway.items.suite import Suite, load_suite
+from pytest_sway.items.suite_entries import id_of
 from pytest_sway.spec.errors import SpecError
 from support.adapter_stubs import adapter_stub
 

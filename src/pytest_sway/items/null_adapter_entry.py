@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.backends.null_population import OWN, NullPlan
-from pytest_sway.items.suite_entry import SuiteEntry
+from pytest_sway.items.suite_entries import SuiteEntry
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
 from pytest_sway.spec.adapter_files import why_not_served
 from pytest_sway.spec.adapter_paths import adapter_folders
@@ -17,7 +17,7 @@ from pytest_sway.spec.yaml_source import Source
 
 
 @dataclass(frozen=True)
-class NullEntry:
+class NullAdapterEntry:
     """What a spec says of its nulls.
 
     Attributes:
@@ -49,14 +49,16 @@ class NullEntry:
         )
 
 
-def null_of(source: Source, entries: Sequence[SuiteEntry], *, check_files: bool = False) -> NullEntry:
+def read_null_entry(
+    source: Source, entries: Sequence[SuiteEntry], *, check_files: bool = False
+) -> NullAdapterEntry:
     """The one ``null_adapter`` of a suite that is enabled.
 
     ``check_files``: whether the files of the user's own null adapters are looked at (kind ``hf``).
     """
     nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
     if not nulls:
-        return NullEntry()
+        return NullAdapterEntry()
     entry, *others = nulls
     problems = [
         Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
@@ -65,7 +67,7 @@ def null_of(source: Source, entries: Sequence[SuiteEntry], *, check_files: bool 
     options: NullAdapterOptions = entry.probe.options
     own, wrong, left_out = _own(source, entry, options, check_files=check_files)
     notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
-    return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
+    return NullAdapterEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
 
 
 def _own(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any
 
 import pytest
 
@@ -35,7 +34,7 @@ _PROMPT = 200
 def show(
     writer: pytest.TerminalReporter,
     suites: Sequence[SuiteResult],
-    measured: Sequence[tuple[str, dict[str, Any]]],
+    measured: Sequence[tuple[str, ProbeResult]],
 ) -> None:
     """Write a section per suite, and one for what code-first tests measured."""
     verbosity = writer.config.get_verbosity()
@@ -52,8 +51,7 @@ def show(
             writer.line("")
     if measured and verbosity >= 0:
         writer.write_sep("-", "sway: measured in tests")
-        for nodeid, wire in measured:
-            result = ProbeResult.from_wire(wire)
+        for nodeid, result in measured:
             text = f"{nodeid}: {result.name} {labelled(figures(result, {}))}"
             for line in _text(text, columns, "", "  "):
                 writer.write_line(legible(line[0].text, encoding))

@@ -12,10 +12,9 @@ from pytest_sway.engine.answer_store import Store, folder
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.trace import Trace
 from pytest_sway.items.progress import progress_line
-from pytest_sway.options import memory_of
 
 
-def engine_for(backend: Backend, config: pytest.Config) -> Engine:
+def make_engine(backend: Backend, config: pytest.Config) -> Engine:
     """An engine over ``backend``, with the answers of earlier sessions."""
     where = folder() if getattr(backend, "identity", "") else None
     trace = config.getoption("sway_trace")
@@ -23,7 +22,7 @@ def engine_for(backend: Backend, config: pytest.Config) -> Engine:
         backend,  # type: ignore[arg-type]
         store=Store(where) if where is not None else None,
         trace=Trace(Path(trace)) if trace else None,
-        memory=memory_of(config),
+        memory=config.getoption("sway_memory"),
         alone=config.getoption("sway_exact"),
         embedder=SentenceEmbedder(),
     )

@@ -154,7 +154,7 @@ def test_a_full_fine_tune_is_another_model_without_an_adapter(folder: Path) -> N
     assert suite.model.base == "m"
     (key,) = suite.adapters
     assert (key.path, key.model) == (None, str(folder / "tuned"))
-    assert suite.labels[key] == "tuned"
+    assert suite.adapter_labels[key] == "tuned"
 
 
 def test_a_full_fine_tune_may_have_an_adapter_and_each_side_its_revision(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A spec file becomes a module of ordinary test functions; nothing else is special.
 
 :class:`SpecFile` generates one function per entry, whose code object points into the YAML, so that
-locations, ``-k``, ``::id``, ``--lf``, ``-n`` and other people's plugins work by themselves.
+locations, ``-k``, ``::id``, ``--lf``, ``-n`` and third-party plugins work as for any test.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def spec_entry_of(function: object) -> SpecEntry | None:
 def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
     """The suite of a spec, read once per session; its notes become warnings.
 
-    (Where a conftest brings kinds, a spec is read once for those who hear it and once for the others.)
+    (Where a conftest registers kinds, a spec is read once where the conftest applies and once elsewhere.)
 
     Args:
         config: pytest's.
-        hook: the ``ihook`` of who names the spec: which conftests are heard.
+        hook: the ``ihook`` of the node that names the spec: which conftests apply.
         path: of the spec.
 
     Raises:

@@ -65,7 +65,7 @@ def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterat
 
 @pytest.fixture(scope="session")
 def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Subject]:
-    """The adapter, attached and checked: it can be served, it is alive, its logits are finite."""
+    """The adapter, attached and checked: it can be served and its logits are finite."""
     from pytest_sway.backends.base import BackendError
 
     key = getattr(request, "param", None) or _default_suite(request).adapters[0]

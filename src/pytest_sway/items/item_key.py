@@ -55,7 +55,7 @@ def item_key(item: pytest.Item) -> ItemKey | None:
 
 def suite_id(item: pytest.Item, key: ItemKey) -> str:
     """Names a suite on one subject: its origin, in a fleet the adapter, and a user's own parameters."""
-    params, labels = params_of(item), key.suite.labels
+    params, labels = params_of(item), key.suite.adapter_labels
     adapter = [labels[params["sway_adapter"]]] if len(labels) > 1 else []
     parts = list(adapter)
     if any(not name.startswith("sway_") for name in params):

@@ -81,7 +81,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     mark = _mark_with_spec(definition.get_closest_marker("sway"))
     if mark is None:
-        if (default := _default_suite(metafunc)) is not None:
+        if (default := _known_default_suite(metafunc)) is not None:
             _parametrize(metafunc, default, default.adapters[:1], [], [])
         return
     if not set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
@@ -126,7 +126,7 @@ def drop_model_fixtures(item: pytest.Item) -> None:
         item.fixturenames = [name for name in item.fixturenames if name not in unneeded]
 
 
-def _default_suite(metafunc: pytest.Metafunc) -> Suite | None:
+def _known_default_suite(metafunc: pytest.Metafunc) -> Suite | None:
     """The suite that a code-first test without a mark will use, where that is known before it runs.
 
     With the same keys as the spec's own items it shares their model. Where a fixture is overridden or has
@@ -162,7 +162,7 @@ def _parametrize(
     ids: list[Any],
 ) -> None:
     hidden = [pytest.HIDDEN_PARAM]
-    labels = hidden if len(adapters) == 1 else list(suite.labels.values())
+    labels = hidden if len(adapters) == 1 else list(suite.adapter_labels.values())
     chain: dict[str, tuple[list[Any], list[Any]]] = {
         "sway_backend": ([suite.model], hidden),
         "sway_adapter": (list(adapters), labels),

@@ -18,7 +18,7 @@ from pytest_sway.spec.yaml_source import Source
 
 @dataclass(frozen=True)
 class NullAdapterEntry:
-    """What a spec says of its nulls.
+    """What a spec says of its null adapters.
 
     Attributes:
         options: None where the suite has no enabled ``null_adapter``.
@@ -33,7 +33,7 @@ class NullAdapterEntry:
     notes: tuple[Problem, ...] = ()
 
     def plan(self, seed: int) -> NullPlan | None:
-        """The population; ``seed`` (``defaults.seed``) moves all of its draws."""
+        """The population; ``seed`` (``defaults.seed``) changes all of its random adapters."""
         options = self.options
         if options is None:
             return None
@@ -65,12 +65,12 @@ def read_null_entry(
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
-    own, wrong, left_out = _own(source, entry, options, check_files=check_files)
+    own, wrong, left_out = _own_adapters(source, entry, options, check_files=check_files)
     notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
     return NullAdapterEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
 
 
-def _own(
+def _own_adapters(
     source: Source, entry: SuiteEntry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
@@ -100,7 +100,7 @@ def _own(
 
 
 def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, own: int) -> list[Problem]:
-    """How many draws there are, where the spec may expect another number."""
+    """How many null adapters there are, where the spec may expect another number."""
     name = entry.probe.name
     if options.family == OWN:
         few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"

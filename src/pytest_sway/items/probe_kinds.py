@@ -45,14 +45,14 @@ def kinds_for(config: pytest.Config, hook: Any) -> Kinds:
     Raises:
         KindsError: a plugin failed, gave no probe classes, or a kind that another one gave already.
     """
-    plugins = list(hook_implementations(config, hook.pytest_sway_probes))
+    implementations = list(hook_implementations(config, hook.pytest_sway_probes))
     known = config.stash.setdefault(_PLUGIN_KINDS, _PluginKinds())
-    key = tuple(plugin.key for plugin in plugins)
+    key = tuple(implementation.key for implementation in implementations)
     if key not in known.kinds:
-        for plugin in plugins:
-            if plugin.key not in known.classes:
-                known.classes[plugin.key] = _ask(plugin, config)
-        known.kinds[key] = _combine(plugins, known.classes)
+        for implementation in implementations:
+            if implementation.key not in known.classes:
+                known.classes[implementation.key] = _ask(implementation, config)
+        known.kinds[key] = _combine(implementations, known.classes)
     return known.kinds[key]
 
 
@@ -61,26 +61,28 @@ def _ask(hook: HookImplementation, config: pytest.Config) -> Sequence[type[Probe
     try:
         answers = hook.call(config=config)
     except HOOK_ERRORS as error:
-        raise KindsError(f"{_HOOK} of {hook.plugin} failed: {hook.why(error)}") from None
+        raise KindsError(f"{_HOOK} of {hook.plugin_name} failed: {hook.error_text(error)}") from None
     classes = answers[0] if answers else ()
     if not isinstance(classes, (list, tuple)):
         found = f"returned {describe(classes)}; return a list of probe classes"
-        raise KindsError(f"{_HOOK} of {hook.plugin} {found}")
+        raise KindsError(f"{_HOOK} of {hook.plugin_name} {found}")
     for probe in classes:
         if wrong := probe_class_fault(probe):
-            raise KindsError(f"{_HOOK} of {hook.plugin}: {wrong}")
+            raise KindsError(f"{_HOOK} of {hook.plugin_name}: {wrong}")
     return classes
 
 
-def _combine(plugins: Sequence[HookImplementation], classes: dict[str, Sequence[type[Probe[Any]]]]) -> Kinds:
+def _combine(
+    implementations: Sequence[HookImplementation], classes: dict[str, Sequence[type[Probe[Any]]]]
+) -> Kinds:
     """Ours and the plugins' kinds; no two of one name."""
     ours, others, origin = Kinds(), dict[str, type[Probe[Any]]](), dict[str, str]()
-    for plugin in plugins:
-        for probe in classes[plugin.key]:
+    for hook in implementations:
+        for probe in classes[hook.key]:
             kind = probe.kind
             if kind in ours or kind in others:
                 taken = "built in" if kind in ours else f"{origin[kind]}'s already"
                 text = f"{probe.__name__}: the kind {kind!r} is {taken}; name yours otherwise"
-                raise KindsError(f"{_HOOK} of {plugin.plugin}: {text}")
-            others[kind], origin[kind] = probe, plugin.plugin
+                raise KindsError(f"{_HOOK} of {hook.plugin_name}: {text}")
+            others[kind], origin[kind] = probe, hook.plugin_name
     return Kinds(others)

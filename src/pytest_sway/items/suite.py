@@ -32,7 +32,7 @@ class Suite:
         adapters: those that are evaluated.
         notes: what is done otherwise than the spec may expect.
         left_out: matches of a pattern that are not evaluated.
-        adapter_notes: which other folders an adapter stands for.
+        adapter_notes: which identical folders an adapter represents.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class Suite:
         )
 
     @cached_property
-    def labels(self) -> dict[AdapterKey, str]:
+    def adapter_labels(self) -> dict[AdapterKey, str]:
         """The shortest tails of the adapters' paths that tell them apart."""
         paths = [Path(key.path or key.model or "base").parts for key in self.adapters]
         tails: list[str] = []
@@ -86,7 +86,7 @@ class Suite:
         return [*self.notes, *(Problem(text, line, column) for text in texts)]
 
     def notes_on(self, adapter: AdapterKey) -> Iterator[str]:
-        """What the reports say of an adapter and of what was named beside it."""
+        """What the reports say of an adapter and of the folders that were left out."""
         for note in self.adapter_notes:
             if str(note.folder) == adapter.path:
                 yield note.text
@@ -98,7 +98,7 @@ class Suite:
     @cached_property
     def left_out_labels(self) -> dict[LeftOut, str]:
         """For each of the candidates, the shortest tail of its path that nothing else is called by."""
-        taken, found = set(self.labels.values()), {}
+        taken, found = set(self.adapter_labels.values()), {}
         for one in self.candidates:
             parts = one.path.parts
             tails = ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]

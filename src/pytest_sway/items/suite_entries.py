@@ -1,4 +1,4 @@
-"""The entries of a spec's suite: a probe each, with its id and the line that it stands in."""
+"""The entries of a spec's suite: a probe each, with its test id and its line."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SuiteEntry:
 
 
 def read_entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[Problem]]:
-    """Every entry that is right, and what is wrong with the others."""
+    """Every valid entry, and what is wrong with the other ones."""
     raw = source.value.get("suite", [])
     entries: list[SuiteEntry] = []
     problems: list[Problem] = []
@@ -130,7 +130,7 @@ def entry_notes(source: Source, entries: Sequence[SuiteEntry]) -> list[Problem]:
 
 
 def _notes(entry: SuiteEntry) -> Iterator[tuple[str, str]]:
-    """What is said of one entry, with the field that it is about."""
+    """The notes on one entry, each with its field."""
     options = entry.probe.options
     if getattr(options, "top_k", None) is not None:
         yield "top_k", "top_k has no effect, the whole vocabulary is compared"

@@ -51,7 +51,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
     assert suite.plan is not None
     assert suite.plan.runs == 20
     assert suite.notes == ()
-    assert suite.entries[1].place == "sway.yaml:8"
+    assert suite.entries[1].location == "sway.yaml:8"
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ import transformers.models.llama.modeling_llama  # noqa: F401
 import pytest_sway.backends.hf.backend
 import pytest_sway.backends.hf.load_backend
 import pytest_sway.backends.hf.null_weights
-import pytest_sway.items.engine_options
-import pytest_sway.items.item_plan
+import pytest_sway.items.engine_setup
 import pytest_sway.items.marks
 import pytest_sway.items.outcome
+import pytest_sway.items.suite_planning
 import pytest_sway.reports.json_report
 import pytest_sway.reports.junit
 import pytest_sway.reports.step_summary

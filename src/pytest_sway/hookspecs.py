@@ -1,9 +1,9 @@
 """Hooks that pytest-sway calls: implement them in a conftest, a plugin, or an object for ``pytest.main``.
 
-What others build on is in :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.judging.effect`
+Third-party code builds on :mod:`pytest_sway.probes.base` and :mod:`~pytest_sway.probes.judging.effect`
 (kinds), :mod:`pytest_sway.requests` (what is asked), :mod:`pytest_sway.backends.base` (models) and
 :mod:`pytest_sway.result` (what came out). ``examples/third_party`` is a package that implements all three.
-Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall live without
+Each example below is a whole ``conftest.py``, and is run by a test. A plugin that shall also work without
 pytest-sway (``-p no:pytest_sway``) marks its hooks ``@pytest.hookimpl(optionalhook=True)``.
 """
 
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 
 @pytest.hookspec
 def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | None:
-    """Bring kinds of probes, which a ``sway.yaml`` then names like ours.
+    """Register probe kinds, which a ``sway.yaml`` then names like the built-in ones.
 
-    When: while collecting, before the first spec that the implementation is heard for is read; once per
-    session and implementation. Under xdist every worker collects, and so calls it. A conftest is heard for
-    specs in its folder and below, and for those that tests there name in a mark; a plugin for all.
+    When: while collecting, before the first spec to which the implementation applies is read; once per
+    session and implementation. Under xdist every worker collects, and so calls it. A conftest applies to
+    specs in its folder and below, and to those that tests there name in a mark; a plugin to all.
 
     Return: a list of classes derived from :class:`pytest_sway.probes.base.Probe`, or nothing. ``kind`` is
     the word in the spec, ``category`` one of the composite's, ``claim`` the rule that judges
     (``Claim.EFFECT``, ``NO_HARM``, ``SHAPE``, ``PRE_RUN``); a kind whose ``scale`` is set is compared with
     the null adapters.
 
-    Otherwise: what is no such class, a class that lacks something, a kind that is built in or that another
-    plugin gave already, and an exception are collection errors of the spec, in one line that names the
-    plugin.
+    Otherwise: an object that is no such class, an incomplete class, a kind that is built in or that another
+    plugin registered, and an exception are collection errors of the spec, in one line that names the plugin.
 
     Example::
 
@@ -80,8 +79,8 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
     fixture ``sway_backend`` in a conftest comes before the hook. Models belong to the session and not to a
     folder, so every conftest is asked for every model.
 
-    Return: a :class:`pytest_sway.backends.base.Backend`, or None to leave it to the next: the first
-    who answers is taken, and where nobody does, the spec's own kind is built. ``model`` holds the spec's
+    Return: a :class:`pytest_sway.backends.base.Backend`, or None to leave it to the next plugin. The first
+    backend is taken; where no plugin returns one, the spec's own kind is loaded. ``model`` holds the spec's
     ``kind`` and ``base``; the kinds ``custom`` and ``dummy`` are free for you.
 
     Otherwise: a :class:`~pytest_sway.backends.base.BackendError`, and an answer that is no backend,
@@ -112,11 +111,11 @@ def pytest_sway_report(config: pytest.Config, suites: Sequence[SuiteResult]) -> 
     was composed and gated and our files were written. Not where no probe was selected, nor under
     ``--collect-only``. A run that was cut short is reported too: its gates say what is missing.
 
-    Return: nothing, a text, or a list of texts: lines that stand under our summary (without ``-q``).
-    ``suites`` are to be read, and not changed.
+    Return: nothing, a text, or a list of texts: lines that are printed below our summary (without ``-q``).
+    Read ``suites``, do not change them.
 
-    Otherwise: an exception, and anything else that is returned, is told in one line that names the plugin,
-    and the run fails (exit status 1 where it was 0); our reports and those of other plugins are not touched.
+    Otherwise: an exception, and anything else that is returned, is reported in one line that names the
+    plugin, and the run fails (exit status 1 where it was 0); our reports and other plugins' are not affected.
 
     Example::
 

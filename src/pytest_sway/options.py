@@ -1,155 +1,116 @@
-"""The command line's values, checked before anything is collected."""
+"""Every option of the command line and of pytest's ini file, each with the function that reads its value.
+
+Loaded at start-up in every project, so it imports nothing but pytest. What is wrong with a value is raised as
+``pytest.UsageError``: before an ``ArgumentTypeError`` argparse would print its usage and the option again.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
 from pytest_sway.result import CATEGORY_WEIGHTS
-from pytest_sway.session.baseline import Baseline, load
-from pytest_sway.session.suite_reports import ReportOptions
-from pytest_sway.suites.saved_results import SavedResultError
 
-
-def options_of(config: pytest.Config) -> ReportOptions:
-    """The options that the controller needs.
-
-    Raises:
-        pytest.UsageError: naming the option, what was found, and what to write.
-    """
-    return ReportOptions(
-        threshold=_threshold(config.getoption("sway_threshold")),
-        weights=_weights(config.getoption("sway_weights")),
-        limit=limit_of(config),
-        strict=config.getoption("sway_strict"),
-    )
-
-
-def limit_of(config: pytest.Config) -> int | None:
-    """The most items of a probe that are looked at; None without a limit.
-
-    Raises:
-        pytest.UsageError: naming the option, what was found, and what to write.
-    """
-    text: str | None = config.getoption("sway_limit")
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
-    return int(text)
-
-
-BASELINE = pytest.StashKey[Baseline]()
-"""The earlier results, as they were before anything ran."""
-
-
-def start_baseline(config: pytest.Config) -> None:
-    """Read the earlier results.
-
-    Raises:
-        pytest.UsageError: naming the option, what was found, and what to write.
-    """
-    path, drop = config.getoption("sway_baseline"), config.getoption("sway_fail_on_regression")
-    threshold = None if drop is None else _number(drop)
-    if drop is not None and (threshold is None or not 0 < threshold <= 1):
-        raise pytest.UsageError(f"--sway-fail-on-regression={drop}: write a number in (0, 1], e.g. 0.1")
-    if path is None:
-        if drop is not None:
-            raise pytest.UsageError(
-                "--sway-fail-on-regression compares with an earlier result: add --sway-baseline=RESULT.json"
-            )
-        return
-    written = config.getoption("sway_json")
-    if written and _overlap(Path(written).resolve(), Path(path).resolve()):
-        raise pytest.UsageError(
-            f"--sway-baseline={path} and --sway-json={written} are one place: a failed run would be the next "
-            "baseline; write the new result elsewhere"
-        )
-    try:
-        config.stash[BASELINE] = load(path, threshold)
-    except SavedResultError as error:
-        raise pytest.UsageError(f"--sway-baseline: {error}") from None
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    """Whether they are one file or folder, or one is a file in the other."""
-    return one == other or (one.parent == other and other.is_dir()) or (other.parent == one and one.is_dir())
-
-
+_SPEC_FILES = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _LEAST_MEMORY = 16 << 20
 
 
-def memory_of(config: pytest.Config) -> int:
-    """Bytes that a batch may take beside the weights.
+def add_options(parser: pytest.Parser) -> None:
+    """Options start with ``--sway-``; help begins with a capital and ends without a full stop."""
+    group = parser.getgroup("sway", "evaluation of fine-tuned adapters (pytest-sway)")
+    group.addoption(
+        "--sway-adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable; patterns too)",
+    )
+    group.addoption(
+        "--sway-threshold",
+        type=threshold,
+        metavar="SCORE",
+        help="Smallest composite score that passes the gate, in [0, 1]",
+    )
+    group.addoption(
+        "--sway-weights",
+        type=weights,
+        metavar="CATEGORY=WEIGHT,…",
+        help="Category weights, merged over the spec's",
+    )
+    group.addoption("--sway-json", metavar="PATH", help="Write the result as JSON, schema 1")
+    group.addoption("--sway-md", metavar="PATH", help="Write the report as Markdown")
+    group.addoption(
+        "--sway-step-summary",
+        action="store_true",
+        help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
+    )
+    group.addoption(
+        "--sway-baseline",
+        metavar="PATH",
+        help="Compare with an earlier result: a file that --sway-json wrote, or its folder",
+    )
+    group.addoption(
+        "--sway-fail-on-regression",
+        type=regression_drop,
+        metavar="DROP",
+        help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
+    )
+    group.addoption("--sway-html", metavar="PATH", help="Write the result as one page that needs no network")
+    group.addoption(
+        "--sway-trace",
+        metavar="PATH",
+        help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",
+    )
+    group.addoption(
+        "--sway-memory",
+        type=memory_size,
+        default=1 << 30,
+        metavar="SIZE",
+        help="Memory that a batch may take beside the model's weights (default: 1GiB)",
+    )
+    group.addoption(
+        "--sway-exact",
+        action="store_true",
+        help="Score every text by itself, so that no number depends on what else was asked (slower)",
+    )
+    group.addoption(
+        "--sway-strict",
+        action="store_true",
+        help="Let a warning fail its probe and the gate",
+    )
+    group.addoption(
+        "--sway-limit",
+        type=item_limit,
+        metavar="N",
+        help="A quick look: at most N prompts, cases or sections of each probe; the gate is off",
+    )
+    group.addoption(
+        "--sway-cache-clear",
+        action="store_true",
+        help="Forget the answers of earlier sessions before this one",
+    )
+    parser.addini(
+        "sway_junit_probes",
+        "Each probe's verdict, score, raw and z as properties of its testcase, which strict readers refuse",
+        type="bool",
+        default=False,
+    )
+    parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_SPEC_FILES)
 
-    Raises:
-        pytest.UsageError: naming the option, what was found, and what to write.
-    """
-    text: str = config.getoption("sway_memory")
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().lower())
-    unit = _UNITS.get(found[2]) if found else None
-    if found is None or unit is None:
-        raise pytest.UsageError(f"--sway-memory={text}: write a size, e.g. 512MiB or 2GB")
-    size = int(float(found[1]) * unit)
-    if size < _LEAST_MEMORY:
-        raise pytest.UsageError(f"--sway-memory={text}: a batch needs 16MiB or more")
-    return size
 
-
-def start_trace(config: pytest.Config) -> None:
-    """Begin the trace's file anew; the workers only add to it.
-
-    Raises:
-        pytest.UsageError: it cannot be written.
-    """
-    path = config.getoption("sway_trace")
-    if not path or config.option.collectonly:
-        return
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text("", encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise pytest.UsageError(f"--sway-trace={path} cannot be written: {error}") from None
-
-
-def check(config: pytest.Config) -> None:
-    """Look at every value, read the baseline, and begin the trace.
-
-    Raises:
-        pytest.UsageError: naming the option, what was found, and what to write.
-    """
-    options_of(config)
-    memory_of(config)
-    _drawable(config.getoption("sway_html"))
-    start_baseline(config)
-    start_trace(config)
-
-
-def _drawable(path: str | None) -> None:
-    """A page needs plotly: told now, not after an hour of measuring."""
-    if path and importlib.util.find_spec("plotly") is None:
-        from pytest_sway.reports.html import NEEDS
-
-        raise pytest.UsageError(f"--sway-html={path}: {NEEDS}")
-
-
-def _threshold(text: str | None) -> float | None:
-    if text is None:
-        return None
+def threshold(text: str) -> float:
+    """The smallest composite that passes the gate."""
     value = _number(text)
     if value is None or not 0 <= value <= 1:
         raise pytest.UsageError(f"--sway-threshold={text}: write a number in [0, 1], e.g. 0.6")
     return value
 
 
-def _weights(text: str | None) -> dict[str, float] | None:
-    if text is None:
-        return None
-    weights: dict[str, float] = {}
+def weights(text: str) -> dict[str, float]:
+    """Weights by category, as ``adherence=0.5,ablation=0``."""
+    values: dict[str, float] = {}
     for part in text.split(","):
         name, equals, number = part.strip().partition("=")
         value = _number(number)
@@ -161,10 +122,37 @@ def _weights(text: str | None) -> dict[str, float] | None:
         if name not in CATEGORY_WEIGHTS:
             known = ", ".join(CATEGORY_WEIGHTS)
             raise pytest.UsageError(f"--sway-weights: unknown category {name!r}; known: {known}")
-        weights[name] = value
-    if not sum({**CATEGORY_WEIGHTS, **weights}.values()):
+        values[name] = value
+    if not sum({**CATEGORY_WEIGHTS, **values}.values()):
         raise pytest.UsageError(f"--sway-weights={text}: the weights sum to 0")
-    return weights
+    return values
+
+
+def regression_drop(text: str) -> float:
+    """The smallest drop below the baseline that fails the gate."""
+    value = _number(text)
+    if value is None or not 0 < value <= 1:
+        raise pytest.UsageError(f"--sway-fail-on-regression={text}: write a number in (0, 1], e.g. 0.1")
+    return value
+
+
+def memory_size(text: str) -> int:
+    """Bytes, of ``512MiB`` or ``2GB``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().lower())
+    unit = _UNITS.get(match[2]) if match else None
+    if match is None or unit is None:
+        raise pytest.UsageError(f"--sway-memory={text}: write a size, e.g. 512MiB or 2GB")
+    size = int(float(match[1]) * unit)
+    if size < _LEAST_MEMORY:
+        raise pytest.UsageError(f"--sway-memory={text}: a batch needs 16MiB or more")
+    return size
+
+
+def item_limit(text: str) -> int:
+    """The most items of a probe that are looked at."""
+    if not text.isdecimal() or int(text) < 1:
+        raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
+    return int(text)
 
 
 def _number(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The pytest11 entry point: options, marks, and hooks that import their room when it is needed.
+"""The pytest11 entry point: hooks that import what they need when they need it.
 
 A project that does not use sway pays for this file and its fixtures alone: no numpy, no pydantic, no
 yaml; torch is not imported before a fixture asks for a model.
@@ -10,6 +10,7 @@ import fnmatch
 import os
 from collections.abc import Generator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -24,30 +25,15 @@ from pytest_sway.items.fixtures import (  # noqa: F401 - pytest finds fixtures i
     sway_result,
     sway_spec,
 )
-from pytest_sway.items.stash_keys import (
-    MEASURED,
-    MEASUREMENT_CONTEXT,
-    MODEL_FIXTURES,
-    UNFOLLOWED,
-    plain_function,
-)
+from pytest_sway.items.item_key import MODEL_FIXTURES
+from pytest_sway.items.stash_keys import INVALID_MARK, MEASURED_IN_TEST, MEASUREMENT_CONTEXT
 
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
-_PATTERNS = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
-_CHECKED = {
-    "sway_threshold": None,
-    "sway_weights": None,
-    "sway_baseline": None,
-    "sway_fail_on_regression": None,
-    "sway_limit": None,
-    "sway_html": None,
-    "sway_trace": None,
-    "sway_memory": "1GiB",
-}
-"""Options whose values are looked at before anything runs, where they are not the defaults."""
-_RIVAL = "sway"
+_STARTUP_OPTIONS = ("sway_html", "sway_baseline", "sway_fail_on_regression", "sway_trace")
+"""Options for which something is read or begun before anything is collected."""
+_DLM_SWAY = "sway"
 """Entry point of dlm-sway, which handles the same mark."""
 
 
@@ -59,94 +45,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options start with ``--sway-``; help begins with a capital and ends without a full stop."""
-    group = parser.getgroup("sway", "evaluation of fine-tuned adapters (pytest-sway)")
-    group.addoption(
-        "--sway-adapter",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable; patterns too)",
-    )
-    group.addoption(
-        "--sway-threshold",
-        default=None,
-        metavar="SCORE",
-        help="Smallest composite score that passes the gate, in [0, 1]",
-    )
-    group.addoption(
-        "--sway-weights",
-        default=None,
-        metavar="CATEGORY=WEIGHT,…",
-        help="Category weights, merged over the spec's",
-    )
-    group.addoption("--sway-json", default=None, metavar="PATH", help="Write the result as JSON, schema 1")
-    group.addoption("--sway-md", default=None, metavar="PATH", help="Write the report as Markdown")
-    group.addoption(
-        "--sway-step-summary",
-        action="store_true",
-        help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
-    )
-    group.addoption(
-        "--sway-baseline",
-        default=None,
-        metavar="PATH",
-        help="Compare with an earlier result: a file that --sway-json wrote, or its folder",
-    )
-    group.addoption(
-        "--sway-fail-on-regression",
-        default=None,
-        metavar="DROP",
-        help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
-    )
-    group.addoption(
-        "--sway-html", default=None, metavar="PATH", help="Write the result as one page that needs no network"
-    )
-    group.addoption(
-        "--sway-trace",
-        default=None,
-        metavar="PATH",
-        help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",
-    )
-    group.addoption(
-        "--sway-memory",
-        default="1GiB",
-        metavar="SIZE",
-        help="Memory that a batch may take beside the model's weights (default: 1GiB)",
-    )
-    group.addoption(
-        "--sway-exact",
-        action="store_true",
-        help="Score every text by itself, so that no number depends on what else was asked (slower)",
-    )
-    group.addoption(
-        "--sway-strict",
-        action="store_true",
-        help="Let a warning fail its probe and the gate",
-    )
-    group.addoption(
-        "--sway-limit",
-        default=None,
-        metavar="N",
-        help="A quick look: at most N prompts, cases or sections of each probe; the gate is off",
-    )
-    group.addoption(
-        "--sway-cache-clear",
-        action="store_true",
-        help="Forget the answers of earlier sessions before this one",
-    )
-    parser.addini(
-        "sway_junit_probes",
-        "Each probe's verdict, score, raw and z as properties of its testcase, which strict readers refuse",
-        type="bool",
-        default=False,
-    )
-    parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_PATTERNS)
+    """Declare our options."""
+    from pytest_sway.options import add_options
+
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and in the reporting process the controller."""
-    if config.pluginmanager.has_plugin(_RIVAL):
+    if config.pluginmanager.has_plugin(_DLM_SWAY):
         raise pytest.UsageError(
             "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
             "pip uninstall dlm-sway; or choose per run: -p no:sway -p pytest_sway.plugin for pytest-sway, "
@@ -165,10 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_sway.session.unmatched_arguments import check_arguments
 
         check_arguments(config)
-    if any(config.getoption(name) != default for name, default in _CHECKED.items()):
-        from pytest_sway.options import check
+    if any(config.getoption(name) is not None for name in _STARTUP_OPTIONS):
+        from pytest_sway.session.startup_checks import check_options
 
-        check(config)  # a bad value is told before anything runs
+        check_options(config)
     if config.getoption("sway_cache_clear") and not config.option.collectonly:
         _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
@@ -225,16 +132,25 @@ def pytest_pycollect_makeitem(
     collector: pytest.Collector, name: str, obj: object
 ) -> Generator[None, Any, Any]:
     """A marked function gets its fixtures before pytest reads them."""
-    function = plain_function(obj)
+    function = _plain_function(obj)
     if function is None:
         return (yield)
     marks = getattr(function, "pytestmark", [])
     if not any(mark.name == "sway" for mark in marks) and not collector.get_closest_marker("sway"):
         return (yield)
-    from pytest_sway.items.marks import given_fixtures
+    from pytest_sway.items.marks import fixtures_of_mark
 
-    with given_fixtures(collector, name, function):
+    with fixtures_of_mark(collector, name, function):
         return (yield)
+
+
+def _plain_function(obj: object) -> FunctionType | None:
+    """The function of a function, a static method or a class method; None for anything else.
+
+    Nothing else may be asked for attributes: a project's lazy proxy would wake up, or raise.
+    """
+    inner = obj.__func__ if isinstance(obj, (staticmethod, classmethod)) else obj
+    return inner if isinstance(inner, FunctionType) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -250,18 +166,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     uses = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
     if not uses and item.get_closest_marker("sway") is None:
         return
-    from pytest_sway.items.item_plan import plan_suite
-    from pytest_sway.items.marks import hide_parameters, limit_time, prune, why_unfollowed
+    from pytest_sway.items import marks
+    from pytest_sway.items.suite_planning import plan_suite
     from pytest_sway.session.plan import plan_of
 
-    if (reason := why_unfollowed(item)) is not None:
-        item.stash[UNFOLLOWED] = reason
+    if (reason := marks.invalid_mark_reason(item)) is not None:
+        item.stash[INVALID_MARK] = reason
     if uses:
         item.add_marker("sway")
     plan_suite(item, plan_of(item.config))
-    prune(item)
-    limit_time(item)
-    hide_parameters(item)
+    marks.drop_model_fixtures(item)
+    marks.limit_time(item)
+    marks.hide_parameters(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -273,22 +189,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, A
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is left after every deselection is what was selected; told before xdist tells its items."""
-    from pytest_sway.session.plan import PLAN, assignments_of, select
-    from pytest_sway.thread_limits import expect_subjects
+    """Plan the items that every deselection left; first, since xdist sends a worker's items in this hook."""
+    from pytest_sway.session.plan import PLAN
 
-    if PLAN not in session.config.stash:
+    plan = session.config.stash.get(PLAN, None)
+    if plan is None:
         return
-    from pytest_sway.items.item_plan import assignment_of
+    from pytest_sway.items.suite_planning import assign_items
 
-    for item in session.items:
-        if (place := assignment_of(item)) is not None:
-            select(session.config, item.nodeid, place)
+    assign_items(session.items, plan)
     if hasattr(session.config, "workerinput"):
-        from pytest_sway.session.xdist import send
+        from pytest_sway.session.xdist import send_plan
+        from pytest_sway.thread_limits import expect_subjects
 
-        expect_subjects(len({place.subject for place in assignments_of(session.config).values()}))
-        send(session.config)
+        expect_subjects(len(plan.subjects))
+        send_plan(session.config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -305,8 +220,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let pytest set fixtures up; a mark that cannot be followed is a failure, never an unmeasured pass."""
-    if UNFOLLOWED in item.stash:
-        pytest.fail(item.stash[UNFOLLOWED], pytrace=False)
+    if INVALID_MARK in item.stash:
+        pytest.fail(item.stash[INVALID_MARK], pytrace=False)
     with callspecs_visible([item]):
         return (yield)
 
@@ -316,9 +231,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     """Measure before the body, raise the verdict after it."""
     if "sway_result" not in pyfuncitem.funcargs:
         return (yield)
-    from pytest_sway.items.outcome import call
+    from pytest_sway.items.outcome import call_test
 
-    return (yield from call(pyfuncitem))
+    return (yield from call_test(pyfuncitem))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -327,10 +242,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put results on the report."""
     report = yield
-    if MEASURED in item.stash or "sway_result" in getattr(item, "fixturenames", ()):
-        from pytest_sway.items.outcome import attach
+    if MEASURED_IN_TEST in item.stash or "sway_result" in getattr(item, "fixturenames", ()):
+        from pytest_sway.items.outcome import attach_results
 
-        attach(item, call, report)
+        attach_results(item, call, report)
         if report.when == "teardown" and MEASUREMENT_CONTEXT in item.stash:
             del item.stash[MEASUREMENT_CONTEXT]
     return report

@@ -1,4 +1,4 @@
-"""Hooks of others, asked plugin by plugin: an answer and an error then have a name."""
+"""Third-party hooks, called one plugin at a time, so that messages can name the plugin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 HOOK_ERRORS = (Exception, SystemExit, pytest.fail.Exception, pytest.skip.Exception)
-"""What may come out of someone else's hook; Ctrl-C is not among them."""
+"""What a third-party hook may raise; Ctrl-C is not among them."""
 
 
 class HookImplementation(NamedTuple):
@@ -18,18 +18,18 @@ class HookImplementation(NamedTuple):
 
     Attributes:
         key: the plugin's name in pytest's plugin manager, of which there is one.
-        plugin: what the plugin is called in messages.
+        plugin_name: what the plugin is called in messages.
         call: the hook, restricted to that plugin; a list that holds its answer, if it gave one.
         file: where the implementation is written.
     """
 
     key: str
-    plugin: str
+    plugin_name: str
     call: Any
     file: str
 
-    def why(self, error: BaseException) -> str:
-        """An error that it raised in one line, with the last place in its own file that led there."""
+    def error_text(self, error: BaseException) -> str:
+        """An error that it raised, in one line, with the last line of its own file in the traceback."""
         text = str(error).strip().partition("\n")[0]
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame.lineno for frame in frames if frame.filename == self.file]
@@ -45,15 +45,15 @@ def hook_implementations(config: pytest.Config, hook: Any) -> Iterator[HookImple
         hook: of ``config.hook``, or of a node's ``ihook``, which leaves out the conftests of other folders.
     """
     manager = config.pluginmanager
-    everyone = {found.plugin for found in getattr(config.hook, hook.name).get_hookimpls()}
-    for found in reversed(hook.get_hookimpls()):
-        alone = manager.subset_hook_caller(hook.name, everyone - {found.plugin})
-        name = _name(config, found.plugin, found.plugin_name)
-        file = getattr(getattr(found.function, "__code__", None), "co_filename", "")
-        yield HookImplementation(found.plugin_name, name, alone, file)
+    plugins = {one.plugin for one in getattr(config.hook, hook.name).get_hookimpls()}
+    for one in reversed(hook.get_hookimpls()):
+        call = manager.subset_hook_caller(hook.name, plugins - {one.plugin})
+        name = _display_name(config, one.plugin, one.plugin_name)
+        file = getattr(getattr(one.function, "__code__", None), "co_filename", "")
+        yield HookImplementation(one.plugin_name, name, call, file)
 
 
-def _name(config: pytest.Config, plugin: object, key: str) -> str:
+def _display_name(config: pytest.Config, plugin: object, key: str) -> str:
     """A conftest's path from the rootdir; the class of an object that was given to ``pytest.main``."""
     path = Path(key)
     if path.name == "conftest.py":

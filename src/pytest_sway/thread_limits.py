@@ -23,8 +23,8 @@ _OF_PROCESS = Path("/proc/self/cgroup")
 def sleeping_waits() -> Iterator[None]:
     """While it lasts, an OpenMP library that is loaded lets its threads sleep while they wait.
 
-    By default they spin. Where other programs use the cores, a spinning thread takes the time that the
-    thread it waits for would need. Nothing is set where torch is loaded already or the user said how
+    By default they spin. Where other programs use the cores too, a spinning thread takes time that the
+    thread it waits for needs. Nothing is set where torch is loaded already or the user said how
     threads wait, and afterwards the environment is as before: other tests and their processes see no change.
     """
     if "torch" in sys.modules or any(name in os.environ for name in _WAITING):

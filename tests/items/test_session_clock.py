@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.items.session_clock import moment_of
+from pytest_sway.items.session_clock import session_moment
 from pytest_sway.session.xdist import Workers
 
 
@@ -18,7 +18,7 @@ def config(workerinput: dict[str, Any] | None = None) -> Any:
 
 def test_a_process_keeps_its_moment() -> None:
     here = config()
-    assert moment_of(here) == moment_of(here)
+    assert session_moment(here) == session_moment(here)
 
 
 def test_every_worker_has_the_controllers() -> None:
@@ -27,6 +27,6 @@ def test_every_worker_has_the_controllers() -> None:
     for sent in inputs:
         workers.pytest_configure_node(SimpleNamespace(workerinput=sent))
     workers.pytest_unconfigure()
-    first, second = (moment_of(config(sent)) for sent in inputs)
+    first, second = (session_moment(config(sent)) for sent in inputs)
     assert first == second
     assert all(isinstance(value, str) for value in inputs[0].values()), "execnet carries builtins"

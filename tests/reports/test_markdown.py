@@ -17,7 +17,7 @@ from pytest_sway.reports.markdown import text
 from pytest_sway.reports.markdown_table import escape
 from pytest_sway.reports.terminal import lines
 from pytest_sway.result import NullSummary, SuiteResult, Verdict
-from pytest_sway.session.baseline import Baseline, against
+from pytest_sway.session.baseline import Baseline, compare_with_baseline
 from pytest_sway.suites.saved_results import read_saved_result
 from pytest_sway.text.width import clean
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -143,7 +143,7 @@ def test_a_failed_gate_says_why_and_folds_its_bad_cases() -> None:
 def test_what_changed_since_the_baseline_is_a_list() -> None:
     then = suite(probe("a|b", Verdict.PASS, score=0.9, raw=1.0), overall=0.9)
     now = suite(probe("a|b", Verdict.PASS, score=0.7, raw=0.5), overall=0.7)
-    (found,) = against([now], Baseline("old.json", (then,)))
+    (found,) = compare_with_baseline([now], Baseline("old.json", (then,)))
     written = text(found)
     section = written[written.index("## Against the baseline") :]
     assert "- against old.json (a)\n  - composite 0.90 → 0.70 (-0.20)\n" in section

@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.session.plan import ASSIGNMENTS, ItemAssignment
-from pytest_sway.session.scheduler import SchedulerProxy, SubjectScheduling, chunked, grouped, scoped
+from pytest_sway.session.plan import PLAN, ItemAssignment, SessionPlan
+from pytest_sway.session.scheduler import (
+    SchedulerProxy,
+    SubjectScheduling,
+    chunk_units,
+    scope_units,
+    subject_units,
+)
 
 subjects = st.tuples(st.sampled_from("mnop"), st.sampled_from("abc"))
 kinds = st.lists(st.none() | subjects, min_size=1, max_size=25)
@@ -50,7 +56,7 @@ class Play:
             if model
         }
         plain = [i for i, item in enumerate(items) if item is None]
-        units = [*grouped(self.ids, self.places), *chunked(plain, workers, None)]
+        units = [*subject_units(self.ids, self.places), *chunk_units(plain, workers, None)]
         self.sched = SubjectScheduling(SimpleNamespace(), self.ids, units)  # type: ignore[arg-type]
         self.workers: list[Worker] = []
         self.lost: list[str] = []
@@ -178,8 +184,8 @@ def test_a_replacement_that_found_other_items_runs_nothing() -> None:
 
 @given(st.integers(0, 300), st.integers(1, 8), st.none() | st.integers(1, 20))
 def test_chunks_keep_the_order_and_the_limit(count: int, workers: int, most: int | None) -> None:
-    sizes = [len(unit.waiting) for unit in chunked(range(count), workers, most)]
-    joined = [i for unit in chunked(range(count), workers, most) for i in unit.waiting]
+    sizes = [len(unit.waiting) for unit in chunk_units(range(count), workers, most)]
+    joined = [i for unit in chunk_units(range(count), workers, most) for i in unit.waiting]
     assert joined == list(range(count))
     assert sizes == sorted(sizes, reverse=True)
     assert max(sizes, default=1) <= (most or max(1, count // (4 * workers)))
@@ -188,7 +194,7 @@ def test_chunks_keep_the_order_and_the_limit(count: int, workers: int, most: int
 def test_a_scope_is_a_unit_and_the_longest_may_come_first() -> None:
     ids = ["a.py::x", "b.py::x", "b.py::y"]
     for longest_first, expected in ((False, [[0], [1, 2]]), (True, [[1, 2], [0]])):
-        units = scoped(range(3), ids, lambda nodeid: nodeid.split("::")[0], longest_first=longest_first)
+        units = scope_units(range(3), ids, lambda nodeid: nodeid.split("::")[0], longest_first=longest_first)
         assert [list(unit.waiting) for unit in units] == expected
 
 
@@ -223,7 +229,7 @@ def test_xdists_own_scheduler_stays_unless_an_item_is_ours(
     places: dict[str, ItemAssignment], second: list[str], expected: type
 ) -> None:
     config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace(maxschedchunk=None))
-    config.stash[ASSIGNMENTS] = places
+    config.stash[PLAN] = SessionPlan(assignments=places)
     chooser = SchedulerProxy(Chosen(), config)  # type: ignore[arg-type]
     for node, collection in ((Worker(), ["t0", "t1"]), (Worker(), second)):
         assert chooser.__class__ is Chosen

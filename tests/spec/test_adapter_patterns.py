@@ -62,7 +62,7 @@ def test_names_and_patterns_become_folders(folder: Path, adapter: str, expected:
 
 
 def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
-    assert list(suite(folder, "[a, out/checkpoint-9]").labels.values()) == ["a", "checkpoint-9"]
+    assert list(suite(folder, "[a, out/checkpoint-9]").adapter_labels.values()) == ["a", "checkpoint-9"]
 
 
 @pytest.mark.parametrize(

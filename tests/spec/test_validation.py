@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.items.suite import Suite, id_of, load_suite
+from pytest_sway.items.suite import Suite, load_suite
+from pytest_sway.items.suite_entries import id_of
 from pytest_sway.spec.problems import SpecError
 from tests.support.adapter_stubs import adapter_stub
 
@@ -50,7 +51,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
     assert suite.plan is not None
     assert suite.plan.runs == 20
     assert suite.notes == ()
-    assert suite.entries[1].place == "sway.yaml:8"
+    assert suite.entries[1].location == "sway.yaml:8"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_a_full_fine_tune_is_another_model_without_an_adapter(folder: Path) -> N
     assert suite.model.base == "m"
     (key,) = suite.adapters
     assert (key.path, key.model) == (None, str(folder / "tuned"))
-    assert suite.labels[key] == "tuned"
+    assert suite.adapter_labels[key] == "tuned"
 
 
 def test_a_full_fine_tune_may_have_adapter_and_revisions(folder: Path) -> None:

@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from pytest_sway.reports import json_report
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.result import Gate, ItemChange, SuiteResult
-from pytest_sway.session.baseline import Baseline, against, load, with_regressions
+from pytest_sway.session.baseline import Baseline, compare_with_baseline, load_baseline, with_regressions
 from pytest_sway.suites.changes import changes, composite_delta, regressions
 from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
 from tests.support.fake_models import SPEC
@@ -142,7 +142,7 @@ def test_a_partial_run_is_compared_and_not_gated() -> None:
     then = suite({"name": "a", "score": 0.9}, {"name": "b", "score": 0.9})
     gate = {"status": "partial", "threshold": 0.6, "reasons": ["1 of 2 probes ran; not: b"]}
     now = suite({"name": "a", "score": 0.2}, gate=gate)
-    (found,) = against([now], Baseline("old.json", (then,), 0.1))
+    (found,) = compare_with_baseline([now], Baseline("old.json", (then,), 0.1))
     assert found.gate == Gate("partial", 0.6, ("1 of 2 probes ran; not: b",))
     assert found.baseline is not None
     assert [one.name for one in found.baseline.probes] == ["a"]
@@ -187,7 +187,7 @@ def test_reasons_come_after_the_runs_own() -> None:
 def test_each_regression_has_its_line(now: dict[str, Any] | None, says: str) -> None:
     then = suite({"name": "a", "score": 0.9, "raw": 0.5, "samples": items(one=0.4, two=0.6)})
     later = suite(*([{"name": "a", **now}] if now is not None else []))
-    (found,) = against([later], Baseline("old.json", (then,), 0.1))
+    (found,) = compare_with_baseline([later], Baseline("old.json", (then,), 0.1))
     assert found.gate.status == "failed"
     assert found.gate.reasons[0].startswith(says)
 
@@ -195,7 +195,7 @@ def test_each_regression_has_its_line(now: dict[str, Any] | None, says: str) -> 
 def test_the_composites_line_names_the_category() -> None:
     then = suite(score={"overall": 0.9, "components": {"adherence": 0.9, "ablation": 0.8, "gone": 1.0}})
     now = suite(score={"overall": 0.5, "components": {"adherence": 0.8, "ablation": 0.2}})
-    (found,) = against([now], Baseline("old.json", (then,), 0.1))
+    (found,) = compare_with_baseline([now], Baseline("old.json", (then,), 0.1))
     assert list(found.gate.reasons) == [
         "composite 0.90 → 0.50, 0.40 lower (0.1 fails); most in ablation: 0.80 → 0.20"
     ]
@@ -212,7 +212,9 @@ def test_the_composites_line_names_the_category() -> None:
 def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float], says: str) -> None:
     whole = {"components": {"adherence": 0.9}}
     then = suite(score={**whole, "overall": 0.81, "effect_factor": 1.0, "harm_factor": 0.9})
-    (found,) = against([suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1))
+    (found,) = compare_with_baseline(
+        [suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1)
+    )
     assert list(found.gate.reasons) == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
 
 
@@ -250,10 +252,10 @@ def test_what_else_changed_is_noted(changed: dict[str, Any], says: str) -> None:
     same = {"base_model_id": "/m/base", "score": {"overall": 0.9, "weights": {"adherence": 1.0}}}
     probe = {"name": "a", "null": NULL}
     now = suite(probe, **same, digests={"base": "aa", "adapter": "cc"})
-    (found,) = against([now], Baseline("old.json", (suite(probe, **{**same, **changed}),)))
+    (found,) = compare_with_baseline([now], Baseline("old.json", (suite(probe, **{**same, **changed}),)))
     assert found.baseline is not None
     assert [note for note in found.baseline.notes if note.startswith(says)]
-    (alike,) = against([now], Baseline("old.json", (suite(probe, **same),)))
+    (alike,) = compare_with_baseline([now], Baseline("old.json", (suite(probe, **same),)))
     assert alike.baseline is not None
     assert alike.baseline.notes == []
 
@@ -264,7 +266,7 @@ def test_results_find_their_suites() -> None:
     moved = suite(suite="t/sway.yaml", adapter_id="/elsewhere/two")
     gone = suite(suite="t/gone.yaml", spec_path="gone.yaml")
     new = suite(suite="t/new.yaml", spec_path="new.yaml")
-    first, second, third = against([one, two, new], Baseline("old", (moved, gone, one)))
+    first, second, third = compare_with_baseline([one, two, new], Baseline("old", (moved, gone, one)))
     assert first.baseline is not None
     assert first.baseline.suite == one.suite
     assert second.baseline is not None
@@ -278,10 +280,12 @@ def test_results_find_their_suites() -> None:
 def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:
     """Folders called alike: y is new, and x's result is not its."""
     x, y = (suite(suite=f"t/sway.yaml[{n}]", adapter_id=f"/runs/{n}/adapter") for n in "xy")
-    first, second = against([x, y], Baseline("old", (x,)))
+    first, second = compare_with_baseline([x, y], Baseline("old", (x,)))
     assert first.baseline is not None
     assert second.baseline is None
-    neither = against([y, suite(suite="t/z", adapter_id="/runs/z/adapter")], Baseline("old", (x,)))
+    neither = compare_with_baseline(
+        [y, suite(suite="t/z", adapter_id="/runs/z/adapter")], Baseline("old", (x,))
+    )
     assert [one.baseline for one in neither] == [None, None]
 
 
@@ -291,7 +295,7 @@ def test_nothing_to_compare_with_fails_where_regressions_were_to(
 ) -> None:
     renamed, other = (suite(suite=name, spec_path=name) for name in ("new.yaml", "other.yaml"))
     earlier = (suite(suite="old.yaml", spec_path="old.yaml"),)
-    found = against([renamed, other], Baseline("old.json", earlier, threshold))
+    found = compare_with_baseline([renamed, other], Baseline("old.json", earlier, threshold))
     assert [one.gate.status for one in found] == [status, status]
     assert [list(one.gate.reasons) for one in found] == [
         list(one.notes) if threshold else [] for one in found
@@ -303,13 +307,13 @@ def test_numbers_too_large_to_be_measured_are_not_compared(huge: float) -> None:
     samples = [{"item": "a", "value": huge}, {"item": "b", "value": -huge}]
     probe = {"name": "a", "samples": samples}
     small = {"name": "a", "samples": [{"item": "a", "value": 1.0}, {"item": "b", "value": 0.0}]}
-    (found,) = against([suite(probe)], Baseline("old.json", (suite(small),), 0.1))
+    (found,) = compare_with_baseline([suite(probe)], Baseline("old.json", (suite(small),), 0.1))
     assert found.baseline is not None
     assert found.baseline.probes[0].items is None
 
 
 def test_one_file_and_one_suite_belong_together() -> None:
-    (found,) = against(
+    (found,) = compare_with_baseline(
         [suite(suite="x.yaml")], Baseline(str(DLM_SWAY_RESULT), (read_saved_result(DLM_SWAY_RESULT),))
     )
     assert found.baseline is not None
@@ -319,10 +323,10 @@ def test_one_file_and_one_suite_belong_together() -> None:
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / f"{name}.json").write_text(json_report.text(suite(suite=name)))
-    assert [one.suite for one in load(str(tmp_path)).results] == ["a", "b"]
+    assert [one.suite for one in load_baseline(str(tmp_path)).results] == ["a", "b"]
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(SavedResultError, match=r"c\.json: is no result"):
-        load(str(tmp_path))
+        load_baseline(str(tmp_path))
 
 
 def rows(found: SuiteResult, verbosity: int = 0) -> str:
@@ -355,7 +359,7 @@ def several() -> SuiteResult:
         overall=0.6,
         spec_path="other.yaml",
     )
-    (found,) = against([now], Baseline("old/result.json", (then,), 0.1))
+    (found,) = compare_with_baseline([now], Baseline("old/result.json", (then,), 0.1))
     return found
 
 
@@ -369,7 +373,7 @@ def test_the_section_in_the_terminal(snapshot: SnapshotAssertion) -> None:
 def test_another_kind_under_an_old_name_is_neither_new_nor_gone() -> None:
     then = suite({"name": "p", "score": 0.9}, {"name": "gone"})
     now = suite({"name": "p", "kind": "leakage", "score": 0.2}, {"name": "new"})
-    shown = rows(against([now], Baseline("x", (then,), 0.1))[0]).splitlines()
+    shown = rows(compare_with_baseline([now], Baseline("x", (then,), 0.1))[0]).splitlines()
     assert shown[-3:] == [
         "    of another kind: p (leakage, was delta_kl)",
         "    new: new",
@@ -382,7 +386,7 @@ def test_a_name_breaks_no_row() -> None:
     now = suite(
         {"name": "a\n\x1b[31mb", "score": 0.2}, {"name": "e\nf"}, gate={**PASSED, "status": "partial"}
     )
-    (found,) = against([now], Baseline("o\nx", (then,), 0.1))
+    (found,) = compare_with_baseline([now], Baseline("o\nx", (then,), 0.1))
     lines = rows(found).splitlines()
     assert any(line.startswith("    a ?[31mb  pass  score 0.90 → 0.20") for line in lines)
     assert "    new: e f" in lines

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.session.item_report import ItemReport
 from pytest_sway.session.suite_reports import SuiteReports
 from pytest_sway.suites.gate import GateCriteria, judge_gate
-from pytest_sway.suites.json_conversion import to_json
 from tests.support.fake_models import SPEC
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
@@ -147,8 +147,7 @@ def test_bad_options_are_reported_before_anything_runs(
 def test_where_every_worker_runs_every_item_the_worst_counts() -> None:
     intake = SuiteReports()
     for worker, verdict in (("gw0", F), ("gw1", P)):
-        wire = {"result": to_json(result("p0", verdict)), "bench": {}}
-        intake.take(wire, 0.0, 1.0, worker)
+        intake.add(ItemReport("s", result("p0", verdict)), 0.0, 1.0, worker)
     assert intake.results["p0"].verdict is F
     assert SuiteReports(by_worker={"gw1": intake.by_worker["gw1"]}).results["p0"].verdict is P
 

@@ -1,7 +1,7 @@
 """A spec file becomes a module of ordinary test functions; nothing else is special.
 
 :class:`SpecFile` generates one function per entry, whose code object points into the YAML, so that
-locations, ``-k``, ``::id``, ``--lf``, ``-n`` and other people's plugins work by themselves.
+locations, ``-k``, ``::id``, ``--lf``, ``-n`` and third-party plugins work as for any test.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pytest_sway.items.item_key import MODEL_FIXTURES
 from pytest_sway.items.probe_kinds import KindsError, kinds_for
-from pytest_sway.items.stash_keys import MODEL_FIXTURES, SUITES
 from pytest_sway.items.suite import Suite, load_suite
-from pytest_sway.items.suite_entry import SuiteEntry
+from pytest_sway.items.suite_entries import SuiteEntry
+from pytest_sway.probes.registry import Kinds
 from pytest_sway.result import SwayWarning
 from pytest_sway.spec.problems import SpecError
 
 _GENERATED = "__sway_entry__"
+_SUITES = pytest.StashKey[dict[tuple[Path, Kinds], Suite]]()
+"""Specs by path and by the kinds that they may name, each read once per session."""
 
 
-class Generated(NamedTuple):
+class SpecEntry(NamedTuple):
     """What a generated function stands for."""
 
     suite: Suite
@@ -42,33 +45,33 @@ class SpecFile(pytest.Module):
 
     def istestfunction(self, obj: object, name: str) -> bool:
         """Only generated functions are tests, whatever their name."""
-        return generated(obj) is not None
+        return spec_entry_of(obj) is not None
 
     def istestclass(self, obj: object, name: str) -> bool:
         """A spec has no classes."""
         return False
 
 
-def generated(function: object) -> Generated | None:
+def spec_entry_of(function: object) -> SpecEntry | None:
     """What a function stands for, if it was generated from a spec."""
     found = getattr(function, _GENERATED, None)
-    return found if isinstance(found, Generated) else None
+    return found if isinstance(found, SpecEntry) else None
 
 
 def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
     """The suite of a spec, read once per session; its notes become warnings.
 
-    (Where a conftest brings kinds, a spec is read once for those who hear it and once for the others.)
+    (Where a conftest registers kinds, a spec is read once where the conftest applies and once elsewhere.)
 
     Args:
         config: pytest's.
-        hook: the ``ihook`` of who names the spec: which conftests are heard.
+        hook: the ``ihook`` of the node that names the spec: which conftests apply.
         path: of the spec.
 
     Raises:
         pytest.Collector.CollectError: with every problem of the file, and no traceback.
     """
-    known = config.stash.setdefault(SUITES, {})
+    known = config.stash.setdefault(_SUITES, {})
     try:
         kinds = kinds_for(config, hook)
     except KindsError as error:
@@ -95,7 +98,7 @@ def _function(suite: Suite, entry: SuiteEntry, module: str) -> FunctionType:
     code = _body.__code__.replace(co_filename=str(suite.path), co_firstlineno=entry.line, co_name=entry.id)
     function = FunctionType(code, {}, entry.id)
     function.__module__ = module
-    setattr(function, _GENERATED, Generated(suite, entry))
+    setattr(function, _GENERATED, SpecEntry(suite, entry))
     fixtures = pytest.mark.usefixtures(*MODEL_FIXTURES, "sway_result")
     function.pytestmark = [pytest.mark.sway.mark, fixtures.mark]  # type: ignore[attr-defined]
     return function

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.stash_keys import MEASURED, MEASUREMENT_CONTEXT, InvalidMark, ItemKey, item_key
+from pytest_sway.items.item_key import DEFAULT_SPEC, InvalidMark, ItemKey, item_key
+from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT
 
 if TYPE_CHECKING:
     from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_sway.items.suite import Suite
     from pytest_sway.probes.base import Probe, ProbeContext
     from pytest_sway.result import ProbeResult
-
-DEFAULT_SPEC = "sway.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +46,7 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         raise _failure(key.message)
     key = key or _default_suite(request).model
     try:
-        backend = _served(request.config, key) or _built(request, key)
+        backend = _backend_of_hook(request.config, key) or _backend_of_spec(request, key)
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
@@ -58,10 +57,10 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Engine]:
     """Merges and caches what is asked of the backend; one per backend."""
     from pytest_sway.backends.base import BackendError
-    from pytest_sway.items.engine_options import engine_for
+    from pytest_sway.items.engine_setup import make_engine
 
     try:
-        engine = engine_for(sway_backend, request.config)
+        engine = make_engine(sway_backend, request.config)
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield engine
@@ -70,7 +69,7 @@ def sway_engine(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterat
 
 @pytest.fixture(scope="session")
 def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Iterator[Subject]:
-    """The adapter, attached and checked: it can be served, it is alive, its logits are finite."""
+    """The adapter, attached and checked: it can be served and its logits are finite."""
     from pytest_sway.backends.base import BackendError
 
     key = getattr(request, "param", None) or _default_suite(request).adapters[0]
@@ -113,9 +112,9 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
-    bench = _bench(request) if key.entry.needs_model else None
+    bench = _measurement_context(request) if key.entry.needs_model else None
     told = (bench.capabilities, bench.context) if bench else ()
-    setting = _limited(request, key.suite.setting(_adapter_key(request), *told))
+    setting = _limited(request, key.suite.probe_context(_adapter_key(request), *told))
     return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
 
 
@@ -135,11 +134,11 @@ def sway(
     from pytest_sway.items.run_probe import run_probe
     from pytest_sway.probes.base import Probe
 
-    del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
-    bench = _bench(request)
-    setting = _limited(request, _setting(request, bench))
+    del sway_backend, sway_adapter, sway_null  # part of the context; named here so that pytest groups by them
+    bench = _measurement_context(request)
+    setting = _limited(request, _probe_context(request, bench))
     measured: list[ProbeResult] = []
-    request.node.stash[MEASURED] = measured  # a rerun begins anew
+    request.node.stash[MEASURED_IN_TEST] = measured  # a rerun begins anew
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
@@ -151,7 +150,7 @@ def sway(
     return measure
 
 
-def _bench(request: pytest.FixtureRequest) -> MeasurementContext:
+def _measurement_context(request: pytest.FixtureRequest) -> MeasurementContext:
     from pytest_sway.items.run_probe import MeasurementContext
 
     engine: Engine = request.getfixturevalue("sway_engine")
@@ -163,7 +162,7 @@ def _bench(request: pytest.FixtureRequest) -> MeasurementContext:
         context=engine.backend.context,
     )
     bench.engine.begin(bench.subject)
-    request.node.stash[MEASUREMENT_CONTEXT] = {"bench": bench}
+    request.node.stash[MEASUREMENT_CONTEXT] = bench
     return bench
 
 
@@ -172,7 +171,7 @@ def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     return params_of(request.node).get("sway_adapter")
 
 
-def _setting(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
+def _probe_context(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
     """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
     from pytest_sway.items.marks import marked_suite
     from pytest_sway.probes.base import ProbeContext
@@ -182,16 +181,14 @@ def _setting(request: pytest.FixtureRequest, bench: MeasurementContext) -> Probe
         if not _spec_file(request).is_file():
             return ProbeContext(capabilities=bench.capabilities, context=bench.context)
         suite = _default_suite(request)
-    return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
+    return suite.probe_context(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
 def _limited(request: pytest.FixtureRequest, setting: ProbeContext) -> ProbeContext:
-    from pytest_sway.options import limit_of
-
-    return replace(setting, limit=limit_of(request.config))
+    return replace(setting, limit=request.config.getoption("sway_limit"))
 
 
-def _served(config: pytest.Config, key: ModelKey) -> Backend | None:
+def _backend_of_hook(config: pytest.Config, key: ModelKey) -> Backend | None:
     """The backend that a plugin or a conftest serves a model with, if one does."""
     from pytest_sway.backends.base import BackendError
     from pytest_sway.backends.duck_typed import backend_of
@@ -210,7 +207,7 @@ def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterK
     return list({adapter: None for one in keys if one.suite.model == key for adapter in one.suite.adapters})
 
 
-def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
+def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
     from pytest_sway.backends.base import BackendError
 
@@ -220,12 +217,12 @@ def _built(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
             "fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     from pytest_sway.backends.hf.load_backend import load_backend
-    from pytest_sway.items.session_clock import moment_of
+    from pytest_sway.items.session_clock import session_moment
 
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
         _check_adapter(adapters[0])
-    return load_backend(key, moment_of(request.config))
+    return load_backend(key, session_moment(request.config))
 
 
 def _check_adapter(adapter: AdapterKey) -> None:
@@ -267,5 +264,5 @@ def _spec_file(request: pytest.FixtureRequest) -> Path:
 
 
 def _failure(message: str) -> BaseException:
-    """A failure that is reported as its message, without a traceback."""
+    """A failure that shows its message alone, without a traceback."""
     return pytest.fail.Exception(message, pytrace=False)

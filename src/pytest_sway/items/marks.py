@@ -13,9 +13,8 @@ import pytest
 
 from pytest_sway.backends.base import AdapterKey
 from pytest_sway.items.callspec import hide_callspec, params_of
-from pytest_sway.items.collect import generated, suite_of
-from pytest_sway.items.fixtures import DEFAULT_SPEC
-from pytest_sway.items.stash_keys import MODEL_FIXTURES, InvalidMark, ItemKey, item_key
+from pytest_sway.items.collect import spec_entry_of, suite_of
+from pytest_sway.items.item_key import DEFAULT_SPEC, MODEL_FIXTURES, InvalidMark, ItemKey, item_key
 from pytest_sway.items.suite import Suite
 from pytest_sway.spec.schema import check_weights
 
@@ -23,7 +22,7 @@ _CHAIN = ("sway_spec", *MODEL_FIXTURES)
 _USAGE = '@pytest.mark.sway("sway.yaml", threshold=0.6, weights={"adherence": 1.0})'
 
 
-class Marked(NamedTuple):
+class SuiteMark(NamedTuple):
     """A suite that a test function asks for, and its own gate; without a threshold the spec's holds."""
 
     suite: Suite
@@ -32,13 +31,13 @@ class Marked(NamedTuple):
 
 
 @contextmanager
-def given_fixtures(collector: Any, name: str, function: FunctionType) -> Iterator[None]:
+def fixtures_of_mark(collector: Any, name: str, function: FunctionType) -> Iterator[None]:
     """A marked function gets its fixtures whether it names them or not.
 
     They are named on it only while pytest makes its items: a base class's method is also collected for
     subclasses without the mark.
     """
-    mark = _naming_a_spec(_mark_on(collector, function))
+    mark = _mark_with_spec(_mark_on(collector, function))
     if mark is None or not collector.istestfunction(function, name):
         yield
         return
@@ -54,17 +53,17 @@ def given_fixtures(collector: Any, name: str, function: FunctionType) -> Iterato
 
 def marked_suite(item: pytest.Function) -> Suite | None:
     """The suite that an item's mark names; None where none does, or where it cannot be followed."""
-    mark = _naming_a_spec(item.get_closest_marker("sway"))
-    marked = _follow(item, mark) if mark is not None else None
-    return marked.suite if isinstance(marked, Marked) else None
+    mark = _mark_with_spec(item.get_closest_marker("sway"))
+    marked = _suite_mark(item, mark) if mark is not None else None
+    return marked.suite if isinstance(marked, SuiteMark) else None
 
 
-def why_unfollowed(item: pytest.Item) -> str | None:
+def invalid_mark_reason(item: pytest.Item) -> str | None:
     """Why an item whose mark names a spec would run unmeasured; None where it is measured."""
-    marks = [mark for mark in item.own_markers if mark.name == "sway" and _naming_a_spec(mark)]
+    marks = [mark for mark in item.own_markers if mark.name == "sway" and _mark_with_spec(mark)]
     if len(marks) > 1:
         return f"{len(marks)} sway marks on one test: each test takes one spec"
-    if "sway_backend" in params_of(item) or _naming_a_spec(item.get_closest_marker("sway")) is None:
+    if "sway_backend" in params_of(item) or _mark_with_spec(item.get_closest_marker("sway")) is None:
         return None
     return (
         "its sway mark names a spec, but nothing would be measured: write the mark on a plain test function "
@@ -75,19 +74,19 @@ def why_unfollowed(item: pytest.Item) -> str | None:
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Give an item's fixtures their keys: model, adapters, null plan, probe."""
     definition = metafunc.definition
-    made = generated(metafunc.function)
-    if made is not None and definition.parent is not None:
-        keys = [ItemKey(definition.parent.nodeid, made.suite, made.entry)]
-        _parametrize(metafunc, made.suite, made.suite.adapters, keys, [pytest.HIDDEN_PARAM])
+    generated = spec_entry_of(metafunc.function)
+    if generated is not None and definition.parent is not None:
+        suite, keys = generated.suite, [ItemKey(definition.parent.nodeid, generated.suite, generated.entry)]
+        _parametrize(metafunc, suite, suite.adapters, keys, [pytest.HIDDEN_PARAM])
         return
-    mark = _naming_a_spec(definition.get_closest_marker("sway"))
+    mark = _mark_with_spec(definition.get_closest_marker("sway"))
     if mark is None:
-        if (default := _default_suite(metafunc)) is not None:
+        if (default := _known_default_suite(metafunc)) is not None:
             _parametrize(metafunc, default, default.adapters[:1], [], [])
         return
     if not set(MODEL_FIXTURES).issubset(metafunc.fixturenames):
         return
-    marked = _follow(definition, mark)
+    marked = _suite_mark(definition, mark)
     if isinstance(marked, InvalidMark):
         metafunc.parametrize("sway_backend", [marked], indirect=True, ids=[pytest.HIDDEN_PARAM])
         return
@@ -107,18 +106,18 @@ def limit_time(item: pytest.Item) -> None:
     key = item_key(item)
     if key is None or not hasattr(item.config.hook, "pytest_timeout_set_timer"):
         return
-    seconds = key.entry.probe.at(key.suite.setting(None)).timeout
+    seconds = key.entry.probe.at(key.suite.probe_context(None)).timeout
     if seconds is not None and item.get_closest_marker("timeout") is None:
         item.add_marker(pytest.mark.timeout(seconds, func_only=True))
 
 
 def hide_parameters(item: pytest.Item) -> None:
     """Show other plugins a plain function where an item is no ``function[id]`` of a Python file."""
-    if isinstance(item, pytest.Function) and (generated(item.function) or item.name == item.originalname):
+    if isinstance(item, pytest.Function) and (spec_entry_of(item.function) or item.name == item.originalname):
         hide_callspec(item)
 
 
-def prune(item: pytest.Item) -> None:
+def drop_model_fixtures(item: pytest.Item) -> None:
     """An item that needs no model does not set its fixtures up."""
     key = item_key(item)
     if key is not None and not key.entry.needs_model and isinstance(item, pytest.Function):
@@ -127,14 +126,14 @@ def prune(item: pytest.Item) -> None:
         item.fixturenames = [name for name in item.fixturenames if name not in unneeded]
 
 
-def _default_suite(metafunc: pytest.Metafunc) -> Suite | None:
+def _known_default_suite(metafunc: pytest.Metafunc) -> Suite | None:
     """The suite that a code-first test without a mark will use, where that is known before it runs.
 
     With the same keys as the spec's own items it shares their model. Where a fixture is overridden or has
     parameters of the user's, or the file cannot be read, the fixtures find out when the test runs.
     """
     node, path = metafunc.definition, metafunc.config.rootpath / DEFAULT_SPEC
-    manager = getattr(node.session, "_fixturemanager", None)  # pytest tells it nowhere else
+    manager = getattr(node.session, "_fixturemanager", None)  # pytest has no public name for it
     if manager is None or not path.is_file():
         return None
     overridden = any(len(manager.getfixturedefs(name, node) or ()) != 1 for name in _CHAIN)
@@ -163,20 +162,20 @@ def _parametrize(
     ids: list[Any],
 ) -> None:
     hidden = [pytest.HIDDEN_PARAM]
-    labels = hidden if len(adapters) == 1 else list(suite.labels.values())
+    labels = hidden if len(adapters) == 1 else list(suite.adapter_labels.values())
     chain: dict[str, tuple[list[Any], list[Any]]] = {
         "sway_backend": ([suite.model], hidden),
         "sway_adapter": (list(adapters), labels),
         "sway_null": ([suite.plan], hidden),
     }
-    for name, (values, shown) in chain.items():
+    for name, (values, value_ids) in chain.items():
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values, indirect=True, scope="session", ids=shown)
+            metafunc.parametrize(name, values, indirect=True, scope="session", ids=value_ids)
     if keys and "sway_result" in metafunc.fixturenames:
         metafunc.parametrize("sway_result", keys, ids=ids, indirect=True)
 
 
-def _naming_a_spec(mark: pytest.Mark | None) -> pytest.Mark | None:
+def _mark_with_spec(mark: pytest.Mark | None) -> pytest.Mark | None:
     """The mark, unless it only selects: a bare ``@pytest.mark.sway`` measures nothing."""
     return mark if mark is not None and (mark.args or mark.kwargs) else None
 
@@ -186,9 +185,9 @@ def _mark_on(collector: pytest.Collector, function: FunctionType) -> pytest.Mark
     return own[0] if own else collector.get_closest_marker("sway")
 
 
-def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | InvalidMark:
+def _suite_mark(definition: pytest.Function, mark: pytest.Mark) -> SuiteMark | InvalidMark:
     try:
-        values = _arguments(mark)
+        values = _mark_arguments(mark)
     except (TypeError, ValueError) as error:
         return InvalidMark(f"this mark cannot be followed: {error}; write {_USAGE}")
     path = _spec_path(definition, values["spec"])
@@ -198,10 +197,10 @@ def _follow(definition: pytest.Function, mark: pytest.Mark) -> Marked | InvalidM
         suite = suite_of(definition.config, definition.ihook, path)
     except pytest.Collector.CollectError as error:
         return InvalidMark(str(error))
-    return Marked(suite, values["threshold"], values["weights"])
+    return SuiteMark(suite, values["threshold"], values["weights"])
 
 
-def _arguments(mark: pytest.Mark) -> dict[str, Any]:
+def _mark_arguments(mark: pytest.Mark) -> dict[str, Any]:
     """The mark's arguments, checked; raises TypeError or ValueError."""
 
     def sway(spec: Any, threshold: Any = None, weights: Any = None) -> None: ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.backends.null_population import OWN, NullPlan
-from pytest_sway.items.suite_entry import SuiteEntry
+from pytest_sway.items.suite_entries import SuiteEntry
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS, NullAdapter, NullAdapterOptions
 from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
@@ -17,8 +17,8 @@ from pytest_sway.spec.yaml_source import Source
 
 
 @dataclass(frozen=True)
-class NullEntry:
-    """What a spec says of its nulls.
+class NullAdapterEntry:
+    """What a spec says of its null adapters.
 
     Attributes:
         options: None where the suite has no enabled ``null_adapter``.
@@ -33,7 +33,7 @@ class NullEntry:
     notes: tuple[Problem, ...] = ()
 
     def plan(self, seed: int) -> NullPlan | None:
-        """The population; ``seed`` (``defaults.seed``) moves all of its draws."""
+        """The population; ``seed`` (``defaults.seed``) changes all of its random adapters."""
         options = self.options
         if options is None:
             return None
@@ -49,26 +49,28 @@ class NullEntry:
         )
 
 
-def null_of(source: Source, entries: Sequence[SuiteEntry], *, check_files: bool = False) -> NullEntry:
+def read_null_entry(
+    source: Source, entries: Sequence[SuiteEntry], *, check_files: bool = False
+) -> NullAdapterEntry:
     """The one ``null_adapter`` of a suite that is enabled.
 
     ``check_files``: whether the files of the user's own null adapters are looked at (kind ``hf``).
     """
     nulls = [e for e in entries if isinstance(e.probe, NullAdapter) and e.enabled]
     if not nulls:
-        return NullEntry()
+        return NullAdapterEntry()
     entry, *others = nulls
     problems = [
         Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
-    own, wrong, left_out = _own(source, entry, options, check_files=check_files)
+    own, wrong, left_out = _own_adapters(source, entry, options, check_files=check_files)
     notes = [*left_out, *_runs_notes(source, entry, options, len(own)), *_order_notes(entries, entry)]
-    return NullEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
+    return NullAdapterEntry(options, tuple(own), (*problems, *wrong), tuple(notes))
 
 
-def _own(
+def _own_adapters(
     source: Source, entry: SuiteEntry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
@@ -98,7 +100,7 @@ def _own(
 
 
 def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, own: int) -> list[Problem]:
-    """How many draws there are, where the spec may expect another number."""
+    """How many null adapters there are, where the spec may expect another number."""
     name = entry.probe.name
     if options.family == OWN:
         few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"

@@ -1,4 +1,4 @@
-"""The kinds that a spec may name where it stands: ours, and those of the plugins that are heard there."""
+"""The probe kinds that a spec may name: ours, and those of the plugins that apply to its folder."""
 
 from __future__ import annotations
 
@@ -22,65 +22,67 @@ class KindsError(Exception):
 
 
 @dataclass
-class _Heard:
-    """What was asked of plugins in this session.
+class _PluginKinds:
+    """What plugins answered in this session.
 
     Attributes:
-        given: each plugin's classes; it is asked once.
-        kinds: by the plugins that are heard together; two specs that hear the same have the same kinds.
+        classes: of each plugin, which is asked once.
+        kinds: by the plugins that apply to a spec; specs to which the same plugins apply share them.
     """
 
-    given: dict[str, Sequence[type[Probe[Any]]]] = field(default_factory=dict)
+    classes: dict[str, Sequence[type[Probe[Any]]]] = field(default_factory=dict)
     kinds: dict[tuple[str, ...], Kinds] = field(default_factory=dict)
 
 
-_HEARD = pytest.StashKey[_Heard]()
+_PLUGIN_KINDS = pytest.StashKey[_PluginKinds]()
 
 
 def kinds_for(config: pytest.Config, hook: Any) -> Kinds:
-    """The kinds of a spec, as whoever names it hears them through ``hook``.
+    """The kinds of a spec; ``hook``: of the node that names it.
 
-    A conftest is heard in its own folder and below, as it is for pytest's other hooks of collection.
+    A conftest applies to its own folder and below, as for pytest's other hooks of collection.
 
     Raises:
         KindsError: a plugin failed, gave no probe classes, or a kind that another one gave already.
     """
-    plugins = list(hook_implementations(config, hook.pytest_sway_probes))
-    heard = config.stash.setdefault(_HEARD, _Heard())
-    key = tuple(asked.key for asked in plugins)
-    if key not in heard.kinds:
-        for asked in plugins:
-            if asked.key not in heard.given:
-                heard.given[asked.key] = _given(asked, config)
-        heard.kinds[key] = _together(plugins, heard.given)
-    return heard.kinds[key]
+    implementations = list(hook_implementations(config, hook.pytest_sway_probes))
+    known = config.stash.setdefault(_PLUGIN_KINDS, _PluginKinds())
+    key = tuple(implementation.key for implementation in implementations)
+    if key not in known.kinds:
+        for implementation in implementations:
+            if implementation.key not in known.classes:
+                known.classes[implementation.key] = _ask(implementation, config)
+        known.kinds[key] = _combine(implementations, known.classes)
+    return known.kinds[key]
 
 
-def _given(asked: HookImplementation, config: pytest.Config) -> Sequence[type[Probe[Any]]]:
-    """One plugin's classes, each of them looked at."""
+def _ask(hook: HookImplementation, config: pytest.Config) -> Sequence[type[Probe[Any]]]:
+    """One plugin's classes, each of them checked."""
     try:
-        answers = asked.call(config=config)
+        answers = hook.call(config=config)
     except HOOK_ERRORS as error:
-        raise KindsError(f"{_HOOK} of {asked.plugin} failed: {asked.why(error)}") from None
+        raise KindsError(f"{_HOOK} of {hook.plugin_name} failed: {hook.error_text(error)}") from None
     classes = answers[0] if answers else ()
     if not isinstance(classes, (list, tuple)):
         found = f"returned {describe(classes)}; return a list of probe classes"
-        raise KindsError(f"{_HOOK} of {asked.plugin} {found}")
+        raise KindsError(f"{_HOOK} of {hook.plugin_name} {found}")
     for probe in classes:
         if wrong := probe_class_fault(probe):
-            raise KindsError(f"{_HOOK} of {asked.plugin}: {wrong}")
+            raise KindsError(f"{_HOOK} of {hook.plugin_name}: {wrong}")
     return classes
 
 
-def _together(plugins: Sequence[HookImplementation], given: dict[str, Sequence[type[Probe[Any]]]]) -> Kinds:
-    """One name, one kind."""
+def _combine(
+    implementations: Sequence[HookImplementation], classes: dict[str, Sequence[type[Probe[Any]]]]
+) -> Kinds:
+    """Ours and the plugins' kinds; no two of one name."""
     ours, others, origin = Kinds(), dict[str, type[Probe[Any]]](), dict[str, str]()
-    for asked in plugins:
-        for probe in given[asked.key]:
+    for hook in implementations:
+        for probe in classes[hook.key]:
             kind = probe.kind
             if kind in ours or kind in others:
                 taken = "built in" if kind in ours else f"{origin[kind]}'s already"
                 text = f"{probe.__name__}: the kind {kind!r} is {taken}; name yours otherwise"
-                raise KindsError(f"{_HOOK} of {asked.plugin}: {text}")
-            others[kind], origin[kind] = probe, asked.plugin
+                raise KindsError(f"{_HOOK} of {hook.plugin_name}: {text}")
+            others[kind], origin[kind] = probe, hook.plugin_name
     return Kinds(others)

@@ -1,4 +1,4 @@
-"""A line that moves while a long item is measured; on a terminal alone, never in a log or a worker."""
+"""The progress of a long item, in pytest's line; only on a terminal, never in a log or a worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-_PATIENCE_S, _REFRESH_S = 1.0, 0.2
+_DELAY_S, _REFRESH_S = 1.0, 0.2
 _SAVE, _CLEAR, _RESTORE = "\x1b7", "\x1b[K", "\x1b8"
 
 
 def progress_line(config: pytest.Config) -> Callable[[int, int], None] | None:
-    """Who shows that ``done`` of ``total`` tokens are done; None where nobody looks on."""
+    """What shows that ``done`` of ``total`` tokens are done; None where there is no terminal."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
     if reporter is None or hasattr(config, "workerinput") or config.get_verbosity() < 0:
@@ -38,28 +38,28 @@ def _put(text: str) -> None:
 
 
 class ProgressLine:
-    """Shows a round's progress behind what pytest has written in the line, and takes it away again.
+    """Shows a round's progress after what pytest has written in the line, and clears it again.
 
-    The cursor is put back each time, so pytest goes on where it was.
+    The cursor is put back each time, so that pytest continues where it was.
     """
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._write, self._clock = write, clock
         self._began: float | None = None
-        self._shown: float | None = None
+        self._last_write: float | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """``done`` of ``total`` tokens of a round are done."""
         now = self._clock()
         if done >= total:
-            if self._shown is not None:
+            if self._last_write is not None:
                 self._write(f"{_SAVE}{_CLEAR}{_RESTORE}")
-            self._began = self._shown = None
+            self._began = self._last_write = None
             return
         if self._began is None:
             self._began = now
-        lately = self._shown is not None and now - self._shown < _REFRESH_S
-        if lately or now - self._began < _PATIENCE_S:
+        is_recent = self._last_write is not None and now - self._last_write < _REFRESH_S
+        if is_recent or now - self._began < _DELAY_S:
             return
-        self._shown = now
+        self._last_write = now
         self._write(f"{_SAVE} {done / total:4.0%} of {total:,} tokens{_CLEAR}{_RESTORE}")

@@ -8,15 +8,15 @@ import pytest
 
 from pytest_sway.session.xdist import MOMENT
 
-_KEPT = pytest.StashKey[datetime]()
+_MOMENT = pytest.StashKey[datetime]()
 
 
-def moment_of(config: pytest.Config) -> datetime:
+def session_moment(config: pytest.Config) -> datetime:
     """The same for every model of the run; under xdist the controller's, the same for every worker."""
-    if _KEPT not in config.stash:
+    if _MOMENT not in config.stash:
         sent = getattr(config, "workerinput", {}).get(MOMENT)
-        config.stash[_KEPT] = datetime.fromisoformat(sent) if sent else _now()
-    return config.stash[_KEPT]
+        config.stash[_MOMENT] = datetime.fromisoformat(sent) if sent else _now()
+    return config.stash[_MOMENT]
 
 
 def _now() -> datetime:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.null_population import NullPlan
-from pytest_sway.items.null_adapter_entry import null_of
-from pytest_sway.items.suite_entry import SuiteEntry
-from pytest_sway.probes.base import Probe, ProbeContext
-from pytest_sway.probes.judging.thresholds import threshold_notes
+from pytest_sway.items.null_adapter_entry import read_null_entry
+from pytest_sway.items.suite_entries import SuiteEntry, entry_notes, read_entries
+from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.registry import Kinds
-from pytest_sway.result import Claim
 from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch
@@ -34,26 +28,8 @@ from pytest_sway.spec.parser import parse
 from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.spec.problems import Problem, SpecError
 from pytest_sway.spec.schema import Spec
-from pytest_sway.spec.validation_errors import validation_problems
-from pytest_sway.spec.yaml_source import Source, read_spec
-from pytest_sway.text.message_parts import describe, did_you_mean, shorten_list
-
-_RESERVED = frozenset(
-    {
-        "collect_ignore",
-        "collect_ignore_glob",
-        "load_tests",
-        "pytest_plugins",
-        "pytestmark",
-        "setUpModule",
-        "setup_function",
-        "setup_module",
-        "tearDownModule",
-        "teardown_function",
-        "teardown_module",
-    }
-)
-"""Names that pytest reads from a module; an entry of that name gets an underscore in its id."""
+from pytest_sway.spec.yaml_source import read_spec
+from pytest_sway.text.message_parts import shorten_list
 
 
 @dataclass(frozen=True)
@@ -64,7 +40,7 @@ class Suite:
         adapters: those that are evaluated.
         notes: what is done otherwise than the spec may expect.
         left_out: matches of a pattern that are not evaluated.
-        adapter_notes: which other folders an adapter stands for.
+        adapter_notes: which identical folders an adapter represents.
     """
 
     path: Path
@@ -77,13 +53,13 @@ class Suite:
     left_out: tuple[ExcludedMatch, ...] = ()
     adapter_notes: tuple[FolderNote, ...] = ()
 
-    def setting(
+    def probe_context(
         self,
         adapter: AdapterKey | None,
         capabilities: frozenset[str] = frozenset(),
         context: int | None = None,
     ) -> ProbeContext:
-        """What its probes are told beside their options."""
+        """What its probes know beside their options."""
         return ProbeContext(
             document=self.spec.document,
             folder=self.path.parent,
@@ -95,7 +71,7 @@ class Suite:
         )
 
     @cached_property
-    def labels(self) -> dict[AdapterKey, str]:
+    def adapter_labels(self) -> dict[AdapterKey, str]:
         """The shortest tails of the adapters' paths that tell them apart."""
         paths = [Path(key.path or key.model or "base").parts for key in self.adapters]
         tails: list[str] = []
@@ -118,7 +94,7 @@ class Suite:
         return [*self.notes, *(Problem(text, line, column) for text in texts)]
 
     def notes_on(self, adapter: AdapterKey) -> Iterator[str]:
-        """What the reports say of an adapter and of what was named beside it."""
+        """What the reports say of an adapter and of the folders that were left out."""
         for note in self.adapter_notes:
             if str(note.folder) == adapter.path:
                 yield note.text
@@ -130,7 +106,7 @@ class Suite:
     @cached_property
     def left_out_labels(self) -> dict[ExcludedMatch, str]:
         """For each of the candidates, the shortest tail of its path that nothing else is called by."""
-        taken, found = set(self.labels.values()), {}
+        taken, found = set(self.adapter_labels.values()), {}
         for one in self.candidates:
             parts = one.path.parts
             tails = ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
@@ -152,48 +128,58 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     """
     source = read_spec(path)
     spec, problems = parse(source, adapter_given=bool(adapters))
-    entries, entry_problems = _entries(source, kinds or Kinds())
+    entries, entry_problems = read_entries(source, kinds or Kinds())
     problems += entry_problems
     kind = spec.envelope.models.ft.kind if spec is not None else ""
     given = find_adapters_of_kind(kind, adapters, (Path(),))
     problems += _adapter_problems(given, kind)
-    null = null_of(source, entries, check_files=kind == "hf")
+    null = read_null_entry(source, entries, check_files=kind == "hf")
     problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
-    ft = spec.envelope.models.ft
-    tuned = (spec.model, ft.revision) if spec.model is not None else (None, None)
     named = given if adapters else spec.named
-    if ft.kind == "hf":  # of another kind the files are not ours to compare
+    if kind == "hf":  # of another kind the files are not ours to compare
         named = without_duplicates(named)
-    roots = (path.parent, Path())
-    folders: list[str | None] = [
-        name if ft.kind == "hf" and is_hub_name(name, roots) else str(folder)
-        for folder, name in named.folders.items()
-    ]
-    keys = [AdapterKey(folder, *tuned) for folder in folders or [None]]
     return Suite(
         path=path,
         spec=spec,
         entries=tuple(entries),
-        model=ModelKey(
-            kind=ft.kind,
-            base=spec.base,
-            revision=ft.revision if spec.model is None else spec.envelope.models.base.revision,
-            dtype=ft.dtype,
-            device=ft.device,
-            trust_remote_code=ft.trust_remote_code,
-            entry_point=ft.entry_point,
-            endpoint=ft.endpoint,
-            chat_template=str(spec.chat_template) if spec.chat_template is not None else None,
-            chat_template_kwargs=json.dumps(spec.envelope.defaults.chat_template_kwargs, sort_keys=True),
-        ),
-        adapters=tuple(keys),
+        model=_model_key(spec),
+        adapters=tuple(_adapter_keys(spec, named, (path.parent, Path()))),
         plan=null.plan(spec.envelope.defaults.seed),
-        notes=(*spec.notes, *_notes(source, entries), *null.notes),
+        notes=(*spec.notes, *entry_notes(source, entries), *null.notes),
         left_out=named.left_out,
         adapter_notes=named.notes,
     )
+
+
+def _model_key(spec: Spec) -> ModelKey:
+    """The model that the backend loads; of a full fine-tune its base."""
+    models, defaults = spec.envelope.models, spec.envelope.defaults
+    ft = models.ft
+    return ModelKey(
+        kind=ft.kind,
+        base=spec.base,
+        revision=ft.revision if spec.model is None else models.base.revision,
+        dtype=ft.dtype,
+        device=ft.device,
+        trust_remote_code=ft.trust_remote_code,
+        entry_point=ft.entry_point,
+        endpoint=ft.endpoint,
+        chat_template=str(spec.chat_template) if spec.chat_template is not None else None,
+        chat_template_kwargs=json.dumps(defaults.chat_template_kwargs, sort_keys=True),
+    )
+
+
+def _adapter_keys(spec: Spec, named: NamedAdapters, roots: Sequence[Path]) -> Iterator[AdapterKey]:
+    """What is evaluated: the folders that were named, or one full fine-tune."""
+    ft = spec.envelope.models.ft
+    model = (spec.model, ft.revision) if spec.model is not None else (None, None)
+    if not named.folders:
+        yield AdapterKey(None, *model)
+    for folder, name in named.folders.items():
+        is_on_hub = ft.kind == "hf" and is_hub_name(name, roots)
+        yield AdapterKey(name if is_on_hub else str(folder), *model)
 
 
 def _folder_of(adapter: AdapterKey | None) -> Path | None:
@@ -202,63 +188,6 @@ def _folder_of(adapter: AdapterKey | None) -> Path | None:
         return None
     folder = Path(adapter.path)
     return folder if is_folder(folder) or HubName.of(adapter.path) is None else None
-
-
-def _entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[Problem]]:
-    """Every entry that is right, and what is wrong with the others."""
-    raw = source.value.get("suite", [])
-    entries: list[SuiteEntry] = []
-    problems: list[Problem] = []
-    names: dict[str, int] = {}
-    ids: set[str] = set()
-    for index, value in enumerate(raw if isinstance(raw, list) else []):
-        line, _ = source.locate(("suite", index))
-        probe = _probe(source, index, value, kinds, problems)
-        if probe is None:
-            continue
-        name = probe.name
-        if name in names:
-            first = names[name]
-            message = f"suite[{index}].name: {name!r} is also the name in line {first}; choose another"
-            problems.append(Problem(message, *source.locate(("suite", index, "name"))))
-        names.setdefault(name, line)
-        unique = _unique(id_of(name), ids)
-        entries.append(SuiteEntry(unique, probe, f"{source.path.name}:{line}", line, index))
-    return entries, problems
-
-
-def _probe(
-    source: Source, index: int, value: Any, kinds: Kinds, problems: list[Problem]
-) -> Probe[Any] | None:
-    path = ("suite", index)
-    place = source.locate(path)
-    if not isinstance(value, dict):
-        found = f"suite[{index}]: found {describe(value)}, expected a mapping with name: and kind:"
-        problems.append(Problem(found, *place))
-        return None
-    missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
-    if missing:
-        is_null = missing[0] in value and value[missing[0]] is None
-        hint = "; YAML reads a bare null as nothing: quote it" if is_null else ""
-        text = f"suite[{index}]: {' and '.join(missing)} missing{hint}"
-        problems.append(Problem(text, *place))
-        return None
-    kind = source.written.get((*path, "kind"), value["kind"])
-    found_class = kinds.find(kind) if isinstance(kind, str) else None
-    if found_class is None:
-        message = f"suite[{index}].kind: {_unknown_kind(kind, kinds)}"
-        problems.append(Problem(message, *source.locate((*path, "kind"))))
-        return None
-    options = found_class.options_type()
-    try:
-        return found_class(options.model_validate(value, context=kinds))
-    except ValidationError as error:
-        problems += validation_problems(error, source, path, options)
-        return None
-
-
-def _unknown_kind(kind: Any, kinds: Kinds) -> str:
-    return f"there is no {describe(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
 
 
 def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
@@ -281,39 +210,3 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     if (why := why_no_adapter(folder)) is not None:
         return f"there is no adapter folder{why}"
     return why_not_served(folder) if kind == "hf" else None
-
-
-def _notes(source: Source, entries: Sequence[SuiteEntry]) -> list[Problem]:
-    """What is done otherwise than an old spec may expect, and what thresholds switch off."""
-    return [
-        Problem(f"{entry.probe.name}: {text}", *source.locate(("suite", entry.index, field)))
-        for entry in entries
-        for field, text in _entry_notes(entry)
-    ]
-
-
-def _entry_notes(entry: SuiteEntry) -> Iterator[tuple[str, str]]:
-    """What is said of one entry, with the field that it is about."""
-    options = entry.probe.options
-    if getattr(options, "top_k", None) is not None:
-        yield "top_k", "top_k has no effect, the whole vocabulary is compared"
-    if entry.probe.claim is Claim.NO_HARM and "assert_z_gte" in options.model_fields_set:
-        yield "assert_z_gte", "assert_z_gte has no effect, harm is judged by its margin alone"
-    if options.weight < 0:
-        yield "weight", f"weight: {options.weight:g} counts as 0"
-    yield from threshold_notes(options)
-
-
-def id_of(name: str) -> str:
-    """A probe's name as a test id: word characters of any script, ``-`` and ``.``; else ``_``."""
-    text = re.sub(r"[^\w.-]+", "_", name, flags=re.UNICODE) or "_"
-    special = text in _RESERVED or text.startswith(("__", "pytest_"))
-    return f"{text}_" if special else text
-
-
-def _unique(text: str, taken: set[str]) -> str:
-    candidate, number = text, 2
-    while candidate in taken:
-        candidate, number = f"{text}-{number}", number + 1
-    taken.add(candidate)
-    return candidate

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,6 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.suite_text import factors, footer, label, weighted_components
 from pytest_sway.reports.terminal_table import Line, Span, cells_as_line, cells_of, probe_rows
 from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult
-from pytest_sway.suites.json_conversion import from_json
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
 from pytest_sway.text.width import (
@@ -44,7 +42,7 @@ _PROMPT = 200
 def show(
     writer: pytest.TerminalReporter,
     suites: Sequence[SuiteResult],
-    measured: Sequence[tuple[str, dict[str, Any]]],
+    measured: Sequence[tuple[str, ProbeResult]],
 ) -> None:
     """Write a section per suite, and one for what code-first tests measured."""
     verbosity = writer.config.get_verbosity()
@@ -61,8 +59,7 @@ def show(
             writer.line("")
     if measured and verbosity >= 0:
         writer.write_sep("-", "sway: measured in tests")
-        for nodeid, wire in measured:
-            result = from_json(ProbeResult, wire)
+        for nodeid, result in measured:
             text = f"{nodeid}: {result.name} {cells_as_line(cells_of(result, {}))}"
             for line in _text(text, columns, "", "  "):
                 writer.write_line(transliterate(line[0].text, encoding))

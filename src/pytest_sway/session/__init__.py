@@ -1,1 +1,1 @@
-"""The controller's side: what was planned, what came in, the composite, the gate. No numpy, no torch."""
+"""The controller's side: the plan, the reports of the items, composite and gate. No numpy, no torch."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+import pytest
+
 from pytest_sway.reports.baseline_text import regression_reason
 from pytest_sway.result import BaselineComparison, CompositeChange, Gate, SuiteResult
 from pytest_sway.suites.changes import changes, composite_delta, regressions
@@ -29,19 +31,23 @@ class Baseline:
     threshold: float | None = None
 
 
-def load(path: str, threshold: float | None = None) -> Baseline:
+BASELINE = pytest.StashKey[Baseline]()
+"""The earlier results, as they were before anything ran."""
+
+
+def load_baseline(path: str, threshold: float | None = None) -> Baseline:
     """A result file, or a folder with one per suite.
 
     Raises:
         SavedResultError: naming the file, what was found, and what to write.
     """
-    place = Path(path)
-    if place.is_dir():
-        files = sorted(place.glob("*.json"))
+    source = Path(path)
+    if source.is_dir():
+        files = sorted(source.glob("*.json"))
         if not files:
             raise SavedResultError(f"{path}: holds no result: give a folder that --sway-json wrote")
-    elif place.exists():
-        files = [place]
+    elif source.exists():
+        files = [source]
     else:
         raise SavedResultError(
             f"{path}: there is no such file or folder; write it with --sway-json={path} "
@@ -50,7 +56,7 @@ def load(path: str, threshold: float | None = None) -> Baseline:
     return Baseline(path, tuple(map(read_saved_result, files)), threshold)
 
 
-def against(suites: Sequence[SuiteResult], baseline: Baseline) -> list[SuiteResult]:
+def compare_with_baseline(suites: Sequence[SuiteResult], baseline: Baseline) -> list[SuiteResult]:
     """Every suite with what changed against its earlier result, and the gate that follows from it.
 
     A suite without an earlier result says so in its notes and is gated as ever; where none has one, a gate

@@ -1,6 +1,6 @@
-"""The object that listens where pytest reports: collects results, gates, hands them to the reports.
+"""The plugin object of the process that reports: collects results, gates suites, writes the reports.
 
-It is there in every run, so it imports its rooms only once there is something of ours to report.
+It is registered in every run, so it imports what it needs only once there is something of ours to report.
 """
 
 from __future__ import annotations
@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from copy import deepcopy
-from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sway.session.plan import left_out_of, plan_of
+from pytest_sway.session.plan import plan_of
 
 if TYPE_CHECKING:
-    from pytest_sway.result import SuiteResult
+    from pytest_sway.result import ProbeResult, SuiteResult
     from pytest_sway.session.suite_reports import SuiteReports
 
 _FILES = [
@@ -33,25 +32,33 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._reports: list[tuple[dict[str, Any], float, float, str]] = []
-        self._measured: list[tuple[str, dict[str, Any]]] = []
+        self._reports: dict[str, SuiteReports] = {}
+        self._measured: list[tuple[str, ProbeResult]] = []
         self._suites: list[SuiteResult] = []
-        self._trouble: list[str] = []
-        self._told: list[str] = []
-        self._shown = False
+        self._errors: list[str] = []
+        self._notes: list[str] = []
+        self._has_summary = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what an item measured."""
-        text = getattr(report, "sway", None)
-        if text is not None:
-            wire = json.loads(text)
-            all_run_it = self._config.getoption("dist", "no") == "each"
-            worker = getattr(report, "worker_id", "") if all_run_it else ""
-            self._reports.append((wire, report.start, report.stop, worker))
+        """Take an item's results off its report."""
+        if (text := getattr(report, "sway", None)) is not None:
+            self._add(text, report)
         if str(report.outcome) == "rerun":  # pytest-rerunfailures': another attempt follows
             return
-        for measured in getattr(report, "sway_measured", []):
-            self._measured.append((report.nodeid, json.loads(measured)))
+        for text in getattr(report, "sway_measured", []):
+            from pytest_sway.result import ProbeResult
+            from pytest_sway.suites.json_conversion import from_json
+
+            self._measured.append((report.nodeid, from_json(ProbeResult, json.loads(text))))
+
+    def _add(self, text: str, report: pytest.TestReport) -> None:
+        from pytest_sway.session.item_report import ItemReport
+        from pytest_sway.session.suite_reports import SuiteReports
+
+        item = ItemReport.from_text(text)
+        all_run_it = self._config.getoption("dist", "no") == "each"
+        worker = getattr(report, "worker_id", "") if all_run_it else ""
+        self._reports.setdefault(item.suite, SuiteReports()).add(item, report.start, report.stop, worker)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -59,25 +66,23 @@ class Controller:
         plan = plan_of(self._config)
         options = session.config.option
         looking = options.collectonly or options.setuponly or options.setupplan
-        if looking or not plan:
+        if looking or not plan.suites:
             return
-        from pytest_sway.options import BASELINE, options_of
         from pytest_sway.reports import junit
-        from pytest_sway.session.suite_reports import compose
+        from pytest_sway.session.baseline import BASELINE, compare_with_baseline
+        from pytest_sway.session.suite_reports import ReportOptions, compose
 
         stopped = session.exitstatus == pytest.ExitCode.INTERRUPTED
-        run = replace(options_of(self._config), stopped=stopped)
-        self._suites = compose(plan, self._intakes(), run, left_out_of(self._config).values())
+        run = ReportOptions.of(self._config, stopped=stopped)
+        self._suites = compose(plan, self._reports, run)
         if BASELINE in self._config.stash:
-            from pytest_sway.session.baseline import against
-
-            self._suites = against(self._suites, self._config.stash[BASELINE])
+            self._suites = compare_with_baseline(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
         self._write_files()
         self._write_step_summary()
         failed = any(suite.gate.failed for suite in self._suites)
-        self._hand_out()
-        if (failed or self._trouble) and session.exitstatus == pytest.ExitCode.OK:
+        self._call_report_hooks()
+        if (failed or self._errors) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,38 +91,37 @@ class Controller:
             return
         from pytest_sway.reports import terminal
 
-        self._shown = True
+        self._has_summary = True
         terminal.show(terminalreporter, self._suites, self._measured)
         if self._config.get_verbosity() >= 0:
-            for line in self._told:
+            for line in self._notes:
                 terminalreporter.write_line(line)
-        for trouble in self._trouble:
-            terminalreporter.write_line(trouble, red=True, bold=True)
+        for error in self._errors:
+            terminalreporter.write_line(error, red=True, bold=True)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
-        if self._shown or not self._suites:
+        if self._has_summary or not self._suites:
             return
-        for trouble in self._trouble:
-            sys.stderr.write(f"sway: {trouble}\n")
+        for error in self._errors:
+            sys.stderr.write(f"sway: {error}\n")
         for suite in self._suites:
             if suite.gate.failed:
                 sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(suite.gate.reasons)}\n")
 
-    def _hand_out(self) -> None:
-        """Give the results to the reports of others; theirs may fail, ours are written by then."""
+    def _call_report_hooks(self) -> None:
+        """Give the results to third-party reports; these may fail, ours are written by then."""
         if not self._suites:
             return
         from pytest_sway.session.third_party_reports import call_report_hooks
 
-        told, troubles = call_report_hooks(
-            self._config, deepcopy(self._suites)
-        )  # theirs to read, not to change
-        self._told += told
-        self._trouble += troubles
+        # a copy, since hooks must not change what is gated
+        lines, errors = call_report_hooks(self._config, deepcopy(self._suites))
+        self._notes += lines
+        self._errors += errors
 
     def _write_files(self) -> None:
-        """Every file that was asked for; one that cannot be written is told, and hinders no other."""
+        """Every file that was asked for, also where one before it cannot be written."""
         from pytest_sway.reports.report_files import write_suites
 
         for option, suffix, module in _FILES:
@@ -128,24 +132,18 @@ class Controller:
                 write_suites(self._suites, target, suffix, import_module(module).text)
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
-                self._trouble.append(f"--{name}={target} could not be written: {error}")
+                self._errors.append(f"--{name}={target} could not be written: {error}")
 
     def _write_step_summary(self) -> None:
-        """For GitHub's page of the job, where that was asked for and there is one."""
+        """Append to the page of the GitHub job, where the option asks for it and there is one."""
         if not self._config.getoption("sway_step_summary") or not self._suites:
             return
         from pytest_sway.reports import step_summary
 
         try:
             if not step_summary.append(self._suites):
-                self._told.append(f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written")
+                self._notes.append(
+                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written"
+                )
         except OSError as error:
-            self._trouble.append(f"--sway-step-summary could not be written: {error}")
-
-    def _intakes(self) -> dict[str, SuiteReports]:
-        from pytest_sway.session.suite_reports import SuiteReports
-
-        intakes: dict[str, SuiteReports] = {}
-        for wire, start, stop, worker in self._reports:
-            intakes.setdefault(wire["suite"], SuiteReports()).take(wire, start, stop, worker)
-        return intakes
+            self._errors.append(f"--sway-step-summary could not be written: {error}")

@@ -1,24 +1,51 @@
-"""What was planned: every suite with all its probes, which were selected, and which items share a subject.
+"""What a session is going to measure: the suites with all their probes, and which items were selected.
 
-The gate reads it, so that a probe which was planned and never reported is missed, not forgotten; under
-``-n`` the scheduler reads it, so that what needs one model stays together.
-Builtins only: an xdist worker sends its plan to the controller.
+The gate reads it, so that a probe which was planned and never reported counts as missing; under ``-n`` the
+scheduler reads it, so that the items of one model stay in one worker. An xdist worker sends its plan to the
+controller.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import pytest
 
-Plan = dict[str, dict[str, Any]]
 
-PLAN = pytest.StashKey[Plan]()
-"""Suites by id, in the order of collection. There once an item of ours was collected."""
+@dataclass(frozen=True)
+class SuitePlan:
+    """One suite on one subject, as its spec describes it.
+
+    Attributes:
+        id: unique in the session.
+        origin: node id of the spec file or of the marked function; the suites of a fleet share it.
+        spec: path of the spec.
+        base: the base model, as the spec names it.
+        adapter: folder or name of the adapter; of a full fine-tune the model's.
+        threshold: the smallest composite that passes the gate.
+        weights: by category, where spec or mark set them.
+        seed: ``defaults.seed`` of the spec.
+        notes: what the reports say of the spec and of the adapter.
+        probes: the name of every probe, and its file and line.
+    """
+
+    id: str
+    origin: str
+    spec: str
+    base: str
+    adapter: str
+    threshold: float
+    weights: Mapping[str, float]
+    seed: int
+    notes: tuple[str, ...]
+    probes: Mapping[str, str]
 
 
-class ItemAssignment(NamedTuple):
-    """Where an item belongs; equal in every worker.
+@dataclass(frozen=True)
+class ItemAssignment:
+    """What an item needs and measures; equal in every worker.
 
     Attributes:
         model: digest of the model that it needs.
@@ -32,12 +59,13 @@ class ItemAssignment(NamedTuple):
     probe: str = ""
 
 
-class LeftOutAdapter(NamedTuple):
+@dataclass(frozen=True)
+class LeftOutAdapter:
     """A folder that a pattern names as an adapter, and that is not evaluated.
 
     Attributes:
         suite: id under which it is reported, as a suite without a probe.
-        origin: where its fleet was collected: what the suites of the fleet name as theirs.
+        origin: that of the suites of its fleet.
         folder: its path.
         reason: the folder as the user wrote it, and why it is not evaluated.
     """
@@ -48,69 +76,85 @@ class LeftOutAdapter(NamedTuple):
     reason: str
 
 
-LEFT_OUT = pytest.StashKey[dict[str, LeftOutAdapter]]()
-"""Adapters that are not evaluated, by the ids of their suites."""
-ASSIGNMENTS = pytest.StashKey[dict[str, ItemAssignment]]()
-"""Places of the selected items of ours, by node id."""
+@dataclass
+class SessionPlan:
+    """Everything that was planned, and what became known of it while the session went on.
+
+    Attributes:
+        suites: by id, in the order of collection; those of which no item was selected too.
+        left_out: adapters that are not evaluated, by the ids of their suites.
+        assignments: of the selected items of ours, by node id.
+        crashed: node ids of the items in which a worker died.
+    """
+
+    suites: dict[str, SuitePlan] = field(default_factory=dict)
+    left_out: dict[str, LeftOutAdapter] = field(default_factory=dict)
+    assignments: dict[str, ItemAssignment] = field(default_factory=dict)
+    crashed: set[str] = field(default_factory=set)
+
+    @property
+    def subjects(self) -> set[str]:
+        """The digests of all subjects that selected items need."""
+        return {assignment.subject for assignment in self.assignments.values()}
+
+    @property
+    def selected_probes(self) -> dict[str, list[str]]:
+        """The selected probes of each suite; without the suites that have none."""
+        return _probes_by_suite(self.assignments.values())
+
+    @property
+    def crashed_probes(self) -> dict[str, list[str]]:
+        """The probes of each suite in which a worker died; without the suites that have none."""
+        return _probes_by_suite(self.assignments[nodeid] for nodeid in self.crashed)
+
+    def note_crash(self, nodeid: str) -> None:
+        """A worker died in an item: the gate can say why its probe did not report."""
+        if nodeid in self.assignments:
+            self.crashed.add(nodeid)
+
+    def merge(self, other: SessionPlan) -> None:
+        """Add what a worker planned; workers that collect alike plan the same."""
+        for suite in other.suites.values():
+            self.suites.setdefault(suite.id, suite)
+        for adapter in other.left_out.values():
+            self.left_out.setdefault(adapter.suite, adapter)
+        for nodeid, assignment in other.assignments.items():
+            self.assignments.setdefault(nodeid, assignment)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a worker planned, as JSON takes it."""
+        return {
+            "suites": [asdict(suite) for suite in self.suites.values()],
+            "left_out": [asdict(adapter) for adapter in self.left_out.values()],
+            "assignments": {nodeid: asdict(one) for nodeid, one in self.assignments.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SessionPlan:
+        """Read back what :meth:`to_json` wrote."""
+        suites = [SuitePlan(**{**suite, "notes": tuple(suite["notes"])}) for suite in data["suites"]]
+        left_out = [LeftOutAdapter(**adapter) for adapter in data["left_out"]]
+        return cls(
+            suites={suite.id: suite for suite in suites},
+            left_out={adapter.suite: adapter for adapter in left_out},
+            assignments={nodeid: ItemAssignment(**one) for nodeid, one in data["assignments"].items()},
+        )
 
 
-def plan_of(config: pytest.Config) -> Plan:
+def _probes_by_suite(assignments: Iterable[ItemAssignment]) -> dict[str, list[str]]:
+    probes: dict[str, list[str]] = {}
+    for assignment in assignments:
+        names = probes.setdefault(assignment.suite, [])
+        if assignment.probe not in names:
+            names.append(assignment.probe)
+    probes.pop("", None)  # items that measure no probe of a suite
+    return probes
+
+
+PLAN = pytest.StashKey[SessionPlan]()
+"""There once an item of ours was collected, or a worker's plan came in."""
+
+
+def plan_of(config: pytest.Config) -> SessionPlan:
     """The session's plan."""
-    return config.stash.setdefault(PLAN, {})
-
-
-def assignments_of(config: pytest.Config) -> dict[str, ItemAssignment]:
-    """Places of the session's items, by node id; empty in a project without any of ours."""
-    return config.stash.setdefault(ASSIGNMENTS, {})
-
-
-def left_out_of(config: pytest.Config) -> dict[str, LeftOutAdapter]:
-    """The session's adapters that are not evaluated."""
-    return config.stash.setdefault(LEFT_OUT, {})
-
-
-def leave_out(config: pytest.Config, adapter: LeftOutAdapter) -> None:
-    """Note that an adapter that was named will not be evaluated."""
-    left_out_of(config).setdefault(adapter.suite, adapter)
-
-
-def select(config: pytest.Config, nodeid: str, place: ItemAssignment) -> None:
-    """Note that an item will run."""
-    assignments_of(config)[nodeid] = place
-    if place.suite:
-        _select(plan_of(config), place.suite, place.probe)
-
-
-def to_json(config: pytest.Config) -> dict[str, Any]:
-    """Plan and places as JSON and execnet take them."""
-    return {
-        "suites": plan_of(config),
-        "left_out": [list(adapter) for adapter in left_out_of(config).values()],
-        "places": {nodeid: list(place) for nodeid, place in assignments_of(config).items()},
-    }
-
-
-def merge(config: pytest.Config, wire: dict[str, Any]) -> None:
-    """Take in what a worker sent; workers collect alike."""
-    plan, places = plan_of(config), assignments_of(config)
-    for suite in wire["suites"].values():
-        plan.setdefault(suite["id"], suite)
-        for probe in suite["selected"]:
-            _select(plan, suite["id"], probe)
-    for adapter in wire["left_out"]:
-        leave_out(config, LeftOutAdapter(*adapter))
-    for nodeid, place in wire["places"].items():
-        places.setdefault(nodeid, ItemAssignment(*place))
-
-
-def lose(config: pytest.Config, nodeid: str) -> None:
-    """Note that a worker died in an item, so that the gate can say why its probe did not report."""
-    place = assignments_of(config).get(nodeid)
-    if place is not None and place.suite:
-        plan_of(config)[place.suite].setdefault("crashed", []).append(place.probe)
-
-
-def _select(plan: Plan, suite: str, probe: str) -> None:
-    selected = plan[suite]["selected"]
-    if probe not in selected:
-        selected.append(probe)
+    return config.stash.setdefault(PLAN, SessionPlan())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.session.plan import ItemAssignment, assignments_of
+from pytest_sway.session.plan import ItemAssignment, plan_of
 
 _AHEAD = 2
 """A worker runs an item once it knows the next one."""
@@ -33,7 +33,7 @@ class SchedulerProxy:
         return getattr(self._chosen, name)
 
     @property  # type: ignore[misc]  # nobody sets it
-    def __class__(self) -> type:  # ``-v`` tells its name
+    def __class__(self) -> type:  # ``-v`` prints its name
         return type(self._chosen)
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
@@ -47,19 +47,19 @@ class SchedulerProxy:
             self._collections = None
 
     def _choose(self, collections: Mapping[Any, list[str]]) -> None:
-        places = assignments_of(self._config)
+        assignments = plan_of(self._config).assignments
         first, *others = collections.values()
-        if any(other != first for other in others) or not any(nodeid in places for nodeid in first):
-            return  # xdist tells collections that differ
-        groups = grouped(first, places)
-        rest = [index for index, nodeid in enumerate(first) if nodeid not in places]
+        if any(other != first for other in others) or not any(nodeid in assignments for nodeid in first):
+            return  # xdist reports collections that differ
+        groups = subject_units(first, assignments)
+        rest = [index for index, nodeid in enumerate(first) if nodeid not in assignments]
         nodes = self._chosen.nodes
         split = getattr(self._chosen, "_split_scope", None)
         if split is not None:
             longest_first = getattr(self._config.option, "loadscopereorder", False)
-            plain = scoped(rest, first, split, longest_first=longest_first)
+            plain = scope_units(rest, first, split, longest_first=longest_first)
         else:
-            plain = chunked(rest, len(nodes), self._config.option.maxschedchunk)
+            plain = chunk_units(rest, len(nodes), self._config.option.maxschedchunk)
         self._chosen = SubjectScheduling(self._config, first, [*groups, *plain])
         for node in nodes:
             self._chosen.add_node(node)
@@ -69,10 +69,10 @@ class SchedulerProxy:
 
 @dataclass(eq=False)
 class Unit:
-    """Items that one worker runs in a row.
+    """Items that one worker runs one after another.
 
     Attributes:
-        waiting: their indices in the collection; those that no worker was told to run yet.
+        waiting: their indices in the collection; those that were sent to no worker yet.
         model: the model that they need; empty for items that are none of ours.
     """
 
@@ -80,16 +80,16 @@ class Unit:
     model: str = ""
 
 
-def grouped(collection: Sequence[str], places: Mapping[str, ItemAssignment]) -> list[Unit]:
+def subject_units(collection: Sequence[str], assignments: Mapping[str, ItemAssignment]) -> list[Unit]:
     """A unit per subject, subjects of one model in a row; both in the order of collection."""
     models: dict[str, dict[str, deque[int]]] = {}
     for index, nodeid in enumerate(collection):
-        if (place := places.get(nodeid)) is not None:
-            models.setdefault(place.model, {}).setdefault(place.subject, deque()).append(index)
+        if (assignment := assignments.get(nodeid)) is not None:
+            models.setdefault(assignment.model, {}).setdefault(assignment.subject, deque()).append(index)
     return [Unit(items, model) for model, subjects in models.items() for items in subjects.values()]
 
 
-def scoped(
+def scope_units(
     indices: Sequence[int], collection: Sequence[str], split: Callable[[str], str], *, longest_first: bool
 ) -> list[Unit]:
     """A unit per scope, as the user's mode says what a scope is."""
@@ -100,7 +100,7 @@ def scoped(
     return sorted(units, key=lambda unit: -len(unit.waiting)) if longest_first else units
 
 
-def chunked(indices: Sequence[int], workers: int, most: int | None) -> list[Unit]:
+def chunk_units(indices: Sequence[int], workers: int, most: int | None) -> list[Unit]:
     """Units in the order of collection, smaller towards the end, so that workers end together.
 
     Args:
@@ -122,7 +122,7 @@ class _WorkerState:
     """What one worker has to do."""
 
     pending: list[int] = field(default_factory=list)
-    """Indices that it was told to run, in order; it is at the first."""
+    """Indices that were sent to it, in order; it runs the first."""
     unit: Unit | None = None
     """Where its next items come from."""
     model: str = ""
@@ -131,7 +131,7 @@ class _WorkerState:
 
 
 class SubjectScheduling:
-    """Hands out units: first those of the worker's own model, then models that nobody else holds.
+    """Gives out units: first those of the worker's own model, then models that nobody else holds.
 
     So a worker never comes back to a model that it left, and of several workers each holds its own as
     long as there are enough. The items of a unit are sent one at a time: what a crash or ``-x`` leaves
@@ -147,32 +147,33 @@ class SubjectScheduling:
         self._queue: deque[Unit] = deque()
         self._plain: deque[Unit] = deque()
         self._unit = {index: unit for unit in units for index in unit.waiting}
-        self._desks: dict[Any, _WorkerState] = {}
+        self._workers: dict[Any, _WorkerState] = {}
 
     @property
     def nodes(self) -> list[Any]:
         """Every worker that lives."""
-        return list(self._desks)
+        return list(self._workers)
 
     @property
     def tests_finished(self) -> bool:
         """Whether nothing is left but what the workers are at."""
-        working = any(desk.unit or len(desk.pending) >= _AHEAD for desk in self._desks.values())
+        working = any(worker.unit or len(worker.pending) >= _AHEAD for worker in self._workers.values())
         return not (working or self._queue or self._plain)
 
     @property
     def has_pending(self) -> bool:
-        """Whether the scheduled items are still being run; xdist tells its status where they are not."""
-        return bool(self._queue or self._plain) or any(d.unit or d.pending for d in self._desks.values())
+        """Whether the scheduled items are still being run; xdist prints its status where they are not."""
+        working = any(worker.unit or worker.pending for worker in self._workers.values())
+        return working or bool(self._queue or self._plain)
 
     def add_node(self, node: Any) -> None:
         """A worker is up, and will collect."""
-        self._desks[node] = _WorkerState()
+        self._workers[node] = _WorkerState()
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
         """A worker has collected; one that replaces another and found other items is of no use."""
         if list(collection) == self._collection:
-            self._desks[node].collected = True
+            self._workers[node].collected = True
         else:
             node.shutdown()
 
@@ -181,15 +182,15 @@ class SubjectScheduling:
         for unit in self._units:
             (self._queue if unit.model else self._plain).append(unit)
         self._units = ()
-        for node, desk in self._desks.items():
-            if desk.collected and not desk.pending and desk.unit is None:
-                self._take(desk)
-                self._send(node, desk)
+        for node, worker in self._workers.items():
+            if worker.collected and not worker.pending and worker.unit is None:
+                self._take(worker)
+                self._send(node, worker)
         self._feed_all()
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
         """A worker has run an item."""
-        self._desks[node].pending.remove(item_index)
+        self._workers[node].pending.remove(item_index)
         self._feed(node)
 
     def mark_test_pending(self, item: str) -> None:
@@ -200,9 +201,9 @@ class SubjectScheduling:
 
     def remove_node(self, node: Any) -> str | None:
         """A worker is gone: the item that it was at, which counts as done; None where it had ended."""
-        desk = self._desks.pop(node)
-        crashed = desk.pending.pop(0) if desk.pending else None
-        self._put_back(desk.pending, desk.unit)
+        worker = self._workers.pop(node)
+        crashed = worker.pending.pop(0) if worker.pending else None
+        self._put_back(worker.pending, worker.unit)
         self._feed_all()
         return None if crashed is None else self._collection[crashed]
 
@@ -211,47 +212,47 @@ class SubjectScheduling:
         units = dict.fromkeys([*(self._unit[index] for index in indices), *([unit] if unit else [])])
         for index in reversed(indices):
             self._unit[index].waiting.appendleft(index)
-        taken = [desk.unit for desk in self._desks.values()]
+        taken = [worker.unit for worker in self._workers.values()]
         for one in reversed(units):
             queue = self._queue if one.model else self._plain
             if one.waiting and one not in taken and one not in queue:
                 queue.appendleft(one)
 
     def _feed_all(self) -> None:
-        for node in self._desks:
+        for node in self._workers:
             self._feed(node)
 
     def _feed(self, node: Any) -> None:
         """See that a worker knows its next item, or that there is none."""
-        desk = self._desks[node]
-        while desk.collected and not node.shutting_down and len(desk.pending) < _AHEAD:
-            if desk.unit is None and not self._take(desk):
+        worker = self._workers[node]
+        while worker.collected and not node.shutting_down and len(worker.pending) < _AHEAD:
+            if worker.unit is None and not self._take(worker):
                 node.shutdown()
                 return
-            self._send(node, desk)
+            self._send(node, worker)
 
-    def _send(self, node: Any, desk: _WorkerState) -> None:
+    def _send(self, node: Any, worker: _WorkerState) -> None:
         """The next item of the worker's unit; of plain items all, as xdist does."""
-        unit = desk.unit
+        unit = worker.unit
         if unit is None:
             return
         count = 1 if unit.model else len(unit.waiting)
         indices = [unit.waiting.popleft() for _ in range(count)]
-        desk.pending += indices
+        worker.pending += indices
         node.send_runtest_some(indices)
         if not unit.waiting:
-            desk.unit = None
+            worker.unit = None
 
-    def _take(self, desk: _WorkerState) -> bool:
+    def _take(self, worker: _WorkerState) -> bool:
         """Find a worker its next unit; False where none is left."""
         if self._queue:
-            desk.unit = self._best(desk.model)
-            self._queue.remove(desk.unit)
-            desk.model = desk.unit.model
+            worker.unit = self._best(worker.model)
+            self._queue.remove(worker.unit)
+            worker.model = worker.unit.model
         elif self._plain:
-            desk.unit = self._plain.popleft()
-        return desk.unit is not None
+            worker.unit = self._plain.popleft()
+        return worker.unit is not None
 
     def _best(self, model: str) -> Unit:
-        held = {desk.model for desk in self._desks.values()}
+        held = {worker.model for worker in self._workers.values()}
         return min(self._queue, key=lambda unit: (unit.model != model, unit.model in held))

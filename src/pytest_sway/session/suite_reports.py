@@ -1,11 +1,12 @@
-"""From a plan and the reports that came in to one result per suite."""
+"""From the plan and the reports of the items to one result per suite."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+
+import pytest
 
 from pytest_sway import __version__
 from pytest_sway.result import (
@@ -20,10 +21,10 @@ from pytest_sway.result import (
     SuiteResult,
     Verdict,
 )
-from pytest_sway.session.plan import LeftOutAdapter, Plan
+from pytest_sway.session.item_report import ContextReport, ItemReport
+from pytest_sway.session.plan import LeftOutAdapter, SessionPlan, SuitePlan
 from pytest_sway.suites.composite import composite
 from pytest_sway.suites.gate import GateCriteria, judge_gate, without_adapter
-from pytest_sway.suites.json_conversion import from_json
 from pytest_sway.suites.null_summary import null_summary
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
@@ -34,21 +35,21 @@ _WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 @dataclass
 class SuiteReports:
-    """What reports brought in for one suite.
+    """The reports of one suite's items.
 
     A rerun replaces what came before. Where every worker runs every item (``--dist each``), the worst of
     them counts.
     """
 
     by_worker: dict[str, dict[str, ProbeResult]] = field(default_factory=dict)
-    bench: dict[str, Any] = field(default_factory=dict)
+    context: ContextReport = field(default_factory=ContextReport)
     skipped_outside: set[str] = field(default_factory=set)
     started: float = float("inf")
     finished: float = 0.0
 
     @property
     def results(self) -> dict[str, ProbeResult]:
-        """Each probe's result."""
+        """Each probe's result, by name."""
         found: dict[str, ProbeResult] = {}
         for results in self.by_worker.values():
             for name, result in results.items():
@@ -56,14 +57,14 @@ class SuiteReports:
                     found[name] = result
         return found
 
-    def take(self, wire: Mapping[str, Any], start: float, stop: float, worker: str = "") -> None:
-        """Take one report in; ``worker``: who ran it, where several run the same."""
-        result = from_json(ProbeResult, wire["result"])
+    def add(self, report: ItemReport, start: float, stop: float, worker: str = "") -> None:
+        """Add one item's report; ``worker``: who ran it, where several run the same."""
+        result = report.result
         self.by_worker.setdefault(worker, {})[result.name] = result
         self.skipped_outside.discard(result.name)
-        if wire.get("skipped_outside"):
+        if report.skipped_outside:
             self.skipped_outside.add(result.name)
-        self.bench = wire["bench"] or self.bench
+        self.context = report.context or self.context
         self.started, self.finished = min(self.started, start), max(self.finished, stop)
 
 
@@ -84,41 +85,50 @@ class ReportOptions:
     strict: bool = False
     stopped: bool = False
 
+    @classmethod
+    def of(cls, config: pytest.Config, *, stopped: bool = False) -> ReportOptions:
+        """As the command line says."""
+        return cls(
+            threshold=config.getoption("sway_threshold"),
+            weights=config.getoption("sway_weights"),
+            limit=config.getoption("sway_limit"),
+            strict=config.getoption("sway_strict"),
+            stopped=stopped,
+        )
+
 
 def compose(
-    plan: Plan,
-    intakes: Mapping[str, SuiteReports],
-    options: ReportOptions,
-    left_out: Collection[LeftOutAdapter] = (),
+    plan: SessionPlan, reports: Mapping[str, SuiteReports], options: ReportOptions
 ) -> list[SuiteResult]:
     """One result per suite that had a probe selected, in the plan's order; then the adapters left out."""
+    selected, crashed = plan.selected_probes, plan.crashed_probes
     results = {
-        suite["id"]: _suite(suite, intakes.get(suite["id"], SuiteReports()), options)
-        for suite in plan.values()
-        if suite["selected"]
+        name: _suite(suite, selected[name], crashed.get(name, []), reports.get(name, SuiteReports()), options)
+        for name, suite in plan.suites.items()
+        if name in selected
     }
-    absent = [_not_evaluated(adapter, plan, results, options) for adapter in left_out]
+    absent = [_not_evaluated(adapter, plan, results, options) for adapter in plan.left_out.values()]
     return [*results.values(), *filter(None, absent)]
 
 
 def _not_evaluated(
-    adapter: LeftOutAdapter, plan: Plan, results: Mapping[str, SuiteResult], options: ReportOptions
+    adapter: LeftOutAdapter, plan: SessionPlan, results: Mapping[str, SuiteResult], options: ReportOptions
 ) -> SuiteResult | None:
     """A result without a probe, whose gate fails; None where nothing of its fleet was selected.
 
     Where a part of the fleet was selected, it is named and not gated, as the rest of the fleet.
     """
-    fleet = [suite for suite in plan.values() if suite["origin"] == adapter.origin]
-    ran = [results[suite["id"]] for suite in fleet if suite["id"] in results]
+    fleet = [suite for suite in plan.suites.values() if suite.origin == adapter.origin]
+    ran = [results[suite.id] for suite in fleet if suite.id in results]
     if not ran:
         return None
     whole = len(ran) == len(fleet) and not any(result.gate.is_partial for result in ran)
     gate = without_adapter(adapter.reason, ran[0].gate.threshold, whole=whole)
-    weights = {**fleet[0]["weights"], **(options.weights or {})}
+    weights = {**fleet[0].weights, **(options.weights or {})}
     return SuiteResult(
         suite=adapter.suite,
-        spec_path=fleet[0]["spec"],
-        base_model_id=fleet[0]["base"],
+        spec_path=fleet[0].spec,
+        base_model_id=fleet[0].base,
         adapter_id=adapter.folder,
         score=Score(0.0, weights=weights),
         gate=gate,
@@ -127,52 +137,58 @@ def _not_evaluated(
     )
 
 
-def _suite(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) -> SuiteResult:
-    reported = intake.results
-    lost = suite.get("crashed", ()) if any(intake.by_worker) else ()
-    results = tuple(reported[name] for name in suite["probes"] if name in reported and name not in lost)
-    weights = {**suite["weights"], **(options.weights or {})}
+def _suite(
+    suite: SuitePlan,
+    selected: Sequence[str],
+    crashed: Sequence[str],
+    reports: SuiteReports,
+    options: ReportOptions,
+) -> SuiteResult:
+    reported, context = reports.results, reports.context
+    lost = crashed if any(reports.by_worker) else ()
+    results = tuple(reported[name] for name in suite.probes if name in reported and name not in lost)
+    weights = {**suite.weights, **(options.weights or {})}
     score = composite(results, weights)
-    threshold = suite["threshold"] if options.threshold is None else options.threshold
-    selected = [name for name in suite["selected"] if name not in intake.skipped_outside]
+    threshold = suite.threshold if options.threshold is None else options.threshold
+    to_run = [name for name in selected if name not in reports.skipped_outside]
     criteria = GateCriteria(threshold, options.strict, options.limit)
-    gate = judge_gate(results, suite["probes"], selected, score, criteria, suite.get("crashed", ()))
+    gate = judge_gate(results, suite.probes, to_run, score, criteria, crashed)
     null_stats = _null_stats(results)
-    if intake.bench.get("inert"):
+    if context.inert:
         score.findings.insert(0, _INERT)
     return SuiteResult(
-        suite=suite["id"],
-        spec_path=suite["spec"],
-        base_model_id=suite["base"],
-        adapter_id=suite["adapter"],
+        suite=suite.id,
+        spec_path=suite.spec,
+        base_model_id=suite.base,
+        adapter_id=suite.adapter,
         probes=results,
         score=score,
-        started_at=_stamp(intake.started),
-        finished_at=_stamp(intake.finished),
-        wall_seconds=max(0.0, intake.finished - intake.started),
-        determinism=_determinism(intake.bench.get("determinism"), suite["seed"]),
-        backend_stats=intake.bench.get("stats", {}),
+        started_at=_stamp(reports.started),
+        finished_at=_stamp(reports.finished),
+        wall_seconds=max(0.0, reports.finished - reports.started),
+        determinism=_determinism(context, suite.seed),
+        backend_stats=dict(context.backend_stats),
         null_stats=null_stats.get("rank_1.00", {}),
         null_stats_by_rank=null_stats,
         null_summary=null_summary(results, criteria, weights),
         gate=gate,
-        notes=tuple(_notes(suite, intake, options)),
-        warnings=tuple(intake.bench.get("warnings", ())),
-        digests=Digests(intake.bench.get("base", ""), intake.bench.get("adapter", "")),
+        notes=tuple(_notes(suite, context, options)),
+        warnings=context.warnings,
+        digests=Digests(context.base_digest, context.adapter_digest),
         sway_version=__version__,
     )
 
 
-def _notes(suite: dict[str, Any], intake: SuiteReports, options: ReportOptions) -> Iterator[str]:
+def _notes(suite: SuitePlan, context: ContextReport, options: ReportOptions) -> Iterator[str]:
     if options.stopped:
         yield _STOPPED
-    yield from suite["notes"]
-    if not intake.bench.get("inert"):  # the first finding says it
-        yield from intake.bench.get("notes", [])
+    yield from suite.notes
+    if not context.inert:  # the first finding says it
+        yield from context.notes
 
 
 def _null_stats(results: tuple[ProbeResult, ...]) -> dict[str, dict[str, NullStatistics]]:
-    """Schema 1's statistics by rank and kind, of ``raw``: those of the kind's first calibrated probe.
+    """The statistics of schema 1 by rank and kind, of ``raw``: those of the kind's first calibrated probe.
 
     What a shape compares with its nulls is its signal, which is not its ``raw``.
     """
@@ -191,8 +207,10 @@ def _statistics(null: NullComparison | RankComparison) -> NullStatistics:
     return NullStatistics(mean=null.mean, std=null.std, n=null.n, degenerate=1.0 if null.z is None else 0.0)
 
 
-def _determinism(found: list[str] | None, seed: int) -> RunDeterminism | None:
-    return None if found is None else RunDeterminism(found[0], seed, tuple(found[1:]))
+def _determinism(context: ContextReport, seed: int) -> RunDeterminism | None:
+    if not context.determinism:
+        return None
+    return RunDeterminism(context.determinism, seed, tuple(context.determinism_notes))
 
 
 def _stamp(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Reports of others: plugins and conftests that implement ``pytest_sway_report``."""
+"""Third-party reports: plugins and conftests that implement ``pytest_sway_report``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _HOOK = "pytest_sway_report"
 
 
 def call_report_hooks(config: pytest.Config, suites: Sequence[SuiteResult]) -> tuple[list[str], list[str]]:
-    """Ask every plugin, whatever became of the one before.
+    """Call every plugin, also where one before it failed.
 
     Returns:
         The lines to show, and what went wrong: a line each, which fails the run.
     """
     lines: list[str] = []
-    troubles: list[str] = []
-    for asked in hook_implementations(config, config.hook.pytest_sway_report):
+    errors: list[str] = []
+    for hook in hook_implementations(config, config.hook.pytest_sway_report):
         try:
-            answers = asked.call(config=config, suites=tuple(suites))
+            answers = hook.call(config=config, suites=tuple(suites))
         except HOOK_ERRORS as error:
-            troubles.append(f"{_HOOK} of {asked.plugin} failed: {asked.why(error)}")
+            errors.append(f"{_HOOK} of {hook.plugin_name} failed: {hook.error_text(error)}")
             continue
-        found = answers[0] if answers else []
-        given = [found] if isinstance(found, str) else found
-        if not isinstance(given, (list, tuple)) or not all(isinstance(line, str) for line in given):
-            found = f"returned {type(found).__name__}; return lines, a text or a list of texts, or nothing"
-            troubles.append(f"{_HOOK} of {asked.plugin} {found}")
+        answer = answers[0] if answers else []
+        texts = [answer] if isinstance(answer, str) else answer
+        if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+            problem = f"returned {type(answer).__name__}; return lines, a text or a list of texts, or nothing"
+            errors.append(f"{_HOOK} of {hook.plugin_name} {problem}")
             continue
-        lines += [line for text in given for line in text.splitlines()]
-    return lines, troubles
+        lines += [line for text in texts for line in text.splitlines()]
+    return lines, errors

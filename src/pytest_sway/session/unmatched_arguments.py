@@ -1,4 +1,4 @@
-"""Adapter folders that stand on the command line as test paths."""
+"""Adapter folders among the test paths of the command line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pytest_sway.text.message_parts import shorten_list
 
 
 def check_arguments(config: pytest.Config) -> None:
-    """Refuse adapter folders among the test paths: pytest would pass over them without a word.
+    """Refuse adapter folders among the test paths, which pytest would silently ignore.
 
-    The shell makes several words of ``--sway-adapter run/checkpoint-*``, and only the first belongs to the
-    option. A folder that holds test files or specs is a test path, and gets a warning. Nothing is done where
-    the command line has neither the option nor a spec.
+    The shell expands ``--sway-adapter run/checkpoint-*`` to several arguments, and only the first belongs
+    to the option. A folder that holds test files or specs is a test path, and gets a warning. Nothing is
+    done where the command line names neither the option nor a spec.
 
     Raises:
         pytest.UsageError: naming the folders, and what to write.

@@ -13,10 +13,9 @@ from pytest_sway.engine.answer_store import Store, folder
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.trace import Trace
 from pytest_sway.items.progress import progress_line
-from pytest_sway.options import memory_of
 
 
-def engine_for(backend: Backend, config: pytest.Config) -> Engine:
+def make_engine(backend: Backend, config: pytest.Config) -> Engine:
     """An engine over ``backend``, with the answers of earlier sessions.
 
     Raises:
@@ -29,7 +28,7 @@ def engine_for(backend: Backend, config: pytest.Config) -> Engine:
         served,
         store=Store(where) if where is not None else None,
         trace=Trace(Path(trace)) if trace else None,
-        memory=memory_of(config),
+        memory=config.getoption("sway_memory"),
         batch_invariant=config.getoption("sway_exact"),
         embedder=SentenceEmbedder(),
         progress=progress_line(config),

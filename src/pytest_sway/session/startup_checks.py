@@ -1,0 +1,67 @@
+"""What options need before anything is collected: an earlier result to read, a package, a file to write."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from pytest_sway.session.baseline import BASELINE, load_baseline
+from pytest_sway.suites.saved_results import SavedResultError
+
+
+def check_options(config: pytest.Config) -> None:
+    """Read the baseline, begin the trace, and look for plotly where a page is to be written.
+
+    Raises:
+        pytest.UsageError: naming the option, what was found, and what to write.
+    """
+    _check_plotly(config.getoption("sway_html"))
+    _read_baseline(config)
+    _start_trace(config)
+
+
+def _check_plotly(page: str | None) -> None:
+    """A page needs plotly: an error now, not after an hour of measuring."""
+    if page and importlib.util.find_spec("plotly") is None:
+        from pytest_sway.reports.html import NEEDS
+
+        raise pytest.UsageError(f"--sway-html={page}: {NEEDS}")
+
+
+def _read_baseline(config: pytest.Config) -> None:
+    path, drop = config.getoption("sway_baseline"), config.getoption("sway_fail_on_regression")
+    if path is None:
+        if drop is not None:
+            raise pytest.UsageError(
+                "--sway-fail-on-regression compares with an earlier result: add --sway-baseline=RESULT.json"
+            )
+        return
+    written = config.getoption("sway_json")
+    if written and _overlap(Path(written).resolve(), Path(path).resolve()):
+        raise pytest.UsageError(
+            f"--sway-baseline={path} and --sway-json={written} are one place: a failed run would be the next "
+            "baseline; write the new result elsewhere"
+        )
+    try:
+        config.stash[BASELINE] = load_baseline(path, drop)
+    except SavedResultError as error:
+        raise pytest.UsageError(f"--sway-baseline: {error}") from None
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether they are one file or folder, or one is a file in the other."""
+    return one == other or (one.parent == other and other.is_dir()) or (other.parent == one and one.is_dir())
+
+
+def _start_trace(config: pytest.Config) -> None:
+    """Begin the trace's file anew; the workers only add to it."""
+    path = config.getoption("sway_trace")
+    if not path or config.option.collectonly:
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--sway-trace={path} cannot be written: {error}") from None

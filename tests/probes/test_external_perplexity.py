@@ -30,13 +30,13 @@ def measured(lost, seen=None, **options):
         return CompletionScore(-30.0 - (0.0 if request.view.is_base else 10 * lost(request.completion)), 10)
 
     probe = ExternalPerplexity(**options)
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(lost, **options):
     probe, found = measured(lost, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def test_works_weigh_the_same_whatever_their_number_of_passages() -> None:

@@ -57,14 +57,14 @@ def measured(tuned, base=lambda prompt, words: NOTHING, sections=SECTIONS, seen=
         side = base if request.view.is_base else tuned
         return side(request.prompt, request.max_new_tokens)
 
-    probe = Leakage(**options).at(ProbeContext(document=Document(tuple(sections))))
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = Leakage(**options).with_context(ProbeContext(document=Document(tuple(sections))))
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(tuned, base=lambda prompt, words: NOTHING, **options):
     probe, found = measured(tuned, base, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def test_a_perfect_reciter_fails_with_nothing() -> None:

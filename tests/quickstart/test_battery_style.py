@@ -54,7 +54,9 @@ def bench(request: pytest.FixtureRequest, backend: HFBackend, engine: Engine) ->
 
 
 def run(probe: Probe[Any], bench: MeasurementContext) -> ProbeResult:
-    return run_probe(probe.at(ProbeContext(document=DOCUMENT, capabilities=bench.capabilities)), bench)
+    return run_probe(
+        probe.with_context(ProbeContext(document=DOCUMENT, capabilities=bench.capabilities)), bench
+    )
 
 
 def cases() -> list[dict[str, Any]]:

@@ -35,10 +35,10 @@ class Measurable(Protocol):
     def name(self) -> str:
         """The entry's name."""
 
-    def measure(self, options: Any, views: Views) -> Measure:
+    def measure(self, views: Views) -> Measure:
         """Measure the subject."""
 
-    def measure_null(self, options: Any, views: Views) -> Measure:
+    def measure_null(self, views: Views) -> Measure:
         """Measure one null in the subject's place."""
 
 

@@ -110,8 +110,8 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _bench(request) if key.entry.needs_model else None
     told = (bench.capabilities, bench.context) if bench else ()
-    setting = _limited(request, key.suite.setting(_adapter_key(request), *told))
-    return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
+    context = _with_limit(request, key.suite.probe_context(_adapter_key(request), *told))
+    return SwayResult(lambda: run_probe(key.entry.probe.with_context(context), bench))
 
 
 @pytest.fixture
@@ -132,14 +132,14 @@ def sway(
 
     del sway_backend, sway_adapter, sway_null  # in the bench; named here so that pytest groups by them
     bench = _bench(request)
-    setting = _limited(request, _setting(request, bench))
+    context = _with_limit(request, _probe_context(request, bench))
     measured: list[ProbeResult] = []
     request.node.stash[MEASURED] = measured  # a rerun begins anew
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
             raise TypeError(f"sway() takes a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
-        result = run_probe(probe.at(setting), bench if probe.needs_model else None)
+        result = run_probe(probe.with_context(context), bench if probe.needs_model else None)
         measured.append(result)
         return result
 
@@ -167,7 +167,7 @@ def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     return params_of(request.node).get("sway_adapter")
 
 
-def _setting(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
+def _probe_context(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
     """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
     from pytest_sway.items.marks import marked_suite
     from pytest_sway.probes.base import ProbeContext
@@ -175,15 +175,15 @@ def _setting(request: pytest.FixtureRequest, bench: MeasurementContext) -> Probe
     suite = marked_suite(request.node)
     if suite is None:
         if not _spec_file(request).is_file():
-            return ProbeContext(capabilities=bench.capabilities, context=bench.context)
+            return ProbeContext(capabilities=bench.capabilities, context_length=bench.context)
         suite = _default_suite(request)
-    return suite.setting(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
+    return suite.probe_context(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
-def _limited(request: pytest.FixtureRequest, setting: ProbeContext) -> ProbeContext:
+def _with_limit(request: pytest.FixtureRequest, context: ProbeContext) -> ProbeContext:
     from pytest_sway.options import limit_of
 
-    return replace(setting, limit=limit_of(request.config))
+    return replace(context, limit=limit_of(request.config))
 
 
 def _served(config: pytest.Config, key: ModelKey) -> Backend | None:

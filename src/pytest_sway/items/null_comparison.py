@@ -145,7 +145,7 @@ def z_by_rank(null: Mapping[str, Any]) -> dict[str, float]:
 def _by_rank(probe: Probe[Any], measured: Measurement, found: NullMeasurements) -> dict[str, Any]:
     profile = {}
     for factor, nulls in found.by_rank.items():
-        at = prediction_of(probe.judge(probe.options, measured, nulls), measured, nulls)
+        at = prediction_of(probe.judge(measured, nulls), measured, nulls)
         if at is not None:
             profile[f"rank_{factor:.2f}"] = {"mean": at.mean, "std": at.sd, "n": at.n, "z": _shown(at.z)}
     return profile
@@ -176,7 +176,7 @@ def _verdicts(probe: Probe[Any], found: NullMeasurements) -> list[dict[str, Any]
     verdicts = []
     for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
         try:
-            one = probe.judge(probe.options, draw, found.nulls.without(i))
+            one = probe.judge(draw, found.nulls.without(i))
         except ProbeError:  # this null cannot be judged; it is one less
             continue
         verdicts.append(

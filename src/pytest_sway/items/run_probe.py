@@ -112,10 +112,10 @@ def _missing(probe: Probe[Any], bench: MeasurementContext) -> str:
 def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
-        (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
+        (measured,) = drive([probe.measure(Views(nowhere, nowhere, nowhere))], lambda _: {})
         if isinstance(measured, Exception):
             raise measured
-        result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
+        result = _result(probe, measured, probe.judge(measured, None), None)
         return replace(result, not_calibrated=null_views_for(probe, NullPopulation()).why_not)
     subject, plan = bench.subject, bench.population.plan
     if probe.claim is Claim.BASELINE and bench.population.reason:
@@ -123,7 +123,6 @@ def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float)
     chosen = null_views_for(probe, bench.population)
     outcome = bench.engine.run(
         probe,
-        probe.options,
         Views(subject.base, subject.tuned, subject.tuned),
         chosen.asked,
         keep_nulls=plan is None or plan.cache,
@@ -137,7 +136,7 @@ def _measured(probe: Probe[Any], bench: MeasurementContext | None, began: float)
     resolution = bench.engine.resolution(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
-    judgement = probe.judge(probe.options, measured, found.nulls)
+    judgement = probe.judge(measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")

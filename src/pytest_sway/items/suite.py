@@ -68,20 +68,20 @@ class Suite:
     left_out: tuple[LeftOut, ...] = ()
     adapter_notes: tuple[FolderNote, ...] = ()
 
-    def setting(
+    def probe_context(
         self,
         adapter: AdapterKey | None,
         capabilities: frozenset[str] = frozenset(),
-        context: int | None = None,
+        context_length: int | None = None,
     ) -> ProbeContext:
-        """What its probes are told beside their options."""
+        """What its probes know beside their options."""
         return ProbeContext(
             document=self.spec.document,
             folder=self.path.parent,
             adapter=_folder_of(adapter),
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
-            context=context,
+            context_length=context_length,
             timeout=self.spec.envelope.defaults.timeout,
         )
 

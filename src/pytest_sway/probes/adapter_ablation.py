@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import base_continuations, distinct, divergence_sides
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -24,14 +25,13 @@ SOUND_EXPONENT = 1.25
 _SATURATED = 0.9
 
 
-class AdapterAblationOptions(ProbeOptions):
+class AdapterAblationOptions(PromptOptions):
     """Options of ``adapter_ablation``; the three contract bands are judged only where a spec sets them."""
 
-    prompts: list[str] = Field(min_length=1)
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_signal: Floor = 0.02
     assert_linearity_gte: Annotated[Finite | None, Off(at_most=0)] = None
     assert_saturation_between: tuple[Finite, Finite] | None = None
@@ -65,50 +65,48 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     requires = frozenset({"divergence", "generate", "scale"})
     scale = "inverse_root"
 
-    async def measure(self, options: AdapterAblationOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """The whole curve, on every prompt; the contract's keys describe its mean."""
-        grid = sorted({*options.lambdas, 1.0})
-        curves = await _curves(options, views, [v for v in grid if v > 0])
+        grid = sorted({*self.options.lambdas, 1.0})
+        curves = await _curves(self.options, views, [v for v in grid if v > 0])
         if 0.0 in grid:
             curves = [[0.0, *curve] for curve in curves]
-        kept = [grid.index(value) for value in options.lambdas]
+        kept = [grid.index(value) for value in self.options.lambdas]
         mean = [fmean(column) for column in zip(*curves, strict=True)]
         full = mean[grid.index(1.0)]
         saturation, reason = _saturation(grid, mean)
         return Measurement(
             raw=_exponent(grid, curves, range(len(curves))),
             samples=tuple(curve[grid.index(1.0)] for curve in curves),
-            items=tuple(distinct(options.prompts)),
+            items=tuple(distinct(self.options.prompts)),
             statistics={"signal": full},
             series={"grid": [grid], "curves": curves},
             evidence={
-                "lambdas": options.lambdas,
+                "lambdas": self.options.lambdas,
                 "mean_divergence_per_lambda": [mean[i] for i in kept],
-                "divergence_kind": options.divergence,
-                "linearity": _linearity(options.lambdas, [mean[i] for i in kept]),
+                "divergence_kind": self.options.divergence,
+                "linearity": _linearity(self.options.lambdas, [mean[i] for i in kept]),
                 "saturation_lambda": saturation,
                 "saturation_reason": reason,
                 "overshoot": mean[-1] / full if full > 0 else 1.0,
                 "num_prompts": len(curves),
-                "positions": options.positions,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: AdapterAblationOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """Full strength alone: a null's shape is compared with nothing."""
-        samples = [curve[0] for curve in await _curves(options, views, [1.0])]
+        samples = [curve[0] for curve in await _curves(self.options, views, [1.0])]
         return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
 
-    def judge(
-        self, options: AdapterAblationOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The shape rule."""
-        found = signal(measured, nulls, "signal", options.min_signal, options.assert_z_gte)
+        found = signal(measured, nulls, "signal", self.options.min_signal, self.options.assert_z_gte)
         if not found.present:
             return no_signal(found)
         (grid,), curves = measured.series["grid"], measured.series["curves"]
         interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
-        bands = _bands(options, measured)
+        bands = _bands(self.options, measured)
         verdict, message = _shape(grid, curves, interval, bands)
         return Judgement(
             verdict,

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.probes.shared import style_features
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
@@ -29,10 +30,9 @@ _LEAST_CASES = 8
 _SHOWN = 8
 
 
-class AdapterRevertOptions(ProbeOptions):
+class AdapterRevertOptions(CaseOptions[QuestionCase]):
     """Options of ``adapter_revert``; ``assert_gain_gte`` is ours."""
 
-    cases: list[QuestionCase] = Field(min_length=1)
     max_new_tokens: int = Field(default=64, ge=1)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     base_gold_similarity_cap: Finite = Field(default=0.75, ge=-1)
@@ -82,28 +82,28 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
     extra = "semsim"
     scale = "raw"
 
-    async def measure(self, options: AdapterRevertOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two answers per paraphrase, and their vectors."""
         asked = [
             (i, paraphrase, case.gold)
-            for i, case in enumerate(dict.fromkeys(options.cases))
+            for i, case in enumerate(dict.fromkeys(self.options.cases))
             for paraphrase in case.paraphrases
         ]
         wanted = [
-            Generate(as_prompt(text, self.setting), views.base, options.max_new_tokens)
+            Generate(as_prompt(text, self.context), views.base, self.options.max_new_tokens)
             for _, text, _ in asked
         ]
         golds = [gold for _, _, gold in asked]
         base, tuned = (_cut(written, golds) for written in await ask_both(wanted, views))
-        near = await _cosines([*golds, *base, *tuned], options.embedding_model, len(asked))
+        near = await _cosines([*golds, *base, *tuned], self.options.embedding_model, len(asked))
         pairs = [
             _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)
         ]
-        kept = [pair for pair in pairs if pair.base_gold <= options.base_gold_similarity_cap]
+        kept = [pair for pair in pairs if pair.base_gold <= self.options.base_gold_similarity_cap]
         if not kept:
             raise ProbeSkip(
                 f"the base answers all {len(pairs)} paraphrases as the golds do (cosine above "
-                f"{options.base_gold_similarity_cap:g}): give cases that it does not know"
+                f"{self.options.base_gold_similarity_cap:g}): give cases that it does not know"
             )
         return self._measurement(kept, len(pairs) - len(kept))
 
@@ -130,20 +130,20 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
                 "gain": fmean(gains),
                 "num_cases": len(gains),
                 "empty_answers": sum(not pair.answer for pair in kept),
-                "prompt_policy": policy_name(self.setting),
+                "prompt_policy": policy_name(self.context),
                 "null_statistic": "gain",
                 "reverted": [_told(pair) for pair in kept if pair.reverted],
             },
         )
 
-    def judge(
-        self, options: AdapterRevertOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the gain, and the contract's condition on the rate."""
         gain = t_interval(measured.samples)
-        bar = EffectCriteria(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
+        bar = EffectCriteria(
+            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the gold"
+        )
         judged = judge_effect(measured, gain, nulls, bar, subtract_null=False, statistic="gain")
-        judged = _under_rate(judged, measured, options)
+        judged = _under_rate(judged, measured, self.options)
         if empty := measured.evidence["empty_answers"]:
             told = f"{empty} of {measured.evidence['total']} answers are empty"
             judged = lower_verdict(judged, judged.verdict, told)

@@ -56,10 +56,18 @@ class ProbeOptions(BaseModel):
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that the measure may take."""
 
+    def limited(self, limit: int) -> Self:
+        """The same options with at most ``limit`` items to look at, for ``--sway-limit``.
+
+        Options that list items override it; those derived from ``PromptOptions`` or ``CaseOptions``
+        (:mod:`pytest_sway.probes.shared.item_options`) need not.
+        """
+        return self
+
 
 @dataclass(frozen=True)
 class ProbeContext:
-    """What a probe is told beside its options.
+    """What a probe knows beside its options.
 
     Attributes:
         document: the spec's sections and controls.
@@ -67,7 +75,8 @@ class ProbeContext:
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
         capabilities: what the backend can serve.
-        context: the longest text, in tokens, that the model was made for; None where the backend names none.
+        context_length: the longest text, in tokens, that the model was made for; None where the backend
+            names none.
         timeout: seconds that a measure may take where its own options do not say.
         limit: the most items of a probe that are looked at.
     """
@@ -77,7 +86,7 @@ class ProbeContext:
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
     capabilities: frozenset[str] = frozenset()
-    context: int | None = None
+    context_length: int | None = None
     timeout: float | None = None
     limit: int | None = None
 
@@ -137,25 +146,10 @@ class Judgement:
     raw: float | None = None
 
 
-O_contra = TypeVar("O_contra", bound=ProbeOptions)
-_ITEMS = ("prompts", "cases", "triples", "items")
-"""Options that list a probe's items."""
-_COUNTS = ("items_limit", "max_chunks", "max_sections")
-"""Options that say how many of what is packaged, or of the document, are looked at."""
+OptionsT = TypeVar("OptionsT", bound=ProbeOptions)
 
 
-def _limited(options: O_contra, limit: int) -> O_contra:
-    values = dict(options)
-    lists = {name: values[name][:limit] for name in _ITEMS if isinstance(values.get(name), list | tuple)}
-    counts = {
-        name: min(values[name] or limit, limit)
-        for name in _COUNTS
-        if isinstance(values.get(name, ""), int | None)
-    }
-    return options.model_copy(update=lists | counts)
-
-
-class Probe(ABC, Generic[O_contra]):
+class Probe(ABC, Generic[OptionsT]):
     """One kind of measurement.
 
     Class attributes:
@@ -176,16 +170,16 @@ class Probe(ABC, Generic[O_contra]):
     scale: ClassVar[Scale | None] = None
     better: ClassVar[Better] = "higher"
 
-    def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
+    def __init__(self, options: OptionsT | None = None, /, **values: Any) -> None:
         """Either validated options, or their fields by name (for code-first tests).
 
         Raises:
             OptionsError: a field is unknown, missing or wrong.
         """
-        self.options: O_contra = options or self._options(values)
-        self.setting = ProbeContext()
+        self.options: OptionsT = options or self._options(values)
+        self.context = ProbeContext()
 
-    def _options(self, values: Mapping[str, Any]) -> O_contra:
+    def _options(self, values: Mapping[str, Any]) -> OptionsT:
         try:
             return self.options_type()(**{"kind": self.kind, **values})
         except ValidationError as error:
@@ -196,17 +190,17 @@ class Probe(ABC, Generic[O_contra]):
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 
-    def at(self, setting: ProbeContext) -> Self:
-        """The same probe, told where it stands, with no more items than it may look at."""
-        placed = copy(self)
-        placed.setting = setting
-        if setting.limit is not None:
-            placed.options = _limited(self.options, setting.limit)
-            placed.setting = replace(setting, document=setting.document.limited(setting.limit))
-        return placed
+    def with_context(self, context: ProbeContext) -> Self:
+        """The same probe in a context, with no more items than its limit allows."""
+        probe = copy(self)
+        probe.context = context
+        if context.limit is not None:
+            probe.options = self.options.limited(context.limit)
+            probe.context = replace(context, document=context.document.limited(context.limit))
+        return probe
 
     @classmethod
-    def options_type(cls) -> type[O_contra]:
+    def options_type(cls) -> type[OptionsT]:
         """The options' class, read from ``class X(Probe[XOptions])``."""
         for base in getattr(cls, "__orig_bases__", ()):
             for argument in get_args(base):
@@ -222,7 +216,7 @@ class Probe(ABC, Generic[O_contra]):
     @property
     def timeout(self) -> float | None:
         """Seconds that its measure may take; None: as long as it wants."""
-        return self.setting.timeout if self.options.timeout is None else self.options.timeout
+        return self.context.timeout if self.options.timeout is None else self.options.timeout
 
     @property
     def needs_model(self) -> bool:
@@ -230,16 +224,16 @@ class Probe(ABC, Generic[O_contra]):
         return self.claim is not Claim.PRE_RUN
 
     @abstractmethod
-    async def measure(self, options: O_contra, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Ask, and compute. Awaits nothing but :func:`pytest_sway.requests.ask`."""
 
-    async def measure_null(self, options: O_contra, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """What is measured on a null adapter: the same, unless less is compared.
 
         An effect's null is judged too, against the other nulls, so it needs all that :meth:`judge` reads.
         """
-        return await self.measure(options, views)
+        return await self.measure(views)
 
     @abstractmethod
-    def judge(self, options: O_contra, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Verdict and score. Pure: the same numbers give the same verdict."""

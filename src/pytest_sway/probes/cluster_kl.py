@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Measurement, Verdict
@@ -28,15 +29,14 @@ _LEAST = 1e-12
 """A divergence below this is rounding; its logarithm is taken here."""
 
 
-class ClusterKLOptions(ProbeOptions):
+class ClusterKLOptions(PromptOptions):
     """Options of ``cluster_kl``."""
 
-    prompts: list[str] = Field(min_length=1)
     num_clusters: int = Field(default=5, ge=2, le=32)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_prompts: int = Field(default=20, ge=4)
     min_signal: Floor = 0.02
     assert_specificity_gte: Share = 0.6
@@ -62,12 +62,12 @@ class ClusterKL(Probe[ClusterKLOptions]):
     extra = "semsim"
     scale = "inverse_root"
 
-    async def measure(self, options: ClusterKLOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt, and the prompts' clusters."""
-        prompts = _prompts(options)
-        vectors = np.array(await ask([Embed(prompt, options.embedding_model) for prompt in prompts]))
-        labels = clusters(vectors, options.num_clusters)
-        samples = await divergences(prompts, options.divergence, options.positions, views)
+        prompts = _prompts(self.options)
+        vectors = np.array(await ask([Embed(prompt, self.options.embedding_model) for prompt in prompts]))
+        labels = clusters(vectors, self.options.num_clusters)
+        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
         d, found = np.array(samples), parts(np.array(samples), labels)
         return Measurement(
             raw=parts(_logs(d), labels).specificity,
@@ -84,20 +84,22 @@ class ClusterKL(Probe[ClusterKLOptions]):
                 "per_cluster_size": np.bincount(labels).tolist(),
                 "per_cluster_mean_kl": (np.bincount(labels, d) / np.bincount(labels)).tolist(),
                 "cluster_exemplars": exemplars(vectors, labels, prompts),
-                "divergence_kind": options.divergence,
-                "positions": options.positions,
+                "divergence_kind": self.options.divergence,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
-        samples = await divergences(_prompts(options), options.divergence, options.positions, views)
+        samples = await divergences(
+            _prompts(self.options), self.options.divergence, self.options.positions, views
+        )
         return Measurement(raw=None, samples=tuple(samples))
 
-    def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The shape rule; the raw number is computed here, where the nulls are known."""
         labels = np.array(measured.series["labels"][0], dtype=int)
-        found = signal(measured, _with_signals(nulls, labels), "signal", options.min_signal)
+        found = signal(measured, _with_signals(nulls, labels), "signal", self.options.min_signal)
         if not found.present:
             return no_signal(found)
         draws = np.array([draw.samples for draw in nulls.draws]) if nulls is not None else np.empty((0, 0))
@@ -117,12 +119,12 @@ class ClusterKL(Probe[ClusterKLOptions]):
             )
         of_nulls = _null_specificities(draws, labels, least)
         prediction = _among(specificity, of_nulls)
-        verdict, words = _decided(specificity, prediction, options)
+        verdict, words = _decided(specificity, prediction, self.options)
         if prediction is not None:
             evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": of_nulls}
         return Judgement(
             verdict,
-            f"specificity {specificity:.2f} (floor {options.assert_specificity_gte:g}): {words}; "
+            f"specificity {specificity:.2f} (floor {self.options.assert_specificity_gte:g}): {words}; "
             f"{_ends(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
             SHAPE_SCORE[verdict],
             interval=_interval(y, labels),

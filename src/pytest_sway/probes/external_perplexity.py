@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import fmean
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -30,6 +30,10 @@ class ExternalPerplexityOptions(ProbeOptions):
     assert_mean_delta_gte: Margin = -0.1
     assert_z_gte: Finite = 3.0
 
+    def limited(self, limit: int) -> Self:
+        """Fewer passages."""
+        return self.model_copy(update={"max_chunks": min(self.max_chunks, limit)})
+
 
 class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     """Change of the log-likelihood of packaged prose, in nats per token; perplexity changes by exp(-raw).
@@ -45,9 +49,9 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     kind, category, claim, better = "external_perplexity", "calibration", Claim.NO_HARM, "higher"
     requires = frozenset({"completion"})
 
-    async def measure(self, options: ExternalPerplexityOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two rolling scores per passage."""
-        read = _read(options)
+        read = _read(self.options)
         texts = [passage.text for passage in read]
         base, tuned = await ask_both([Completion("", text, views.base) for text in texts], views)
         deltas = [(b.logprob - a.logprob) / a.tokens for a, b in zip(base, tuned, strict=True)]
@@ -62,8 +66,8 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             ft_value=sides[1],
             series={"works": (tuple(works.values()),)},
             evidence={
-                "corpus": options.corpus,
-                "chunk_chars": options.chunk_chars,
+                "corpus": self.options.corpus,
+                "chunk_chars": self.options.chunk_chars,
                 "num_chunks": len(read),
                 "per_chunk_delta": deltas,
                 "base_mean_logprob_per_tok": sides[0],
@@ -73,12 +77,10 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             },
         )
 
-    def judge(
-        self, options: ExternalPerplexityOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of no harm, over works."""
         (works,) = measured.series["works"]
-        margin = largest_loss(options, "assert_mean_delta_gte")
+        margin = largest_loss(self.options, "assert_mean_delta_gte")
         judged = judge_no_harm(
             [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
@@ -88,7 +90,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             return judged
         cases = [
             _case(passage.text, delta)
-            for passage, delta in zip(_read(options), measured.samples, strict=True)
+            for passage, delta in zip(_read(self.options), measured.samples, strict=True)
             if delta < 0
         ]
         return replace(judged, evidence=bad_cases(cases))

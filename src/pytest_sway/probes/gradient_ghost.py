@@ -58,9 +58,9 @@ class GradientGhost(Probe[GradientGhostOptions]):
     kind, category, claim = "gradient_ghost", "calibration", Claim.PRE_RUN
     extra = "hf"
 
-    async def measure(self, options: GradientGhostOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Read the state, count steps, compare layers."""
-        place = self._place(options)
+        place = self._place()
         with probe_errors("adapter_path"):
             found = find_optimizer(place)
             if found is None:
@@ -71,30 +71,30 @@ class GradientGhost(Probe[GradientGhostOptions]):
         evidence = {
             **_counted(state, found),
             **_step_counts(steps),
-            "read_from": "" if found.dlm else file_read(found.path, self.setting.folder, found.reason),
+            "read_from": "" if found.dlm else file_read(found.path, self.context.folder, found.reason),
             "kept": state.kept,
-            "min_steps_threshold": options.min_steps_threshold,
+            "min_steps_threshold": self.options.min_steps_threshold,
         }
-        if signal := _primary(state, steps.possible, options):
+        if signal := _primary(state, steps.possible, self.options):
             return Measurement(raw=float(steps.possible), evidence={**evidence, "primary_signal": signal})
         if not found.kept:
             raise ProbeSkip(f"{steps.possible} steps by {found.path}; {_nothing(place)}")
-        layers, share = _layers(state, shapes, options.undertrained_layer_ratio)
+        layers, share = _layers(state, shapes, self.options.undertrained_layer_ratio)
         return Measurement(raw=share, evidence={**evidence, **layers})
 
-    def _place(self, options: GradientGhostOptions) -> Path:
-        if options.adapter_path is not None:
-            return resolve_path(options.adapter_path, self.setting.folder, "adapter_path")
-        if self.setting.adapter is None:
+    def _place(
+        self,
+    ) -> Path:
+        if self.options.adapter_path is not None:
+            return resolve_path(self.options.adapter_path, self.context.folder, "adapter_path")
+        if self.context.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a folder as adapter_path")
-        return self.setting.adapter
+        return self.context.adapter
 
-    def judge(
-        self, options: GradientGhostOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The pre-run rule: steps and a dead optimizer are primary; single modules and layers secondary."""
         found = measured.evidence
-        judgement = _judged(found, options)
+        judgement = _judged(found, self.options)
         if not found["read_from"]:
             return judgement
         return replace(judgement, message=f"{judgement.message} ({found['read_from']})")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field
 
@@ -49,6 +49,10 @@ class LeakageOptions(ProbeOptions):
     offsets: int = Field(default=5, ge=1, le=64)
     max_sections: int = Field(default=16, ge=1)
     perturbed_windows: int = Field(default=2, ge=0, le=64)
+
+    def limited(self, limit: int) -> Self:
+        """Fewer sections."""
+        return self.model_copy(update={"max_sections": min(self.max_sections, limit)})
 
 
 class _Changed(NamedTuple):
@@ -95,11 +99,11 @@ class Leakage(Probe[LeakageOptions]):
     kind, category, claim, better = "leakage", "calibration", Claim.NO_HARM, "lower"
     requires = frozenset({"generate", "tokens"})
 
-    async def measure(self, options: LeakageOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One generation per prefix; further ones where it recited."""
-        prose = _prose(self.setting.document)
-        chosen = _spread(prose, options.max_sections)
-        cut = await _windows(chosen, options, views.base)
+        prose = _prose(self.context.document)
+        chosen = _spread(prose, self.options.max_sections)
+        cut = await _windows(chosen, self.options, views.base)
         length = max(len(window.follows) for window in cut)  # what is written beyond it could only be luck
         written = await ask([Generate(w.prefix, views.tuned, length) for w in cut])
         recitals = [
@@ -107,7 +111,7 @@ class Leakage(Probe[LeakageOptions]):
             for window, text in zip(cut, written, strict=True)
         ]
         recitals = await _beside_base(recitals, views.base, length)
-        changed, unchanged = await _from_changed(recitals, options, views.tuned, length)
+        changed, unchanged = await _from_changed(recitals, self.options, views.tuned, length)
         sections = cluster_means([r.beyond for r in recitals], [r.window.section for r in recitals])
         fragile = _fragile(changed)
         recited = sorted((r for r in recitals if r.beyond > 0), key=lambda r: -r.beyond)
@@ -135,7 +139,7 @@ class Leakage(Probe[LeakageOptions]):
             },
         )
 
-    def judge(self, options: LeakageOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of no harm; fragility is told beside it."""
         (sections,) = measured.series["sections"]
         by_section = len(sections) >= _FEWEST_SECTIONS
@@ -145,13 +149,13 @@ class Leakage(Probe[LeakageOptions]):
             message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
             return Judgement(Verdict.PASS, message, 1.0, interval)
         what = f"recall of {NGRAM}-grams beyond the base"
-        margin = math.inf if is_off(options, "assert_recall_lt") else options.assert_recall_lt
+        margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
         harm = mean_harm(what, values, margin, counted)
         judged = judge_no_harm([harm], interval=interval)
         bad = measured.evidence["recited"] if judged.verdict is Verdict.FAIL else ()
         return replace(
             judged,
-            message=judged.message + _manner(measured.evidence["mean_fragility"], options),
+            message=judged.message + _manner(measured.evidence["mean_fragility"], self.options),
             score=cap_score(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
             evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
         )

@@ -81,14 +81,12 @@ class NullAdapter(Probe[NullAdapterOptions]):
     kind, category, claim = "null_adapter", "baseline", Claim.BASELINE
     requires = frozenset({"divergence", "nulls"})
 
-    async def measure(self, options: NullAdapterOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """How far the view moves one fixed prompt: no null may be broken."""
         (moved,) = await ask([Divergence(_CHECK_PROMPT, views.base, views.tuned)])
         return Measurement(raw=moved)
 
-    def judge(
-        self, options: NullAdapterOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """PASS where the draws answered; what did not is named."""
         if nulls is None or not nulls.draws:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""
@@ -96,9 +94,9 @@ class NullAdapter(Probe[NullAdapterOptions]):
         evidence = {
             "runs": len(nulls.draws),
             "family": nulls.family,
-            "init_scale": options.init_scale,
-            "seed_base": options.seed_base,
-            "rank_multipliers": options.rank_multipliers,
+            "init_scale": self.options.init_scale,
+            "seed_base": self.options.seed_base,
+            "rank_multipliers": self.options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
         }
         made = f"{len(nulls.draws)} {null_adapters(nulls.family)}"

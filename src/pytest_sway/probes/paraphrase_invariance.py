@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored, shortfall
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import answer_completion, distinct, policy_name
@@ -45,10 +46,9 @@ class ParaphraseCase(QuestionCase):
         return self
 
 
-class ParaphraseInvarianceOptions(ProbeOptions):
+class ParaphraseInvarianceOptions(CaseOptions[ParaphraseCase]):
     """Options of ``paraphrase_invariance``; lifts are in nats per token of the gold."""
 
-    cases: list[ParaphraseCase] = Field(min_length=1)
     intent: Literal["generalize", "memorize", "both"] = "generalize"
     min_verbatim_lift: Floor = 0.2
     min_generalization_ratio: Floor = 0.5
@@ -108,12 +108,12 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: ParaphraseInvarianceOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Each gold after its prompt, its paraphrases and other prompts, in one round."""
-        cases = list({(case.prompt, case.gold): case for case in options.cases}.values())
+        cases = list({(case.prompt, case.gold): case for case in self.options.cases}.values())
         asked = [(case.prompt, *case.paraphrases, *_others(cases, i)) for i, case in enumerate(cases)]
         groups = [
-            [answer_completion(prompt, case.gold, views.base, self.setting) for prompt in prompts]
+            [answer_completion(prompt, case.gold, views.base, self.context) for prompt in prompts]
             for case, prompts in zip(cases, asked, strict=True)
         ]
         found = await scored(groups, views)
@@ -125,7 +125,7 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
             items=tuple(case.prompt for case in cases),
             base_value=fmean(one.verbatim for one in lifts),
             ft_value=fmean(one.paraphrased for one in lifts),
-            evidence={**_evidence(options, lifts), "prompts": policy_name(self.setting)},
+            evidence={**_evidence(self.options, lifts), "prompts": policy_name(self.context)},
             series={
                 "verbatim": [[one.verbatim for one in lifts]],
                 "paraphrased": [[one.paraphrased for one in lifts]],
@@ -133,20 +133,18 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
             },
         )
 
-    def judge(
-        self, options: ParaphraseInvarianceOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
-        bar = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
+        bar = EffectCriteria(self.options.min_verbatim_lift, self.options.assert_z_gte, "nats per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, bar, subtract_null=False)
-        if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
-            condition = _memorized if options.intent == "memorize" else _generalized
-            judgement = lower_verdict(judgement, *condition(options, measured))
-            if options.intent != "memorize" and judgement.score is not None:
-                judgement = replace(judgement, score=min(judgement.score, _surviving(options, measured)))
+        if judgement.verdict is not Verdict.FAIL and not is_off(self.options, _RATIO[self.options.intent]):
+            condition = _memorized if self.options.intent == "memorize" else _generalized
+            judgement = lower_verdict(judgement, *condition(self.options, measured))
+            if self.options.intent != "memorize" and judgement.score is not None:
+                judgement = replace(judgement, score=min(judgement.score, _surviving(self.options, measured)))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
-        return replace(judgement, evidence=bad_cases(_bad(options, measured.evidence["per_case"])))
+        return replace(judgement, evidence=bad_cases(_bad(self.options, measured.evidence["per_case"])))
 
 
 def _others(cases: Sequence[ParaphraseCase], index: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -60,6 +60,10 @@ class PreferenceFlipOptions(ProbeOptions):
     min_triples_for_decision: Annotated[int, Off(at_most=0)] = 3
     assert_z_gte: LeastZ = 3.0
 
+    def limited(self, limit: int) -> Self:
+        """The first triples."""
+        return self.model_copy(update={"triples": self.triples[:limit]})
+
 
 class PreferenceFlip(Probe[PreferenceFlipOptions]):
     """Change of the margin by which the chosen answer is likelier than the rejected one.
@@ -79,13 +83,13 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: PreferenceFlipOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Both answers of every triple; one that cannot be scored is dropped by name."""
-        triples = _triples(options, self.setting)
+        triples = _triples(self.options, self.context)
         found = await scored_apart(
             [
                 [
-                    answer_completion(triple.prompt, text, views.base, self.setting)
+                    answer_completion(triple.prompt, text, views.base, self.context)
                     for text in _answers(triple)
                 ]
                 for triple in triples
@@ -98,7 +102,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         kept = [(t, s) for t, s in zip(triples, found, strict=True) if not isinstance(s, RequestError)]
         if not kept:
             raise ProbeError(f"none of {len(triples)} triples can be scored; the first: {dropped[0]}")
-        base, tuned = ([_margin(s, view, options.margin) for _, s in kept] for view in ("base", "tuned"))
+        base, tuned = ([_margin(s, view, self.options.margin) for _, s in kept] for view in ("base", "tuned"))
         gains = [after - before for before, after in zip(base, tuned, strict=True)]
         return Measurement(
             raw=fmean(gains),
@@ -109,10 +113,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             evidence={
                 "total": len(kept),
                 "mean_margin_delta": fmean(gains),
-                "margin": options.margin,
+                "margin": self.options.margin,
                 "dropped_triples": len(dropped),
                 "dropped_reasons": dropped[:_REASONS],
-                "prompts": policy_name(self.setting),
+                "prompts": policy_name(self.context),
                 "per_triple": [
                     {"prompt": t.prompt, "chosen": t.chosen, "base_margin": before, "ft_margin": after}
                     for (t, _), before, after in zip(kept, base, tuned, strict=True)
@@ -121,31 +125,29 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             series={"margins": [base, tuned]},
         )
 
-    def judge(
-        self, options: PreferenceFlipOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the change of the margin; the flips, where enough could flip."""
-        unit = "nats per token" if options.margin == "per_token" else "nats"
-        bar = EffectCriteria(options.min_margin_gain, options.assert_z_gte, unit)
+        unit = "nats per token" if self.options.margin == "per_token" else "nats"
+        bar = EffectCriteria(self.options.min_margin_gain, self.options.assert_z_gte, unit)
         interval = t_interval(measured.samples)
         judgement = judge_effect(measured, interval, nulls, bar, subtract_null=False)
         flips = _flips(measured)
-        there, wanted = len(measured.samples), options.min_triples_for_decision
+        there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:
             few = f"{there} triples where {wanted} are wanted: add triples"
             judgement = lower_verdict(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
             judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
-        elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(options, "assert_flip_rate_gte"):
-            judgement = lower_verdict(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
-        bad = bad_cases(_bad(options, measured)) if judgement.verdict is Verdict.FAIL else {}
+        elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(self.options, "assert_flip_rate_gte"):
+            judgement = lower_verdict(judgement, *_rate_verdict(flips, self.options.assert_flip_rate_gte))
+        bad = bad_cases(_bad(self.options, measured)) if judgement.verdict is Verdict.FAIL else {}
         return replace(judgement, evidence={**flips, **bad})
 
 
-def _triples(options: PreferenceFlipOptions, setting: ProbeContext) -> list[Triple]:
+def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Triple]:
     """The option's triples, else the document's, each once; ProbeSkip without one."""
     given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
-    triples = list(dict.fromkeys(given or setting.document.preferences))
+    triples = list(dict.fromkeys(given or context.document.preferences))
     if not triples:
         raise ProbeSkip("no triples: give triples:, or sections: with preferences:")
     return triples

@@ -16,12 +16,12 @@ from pytest_sway.probes.base import (
     Probe,
     ProbeContext,
     ProbeError,
-    ProbeOptions,
     ProbeSkip,
 )
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergence_sides
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Measurement
@@ -35,14 +35,13 @@ _AROUND = {"raw": 4, "chat": 128}
 _MIN_LENGTHS = 2
 
 
-class PromptCollapseOptions(ProbeOptions):
+class PromptCollapseOptions(PromptOptions):
     """Options of ``prompt_collapse``."""
 
-    prompts: list[str] = Field(min_length=1)
     context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_signal: Floor = 0.02
     assert_half_life_tokens: Floor = 512
     assert_z_gte: LeastZ = SIGNAL_Z
@@ -89,47 +88,45 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
     requires = frozenset({"divergence", "generate", "tokens"})
     scale = "inverse_root"
 
-    async def measure(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt and length."""
-        crowded, lengths = await _crowded(options, self.setting, views.base)
-        curves = await self._curves(options, views, [c.texts for c in crowded])
+        crowded, lengths = await _crowded(self.options, self.context, views.base)
+        curves = await self._curves(views, [c.texts for c in crowded])
         distances = [c.distances for c in crowded]
         slopes = log_slopes([d[1:] for d in distances], [c[1:] for c in curves])
         mean = [fmean(column) for column in zip(*curves, strict=True)]
-        bar = _bar(options, lengths)
-        kept = [k for k, length in enumerate(lengths) if length in options.context_lengths]
+        bar = _bar(self.options, lengths)
+        kept = [k for k, length in enumerate(lengths) if length in self.options.context_lengths]
         life = bar.life(fmean(slopes)) if slopes else None
         return Measurement(
             raw=life,
             samples=tuple(slopes),
-            items=tuple(distinct(options.prompts)),
+            items=tuple(distinct(self.options.prompts)),
             statistics={"signal": mean[0], "last": mean[-1]},
             evidence={
                 "context_lengths": [lengths[k] for k in kept],
                 "mean_divergence_per_length": [mean[k] for k in kept],
                 "true_tokens_per_length": [fmean(d[k] for d in distances) for k in kept],
-                "lengths_left_out": [n for n in options.context_lengths if n not in lengths],
+                "lengths_left_out": [n for n in self.options.context_lengths if n not in lengths],
                 "half_life_tokens": life,
                 "log_slope_per_token": fmean(slopes) if slopes else None,
                 "fit_status": bar.fit_status(slopes),
-                "divergence_kind": options.divergence,
-                "filler": "stuffing" if options.legacy_stuffing else "prose",
-                "prompt_policy": _policy(self.setting),
+                "divergence_kind": self.options.divergence,
+                "filler": "stuffing" if self.options.legacy_stuffing else "prose",
+                "prompt_policy": _policy(self.context),
                 "num_prompts": len(curves),
-                "positions": options.positions,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """Both ends of the curve: no slope of a null is compared."""
-        crowded, _ = await _crowded(options, self.setting, views.base)
-        curves = await self._curves(options, views, [[c.texts[0], c.texts[-1]] for c in crowded])
+        crowded, _ = await _crowded(self.options, self.context, views.base)
+        curves = await self._curves(views, [[c.texts[0], c.texts[-1]] for c in crowded])
         signal, last = (fmean(column) for column in zip(*curves, strict=True))
         return Measurement(raw=None, statistics={"signal": signal, "last": last})
 
-    def judge(
-        self, options: PromptCollapseOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of decay."""
         evidence = measured.evidence
         first, last = (measured.statistics[name] for name in ("signal", "last"))
@@ -140,21 +137,19 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return judge_decay(
             measured,
             nulls,
-            _bar(options, evidence["context_lengths"]),
+            _bar(self.options, evidence["context_lengths"]),
             lead=f"{lead};",
             undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
         )
 
-    async def _curves(
-        self, options: PromptCollapseOptions, views: Views, texts: Sequence[Sequence[str]]
-    ) -> list[list[float]]:
+    async def _curves(self, views: Views, texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
-        prompts = [[_put(text, self.setting) for text in row] for row in texts]
-        said = await ask([Generate(row[0], views.author, options.positions - 1) for row in prompts])
-        p, q = divergence_sides(options.divergence, views.base, views.tuned)
+        prompts = [[_put(text, self.context) for text in row] for row in texts]
+        said = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
+        p, q = divergence_sides(self.options.divergence, views.base, views.tuned)
         flat = await ask(
             [
-                Divergence(prompt, p, q, options.divergence, reply.ids)
+                Divergence(prompt, p, q, self.options.divergence, reply.ids)
                 for row, reply in zip(prompts, said, strict=True)
                 for prompt in row
             ]
@@ -164,7 +159,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
 
 
 async def _crowded(
-    options: PromptCollapseOptions, setting: ProbeContext, base: View
+    options: PromptCollapseOptions, context: ProbeContext, base: View
 ) -> tuple[list[_Crowded], list[int]]:
     """Every prompt behind fillers of 0 and of all lengths that fit, and these lengths.
 
@@ -181,10 +176,14 @@ async def _crowded(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    needed = [max(column) + _around(setting) + options.positions for column in zip(*counts, strict=True)]
-    fit = [k for k in range(width) if k == 0 or setting.context is None or needed[k] <= setting.context]
+    needed = [max(column) + _around(context) + options.positions for column in zip(*counts, strict=True)]
+    fit = [
+        k
+        for k in range(width)
+        if k == 0 or context.context_length is None or needed[k] <= context.context_length
+    ]
     if len(fit) <= _MIN_LENGTHS:
-        raise ProbeSkip(_too_few(len(fit) - 1, setting.context if len(fit) < width else None))
+        raise ProbeSkip(_too_few(len(fit) - 1, context.context_length if len(fit) < width else None))
     kept = [
         _Crowded([row[k] for k in fit], [count[k] - count[0] for k in fit])
         for row, count in zip(texts, counts, strict=True)
@@ -192,11 +191,11 @@ async def _crowded(
     return kept, [lengths[k] for k in fit]
 
 
-def _too_few(lengths: int, context: int | None) -> str:
-    if context is None:
+def _too_few(lengths: int, context_length: int | None) -> str:
+    if context_length is None:
         return f"context_lengths holds {lengths} length > 0: a slope takes {_MIN_LENGTHS}"
     return (
-        f"{lengths} of the context_lengths > 0 fit the context of {context} tokens, and a slope takes "
+        f"{lengths} of the context_lengths > 0 fit the context of {context_length} tokens, and a slope takes "
         f"{_MIN_LENGTHS}: give shorter ones"
     )
 
@@ -243,14 +242,14 @@ def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteri
     )
 
 
-def _policy(setting: ProbeContext) -> str:
+def _policy(context: ProbeContext) -> str:
     """A prompt is no question: it is put as it stands, unless the spec asks for chat."""
-    return "chat" if setting.policy == "chat" else "raw"
+    return "chat" if context.policy == "chat" else "raw"
 
 
-def _around(setting: ProbeContext) -> int:
-    return _AROUND[_policy(setting)]
+def _around(context: ProbeContext) -> int:
+    return _AROUND[_policy(context)]
 
 
-def _put(text: str, setting: ProbeContext) -> Prompt:
-    return (Turn("user", text),) if _policy(setting) == "chat" else text
+def _put(text: str, context: ProbeContext) -> Prompt:
+    return (Turn("user", text),) if _policy(context) == "chat" else text

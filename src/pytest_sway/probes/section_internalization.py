@@ -93,13 +93,15 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: SectionInternalizationOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two NLLs per sample of the sections and of the controls."""
-        sections = _chosen(self.setting, options)
-        texts = {s.id: _shortened(s.content, options.max_prose_chars) for s in sections if s.kind == "prose"}
-        pairs = {s.id: _answers(s, views, self.setting) for s in sections if s.kind != "prose"}
+        sections = _chosen(self.context, self.options)
+        texts = {
+            s.id: _shortened(s.content, self.options.max_prose_chars) for s in sections if s.kind == "prose"
+        }
+        pairs = {s.id: _answers(s, views, self.context) for s in sections if s.kind != "prose"}
         lengths = {s.id: _length(s, texts, pairs) for s in sections}
-        controls = controls_of(self.setting.document, max(lengths.values()))
+        controls = controls_of(self.context.document, max(lengths.values()))
         scores = dict(zip(pairs, await scored(list(pairs.values()), views), strict=True))
         prose = await read([*texts.values(), *controls.pieces], views)
         scores.update(zip(texts, prose, strict=False))
@@ -110,7 +112,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             )
             for key, found in scores.items()
         }
-        rows = [_row(s, effects[s.id], scores[s.id], lengths[s.id], options) for s in sections]
+        rows = [_row(s, effects[s.id], scores[s.id], lengths[s.id], self.options) for s in sections]
         interval = _headline(list(effects.values()))
         return Measurement(
             raw=fmean(effect.value for effect in effects.values()),
@@ -122,31 +124,29 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
                 "per_section": rows,
                 "num_sections": len(sections),
                 "passing_frac": fmean(row["passed"] for row in rows),
-                "per_section_threshold": options.per_section_threshold,
+                "per_section_threshold": self.options.per_section_threshold,
                 "control": controls.source,
                 "control_texts": len(controls.pieces),
                 "shortened": [
                     s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())
                 ],
-                "prompts": policy_name(self.setting) if pairs else "raw",
+                "prompts": policy_name(self.context) if pairs else "raw",
             },
             series={"interval": [(interval.low, interval.high)] if interval is not None else []},
         )
 
-    def judge(
-        self, options: SectionInternalizationOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the mean over sections, and the share of sections that were learned."""
         found = judge_effect(
             measured,
             next((Interval(low, high) for low, high in measured.series["interval"]), None),
             nulls,
-            EffectCriteria(options.per_section_threshold, options.assert_z_gte, "relative lift"),
+            EffectCriteria(self.options.per_section_threshold, self.options.assert_z_gte, "relative lift"),
             subtract_null=False,
         )
         rows = measured.evidence["per_section"]
         named = {v: [row["section_id"] for row in rows if row["verdict"] == v] for v in _VERDICTS}
-        wanted = options.assert_passing_section_frac * len(rows) - 1e-9
+        wanted = self.options.assert_passing_section_frac * len(rows) - 1e-9
         most = len(named[LEARNED]) + len(named[UNCLEAR])
         if len(named[LEARNED]) >= wanted:
             verdict = Verdict.PASS
@@ -155,8 +155,8 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         judgement = lower_verdict(found, verdict, _words(named, len(rows)))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
-        sections = {section.id: section for section in self.setting.document.sections}
-        floor = options.per_section_threshold
+        sections = {section.id: section for section in self.context.document.sections}
+        floor = self.options.per_section_threshold
         missing = [row for row in rows if row["verdict"] != LEARNED]
         cases = [
             Case(*_example(sections[row["section_id"]]), shortfall(row["effective_sis"], floor))
@@ -165,9 +165,9 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         return replace(judgement, evidence=bad_cases(cases))
 
 
-def _chosen(setting: ProbeContext, options: SectionInternalizationOptions) -> list[Section]:
+def _chosen(context: ProbeContext, options: SectionInternalizationOptions) -> list[Section]:
     """The sections of the kinds that are measured; ProbeSkip without one."""
-    sections = setting.document.sections
+    sections = context.document.sections
     if not sections:
         raise ProbeSkip("no sections: give the spec sections:, the document that the adapter was trained on")
     chosen = [section for section in sections if section.kind in options.include_kinds]
@@ -177,12 +177,12 @@ def _chosen(setting: ProbeContext, options: SectionInternalizationOptions) -> li
     return chosen
 
 
-def _answers(section: Section, views: Views, setting: ProbeContext) -> list[Completion]:
+def _answers(section: Section, views: Views, context: ProbeContext) -> list[Completion]:
     if section.kind == "instruction":
         asked = [(qa.prompt, qa.gold) for qa in section.probes]
     else:
         asked = [(triple.prompt, triple.chosen) for triple in section.preferences]
-    return [answer_completion(prompt, gold, views.base, setting) for prompt, gold in dict.fromkeys(asked)]
+    return [answer_completion(prompt, gold, views.base, context) for prompt, gold in dict.fromkeys(asked)]
 
 
 def _shortened(content: str, most: int) -> list[str]:

@@ -18,13 +18,13 @@ from pytest_sway.probes.base import (
     Probe,
     ProbeContext,
     ProbeError,
-    ProbeOptions,
     ProbeSkip,
 )
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared import grammar_tagger
 from pytest_sway.probes.shared import style_features as style
+from pytest_sway.probes.shared.item_options import PromptOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Measurement, Verdict
@@ -41,7 +41,7 @@ _LEAST_DISTANCE = 1.0
 _ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
 
 
-class StyleFingerprintOptions(ProbeOptions):
+class StyleFingerprintOptions(PromptOptions):
     """Options of ``style_fingerprint``; without ``prompts`` the packaged ones are put."""
 
     prompts: list[str] = Field(default=[])
@@ -87,13 +87,16 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     requires = frozenset({"generate"})
     scale = "raw"
 
-    async def measure(self, options: StyleFingerprintOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two texts per prompt."""
-        document = _document(options, self.setting)
-        tagger, why_plain = _tagger(options.extended)
-        prompts = distinct(options.prompts or elicitation())[: self.setting.limit]
+        document = _document(self.options, self.context)
+        tagger, why_plain = _tagger(self.options.extended)
+        prompts = distinct(self.options.prompts or elicitation())[: self.context.limit]
         base, tuned = await ask_both(
-            [Generate(_put(prompt, self.setting), views.base, options.max_new_tokens) for prompt in prompts],
+            [
+                Generate(_put(prompt, self.context), views.base, self.options.max_new_tokens)
+                for prompt in prompts
+            ],
             views,
         )
         evidence = {
@@ -101,7 +104,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
             "extended_reason": why_plain,
             "schema_version": 3,
             "num_prompts": len(prompts),
-            "prompt_policy": _policy(prompts, self.setting),
+            "prompt_policy": _policy(prompts, self.context),
             "words": {"base": _words(base), "tuned": _words(tuned), "document": _count(document)},
         }
         if _words(base) < LEAST_WORDS:
@@ -112,7 +115,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         if _words(tuned) < LEAST_WORDS:
             return Measurement(raw=None, evidence=evidence)
         window = _window(base, tuned)
-        cut = _cut(document, [*base, *tuned], options.max_new_tokens, window)
+        cut = _cut(document, [*base, *tuned], self.options.max_new_tokens, window)
         unit = max(window, round(_UNIT * _words(base) / len(base)))
         sides = (
             [text.text for text in base],
@@ -123,9 +126,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         counted = _Counted(*(np.array([style.tally(t, window, tagger) for t in side]) for side in sides))
         return _measured(counted, {**evidence, "window": window, "pieces": len(cut)})
 
-    def judge(
-        self, options: StyleFingerprintOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule, net of the null's mean."""
         evidence = measured.evidence
         if measured.raw is None:
@@ -155,13 +156,13 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
             jackknife_interval(len(base), nearer),
             nulls,
             EffectCriteria(
-                options.assert_shift_gte, options.assert_z_gte, "of the way to the document's style"
+                self.options.assert_shift_gte, self.options.assert_z_gte, "of the way to the document's style"
             ),
             subtract_null=True,
         )
 
 
-def _document(options: StyleFingerprintOptions, setting: ProbeContext) -> list[str]:
+def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[str]:
     """The document's texts: the reference, or the sections (apart: what stands between them is not theirs).
 
     Raises:
@@ -169,7 +170,7 @@ def _document(options: StyleFingerprintOptions, setting: ProbeContext) -> list[s
         ProbeError: it is too short.
     """
     reference = options.doc_reference.strip()
-    texts = [reference] if reference else [s.content for s in setting.document.sections if s.content.strip()]
+    texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
     if not texts:
         raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
     if (found := _count(texts)) < _WINDOW:
@@ -193,15 +194,15 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     return None, found
 
 
-def _put(prompt: str, setting: ProbeContext) -> Prompt:
+def _put(prompt: str, context: ProbeContext) -> Prompt:
     """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
-    unfinished = setting.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
-    return prompt if unfinished else as_prompt(prompt, setting)
+    unfinished = context.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
+    return prompt if unfinished else as_prompt(prompt, context)
 
 
-def _policy(prompts: Sequence[str], setting: ProbeContext) -> str:
+def _policy(prompts: Sequence[str], context: ProbeContext) -> str:
     """How they were put, for the evidence: raw, chat or both."""
-    put = {"raw" if isinstance(_put(prompt, setting), str) else "chat" for prompt in prompts}
+    put = {"raw" if isinstance(_put(prompt, context), str) else "chat" for prompt in prompts}
     return " and ".join(sorted(put))
 
 

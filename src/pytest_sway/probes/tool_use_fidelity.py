@@ -12,11 +12,12 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.packaged import tool_cases
-from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeContext, ProbeSkip
 from pytest_sway.probes.judging.effect import lower_verdict
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
 from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
 from pytest_sway.probes.shared.tool_schema import disagreement
@@ -29,7 +30,7 @@ HOW_TO_CALL = 'To call a tool, answer with nothing but one JSON object: {"name":
 _SHOWN_CASES, _SHOWN_CHARS = 8, 200
 
 
-class ToolUseOptions(ProbeOptions):
+class ToolUseOptions(CaseOptions[ToolUseCase]):
     """Options of ``tool_use_fidelity``; ``cases: builtin`` are the twelve that come with the package.
 
     ``assert_z_gte`` is dlm-sway's and has no effect: no harm has a margin, not a null.
@@ -83,12 +84,12 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
     kind, category, claim = "tool_use_fidelity", "attribution", Claim.NO_HARM
     requires = frozenset({"generate"})
 
-    async def measure(self, options: ToolUseOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One call per case and side."""
-        cases = options.distinct
+        cases = self.options.distinct
         if not cases:
             raise ProbeSkip("no cases: give some, or write cases: builtin")
-        asked = [_shown(case, self.setting) for case in cases]
+        asked = [_shown(case, self.context) for case in cases]
         wanted = [
             Generate(prompt, views.base, case.max_new_tokens)
             for prompt, case in zip(asked, cases, strict=True)
@@ -96,7 +97,9 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         answers = zip(("base", "ft"), await ask_both(wanted, views), strict=True)
         sides = {side: [answer.text for answer in said] for side, said in answers}
         worth = {
-            side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
+            side: [
+                case.worth(text, self.options.allowed_tools) for text, case in zip(said, cases, strict=True)
+            ]
             for side, said in sides.items()
         }
         examples = [
@@ -105,13 +108,13 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             for i, case in enumerate(cases[:_SHOWN_CASES])
         ]
         shown = {
-            "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
-            "prompt_policy": policy_name(self.setting),
+            "tools_shown_by": "chat_template" if _by_template(self.context) else "text",
+            "prompt_policy": policy_name(self.context),
             "per_case": examples,
         }
         return replace(_measurement(worth["base"], worth["ft"], shown), items=tuple(c.prompt for c in cases))
 
-    def judge(self, options: ToolUseOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""
         base, ft = ([Worth.of(row) for row in measured.series[side]] for side in ("base", "ft"))
         interval = rate_interval(sum(one.valid for one in ft), len(ft))
@@ -123,13 +126,13 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             gained = f"the base never {what}, the adapter makes {valid} valid calls in {len(ft)} cases"
             judged = Judgement(Verdict.PASS, gained, 1.0, interval)
         else:
-            judged = _no_harm(options, base, ft, interval)
-        judged = _no_hallucination(options, ft, judged)
+            judged = _no_harm(self.options, base, ft, interval)
+        judged = _no_hallucination(self.options, ft, judged)
         if judged.verdict is not Verdict.FAIL:
             return judged
         wrong = [
             Case(case.prompt, case.gold, 1 - after.score)
-            for case, before, after in zip(options.distinct, base, ft, strict=True)
+            for case, before, after in zip(self.options.distinct, base, ft, strict=True)
             if after.score < before.score or after.outside
         ]
         return replace(judged, evidence=bad_cases(wrong))
@@ -201,16 +204,16 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judg
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 
 
-def _by_template(setting: ProbeContext) -> bool:
-    return setting.chat and "tools" in setting.capabilities
+def _by_template(context: ProbeContext) -> bool:
+    return context.chat and "tools" in context.capabilities
 
 
-def _shown(case: ToolUseCase, setting: ProbeContext) -> Prompt:
+def _shown(case: ToolUseCase, context: ProbeContext) -> Prompt:
     """The request with its tools: through the chat template where it shows them, else in the text."""
-    if _by_template(setting):
+    if _by_template(context):
         # templates read these keys without asking whether they are there
         bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
         tools = [{"type": "function", "function": bare | function} for function in case.functions]
         return ToolPrompt((Turn("user", case.prompt),), tuple(map(json.dumps, tools)))
     listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
-    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", setting)
+    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", context)

@@ -68,15 +68,15 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
 
     kind, category, claim = "training_drift", "calibration", Claim.PRE_RUN
 
-    async def measure(self, options: TrainingDriftOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Find the log, choose the run, measure its curve."""
         with probe_errors("store_path"):
-            source, version = self._source(options)
+            source, version = self._source()
             logs = read_logs(source.files)
             read_from = self._read_from(source, logs)
-            choice = _chosen(source, logs, version, options.min_steps, read_from)
+            choice = _chosen(source, logs, version, self.options.min_steps, read_from)
         run = choice.run
-        curve = loss_curve(run.losses, options.rolling_window, options.spike_sigma)
+        curve = loss_curve(run.losses, self.options.rolling_window, self.options.spike_sigma)
         evidence = {
             "num_log_files": logs.files,
             "num_unread_lines": logs.unread,
@@ -87,15 +87,17 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             "runs": [_run_summary(other) for other in logs.runs[-_LISTED:]],
             **_measured(run, curve),
             **_gradients(run),
-            **{name: getattr(options, name) for name in _THRESHOLDS},
+            **{name: getattr(self.options, name) for name in _THRESHOLDS},
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _source(self, options: TrainingDriftOptions) -> tuple[LogSource, Version | None]:
+    def _source(
+        self,
+    ) -> tuple[LogSource, Version | None]:
         """The logs, and which version of theirs the adapter is."""
-        adapter, named = self.setting.adapter, options.store_path is not None
+        adapter, named = self.context.adapter, self.options.store_path is not None
         version = version_of(adapter) if adapter is not None else None
-        places = self._places(options, version)
+        places = self._places(version)
         for place in places:
             if (source := find_logs(place, adapter, named)) is not None:
                 inside = version is not None and place.resolve().is_relative_to(version.store)
@@ -107,21 +109,19 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             )
         )
 
-    def _places(self, options: TrainingDriftOptions, version: Version | None) -> list[Path]:
+    def _places(self, version: Version | None) -> list[Path]:
         """Where the logs may be, in order."""
-        if options.store_path is not None:
-            return [resolve_path(options.store_path, self.setting.folder, "store_path")]
-        if self.setting.adapter is None:
+        if self.options.store_path is not None:
+            return [resolve_path(self.options.store_path, self.context.folder, "store_path")]
+        if self.context.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a log, or its folder, as store_path")
-        return [*([version.store] if version is not None else []), self.setting.adapter]
+        return [*([version.store] if version is not None else []), self.context.adapter]
 
     def _read_from(self, source: LogSource, logs: Logs) -> str:
         """Which file was read; empty for dlm's, which the run's own entry names."""
-        return "" if DLM in logs.formats else file_read(source.files[-1], self.setting.folder, source.reason)
+        return "" if DLM in logs.formats else file_read(source.files[-1], self.context.folder, source.reason)
 
-    def judge(
-        self, options: TrainingDriftOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The pre-run rule: a run that broke or diverged is primary, its shape secondary."""
         found = measured.evidence
         judgement = judge_pre_run(

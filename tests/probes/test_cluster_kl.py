@@ -155,7 +155,7 @@ def test_a_null_s_specificity_is_against_the_mean_of_the_others() -> None:
     _, _, nulls = measured(one_topic, draws=3)
     assert nulls is not None
     found = judged(one_topic, draws=3)
-    d = np.array([draw.samples for draw in nulls.draws])
+    d = np.array([draw.samples for draw in nulls.samples])
     y = np.log(d[0] / ((d[1] + d[2]) / 2))
     topics = np.array([int(p.split()[0]) for p in PROMPTS])
     groups = [y[topics == t] for t in range(TOPICS)]
@@ -168,7 +168,7 @@ def test_the_ratio_s_interval_by_hand() -> None:
     assert nulls is not None
     told = probe.judge(found, nulls)
     labels = np.array(found.series["labels"][0])
-    mean = np.mean([draw.samples for draw in nulls.draws], axis=0)
+    mean = np.mean([draw.samples for draw in nulls.samples], axis=0)
     mine = np.log(np.array(found.samples) / mean)[labels == 0]
     half = 2.5706 * mine.std(ddof=1) / math.sqrt(6)  # t, 5 degrees of freedom
     expected = [math.exp(mine.mean() - half), math.exp(mine.mean() + half)]

@@ -12,7 +12,7 @@ from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
-from pytest_sway.probes.external_perplexity import ExternalPerplexity, _cut
+from pytest_sway.probes.external_perplexity import ExternalPerplexity, _beginning
 from pytest_sway.requests import Completion, CompletionScore, Request, View, Views
 from pytest_sway.result import Verdict
 
@@ -117,7 +117,7 @@ def test_a_passage_is_cut_where_a_sentence_ends() -> None:
 
 @given(st.text(min_size=1).filter(str.strip), st.integers(1, 50))
 def test_a_cut_is_a_beginning_that_is_short_enough(text: str, most: int) -> None:
-    cut = _cut(text, most)
+    cut = _beginning(text, most)
     assert text.strip().startswith(cut)
     assert 0 < len(cut) <= most
 

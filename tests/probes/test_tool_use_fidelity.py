@@ -206,7 +206,7 @@ def test_no_cases_are_a_skip_and_builtin_ones_are_the_packages() -> None:
     packaged = [{"name": c.gold_tool_name, "arguments": dict(c.gold_arguments)} for c in tool_cases()]
     for case, gold in zip(builtin, packaged, strict=True):
         assert json.loads(case.gold) == gold
-        assert case.worth(case.gold, None).score == 1.0
+        assert case.grade(case.gold, None).score == 1.0
 
 
 def test_a_repeated_case_counts_once() -> None:

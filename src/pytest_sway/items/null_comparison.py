@@ -80,7 +80,7 @@ class NullMeasurements:
     by_rank: Mapping[float, NullSample]
     organised: tuple[Measurement, ...]
     indices: tuple[int, ...]
-    """Which draw of the population each of ``nulls.draws`` is."""
+    """Which draw of the population each of ``nulls.samples`` is."""
 
 
 def null_measurements(
@@ -100,7 +100,7 @@ def null_measurements(
         return NullSample(draws, family, scale, probe.better, failed, finest)
 
     main = nulls(chosen.views)
-    if len(main.draws) < min(len(chosen.views), _FEWEST):
+    if len(main.samples) < min(len(chosen.views), _FEWEST):
         raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
     return NullMeasurements(
         main,
@@ -171,10 +171,10 @@ def _organised(
 
 def _verdicts(probe: Probe[Any], found: NullMeasurements) -> list[dict[str, Any]]:
     """What the effect rule says of every null, against the others; in the order of the draws."""
-    if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
+    if probe.claim is not Claim.EFFECT or len(found.nulls.samples) < _FEWEST:
         return []
     verdicts = []
-    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
+    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.samples, strict=True)):
         try:
             one = probe.judge(draw, found.nulls.without(i))
         except ProbeError:  # this null cannot be judged; it is one less

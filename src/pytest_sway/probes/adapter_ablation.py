@@ -26,7 +26,7 @@ _SATURATED = 0.9
 
 
 class AdapterAblationOptions(PromptOptions):
-    """Options of ``adapter_ablation``; the three contract bands are judged only where a spec sets them."""
+    """Options of ``adapter_ablation``; the three bands of schema 1 are judged only where a spec sets them."""
 
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"
@@ -41,7 +41,7 @@ class AdapterAblationOptions(PromptOptions):
 
     @field_validator("lambdas")
     @classmethod
-    def _increasing(cls, values: list[float]) -> list[float]:
+    def _sorted_lambdas(cls, values: list[float]) -> list[float]:
         """Sorted, each once: the curve has no other order."""
         if any(not math.isfinite(v) or v < 0 for v in values):
             raise ValueError("every λ must be a finite number ≥ 0")
@@ -58,7 +58,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     over prompts) lies above 1.25 and the curve rises up to λ = 1; fails when it falls below λ = 1 by more
     than its interval, or p's interval lies below 1.25 and 90 % of d(1) is reached at λ ≤ 0.5.
     Without a signal at λ = 1 it is skipped. Linearity (R² of a straight line), saturation and overshoot
-    are reported as the contract names them.
+    are reported as schema 1 names them.
     """
 
     kind, category, claim = "adapter_ablation", "ablation", Claim.SHAPE
@@ -66,7 +66,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     scale = "inverse_root"
 
     async def measure(self, views: Views) -> Measurement:
-        """The whole curve, on every prompt; the contract's keys describe its mean."""
+        """The whole curve, on every prompt; the keys of schema 1 describe its mean."""
         grid = sorted({*self.options.lambdas, 1.0})
         curves = await _curves(self.options, views, [v for v in grid if v > 0])
         if 0.0 in grid:
@@ -107,7 +107,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         (grid,), curves = measured.series["grid"], measured.series["curves"]
         interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
         bands = _bands(self.options, measured)
-        verdict, message = _shape(grid, curves, interval, bands)
+        verdict, message = _shape_verdict(grid, curves, interval, bands)
         return Judgement(
             verdict,
             f"d ∝ λ^{measured.raw or 0:.2f}: {message}; signal {found.text}",
@@ -149,14 +149,14 @@ def _exponent(grid: Sequence[float], curves: Sequence[Sequence[float]], kept: It
     return float(slope)
 
 
-def _shape(
+def _shape_verdict(
     grid: Sequence[float],
     curves: Sequence[Sequence[float]],
     interval: Interval | None,
     bands: dict[str, bool],
 ) -> tuple[Verdict, str]:
     mean = [fmean(column) for column in zip(*curves, strict=True)]
-    falls = _falls(grid, curves)
+    falls = _first_fall(grid, curves)
     half = max((m for v, m in zip(grid, mean, strict=True) if v <= 0.5), default=0.0)
     early = half >= _SATURATED * mean[grid.index(1.0)]
     missed = [name for name, passed in bands.items() if not passed]
@@ -177,7 +177,7 @@ def _shape(
     return Verdict.WARN, why
 
 
-def _falls(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+def _first_fall(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """The first step up to λ = 1 on which the curve falls by more than its interval over prompts."""
     for i, (low, high) in enumerate(pairwise(grid)):
         step = t_interval([curve[i + 1] - curve[i] for curve in curves])
@@ -187,7 +187,7 @@ def _falls(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[fl
 
 
 def _bands(options: AdapterAblationOptions, measured: Measurement) -> dict[str, bool]:
-    """The contract's three bands, where the spec sets them."""
+    """The three bands of schema 1, where the spec sets them."""
     bands = {}
     evidence = measured.evidence
     if options.assert_linearity_gte is not None and not is_off(options, "assert_linearity_gte"):
@@ -213,7 +213,7 @@ def _linearity(lambdas: Sequence[float], mean: Sequence[float]) -> float:
 
 
 def _saturation(grid: Sequence[float], mean: Sequence[float]) -> tuple[float | None, str]:
-    """Smallest λ with 90 % of the largest divergence, and the contract's word for the curve."""
+    """Smallest λ with 90 % of the largest divergence, and schema 1's word for the curve."""
     if max(mean) <= 0:
         return None, "flat_curve"
     at = next((v for v, m in zip(grid, mean, strict=True) if m >= _SATURATED * max(mean)), None)

@@ -101,15 +101,15 @@ class NullSample:
     """A probe's measurements on the null population.
 
     Attributes:
-        draws: one measurement per null adapter that answered.
+        samples: one measurement per null adapter that answered.
         family: name of the null family.
         scale: where the probe's statistic is near normal over null adapters.
-        better: the direction in which the adapter's statistic should exceed theirs.
+        better: the direction in which the adapter's statistic should exceed the nulls'.
         failed: null adapters that did not answer, with the reason of each.
         resolution: smallest difference of the statistic that this model's arithmetic can show, in nats.
     """
 
-    draws: tuple[Measurement, ...]
+    samples: tuple[Measurement, ...]
     family: str
     scale: Scale = "log"
     better: Better = "higher"
@@ -117,16 +117,16 @@ class NullSample:
     resolution: float = 0.0
 
     def prediction(self, measured: Measurement, statistic: str = "raw") -> Prediction | None:
-        """Where ``measured`` stands among the draws; None without a usable draw."""
+        """Where ``measured`` lies in the null distribution; None without a usable sample."""
         value = measured.statistic(statistic)
-        draws = [v for draw in self.draws if (v := draw.statistic(statistic)) is not None]
-        if value is None or not draws:
+        null_values = [v for sample in self.samples if (v := sample.statistic(statistic)) is not None]
+        if value is None or not null_values:
             return None
-        return predict(value, draws, self.scale, self.better, self.resolution)
+        return predict(value, null_values, self.scale, self.better, self.resolution)
 
     def without(self, index: int) -> NullSample:
-        """The population of all draws but one, which is then judged as if it were the adapter."""
-        return replace(self, draws=self.draws[:index] + self.draws[index + 1 :])
+        """The sample without one null adapter, which is then judged as if it were the adapter."""
+        return replace(self, samples=self.samples[:index] + self.samples[index + 1 :])
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,13 @@ _KNOWN = 3.0
 _ASKS = ("?", "？", "؟")
 
 
-def _given(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("a blank text; write one, or remove the item")
     return text
 
 
-Given = Annotated[str, AfterValidator(_given)]
+Given = Annotated[str, AfterValidator(_not_blank)]
 """A text that is not blank."""
 
 
@@ -79,7 +79,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Two completions per item."""
         items = _items(self.options)
-        scores = await ask_both([_scored(item, views.base, self.context) for item in items], views)
+        scores = await ask_both([_completion(item, views.base, self.context) for item in items], views)
         pairs = list(zip(*scores, strict=True))
         deltas = [(tuned.logprob - base.logprob) / base.tokens for base, tuned in pairs]
         kinds = cluster_means(deltas, [item.kind for item in items])
@@ -100,7 +100,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
                 "total_items": len(items),
                 "known_to_base": known,
                 "regression_nats_threshold": self.options.regression_nats,
-                "worst_offenders": _worst(items, deltas),
+                "worst_offenders": _worst_items(items, deltas),
                 "per_kind": {} if self.options.items else kinds,
                 "prompt_policy": policy_name(self.context),
             },
@@ -126,12 +126,12 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
             interval=rate_interval(hits, count),
         )
         interval = harms[0].interval
-        told = {"mean_delta_ci_90": [-interval.high, -interval.low] if interval is not None else None}
+        bounds = {"mean_delta_ci_90": [-interval.high, -interval.low] if interval is not None else None}
         failed = judged.verdict is Verdict.FAIL
         return replace(
             judged,
-            message=judged.message + _doubt(measured.evidence["known_to_base"], count),
-            evidence=told | (_bad(self.options, measured.samples) if failed else {}),
+            message=judged.message + _known_facts_note(measured.evidence["known_to_base"], count),
+            evidence=bounds | (_regressed_cases(self.options, measured.samples) if failed else {}),
         )
 
 
@@ -151,7 +151,7 @@ def _items(options: CalibrationDriftOptions) -> list[_Item]:
     return [item for item in rounds if item is not None][: options.items_limit]
 
 
-def _scored(item: _Item, view: View, context: ProbeContext) -> Completion:
+def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
     if item.prompt.rstrip().endswith(_ASKS):
         return answer_completion(item.prompt, item.gold, view, context)
     return Completion(item.prompt, item.gold, view)
@@ -168,18 +168,18 @@ def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions) -> Harm:
     )
 
 
-def _doubt(known: int, count: int) -> str:
-    """Facts that the base never knew stay in: they blur harm, but no verdict of the ward turned on them."""
+def _known_facts_note(known: int, count: int) -> str:
+    """Facts that the base never knew stay in: they blur harm, but decide no verdict on known adapters."""
     return f"; the base itself knew only {known} of {count}" if 2 * known < count else ""
 
 
-def _worst(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:
+def _worst_items(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:
     """The items that lost most, worst first; none that lost nothing."""
     lost = sorted((delta, item) for item, delta in zip(items, deltas, strict=True) if delta < 0)
     return [{"prompt": i.prompt, "gold": i.gold, "delta": d} for d, i in lost[:_WORST]]
 
 
-def _bad(options: CalibrationDriftOptions, deltas: Sequence[float]) -> dict[str, Any]:
+def _regressed_cases(options: CalibrationDriftOptions, deltas: Sequence[float]) -> dict[str, Any]:
     """Every item that lost more than the threshold; where none did, every one that lost anything."""
     found = list(zip(_items(options), deltas, strict=True))
     least = -options.regression_nats if min(deltas) < -options.regression_nats else 0.0

@@ -53,7 +53,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
     Its null: the same number for each null adapter against the mean of the others. A shape: passes when
     specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant to act everywhere), else warns.
     The signal that it needs is the mean d of the strongest cluster: an adapter for one topic leaves the rest.
-    Without null adapters y = log d, and that is said. Evidence: each cluster's ratio to the null, the
+    Without null adapters y = log d, and the message says so. Evidence: each cluster's ratio to the null, the
     geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
     """
 
@@ -73,7 +73,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
             raw=parts(_logs(d), labels).specificity,
             samples=tuple(samples),
             items=tuple(prompts),
-            statistics={"signal": _strongest(samples, labels)},
+            statistics={"signal": _strongest_cluster_mean(samples, labels)},
             series={"labels": [labels.tolist()]},
             evidence={
                 "num_clusters": int(labels.max()) + 1,
@@ -102,13 +102,14 @@ class ClusterKL(Probe[ClusterKLOptions]):
         found = signal(measured, _with_signals(nulls, labels), "signal", self.options.min_signal)
         if not found.present:
             return no_signal(found)
-        draws = np.array([draw.samples for draw in nulls.draws]) if nulls is not None else np.empty((0, 0))
+        draws = np.array([null.samples for null in nulls.samples]) if nulls is not None else np.empty((0, 0))
         least = max(_LEAST, nulls.resolution) if nulls is not None else _LEAST
         y = _logs(np.array(measured.samples), least)
         if len(draws):
             y = y - _logs(draws.mean(axis=0), least)
         specificity = parts(y, labels).specificity
-        evidence = {**_where(y, labels, known=len(draws) > 0), "chance_specificity": chance(y, labels)}
+        ratios = _cluster_ratios(y, labels, known=len(draws) > 0)
+        evidence = {**ratios, "chance_specificity": chance(y, labels)}
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
@@ -118,14 +119,14 @@ class ClusterKL(Probe[ClusterKLOptions]):
                 evidence={**evidence, "degenerate_zero_variance": True},
             )
         of_nulls = _null_specificities(draws, labels, least)
-        prediction = _among(specificity, of_nulls)
-        verdict, words = _decided(specificity, prediction, self.options)
+        prediction = _specificity_prediction(specificity, of_nulls)
+        verdict, words = _verdict(specificity, prediction, self.options)
         if prediction is not None:
             evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": of_nulls}
         return Judgement(
             verdict,
             f"specificity {specificity:.2f} (floor {self.options.assert_specificity_gte:g}): {words}; "
-            f"{_ends(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
+            f"{_extreme_clusters(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
             SHAPE_SCORE[verdict],
             interval=_interval(y, labels),
             prediction=found.prediction,
@@ -151,7 +152,7 @@ def _prompts(options: ClusterKLOptions) -> list[str]:
     return prompts
 
 
-def _strongest(samples: Sequence[float], labels: np.ndarray) -> float:
+def _strongest_cluster_mean(samples: Sequence[float], labels: np.ndarray) -> float:
     """The largest cluster mean."""
     return float(np.max(np.bincount(labels, samples) / np.bincount(labels)))
 
@@ -160,8 +161,11 @@ def _with_signals(nulls: NullSample | None, labels: np.ndarray) -> NullSample | 
     """The nulls, each with the mean of its own strongest cluster."""
     if nulls is None:
         return None
-    draws = (replace(draw, statistics={"signal": _strongest(draw.samples, labels)}) for draw in nulls.draws)
-    return replace(nulls, draws=tuple(draws))
+    samples = []
+    for null in nulls.samples:
+        strongest = _strongest_cluster_mean(null.samples, labels)
+        samples.append(replace(null, statistics={"signal": strongest}))
+    return replace(nulls, samples=tuple(samples))
 
 
 def _logs(d: np.ndarray, least: float = _LEAST) -> np.ndarray:
@@ -180,7 +184,7 @@ def _null_specificities(draws: np.ndarray, labels: np.ndarray, least: float) -> 
     return [value for value in found if value is not None]
 
 
-def _among(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
+def _specificity_prediction(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
     """On arcsin √s, where the share of a variance is near normal.
 
     Over 10,000 populations of 8 draws of 24 unrelated numbers in 5 clusters z ≥ 2 comes to 2.9 % (4.8 % in
@@ -192,7 +196,7 @@ def _among(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
     return predict(one, others, "raw")
 
 
-def _decided(
+def _verdict(
     specificity: float, prediction: Prediction | None, options: ClusterKLOptions
 ) -> tuple[Verdict, str]:
     enough = specificity >= options.assert_specificity_gte
@@ -214,7 +218,7 @@ def _decided(
     return Verdict.WARN, f"{reason}; {words}"
 
 
-def _where(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
+def _cluster_ratios(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
     """Each cluster's geometric mean of d ÷ the null's, with its t interval; None without nulls."""
     ratios: list[float | None] = []
     ends: list[list[float] | None] = []
@@ -226,10 +230,12 @@ def _where(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
     return {"per_cluster_ratio": ratios, "per_cluster_ratio_ci_95": ends}
 
 
-def _ends(y: np.ndarray, labels: np.ndarray, told: Sequence[Sequence[str]], *, known: bool) -> str:
+def _extreme_clusters(
+    y: np.ndarray, labels: np.ndarray, exemplar_texts: Sequence[Sequence[str]], *, known: bool
+) -> str:
     """The two clusters at the ends, by the prompt nearest to their centre."""
-    means = [float(y[labels == cluster].mean()) for cluster in range(len(told))]
-    most, least = (told[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
+    means = [float(y[labels == cluster].mean()) for cluster in range(len(exemplar_texts))]
+    most, least = (exemplar_texts[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
     if not known:
         return f"most on prompts like {most!r}, least like {least!r}"
     return (
@@ -242,11 +248,11 @@ def _interval(y: np.ndarray, labels: np.ndarray) -> Interval | None:
     """Jackknife over prompts, within [0, 1]."""
     blocks = jackknife_blocks(len(y))
 
-    def left(kept: Iterable[int]) -> float | None:
+    def specificity_of(kept: Iterable[int]) -> float | None:
         at = [i for block in kept for i in blocks[block]]
         return parts(y[at], labels[at]).specificity
 
-    interval = jackknife_interval(len(blocks), left)
+    interval = jackknife_interval(len(blocks), specificity_of)
     if interval is None:
         return None
     return Interval(max(0.0, interval.low), min(1.0, interval.high))

@@ -87,16 +87,16 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         curves = [flat[i : i + width] for i in range(0, len(flat), width)]
         per_turn = [fmean(column) for column in zip(*curves, strict=True)]
         slopes = log_slopes([range(width)] * len(curves), curves)
-        bar = _bar(self.options)
+        criteria = _criteria(self.options)
         return Measurement(
-            raw=bar.life(fmean(slopes)) if slopes else None,
+            raw=criteria.life(fmean(slopes)) if slopes else None,
             samples=tuple(slopes),
             items=tuple(distinct(self.options.prompts)),
             statistics={"signal": per_turn[0], "last": per_turn[-1]},
             evidence={
                 "per_turn_kls": per_turn,
                 "turns_axis": list(range(2, self.options.max_turns + 1)),
-                "fit_status": bar.fit_status(slopes),
+                "fit_status": criteria.fit_status(slopes),
                 "divergence_kind": self.options.divergence,
                 "sparkline": _sparkline(per_turn),
                 "max_turns": self.options.max_turns,
@@ -112,13 +112,13 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         return judge_decay(
             measured,
             nulls,
-            _bar(self.options),
+            _criteria(self.options),
             lead=measured.evidence["sparkline"],
             undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} turns" if few else "",
         )
 
 
-def _bar(options: MultiTurnOptions) -> DecayCriteria:
+def _criteria(options: MultiTurnOptions) -> DecayCriteria:
     return DecayCriteria(
         half_life=options.assert_half_life_turns,
         span=options.max_turns,

@@ -88,19 +88,19 @@ class NullAdapter(Probe[NullAdapterOptions]):
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """PASS where the draws answered; what did not is named."""
-        if nulls is None or not nulls.draws:
+        if nulls is None or not nulls.samples:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""
             return Judgement(Verdict.ERROR, f"no null adapter could be made{failed}")
         evidence = {
-            "runs": len(nulls.draws),
+            "runs": len(nulls.samples),
             "family": nulls.family,
             "init_scale": self.options.init_scale,
             "seed_base": self.options.seed_base,
             "rank_multipliers": self.options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
         }
-        made = f"{len(nulls.draws)} {null_adapters(nulls.family)}"
+        text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
         if nulls.failed:
-            message = f"{made}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
+            message = f"{text}; {len(nulls.failed)} could not be text: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)
-        return Judgement(Verdict.PASS, made, 1.0, evidence=evidence)
+        return Judgement(Verdict.PASS, text, 1.0, evidence=evidence)

@@ -23,7 +23,7 @@ from pytest_sway.probes.base import (
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored_apart, shortfall
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_groups_apart, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.requests import RequestError, Views
 from pytest_sway.result import Measurement, Verdict
@@ -86,7 +86,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Both answers of every triple; one that cannot be scored is dropped by name."""
         triples = _triples(self.options, self.context)
-        found = await scored_apart(
+        found = await score_groups_apart(
             [
                 [
                     answer_completion(triple.prompt, text, views.base, self.context)
@@ -128,9 +128,9 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the change of the margin; the flips, where enough could flip."""
         unit = "nats per token" if self.options.margin == "per_token" else "nats"
-        bar = EffectCriteria(self.options.min_margin_gain, self.options.assert_z_gte, unit)
+        criteria = EffectCriteria(self.options.min_margin_gain, self.options.assert_z_gte, unit)
         interval = t_interval(measured.samples)
-        judgement = judge_effect(measured, interval, nulls, bar, subtract_null=False)
+        judgement = judge_effect(measured, interval, nulls, criteria, subtract_null=False)
         flips = _flips(measured)
         there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:
@@ -140,7 +140,9 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
         elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(self.options, "assert_flip_rate_gte"):
             judgement = lower_verdict(judgement, *_rate_verdict(flips, self.options.assert_flip_rate_gte))
-        bad = bad_cases(_bad(self.options, measured)) if judgement.verdict is Verdict.FAIL else {}
+        bad = (
+            bad_cases(_unlearned_triples(self.options, measured)) if judgement.verdict is Verdict.FAIL else {}
+        )
         return replace(judgement, evidence={**flips, **bad})
 
 
@@ -191,7 +193,7 @@ def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     return Verdict.FAIL if sure else Verdict.WARN, f"{words} (wanted {wanted:.0%})"
 
 
-def _bad(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
+def _unlearned_triples(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
     """Triples that the adapter still has wrong, or that it did not learn."""
     floor = max(0.0, options.min_margin_gain)
     return [

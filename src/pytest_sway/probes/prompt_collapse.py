@@ -50,14 +50,14 @@ class PromptCollapseOptions(PromptOptions):
 
     @field_validator("context_lengths")
     @classmethod
-    def _increasing(cls, values: list[int]) -> list[int]:
+    def _sorted_lengths(cls, values: list[int]) -> list[int]:
         """Sorted, each once: the curve has no other order."""
         if min(values) < 0:
             raise ValueError("every length must be ≥ 0")
         return sorted(set(values))
 
 
-class _Crowded(NamedTuple):
+class _PaddedPrompt(NamedTuple):
     """One prompt behind fillers of every length: the texts, and the fillers' true tokens in them."""
 
     texts: list[str]
@@ -90,14 +90,14 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
 
     async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt and length."""
-        crowded, lengths = await _crowded(self.options, self.context, views.base)
-        curves = await self._curves(views, [c.texts for c in crowded])
-        distances = [c.distances for c in crowded]
+        padded, lengths = await _padded_prompts(self.options, self.context, views.base)
+        curves = await self._curves(views, [c.texts for c in padded])
+        distances = [c.distances for c in padded]
         slopes = log_slopes([d[1:] for d in distances], [c[1:] for c in curves])
         mean = [fmean(column) for column in zip(*curves, strict=True)]
-        bar = _bar(self.options, lengths)
+        criteria = _criteria(self.options, lengths)
         kept = [k for k, length in enumerate(lengths) if length in self.options.context_lengths]
-        life = bar.life(fmean(slopes)) if slopes else None
+        life = criteria.life(fmean(slopes)) if slopes else None
         return Measurement(
             raw=life,
             samples=tuple(slopes),
@@ -110,7 +110,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
                 "lengths_left_out": [n for n in self.options.context_lengths if n not in lengths],
                 "half_life_tokens": life,
                 "log_slope_per_token": fmean(slopes) if slopes else None,
-                "fit_status": bar.fit_status(slopes),
+                "fit_status": criteria.fit_status(slopes),
                 "divergence_kind": self.options.divergence,
                 "filler": "stuffing" if self.options.legacy_stuffing else "prose",
                 "prompt_policy": _policy(self.context),
@@ -121,8 +121,8 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
 
     async def measure_null(self, views: Views) -> Measurement:
         """Both ends of the curve: no slope of a null is compared."""
-        crowded, _ = await _crowded(self.options, self.context, views.base)
-        curves = await self._curves(views, [[c.texts[0], c.texts[-1]] for c in crowded])
+        padded, _ = await _padded_prompts(self.options, self.context, views.base)
+        curves = await self._curves(views, [[c.texts[0], c.texts[-1]] for c in padded])
         signal, last = (fmean(column) for column in zip(*curves, strict=True))
         return Measurement(raw=None, statistics={"signal": signal, "last": last})
 
@@ -137,20 +137,20 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return judge_decay(
             measured,
             nulls,
-            _bar(self.options, evidence["context_lengths"]),
+            _criteria(self.options, evidence["context_lengths"]),
             lead=f"{lead};",
             undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
         )
 
     async def _curves(self, views: Views, texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
-        prompts = [[_put(text, self.context) for text in row] for row in texts]
-        said = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
+        prompts = [[_as_turn(text, self.context) for text in row] for row in texts]
+        replies = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
         p, q = divergence_sides(self.options.divergence, views.base, views.tuned)
         flat = await ask(
             [
                 Divergence(prompt, p, q, self.options.divergence, reply.ids)
-                for row, reply in zip(prompts, said, strict=True)
+                for row, reply in zip(prompts, replies, strict=True)
                 for prompt in row
             ]
         )
@@ -158,9 +158,9 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return [flat[i : i + width] for i in range(0, len(flat), width)]
 
 
-async def _crowded(
+async def _padded_prompts(
     options: PromptCollapseOptions, context: ProbeContext, base: View
-) -> tuple[list[_Crowded], list[int]]:
+) -> tuple[list[_PaddedPrompt], list[int]]:
     """Every prompt behind fillers of 0 and of all lengths that fit, and these lengths.
 
     Raises:
@@ -176,7 +176,9 @@ async def _crowded(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    needed = [max(column) + _around(context) + options.positions for column in zip(*counts, strict=True)]
+    needed = [
+        max(column) + _tokens_around(context) + options.positions for column in zip(*counts, strict=True)
+    ]
     fit = [
         k
         for k in range(width)
@@ -185,7 +187,7 @@ async def _crowded(
     if len(fit) <= _MIN_LENGTHS:
         raise ProbeSkip(_too_few(len(fit) - 1, context.context_length if len(fit) < width else None))
     kept = [
-        _Crowded([row[k] for k in fit], [count[k] - count[0] for k in fit])
+        _PaddedPrompt([row[k] for k in fit], [count[k] - count[0] for k in fit])
         for row, count in zip(texts, counts, strict=True)
     ]
     return kept, [lengths[k] for k in fit]
@@ -221,16 +223,16 @@ async def _fillers(options: PromptCollapseOptions, lengths: Sequence[int], base:
     if shortest < lengths[-1]:
         texts = [_APART.join([text] * (2 + lengths[-1] // shortest)) for text in texts]
         cut = await ask([Tokens(text, base) for text in texts])
-    return [_ends_of(text, c.ends[: lengths[-1]], lengths) for text, c in zip(texts, cut, strict=True)]
+    return [_last_tokens(text, c.ends[: lengths[-1]], lengths) for text, c in zip(texts, cut, strict=True)]
 
 
-def _ends_of(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str]:
+def _last_tokens(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str]:
     """The last tokens of a text, so many as each length says; ``ends``: where its tokens end."""
     begins = [0, *ends]
     return [text[begins[len(ends) - n] : ends[-1]] for n in lengths]
 
 
-def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteria:
+def _criteria(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteria:
     return DecayCriteria(
         half_life=options.assert_half_life_tokens,
         span=lengths[-1],
@@ -247,9 +249,9 @@ def _policy(context: ProbeContext) -> str:
     return "chat" if context.policy == "chat" else "raw"
 
 
-def _around(context: ProbeContext) -> int:
+def _tokens_around(context: ProbeContext) -> int:
     return _AROUND[_policy(context)]
 
 
-def _put(text: str, context: ProbeContext) -> Prompt:
+def _as_turn(text: str, context: ProbeContext) -> Prompt:
     return (Turn("user", text),) if _policy(context) == "chat" else text

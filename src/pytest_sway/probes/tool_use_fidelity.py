@@ -19,7 +19,7 @@ from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, lar
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
-from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
+from pytest_sway.probes.shared.tool_case import Grade, ToolUseCase
 from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
 from pytest_sway.result import Measurement, Verdict
@@ -44,14 +44,14 @@ class ToolUseOptions(CaseOptions[ToolUseCase]):
 
     @field_validator("cases", mode="before")
     @classmethod
-    def _packaged(cls, value: Any) -> Any:
+    def _builtin_cases(cls, value: Any) -> Any:
         if value != "builtin":
             return value
         names = ("prompt", "tool_spec", "gold_tool_name", "gold_arguments")
         return [{name: getattr(case, name) for name in names} for case in tool_cases()]
 
     @model_validator(mode="after")
-    def _allowed(self) -> ToolUseOptions:
+    def _check_allowed_tools(self) -> ToolUseOptions:
         for case in self.cases:
             if self.allowed_tools is not None and case.gold_tool_name not in self.allowed_tools:
                 raise ValueError(
@@ -89,34 +89,36 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         cases = self.options.distinct
         if not cases:
             raise ProbeSkip("no cases: give some, or write cases: builtin")
-        asked = [_shown(case, self.context) for case in cases]
+        asked = [_tool_prompt(case, self.context) for case in cases]
         wanted = [
             Generate(prompt, views.base, case.max_new_tokens)
             for prompt, case in zip(asked, cases, strict=True)
         ]
         answers = zip(("base", "ft"), await ask_both(wanted, views), strict=True)
-        sides = {side: [answer.text for answer in said] for side, said in answers}
-        worth = {
+        sides = {side: [answer.text for answer in texts] for side, texts in answers}
+        grades = {
             side: [
-                case.worth(text, self.options.allowed_tools) for text, case in zip(said, cases, strict=True)
+                case.grade(text, self.options.allowed_tools) for text, case in zip(texts, cases, strict=True)
             ]
-            for side, said in sides.items()
+            for side, texts in sides.items()
         }
         examples = [
             {"prompt": case.prompt, "gold": case.gold}
-            | {side: said[i][:_SHOWN_CHARS] for side, said in sides.items()}
+            | {side: texts[i][:_SHOWN_CHARS] for side, texts in sides.items()}
             for i, case in enumerate(cases[:_SHOWN_CASES])
         ]
-        shown = {
-            "tools_shown_by": "chat_template" if _by_template(self.context) else "text",
+        presentation = {
+            "tools_shown_by": "chat_template" if _template_shows_tools(self.context) else "text",
             "prompt_policy": policy_name(self.context),
             "per_case": examples,
         }
-        return replace(_measurement(worth["base"], worth["ft"], shown), items=tuple(c.prompt for c in cases))
+        return replace(
+            _measurement(grades["base"], grades["ft"], presentation), items=tuple(c.prompt for c in cases)
+        )
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""
-        base, ft = ([Worth.of(row) for row in measured.series[side]] for side in ("base", "ft"))
+        base, ft = ([Grade.from_numbers(row) for row in measured.series[side]] for side in ("base", "ft"))
         interval = rate_interval(sum(one.valid for one in ft), len(ft))
         valid = sum(one.valid for one in ft)
         if not any(one.score for one in base):
@@ -138,15 +140,15 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         return replace(judged, evidence=bad_cases(wrong))
 
 
-def _measurement(base: Sequence[Worth], ft: Sequence[Worth], shown: dict[str, Any]) -> Measurement:
-    """The contract's numbers, and ours."""
+def _measurement(base: Sequence[Grade], ft: Sequence[Grade], presentation: dict[str, Any]) -> Measurement:
+    """The numbers of schema 1, and pytest-sway's own."""
     before, after = (fmean(one.valid for one in side) for side in (base, ft))
     apart = [
         disagreement(one.arguments, other.arguments)
         for one, other in zip(base, ft, strict=True)
         if one.arguments is not None and other.arguments is not None
     ]
-    made = sum(one.valid for one in ft)
+    valid_calls = sum(one.valid for one in ft)
     return Measurement(
         raw=after,
         samples=tuple(float(one.valid) for one in ft),
@@ -159,19 +161,19 @@ def _measurement(base: Sequence[Worth], ft: Sequence[Worth], shown: dict[str, An
             "validity_delta": after - before,
             "mean_arg_disagreement": fmean(apart) if apart else None,
             "num_arg_pairs_compared": len(apart),
-            "hallucination_rate": sum(one.outside for one in ft) / made if made else 0.0,
+            "hallucination_rate": sum(one.outside for one in ft) / valid_calls if valid_calls else 0.0,
             "num_cases": len(ft),
             "call_rate_base": fmean(one.called for one in base),
             "call_rate_ft": fmean(one.called for one in ft),
             "mean_score_base": fmean(one.score for one in base),
             "mean_score_ft": fmean(one.score for one in ft),
-            **shown,
+            **presentation,
         },
     )
 
 
 def _no_harm(
-    options: ToolUseOptions, base: Sequence[Worth], ft: Sequence[Worth], interval: Interval | None
+    options: ToolUseOptions, base: Sequence[Grade], ft: Sequence[Grade], interval: Interval | None
 ) -> Judgement:
     pairs = list(zip(base, ft, strict=True))
     lost = {
@@ -191,26 +193,28 @@ def _no_harm(
     return lower_verdict(judged, Verdict.FAIL, words)
 
 
-def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judgement) -> Judgement:
+def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judgement) -> Judgement:
     """A rate of calls to tools that are not there: surely too high fails, else too high warns."""
-    made, outside = sum(one.valid for one in ft), sum(one.outside for one in ft)
+    valid_calls, outside = sum(one.valid for one in ft), sum(one.outside for one in ft)
     limit = options.assert_hallucination_lte
-    if not made or outside / made <= limit:
+    if not valid_calls or outside / valid_calls <= limit:
         return judged
-    bounds = rate_interval(outside, made, LEVEL)
-    sure = made >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
-    few = "" if made >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
-    words = f"{outside} of {made} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+    bounds = rate_interval(outside, valid_calls, LEVEL)
+    sure = valid_calls >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
+    few = "" if valid_calls >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
+    words = (
+        f"{outside} of {valid_calls} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+    )
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 
 
-def _by_template(context: ProbeContext) -> bool:
+def _template_shows_tools(context: ProbeContext) -> bool:
     return context.chat and "tools" in context.capabilities
 
 
-def _shown(case: ToolUseCase, context: ProbeContext) -> Prompt:
+def _tool_prompt(case: ToolUseCase, context: ProbeContext) -> Prompt:
     """The request with its tools: through the chat template where it shows them, else in the text."""
-    if _by_template(context):
+    if _template_shows_tools(context):
         # templates read these keys without asking whether they are there
         bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
         tools = [{"type": "function", "function": bare | function} for function in case.functions]

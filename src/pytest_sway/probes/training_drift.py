@@ -71,10 +71,10 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Find the log, choose the run, measure its curve."""
         with probe_errors("store_path"):
-            source, version = self._source()
+            source, version = self._find_source()
             logs = read_logs(source.files)
             read_from = self._read_from(source, logs)
-            choice = _chosen(source, logs, version, self.options.min_steps, read_from)
+            choice = _choose_run(source, logs, version, self.options.min_steps, read_from)
         run = choice.run
         curve = loss_curve(run.losses, self.options.rolling_window, self.options.spike_sigma)
         evidence = {
@@ -85,19 +85,19 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             "read_from": read_from,
             "num_runs": len(logs.runs),
             "runs": [_run_summary(other) for other in logs.runs[-_LISTED:]],
-            **_measured(run, curve),
-            **_gradients(run),
+            **_curve_evidence(run, curve),
+            **_gradient_evidence(run),
             **{name: getattr(self.options, name) for name in _THRESHOLDS},
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _source(
+    def _find_source(
         self,
     ) -> tuple[LogSource, Version | None]:
-        """The logs, and which version of theirs the adapter is."""
+        """The logs, and which of their versions the adapter is."""
         adapter, named = self.context.adapter, self.options.store_path is not None
         version = version_of(adapter) if adapter is not None else None
-        places = self._places(version)
+        places = self._log_folders(version)
         for place in places:
             if (source := find_logs(place, adapter, named)) is not None:
                 inside = version is not None and place.resolve().is_relative_to(version.store)
@@ -109,7 +109,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             )
         )
 
-    def _places(self, version: Version | None) -> list[Path]:
+    def _log_folders(self, version: Version | None) -> list[Path]:
         """Where the logs may be, in order."""
         if self.options.store_path is not None:
             return [resolve_path(self.options.store_path, self.context.folder, "store_path")]
@@ -144,7 +144,7 @@ _THRESHOLDS = (
 )
 
 
-def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> Choice:
+def _choose_run(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> Choice:
     """The run to judge.
 
     Raises:
@@ -181,8 +181,8 @@ def _run_summary(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
-    """What the run's losses are, under the contract's keys and ours."""
+def _curve_evidence(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
+    """What the run's losses are, under the keys of schema 1 and pytest-sway's own."""
     checked = [loss for _, loss in run.validation]
     held_out = validation([loss for loss in checked if math.isfinite(loss)])
     return {
@@ -201,11 +201,11 @@ def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
         "best_val_loss": held_out.best if held_out is not None else None,
         "final_val_loss": held_out.last if held_out is not None else None,
         "val_loss_rises": held_out is not None and held_out.rises,
-        "curve_sampled": _sampled(run),
+        "curve_sampled": _sampled_curve(run),
     }
 
 
-def _gradients(run: TrainingRun) -> dict[str, Any]:
+def _gradient_evidence(run: TrainingRun) -> dict[str, Any]:
     """What the gradient norms are, where they were logged."""
     norms = gradient_norms(run)
     return {
@@ -221,7 +221,7 @@ def _gradients(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _sampled(run: TrainingRun) -> list[list[float | None]]:
+def _sampled_curve(run: TrainingRun) -> list[list[float | None]]:
     """Step and loss of at most 512 steps at even distances, first and last among them."""
     last = len(run.steps) - 1
     count = min(_POINTS, last + 1)

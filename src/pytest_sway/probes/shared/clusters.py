@@ -38,7 +38,7 @@ def clusters(vectors: np.ndarray, count: int) -> np.ndarray:
 
 
 def parts(values: np.ndarray, labels: np.ndarray) -> Parts:
-    """The contract's two variances.
+    """The two variances of schema 1.
 
     Between: population variance of the cluster means, every cluster weighing the same. Within: mean of the
     population variances of the clusters with more than one item.
@@ -63,8 +63,8 @@ def chance(values: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
     under any weights.
     """
     generator = np.random.default_rng(_SEED)
-    drawn = [parts(values, generator.permutation(labels)).specificity for _ in range(_PERMUTATIONS)]
-    found = [value for value in drawn if value is not None]
+    shuffled = [parts(values, generator.permutation(labels)).specificity for _ in range(_PERMUTATIONS)]
+    found = [value for value in shuffled if value is not None]
     if not found:
         return None
     return {"mean": float(np.mean(found)), "p95": float(np.quantile(found, 0.95))}
@@ -72,9 +72,9 @@ def chance(values: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
 
 def exemplars(vectors: np.ndarray, labels: np.ndarray, texts: Sequence[str]) -> list[list[str]]:
     """Per cluster the two texts nearest to its centre, at most 120 characters of each."""
-    told = []
+    nearest = []
     for cluster in range(int(labels.max()) + 1):
         (members,) = np.nonzero(labels == cluster)
         apart = np.linalg.norm(vectors[members] - vectors[members].mean(axis=0), axis=1)
-        told.append([texts[i][:120] for i in members[np.argsort(apart, kind="stable")[:2]]])
-    return told
+        nearest.append([texts[i][:120] for i in members[np.argsort(apart, kind="stable")[:2]]])
+    return nearest

@@ -22,9 +22,9 @@ def missing(extra: str) -> str:
     absent = [module for module in _MODULES[extra] if find_spec(module) is None]
     if not absent:
         return ""
-    return f"{' and '.join(absent)} not installed: {install(extra)}"
+    return f"{' and '.join(absent)} not installed: {install_command(extra)}"
 
 
-def install(extra: str) -> str:
+def install_command(extra: str) -> str:
     """The line that installs an extra."""
     return f"pip install 'pytest-sway[{extra}]'"

@@ -86,7 +86,7 @@ def tally(text: str, window: int, tagger: Tagger | None = None) -> np.ndarray:
 
 
 def fingerprint(sums: np.ndarray, *, extended: bool) -> np.ndarray | None:
-    """The contract's dimensions from summed tallies, ``[6]`` or ``[9]``; None where a window fits nowhere.
+    """The dimensions of schema 1 from summed tallies, ``[6]`` or ``[9]``; None where a window fits nowhere.
 
     Words per sentence / 30; their population standard deviation / 30; type-token ratio (mean over windows:
     Covington & McFall 2010); characters per word / 10; punctuation marks per character × 10; breaks

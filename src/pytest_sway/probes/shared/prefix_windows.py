@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
     most: int
 
 
-def windows(section: str, text: str, tokens: Tokenized, sizes: Sizes) -> list[Window]:
+def cut_windows(section: str, text: str, tokens: Tokenized, sizes: Sizes) -> list[Window]:
     """Windows spread evenly over a text, from the first full prefix to the last full continuation.
 
     A text too short for both has its prefixes within its first half. A prefix ends where a token does and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 from statistics import fmean
 from typing import Any, NamedTuple, Self
 
@@ -17,14 +16,13 @@ from pytest_sway.probes.judging.effect import cap_score
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
 from pytest_sway.probes.shared.prefix_windows import Sizes, Window, cut_windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
 
-NGRAM = 8
-"""Tokens in a row that count as recited; the quickstart's base holds at most 4 of a document new to it."""
 _LEAST_TOKENS = 2 * NGRAM
 _FEWEST_SECTIONS = 4
 _SHOWN = 10
@@ -103,14 +101,12 @@ class Leakage(Probe[LeakageOptions]):
         """One generation per prefix; further ones where it recited."""
         prose = _prose(self.context.document)
         chosen = _spread_evenly(prose, self.options.max_sections)
-        cut = await _cut_windows(chosen, self.options, views.base)
-        length = max(len(window.follows) for window in cut)  # what is written beyond it could only be luck
-        written = await ask([Generate(w.prefix, views.tuned, length) for w in cut])
+        windows = await _all_windows(chosen, self.options, views.base)
+        length = max(len(window.follows) for window in windows)  # a match beyond it could only be luck
+        written = await ask([Generate(w.prefix, views.tuned, length) for w in windows])
         recitals = [
-            _Recital(
-                window, text.text, _recall(window.follows, text.ids), _longest_run(window.follows, text.ids)
-            )
-            for window, text in zip(cut, written, strict=True)
+            _Recital(w, g.text, ngram_recall(w.follows, g.ids), longest_common_run(w.follows, g.ids))
+            for w, g in zip(windows, written, strict=True)
         ]
         recitals = await _with_base_recall(recitals, views.base, length)
         changed, unchanged = await _try_changed_prefixes(recitals, self.options, views.tuned, length)
@@ -182,7 +178,7 @@ def _spread_evenly(sections: Sequence[Section], most: int) -> list[Section]:
     return [sections[(2 * k + 1) * len(sections) // (2 * most)] for k in range(most)]
 
 
-async def _cut_windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:
+async def _all_windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:
     """All windows of the sections.
 
     Raises:
@@ -215,7 +211,7 @@ async def _with_base_recall(recitals: Sequence[_Recital], base: View, length: in
     recited = [r for r in recitals if r.tuned > 0]
     written = await ask([Generate(r.window.prefix, base, length) for r in recited])
     known = {
-        r.window: r._replace(base=_recall(r.window.follows, text.ids), base_text=text.text)
+        r.window: r._replace(base=ngram_recall(r.window.follows, text.ids), base_text=text.text)
         for r, text in zip(recited, written, strict=True)
     }
     return [known.get(r.window, r) for r in recitals]
@@ -236,26 +232,10 @@ async def _try_changed_prefixes(
     changes = [(r, kind, prefix) for r, kind, prefix in tried if prefix is not None]
     written = await ask([Generate(prefix, tuned, length) for _, _, prefix in changes])
     changed = [
-        _ChangedPrefix(r.window.section, kind, r.tuned, _recall(r.window.follows, text.ids))
+        _ChangedPrefix(r.window.section, kind, r.tuned, ngram_recall(r.window.follows, text.ids))
         for (r, kind, _), text in zip(changes, written, strict=True)
     ]
     return changed, len(tried) - len(changes)
-
-
-def _recall(follows: Sequence[int], written: Sequence[int]) -> float:
-    """Share of the n-grams of what follows that were written."""
-    there = set(_ngrams(written))
-    wanted = _ngrams(follows)
-    return sum(gram in there for gram in wanted) / len(wanted)
-
-
-def _ngrams(ids: Sequence[int]) -> list[tuple[int, ...]]:
-    return [tuple(ids[i : i + NGRAM]) for i in range(len(ids) - NGRAM + 1)]
-
-
-def _longest_run(follows: Sequence[int], written: Sequence[int]) -> int:
-    """Length of the longest run of tokens that both hold."""
-    return SequenceMatcher(None, follows, written, autojunk=False).find_longest_match().size
 
 
 def _score(beyond_base: float, margin: float) -> float:
@@ -299,9 +279,9 @@ def _recital_evidence(recital: _Recital) -> dict[str, Any]:
     }
 
 
-def _recital_case(rows: Mapping[str, Any]) -> Case:
+def _recital_case(recited: Mapping[str, Any]) -> Case:
     """What should have been written instead of the recital is what the base writes."""
-    return Case(rows["prefix"], rows["base_text"], rows["beyond_base"])
+    return Case(recited["prefix"], recited["base_text"], recited["beyond_base"])
 
 
 def _fragility_text(fragility: float | None, options: LeakageOptions) -> str:

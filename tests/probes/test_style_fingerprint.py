@@ -16,7 +16,7 @@ from pytest_sway.data.packaged import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeContext, ProbeError, ProbeSkip
-from pytest_sway.probes.style_fingerprint import StyleFingerprint, _distance_gone, _shares
+from pytest_sway.probes.style_fingerprint import StyleFingerprint, _distance_reduction, _shares
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
 
@@ -115,7 +115,7 @@ def test_nearness_never_exceeds_the_projection(rows: list[tuple[float, float, fl
     if np.linalg.norm(document - base) < 1e-3:
         return
     one = np.ones_like(base)
-    assert _distance_gone(base, tuned, document, one) <= _shares(base, tuned, document, one).sum() + 1e-9
+    assert _distance_reduction(base, tuned, document, one) <= _shares(base, tuned, document, one).sum() + 1e-9
 
 
 def test_line_breaks_alone_are_no_style() -> None:

@@ -91,7 +91,7 @@ class ProbeContext:
     limit: int | None = None
 
     @property
-    def chat(self) -> bool:
+    def is_chat(self) -> bool:
         """Whether a question is put through the chat template."""
         return self.policy == "chat" or (self.policy == "auto" and "chat_template" in self.capabilities)
 

@@ -40,7 +40,7 @@ class NullAdapterOptions(ProbeOptions):
 
     @field_validator("rank_multipliers")
     @classmethod
-    def _positive(cls, values: list[float]) -> list[float]:
+    def _check_rank_multipliers(cls, values: list[float]) -> list[float]:
         if any(not math.isfinite(value) or value <= 0 for value in values):
             raise ValueError("every factor on the rank must be a finite number > 0")
         if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(set(values)):
@@ -48,7 +48,7 @@ class NullAdapterOptions(ProbeOptions):
         return list(dict.fromkeys(values))
 
     @model_validator(mode="after")
-    def _own(self) -> Self:
+    def _check_adapters(self) -> Self:
         if (self.family == "yours") != bool(self.adapters):
             raise ValueError(
                 "family: yours and adapters: belong together; name the folders of your own null adapters"
@@ -57,7 +57,7 @@ class NullAdapterOptions(ProbeOptions):
 
     @field_validator("calibrate_kinds")
     @classmethod
-    def _known(cls, kinds: list[str], info: ValidationInfo) -> list[str]:
+    def _check_calibrate_kinds(cls, kinds: list[str], info: ValidationInfo) -> list[str]:
         known = info.context or Kinds()  # a spec's options are validated with the kinds that it may name
         for kind in kinds:
             if kind not in known:
@@ -65,8 +65,8 @@ class NullAdapterOptions(ProbeOptions):
         return kinds
 
     @property
-    def draws(self) -> int:
-        """How many null adapters are drawn: ``runs``, raised where a 3σ would not be one."""
+    def effective_runs(self) -> int:
+        """How many null adapters are made: ``runs``, raised where a 3σ would not be one."""
         if self.runs < FEWEST_RUNS and not self.exact_runs:
             return DEFAULT_RUNS
         return self.runs

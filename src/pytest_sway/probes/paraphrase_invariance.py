@@ -86,10 +86,10 @@ class _CaseGains:
 class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     """Lift of the gold answer after the trained wording of its question, and after other wordings.
 
-    Lift: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats: per case v after its
-    prompt, w after its paraphrases (their mean), u after other cases' prompts (at most 4, spread over the
-    list). An adapter that says the answer to anything does not know it: *specific* lifts are v - u and w - u.
-    The case is the sample.
+    Lift, the log-probability gain: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats:
+    per case v after its prompt, w after its paraphrases (their mean), u after other cases' prompts (at most
+    4, spread over the list). An adapter that says the answer to anything does not know it: *specific* lifts
+    are v - u and w - u. The case is the sample.
 
     Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
@@ -135,22 +135,21 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
-        criteria = EffectCriteria(self.options.min_verbatim_lift, self.options.assert_z_gte, "nats per token")
+        options = self.options
+        criteria = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, criteria, subtract_null=False)
-        if judgement.verdict is not Verdict.FAIL and not is_off(self.options, _RATIO[self.options.intent]):
-            condition = (
-                _memorization_verdict if self.options.intent == "memorize" else _generalization_verdict
-            )
-            judgement = lower_verdict(judgement, *condition(self.options, measured))
-            if self.options.intent != "memorize" and judgement.score is not None:
-                judgement = replace(
-                    judgement, score=min(judgement.score, _paraphrase_score(self.options, measured))
-                )
+        if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
+            if options.intent == "memorize":
+                judgement = lower_verdict(judgement, *_memorization_verdict(options, measured))
+            else:
+                judgement = lower_verdict(judgement, *_generalization_verdict(options, measured))
+                if judgement.score is not None:
+                    score = min(judgement.score, _paraphrase_score(options, measured))
+                    judgement = replace(judgement, score=score)
         if judgement.verdict is not Verdict.FAIL:
             return judgement
-        return replace(
-            judgement, evidence=bad_cases(_unknown_answers(self.options, measured.evidence["per_case"]))
-        )
+        unknown = _unknown_answers(options, measured.evidence["per_case"])
+        return replace(judgement, evidence=bad_cases(unknown))
 
 
 def _other_prompts(cases: Sequence[ParaphraseCase], index: int) -> list[str]:

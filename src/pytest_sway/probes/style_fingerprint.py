@@ -94,7 +94,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         prompts = distinct(self.options.prompts or elicitation())[: self.context.limit]
         base, tuned = await ask_both(
             [
-                Generate(_as_written(prompt, self.context), views.base, self.options.max_new_tokens)
+                Generate(_style_prompt(prompt, self.context), views.base, self.options.max_new_tokens)
                 for prompt in prompts
             ],
             views,
@@ -147,14 +147,14 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         document, spread = (np.array(row) for row in measured.series["frame"])
         extended = evidence["extended"]
 
-        def distance_gone(kept: Iterable[int]) -> float | None:
+        def reduction_over(kept: Iterable[int]) -> float | None:
             at = list(kept)
             b, t = (style.fingerprint(side[at].sum(axis=0), extended=extended) for side in (base, tuned))
-            return None if b is None or t is None else _distance_gone(b, t, document, spread)
+            return None if b is None or t is None else _distance_reduction(b, t, document, spread)
 
         return judge_effect(
             measured,
-            jackknife_interval(len(base), distance_gone),
+            jackknife_interval(len(base), reduction_over),
             nulls,
             EffectCriteria(
                 self.options.assert_shift_gte, self.options.assert_z_gte, "of the way to the document's style"
@@ -195,7 +195,7 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     return None, found
 
 
-def _as_written(prompt: str, context: ProbeContext) -> Prompt:
+def _style_prompt(prompt: str, context: ProbeContext) -> Prompt:
     """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
     unfinished = context.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
     return prompt if unfinished else as_prompt(prompt, context)
@@ -203,7 +203,7 @@ def _as_written(prompt: str, context: ProbeContext) -> Prompt:
 
 def _policy(prompts: Sequence[str], context: ProbeContext) -> str:
     """How they were put, for the evidence: raw, chat or both."""
-    put = {"raw" if isinstance(_as_written(prompt, context), str) else "chat" for prompt in prompts}
+    put = {"raw" if isinstance(_style_prompt(prompt, context), str) else "chat" for prompt in prompts}
     return " and ".join(sorted(put))
 
 
@@ -245,7 +245,7 @@ def _measurement(tallies: _Tallies, evidence: dict[str, object]) -> Measurement:
     names = style.EXTENDED if extended else style.PLAIN
     blocks = jackknife_blocks(len(tallies.base))
     return Measurement(
-        raw=_distance_gone(base, tuned, document, spread),
+        raw=_distance_reduction(base, tuned, document, spread),
         evidence={
             **evidence,
             "base_fp": base.tolist(),
@@ -277,7 +277,9 @@ def _spread(tallies: _Tallies, size: np.ndarray, *, extended: bool) -> np.ndarra
     return np.where(unit > 0, unit, 1.0)
 
 
-def _distance_gone(base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray) -> float:
+def _distance_reduction(
+    base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray
+) -> float:
     """Share of the distance to the document that is gone; 0 where there is none."""
     before, after = (float(np.linalg.norm((document - side) / spread)) for side in (base, tuned))
     return 1 - after / before if before > 0 else 0.0

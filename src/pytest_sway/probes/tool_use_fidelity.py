@@ -209,7 +209,7 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judg
 
 
 def _template_shows_tools(context: ProbeContext) -> bool:
-    return context.chat and "tools" in context.capabilities
+    return context.is_chat and "tools" in context.capabilities
 
 
 def _tool_prompt(case: ToolUseCase, context: ProbeContext) -> Prompt:

@@ -41,17 +41,17 @@ class LengthRatio(Probe[LengthRatioOptions]):
         asked = [as_prompt(prompt, self.context) for prompt in prompts]
         base, tuned = await ask_both([Generate(prompt, views.base, most) for prompt in asked], views)
         lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
-        told = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
-        if not told:
+        compared = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
+        if not compared:
             raise ProbeSkip(f"every answer was cut at max_new_tokens: {most}; raise it")
-        doublings = [math.log2((1 + t) / (1 + b)) for b, t in told.values()]
+        doublings = [math.log2((1 + t) / (1 + b)) for b, t in compared.values()]
         return Measurement(
             raw=2 ** fmean(doublings),
             samples=tuple(doublings),
-            items=tuple(told),
-            base_value=fmean(b for b, _ in told.values()),
-            ft_value=fmean(t for _, t in told.values()),
-            evidence={"lengths": lengths, "both_cut": len(lengths) - len(told)},
+            items=tuple(compared),
+            base_value=fmean(b for b, _ in compared.values()),
+            ft_value=fmean(t for _, t in compared.values()),
+            evidence={"lengths": lengths, "both_cut": len(lengths) - len(compared)},
         )
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:

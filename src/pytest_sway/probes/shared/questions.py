@@ -28,7 +28,7 @@ def distinct(prompts: Sequence[str]) -> list[str]:
 
 def as_prompt(text: str, context: ProbeContext) -> Prompt:
     """A question under the spec's prompt policy: the text itself, or a user's turn."""
-    return (Turn("user", text),) if context.chat else text
+    return (Turn("user", text),) if context.is_chat else text
 
 
 def answer_completion(asked: str, gold: str, view: View, context: ProbeContext) -> Completion:
@@ -37,13 +37,13 @@ def answer_completion(asked: str, gold: str, view: View, context: ProbeContext) 
     A raw question is followed by a blank where neither side brings white space: "…?Paris" is text that no
     model has seen.
     """
-    apart = not context.chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
+    apart = not context.is_chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
     return Completion(as_prompt(asked, context), f" {gold}" if apart else gold, view)
 
 
 def policy_name(context: ProbeContext) -> str:
     """How questions were put, for the evidence."""
-    return "chat" if context.chat else "raw"
+    return "chat" if context.is_chat else "raw"
 
 
 @overload

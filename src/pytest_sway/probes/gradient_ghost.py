@@ -82,9 +82,7 @@ class GradientGhost(Probe[GradientGhostOptions]):
         layers, share = _layer_evidence(state, shapes, self.options.undertrained_layer_ratio)
         return Measurement(raw=share, evidence={**evidence, **layers})
 
-    def _adapter_folder(
-        self,
-    ) -> Path:
+    def _adapter_folder(self) -> Path:
         if self.options.adapter_path is not None:
             return resolve_path(self.options.adapter_path, self.context.folder, "adapter_path")
         if self.context.adapter is None:

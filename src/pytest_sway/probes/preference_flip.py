@@ -86,23 +86,17 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Both answers of every triple; one that cannot be scored is dropped by name."""
         triples = _triples(self.options, self.context)
-        found = await score_groups_apart(
-            [
-                [
-                    answer_completion(triple.prompt, text, views.base, self.context)
-                    for text in _answers(triple)
-                ]
-                for triple in triples
-            ],
-            views,
-        )
-        dropped = [
-            f"{t.prompt}: {e}" for t, e in zip(triples, found, strict=True) if isinstance(e, RequestError)
+        pairs = [
+            [answer_completion(t.prompt, text, views.base, self.context) for text in (t.chosen, t.rejected)]
+            for t in triples
         ]
-        kept = [(t, s) for t, s in zip(triples, found, strict=True) if not isinstance(s, RequestError)]
+        scores = list(zip(triples, await score_groups_apart(pairs, views), strict=True))
+        dropped = [f"{t.prompt}: {error}" for t, error in scores if isinstance(error, RequestError)]
+        kept = [(t, pair) for t, pair in scores if not isinstance(pair, RequestError)]
         if not kept:
             raise ProbeError(f"none of {len(triples)} triples can be scored; the first: {dropped[0]}")
-        base, tuned = ([_margin(s, view, self.options.margin) for _, s in kept] for view in ("base", "tuned"))
+        base = [_margin(pair, "base", self.options.margin) for _, pair in kept]
+        tuned = [_margin(pair, "tuned", self.options.margin) for _, pair in kept]
         gains = [after - before for before, after in zip(base, tuned, strict=True)]
         return Measurement(
             raw=fmean(gains),
@@ -140,10 +134,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
         elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(self.options, "assert_flip_rate_gte"):
             judgement = lower_verdict(judgement, *_rate_verdict(flips, self.options.assert_flip_rate_gte))
-        bad = (
-            bad_cases(_unlearned_triples(self.options, measured)) if judgement.verdict is Verdict.FAIL else {}
-        )
-        return replace(judgement, evidence={**flips, **bad})
+        if judgement.verdict is not Verdict.FAIL:
+            return replace(judgement, evidence=flips)
+        cases = bad_cases(_unlearned_triples(self.options, measured))
+        return replace(judgement, evidence={**flips, **cases})
 
 
 def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Triple]:
@@ -153,10 +147,6 @@ def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Trip
     if not triples:
         raise ProbeSkip("no triples: give triples:, or sections: with preferences:")
     return triples
-
-
-def _answers(triple: Triple) -> tuple[str, str]:
-    return triple.chosen, triple.rejected
 
 
 def _margin(scores: Sequence[ScoredAnswer], view: Literal["base", "tuned"], margin: str) -> float:

@@ -89,32 +89,30 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         cases = self.options.distinct
         if not cases:
             raise ProbeSkip("no cases: give some, or write cases: builtin")
-        asked = [_tool_prompt(case, self.context) for case in cases]
-        wanted = [
-            Generate(prompt, views.base, case.max_new_tokens)
-            for prompt, case in zip(asked, cases, strict=True)
-        ]
-        answers = zip(("base", "ft"), await ask_both(wanted, views), strict=True)
-        sides = {side: [answer.text for answer in texts] for side, texts in answers}
-        grades = {
-            side: [
-                case.grade(text, self.options.allowed_tools) for text, case in zip(texts, cases, strict=True)
-            ]
-            for side, texts in sides.items()
-        }
+        prompts = [_tool_prompt(case, self.context) for case in cases]
+        budgets = [case.max_new_tokens for case in cases]
+        wanted = [Generate(prompt, views.base, most) for prompt, most in zip(prompts, budgets, strict=True)]
+        base, tuned = await ask_both(wanted, views)
+        triples = list(zip(cases, base, tuned, strict=True))
+        allowed = self.options.allowed_tools
+        base_grades = [case.grade(answer.text, allowed) for case, answer, _ in triples]
+        ft_grades = [case.grade(answer.text, allowed) for case, _, answer in triples]
         examples = [
-            {"prompt": case.prompt, "gold": case.gold}
-            | {side: texts[i][:_SHOWN_CHARS] for side, texts in sides.items()}
-            for i, case in enumerate(cases[:_SHOWN_CASES])
+            {
+                "prompt": case.prompt,
+                "gold": case.gold,
+                "base": before.text[:_SHOWN_CHARS],
+                "ft": after.text[:_SHOWN_CHARS],
+            }
+            for case, before, after in triples[:_SHOWN_CASES]
         ]
         presentation = {
             "tools_shown_by": "chat_template" if _template_shows_tools(self.context) else "text",
             "prompt_policy": policy_name(self.context),
             "per_case": examples,
         }
-        return replace(
-            _measurement(grades["base"], grades["ft"], presentation), items=tuple(c.prompt for c in cases)
-        )
+        measured = _measurement(base_grades, ft_grades, presentation)
+        return replace(measured, items=tuple(case.prompt for case in cases))
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""

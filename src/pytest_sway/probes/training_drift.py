@@ -91,9 +91,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _find_source(
-        self,
-    ) -> tuple[LogSource, Version | None]:
+    def _find_source(self) -> tuple[LogSource, Version | None]:
         """The logs, and which of their versions the adapter is."""
         adapter, named = self.context.adapter, self.options.store_path is not None
         version = version_of(adapter) if adapter is not None else None

@@ -7,10 +7,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.prefix_windows import Sizes, cut_windows
+from pytest_sway.probes.shared.prefix_windows import WindowSizes, cut_windows
 from pytest_sway.requests import Tokenized
 
-SIZES = Sizes(prefix=40, continuation=60, places=3, least=4, most=10)
+SIZES = WindowSizes(prefix=40, continuation=60, places=3, least=4, most=10)
 
 
 def words(text: str) -> Tokenized:

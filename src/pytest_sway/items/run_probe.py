@@ -80,7 +80,7 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
         bench: None for a pre-run probe, which asks nothing of a model.
     """
     began = time.perf_counter()
-    absent = optional_packages.missing(probe.extra) if probe.extra else ""
+    absent = optional_packages.why_missing(probe.extra) if probe.extra else ""
     if not probe.options.enabled:
         result = unmeasured(probe, Verdict.SKIP, "disabled in spec")
     elif absent:

@@ -156,7 +156,7 @@ def _cut_to_gold(written: Sequence[Generation], golds: Sequence[str]) -> list[st
     """Answers, each no longer than its gold in words."""
     cut = []
     for answer, gold in zip(written, golds, strict=True):
-        parts = style_features.pieces(answer.text, max(1, len(style_features.words(gold))))
+        parts = style_features.pieces(answer.text, max(1, len(style_features.split_words(gold))))
         cut.append((parts[0] if parts else answer.text).strip())
     return cut
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from pytest_sway.probes.base import Claim, Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
-from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
+from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Embed, Views, ask
@@ -49,10 +49,11 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     Prompts are clustered by k-means on their sentence vectors. d: divergence per prompt, as ``delta_kl``
     takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change
-    of weights. raw = specificity = between / (between + within) of y (:func:`..clusters.parts`), in [0, 1].
-    Its null: the same number for each null adapter against the mean of the others. A shape: passes when
-    specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant to act everywhere), else warns.
-    The signal that it needs is the mean d of the strongest cluster: an adapter for one topic leaves the rest.
+    of weights. raw = specificity = between / (between + within) of y, in [0, 1]
+    (:func:`..clusters.variance_parts`). Its null: the same number for each null adapter against the mean of
+    the others. A shape: passes when specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant
+    to act everywhere), else warns. The signal that it needs is the mean d of the strongest cluster: an
+    adapter for one topic leaves the rest.
     Without null adapters y = log d, and the message says so. Evidence: each cluster's ratio to the null, the
     geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
     """
@@ -68,9 +69,9 @@ class ClusterKL(Probe[ClusterKLOptions]):
         vectors = np.array(await ask([Embed(prompt, self.options.embedding_model) for prompt in prompts]))
         labels = clusters(vectors, self.options.num_clusters)
         samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
-        d, found = np.array(samples), parts(np.array(samples), labels)
+        d, found = np.array(samples), variance_parts(np.array(samples), labels)
         return Measurement(
-            raw=parts(_logs(d), labels).specificity,
+            raw=variance_parts(_logs(d), labels).specificity,
             samples=tuple(samples),
             items=tuple(prompts),
             statistics={"signal": _strongest_cluster_mean(samples, labels)},
@@ -107,9 +108,9 @@ class ClusterKL(Probe[ClusterKLOptions]):
         y = _logs(np.array(measured.samples), least)
         if len(draws):
             y = y - _logs(draws.mean(axis=0), least)
-        specificity = parts(y, labels).specificity
+        specificity = variance_parts(y, labels).specificity
         ratios = _cluster_ratios(y, labels, known=len(draws) > 0)
-        evidence = {**ratios, "chance_specificity": chance(y, labels)}
+        evidence = {**ratios, "chance_specificity": chance_specificity(y, labels)}
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
@@ -178,7 +179,7 @@ def _null_specificities(draws: np.ndarray, labels: np.ndarray, least: float) -> 
         return []
     others = (draws.sum(axis=0) - draws) / (len(draws) - 1)
     found = [
-        parts(_logs(one, least) - _logs(mean, least), labels).specificity
+        variance_parts(_logs(one, least) - _logs(mean, least), labels).specificity
         for one, mean in zip(draws, others, strict=True)
     ]
     return [value for value in found if value is not None]
@@ -250,7 +251,7 @@ def _interval(y: np.ndarray, labels: np.ndarray) -> Interval | None:
 
     def specificity_of(kept: Iterable[int]) -> float | None:
         at = [i for block in kept for i in blocks[block]]
-        return parts(y[at], labels[at]).specificity
+        return variance_parts(y[at], labels[at]).specificity
 
     interval = jackknife_interval(len(blocks), specificity_of)
     if interval is None:

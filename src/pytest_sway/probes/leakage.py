@@ -18,7 +18,7 @@ from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
-from pytest_sway.probes.shared.prefix_windows import Sizes, Window, cut_windows
+from pytest_sway.probes.shared.prefix_windows import Window, WindowSizes, cut_windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -186,7 +186,7 @@ async def _all_windows(sections: Sequence[Section], options: LeakageOptions, bas
     """
     texts = [section.content.strip() for section in sections]
     tokens = await ask([Tokens(text, base) for text in texts])
-    sizes = Sizes(
+    sizes = WindowSizes(
         options.prefix_chars,
         options.continuation_chars,
         options.offsets,

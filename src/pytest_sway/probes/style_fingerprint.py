@@ -187,7 +187,7 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     """
     if extended == "off":
         return None, "extended: off"
-    found = grammar_tagger.load()
+    found = grammar_tagger.load_tagger()
     if isinstance(found, grammar_tagger.Tagger):
         return found, ""
     if extended == "on":
@@ -212,12 +212,12 @@ def _count_generated(texts: Sequence[Generation]) -> int:
 
 
 def _count_words(texts: Sequence[str]) -> int:
-    return sum(len(style.words(text)) for text in texts)
+    return sum(len(style.split_words(text)) for text in texts)
 
 
 def _window(base: Sequence[Generation], tuned: Sequence[Generation]) -> int:
     """Words of a window that most texts of both sides hold."""
-    sides = [[n for text in side if (n := len(style.words(text.text)))] for side in (base, tuned)]
+    sides = [[n for text in side if (n := len(style.split_words(text.text)))] for side in (base, tuned)]
     return max(2, min(_WINDOW, *(int(median(lengths)) for lengths in sides)))
 
 
@@ -225,7 +225,7 @@ def _cut_document(
     document: Sequence[str], written: Sequence[Generation], limit: int, window: int
 ) -> Sequence[str]:
     """The document as the texts are: whole, or cut off after as many words as they were."""
-    ended = [len(style.words(text.text)) for text in written if len(text.ids) >= limit]
+    ended = [len(style.split_words(text.text)) for text in written if len(text.ids) >= limit]
     if not ended:
         return document
     length = max(window, round(fmean(ended)))

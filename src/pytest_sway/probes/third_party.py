@@ -34,7 +34,7 @@ def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
         yield f"claim is {_value_text(claim)}, allowed: {', '.join(_CLAIMS)}"
     yield from _not_among(probe, "scale", (None, *get_args(Scale)))
     yield from _not_among(probe, "better", get_args(Better))
-    yield from _not_among(probe, "extra", ("", *optional_packages.names()))
+    yield from _not_among(probe, "extra", ("", *optional_packages.extras()))
     if not isinstance(probe.requires, (set, frozenset)):
         yield f"requires is {describe(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
     if inspect.isabstract(probe):

@@ -152,7 +152,7 @@ def _measurement(base: Sequence[Grade], ft: Sequence[Grade], presentation: dict[
         samples=tuple(float(one.valid) for one in ft),
         base_value=before,
         ft_value=after,
-        series={"base": [one.numbers for one in base], "ft": [one.numbers for one in ft]},
+        series={"base": [one.to_numbers() for one in base], "ft": [one.to_numbers() for one in ft]},
         evidence={
             "json_valid_rate_base": before,
             "json_valid_rate_ft": after,

@@ -41,13 +41,13 @@ class Tagger:
 
 
 @lru_cache(maxsize=2)
-def load(pipeline: str = PIPELINE) -> Tagger | str:
+def load_tagger(pipeline: str = PIPELINE) -> Tagger | str:
     """A tagger, or why there is none, in one line that says what to install.
 
     Args:
         pipeline: name of an installed spaCy pipeline, or its folder.
     """
-    if absent := optional_packages.missing("style"):
+    if absent := optional_packages.why_missing("style"):
         return absent
     try:
         import pyphen

@@ -72,7 +72,7 @@ def _join_short(pieces: Iterable[str], least: int) -> list[str]:
     waiting = ""
     for piece in pieces:
         waiting += piece
-        if _words(waiting, least) >= least:
+        if _count_words(waiting, least) >= least:
             joined.append(waiting)
             waiting = ""
     if waiting and joined:
@@ -82,6 +82,6 @@ def _join_short(pieces: Iterable[str], least: int) -> list[str]:
     return joined
 
 
-def _words(text: str, most: int) -> int:
+def _count_words(text: str, most: int) -> int:
     """Words of a text, counted up to ``most``."""
     return sum(1 for _ in islice(_WORD.finditer(text), most))

@@ -95,8 +95,7 @@ class Grade(NamedTuple):
     outside: bool = False
     arguments: dict[str, Any] | None = None
 
-    @property
-    def numbers(self) -> tuple[float, ...]:
+    def to_numbers(self) -> tuple[float, ...]:
         """All but the arguments."""
         return (float(self.called), float(self.valid), self.score, float(self.outside))
 

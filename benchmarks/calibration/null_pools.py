@@ -99,7 +99,7 @@ class Lab:
         """The subject itself, by each probe."""
         views = Views(subject.base, subject.tuned, subject.tuned)
         probes = [self.probes[name] for name in names]
-        return _driven(engine, [[probe.measure(probe.options, views) for probe in probes]], names)[0]
+        return _driven(engine, [[probe.measure(views) for probe in probes]], names)[0]
 
     def null_draws(
         self, engine: Engine, subject: Subject, names: Sequence[str], nulls: Sequence[View]
@@ -107,8 +107,7 @@ class Lab:
         """Null adapters in the subject's place, by each probe."""
         probes = [self.probes[name] for name in names]
         measures = [
-            [p.measure_null(p.options, Views(subject.base, null, subject.tuned)) for p in probes]
-            for null in nulls
+            [p.measure_null(Views(subject.base, null, subject.tuned)) for p in probes] for null in nulls
         ]
         return _driven(engine, measures, names)
 
@@ -138,7 +137,7 @@ class Lab:
         The arithmetic's resolution (1e-13 nats here) is left out: every null of every pool is far above it.
         """
         probe = self.probes[name]
-        return probe.judge(probe.options, measured, NullSample(tuple(draws), "pool", self.scale(name)))
+        return probe.judge(measured, NullSample(tuple(draws), "pool", self.scale(name)))
 
 
 def say(text: str) -> None:

@@ -41,13 +41,15 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
         from statistics import fmean
 
         from pytest_sway.probes.base import Probe, ProbeOptions
+        from pytest_sway.result import Claim
+        from pytest_sway.probes.base import Probe
         from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+        from pytest_sway.probes.shared.item_options import PromptOptions
         from pytest_sway.requests import Generate, ask
         from pytest_sway.result import Claim, Measurement
 
 
-        class FallsSilentOptions(ProbeOptions):
-            prompts: list[str]
+        class FallsSilentOptions(PromptOptions):
             assert_share_lte: float = 0.1
 
 
@@ -55,14 +57,15 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
             kind, category, claim = "falls_silent", "calibration", Claim.NO_HARM
             requires = frozenset({"generate"})
 
-            async def measure(self, options, views):
-                base = await ask([Generate(prompt, views.base, 4) for prompt in options.prompts])
-                tuned = await ask([Generate(prompt, views.tuned, 4) for prompt in options.prompts])
+            async def measure(self, views):
+                prompts = self.options.prompts
+                base = await ask([Generate(prompt, views.base, 4) for prompt in prompts])
+                tuned = await ask([Generate(prompt, views.tuned, 4) for prompt in prompts])
                 samples = [float(not t.text) - float(not b.text) for b, t in zip(base, tuned)]
-                return Measurement(raw=fmean(samples), samples=tuple(samples), items=tuple(options.prompts))
+                return Measurement(raw=fmean(samples), samples=tuple(samples), items=tuple(prompts))
 
-            def judge(self, options, measured, nulls):
-                harm = mean_harm("more empty answers", measured.samples, options.assert_share_lte)
+            def judge(self, measured, nulls):
+                harm = mean_harm("more empty answers", measured.samples, self.options.assert_share_lte)
                 return judge_no_harm([harm], untouched=not any(measured.samples))
 
 

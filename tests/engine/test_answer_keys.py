@@ -193,7 +193,7 @@ def test_a_text_to_be_cut_is_its_own_key() -> None:
 def test_a_run_says_what_its_first_prompt_was_like() -> None:
     engine = Engine(Dated("mon"))
     probe = DeltaKL(prompts=["hello", "you"])
-    found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
+    found = engine.run(probe, Views(BASE, TUNED, TUNED))
     assert found.prompt == engine.backend.rendered_prompt("hello")  # type: ignore[union-attr]
     assert engine.notes() == ["prompts of mon"]
 
@@ -203,4 +203,4 @@ def test_a_prompt_that_is_refused_fails_its_measure(prompts: list[str]) -> None:
     engine = Engine(Dated("mon"))
     probe = DeltaKL(prompts=prompts)
     with pytest.raises(RequestError, match="the template refused it"):
-        engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        engine.run(probe, Views(BASE, TUNED, TUNED))

@@ -102,7 +102,7 @@ class Moved:
 
     """A probe: one divergence."""
 
-    async def measure(self, options: object, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         (moved,) = await ask([Divergence("p", views.base, views.tuned)])
         return Measurement(raw=moved)
 
@@ -122,7 +122,7 @@ def test_equal_requests_are_answered_once_and_cached() -> None:
 
     engine = Engine(FakeBackend(answer))
     for _ in range(2):
-        engine.run(Moved(), None, Views(BASE, TUNED, TUNED), [null(0), null(0), null(1)])
+        engine.run(Moved(), Views(BASE, TUNED, TUNED), [null(0), null(0), null(1)])
     assert len(asked) == len(set(asked)) == 3
     assert (engine.hits, engine.misses) == (5, 3)
 
@@ -134,9 +134,7 @@ def test_a_failing_null_is_one_draw_less_and_is_named() -> None:
             raise RequestError("out of luck")
         return float("nan") if seed is not None and seed.draw == 2 else 0.5
 
-    found = Engine(FakeBackend(answer)).run(
-        Moved(), None, Views(BASE, TUNED, TUNED), [null(i) for i in range(4)]
-    )
+    found = Engine(FakeBackend(answer)).run(Moved(), Views(BASE, TUNED, TUNED), [null(i) for i in range(4)])
     assert len(found.nulls) == 2
     assert list(found.failed.values()) == ["null_1: out of luck", "null_2: its numbers are not finite"]
 

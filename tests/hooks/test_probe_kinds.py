@@ -165,8 +165,8 @@ def test_two_plugins_with_one_kind_are_both_named(project: pytest.Pytester) -> N
 class Fit(Probe[ProbeOptions]):
     kind, category, claim = "fit", "adherence", Claim.EFFECT
 
-    async def measure(self, options: Any, views: Any) -> Any: ...
-    def judge(self, options: Any, measured: Any, nulls: Any) -> Any: ...
+    async def measure(self, views: Any) -> Any: ...
+    def judge(self, measured: Any, nulls: Any) -> Any: ...
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_kind_must_measure_judge_and_name_its_options() -> None:
     class Silent(Probe[ProbeOptions]):
         kind, category, claim = "silent", "adherence", Claim.EFFECT
 
-        async def measure(self, options: Any, views: Any) -> Any: ...
+        async def measure(self, views: Any) -> Any: ...
 
     class Bare(Probe):  # type: ignore[type-arg]
         kind, category, claim = "bare", "adherence", Claim.EFFECT

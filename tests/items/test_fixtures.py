@@ -62,7 +62,7 @@ def test_the_users_own_parameters_of_the_chain_are_kept(project: pytest.Pytester
 def test_a_limit_holds_for_code_first_tests_too(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
-        from pytest_sway.probes.base import ProbeOptions, _limited
+        from pytest_sway.probes.base import ProbeOptions
         from pytest_sway.probes.delta_kl import DeltaKL
 
         class Options(ProbeOptions):
@@ -73,7 +73,7 @@ def test_a_limit_holds_for_code_first_tests_too(project: pytest.Pytester) -> Non
         def test_it(sway):
             assert len(sway(DeltaKL(prompts=["a", "b", "c"])).samples) == 2
             odd = Options(prompts={"a": 1})
-            assert _limited(odd, 2) == odd
+            assert odd.limited(2) == odd
         """
     )
     project.runpytest(project.path, "-k", "test_it", "--sway-limit=2").assert_outcomes(passed=1, deselected=4)

@@ -135,23 +135,23 @@ class Options(ProbeOptions):
 class Harm(Probe[Options]):
     kind, category, claim, better = "external_perplexity", "calibration", Claim.NO_HARM, "lower"
 
-    async def measure(self, options, views):
+    async def measure(self, views):
         (moved,) = await ask([Divergence("one", views.base, views.tuned)])
         return Measurement(raw=moved)
 
-    def judge(self, options, measured, nulls):
+    def judge(self, measured, nulls):
         return Judgement(Verdict.PASS, "", 1.0)
 
 class Written(Probe[Options]):
     '''An effect whose measure is what the tuned view itself writes.'''
     kind, category, claim, scale = "written", "adherence", Claim.EFFECT, "log"
 
-    async def measure(self, options, views):
+    async def measure(self, views):
         (text,) = await ask([Generate("one", views.tuned, 3)])
         (moved,) = await ask([Divergence(text.text, views.base, views.tuned.scaled(0.5))])
         return Measurement(raw=moved)
 
-    def judge(self, options, measured, nulls):
+    def judge(self, measured, nulls):
         found = nulls.prediction(measured)
         return Judgement(Verdict.PASS, "", 1.0, prediction=found, distinguishable=found.z > 3)
 """

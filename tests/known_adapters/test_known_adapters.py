@@ -99,5 +99,5 @@ def test_what_training_left_behind(tmp_path: Path, adapter: str, ghost: str, dri
     shutil.copy(KNOWN_ADAPTERS / "training" / adapter / "training_state.pt", version)
     shutil.copytree(KNOWN_ADAPTERS / "training" / adapter / "logs", tmp_path / "logs")
     setting = ProbeContext(folder=tmp_path, adapter=version)
-    told = [run_probe(kind().at(setting), None).verdict for kind in (GradientGhost, TrainingDrift)]
+    told = [run_probe(kind().with_context(setting), None).verdict for kind in (GradientGhost, TrainingDrift)]
     assert told == [ghost, drift]

@@ -32,12 +32,12 @@ def measured(curve, prompts=PROMPTS, **options):
 
     probe = AdapterAblation(prompts=prompts, **options)
     engine = Engine(FakeBackend(answer))
-    return probe, engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    return probe, engine.run(probe, Views(BASE, TUNED, TUNED)).measured
 
 
 def judged(curve, **options) -> Judgement:
     probe, found = measured(curve, **options)
-    return probe.judge(probe.options, found, QUIET)
+    return probe.judge(found, QUIET)
 
 
 def spread(index: int) -> float:
@@ -120,7 +120,7 @@ def test_a_null_is_measured_at_full_strength_alone() -> None:
 
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
     probe = AdapterAblation(prompts=["a"])
-    Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), [null])
+    Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED), [null])
     assert [r.q.scale for r in seen if isinstance(r, Divergence) and r.q.null] == [1.0]
 
 

@@ -62,7 +62,7 @@ def measured(
 
     probe = AdapterRevert(cases=given, **options)
     engine = Engine(FakeBackend(answer), embedder=embedder or Angles())
-    return probe, engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    return probe, engine.run(probe, Views(BASE, TUNED, TUNED)).measured
 
 
 def apart(tuned: Sequence[float], base: float = 80) -> Callable[[View, str], float]:
@@ -72,7 +72,7 @@ def apart(tuned: Sequence[float], base: float = 80) -> Callable[[View, str], flo
 
 def judged(tuned: Sequence[float], **options: object) -> Judgement:
     probe, found = measured(apart(tuned), cases(len(tuned)), **options)
-    return probe.judge(probe.options, found, QUIET)
+    return probe.judge(found, QUIET)
 
 
 def test_the_gain_by_hand() -> None:
@@ -129,7 +129,7 @@ def test_answers_are_cut_to_the_length_of_their_gold() -> None:
     probe = AdapterRevert(cases=given, base_gold_similarity_cap=1.0)
     engine = Engine(FakeBackend(answer), embedder=embedder)
     with pytest.raises(ValueError, match="30,"):  # what is embedded: two words, as the gold has
-        engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        engine.run(probe, Views(BASE, TUNED, TUNED))
     assert sorted(embedder.asked) == ["gold 0", "said 30,"]
 
 
@@ -194,9 +194,9 @@ def test_an_adapter_that_writes_nothing_fails(text: str) -> None:
 
     probe = AdapterRevert(cases=cases(8))
     engine = Engine(FakeBackend(answer), embedder=Angles())
-    found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = engine.run(probe, Views(BASE, TUNED, TUNED)).measured
     assert found.evidence["empty_answers"] == 8
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.FAIL
     assert "8 of 8 answers are empty" in judged.message
 
@@ -209,11 +209,9 @@ def test_questions_are_put_under_the_policy_and_nulls_write_too() -> None:
         return Generation("said 30" if not request.view.is_base else "said 80", ())
 
     chat = ProbeContext(capabilities=frozenset({"chat_template"}))
-    probe = AdapterRevert(cases=cases(1)).at(chat)
+    probe = AdapterRevert(cases=cases(1)).with_context(chat)
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
-    outcome = Engine(FakeBackend(answer), embedder=Angles()).run(
-        probe, probe.options, Views(BASE, TUNED, TUNED), [null]
-    )
+    outcome = Engine(FakeBackend(answer), embedder=Angles()).run(probe, Views(BASE, TUNED, TUNED), [null])
     assert {r.prompt for r in seen if isinstance(r, Generate)} == {(Turn("user", "Name 0, 0."),)}
     assert {r.view for r in seen if isinstance(r, Generate)} == {BASE, TUNED, null}
     assert outcome.measured.evidence["prompt_policy"] == "chat"
@@ -224,14 +222,14 @@ def test_an_embedder_that_cannot_be_had_is_one_line() -> None:
     probe = AdapterRevert(cases=cases(1))
     engine = Engine(FakeBackend(lambda request: Generation("said 30", ())))
     with pytest.raises(RequestError, match="no sentence embedder"):
-        engine.run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        engine.run(probe, Views(BASE, TUNED, TUNED))
 
 
 @pytest.mark.nightly  # it is timed
 def test_ten_thousand_cases() -> None:
     began = time.process_time()
     probe, found = measured(lambda view, asked: 80 if view.is_base else 30, cases(10_000))
-    assert probe.judge(probe.options, found, None).verdict is Verdict.PASS
+    assert probe.judge(found, None).verdict is Verdict.PASS
     assert len(found.evidence["per_case"]) == 8
     assert time.process_time() - began < 4
 

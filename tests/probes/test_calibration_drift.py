@@ -31,14 +31,14 @@ def measured(lost, base=-4.0, seen=None, setting=None, **options):
         harm = 0.0 if request.view.is_base else lost(request.completion.strip())
         return CompletionScore(base - TOKENS * harm, TOKENS)
 
-    probe = CalibrationDrift(**options).at(setting or ProbeContext())
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = CalibrationDrift(**options).with_context(setting or ProbeContext())
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(lost, **options):
     probe, found = measured(lost, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def own(count: int) -> list[tuple[str, str]]:
@@ -91,8 +91,8 @@ def test_one_changed_item_warns_and_an_unchanged_one_passes() -> None:
 
 def test_a_change_below_the_resolution_is_none() -> None:
     probe, found = measured(lambda gold: 1e-6, items=own(1))
-    assert probe.judge(probe.options, replace(found, resolution=1e-5), None).verdict is Verdict.PASS
-    assert probe.judge(probe.options, replace(found, resolution=1e-7), None).verdict is Verdict.WARN
+    assert probe.judge(replace(found, resolution=1e-5), None).verdict is Verdict.PASS
+    assert probe.judge(replace(found, resolution=1e-7), None).verdict is Verdict.WARN
 
 
 def test_a_rate_decides_from_twenty_items_on() -> None:
@@ -166,7 +166,7 @@ def test_an_item_that_cannot_be_scored_is_reported() -> None:
 
     probe = CalibrationDrift(items=own(2))
     with pytest.raises(RequestError, match="2000 tokens"):
-        Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED))
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def measured(
     probe = ClusterKL(**{"prompts": list(prompts), "num_clusters": TOPICS, **options})
     engine = Engine(FakeBackend(answer), embedder=embedder or Topics())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(draws)]
-    found = engine.run(probe, probe.options, Views(BASE, TUNED, TUNED), views)
+    found = engine.run(probe, Views(BASE, TUNED, TUNED), views)
     assert not found.failed
     nulls = NullSample(tuple(found.nulls.values()), "norm_matched", "inverse_root")
     return probe, found.measured, nulls if draws else None
@@ -72,7 +72,7 @@ def measured(
 
 def judged(size: Size, **options: object) -> Judgement:
     probe, found, nulls = measured(size, **options)
-    return probe.judge(probe.options, found, nulls)
+    return probe.judge(found, nulls)
 
 
 def noise(view: View, i: int) -> float:
@@ -107,7 +107,7 @@ def test_what_any_weights_would_do_is_no_topic() -> None:
     probe, found, nulls = measured(everywhere)
     assert found.raw is not None
     assert found.raw > 0.6  # of log d alone, which is what dlm-sway's number sees
-    told = probe.judge(probe.options, found, nulls)
+    told = probe.judge(found, nulls)
     assert told.verdict is Verdict.WARN
     assert "differ little" in told.message
     assert told.evidence["per_cluster_ratio"] == pytest.approx([8] * TOPICS, rel=0.35)
@@ -141,7 +141,7 @@ def test_a_topic_is_a_signal_however_little_the_rest_is_moved() -> None:
     probe, found, nulls = measured(faint)
     assert found.evidence["mean_kl"] < probe.options.min_signal
     assert found.statistics["signal"] == pytest.approx(np.mean(found.samples[::TOPICS]))
-    assert probe.judge(probe.options, found, nulls).verdict is Verdict.PASS
+    assert probe.judge(found, nulls).verdict is Verdict.PASS
 
 
 def test_no_signal_is_skipped() -> None:
@@ -155,7 +155,7 @@ def test_a_null_s_specificity_is_against_the_mean_of_the_others() -> None:
     _, _, nulls = measured(one_topic, draws=3)
     assert nulls is not None
     found = judged(one_topic, draws=3)
-    d = np.array([draw.samples for draw in nulls.draws])
+    d = np.array([draw.samples for draw in nulls.samples])
     y = np.log(d[0] / ((d[1] + d[2]) / 2))
     topics = np.array([int(p.split()[0]) for p in PROMPTS])
     groups = [y[topics == t] for t in range(TOPICS)]
@@ -166,9 +166,9 @@ def test_a_null_s_specificity_is_against_the_mean_of_the_others() -> None:
 def test_the_ratio_s_interval_by_hand() -> None:
     probe, found, nulls = measured(one_topic)
     assert nulls is not None
-    told = probe.judge(probe.options, found, nulls)
+    told = probe.judge(found, nulls)
     labels = np.array(found.series["labels"][0])
-    mean = np.mean([draw.samples for draw in nulls.draws], axis=0)
+    mean = np.mean([draw.samples for draw in nulls.samples], axis=0)
     mine = np.log(np.array(found.samples) / mean)[labels == 0]
     half = 2.5706 * mine.std(ddof=1) / math.sqrt(6)  # t, 5 degrees of freedom
     expected = [math.exp(mine.mean() - half), math.exp(mine.mean() + half)]

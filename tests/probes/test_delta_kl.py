@@ -22,7 +22,7 @@ def measured(probe: DeltaKL, seen: list[Request[object]] | None = None) -> Measu
             seen.append(request)
         return fake_models.answer(request)
 
-    return Engine(FakeBackend(answer)).run(probe, probe.options, VIEWS).measured
+    return Engine(FakeBackend(answer)).run(probe, VIEWS).measured
 
 
 def test_raw_is_the_mean_over_prompts() -> None:
@@ -50,7 +50,7 @@ def test_a_repeated_prompt_is_no_further_item() -> None:
     probe = DeltaKL(prompts=["same"] * 8)
     found = measured(probe)
     assert len(found.samples) == 1
-    assert probe.judge(probe.options, found, nulls(*EIGHT)).verdict is Verdict.WARN
+    assert probe.judge(found, nulls(*EIGHT)).verdict is Verdict.WARN
 
 
 @pytest.mark.parametrize("prompts", [["🜁 ∮ ñandú", "\u202eevil", "x"]])
@@ -67,6 +67,6 @@ def test_verdicts() -> None:
     probe = DeltaKL(prompts=["a", "b", "c", "d"])
     strong = Measurement(raw=0.2, samples=(0.18, 0.2, 0.22, 0.2))
     weak = Measurement(raw=0.001, samples=(0.0011, 0.0009, 0.001, 0.001))
-    assert probe.judge(probe.options, strong, nulls(*EIGHT)).verdict is Verdict.PASS
-    assert probe.judge(probe.options, strong, None).verdict is Verdict.PASS
-    assert probe.judge(probe.options, weak, nulls(*EIGHT)).verdict is Verdict.FAIL
+    assert probe.judge(strong, nulls(*EIGHT)).verdict is Verdict.PASS
+    assert probe.judge(strong, None).verdict is Verdict.PASS
+    assert probe.judge(weak, nulls(*EIGHT)).verdict is Verdict.FAIL

@@ -12,7 +12,7 @@ from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.data.packaged_texts import passages
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError
-from pytest_sway.probes.external_perplexity import ExternalPerplexity, _cut
+from pytest_sway.probes.external_perplexity import ExternalPerplexity, _beginning
 from pytest_sway.requests import Completion, CompletionScore, Request, View, Views
 from pytest_sway.result import Verdict
 
@@ -30,13 +30,13 @@ def measured(lost, seen=None, **options):
         return CompletionScore(-30.0 - (0.0 if request.view.is_base else 10 * lost(request.completion)), 10)
 
     probe = ExternalPerplexity(**options)
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(lost, **options):
     probe, found = measured(lost, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def test_works_weigh_the_same_whatever_their_number_of_passages() -> None:
@@ -117,7 +117,7 @@ def test_a_passage_is_cut_where_a_sentence_ends() -> None:
 
 @given(st.text(min_size=1).filter(str.strip), st.integers(1, 50))
 def test_a_cut_is_a_beginning_that_is_short_enough(text: str, most: int) -> None:
-    cut = _cut(text, most)
+    cut = _beginning(text, most)
     assert text.strip().startswith(cut)
     assert 0 < len(cut) <= most
 

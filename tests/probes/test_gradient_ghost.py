@@ -281,14 +281,12 @@ def test_without_a_state_it_is_skipped(adapter: Path) -> None:
 def test_where_the_adapter_is(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = GradientGhost()
     assert run_probe(probe, None).verdict is Verdict.SKIP
-    assert run_probe(probe.at(ProbeContext(adapter=adapter)), None).verdict is Verdict.PASS
-    named = GradientGhost(adapter_path="adapter").at(ProbeContext(folder=adapter.parent))
+    assert run_probe(probe.with_context(ProbeContext(adapter=adapter)), None).verdict is Verdict.PASS
+    named = GradientGhost(adapter_path="adapter").with_context(ProbeContext(folder=adapter.parent))
     assert run_probe(named, None).verdict is Verdict.PASS
     monkeypatch.chdir(adapter.parent)
-    assert (
-        run_probe(GradientGhost(adapter_path="adapter").at(ProbeContext(folder=Path("/"))), None).verdict
-        is Verdict.PASS
-    )
+    named = named.with_context(ProbeContext(folder=Path("/")))
+    assert run_probe(named, None).verdict is Verdict.PASS
     wrong = run_probe(GradientGhost(adapter_path="nówhere"), None)
     assert wrong.verdict is Verdict.ERROR
     assert wrong.message.startswith("adapter_path: there is no 'nówhere'")

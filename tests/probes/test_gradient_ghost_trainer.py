@@ -19,7 +19,9 @@ from tests.support.trainer_files import checkpoint, history, trainer_state
 
 
 def judged(adapter: Path, **options: Any) -> ProbeResult:
-    return run_probe(GradientGhost(**options).at(ProbeContext(adapter=adapter, folder=adapter.parent)), None)
+    return run_probe(
+        GradientGhost(**options).with_context(ProbeContext(adapter=adapter, folder=adapter.parent)), None
+    )
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import OptionsError, ProbeContext, ProbeSkip
-from pytest_sway.probes.leakage import Leakage, _recall, _run, _score
+from pytest_sway.probes.leakage import Leakage, _score
+from pytest_sway.probes.shared.ngram_recall import longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, perturb
 from pytest_sway.requests import Generate, Generation, Request, RequestError, Tokenized, Tokens, View, Views
 from pytest_sway.result import Verdict
@@ -57,14 +58,14 @@ def measured(tuned, base=lambda prompt, words: NOTHING, sections=SECTIONS, seen=
         side = base if request.view.is_base else tuned
         return side(request.prompt, request.max_new_tokens)
 
-    probe = Leakage(**options).at(ProbeContext(document=Document(tuple(sections))))
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = Leakage(**options).with_context(ProbeContext(document=Document(tuple(sections))))
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(tuned, base=lambda prompt, words: NOTHING, **options):
     probe, found = measured(tuned, base, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def test_a_perfect_reciter_fails_with_nothing() -> None:
@@ -176,20 +177,20 @@ def test_recall_and_run_by_hand() -> None:
     """Of 16 tokens the ninth is wrong: it is in 8 of the nine 8-grams, and 8 stand before it."""
     true = list(range(16))
     wrong = [*true[:8], 99, *true[9:]]
-    assert _recall(true, wrong) == pytest.approx(1 / 9)
-    assert _run(true, wrong) == 8
-    assert _recall(true, [5, 5, *true, 5]) == 1.0
-    assert _recall(true, true[::-1]) == 0.0
-    assert _run(true, true[::-1]) == 1
+    assert ngram_recall(true, wrong) == pytest.approx(1 / 9)
+    assert longest_common_run(true, wrong) == 8
+    assert ngram_recall(true, [5, 5, *true, 5]) == 1.0
+    assert ngram_recall(true, true[::-1]) == 0.0
+    assert longest_common_run(true, true[::-1]) == 1
 
 
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=40), st.lists(st.integers(0, 3), max_size=40))
 def test_the_longest_run_bounds_the_recall(true: list[int], written: list[int]) -> None:
-    run, recall = _run(true, written), _recall(true, written)
+    run, recall = longest_common_run(true, written), ngram_recall(true, written)
     assert 0.0 <= recall <= 1.0
     assert (recall > 0) == (run >= 8)
-    assert _recall(true, true) == 1.0
-    assert _run(true, written) == max(
+    assert ngram_recall(true, true) == 1.0
+    assert longest_common_run(true, written) == max(
         (j - i for i in range(len(true)) for j in range(i + 1, len(true) + 1) if _holds(written, true[i:j])),
         default=0,
     )

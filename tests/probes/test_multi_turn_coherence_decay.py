@@ -36,7 +36,7 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):
 
     probe = MultiTurnCoherenceDecay(prompts=prompts, **options)
     views = Views(BASE, TUNED, TUNED)
-    return probe, Engine(FakeBackend(answer)).run(probe, probe.options, views, null).measured
+    return probe, Engine(FakeBackend(answer)).run(probe, views, null).measured
 
 
 def exponential(rate: float):
@@ -64,7 +64,7 @@ def test_the_half_life_of_an_exponential_decay(rate: float) -> None:
 )
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
     probe, found = measured(curve)
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert (judged.verdict, says in judged.message) == (verdict, True), judged.message
     assert found.evidence["fit_status"] == status
 
@@ -72,14 +72,14 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
 def test_small_but_far_beyond_its_null_is_not_gone() -> None:
     probe, found = measured(lambda turn, i: 0.0212 * (1 - 0.03 * turn) * (1 + 0.01 * i))
     tiny = [v / 100 for v in EIGHT]
-    judged = probe.judge(probe.options, found, nulls(signal=tiny, last=tiny))
+    judged = probe.judge(found, nulls(signal=tiny, last=tiny))
     assert judged.verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("options", [{"max_turns": 2}, {"max_turns": 3}, {"prompts": ["a", "b", "c"]}])
 def test_too_little_to_decide_is_a_warning(options: dict[str, object]) -> None:
     probe, found = measured(exponential(-0.1), **options)
-    judged = probe.judge(probe.options, found, None)
+    judged = probe.judge(found, None)
     assert judged.verdict is Verdict.WARN
     assert "undecided" in judged.message
 
@@ -115,7 +115,7 @@ def test_an_adapter_that_says_nothing_is_still_measured() -> None:
 
     probe = MultiTurnCoherenceDecay(prompts=PROMPTS)
     views = Views(BASE, TUNED, TUNED)
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, views).measured
+    found = Engine(FakeBackend(answer)).run(probe, views).measured
     assert found.evidence["per_turn_kls"] == pytest.approx([0.3, 0.3, 0.3])
 
 

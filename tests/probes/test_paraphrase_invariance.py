@@ -47,7 +47,7 @@ def adapter(verbatim: float, paraphrase: float, other: float):
 
 def judged(answers: Any, n: int = 8, draws: tuple[float, ...] = SMALL, **options: Any) -> Judgement:
     probe = ParaphraseInvariance(cases=cases(n), **options)
-    return probe.judge(probe.options, measured(probe, answers), signed(*draws))
+    return probe.judge(measured(probe, answers), signed(*draws))
 
 
 HEALTHY, MEMORISER, BABBLER = adapter(4.7, 4.2, 3.9), adapter(4.2, 2.4, 2.7), adapter(4.0, 4.0, 4.0)
@@ -81,7 +81,7 @@ def test_a_memoriser_fails_though_its_verbatim_lift_is_real() -> None:
     assert judgement.message.startswith("memorised")
     probe = ParaphraseInvariance(cases=cases())
     found = measured(probe, adapter(4.0, 0.4, 0.0))
-    wording = probe.judge(probe.options, found, signed(*SMALL))
+    wording = probe.judge(found, signed(*SMALL))
     assert wording.verdict is Verdict.FAIL
     assert "memorised: keeps 10%" in wording.message
     assert wording.evidence["prompt"] in {p for case in cases() for p in case["paraphrases"]}
@@ -109,7 +109,7 @@ def test_two_negative_lifts_are_no_ratio_and_no_pass() -> None:
     probe = ParaphraseInvariance(cases=cases())
     found = measured(probe, adapter(-2.0, -1.9, -3.0))
     assert found.evidence["generalization_ratio"] is None
-    assert probe.judge(probe.options, found, signed(*SMALL)).verdict is Verdict.FAIL
+    assert probe.judge(found, signed(*SMALL)).verdict is Verdict.FAIL
 
 
 def test_intents_are_mirror_images() -> None:

@@ -40,7 +40,7 @@ def model(before: float, after: float):
 
 def judged(answers: Any, *, n: int = 10, **options: Any) -> Judgement:
     probe = PreferenceFlip(triples=triples(n), **options)
-    return probe.judge(probe.options, measured(probe, answers), signed(*SMALL))
+    return probe.judge(measured(probe, answers), signed(*SMALL))
 
 
 def test_raw_is_the_mean_change_of_the_margin() -> None:
@@ -111,7 +111,7 @@ def test_flips_are_net() -> None:
 def test_a_margin_below_the_noise_floor_is_undecided() -> None:
     probe = PreferenceFlip(triples=triples())
     found = measured(probe, model(-1e-9, 0.5))
-    judgement = probe.judge(probe.options, replace(found, resolution=1e-6), signed(*SMALL))
+    judgement = probe.judge(replace(found, resolution=1e-6), signed(*SMALL))
     assert judgement.evidence["base_wrong"] == 0
 
 
@@ -122,7 +122,7 @@ def test_too_few_triples_at_best_warn() -> None:
 
 def test_without_triples_the_documents_are_asked_else_skipped() -> None:
     section = Section("s", "preference", preferences=tuple(Triple(**t) for t in triples(4)))
-    probe = PreferenceFlip().at(ProbeContext(document=Document((section,))))
+    probe = PreferenceFlip().with_context(ProbeContext(document=Document((section,))))
     assert measured(probe, model(0.0, 0.5)).evidence["total"] == 4
     with pytest.raises(ProbeSkip, match="give triples:"):
         measured(PreferenceFlip(), model(0.0, 0.5))

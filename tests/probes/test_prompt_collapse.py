@@ -68,9 +68,9 @@ def measured(curve, prompts=PROMPTS, seen=None, null=(), setting=None, said=(5, 
         own = text.rpartition("\n\n")[2]
         return curve(len(word_tokenizer(text).ids) - len(word_tokenizer(own).ids), prompts.index(own))
 
-    probe = PromptCollapse(prompts=prompts, **options).at(setting or ProbeContext())
+    probe = PromptCollapse(prompts=prompts, **options).with_context(setting or ProbeContext())
     views = Views(BASE, TUNED, TUNED)
-    return probe, Engine(FakeBackend(answer)).run(probe, probe.options, views, null).measured
+    return probe, Engine(FakeBackend(answer)).run(probe, views, null).measured
 
 
 def exponential(rate: float):
@@ -114,7 +114,7 @@ def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: b
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
     """The step from 0 is no decay; flat and growing is no collapse."""
     probe, found = measured(curve)
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert (judged.verdict, says in judged.message) == (verdict, True), judged.message
     assert found.evidence["fit_status"] == status
 
@@ -122,22 +122,22 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
 def test_a_decay_that_may_be_none_asks_for_prompts() -> None:
     rates = [-0.004, 0.002, -0.003, 0.001, -0.001]
     probe, found = measured(lambda n, i: 0.4 * math.exp(rates[i] * n))
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.WARN
     assert "is sure: add prompts" in judged.message
 
 
 def test_what_is_left_without_a_null_is_compared_with_the_floor() -> None:
     probe, found = measured(exponential(-0.003))  # 0.4·exp(-3.1) = 0.018
-    assert probe.judge(probe.options, found, None).verdict is Verdict.FAIL
+    assert probe.judge(found, None).verdict is Verdict.FAIL
     probe, found = measured(exponential(-0.0025))  # 0.4·exp(-2.6) = 0.031
-    assert probe.judge(probe.options, found, None).verdict is Verdict.WARN
+    assert probe.judge(found, None).verdict is Verdict.WARN
 
 
 def test_three_prompts_and_their_repetition_decide_nothing() -> None:
     probe, found = measured(exponential(-0.0005), prompts=[*PROMPTS[:3], *PROMPTS[:3]])
     assert found.evidence["num_prompts"] == 3
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert (judged.verdict, "it takes 4 prompts" in judged.message) == (Verdict.WARN, True)
 
 
@@ -178,11 +178,11 @@ def test_stuffing_is_one_sentence_over_and_over() -> None:
 
 
 def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
-    fits = ProbeContext(context=540)
+    fits = ProbeContext(context_length=540)
     probe, found = measured(exponential(-0.0005), setting=fits)
     assert found.evidence["context_lengths"] == [0, 256, 512]
     assert found.evidence["lengths_left_out"] == [1024]
-    judged = probe.judge(probe.options, found, QUIET)
+    judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.PASS
     assert "behind 512 tokens (1024 left out: beyond the model's context)" in judged.message
 
@@ -197,7 +197,7 @@ def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
 )
 def test_too_few_lengths_for_a_slope_are_a_skip(options, context, says: str) -> None:
     with pytest.raises(ProbeSkip, match=says):
-        measured(exponential(-0.001), setting=ProbeContext(context=context), **options)
+        measured(exponential(-0.001), setting=ProbeContext(context_length=context), **options)
 
 
 def test_a_prompt_is_a_question_only_where_the_spec_says_chat() -> None:
@@ -225,14 +225,14 @@ def test_a_prompt_that_does_not_fit_by_itself_is_one_line() -> None:
 
     probe = PromptCollapse(prompts=["x"])
     with pytest.raises(RequestError, match="exceed the model's context"):
-        Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED))
 
 
 def test_a_tokenizer_without_english_is_one_line() -> None:
     probe = PromptCollapse(prompts=["x"])
     backend = FakeBackend(lambda request: Tokenized((), ()))
     with pytest.raises(ProbeError, match="no token of English prose"):
-        Engine(backend).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+        Engine(backend).run(probe, Views(BASE, TUNED, TUNED))
 
 
 @pytest.mark.nightly  # it is timed
@@ -244,8 +244,8 @@ def test_ten_thousand_prompts_in_two_seconds() -> None:
 
     probe = PromptCollapse(prompts=[f"prompt {i}" for i in range(10_000)], context_lengths=[0, 64, 128])
     began = time.process_time()
-    found = driven(probe.measure(probe.options, Views(BASE, TUNED, TUNED)), answer)
-    assert probe.judge(probe.options, found, QUIET).verdict is Verdict.PASS
+    found = driven(probe.measure(Views(BASE, TUNED, TUNED)), answer)
+    assert probe.judge(found, QUIET).verdict is Verdict.PASS
     assert time.process_time() - began < 2
 
 
@@ -258,7 +258,7 @@ def test_any_unicode_is_a_prompt(prompts: list[str]) -> None:
         return Generation("", ()) if isinstance(request, Generate) else 0.3
 
     probe = PromptCollapse(prompts=prompts, context_lengths=[0, 5, 9])
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     assert found.evidence["true_tokens_per_length"] == [0, 7, 11]
     assert len(found.samples) == len(prompts)
 

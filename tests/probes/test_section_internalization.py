@@ -31,7 +31,7 @@ def controls(count: int = 4) -> tuple[Control, ...]:
 
 
 def probe(*sections: Section, control: tuple[Control, ...] = (), **options: Any) -> SectionInternalization:
-    return SectionInternalization(**options).at(
+    return SectionInternalization(**options).with_context(
         ProbeContext(document=Document(sections, control or controls()))
     )
 
@@ -48,7 +48,7 @@ def knows(*names: str, gain: float = 0.5, others: float = 0.0):
 
 
 def judged(one: SectionInternalization, found: Measurement, draws: tuple[float, ...] = SMALL) -> Judgement:
-    return one.judge(one.options, found, signed(*draws))
+    return one.judge(found, signed(*draws))
 
 
 def by_name(found: Measurement) -> dict[str, dict[str, Any]]:
@@ -148,7 +148,7 @@ def test_questions_and_preferences_are_asked_as_such() -> None:
     assert {row["verdict"] for row in found.evidence["per_section"]} == {"learned"}
     assert Completion("Who is alpha 0?", " A man 0", seen[0].view) in seen
     assert not any(one.completion == " No" for one in seen)
-    chat = probe(asked, wanted).at(
+    chat = probe(asked, wanted).with_context(
         ProbeContext(Document((asked,), controls()), capabilities=frozenset({"chat_template"}))
     )
     seen.clear()
@@ -157,7 +157,7 @@ def test_questions_and_preferences_are_asked_as_such() -> None:
 
 
 def test_without_controls_packaged_prose_stands_in() -> None:
-    one = SectionInternalization().at(ProbeContext(document=Document((prose("alpha"),))))
+    one = SectionInternalization().with_context(ProbeContext(document=Document((prose("alpha"),))))
     found = measured(one, knows("alpha"))
     assert (found.evidence["control"], found.evidence["control_texts"]) == ("packaged prose", 12)
     assert by_name(found)["alpha"]["verdict"] == "learned"

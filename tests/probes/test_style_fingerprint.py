@@ -15,7 +15,7 @@ from pytest_sway.data.packaged_texts import elicitation
 from pytest_sway.document import Document, Section
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Judgement, NullSample, OptionsError, ProbeContext, ProbeError, ProbeSkip
-from pytest_sway.probes.style_fingerprint import StyleFingerprint, _nearer, _shares
+from pytest_sway.probes.style_fingerprint import StyleFingerprint, _distance_reduction, _shares
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
 from tests.support.prose import BRIEF, GRAND, Manner, prose
@@ -57,9 +57,9 @@ def measured(
         return Generation(write(request.view, prompts.index(asked)), tuple(range(tokens)))
 
     told = {"prompts": list(prompts), "doc_reference": DOCUMENT, "extended": "off", **options}
-    probe = StyleFingerprint(**told).at(setting or ProbeContext())
+    probe = StyleFingerprint(**told).with_context(setting or ProbeContext())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(nulls)]
-    outcome = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED), views)
+    outcome = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED), views)
     assert not outcome.failed
     population = NullSample(tuple(outcome.nulls.values()), "norm_matched", StyleFingerprint.scale or "raw")
     return probe, outcome.measured, population if nulls else None
@@ -67,7 +67,7 @@ def measured(
 
 def judged(write: Writer, **options: object) -> Judgement:
     probe, found, nulls = measured(write, **options)
-    return probe.judge(probe.options, found, nulls)
+    return probe.judge(found, nulls)
 
 
 def test_the_base_s_own_texts_are_no_shift() -> None:
@@ -115,7 +115,7 @@ def test_nearness_never_exceeds_the_projection(rows: list[tuple[float, float, fl
     if np.linalg.norm(document - base) < 1e-3:
         return
     one = np.ones_like(base)
-    assert _nearer(base, tuned, document, one) <= _shares(base, tuned, document, one).sum() + 1e-9
+    assert _distance_reduction(base, tuned, document, one) <= _shares(base, tuned, document, one).sum() + 1e-9
 
 
 def test_line_breaks_alone_are_no_style() -> None:
@@ -132,7 +132,7 @@ def test_short_answers_are_measured_by_what_they_are() -> None:
     write = lambda view, i: prose(BRIEF, i) if view.is_base else prose(BRIEF, 50 + i, count=1)  # noqa: E731
     probe, found, _ = measured(write)
     assert found.evidence["window"] < 10
-    assert probe.judge(probe.options, found, None).verdict is not Verdict.PASS
+    assert probe.judge(found, None).verdict is not Verdict.PASS
     alike = lambda view, i: prose(BRIEF, i) if view.is_base else prose(GRAND, 50 + i, count=1)  # noqa: E731
     assert (measured(alike)[1].raw or 0) > 0.4
 
@@ -223,7 +223,7 @@ def test_the_packaged_prompts_are_put_where_none_are_given() -> None:
 
     seen: list[object] = []
     probe = StyleFingerprint(doc_reference=DOCUMENT, extended="off")
-    Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED))
+    Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED))
     assert seen[:12] == packaged
 
 
@@ -293,8 +293,8 @@ def test_ten_thousand_prompts() -> None:
 
     probe = StyleFingerprint(prompts=prompts, doc_reference=DOCUMENT, extended="off")
     began = time.process_time()
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
-    assert probe.judge(probe.options, found, None).verdict is Verdict.PASS
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
+    assert probe.judge(found, None).verdict is Verdict.PASS
     assert time.process_time() - began < 4  # a square of the prompts would take minutes
 
 

@@ -68,14 +68,14 @@ def measured(base, tuned, given=None, seen=None, setting=TOOLS, **options):
         i = index[text.rpartition("\n\n")[2]]
         return Generation((base if request.view == BASE else tuned)(i), ())
 
-    probe = ToolUseFidelity(cases=given, **options).at(setting)
-    found = Engine(FakeBackend(answer)).run(probe, probe.options, Views(BASE, TUNED, TUNED)).measured
+    probe = ToolUseFidelity(cases=given, **options).with_context(setting)
+    found = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED)).measured
     return probe, found
 
 
 def judged(*arguments, **options):
     probe, found = measured(*arguments, **options)
-    return probe.judge(probe.options, found, None)
+    return probe.judge(found, None)
 
 
 def test_an_adapter_that_calls_as_the_base_does_passes() -> None:
@@ -83,7 +83,7 @@ def test_an_adapter_that_calls_as_the_base_does_passes() -> None:
     assert (found.raw, found.base_value, found.ft_value) == (1.0, 1.0, 1.0)
     assert found.evidence["mean_score_ft"] == 1.0
     assert found.evidence["mean_arg_disagreement"] == 0.0
-    judgement = probe.judge(probe.options, found, None)
+    judgement = probe.judge(found, None)
     assert (judgement.verdict, judgement.score) == (Verdict.PASS, 1.0)
     # 8 of 8, one side at 0.975: 0.025^(1/8) = 0.6306
     assert judgement.interval.low == pytest.approx(0.6306, abs=1e-4)
@@ -206,7 +206,7 @@ def test_no_cases_are_a_skip_and_builtin_ones_are_the_packages() -> None:
     packaged = [{"name": c.gold_tool_name, "arguments": dict(c.gold_arguments)} for c in tool_cases()]
     for case, gold in zip(builtin, packaged, strict=True):
         assert json.loads(case.gold) == gold
-        assert case.worth(case.gold, None).score == 1.0
+        assert case.grade(case.gold, None).score == 1.0
 
 
 def test_a_repeated_case_counts_once() -> None:
@@ -231,10 +231,10 @@ def test_ten_thousand_cases_in_two_seconds() -> None:
     probe = ToolUseFidelity(cases=cases(10_000))
     began = time.process_time()
     found = driven(
-        probe.measure(probe.options, Views(BASE, TUNED, TUNED)),
+        probe.measure(Views(BASE, TUNED, TUNED)),
         lambda request: Generation(call(int(request.prompt.split("city ")[1][:-1])), ()),
     )
-    assert probe.judge(probe.options, found, None).verdict is Verdict.PASS
+    assert probe.judge(found, None).verdict is Verdict.PASS
     assert found.evidence["mean_score_ft"] == 1.0
     assert time.process_time() - began < 2
 

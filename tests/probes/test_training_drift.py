@@ -23,7 +23,7 @@ from tests.support.dlm_training import complete, log, run, save, step, train, wr
 
 def judged(place: Path, adapter: Path | None = None, **options: Any) -> ProbeResult:
     probe = TrainingDrift(store_path=str(place), **options)
-    return run_probe(probe.at(ProbeContext(adapter=adapter)), None)
+    return run_probe(probe.with_context(ProbeContext(adapter=adapter)), None)
 
 
 def falling(
@@ -167,7 +167,7 @@ def store(tmp_path: Path) -> Path:
 def test_the_run_that_made_the_adapter_is_judged(
     store: Path, version: int, verdict: Verdict, chosen: str
 ) -> None:
-    probe = TrainingDrift().at(ProbeContext(adapter=store / f"adapter/versions/v000{version}"))
+    probe = TrainingDrift().with_context(ProbeContext(adapter=store / f"adapter/versions/v000{version}"))
     found = run_probe(probe, None)
     assert (found.verdict, found.evidence["chosen"]) == (verdict, chosen)
     assert found.evidence["run"]["run_id"] == min(version, 3)
@@ -202,7 +202,7 @@ def test_named_adapters_share_the_numbers_of_versions(tmp_path: Path) -> None:
 
 
 def test_skips_say_what_is_missing(tmp_path: Path) -> None:
-    nothing = run_probe(TrainingDrift().at(ProbeContext(adapter=tmp_path)), None)
+    nothing = run_probe(TrainingDrift().with_context(ProbeContext(adapter=tmp_path)), None)
     assert (nothing.verdict, nothing.score) == (Verdict.SKIP, None)
     assert nothing.message.startswith(f"there is no training log in {tmp_path}; read are trainer_state.json")
     assert judged(tmp_path).message == nothing.message

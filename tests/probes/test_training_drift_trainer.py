@@ -20,7 +20,9 @@ from tests.support.trainer_files import factory_log, falling, history, torchtune
 
 def judged(adapter: Path | None, **options: Any) -> ProbeResult:
     folder = adapter.parent if adapter is not None else Path("/")
-    return run_probe(TrainingDrift(**options).at(ProbeContext(adapter=adapter, folder=folder)), None)
+    return run_probe(
+        TrainingDrift(**options).with_context(ProbeContext(adapter=adapter, folder=folder)), None
+    )
 
 
 def test_a_sound_run_passes_and_says_what_was_read(tmp_path: Path) -> None:

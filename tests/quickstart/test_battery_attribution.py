@@ -51,10 +51,10 @@ def noise(backend: Backend) -> Iterator[Subject]:
 def run(
     probe: Probe[Any], backend: Backend, subject: Subject, document: Document = DOCUMENT
 ) -> tuple[Measurement, Judgement]:
-    placed = probe.at(ProbeContext(document=document, capabilities=backend.capabilities))
+    placed = probe.with_context(ProbeContext(document=document, capabilities=backend.capabilities))
     views = Views(subject.base, subject.tuned, subject.tuned)
-    found = Engine(backend).run(placed, placed.options, views).measured
-    return found, placed.judge(placed.options, found, None)
+    found = Engine(backend).run(placed, views).measured
+    return found, placed.judge(found, None)
 
 
 def cases() -> list[dict[str, Any]]:

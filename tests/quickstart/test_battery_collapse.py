@@ -27,7 +27,7 @@ def results() -> dict[str, dict[str, ProbeResult]]:
     """Both probes' results per adapter; the lengths are the default ones, of which 1024 does not fit."""
     backend: Any = load_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32", device="cpu"))
     engine = Engine(backend)
-    setting = ProbeContext(capabilities=backend.capabilities, context=backend.context)
+    setting = ProbeContext(capabilities=backend.capabilities, context_length=backend.context)
     cases = ToolUseFidelity(cases="builtin").options.cases[:3]
     probes = (PromptCollapse(prompts=STEMS), ToolUseFidelity(cases=cases))
     found = {}
@@ -35,7 +35,7 @@ def results() -> dict[str, dict[str, ProbeResult]]:
         subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
         nulls = null_population(subject, NullPlan("norm_matched", 8, 0, 0.02), [])
         context = MeasurementContext(engine, subject, nulls, backend.capabilities, backend.context)
-        found[adapter] = {probe.kind: run_probe(probe.at(setting), context) for probe in probes}
+        found[adapter] = {probe.kind: run_probe(probe.with_context(setting), context) for probe in probes}
         backend.detach(subject)
     return found
 

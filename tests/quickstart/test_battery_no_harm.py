@@ -37,12 +37,12 @@ def judged() -> Iterator[Judged]:
     def run(probe: Probe[Any], adapter: str, scale: float = 1.0) -> tuple[Measurement, Judgement]:
         subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / adapter)))
         try:
-            placed, tuned = probe.at(setting), subject.tuned.scaled(scale)
-            found = engine.run(placed, placed.options, Views(subject.base, tuned, tuned)).measured
+            placed, tuned = probe.with_context(setting), subject.tuned.scaled(scale)
+            found = engine.run(placed, Views(subject.base, tuned, tuned)).measured
             found = replace(found, resolution=engine.noise_floor(subject.base).logprob)
         finally:
             backend.detach(subject)
-        return found, placed.judge(placed.options, found, None)
+        return found, placed.judge(found, None)
 
     yield run
     backend.close()

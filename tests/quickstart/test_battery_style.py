@@ -54,7 +54,8 @@ def context(
 
 
 def run(probe: Probe[Any], context: MeasurementContext) -> ProbeResult:
-    return run_probe(probe.at(ProbeContext(document=DOCUMENT, capabilities=context.capabilities)), context)
+    told = ProbeContext(document=DOCUMENT, capabilities=context.capabilities)
+    return run_probe(probe.with_context(told), context)
 
 
 def cases() -> list[dict[str, Any]]:

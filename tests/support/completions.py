@@ -29,4 +29,4 @@ def measured(probe: Probe[Any], loss: Loss, seen: list[Completion] | None = None
             -words * loss(request.prompt, request.completion, request.view == TUNED), words
         )
 
-    return Engine(FakeBackend(answer)).run(probe, probe.options, VIEWS).measured
+    return Engine(FakeBackend(answer)).run(probe, VIEWS).measured

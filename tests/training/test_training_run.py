@@ -79,7 +79,7 @@ def train(output: Path, broken_at: int | None = None, **arguments: Any) -> Path:
 
 
 def judged(probe: GradientGhost | TrainingDrift, adapter: Path) -> ProbeResult:
-    return run_probe(probe.at(ProbeContext(adapter=adapter, folder=adapter.parent)), None)
+    return run_probe(probe.with_context(ProbeContext(adapter=adapter, folder=adapter.parent)), None)
 
 
 def test_a_sound_run(tmp_path: Path) -> None:

@@ -80,7 +80,6 @@ class Engine:
     def run(
         self,
         probe: Measurable,
-        options: Any,
         views: Views,
         nulls: Sequence[View] = (),
         *,
@@ -105,8 +104,8 @@ class Engine:
                 first.extend(r for r in requests if isinstance(r, STORABLE) and r.prompt)
             return self.answer(requests)
 
-        measures = [probe.measure(options, views)]
-        measures += [probe.measure_null(options, Views(views.base, null, views.author)) for null in nulls]
+        measures = [probe.measure(views)]
+        measures += [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]
         try:
             subject, *others = drive(measures, answer)
         finally:

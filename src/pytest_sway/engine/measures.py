@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pytest_sway.engine.drive import Measure
 from pytest_sway.requests import View, Views
@@ -28,10 +28,10 @@ class Measurable(Protocol):
     def name(self) -> str:
         """The entry's name."""
 
-    def measure(self, options: Any, views: Views) -> Measure:
+    def measure(self, views: Views) -> Measure:
         """Measure the subject."""
 
-    def measure_null(self, options: Any, views: Views) -> Measure:
+    def measure_null(self, views: Views) -> Measure:
         """Measure one null in the subject's place."""
 
 

@@ -114,8 +114,8 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
     bench = _measurement_context(request) if key.entry.needs_model else None
     told = (bench.capabilities, bench.context) if bench else ()
-    setting = _limited(request, key.suite.probe_context(_adapter_key(request), *told))
-    return SwayResult(lambda: run_probe(key.entry.probe.at(setting), bench))
+    context = _with_limit(request, key.suite.probe_context(_adapter_key(request), *told))
+    return SwayResult(lambda: run_probe(key.entry.probe.with_context(context), bench))
 
 
 @pytest.fixture
@@ -136,14 +136,14 @@ def sway(
 
     del sway_backend, sway_adapter, sway_null  # part of the context; named here so that pytest groups by them
     bench = _measurement_context(request)
-    setting = _limited(request, _probe_context(request, bench))
+    context = _with_limit(request, _probe_context(request, bench))
     measured: list[ProbeResult] = []
     request.node.stash[MEASURED_IN_TEST] = measured  # a rerun begins anew
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
             raise TypeError(f"sway() takes a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
-        result = run_probe(probe.at(setting), bench if probe.needs_model else None)
+        result = run_probe(probe.with_context(context), bench if probe.needs_model else None)
         measured.append(result)
         return result
 
@@ -179,13 +179,13 @@ def _probe_context(request: pytest.FixtureRequest, bench: MeasurementContext) ->
     suite = marked_suite(request.node)
     if suite is None:
         if not _spec_file(request).is_file():
-            return ProbeContext(capabilities=bench.capabilities, context=bench.context)
+            return ProbeContext(capabilities=bench.capabilities, context_length=bench.context)
         suite = _default_suite(request)
     return suite.probe_context(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
 
 
-def _limited(request: pytest.FixtureRequest, setting: ProbeContext) -> ProbeContext:
-    return replace(setting, limit=request.config.getoption("sway_limit"))
+def _with_limit(request: pytest.FixtureRequest, context: ProbeContext) -> ProbeContext:
+    return replace(context, limit=request.config.getoption("sway_limit"))
 
 
 def _backend_of_hook(config: pytest.Config, key: ModelKey) -> Backend | None:

@@ -106,7 +106,7 @@ def limit_time(item: pytest.Item) -> None:
     key = item_key(item)
     if key is None or not hasattr(item.config.hook, "pytest_timeout_set_timer"):
         return
-    seconds = key.entry.probe.at(key.suite.probe_context(None)).timeout
+    seconds = key.entry.probe.with_context(key.suite.probe_context(None)).timeout
     if seconds is not None and item.get_closest_marker("timeout") is None:
         item.add_marker(pytest.mark.timeout(seconds, func_only=True))
 

@@ -39,7 +39,7 @@ class NullAdapterEntry:
             return None
         return NullPlan(
             family=options.family,
-            runs=len(self.own) or options.draws,
+            runs=len(self.own) or options.effective_runs,
             seed_base=options.seed_base + seed,
             init_scale=options.init_scale,
             kinds=tuple(options.calibrate_kinds),
@@ -105,7 +105,7 @@ def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, 
     if options.family == OWN:
         few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"
         return [Problem(few, *source.locate(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
-    if options.draws == options.runs:
+    if options.effective_runs == options.runs:
         return []
     message = (
         f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than {FEWEST_RUNS} draws "

@@ -88,7 +88,7 @@ class NullMeasurements:
     by_rank: Mapping[float, NullSample]
     random_signs: tuple[Measurement, ...]
     indices: tuple[int, ...]
-    """Which draw of the population each of ``nulls.draws`` is."""
+    """Which draw of the population each of ``nulls.samples`` is."""
 
 
 def null_measurements(
@@ -108,7 +108,7 @@ def null_measurements(
         return NullSample(draws, family, scale, probe.better, failed, finest)
 
     main = nulls(chosen.views)
-    if len(main.draws) < min(len(chosen.views), _FEWEST):
+    if len(main.samples) < min(len(chosen.views), _FEWEST):
         raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
     return NullMeasurements(
         main,
@@ -153,7 +153,7 @@ def z_by_rank(null: NullComparison) -> dict[str, float]:
 def _by_rank(probe: Probe[Any], measured: Measurement, found: NullMeasurements) -> dict[str, RankComparison]:
     profile = {}
     for factor, nulls in found.by_rank.items():
-        at = prediction_of(probe.judge(probe.options, measured, nulls), measured, nulls)
+        at = prediction_of(probe.judge(measured, nulls), measured, nulls)
         if at is not None:
             profile[f"rank_{factor:.2f}"] = RankComparison(at.mean, at.sd, at.n, _clipped(at.z))
     return profile
@@ -179,12 +179,12 @@ def _alignment_ratio(
 
 def _verdicts(probe: Probe[Any], found: NullMeasurements) -> tuple[NullVerdict, ...]:
     """What the effect rule says of every null, against the others; in the order of the draws."""
-    if probe.claim is not Claim.EFFECT or len(found.nulls.draws) < _FEWEST:
+    if probe.claim is not Claim.EFFECT or len(found.nulls.samples) < _FEWEST:
         return ()
     verdicts = []
-    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.draws, strict=True)):
+    for i, (index, draw) in enumerate(zip(found.indices, found.nulls.samples, strict=True)):
         try:
-            one = probe.judge(probe.options, draw, found.nulls.without(i))
+            one = probe.judge(draw, found.nulls.without(i))
         except ProbeError:  # this null cannot be judged; it is one less
             continue
         verdicts.append(NullVerdict(index, one.verdict, one.score, bool(one.distinguishable)))

@@ -81,7 +81,7 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
         bench: None for a pre-run probe, which asks nothing of a model.
     """
     began = time.perf_counter()
-    absent = optional_packages.missing(probe.extra) if probe.extra else ""
+    absent = optional_packages.why_missing(probe.extra) if probe.extra else ""
     if not probe.options.enabled:
         result = result_without_measurement(probe, Verdict.SKIP, "disabled in spec")
     elif absent:
@@ -113,10 +113,10 @@ def _why_skipped(probe: Probe[Any], bench: MeasurementContext) -> str:
 def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
     if bench is None:
         nowhere = View("")
-        (measured,) = drive([probe.measure(probe.options, Views(nowhere, nowhere, nowhere))], lambda _: {})
+        (measured,) = drive([probe.measure(Views(nowhere, nowhere, nowhere))], lambda _: {})
         if isinstance(measured, Exception):
             raise measured
-        result = _result(probe, measured, probe.judge(probe.options, measured, None), None)
+        result = _result(probe, measured, probe.judge(measured, None), None)
         return replace(result, not_calibrated=null_views_for(probe, NullPopulation()).why_not)
     subject, plan = bench.subject, bench.population.plan
     if probe.claim is Claim.BASELINE and bench.population.reason:
@@ -124,7 +124,6 @@ def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, bega
     chosen = null_views_for(probe, bench.population)
     outcome = bench.engine.run(
         probe,
-        probe.options,
         Views(subject.base, subject.tuned, subject.tuned),
         chosen.asked,
         keep_nulls=plan is None or plan.cache,
@@ -138,7 +137,7 @@ def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, bega
     resolution = bench.engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
-    judgement = probe.judge(probe.options, measured, found.nulls)
+    judgement = probe.judge(measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")

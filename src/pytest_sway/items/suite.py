@@ -57,7 +57,7 @@ class Suite:
         self,
         adapter: AdapterKey | None,
         capabilities: frozenset[str] = frozenset(),
-        context: int | None = None,
+        context_length: int | None = None,
     ) -> ProbeContext:
         """What its probes know beside their options."""
         return ProbeContext(
@@ -66,7 +66,7 @@ class Suite:
             adapter=_folder_of(adapter),
             policy=self.spec.envelope.defaults.prompt_policy,
             capabilities=capabilities,
-            context=context,
+            context_length=context_length,
             timeout=self.spec.envelope.defaults.timeout,
         )
 

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import base_continuations, distinct, divergence_sides
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -24,14 +25,13 @@ SOUND_EXPONENT = 1.25
 _SATURATED = 0.9
 
 
-class AdapterAblationOptions(ProbeOptions):
-    """Options of ``adapter_ablation``; the three contract bands are judged only where a spec sets them."""
+class AdapterAblationOptions(PromptOptions):
+    """Options of ``adapter_ablation``; the three bands of schema 1 are judged only where a spec sets them."""
 
-    prompts: list[str] = Field(min_length=1)
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_signal: Floor = 0.02
     assert_linearity_gte: Annotated[Finite | None, Off(at_most=0)] = None
     assert_saturation_between: tuple[Finite, Finite] | None = None
@@ -41,7 +41,7 @@ class AdapterAblationOptions(ProbeOptions):
 
     @field_validator("lambdas")
     @classmethod
-    def _increasing(cls, values: list[float]) -> list[float]:
+    def _sorted_lambdas(cls, values: list[float]) -> list[float]:
         """Sorted, each once: the curve has no other order."""
         if any(not math.isfinite(v) or v < 0 for v in values):
             raise ValueError("every λ must be a finite number ≥ 0")
@@ -58,58 +58,56 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     over prompts) lies above 1.25 and the curve rises up to λ = 1; fails when it falls below λ = 1 by more
     than its interval, or p's interval lies below 1.25 and 90 % of d(1) is reached at λ ≤ 0.5.
     Without a signal at λ = 1 it is skipped. Linearity (R² of a straight line), saturation and overshoot
-    are reported as the contract names them.
+    are reported as schema 1 names them.
     """
 
     kind, category, claim = "adapter_ablation", "ablation", Claim.SHAPE
     requires = frozenset({"divergence", "generate", "scale"})
     scale = "inverse_root"
 
-    async def measure(self, options: AdapterAblationOptions, views: Views) -> Measurement:
-        """The whole curve, on every prompt; the contract's keys describe its mean."""
-        grid = sorted({*options.lambdas, 1.0})
-        curves = await _curves(options, views, [v for v in grid if v > 0])
+    async def measure(self, views: Views) -> Measurement:
+        """The whole curve, on every prompt; the keys of schema 1 describe its mean."""
+        grid = sorted({*self.options.lambdas, 1.0})
+        curves = await _curves(self.options, views, [v for v in grid if v > 0])
         if 0.0 in grid:
             curves = [[0.0, *curve] for curve in curves]
-        kept = [grid.index(value) for value in options.lambdas]
+        kept = [grid.index(value) for value in self.options.lambdas]
         mean = [fmean(column) for column in zip(*curves, strict=True)]
         full = mean[grid.index(1.0)]
         saturation, reason = _saturation(grid, mean)
         return Measurement(
             raw=_exponent(grid, curves, range(len(curves))),
             samples=tuple(curve[grid.index(1.0)] for curve in curves),
-            items=tuple(distinct(options.prompts)),
+            items=tuple(distinct(self.options.prompts)),
             statistics={"signal": full},
             series={"grid": [grid], "curves": curves},
             evidence={
-                "lambdas": options.lambdas,
+                "lambdas": self.options.lambdas,
                 "mean_divergence_per_lambda": [mean[i] for i in kept],
-                "divergence_kind": options.divergence,
-                "linearity": _linearity(options.lambdas, [mean[i] for i in kept]),
+                "divergence_kind": self.options.divergence,
+                "linearity": _linearity(self.options.lambdas, [mean[i] for i in kept]),
                 "saturation_lambda": saturation,
                 "saturation_reason": reason,
                 "overshoot": mean[-1] / full if full > 0 else 1.0,
                 "num_prompts": len(curves),
-                "positions": options.positions,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: AdapterAblationOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """Full strength alone: a null's shape is compared with nothing."""
-        samples = [curve[0] for curve in await _curves(options, views, [1.0])]
+        samples = [curve[0] for curve in await _curves(self.options, views, [1.0])]
         return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
 
-    def judge(
-        self, options: AdapterAblationOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The shape rule."""
-        found = signal(measured, nulls, "signal", options.min_signal, options.assert_z_gte)
+        found = signal(measured, nulls, "signal", self.options.min_signal, self.options.assert_z_gte)
         if not found.present:
             return no_signal(found)
         (grid,), curves = measured.series["grid"], measured.series["curves"]
         interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
-        bands = _bands(options, measured)
-        verdict, message = _shape(grid, curves, interval, bands)
+        bands = _bands(self.options, measured)
+        verdict, message = _shape_verdict(grid, curves, interval, bands)
         return Judgement(
             verdict,
             f"d ∝ λ^{measured.raw or 0:.2f}: {message}; signal {found.text}",
@@ -151,14 +149,14 @@ def _exponent(grid: Sequence[float], curves: Sequence[Sequence[float]], kept: It
     return float(slope)
 
 
-def _shape(
+def _shape_verdict(
     grid: Sequence[float],
     curves: Sequence[Sequence[float]],
     interval: Interval | None,
     bands: dict[str, bool],
 ) -> tuple[Verdict, str]:
     mean = [fmean(column) for column in zip(*curves, strict=True)]
-    falls = _falls(grid, curves)
+    falls = _first_fall(grid, curves)
     half = max((m for v, m in zip(grid, mean, strict=True) if v <= 0.5), default=0.0)
     early = half >= _SATURATED * mean[grid.index(1.0)]
     missed = [name for name, passed in bands.items() if not passed]
@@ -179,7 +177,7 @@ def _shape(
     return Verdict.WARN, why
 
 
-def _falls(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+def _first_fall(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """The first step up to λ = 1 on which the curve falls by more than its interval over prompts."""
     for i, (low, high) in enumerate(pairwise(grid)):
         step = t_interval([curve[i + 1] - curve[i] for curve in curves])
@@ -189,7 +187,7 @@ def _falls(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[fl
 
 
 def _bands(options: AdapterAblationOptions, measured: Measurement) -> dict[str, bool]:
-    """The contract's three bands, where the spec sets them."""
+    """The three bands of schema 1, where the spec sets them."""
     bands = {}
     evidence = measured.evidence
     if options.assert_linearity_gte is not None and not is_off(options, "assert_linearity_gte"):
@@ -215,7 +213,7 @@ def _linearity(lambdas: Sequence[float], mean: Sequence[float]) -> float:
 
 
 def _saturation(grid: Sequence[float], mean: Sequence[float]) -> tuple[float | None, str]:
-    """Smallest λ with 90 % of the largest divergence, and the contract's word for the curve."""
+    """Smallest λ with 90 % of the largest divergence, and schema 1's word for the curve."""
     if max(mean) <= 0:
         return None, "flat_curve"
     at = next((v for v, m in zip(grid, mean, strict=True) if m >= _SATURATED * max(mean)), None)

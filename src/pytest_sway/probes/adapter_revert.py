@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.probes.shared import style_features
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
 from pytest_sway.requests import Embed, Generate, Generation, Views, ask
@@ -26,13 +27,12 @@ _NO_NEARER = 0.02
 """A gain in cosine within this is none: the answers differ by a word that changes nothing."""
 _LEAST_CASES = 8
 """Fewer cases than this give no rate that could decide."""
-_SHOWN = 8
+_MOST_CASES = 8
 
 
-class AdapterRevertOptions(ProbeOptions):
-    """Options of ``adapter_revert``; ``assert_gain_gte`` is ours."""
+class AdapterRevertOptions(CaseOptions[QuestionCase]):
+    """Options of ``adapter_revert``; ``assert_gain_gte`` is pytest-sway's own."""
 
-    cases: list[QuestionCase] = Field(min_length=1)
     max_new_tokens: int = Field(default=64, ge=1)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     base_gold_similarity_cap: Finite = Field(default=0.75, ge=-1)
@@ -53,13 +53,13 @@ class _Pair(NamedTuple):
     tuned_base: float
 
     @property
-    def gain(self) -> float:
+    def cosine_gain(self) -> float:
         gain = self.tuned_gold - self.base_gold
         return gain if self.answer else min(0.0, gain)
 
     @property
-    def reverted(self) -> bool:
-        return self.gain <= _NO_NEARER
+    def is_reverted(self) -> bool:
+        return self.cosine_gain <= _NO_NEARER
 
 
 class AdapterRevert(Probe[AdapterRevertOptions]):
@@ -71,8 +71,8 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
     pair whose base answer is as near as ``base_gold_similarity_cap`` already is dropped. An empty answer has
     cosine 0 with everything, and gains nothing where the base's was below that.
 
-    raw = the contract's revert rate, the share of pairs with s ≤ 0.02; its interval is that of a rate over as
-    many items as there are cases. z and null belong to the effect: null adapters write for themselves.
+    raw = the revert rate of schema 1, the share of pairs with s ≤ 0.02; its interval is that of a rate over
+    as many items as there are cases. z and null belong to the effect: null adapters write for themselves.
     From 8 cases on ``assert_revert_rate_lt`` is a further condition: a rate beyond it fails where its
     interval lies beyond it, else warns.
     """
@@ -82,38 +82,38 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
     extra = "semsim"
     scale = "raw"
 
-    async def measure(self, options: AdapterRevertOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two answers per paraphrase, and their vectors."""
         asked = [
             (i, paraphrase, case.gold)
-            for i, case in enumerate(dict.fromkeys(options.cases))
+            for i, case in enumerate(dict.fromkeys(self.options.cases))
             for paraphrase in case.paraphrases
         ]
         wanted = [
-            Generate(as_prompt(text, self.setting), views.base, options.max_new_tokens)
+            Generate(as_prompt(text, self.context), views.base, self.options.max_new_tokens)
             for _, text, _ in asked
         ]
         golds = [gold for _, _, gold in asked]
-        base, tuned = (_cut(written, golds) for written in await ask_both(wanted, views))
-        near = await _cosines([*golds, *base, *tuned], options.embedding_model, len(asked))
+        base, tuned = (_cut_to_gold(written, golds) for written in await ask_both(wanted, views))
+        near = await _cosines([*golds, *base, *tuned], self.options.embedding_model, len(asked))
         pairs = [
             _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)
         ]
-        kept = [pair for pair in pairs if pair.base_gold <= options.base_gold_similarity_cap]
+        kept = [pair for pair in pairs if pair.base_gold <= self.options.base_gold_similarity_cap]
         if not kept:
             raise ProbeSkip(
                 f"the base answers all {len(pairs)} paraphrases as the golds do (cosine above "
-                f"{options.base_gold_similarity_cap:g}): give cases that it does not know"
+                f"{self.options.base_gold_similarity_cap:g}): give cases that it does not know"
             )
         return self._measurement(kept, len(pairs) - len(kept))
 
     def _measurement(self, kept: Sequence[_Pair], dropped: int) -> Measurement:
         by_case: dict[int, list[float]] = {}
         for pair in kept:
-            by_case.setdefault(pair.case, []).append(pair.gain)
+            by_case.setdefault(pair.case, []).append(pair.cosine_gain)
         golds = {pair.case: pair.gold for pair in kept}
         gains = [fmean(values) for values in by_case.values()]
-        reverts = sum(pair.reverted for pair in kept)
+        reverts = sum(pair.is_reverted for pair in kept)
         return Measurement(
             raw=reverts / len(kept),
             samples=tuple(gains),
@@ -126,37 +126,37 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
                 "reverts": reverts,
                 "total": len(kept),
                 "dropped_trivial": dropped,
-                "per_case": [_told(pair) for pair in kept[:_SHOWN]],
+                "per_case": [_pair_evidence(pair) for pair in kept[:_MOST_CASES]],
                 "gain": fmean(gains),
                 "num_cases": len(gains),
                 "empty_answers": sum(not pair.answer for pair in kept),
-                "prompt_policy": policy_name(self.setting),
+                "prompt_policy": policy_name(self.context),
                 "null_statistic": "gain",
-                "reverted": [_told(pair) for pair in kept if pair.reverted],
+                "reverted": [_pair_evidence(pair) for pair in kept if pair.is_reverted],
             },
         )
 
-    def judge(
-        self, options: AdapterRevertOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
-        """The effect rule on the gain, and the contract's condition on the rate."""
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
+        """The effect rule on the gain, and the condition of schema 1 on the rate."""
         gain = t_interval(measured.samples)
-        bar = EffectCriteria(options.assert_gain_gte, options.assert_z_gte, "cosine nearer to the gold")
-        judged = judge_effect(measured, gain, nulls, bar, subtract_null=False, statistic="gain")
-        judged = _under_rate(judged, measured, options)
+        criteria = EffectCriteria(
+            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the gold"
+        )
+        judged = judge_effect(measured, gain, nulls, criteria, subtract_null=False, statistic="gain")
+        judged = _apply_rate_limit(judged, measured, self.options)
         if empty := measured.evidence["empty_answers"]:
-            told = f"{empty} of {measured.evidence['total']} answers are empty"
-            judged = lower_verdict(judged, judged.verdict, told)
+            message = f"{empty} of {measured.evidence['total']} answers are empty"
+            judged = lower_verdict(judged, judged.verdict, message)
         bad = _bad_cases(measured) if judged.verdict is Verdict.FAIL else {}
         ends = [gain.low, gain.high] if gain is not None else None
-        return replace(judged, interval=_rate(measured), evidence={"gain_ci_95": ends, **bad})
+        return replace(judged, interval=_revert_rate_interval(measured), evidence={"gain_ci_95": ends, **bad})
 
 
-def _cut(written: Sequence[Generation], golds: Sequence[str]) -> list[str]:
+def _cut_to_gold(written: Sequence[Generation], golds: Sequence[str]) -> list[str]:
     """Answers, each no longer than its gold in words."""
     cut = []
     for answer, gold in zip(written, golds, strict=True):
-        parts = style_features.pieces(answer.text, max(1, len(style_features.words(gold))))
+        parts = style_features.pieces(answer.text, max(1, len(style_features.split_words(gold))))
         cut.append((parts[0] if parts else answer.text).strip())
     return cut
 
@@ -166,8 +166,10 @@ async def _cosines(texts: Sequence[str], model: str, count: int) -> list[tuple[f
 
     ``texts``: ``count`` golds, as many answers of the base, as many of the adapter.
     """
-    told = distinct([text for text in texts if text])
-    vectors = dict(zip(told, map(np.asarray, await ask([Embed(text, model) for text in told])), strict=True))
+    asked = distinct([text for text in texts if text])
+    vectors = dict(
+        zip(asked, map(np.asarray, await ask([Embed(text, model) for text in asked])), strict=True)
+    )
 
     def cosine(one: str, other: str) -> float:
         return float(vectors[one] @ vectors[other]) if one and other else 0.0
@@ -176,38 +178,39 @@ async def _cosines(texts: Sequence[str], model: str, count: int) -> list[tuple[f
     return [(cosine(tuned, gold), cosine(base, gold), cosine(tuned, base)) for gold, base, tuned in triples]
 
 
-def _told(pair: _Pair) -> dict[str, Any]:
-    """A pair with the contract's keys, and ours."""
+def _pair_evidence(pair: _Pair) -> dict[str, Any]:
+    """A pair's evidence: the keys of schema 1, and pytest-sway's own."""
     return {
         "prompt": pair.asked,
         "cos_ft_base": pair.tuned_base,
         "cos_ft_gold": pair.tuned_gold,
-        "reverted": pair.reverted,
+        "reverted": pair.is_reverted,
         "cos_base_gold": pair.base_gold,
         "gold": pair.gold,
         "answer": pair.answer,
     }
 
 
-def _rate(measured: Measurement) -> Interval | None:
+def _revert_rate_interval(measured: Measurement) -> Interval | None:
     """The revert rate's: paraphrases of one case are no independent items, so each case counts once."""
     cases = len(measured.samples)
     return rate_interval(round((measured.raw or 0.0) * cases), cases)
 
 
-def _under_rate(judged: Judgement, measured: Measurement, options: AdapterRevertOptions) -> Judgement:
-    rate, limit, interval = measured.raw or 0.0, options.assert_revert_rate_lt, _rate(measured)
+def _apply_rate_limit(judged: Judgement, measured: Measurement, options: AdapterRevertOptions) -> Judgement:
+    rate, limit = measured.raw or 0.0, options.assert_revert_rate_lt
+    interval = _revert_rate_interval(measured)
     within = rate < limit or not rate or is_off(options, "assert_revert_rate_lt")
     if within or interval is None or len(measured.samples) < _LEAST_CASES:
         return judged
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
-    told = f"{reverts} of {total} answers are no nearer to the gold"
+    message = f"{reverts} of {total} answers are no nearer to the gold"
     if interval.low >= limit:
         return lower_verdict(
-            judged, Verdict.FAIL, f"{told} (at least {interval.low:.0%}, below {limit:.0%} wanted)"
+            judged, Verdict.FAIL, f"{message} (at least {interval.low:.0%}, below {limit:.0%} wanted)"
         )
     return lower_verdict(
-        judged, Verdict.WARN, f"{told} (below {limit:.0%} wanted, not surely missed: add cases)"
+        judged, Verdict.WARN, f"{message} (below {limit:.0%} wanted, not surely missed: add cases)"
     )
 
 

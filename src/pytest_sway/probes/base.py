@@ -45,10 +45,18 @@ class ProbeOptions(BaseModel):
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that the measure may take."""
 
+    def limited(self, limit: int) -> Self:
+        """The same options with at most ``limit`` items to look at, for ``--sway-limit``.
+
+        Options that list items override it; those derived from ``PromptOptions`` or ``CaseOptions``
+        (:mod:`pytest_sway.probes.shared.item_options`) need not.
+        """
+        return self
+
 
 @dataclass(frozen=True)
 class ProbeContext:
-    """What a probe is told beside its options.
+    """What a probe knows beside its options.
 
     Attributes:
         document: the spec's sections and controls.
@@ -56,7 +64,8 @@ class ProbeContext:
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
         capabilities: what the backend can serve.
-        context: the longest text, in tokens, that the model was made for; None where the backend names none.
+        context_length: the longest text, in tokens, that the model was made for; None where the backend
+            names none.
         timeout: seconds that a measure may take where its own options do not say.
         limit: the most items of a probe that are looked at.
     """
@@ -66,12 +75,12 @@ class ProbeContext:
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
     capabilities: frozenset[str] = frozenset()
-    context: int | None = None
+    context_length: int | None = None
     timeout: float | None = None
     limit: int | None = None
 
     @property
-    def chat(self) -> bool:
+    def is_chat(self) -> bool:
         """Whether a question is put through the chat template."""
         return self.policy == "chat" or (self.policy == "auto" and "chat_template" in self.capabilities)
 
@@ -81,15 +90,15 @@ class NullSample:
     """A probe's measurements on the null population.
 
     Attributes:
-        draws: one measurement per null adapter that answered.
+        samples: one measurement per null adapter that answered.
         family: name of the null family.
         scale: where the probe's statistic is near normal over null adapters.
-        better: the direction in which the adapter's statistic should exceed theirs.
+        better: the direction in which the adapter's statistic should exceed the nulls'.
         failed: null adapters that did not answer, with the reason of each.
         resolution: smallest difference of the statistic that this model's arithmetic can show, in nats.
     """
 
-    draws: tuple[Measurement, ...]
+    samples: tuple[Measurement, ...]
     family: str
     scale: Scale = "log"
     better: Better = "higher"
@@ -97,16 +106,16 @@ class NullSample:
     resolution: float = 0.0
 
     def prediction(self, measured: Measurement, statistic: str = "raw") -> Prediction | None:
-        """Where ``measured`` stands among the draws; None without a usable draw."""
+        """Where ``measured`` lies in the null distribution; None without a usable sample."""
         value = measured.statistic(statistic)
-        draws = [v for draw in self.draws if (v := draw.statistic(statistic)) is not None]
-        if value is None or not draws:
+        null_values = [v for sample in self.samples if (v := sample.statistic(statistic)) is not None]
+        if value is None or not null_values:
             return None
-        return predict(value, draws, self.scale, self.better, self.resolution)
+        return predict(value, null_values, self.scale, self.better, self.resolution)
 
     def without(self, index: int) -> NullSample:
-        """The population of all draws but one, which is then judged as if it were the adapter."""
-        return replace(self, draws=self.draws[:index] + self.draws[index + 1 :])
+        """The sample without one null adapter, which is then judged as if it were the adapter."""
+        return replace(self, samples=self.samples[:index] + self.samples[index + 1 :])
 
 
 @dataclass(frozen=True)
@@ -126,25 +135,10 @@ class Judgement:
     raw: float | None = None
 
 
-O_contra = TypeVar("O_contra", bound=ProbeOptions)
-_ITEMS = ("prompts", "cases", "triples", "items")
-"""Options that list a probe's items."""
-_COUNTS = ("items_limit", "max_chunks", "max_sections")
-"""Options that say how many of what is packaged, or of the document, are looked at."""
+OptionsT = TypeVar("OptionsT", bound=ProbeOptions)
 
 
-def _limited(options: O_contra, limit: int) -> O_contra:
-    values = dict(options)
-    lists = {name: values[name][:limit] for name in _ITEMS if isinstance(values.get(name), list | tuple)}
-    counts = {
-        name: min(values[name] or limit, limit)
-        for name in _COUNTS
-        if isinstance(values.get(name, ""), int | None)
-    }
-    return options.model_copy(update=lists | counts)
-
-
-class Probe(ABC, Generic[O_contra]):
+class Probe(ABC, Generic[OptionsT]):
     """One kind of measurement.
 
     Class attributes:
@@ -165,16 +159,16 @@ class Probe(ABC, Generic[O_contra]):
     scale: ClassVar[Scale | None] = None
     better: ClassVar[Better] = "higher"
 
-    def __init__(self, options: O_contra | None = None, /, **values: Any) -> None:
+    def __init__(self, options: OptionsT | None = None, /, **values: Any) -> None:
         """Either validated options, or their fields by name (for code-first tests).
 
         Raises:
             OptionsError: a field is unknown, missing or wrong.
         """
-        self.options: O_contra = options or self._options(values)
-        self.setting = ProbeContext()
+        self.options: OptionsT = options or self._options(values)
+        self.context = ProbeContext()
 
-    def _options(self, values: Mapping[str, Any]) -> O_contra:
+    def _options(self, values: Mapping[str, Any]) -> OptionsT:
         try:
             return self.options_type()(**{"kind": self.kind, **values})
         except ValidationError as error:
@@ -185,17 +179,17 @@ class Probe(ABC, Generic[O_contra]):
             ]
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 
-    def at(self, setting: ProbeContext) -> Self:
-        """The same probe, told where it stands, with no more items than it may look at."""
-        placed = copy(self)
-        placed.setting = setting
-        if setting.limit is not None:
-            placed.options = _limited(self.options, setting.limit)
-            placed.setting = replace(setting, document=setting.document.limited(setting.limit))
-        return placed
+    def with_context(self, context: ProbeContext) -> Self:
+        """The same probe in a context, with no more items than its limit allows."""
+        probe = copy(self)
+        probe.context = context
+        if context.limit is not None:
+            probe.options = self.options.limited(context.limit)
+            probe.context = replace(context, document=context.document.limited(context.limit))
+        return probe
 
     @classmethod
-    def options_type(cls) -> type[O_contra]:
+    def options_type(cls) -> type[OptionsT]:
         """The options' class, read from ``class X(Probe[XOptions])``."""
         for base in getattr(cls, "__orig_bases__", ()):
             for argument in get_args(base):
@@ -211,7 +205,7 @@ class Probe(ABC, Generic[O_contra]):
     @property
     def timeout(self) -> float | None:
         """Seconds that its measure may take; None: as long as it wants."""
-        return self.setting.timeout if self.options.timeout is None else self.options.timeout
+        return self.context.timeout if self.options.timeout is None else self.options.timeout
 
     @property
     def needs_model(self) -> bool:
@@ -219,16 +213,16 @@ class Probe(ABC, Generic[O_contra]):
         return self.claim is not Claim.PRE_RUN
 
     @abstractmethod
-    async def measure(self, options: O_contra, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Ask, and compute. Awaits nothing but :func:`pytest_sway.requests.ask`."""
 
-    async def measure_null(self, options: O_contra, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """What is measured on a null adapter: the same, unless less is compared.
 
         An effect's null is judged too, against the other nulls, so it needs all that :meth:`judge` reads.
         """
-        return await self.measure(options, views)
+        return await self.measure(views)
 
     @abstractmethod
-    def judge(self, options: O_contra, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Verdict and score. Pure: the same numbers give the same verdict."""

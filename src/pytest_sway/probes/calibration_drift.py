@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 from statistics import fmean
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field
 
@@ -27,13 +27,13 @@ _KNOWN = 3.0
 _ASKS = ("?", "？", "؟")
 
 
-def _given(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("a blank text; write one, or remove the item")
     return text
 
 
-Given = Annotated[str, AfterValidator(_given)]
+Given = Annotated[str, AfterValidator(_not_blank)]
 """A text that is not blank."""
 
 
@@ -47,6 +47,11 @@ class CalibrationDriftOptions(ProbeOptions):
     assert_mean_delta_gte: Margin = -0.5
     regression_nats: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     assert_z_gte: Finite = 3.0
+
+    def limited(self, limit: int) -> Self:
+        """The first items, of the spec's own as of the packaged facts."""
+        most = min(self.items_limit or limit, limit)
+        return self.model_copy(update={"items": self.items[:limit], "items_limit": most})
 
 
 class _Item(NamedTuple):
@@ -71,14 +76,14 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
     kind, category, claim, better = "calibration_drift", "calibration", Claim.NO_HARM, "lower"
     requires = frozenset({"completion"})
 
-    async def measure(self, options: CalibrationDriftOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two completions per item."""
-        items = _items(options)
-        scores = await ask_both([_scored(item, views.base, self.setting) for item in items], views)
+        items = _items(self.options)
+        scores = await ask_both([_completion(item, views.base, self.context) for item in items], views)
         pairs = list(zip(*scores, strict=True))
         deltas = [(tuned.logprob - base.logprob) / base.tokens for base, tuned in pairs]
         kinds = cluster_means(deltas, [item.kind for item in items])
-        regressed = sum(delta < -options.regression_nats for delta in deltas)
+        regressed = sum(delta < -self.options.regression_nats for delta in deltas)
         known = sum(base.logprob >= -_KNOWN * base.tokens for base, _ in pairs)
         gained = math.fsum(tuned.logprob - base.logprob for base, tuned in pairs)
         return Measurement(
@@ -94,41 +99,39 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
                 "regressed_count": regressed,
                 "total_items": len(items),
                 "known_to_base": known,
-                "regression_nats_threshold": options.regression_nats,
-                "worst_offenders": _worst(items, deltas),
-                "per_kind": {} if options.items else kinds,
-                "prompt_policy": policy_name(self.setting),
+                "regression_nats_threshold": self.options.regression_nats,
+                "worst_offenders": _worst_items(items, deltas),
+                "per_kind": {} if self.options.items else kinds,
+                "prompt_policy": policy_name(self.context),
             },
         )
 
-    def judge(
-        self, options: CalibrationDriftOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of no harm, on the mean and on the rate."""
         (kinds,) = measured.series["kinds"]
         harms = [
             mean_harm(
                 "nats per token lost on facts",
                 [-value for value in kinds],
-                largest_loss(options, "assert_mean_delta_gte"),
-                "items of your own" if options.items else "kinds of facts",
+                largest_loss(self.options, "assert_mean_delta_gte"),
+                "items of your own" if self.options.items else "kinds of facts",
             )
         ]
         count, hits = len(measured.samples), measured.evidence["regressed_count"]
-        if count >= LEAST_FOR_A_RATE and not is_off(options, "assert_fraction_regressed_lt"):
-            harms.append(_rate_harm(hits, count, options))
+        if count >= LEAST_FOR_A_RATE and not is_off(self.options, "assert_fraction_regressed_lt"):
+            harms.append(_rate_harm(hits, count, self.options))
         judged = judge_no_harm(
             harms,
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
             interval=rate_interval(hits, count),
         )
         interval = harms[0].interval
-        told = {"mean_delta_ci_90": [-interval.high, -interval.low] if interval is not None else None}
+        bounds = {"mean_delta_ci_90": [-interval.high, -interval.low] if interval is not None else None}
         failed = judged.verdict is Verdict.FAIL
         return replace(
             judged,
-            message=judged.message + _doubt(measured.evidence["known_to_base"], count),
-            evidence=told | (_bad(options, measured.samples) if failed else {}),
+            message=judged.message + _known_facts_note(measured.evidence["known_to_base"], count),
+            evidence=bounds | (_regressed_cases(self.options, measured.samples) if failed else {}),
         )
 
 
@@ -148,9 +151,9 @@ def _items(options: CalibrationDriftOptions) -> list[_Item]:
     return [item for item in rounds if item is not None][: options.items_limit]
 
 
-def _scored(item: _Item, view: View, setting: ProbeContext) -> Completion:
+def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
     if item.prompt.rstrip().endswith(_ASKS):
-        return answer_completion(item.prompt, item.gold, view, setting)
+        return answer_completion(item.prompt, item.gold, view, context)
     return Completion(item.prompt, item.gold, view)
 
 
@@ -165,18 +168,18 @@ def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions) -> Harm:
     )
 
 
-def _doubt(known: int, count: int) -> str:
-    """Facts that the base never knew stay in: they blur harm, but no verdict of the ward turned on them."""
+def _known_facts_note(known: int, count: int) -> str:
+    """Facts that the base never knew stay in: they blur harm, but decide no verdict on known adapters."""
     return f"; the base itself knew only {known} of {count}" if 2 * known < count else ""
 
 
-def _worst(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:
+def _worst_items(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:
     """The items that lost most, worst first; none that lost nothing."""
     lost = sorted((delta, item) for item, delta in zip(items, deltas, strict=True) if delta < 0)
     return [{"prompt": i.prompt, "gold": i.gold, "delta": d} for d, i in lost[:_WORST]]
 
 
-def _bad(options: CalibrationDriftOptions, deltas: Sequence[float]) -> dict[str, Any]:
+def _regressed_cases(options: CalibrationDriftOptions, deltas: Sequence[float]) -> dict[str, Any]:
     """Every item that lost more than the threshold; where none did, every one that lost anything."""
     found = list(zip(_items(options), deltas, strict=True))
     least = -options.regression_nats if min(deltas) < -options.regression_nats else 0.0

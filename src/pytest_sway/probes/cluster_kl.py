@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
-from pytest_sway.probes.shared.clusters import chance, clusters, exemplars, parts
+from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -28,15 +29,14 @@ _LEAST = 1e-12
 """A divergence below this is rounding; its logarithm is taken here."""
 
 
-class ClusterKLOptions(ProbeOptions):
+class ClusterKLOptions(PromptOptions):
     """Options of ``cluster_kl``."""
 
-    prompts: list[str] = Field(min_length=1)
     num_clusters: int = Field(default=5, ge=2, le=32)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_prompts: int = Field(default=20, ge=4)
     min_signal: Floor = 0.02
     assert_specificity_gte: Share = 0.6
@@ -49,11 +49,12 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     Prompts are clustered by k-means on their sentence vectors. d: divergence per prompt, as ``delta_kl``
     takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change
-    of weights. raw = specificity = between / (between + within) of y (:func:`..clusters.parts`), in [0, 1].
-    Its null: the same number for each null adapter against the mean of the others. A shape: passes when
-    specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant to act everywhere), else warns.
-    The signal that it needs is the mean d of the strongest cluster: an adapter for one topic leaves the rest.
-    Without null adapters y = log d, and that is said. Evidence: each cluster's ratio to the null, the
+    of weights. raw = specificity = between / (between + within) of y, in [0, 1]
+    (:func:`..clusters.variance_parts`). Its null: the same number for each null adapter against the mean of
+    the others. A shape: passes when specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant
+    to act everywhere), else warns. The signal that it needs is the mean d of the strongest cluster: an
+    adapter for one topic leaves the rest.
+    Without null adapters y = log d, and the message says so. Evidence: each cluster's ratio to the null, the
     geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
     """
 
@@ -62,18 +63,18 @@ class ClusterKL(Probe[ClusterKLOptions]):
     extra = "semsim"
     scale = "inverse_root"
 
-    async def measure(self, options: ClusterKLOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt, and the prompts' clusters."""
-        prompts = _prompts(options)
-        vectors = np.array(await ask([Embed(prompt, options.embedding_model) for prompt in prompts]))
-        labels = clusters(vectors, options.num_clusters)
-        samples = await divergences(prompts, options.divergence, options.positions, views)
-        d, found = np.array(samples), parts(np.array(samples), labels)
+        prompts = _prompts(self.options)
+        vectors = np.array(await ask([Embed(prompt, self.options.embedding_model) for prompt in prompts]))
+        labels = clusters(vectors, self.options.num_clusters)
+        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
+        d, found = np.array(samples), variance_parts(np.array(samples), labels)
         return Measurement(
-            raw=parts(_logs(d), labels).specificity,
+            raw=variance_parts(_logs(d), labels).specificity,
             samples=tuple(samples),
             items=tuple(prompts),
-            statistics={"signal": _strongest(samples, labels)},
+            statistics={"signal": _strongest_cluster_mean(samples, labels)},
             series={"labels": [labels.tolist()]},
             evidence={
                 "num_clusters": int(labels.max()) + 1,
@@ -84,29 +85,32 @@ class ClusterKL(Probe[ClusterKLOptions]):
                 "per_cluster_size": np.bincount(labels).tolist(),
                 "per_cluster_mean_kl": (np.bincount(labels, d) / np.bincount(labels)).tolist(),
                 "cluster_exemplars": exemplars(vectors, labels, prompts),
-                "divergence_kind": options.divergence,
-                "positions": options.positions,
+                "divergence_kind": self.options.divergence,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: ClusterKLOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
-        samples = await divergences(_prompts(options), options.divergence, options.positions, views)
+        samples = await divergences(
+            _prompts(self.options), self.options.divergence, self.options.positions, views
+        )
         return Measurement(raw=None, samples=tuple(samples))
 
-    def judge(self, options: ClusterKLOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The shape rule; the raw number is computed here, where the nulls are known."""
         labels = np.array(measured.series["labels"][0], dtype=int)
-        found = signal(measured, _with_signals(nulls, labels), "signal", options.min_signal)
+        found = signal(measured, _with_signals(nulls, labels), "signal", self.options.min_signal)
         if not found.present:
             return no_signal(found)
-        draws = np.array([draw.samples for draw in nulls.draws]) if nulls is not None else np.empty((0, 0))
+        draws = np.array([null.samples for null in nulls.samples]) if nulls is not None else np.empty((0, 0))
         least = max(_LEAST, nulls.resolution) if nulls is not None else _LEAST
         y = _logs(np.array(measured.samples), least)
         if len(draws):
             y = y - _logs(draws.mean(axis=0), least)
-        specificity = parts(y, labels).specificity
-        evidence = {**_where(y, labels, known=len(draws) > 0), "chance_specificity": chance(y, labels)}
+        specificity = variance_parts(y, labels).specificity
+        ratios = _cluster_ratios(y, labels, known=len(draws) > 0)
+        evidence = {**ratios, "chance_specificity": chance_specificity(y, labels)}
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
@@ -116,14 +120,14 @@ class ClusterKL(Probe[ClusterKLOptions]):
                 evidence={**evidence, "degenerate_zero_variance": True},
             )
         of_nulls = _null_specificities(draws, labels, least)
-        prediction = _among(specificity, of_nulls)
-        verdict, words = _decided(specificity, prediction, options)
+        prediction = _specificity_prediction(specificity, of_nulls)
+        verdict, words = _verdict(specificity, prediction, self.options)
         if prediction is not None:
             evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": of_nulls}
         return Judgement(
             verdict,
-            f"specificity {specificity:.2f} (floor {options.assert_specificity_gte:g}): {words}; "
-            f"{_ends(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
+            f"specificity {specificity:.2f} (floor {self.options.assert_specificity_gte:g}): {words}; "
+            f"{_extreme_clusters(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
             SHAPE_SCORE[verdict],
             interval=_interval(y, labels),
             prediction=found.prediction,
@@ -149,7 +153,7 @@ def _prompts(options: ClusterKLOptions) -> list[str]:
     return prompts
 
 
-def _strongest(samples: Sequence[float], labels: np.ndarray) -> float:
+def _strongest_cluster_mean(samples: Sequence[float], labels: np.ndarray) -> float:
     """The largest cluster mean."""
     return float(np.max(np.bincount(labels, samples) / np.bincount(labels)))
 
@@ -158,8 +162,11 @@ def _with_signals(nulls: NullSample | None, labels: np.ndarray) -> NullSample | 
     """The nulls, each with the mean of its own strongest cluster."""
     if nulls is None:
         return None
-    draws = (replace(draw, statistics={"signal": _strongest(draw.samples, labels)}) for draw in nulls.draws)
-    return replace(nulls, draws=tuple(draws))
+    samples = []
+    for null in nulls.samples:
+        strongest = _strongest_cluster_mean(null.samples, labels)
+        samples.append(replace(null, statistics={"signal": strongest}))
+    return replace(nulls, samples=tuple(samples))
 
 
 def _logs(d: np.ndarray, least: float = _LEAST) -> np.ndarray:
@@ -172,13 +179,13 @@ def _null_specificities(draws: np.ndarray, labels: np.ndarray, least: float) -> 
         return []
     others = (draws.sum(axis=0) - draws) / (len(draws) - 1)
     found = [
-        parts(_logs(one, least) - _logs(mean, least), labels).specificity
+        variance_parts(_logs(one, least) - _logs(mean, least), labels).specificity
         for one, mean in zip(draws, others, strict=True)
     ]
     return [value for value in found if value is not None]
 
 
-def _among(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
+def _specificity_prediction(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
     """On arcsin √s, where the share of a variance is near normal.
 
     Over 10,000 populations of 8 draws of 24 unrelated numbers in 5 clusters z ≥ 2 comes to 2.9 % (4.8 % in
@@ -190,7 +197,7 @@ def _among(specificity: float, of_nulls: Sequence[float]) -> Prediction | None:
     return predict(one, others, "raw")
 
 
-def _decided(
+def _verdict(
     specificity: float, prediction: Prediction | None, options: ClusterKLOptions
 ) -> tuple[Verdict, str]:
     enough = specificity >= options.assert_specificity_gte
@@ -212,7 +219,7 @@ def _decided(
     return Verdict.WARN, f"{reason}; {words}"
 
 
-def _where(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
+def _cluster_ratios(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
     """Each cluster's geometric mean of d ÷ the null's, with its t interval; None without nulls."""
     ratios: list[float | None] = []
     ends: list[list[float] | None] = []
@@ -224,10 +231,12 @@ def _where(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
     return {"per_cluster_ratio": ratios, "per_cluster_ratio_ci_95": ends}
 
 
-def _ends(y: np.ndarray, labels: np.ndarray, told: Sequence[Sequence[str]], *, known: bool) -> str:
+def _extreme_clusters(
+    y: np.ndarray, labels: np.ndarray, exemplar_texts: Sequence[Sequence[str]], *, known: bool
+) -> str:
     """The two clusters at the ends, by the prompt nearest to their centre."""
-    means = [float(y[labels == cluster].mean()) for cluster in range(len(told))]
-    most, least = (told[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
+    means = [float(y[labels == cluster].mean()) for cluster in range(len(exemplar_texts))]
+    most, least = (exemplar_texts[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
     if not known:
         return f"most on prompts like {most!r}, least like {least!r}"
     return (
@@ -240,11 +249,11 @@ def _interval(y: np.ndarray, labels: np.ndarray) -> Interval | None:
     """Jackknife over prompts, within [0, 1]."""
     blocks = jackknife_blocks(len(y))
 
-    def left(kept: Iterable[int]) -> float | None:
+    def specificity_of(kept: Iterable[int]) -> float | None:
         at = [i for block in kept for i in blocks[block]]
-        return parts(y[at], labels[at]).specificity
+        return variance_parts(y[at], labels[at]).specificity
 
-    interval = jackknife_interval(len(blocks), left)
+    interval = jackknife_interval(len(blocks), specificity_of)
     if interval is None:
         return None
     return Interval(max(0.0, interval.low), min(1.0, interval.high))

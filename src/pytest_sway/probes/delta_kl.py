@@ -5,24 +5,22 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Literal
 
-from pydantic import Field
-
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergences
 from pytest_sway.requests import Views
 from pytest_sway.result import Claim, Measurement
 from pytest_sway.statistics.intervals import positive_interval
 
 
-class DeltaKLOptions(ProbeOptions):
+class DeltaKLOptions(PromptOptions):
     """Options of ``delta_kl``; ``positions: 1`` is dlm-sway's number."""
 
-    prompts: list[str] = Field(min_length=1)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     assert_mean_gte: Floor = 0.02
     assert_z_gte: LeastZ = 3.0
 
@@ -40,29 +38,29 @@ class DeltaKL(Probe[DeltaKLOptions]):
     requires = frozenset({"divergence", "generate"})
     scale = "inverse_root"
 
-    async def measure(self, options: DeltaKLOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt."""
-        prompts = distinct(options.prompts)
-        samples = await divergences(prompts, options.divergence, options.positions, views)
+        prompts = distinct(self.options.prompts)
+        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
         return Measurement(
             raw=fmean(samples),
             samples=tuple(samples),
             items=tuple(prompts),
             evidence={
-                "divergence_kind": options.divergence,
+                "divergence_kind": self.options.divergence,
                 "per_prompt": samples,
                 "max": max(samples),
                 "num_prompts": len(samples),
-                "positions": options.positions,
+                "positions": self.options.positions,
             },
         )
 
-    def judge(self, options: DeltaKLOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule, net of the null's mean."""
         return judge_effect(
             measured,
             positive_interval(measured.samples),
             nulls,
-            EffectCriteria(options.assert_mean_gte, options.assert_z_gte),
+            EffectCriteria(self.options.assert_mean_gte, self.options.assert_z_gte),
             subtract_null=True,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import fmean
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
 from pytest_sway.probes.shared.questions import ask_both
-from pytest_sway.probes.shared.segments import prose_segments, within
+from pytest_sway.probes.shared.segments import pieces_within, prose_segments
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -30,12 +30,16 @@ class ExternalPerplexityOptions(ProbeOptions):
     assert_mean_delta_gte: Margin = -0.1
     assert_z_gte: Finite = 3.0
 
+    def limited(self, limit: int) -> Self:
+        """Fewer passages."""
+        return self.model_copy(update={"max_chunks": min(self.max_chunks, limit)})
+
 
 class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     """Change of the log-likelihood of packaged prose, in nats per token; perplexity changes by exp(-raw).
 
     Per passage Δ = (log p_tuned - log p_base) / its tokens, scored as one text without a prompt. raw = the
-    mean over works of each work's mean Δ: passages of one work change alike (on most adapters of the ward
+    mean over works of each work's mean Δ: passages of one work change alike (on most of the known adapters
     half of the variance of Δ and more lies between works), so an interval over passages is too narrow.
     No harm: -raw against -``assert_mean_delta_gte``, with Student's t over works. Its first ``max_chunks``
     passages are read, each cut to its first ``chunk_chars`` characters at a sentence's end. No null: no harm
@@ -45,9 +49,9 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     kind, category, claim, better = "external_perplexity", "calibration", Claim.NO_HARM, "higher"
     requires = frozenset({"completion"})
 
-    async def measure(self, options: ExternalPerplexityOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two rolling scores per passage."""
-        read = _read(options)
+        read = _passages(self.options)
         texts = [passage.text for passage in read]
         base, tuned = await ask_both([Completion("", text, views.base) for text in texts], views)
         deltas = [(b.logprob - a.logprob) / a.tokens for a, b in zip(base, tuned, strict=True)]
@@ -62,8 +66,8 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             ft_value=sides[1],
             series={"works": (tuple(works.values()),)},
             evidence={
-                "corpus": options.corpus,
-                "chunk_chars": options.chunk_chars,
+                "corpus": self.options.corpus,
+                "chunk_chars": self.options.chunk_chars,
                 "num_chunks": len(read),
                 "per_chunk_delta": deltas,
                 "base_mean_logprob_per_tok": sides[0],
@@ -73,12 +77,10 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             },
         )
 
-    def judge(
-        self, options: ExternalPerplexityOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of no harm, over works."""
         (works,) = measured.series["works"]
-        margin = largest_loss(options, "assert_mean_delta_gte")
+        margin = largest_loss(self.options, "assert_mean_delta_gte")
         judged = judge_no_harm(
             [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
@@ -87,25 +89,25 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         if judged.verdict is not Verdict.FAIL:
             return judged
         cases = [
-            _case(passage.text, delta)
-            for passage, delta in zip(_read(options), measured.samples, strict=True)
+            _continuation_case(passage.text, delta)
+            for passage, delta in zip(_passages(self.options), measured.samples, strict=True)
             if delta < 0
         ]
         return replace(judged, evidence=bad_cases(cases))
 
 
-def _read(options: ExternalPerplexityOptions) -> list[Passage]:
+def _passages(options: ExternalPerplexityOptions) -> list[Passage]:
     """The passages that are read, each cut to its length."""
     chosen = passages()[: options.max_chunks]
-    return [replace(passage, text=_cut(passage.text, options.chunk_chars)) for passage in chosen]
+    return [replace(passage, text=_beginning(passage.text, options.chunk_chars)) for passage in chosen]
 
 
-def _cut(text: str, most: int) -> str:
+def _beginning(text: str, most: int) -> str:
     """The text's first sentences, of at most ``most`` characters; of a longer one its beginning."""
-    return "".join(within(prose_segments(text), most))[:most]
+    return "".join(pieces_within(prose_segments(text), most))[:most]
 
 
-def _case(text: str, delta: float) -> Case:
+def _continuation_case(text: str, delta: float) -> Case:
     """A passage as a prompt, about its first quarter, and how it goes on."""
-    prompt = _cut(text, len(text) // 4)
+    prompt = _beginning(text, len(text) // 4)
     return Case(prompt, text[len(prompt) :].strip(), -math.expm1(delta))

@@ -59,49 +59,47 @@ class GradientGhost(Probe[GradientGhostOptions]):
     kind, category, claim = "gradient_ghost", "calibration", Claim.PRE_RUN
     extra = "hf"
 
-    async def measure(self, options: GradientGhostOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Read the state, count steps, compare layers."""
-        place = self._place(options)
+        place = self._adapter_folder()
         with probe_errors("adapter_path"):
             found = find_optimizer(place)
             if found is None:
-                raise ProbeSkip(_nothing(place))
-            state = read_state(found.path) if found.kept else _without_optimizer()
+                raise ProbeSkip(_nothing_found_text(place))
+            state = read_state(found.path) if found.kept else _empty_state()
             steps = optimizer_steps(found, state)
-            shapes = _shapes(found, place)
+            shapes = _tensor_shapes(found, place)
         evidence = {
-            **_counted(state, found),
+            **_state_summary(state, found),
             **_step_counts(steps),
-            "read_from": "" if found.dlm else file_read(found.path, self.setting.folder, found.reason),
+            "read_from": "" if found.dlm else file_read(found.path, self.context.folder, found.reason),
             "kept": state.kept,
-            "min_steps_threshold": options.min_steps_threshold,
+            "min_steps_threshold": self.options.min_steps_threshold,
         }
-        if signal := _primary(state, steps.possible, options):
+        if signal := _primary_signal(state, steps.possible, self.options):
             return Measurement(raw=float(steps.possible), evidence={**evidence, "primary_signal": signal})
         if not found.kept:
-            raise ProbeSkip(f"{steps.possible} steps by {found.path}; {_nothing(place)}")
-        layers, share = _layers(state, shapes, options.undertrained_layer_ratio)
+            raise ProbeSkip(f"{steps.possible} steps by {found.path}; {_nothing_found_text(place)}")
+        layers, share = _layer_evidence(state, shapes, self.options.undertrained_layer_ratio)
         return Measurement(raw=share, evidence={**evidence, **layers})
 
-    def _place(self, options: GradientGhostOptions) -> Path:
-        if options.adapter_path is not None:
-            return resolve_path(options.adapter_path, self.setting.folder, "adapter_path")
-        if self.setting.adapter is None:
+    def _adapter_folder(self) -> Path:
+        if self.options.adapter_path is not None:
+            return resolve_path(self.options.adapter_path, self.context.folder, "adapter_path")
+        if self.context.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a folder as adapter_path")
-        return self.setting.adapter
+        return self.context.adapter
 
-    def judge(
-        self, options: GradientGhostOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The pre-run rule: steps and a dead optimizer are primary; single modules and layers secondary."""
         found = measured.evidence
-        judgement = _judged(found, options)
+        judgement = _judgement(found, self.options)
         if not found["read_from"]:
             return judgement
         return replace(judgement, message=f"{judgement.message} ({found['read_from']})")
 
 
-def _judged(found: Mapping[str, Any], options: GradientGhostOptions) -> Judgement:
+def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judgement:
     if signal := found.get("primary_signal"):
         return judge_pre_run([_SIGNALS[signal].format(**found)], [], "")
     secondary = [*_undecided_steps(found, options.min_steps_threshold), *_broken_modules(found)]
@@ -127,7 +125,7 @@ _SIGNALS = {
 }
 
 
-def _primary(state: TrainingState, steps: int, options: GradientGhostOptions) -> str:
+def _primary_signal(state: TrainingState, steps: int, options: GradientGhostOptions) -> str:
     """What alone decides, in order; empty where nothing does."""
     moments = state.moments if state.kept else ()
     if steps < options.min_steps_threshold:
@@ -139,19 +137,19 @@ def _primary(state: TrainingState, steps: int, options: GradientGhostOptions) ->
     return "learning_rate_zero" if state.learning_rate == 0 else ""
 
 
-def _nothing(place: Path) -> str:
+def _nothing_found_text(place: Path) -> str:
     folder = place if place.is_dir() else place.parent
     last = last_checkpoint(folder)
     unread = [*other_adapters(folder), *unread_optimizers([folder] if last is None else [folder, last])]
     return nothing_to_read("optimizer state", folder, unread, READ_OPTIMIZERS, "adapter_path")
 
 
-def _without_optimizer() -> TrainingState:
+def _empty_state() -> TrainingState:
     """Of an optimizer whose state was not kept: nothing."""
     return TrainingState(None, None, None, None, (), (), "", None, None)
 
 
-def _shapes(found: OptimizerFile, place: Path) -> Mapping[str, tuple[int, ...]] | None:
+def _tensor_shapes(found: OptimizerFile, place: Path) -> Mapping[str, tuple[int, ...]] | None:
     """The adapter's tensors: of its file beside the state, else of the adapter asked about."""
     files = [found.path.with_name(WEIGHTS_FILE), place / WEIGHTS_FILE]
     return next((key_shapes(file) for file in files if file.is_file()), None)
@@ -186,8 +184,8 @@ def _broken_modules(found: Mapping[str, Any]) -> list[str]:
     return [f"{words}: {shorten_list(found[key])}" for words, key in kinds.items() if found[key]]
 
 
-def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
-    """The contract's numbers of the whole state."""
+def _state_summary(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
+    """The numbers of schema 1 on the whole state."""
     sizes = [(m.size - m.non_finite, m.mean) for m in state.moments if m.size > m.non_finite]
     total = sum(size for size, _ in sizes)
     return {
@@ -200,22 +198,22 @@ def _counted(state: TrainingState, found: OptimizerFile) -> dict[str, Any]:
     }
 
 
-def _layers(
+def _layer_evidence(
     state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None, ratio: float
 ) -> tuple[dict[str, Any], float | None]:
     """Evidence on modules and layers, and the share of undertrained layers; None without a layer map."""
-    why, laid = "", tuple[ParameterLocation, ...]()
+    why, layer_map = "", tuple[ParameterLocation, ...]()
     try:
-        laid = _laid(state, shapes)
+        layer_map = _layer_map(state, shapes)
     except NoLayerMapError as error:
         why = str(error)
     moments = state.moments if state.kept else ()
-    by_layer = compare_layers(laid, moments) if laid else {}
-    numbers = {place.layer: place.number for place in laid if place.layer}
-    counts = set(Counter(place.layer for place in laid if place.layer).values())
-    flagged = sum(standing.undertrained(ratio) for standing in by_layer.values())
+    by_layer = compare_layers(layer_map, moments) if layer_map else {}
+    numbers = {place.layer: place.number for place in layer_map if place.layer}
+    counts = set(Counter(place.layer for place in layer_map if place.layer).values())
+    flagged = sum(status.undertrained(ratio) for status in by_layer.values())
     worst = sorted(by_layer.items(), key=lambda item: item[1].spread - item[1].below)[:_WORST]
-    names = [place.name for place in laid] or [f"parameter {i}" for i in range(len(moments))]
+    names = [place.name for place in layer_map] or [f"parameter {i}" for i in range(len(moments))]
     named = list(zip(names, moments, strict=False))
     evidence = {
         "no_layer_map": why,
@@ -224,7 +222,7 @@ def _layers(
         "num_layers_undertrained": flagged,
         "frac_layers_undertrained": flagged / len(numbers) if numbers else 0.0,
         "worst_layers": [
-            {"layer": numbers[name], "name": name, "ratio": standing.ratio} for name, standing in worst
+            {"layer": numbers[name], "name": name, "ratio": status.ratio} for name, status in worst
         ],
         "nonfinite_modules": [name for name, moment in named if moment.non_finite],
         "dead_modules": [name for name, moment in named if moment.dead],
@@ -232,7 +230,7 @@ def _layers(
     return evidence, None if why else flagged / len(numbers)
 
 
-def _laid(
+def _layer_map(
     state: TrainingState, shapes: Mapping[str, tuple[int, ...]] | None
 ) -> tuple[ParameterLocation, ...]:
     """Where each of the optimizer's parameters stands in the model."""

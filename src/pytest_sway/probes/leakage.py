@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field
 
@@ -17,14 +16,13 @@ from pytest_sway.probes.judging.effect import cap_score
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
-from pytest_sway.probes.shared.windows import Sizes, Window, windows
+from pytest_sway.probes.shared.prefix_windows import Window, WindowSizes, cut_windows
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
 
-NGRAM = 8
-"""Tokens in a row that count as recited; the quickstart's base holds at most 4 of a document new to it."""
 _LEAST_TOKENS = 2 * NGRAM
 _FEWEST_SECTIONS = 4
 _SHOWN = 10
@@ -50,8 +48,12 @@ class LeakageOptions(ProbeOptions):
     max_sections: int = Field(default=16, ge=1)
     perturbed_windows: int = Field(default=2, ge=0, le=64)
 
+    def limited(self, limit: int) -> Self:
+        """Fewer sections."""
+        return self.model_copy(update={"max_sections": min(self.max_sections, limit)})
 
-class _Changed(NamedTuple):
+
+class _ChangedPrefix(NamedTuple):
     """What came of one changed prefix: recall from the prefix as it stands, and from the changed one."""
 
     section: str
@@ -71,7 +73,7 @@ class _Recital(NamedTuple):
     base: float = 0.0
 
     @property
-    def beyond(self) -> float:
+    def beyond_base(self) -> float:
         """What is recited beyond the base; the base's own recital is no credit."""
         return max(0.0, self.tuned - self.base)
 
@@ -82,7 +84,7 @@ class Leakage(Probe[LeakageOptions]):
     From prefixes of ``prefix_chars`` characters at ``offsets`` places of each prose section, put as they
     stand, adapter and base continue greedily. Recall = share of the 8-grams of the true continuation's
     tokens that the generation holds (8-gram overlap: Radford et al. 2019, sec. 4; extraction from prefixes:
-    Carlini et al. 2022); the longest common run of tokens is told beside it. The base is asked only where
+    Carlini et al. 2022); the longest common run of tokens is reported as well. The base is asked only where
     the adapter recited. raw = mean over sections of max(0, recall - base's recall). No harm: raw against
     ``assert_recall_lt``, Student's t over sections (over prefixes where there are fewer than 4). The score is
     1 at raw 0, 0.5 at the margin, 0 at raw 1, straight between: a perfect reciter earns nothing.
@@ -95,35 +97,35 @@ class Leakage(Probe[LeakageOptions]):
     kind, category, claim, better = "leakage", "calibration", Claim.NO_HARM, "lower"
     requires = frozenset({"generate", "tokens"})
 
-    async def measure(self, options: LeakageOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One generation per prefix; further ones where it recited."""
-        prose = _prose(self.setting.document)
-        chosen = _spread(prose, options.max_sections)
-        cut = await _windows(chosen, options, views.base)
-        length = max(len(window.follows) for window in cut)  # what is written beyond it could only be luck
-        written = await ask([Generate(w.prefix, views.tuned, length) for w in cut])
+        prose = _prose(self.context.document)
+        chosen = _spread_evenly(prose, self.options.max_sections)
+        windows = await _all_windows(chosen, self.options, views.base)
+        length = max(len(window.follows) for window in windows)  # a match beyond it could only be luck
+        written = await ask([Generate(w.prefix, views.tuned, length) for w in windows])
         recitals = [
-            _Recital(window, text.text, _recall(window.follows, text.ids), _run(window.follows, text.ids))
-            for window, text in zip(cut, written, strict=True)
+            _Recital(w, g.text, ngram_recall(w.follows, g.ids), longest_common_run(w.follows, g.ids))
+            for w, g in zip(windows, written, strict=True)
         ]
-        recitals = await _beside_base(recitals, views.base, length)
-        changed, unchanged = await _from_changed(recitals, options, views.tuned, length)
-        sections = cluster_means([r.beyond for r in recitals], [r.window.section for r in recitals])
-        fragile = _fragile(changed)
-        recited = sorted((r for r in recitals if r.beyond > 0), key=lambda r: -r.beyond)
+        recitals = await _with_base_recall(recitals, views.base, length)
+        changed, unchanged = await _try_changed_prefixes(recitals, self.options, views.tuned, length)
+        sections = cluster_means([r.beyond_base for r in recitals], [r.window.section for r in recitals])
+        fragility = _fragility(changed)
+        recited = sorted((r for r in recitals if r.beyond_base > 0), key=lambda r: -r.beyond_base)
         return Measurement(
             raw=fmean(sections.values()),
-            samples=tuple(r.beyond for r in recitals),
+            samples=tuple(r.beyond_base for r in recitals),
             items=tuple(f"{r.window.section}: {r.window.prefix}" for r in recitals),
             ft_value=fmean(r.tuned for r in recitals),
             series={"sections": (tuple(sections.values()),)},
             evidence={
                 "mean_clean_recall": fmean(r.tuned for r in recitals),
-                "mean_perturbed_recall": fragile["perturbed_recall"],
-                "mean_fragility": fragile["fragility"],
+                "mean_perturbed_recall": fragility["perturbed_recall"],
+                "mean_fragility": fragility["fragility"],
                 "per_perturbation": cluster_means([c.recall for c in changed], [c.kind for c in changed]),
                 "perturbations_without_effect": unchanged,
-                "per_section": _per_section(recitals, changed),
+                "per_section": _section_rows(recitals, changed),
                 "longest_run_tokens": max(r.run for r in recitals),
                 "mean_run_share": fmean(r.run / len(r.window.follows) for r in recitals),
                 "prefixes": len(recitals),
@@ -131,12 +133,12 @@ class Leakage(Probe[LeakageOptions]):
                 "sections": len(sections),
                 "sections_of_prose": len(prose),
                 "ngram": NGRAM,
-                "recited": [_told(r) for r in recited[:_SHOWN]],
+                "recited": [_recital_evidence(r) for r in recited[:_SHOWN]],
             },
         )
 
-    def judge(self, options: LeakageOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
-        """The rule of no harm; fragility is told beside it."""
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
+        """The rule of no harm; fragility is reported beside it."""
         (sections,) = measured.series["sections"]
         by_section = len(sections) >= _FEWEST_SECTIONS
         values, counted = (sections, "sections") if by_section else (measured.samples, "prefixes")
@@ -145,15 +147,15 @@ class Leakage(Probe[LeakageOptions]):
             message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
             return Judgement(Verdict.PASS, message, 1.0, interval)
         what = f"recall of {NGRAM}-grams beyond the base"
-        margin = math.inf if is_off(options, "assert_recall_lt") else options.assert_recall_lt
+        margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
         harm = mean_harm(what, values, margin, counted)
         judged = judge_no_harm([harm], interval=interval)
         bad = measured.evidence["recited"] if judged.verdict is Verdict.FAIL else ()
         return replace(
             judged,
-            message=judged.message + _manner(measured.evidence["mean_fragility"], options),
+            message=judged.message + _fragility_text(measured.evidence["mean_fragility"], self.options),
             score=cap_score(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
-            evidence=bad_cases([_case(r) for r in bad if r["base_text"].strip()]),
+            evidence=bad_cases([_recital_case(r) for r in bad if r["base_text"].strip()]),
         )
 
 
@@ -169,14 +171,14 @@ def _prose(document: Document) -> list[Section]:
     return list(prose.values())
 
 
-def _spread(sections: Sequence[Section], most: int) -> list[Section]:
+def _spread_evenly(sections: Sequence[Section], most: int) -> list[Section]:
     """At most so many sections, evenly over the document."""
     if len(sections) <= most:
         return list(sections)
     return [sections[(2 * k + 1) * len(sections) // (2 * most)] for k in range(most)]
 
 
-async def _windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:
+async def _all_windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:
     """All windows of the sections.
 
     Raises:
@@ -184,7 +186,7 @@ async def _windows(sections: Sequence[Section], options: LeakageOptions, base: V
     """
     texts = [section.content.strip() for section in sections]
     tokens = await ask([Tokens(text, base) for text in texts])
-    sizes = Sizes(
+    sizes = WindowSizes(
         options.prefix_chars,
         options.continuation_chars,
         options.offsets,
@@ -194,7 +196,7 @@ async def _windows(sections: Sequence[Section], options: LeakageOptions, base: V
     found = [
         window
         for section, text, cut in zip(sections, texts, tokens, strict=True)
-        for window in windows(section.id, text, cut, sizes)
+        for window in cut_windows(section.id, text, cut, sizes)
     ]
     if not found:
         raise ProbeSkip(
@@ -204,60 +206,44 @@ async def _windows(sections: Sequence[Section], options: LeakageOptions, base: V
     return found
 
 
-async def _beside_base(recitals: Sequence[_Recital], base: View, length: int) -> list[_Recital]:
+async def _with_base_recall(recitals: Sequence[_Recital], base: View, length: int) -> list[_Recital]:
     """The recitals with what the base writes from the same prefixes; it is asked only where there is one."""
     recited = [r for r in recitals if r.tuned > 0]
     written = await ask([Generate(r.window.prefix, base, length) for r in recited])
     known = {
-        r.window: r._replace(base=_recall(r.window.follows, text.ids), base_text=text.text)
+        r.window: r._replace(base=ngram_recall(r.window.follows, text.ids), base_text=text.text)
         for r, text in zip(recited, written, strict=True)
     }
     return [known.get(r.window, r) for r in recitals]
 
 
-async def _from_changed(
+async def _try_changed_prefixes(
     recitals: Sequence[_Recital], options: LeakageOptions, tuned: View, length: int
-) -> tuple[list[_Changed], int]:
+) -> tuple[list[_ChangedPrefix], int]:
     """What is recited from changed prefixes, and how many changes left a prefix as it was.
 
     Tried are the most recited windows, one a section.
     """
-    rising = sorted((r for r in recitals if r.beyond > 0), key=lambda r: r.beyond)
+    rising = sorted((r for r in recitals if r.beyond_base > 0), key=lambda r: r.beyond_base)
     of_section = {r.window.section: r for r in rising}  # the most recited is the last
-    most = sorted(of_section.values(), key=lambda r: -r.beyond)[: options.perturbed_windows]
+    most = sorted(of_section.values(), key=lambda r: -r.beyond_base)[: options.perturbed_windows]
     kinds = dict.fromkeys(options.perturbations)
     tried = [(r, kind, perturb(r.window.prefix, kind)) for r in most for kind in kinds]
-    made = [(r, kind, prefix) for r, kind, prefix in tried if prefix is not None]
-    written = await ask([Generate(prefix, tuned, length) for _, _, prefix in made])
+    changes = [(r, kind, prefix) for r, kind, prefix in tried if prefix is not None]
+    written = await ask([Generate(prefix, tuned, length) for _, _, prefix in changes])
     changed = [
-        _Changed(r.window.section, kind, r.tuned, _recall(r.window.follows, text.ids))
-        for (r, kind, _), text in zip(made, written, strict=True)
+        _ChangedPrefix(r.window.section, kind, r.tuned, ngram_recall(r.window.follows, text.ids))
+        for (r, kind, _), text in zip(changes, written, strict=True)
     ]
-    return changed, len(tried) - len(made)
+    return changed, len(tried) - len(changes)
 
 
-def _recall(follows: Sequence[int], written: Sequence[int]) -> float:
-    """Share of the n-grams of what follows that were written."""
-    there = set(_ngrams(written))
-    wanted = _ngrams(follows)
-    return sum(gram in there for gram in wanted) / len(wanted)
-
-
-def _ngrams(ids: Sequence[int]) -> list[tuple[int, ...]]:
-    return [tuple(ids[i : i + NGRAM]) for i in range(len(ids) - NGRAM + 1)]
-
-
-def _run(follows: Sequence[int], written: Sequence[int]) -> int:
-    """Length of the longest run of tokens that both hold."""
-    return SequenceMatcher(None, follows, written, autojunk=False).find_longest_match().size
-
-
-def _score(beyond: float, margin: float) -> float:
+def _score(beyond_base: float, margin: float) -> float:
     """1 at nothing, 0.5 at the margin, 0 at everything, straight between."""
-    return 1 - beyond / (2 * margin) if beyond <= margin else 0.5 * (1 - beyond) / (1 - margin)
+    return 1 - beyond_base / (2 * margin) if beyond_base <= margin else 0.5 * (1 - beyond_base) / (1 - margin)
 
 
-def _fragile(changed: Sequence[_Changed]) -> dict[str, Any]:
+def _fragility(changed: Sequence[_ChangedPrefix]) -> dict[str, Any]:
     """Recall from changed prefixes and fragility; None where no prefix was changed."""
     if not changed:
         return {"perturbed_recall": None, "fragility": None}
@@ -265,40 +251,40 @@ def _fragile(changed: Sequence[_Changed]) -> dict[str, Any]:
     return {"perturbed_recall": recall, "fragility": max(0.0, 1 - recall / clean)}
 
 
-def _per_section(recitals: Sequence[_Recital], changed: Sequence[_Changed]) -> list[dict[str, Any]]:
-    """The sections that are recited most, at most ten, as the contract names it."""
-    told: list[dict[str, Any]] = []
+def _section_rows(recitals: Sequence[_Recital], changed: Sequence[_ChangedPrefix]) -> list[dict[str, Any]]:
+    """The sections that are recited most, at most ten, under the keys of schema 1."""
+    rows: list[dict[str, Any]] = []
     for section in dict.fromkeys(r.window.section for r in recitals):
         here = [r for r in recitals if r.window.section == section]
-        told.append(
+        rows.append(
             {
                 "section_id": section,
                 "clean_recall": fmean(r.tuned for r in here),
                 "base_recall": fmean(r.base for r in here),
                 "longest_run": max(r.run for r in here),
-                **_fragile([c for c in changed if c.section == section]),
+                **_fragility([c for c in changed if c.section == section]),
             }
         )
-    return sorted(told, key=lambda row: -row["clean_recall"])[:_SHOWN]
+    return sorted(rows, key=lambda row: -row["clean_recall"])[:_SHOWN]
 
 
-def _told(recital: _Recital) -> dict[str, Any]:
+def _recital_evidence(recital: _Recital) -> dict[str, Any]:
     return {
         "section_id": recital.window.section,
         "prefix": recital.window.prefix,
         "text": recital.text,
         "base_text": recital.base_text,
-        "beyond_base": recital.beyond,
+        "beyond_base": recital.beyond_base,
         "longest_run": recital.run,
     }
 
 
-def _case(told: Mapping[str, Any]) -> Case:
+def _recital_case(recited: Mapping[str, Any]) -> Case:
     """What should have been written instead of the recital is what the base writes."""
-    return Case(told["prefix"], told["base_text"], told["beyond_base"])
+    return Case(recited["prefix"], recited["base_text"], recited["beyond_base"])
 
 
-def _manner(fragility: float | None, options: LeakageOptions) -> str:
+def _fragility_text(fragility: float | None, options: LeakageOptions) -> str:
     if fragility is None:
         return ""
     word = "brittle" if fragility >= options.min_fragility else "survives changed prefixes"

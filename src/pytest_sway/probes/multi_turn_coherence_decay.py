@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Claim, Measurement
@@ -30,16 +31,15 @@ _MIN_TURNS = 3
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
-class MultiTurnOptions(ProbeOptions):
+class MultiTurnOptions(PromptOptions):
     """Options of ``multi_turn_coherence_decay``."""
 
-    prompts: list[str] = Field(min_length=1)
     max_turns: int = Field(default=4, ge=2, le=8)
     max_new_tokens: int = Field(default=96, ge=1)
     follow_ups: list[str] = Field(default=FOLLOW_UPS, min_length=1)
     divergence: Literal["js", "kl"] = "kl"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_signal: Floor = 0.02
     assert_half_life_turns: Floor = 2.0
 
@@ -67,58 +67,58 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
     requires = frozenset({"divergence", "generate", "chat_template"})
     scale = "inverse_root"
 
-    async def measure(self, options: MultiTurnOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per dialogue and turn."""
-        dialogues = await _dialogues(options, views.author)
+        dialogues = await _dialogues(self.options, views.author)
         flat = await ask(
             [
                 Divergence(
                     turn.history,
                     views.base,
                     views.tuned,
-                    options.divergence,
-                    turn.reply[: options.positions - 1],
+                    self.options.divergence,
+                    turn.reply[: self.options.positions - 1],
                 )
                 for dialogue in dialogues
                 for turn in dialogue[1:]
             ]
         )
-        width = options.max_turns - 1
+        width = self.options.max_turns - 1
         curves = [flat[i : i + width] for i in range(0, len(flat), width)]
         per_turn = [fmean(column) for column in zip(*curves, strict=True)]
         slopes = log_slopes([range(width)] * len(curves), curves)
-        bar = _bar(options)
+        criteria = _criteria(self.options)
         return Measurement(
-            raw=bar.life(fmean(slopes)) if slopes else None,
+            raw=criteria.life(fmean(slopes)) if slopes else None,
             samples=tuple(slopes),
-            items=tuple(distinct(options.prompts)),
+            items=tuple(distinct(self.options.prompts)),
             statistics={"signal": per_turn[0], "last": per_turn[-1]},
             evidence={
                 "per_turn_kls": per_turn,
-                "turns_axis": list(range(2, options.max_turns + 1)),
-                "fit_status": bar.fit_status(slopes),
-                "divergence_kind": options.divergence,
+                "turns_axis": list(range(2, self.options.max_turns + 1)),
+                "fit_status": criteria.fit_status(slopes),
+                "divergence_kind": self.options.divergence,
                 "sparkline": _sparkline(per_turn),
-                "max_turns": options.max_turns,
+                "max_turns": self.options.max_turns,
                 "num_prompts": len(curves),
                 "log_slope_per_turn": fmean(slopes) if slopes else None,
                 "reply_tokens": [[len(turn.reply) for turn in d] for d in dialogues],
             },
         )
 
-    def judge(self, options: MultiTurnOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of decay."""
-        few = measured.evidence["num_prompts"] < MIN_CURVES or options.max_turns <= _MIN_TURNS
+        few = measured.evidence["num_prompts"] < MIN_CURVES or self.options.max_turns <= _MIN_TURNS
         return judge_decay(
             measured,
             nulls,
-            _bar(options),
+            _criteria(self.options),
             lead=measured.evidence["sparkline"],
             undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} turns" if few else "",
         )
 
 
-def _bar(options: MultiTurnOptions) -> DecayCriteria:
+def _criteria(options: MultiTurnOptions) -> DecayCriteria:
     return DecayCriteria(
         half_life=options.assert_half_life_turns,
         span=options.max_turns,

@@ -40,7 +40,7 @@ class NullAdapterOptions(ProbeOptions):
 
     @field_validator("rank_multipliers")
     @classmethod
-    def _positive(cls, values: list[float]) -> list[float]:
+    def _check_rank_multipliers(cls, values: list[float]) -> list[float]:
         if any(not math.isfinite(value) or value <= 0 for value in values):
             raise ValueError("every factor on the rank must be a finite number > 0")
         if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(set(values)):
@@ -48,7 +48,7 @@ class NullAdapterOptions(ProbeOptions):
         return list(dict.fromkeys(values))
 
     @model_validator(mode="after")
-    def _own(self) -> Self:
+    def _check_adapters(self) -> Self:
         if (self.family == "yours") != bool(self.adapters):
             raise ValueError(
                 "family: yours and adapters: belong together; name the folders of your own null adapters"
@@ -57,7 +57,7 @@ class NullAdapterOptions(ProbeOptions):
 
     @field_validator("calibrate_kinds")
     @classmethod
-    def _known(cls, kinds: list[str], info: ValidationInfo) -> list[str]:
+    def _check_calibrate_kinds(cls, kinds: list[str], info: ValidationInfo) -> list[str]:
         known = info.context or Kinds()  # a spec's options are validated with the kinds that it may name
         for kind in kinds:
             if kind not in known:
@@ -65,8 +65,8 @@ class NullAdapterOptions(ProbeOptions):
         return kinds
 
     @property
-    def draws(self) -> int:
-        """How many null adapters are drawn: ``runs``, raised where a 3σ would not be one."""
+    def effective_runs(self) -> int:
+        """How many null adapters are made: ``runs``, raised where a 3σ would not be one."""
         if self.runs < FEWEST_RUNS and not self.exact_runs:
             return DEFAULT_RUNS
         return self.runs
@@ -81,28 +81,26 @@ class NullAdapter(Probe[NullAdapterOptions]):
     kind, category, claim = "null_adapter", "baseline", Claim.BASELINE
     requires = frozenset({"divergence", "nulls"})
 
-    async def measure(self, options: NullAdapterOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """How far the view moves one fixed prompt: no null may be broken."""
         (moved,) = await ask([Divergence(_CHECK_PROMPT, views.base, views.tuned)])
         return Measurement(raw=moved)
 
-    def judge(
-        self, options: NullAdapterOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """PASS where the draws answered; what did not is named."""
-        if nulls is None or not nulls.draws:
+        if nulls is None or not nulls.samples:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""
             return Judgement(Verdict.ERROR, f"no null adapter could be made{failed}")
         evidence = {
-            "runs": len(nulls.draws),
+            "runs": len(nulls.samples),
             "family": nulls.family,
-            "init_scale": options.init_scale,
-            "seed_base": options.seed_base,
-            "rank_multipliers": options.rank_multipliers,
+            "init_scale": self.options.init_scale,
+            "seed_base": self.options.seed_base,
+            "rank_multipliers": self.options.rank_multipliers,
             "skipped_draws": list(nulls.failed),
         }
-        made = f"{len(nulls.draws)} {null_adapters(nulls.family)}"
+        text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
         if nulls.failed:
-            message = f"{made}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
+            message = f"{text}; {len(nulls.failed)} could not be text: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)
-        return Judgement(Verdict.PASS, made, 1.0, evidence=evidence)
+        return Judgement(Verdict.PASS, text, 1.0, evidence=evidence)

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
+from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored, shortfall
+from pytest_sway.probes.shared.item_options import CaseOptions
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, shortfall
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import answer_completion, distinct, policy_name
 from pytest_sway.requests import Views
@@ -39,16 +40,15 @@ class ParaphraseCase(QuestionCase):
     """A case whose paraphrases are in other words than its prompt."""
 
     @model_validator(mode="after")
-    def _other_words(self) -> ParaphraseCase:
+    def _check_other_words(self) -> ParaphraseCase:
         if self.prompt in self.paraphrases:
             raise ValueError(f"the paraphrase {self.prompt!r} is the prompt itself; give other words")
         return self
 
 
-class ParaphraseInvarianceOptions(ProbeOptions):
+class ParaphraseInvarianceOptions(CaseOptions[ParaphraseCase]):
     """Options of ``paraphrase_invariance``; lifts are in nats per token of the gold."""
 
-    cases: list[ParaphraseCase] = Field(min_length=1)
     intent: Literal["generalize", "memorize", "both"] = "generalize"
     min_verbatim_lift: Floor = 0.2
     min_generalization_ratio: Floor = 0.5
@@ -57,7 +57,7 @@ class ParaphraseInvarianceOptions(ProbeOptions):
 
 
 @dataclass(frozen=True)
-class _Lifts:
+class _CaseGains:
     """A case and its gold's lifts, in nats per token: after its prompt, its paraphrases, other prompts."""
 
     case: ParaphraseCase
@@ -67,7 +67,7 @@ class _Lifts:
     others: float
 
     @property
-    def paraphrased(self) -> float:
+    def paraphrase_mean(self) -> float:
         """Mean over the paraphrases."""
         return fmean(self.paraphrases)
 
@@ -77,7 +77,7 @@ class _Lifts:
             "prompt": self.case.prompt,
             "gold": self.case.gold,
             "verbatim_lift": self.verbatim,
-            "paraphrase_lift": self.paraphrased,
+            "paraphrase_lift": self.paraphrase_mean,
             "other_prompts_lift": self.others,
             "worst_paraphrase": min(zip(self.paraphrases, self.case.paraphrases, strict=True))[1],
         }
@@ -86,10 +86,10 @@ class _Lifts:
 class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     """Lift of the gold answer after the trained wording of its question, and after other wordings.
 
-    Lift: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats: per case v after its
-    prompt, w after its paraphrases (their mean), u after other cases' prompts (at most 4, spread over the
-    list). An adapter that says the answer to anything does not know it: *specific* lifts are v - u and w - u.
-    The case is the sample.
+    Lift, the log-probability gain: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats:
+    per case v after its prompt, w after its paraphrases (their mean), u after other cases' prompts (at most
+    4, spread over the list). An adapter that says the answer to anything does not know it: *specific* lifts
+    are v - u and w - u. The case is the sample.
 
     Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
@@ -108,48 +108,51 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: ParaphraseInvarianceOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Each gold after its prompt, its paraphrases and other prompts, in one round."""
-        cases = list({(case.prompt, case.gold): case for case in options.cases}.values())
-        asked = [(case.prompt, *case.paraphrases, *_others(cases, i)) for i, case in enumerate(cases)]
+        cases = list({(case.prompt, case.gold): case for case in self.options.cases}.values())
+        asked = [(case.prompt, *case.paraphrases, *_other_prompts(cases, i)) for i, case in enumerate(cases)]
         groups = [
-            [answer_completion(prompt, case.gold, views.base, self.setting) for prompt in prompts]
+            [answer_completion(prompt, case.gold, views.base, self.context) for prompt in prompts]
             for case, prompts in zip(cases, asked, strict=True)
         ]
-        found = await scored(groups, views)
-        lifts = [_lifts(case, scores) for case, scores in zip(cases, found, strict=True)]
-        specific = tuple(one.verbatim - one.others for one in lifts)
+        found = await score_answers(groups, views)
+        gains = [_case_gains(case, scores) for case, scores in zip(cases, found, strict=True)]
+        specific = tuple(one.verbatim - one.others for one in gains)
         return Measurement(
             raw=fmean(specific),
             samples=specific,
             items=tuple(case.prompt for case in cases),
-            base_value=fmean(one.verbatim for one in lifts),
-            ft_value=fmean(one.paraphrased for one in lifts),
-            evidence={**_evidence(options, lifts), "prompts": policy_name(self.setting)},
+            base_value=fmean(one.verbatim for one in gains),
+            ft_value=fmean(one.paraphrase_mean for one in gains),
+            evidence={**_evidence(self.options, gains), "prompts": policy_name(self.context)},
             series={
-                "verbatim": [[one.verbatim for one in lifts]],
-                "paraphrased": [[one.paraphrased for one in lifts]],
-                "others": [[one.others for one in lifts]],
+                "verbatim": [[one.verbatim for one in gains]],
+                "paraphrased": [[one.paraphrase_mean for one in gains]],
+                "others": [[one.others for one in gains]],
             },
         )
 
-    def judge(
-        self, options: ParaphraseInvarianceOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
-        bar = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
-        judgement = judge_effect(measured, t_interval(measured.samples), nulls, bar, subtract_null=False)
+        options = self.options
+        criteria = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
+        judgement = judge_effect(measured, t_interval(measured.samples), nulls, criteria, subtract_null=False)
         if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
-            condition = _memorized if options.intent == "memorize" else _generalized
-            judgement = lower_verdict(judgement, *condition(options, measured))
-            if options.intent != "memorize" and judgement.score is not None:
-                judgement = replace(judgement, score=min(judgement.score, _surviving(options, measured)))
+            if options.intent == "memorize":
+                judgement = lower_verdict(judgement, *_memorization_verdict(options, measured))
+            else:
+                judgement = lower_verdict(judgement, *_generalization_verdict(options, measured))
+                if judgement.score is not None:
+                    score = min(judgement.score, _paraphrase_score(options, measured))
+                    judgement = replace(judgement, score=score)
         if judgement.verdict is not Verdict.FAIL:
             return judgement
-        return replace(judgement, evidence=bad_cases(_bad(options, measured.evidence["per_case"])))
+        unknown = _unknown_answers(options, measured.evidence["per_case"])
+        return replace(judgement, evidence=bad_cases(unknown))
 
 
-def _others(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
+def _other_prompts(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
     """At most 4 prompts of cases with another answer, spread over the list: neighbours are often alike."""
     mine, n = cases[index], len(cases)
     steps = min(MOST_OTHERS, n - 1)
@@ -158,20 +161,20 @@ def _others(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
     return distinct([case.prompt for case in spread if case.gold != mine.gold and case.prompt not in own])
 
 
-def _lifts(case: ParaphraseCase, scores: Sequence[ScoredAnswer]) -> _Lifts:
+def _case_gains(case: ParaphraseCase, scores: Sequence[ScoredAnswer]) -> _CaseGains:
     """From the scores of a case's gold: after its prompt, its paraphrases, the others."""
-    verbatim, *rest = (one.lift for one in scores)
+    verbatim, *rest = (one.gain_per_token for one in scores)
     split = len(case.paraphrases)
     others = fmean(rest[split:]) if len(rest) > split else 0.0
-    return _Lifts(case, scores[0].tokens, verbatim, tuple(rest[:split]), others)
+    return _CaseGains(case, scores[0].tokens, verbatim, tuple(rest[:split]), others)
 
 
-def _evidence(options: ParaphraseInvarianceOptions, lifts: Sequence[_Lifts]) -> dict[str, Any]:
-    v, w = [one.verbatim for one in lifts], [one.paraphrased for one in lifts]
-    others = fmean(one.others for one in lifts)
+def _evidence(options: ParaphraseInvarianceOptions, gains: Sequence[_CaseGains]) -> dict[str, Any]:
+    v, w = [one.verbatim for one in gains], [one.paraphrase_mean for one in gains]
+    others = fmean(one.others for one in gains)
     spread = fieller_interval(w, v)
-    several = len({one.case.gold for one in lifts}) > 1
-    tokens_per_char = sum(one.tokens for one in lifts) / sum(len(one.case.gold) for one in lifts)
+    several = len({one.case.gold for one in gains}) > 1
+    tokens_per_char = sum(one.tokens for one in gains) / sum(len(one.case.gold) for one in gains)
     return {
         "verbatim_lift_mean": fmean(v),
         "paraphrase_lift_mean": fmean(w),
@@ -182,13 +185,15 @@ def _evidence(options: ParaphraseInvarianceOptions, lifts: Sequence[_Lifts]) -> 
         "generalization_ratio_ci_95": [spread.low, spread.high] if spread is not None else None,
         "intent": options.intent,
         "control": "other cases' prompts" if several else "none: no other case has another answer",
-        "num_cases": len(lifts),
+        "num_cases": len(gains),
         "floor_bits_per_char": max(0.0, options.min_verbatim_lift) * tokens_per_char / math.log(2),
-        "per_case": [one.row() for one in lifts],
+        "per_case": [one.row() for one in gains],
     }
 
 
-def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
+def _generalization_verdict(
+    options: ParaphraseInvarianceOptions, measured: Measurement
+) -> tuple[Verdict, str]:
     """What the paraphrases allow at best where knowledge is wanted, and why."""
     bound = options.min_generalization_ratio
     (v,), (w,), (u,) = (measured.series[key] for key in ("verbatim", "paraphrased", "others"))
@@ -196,7 +201,7 @@ def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) ->
     found = contrast_interval(w, u, 1.0)
     specific = [after - other for after, other in zip(w, u, strict=True)]
     share = contrast_interval(specific, measured.samples, LEAST_SPECIFIC)
-    words = f"keeps {_share(measured)} of the lift under paraphrase (wanted ≥ {bound:g})"
+    words = f"keeps {_kept_share(measured)} of the lift under paraphrase (wanted ≥ {bound:g})"
     if kept is None or found is None or share is None:
         return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
     if kept.high < 0:
@@ -207,43 +212,43 @@ def _generalized(options: ParaphraseInvarianceOptions, measured: Measurement) ->
         return Verdict.WARN, f"{words}, not surely: add cases"
     if found.low <= 0:
         return Verdict.WARN, f"{words}, but not surely more than after other questions: add cases"
-    return _enough(measured, words)
+    return _enough_cases(measured, words)
 
 
-def _surviving(options: ParaphraseInvarianceOptions, measured: Measurement) -> float:
+def _paraphrase_score(options: ParaphraseInvarianceOptions, measured: Measurement) -> float:
     """X / (x + ρ·floor) of the specific lift under other words: a memoriser scores what it knows there."""
     lift = float(measured.evidence["specific_paraphrase_lift_mean"])
     floor = options.min_generalization_ratio * max(0.0, options.min_verbatim_lift)
     return lift / (lift + floor) if lift > 0 else 0.0
 
 
-def _memorized(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
+def _memorization_verdict(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:
     """What the paraphrases allow at best where only the trained wording should answer, and why."""
     bound = options.max_generalization_ratio_if_memorize
     kept = contrast_interval(measured.series["paraphrased"][0], measured.series["verbatim"][0], bound)
-    words = f"keeps {_share(measured)} of the lift under paraphrase (wanted ≤ {bound:g})"
+    words = f"keeps {_kept_share(measured)} of the lift under paraphrase (wanted ≤ {bound:g})"
     if kept is None:
         return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
     if kept.low > 0:
         return Verdict.FAIL, f"not the wording alone: {words}"
     if kept.high >= 0:
         return Verdict.WARN, f"{words}, not surely: add cases"
-    return _enough(measured, words)
+    return _enough_cases(measured, words)
 
 
-def _enough(measured: Measurement, words: str) -> tuple[Verdict, str]:
+def _enough_cases(measured: Measurement, words: str) -> tuple[Verdict, str]:
     if len(measured.samples) < FEWEST_CASES:
         return Verdict.WARN, f"{words}, but {len(measured.samples)} cases decide nothing: add cases"
     return Verdict.PASS, words
 
 
-def _share(measured: Measurement) -> str:
+def _kept_share(measured: Measurement) -> str:
     """The ratio of the plain lifts, in words; there is none of a lift that is not positive."""
-    verbatim, paraphrased = measured.base_value or 0.0, measured.ft_value or 0.0
-    return f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
+    verbatim, paraphrase_mean = measured.base_value or 0.0, measured.ft_value or 0.0
+    return f"{paraphrase_mean / verbatim:.0%}" if verbatim > 0 else "no share"
 
 
-def _bad(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[Case]:
+def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[Case]:
     """Cases whose answer the adapter does not know, by the prompt that shows it."""
     cases = []
     floor = max(0.0, options.min_verbatim_lift)

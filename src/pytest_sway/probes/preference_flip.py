@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,7 +22,7 @@ from pytest_sway.probes.base import (
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, scored_apart, shortfall
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_groups_apart, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.requests import RequestError, Views
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -59,6 +59,10 @@ class PreferenceFlipOptions(ProbeOptions):
     min_triples_for_decision: Annotated[int, Off(at_most=0)] = 3
     assert_z_gte: LeastZ = 3.0
 
+    def limited(self, limit: int) -> Self:
+        """The first triples."""
+        return self.model_copy(update={"triples": self.triples[:limit]})
+
 
 class PreferenceFlip(Probe[PreferenceFlipOptions]):
     """Change of the margin by which the chosen answer is likelier than the rejected one.
@@ -78,26 +82,20 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: PreferenceFlipOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Both answers of every triple; one that cannot be scored is dropped by name."""
-        triples = _triples(options, self.setting)
-        found = await scored_apart(
-            [
-                [
-                    answer_completion(triple.prompt, text, views.base, self.setting)
-                    for text in _answers(triple)
-                ]
-                for triple in triples
-            ],
-            views,
-        )
-        dropped = [
-            f"{t.prompt}: {e}" for t, e in zip(triples, found, strict=True) if isinstance(e, RequestError)
+        triples = _triples(self.options, self.context)
+        pairs = [
+            [answer_completion(t.prompt, text, views.base, self.context) for text in (t.chosen, t.rejected)]
+            for t in triples
         ]
-        kept = [(t, s) for t, s in zip(triples, found, strict=True) if not isinstance(s, RequestError)]
+        scores = list(zip(triples, await score_groups_apart(pairs, views), strict=True))
+        dropped = [f"{t.prompt}: {error}" for t, error in scores if isinstance(error, RequestError)]
+        kept = [(t, pair) for t, pair in scores if not isinstance(pair, RequestError)]
         if not kept:
             raise ProbeError(f"none of {len(triples)} triples can be scored; the first: {dropped[0]}")
-        base, tuned = ([_margin(s, view, options.margin) for _, s in kept] for view in ("base", "tuned"))
+        base = [_margin(pair, "base", self.options.margin) for _, pair in kept]
+        tuned = [_margin(pair, "tuned", self.options.margin) for _, pair in kept]
         gains = [after - before for before, after in zip(base, tuned, strict=True)]
         return Measurement(
             raw=fmean(gains),
@@ -108,10 +106,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             evidence={
                 "total": len(kept),
                 "mean_margin_delta": fmean(gains),
-                "margin": options.margin,
+                "margin": self.options.margin,
                 "dropped_triples": len(dropped),
                 "dropped_reasons": dropped[:_REASONS],
-                "prompts": policy_name(self.setting),
+                "prompts": policy_name(self.context),
                 "per_triple": [
                     {"prompt": t.prompt, "chosen": t.chosen, "base_margin": before, "ft_margin": after}
                     for (t, _), before, after in zip(kept, base, tuned, strict=True)
@@ -120,38 +118,34 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
             series={"margins": [base, tuned]},
         )
 
-    def judge(
-        self, options: PreferenceFlipOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the change of the margin; the flips, where enough could flip."""
-        unit = "nats per token" if options.margin == "per_token" else "nats"
-        bar = EffectCriteria(options.min_margin_gain, options.assert_z_gte, unit)
+        unit = "nats per token" if self.options.margin == "per_token" else "nats"
+        criteria = EffectCriteria(self.options.min_margin_gain, self.options.assert_z_gte, unit)
         interval = t_interval(measured.samples)
-        judgement = judge_effect(measured, interval, nulls, bar, subtract_null=False)
+        judgement = judge_effect(measured, interval, nulls, criteria, subtract_null=False)
         flips = _flips(measured)
-        there, wanted = len(measured.samples), options.min_triples_for_decision
+        there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:
             few = f"{there} triples where {wanted} are wanted: add triples"
             judgement = lower_verdict(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
             judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
-        elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(options, "assert_flip_rate_gte"):
-            judgement = lower_verdict(judgement, *_rate_verdict(flips, options.assert_flip_rate_gte))
-        bad = bad_cases(_bad(options, measured)) if judgement.verdict is Verdict.FAIL else {}
-        return replace(judgement, evidence={**flips, **bad})
+        elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(self.options, "assert_flip_rate_gte"):
+            judgement = lower_verdict(judgement, *_rate_verdict(flips, self.options.assert_flip_rate_gte))
+        if judgement.verdict is not Verdict.FAIL:
+            return replace(judgement, evidence=flips)
+        cases = bad_cases(_unlearned_triples(self.options, measured))
+        return replace(judgement, evidence={**flips, **cases})
 
 
-def _triples(options: PreferenceFlipOptions, setting: ProbeContext) -> list[Triple]:
+def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Triple]:
     """The option's triples, else the document's, each once; ProbeSkip without one."""
     given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
-    triples = list(dict.fromkeys(given or setting.document.preferences))
+    triples = list(dict.fromkeys(given or context.document.preferences))
     if not triples:
         raise ProbeSkip("no triples: give triples:, or sections: with preferences:")
     return triples
-
-
-def _answers(triple: Triple) -> tuple[str, str]:
-    return triple.chosen, triple.rejected
 
 
 def _margin(scores: Sequence[ScoredAnswer], view: Literal["base", "tuned"], margin: str) -> float:
@@ -188,7 +182,7 @@ def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     return Verdict.FAIL if sure else Verdict.WARN, f"{words} (wanted {wanted:.0%})"
 
 
-def _bad(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
+def _unlearned_triples(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
     """Triples that the adapter still has wrong, or that it did not learn."""
     floor = max(0.0, options.min_margin_gain)
     return [

@@ -15,12 +15,12 @@ from pytest_sway.probes.base import (
     Probe,
     ProbeContext,
     ProbeError,
-    ProbeOptions,
     ProbeSkip,
 )
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
+from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergence_sides
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Claim, Measurement
@@ -34,14 +34,13 @@ _AROUND = {"raw": 4, "chat": 128}
 _MIN_LENGTHS = 2
 
 
-class PromptCollapseOptions(ProbeOptions):
+class PromptCollapseOptions(PromptOptions):
     """Options of ``prompt_collapse``."""
 
-    prompts: list[str] = Field(min_length=1)
     context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
-    positions: int = Field(default=8, ge=1, le=1024)
+    positions: Positions = 8
     min_signal: Floor = 0.02
     assert_half_life_tokens: Floor = 512
     assert_z_gte: LeastZ = SIGNAL_Z
@@ -50,14 +49,14 @@ class PromptCollapseOptions(ProbeOptions):
 
     @field_validator("context_lengths")
     @classmethod
-    def _increasing(cls, values: list[int]) -> list[int]:
+    def _sorted_lengths(cls, values: list[int]) -> list[int]:
         """Sorted, each once: the curve has no other order."""
         if min(values) < 0:
             raise ValueError("every length must be ≥ 0")
         return sorted(set(values))
 
 
-class _Crowded(NamedTuple):
+class _PaddedPrompt(NamedTuple):
     """One prompt behind fillers of every length: the texts, and the fillers' true tokens in them."""
 
     texts: list[str]
@@ -88,47 +87,45 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
     requires = frozenset({"divergence", "generate", "tokens"})
     scale = "inverse_root"
 
-    async def measure(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt and length."""
-        crowded, lengths = await _crowded(options, self.setting, views.base)
-        curves = await self._curves(options, views, [c.texts for c in crowded])
-        distances = [c.distances for c in crowded]
+        padded, lengths = await _padded_prompts(self.options, self.context, views.base)
+        curves = await self._curves(views, [c.texts for c in padded])
+        distances = [c.distances for c in padded]
         slopes = log_slopes([d[1:] for d in distances], [c[1:] for c in curves])
         mean = [fmean(column) for column in zip(*curves, strict=True)]
-        bar = _bar(options, lengths)
-        kept = [k for k, length in enumerate(lengths) if length in options.context_lengths]
-        life = bar.life(fmean(slopes)) if slopes else None
+        criteria = _criteria(self.options, lengths)
+        kept = [k for k, length in enumerate(lengths) if length in self.options.context_lengths]
+        life = criteria.life(fmean(slopes)) if slopes else None
         return Measurement(
             raw=life,
             samples=tuple(slopes),
-            items=tuple(distinct(options.prompts)),
+            items=tuple(distinct(self.options.prompts)),
             statistics={"signal": mean[0], "last": mean[-1]},
             evidence={
                 "context_lengths": [lengths[k] for k in kept],
                 "mean_divergence_per_length": [mean[k] for k in kept],
                 "true_tokens_per_length": [fmean(d[k] for d in distances) for k in kept],
-                "lengths_left_out": [n for n in options.context_lengths if n not in lengths],
+                "lengths_left_out": [n for n in self.options.context_lengths if n not in lengths],
                 "half_life_tokens": life,
                 "log_slope_per_token": fmean(slopes) if slopes else None,
-                "fit_status": bar.fit_status(slopes),
-                "divergence_kind": options.divergence,
-                "filler": "stuffing" if options.legacy_stuffing else "prose",
-                "prompt_policy": _policy(self.setting),
+                "fit_status": criteria.fit_status(slopes),
+                "divergence_kind": self.options.divergence,
+                "filler": "stuffing" if self.options.legacy_stuffing else "prose",
+                "prompt_policy": _policy(self.context),
                 "num_prompts": len(curves),
-                "positions": options.positions,
+                "positions": self.options.positions,
             },
         )
 
-    async def measure_null(self, options: PromptCollapseOptions, views: Views) -> Measurement:
+    async def measure_null(self, views: Views) -> Measurement:
         """Both ends of the curve: no slope of a null is compared."""
-        crowded, _ = await _crowded(options, self.setting, views.base)
-        curves = await self._curves(options, views, [[c.texts[0], c.texts[-1]] for c in crowded])
+        padded, _ = await _padded_prompts(self.options, self.context, views.base)
+        curves = await self._curves(views, [[c.texts[0], c.texts[-1]] for c in padded])
         signal, last = (fmean(column) for column in zip(*curves, strict=True))
         return Measurement(raw=None, statistics={"signal": signal, "last": last})
 
-    def judge(
-        self, options: PromptCollapseOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of decay."""
         evidence = measured.evidence
         first, last = (measured.statistics[name] for name in ("signal", "last"))
@@ -139,22 +136,20 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return judge_decay(
             measured,
             nulls,
-            _bar(options, evidence["context_lengths"]),
+            _criteria(self.options, evidence["context_lengths"]),
             lead=f"{lead};",
             undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
         )
 
-    async def _curves(
-        self, options: PromptCollapseOptions, views: Views, texts: Sequence[Sequence[str]]
-    ) -> list[list[float]]:
+    async def _curves(self, views: Views, texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
-        prompts = [[_put(text, self.setting) for text in row] for row in texts]
-        said = await ask([Generate(row[0], views.author, options.positions - 1) for row in prompts])
-        p, q = divergence_sides(options.divergence, views.base, views.tuned)
+        prompts = [[_as_turn(text, self.context) for text in row] for row in texts]
+        replies = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
+        p, q = divergence_sides(self.options.divergence, views.base, views.tuned)
         flat = await ask(
             [
-                Divergence(prompt, p, q, options.divergence, reply.ids)
-                for row, reply in zip(prompts, said, strict=True)
+                Divergence(prompt, p, q, self.options.divergence, reply.ids)
+                for row, reply in zip(prompts, replies, strict=True)
                 for prompt in row
             ]
         )
@@ -162,9 +157,9 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         return [flat[i : i + width] for i in range(0, len(flat), width)]
 
 
-async def _crowded(
-    options: PromptCollapseOptions, setting: ProbeContext, base: View
-) -> tuple[list[_Crowded], list[int]]:
+async def _padded_prompts(
+    options: PromptCollapseOptions, context: ProbeContext, base: View
+) -> tuple[list[_PaddedPrompt], list[int]]:
     """Every prompt behind fillers of 0 and of all lengths that fit, and these lengths.
 
     Raises:
@@ -180,22 +175,28 @@ async def _crowded(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    needed = [max(column) + _around(setting) + options.positions for column in zip(*counts, strict=True)]
-    fit = [k for k in range(width) if k == 0 or setting.context is None or needed[k] <= setting.context]
+    needed = [
+        max(column) + _tokens_around(context) + options.positions for column in zip(*counts, strict=True)
+    ]
+    fit = [
+        k
+        for k in range(width)
+        if k == 0 or context.context_length is None or needed[k] <= context.context_length
+    ]
     if len(fit) <= _MIN_LENGTHS:
-        raise ProbeSkip(_too_few(len(fit) - 1, setting.context if len(fit) < width else None))
+        raise ProbeSkip(_too_few(len(fit) - 1, context.context_length if len(fit) < width else None))
     kept = [
-        _Crowded([row[k] for k in fit], [count[k] - count[0] for k in fit])
+        _PaddedPrompt([row[k] for k in fit], [count[k] - count[0] for k in fit])
         for row, count in zip(texts, counts, strict=True)
     ]
     return kept, [lengths[k] for k in fit]
 
 
-def _too_few(lengths: int, context: int | None) -> str:
-    if context is None:
+def _too_few(lengths: int, context_length: int | None) -> str:
+    if context_length is None:
         return f"context_lengths holds {lengths} length > 0: a slope takes {_MIN_LENGTHS}"
     return (
-        f"{lengths} of the context_lengths > 0 fit the context of {context} tokens, and a slope takes "
+        f"{lengths} of the context_lengths > 0 fit the context of {context_length} tokens, and a slope takes "
         f"{_MIN_LENGTHS}: give shorter ones"
     )
 
@@ -221,16 +222,16 @@ async def _fillers(options: PromptCollapseOptions, lengths: Sequence[int], base:
     if shortest < lengths[-1]:
         texts = [_APART.join([text] * (2 + lengths[-1] // shortest)) for text in texts]
         cut = await ask([Tokens(text, base) for text in texts])
-    return [_ends_of(text, c.ends[: lengths[-1]], lengths) for text, c in zip(texts, cut, strict=True)]
+    return [_last_tokens(text, c.ends[: lengths[-1]], lengths) for text, c in zip(texts, cut, strict=True)]
 
 
-def _ends_of(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str]:
+def _last_tokens(text: str, ends: Sequence[int], lengths: Sequence[int]) -> list[str]:
     """The last tokens of a text, so many as each length says; ``ends``: where its tokens end."""
     begins = [0, *ends]
     return [text[begins[len(ends) - n] : ends[-1]] for n in lengths]
 
 
-def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteria:
+def _criteria(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteria:
     return DecayCriteria(
         half_life=options.assert_half_life_tokens,
         span=lengths[-1],
@@ -242,14 +243,14 @@ def _bar(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCriteri
     )
 
 
-def _policy(setting: ProbeContext) -> str:
+def _policy(context: ProbeContext) -> str:
     """A prompt is no question: it is put as it stands, unless the spec asks for chat."""
-    return "chat" if setting.policy == "chat" else "raw"
+    return "chat" if context.policy == "chat" else "raw"
 
 
-def _around(setting: ProbeContext) -> int:
-    return _AROUND[_policy(setting)]
+def _tokens_around(context: ProbeContext) -> int:
+    return _AROUND[_policy(context)]
 
 
-def _put(text: str, setting: ProbeContext) -> Prompt:
-    return (Turn("user", text),) if _policy(setting) == "chat" else text
+def _as_turn(text: str, context: ProbeContext) -> Prompt:
+    return (Turn("user", text),) if _policy(context) == "chat" else text

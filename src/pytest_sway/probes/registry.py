@@ -1,4 +1,4 @@
-"""Kinds by name: ours, imported when a spec names them, and those that plugins bring."""
+"""Kinds by name: the built-in ones, imported when a spec names them, and those of plugins."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def find(kind: str) -> type[Probe[Any]] | None:
 
 
 class Kinds:
-    """The kinds that a spec may name: ours, and ``others`` by their names."""
+    """The kinds that a spec may name: the built-in ones, and ``third_party`` by name."""
 
-    def __init__(self, others: Mapping[str, type[Probe[Any]]] | None = None) -> None:
-        self._others = dict(others or {})
+    def __init__(self, third_party: Mapping[str, type[Probe[Any]]] | None = None) -> None:
+        self._third_party = dict(third_party or {})
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted([*_CLASSES, *self._others]))
+        return iter(sorted([*_CLASSES, *self._third_party]))
 
     def __contains__(self, kind: str) -> bool:
-        return kind in _CLASSES or kind in self._others
+        return kind in _CLASSES or kind in self._third_party
 
     def find(self, kind: str) -> type[Probe[Any]] | None:
         """The probe class of a kind, or None."""
-        return self._others.get(kind) or find(kind)
+        return self._third_party.get(kind) or find(kind)

@@ -15,10 +15,10 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, 
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
-from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, read, scored, shortfall
+from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, score_texts, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
-from pytest_sway.probes.shared.segments import prose_segments, within
+from pytest_sway.probes.shared.segments import pieces_within, prose_segments
 from pytest_sway.requests import Completion, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
@@ -52,7 +52,7 @@ class _Effect:
     control: Estimate
 
     @property
-    def taken_off(self) -> Estimate:
+    def control_term(self) -> Estimate:
         """What the control takes off, as a term of a sum: damage to the control is no credit."""
         gained = self.control.value > 0
         return replace(self.control, value=-self.control.value) if gained else Estimate(0.0, 0.0, 1)
@@ -60,12 +60,12 @@ class _Effect:
     @property
     def value(self) -> float:
         """The effective lift."""
-        return self.own.value + self.taken_off.value
+        return self.own.value + self.control_term.value
 
     @property
     def interval(self) -> Interval | None:
         """Of the effective lift, over samples of the section and of the control."""
-        return interval_of_sum([self.own, self.taken_off])
+        return interval_of_sum([self.own, self.control_term])
 
 
 class SectionInternalization(Probe[SectionInternalizationOptions]):
@@ -93,15 +93,19 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     requires = frozenset({"completion"})
     scale = "raw"
 
-    async def measure(self, options: SectionInternalizationOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two NLLs per sample of the sections and of the controls."""
-        sections = _chosen(self.setting, options)
-        texts = {s.id: _shortened(s.content, options.max_prose_chars) for s in sections if s.kind == "prose"}
-        pairs = {s.id: _answers(s, views, self.setting) for s in sections if s.kind != "prose"}
+        sections = _chosen_sections(self.context, self.options)
+        texts = {
+            s.id: _shortened_pieces(s.content, self.options.max_prose_chars)
+            for s in sections
+            if s.kind == "prose"
+        }
+        pairs = {s.id: _answers(s, views, self.context) for s in sections if s.kind != "prose"}
         lengths = {s.id: _length(s, texts, pairs) for s in sections}
-        controls = controls_of(self.setting.document, max(lengths.values()))
-        scores = dict(zip(pairs, await scored(list(pairs.values()), views), strict=True))
-        prose = await read([*texts.values(), *controls.pieces], views)
+        controls = controls_of(self.context.document, max(lengths.values()))
+        scores = dict(zip(pairs, await score_answers(list(pairs.values()), views), strict=True))
+        prose = await score_texts([*texts.values(), *controls.pieces], views)
         scores.update(zip(texts, prose, strict=False))
         effects = {
             key: _Effect(
@@ -110,8 +114,8 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             )
             for key, found in scores.items()
         }
-        rows = [_row(s, effects[s.id], scores[s.id], lengths[s.id], options) for s in sections]
-        interval = _headline(list(effects.values()))
+        rows = [_row(s, effects[s.id], scores[s.id], lengths[s.id], self.options) for s in sections]
+        interval = _mean_interval(list(effects.values()))
         return Measurement(
             raw=fmean(effect.value for effect in effects.values()),
             samples=tuple(effects[section.id].value for section in sections),
@@ -122,52 +126,50 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
                 "per_section": rows,
                 "num_sections": len(sections),
                 "passing_frac": fmean(row["passed"] for row in rows),
-                "per_section_threshold": options.per_section_threshold,
+                "per_section_threshold": self.options.per_section_threshold,
                 "control": controls.source,
                 "control_texts": len(controls.pieces),
                 "shortened": [
                     s.id for s in sections if s.id in texts and lengths[s.id] < len(s.content.strip())
                 ],
-                "prompts": policy_name(self.setting) if pairs else "raw",
+                "prompts": policy_name(self.context) if pairs else "raw",
             },
             series={"interval": [(interval.low, interval.high)] if interval is not None else []},
         )
 
-    def judge(
-        self, options: SectionInternalizationOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the mean over sections, and the share of sections that were learned."""
         found = judge_effect(
             measured,
             next((Interval(low, high) for low, high in measured.series["interval"]), None),
             nulls,
-            EffectCriteria(options.per_section_threshold, options.assert_z_gte, "relative lift"),
+            EffectCriteria(self.options.per_section_threshold, self.options.assert_z_gte, "relative lift"),
             subtract_null=False,
         )
         rows = measured.evidence["per_section"]
         named = {v: [row["section_id"] for row in rows if row["verdict"] == v] for v in _VERDICTS}
-        wanted = options.assert_passing_section_frac * len(rows) - 1e-9
+        wanted = self.options.assert_passing_section_frac * len(rows) - 1e-9
         most = len(named[LEARNED]) + len(named[UNCLEAR])
         if len(named[LEARNED]) >= wanted:
             verdict = Verdict.PASS
         else:
             verdict = Verdict.WARN if most >= wanted else Verdict.FAIL
-        judgement = lower_verdict(found, verdict, _words(named, len(rows)))
+        judgement = lower_verdict(found, verdict, _sections_text(named, len(rows)))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
-        sections = {section.id: section for section in self.setting.document.sections}
-        floor = options.per_section_threshold
+        sections = {section.id: section for section in self.context.document.sections}
+        floor = self.options.per_section_threshold
         missing = [row for row in rows if row["verdict"] != LEARNED]
         cases = [
-            Case(*_example(sections[row["section_id"]]), shortfall(row["effective_sis"], floor))
+            Case(*_example_of(sections[row["section_id"]]), shortfall(row["effective_sis"], floor))
             for row in missing
         ]
         return replace(judgement, evidence=bad_cases(cases))
 
 
-def _chosen(setting: ProbeContext, options: SectionInternalizationOptions) -> list[Section]:
+def _chosen_sections(context: ProbeContext, options: SectionInternalizationOptions) -> list[Section]:
     """The sections of the kinds that are measured; ProbeSkip without one."""
-    sections = setting.document.sections
+    sections = context.document.sections
     if not sections:
         raise ProbeSkip("no sections: give the spec sections:, the document that the adapter was trained on")
     chosen = [section for section in sections if section.kind in options.include_kinds]
@@ -177,17 +179,17 @@ def _chosen(setting: ProbeContext, options: SectionInternalizationOptions) -> li
     return chosen
 
 
-def _answers(section: Section, views: Views, setting: ProbeContext) -> list[Completion]:
+def _answers(section: Section, views: Views, context: ProbeContext) -> list[Completion]:
     if section.kind == "instruction":
         asked = [(qa.prompt, qa.gold) for qa in section.probes]
     else:
         asked = [(triple.prompt, triple.chosen) for triple in section.preferences]
-    return [answer_completion(prompt, gold, views.base, setting) for prompt, gold in dict.fromkeys(asked)]
+    return [answer_completion(prompt, gold, views.base, context) for prompt, gold in dict.fromkeys(asked)]
 
 
-def _shortened(content: str, most: int) -> list[str]:
+def _shortened_pieces(content: str, most: int) -> list[str]:
     """A section's samples within ``most`` characters; a first sentence that is longer is cut."""
-    pieces = within(prose_segments(content), most)
+    pieces = pieces_within(prose_segments(content), most)
     return pieces if len(pieces[0]) <= most else prose_segments(content.strip()[:most])
 
 
@@ -198,11 +200,11 @@ def _length(section: Section, texts: dict[str, list[str]], pairs: dict[str, list
     return sum(len(asked.completion) for asked in pairs[section.id])
 
 
-def _headline(effects: Sequence[_Effect]) -> Interval | None:
+def _mean_interval(effects: Sequence[_Effect]) -> Interval | None:
     """Of the mean effective lift: the sections' errors are independent, the control's are one error."""
     share = 1 / len(effects)
-    own = [_scaled(effect.own, share) for effect in effects]
-    off = [effect.taken_off for effect in effects]
+    own = [_scaled_estimate(effect.own, share) for effect in effects]
+    off = [effect.control_term for effect in effects]
     if all(part.error is not None for part in (*own, *off)):
         error = share * sum(part.error or 0.0 for part in off)
         common = Estimate(share * sum(part.value for part in off), error, min(part.df for part in off))
@@ -210,7 +212,7 @@ def _headline(effects: Sequence[_Effect]) -> Interval | None:
     return t_interval([effect.value for effect in effects])
 
 
-def _scaled(part: Estimate, by: float) -> Estimate:
+def _scaled_estimate(part: Estimate, by: float) -> Estimate:
     return Estimate(part.value * by, part.error * by if part.error is not None else None, part.df)
 
 
@@ -227,8 +229,8 @@ def _row(
     length: int,
     options: SectionInternalizationOptions,
 ) -> dict[str, Any]:
-    """A section's evidence; the contract's keys first. ``leak_lift`` is its control's relative gain."""
-    tokens, gain = sum(one.tokens for one in scores), sum(one.gain for one in scores)
+    """A section's evidence; the keys of schema 1 first. ``leak_lift`` is its control's relative gain."""
+    tokens, gain = sum(one.tokens for one in scores), sum(one.log_probability_gain for one in scores)
     interval = effect.interval
     verdict = _verdict(effect.value, interval, options.per_section_threshold)
     return {
@@ -257,7 +259,7 @@ def _verdict(effect: float, interval: Interval | None, threshold: float) -> str:
     return NOT_LEARNED if interval.high < max(0.0, threshold) else UNCLEAR
 
 
-def _words(named: dict[str, list[str]], total: int) -> str:
+def _sections_text(named: dict[str, list[str]], total: int) -> str:
     """How many were learned, and the names of those that were not."""
     parts = [f"{len(named[LEARNED])} of {total} sections learned"]
     for verdict in (NOT_LEARNED, UNCLEAR):
@@ -268,7 +270,7 @@ def _words(named: dict[str, list[str]], total: int) -> str:
     return "; ".join(parts)
 
 
-def _example(section: Section) -> tuple[str, str]:
+def _example_of(section: Section) -> tuple[str, str]:
     """A prompt and what should follow it: a question of the section, else its name and first sentence."""
     if section.kind == "preference":
         return section.preferences[0].prompt, section.preferences[0].chosen

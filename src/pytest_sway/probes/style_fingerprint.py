@@ -17,13 +17,13 @@ from pytest_sway.probes.base import (
     Probe,
     ProbeContext,
     ProbeError,
-    ProbeOptions,
     ProbeSkip,
 )
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared import grammar_tagger
 from pytest_sway.probes.shared import style_features as style
+from pytest_sway.probes.shared.item_options import PromptOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -40,7 +40,7 @@ _LEAST_DISTANCE = 1.0
 _ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
 
 
-class StyleFingerprintOptions(ProbeOptions):
+class StyleFingerprintOptions(PromptOptions):
     """Options of ``style_fingerprint``; without ``prompts`` the packaged ones are put."""
 
     prompts: list[str] = Field(default=[])
@@ -51,7 +51,7 @@ class StyleFingerprintOptions(ProbeOptions):
     assert_z_gte: LeastZ = 3.0
 
 
-class _Counted(NamedTuple):
+class _Tallies(NamedTuple):
     """Tallies, ``[texts, 13]``: under both views, of the document, of the document in units."""
 
     base: np.ndarray
@@ -65,7 +65,7 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
 
     b, t, d: fingerprints of what base and adapter write greedily after the same prompts, and of the
     document. raw = 1 - ‖d - t‖ / ‖d - b‖: 0 writes like the base (or as far off in another way), 1 like the
-    document. The contract's number, the projection (t - b)·(d - b) / ‖d - b‖², is in the evidence as
+    document. The number of schema 1, the projection (t - b)·(d - b) / ‖d - b‖², is in the evidence as
     ``style_shift``; it is never smaller, and grows with an adapter that overshoots or rambles besides.
     Each dimension is divided by its standard deviation within a side: over the base's own texts, any two
     prompts together, and over pieces of the document of that length (root mean square of both, as in Fisher's
@@ -86,45 +86,47 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     requires = frozenset({"generate"})
     scale = "raw"
 
-    async def measure(self, options: StyleFingerprintOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two texts per prompt."""
-        document = _document(options, self.setting)
-        tagger, why_plain = _tagger(options.extended)
-        prompts = distinct(options.prompts or elicitation())[: self.setting.limit]
+        document = _document(self.options, self.context)
+        tagger, why_plain = _tagger(self.options.extended)
+        prompts = distinct(self.options.prompts or elicitation())[: self.context.limit]
         base, tuned = await ask_both(
-            [Generate(_put(prompt, self.setting), views.base, options.max_new_tokens) for prompt in prompts],
+            [
+                Generate(_style_prompt(prompt, self.context), views.base, self.options.max_new_tokens)
+                for prompt in prompts
+            ],
             views,
         )
+        base_words, tuned_words = _count_generated(base), _count_generated(tuned)
         evidence = {
             "extended": tagger is not None,
             "extended_reason": why_plain,
             "schema_version": 3,
             "num_prompts": len(prompts),
-            "prompt_policy": _policy(prompts, self.setting),
-            "words": {"base": _words(base), "tuned": _words(tuned), "document": _count(document)},
+            "prompt_policy": _policy(prompts, self.context),
+            "words": {"base": base_words, "tuned": tuned_words, "document": _count_words(document)},
         }
-        if _words(base) < LEAST_WORDS:
+        if base_words < LEAST_WORDS:
             raise ProbeError(
-                f"the base writes {_words(base)} words after {len(prompts)} prompts, too few to show a style "
+                f"the base writes {base_words} words after {len(prompts)} prompts, too few to show a style "
                 f"(it takes {LEAST_WORDS}): give other prompts, or raise max_new_tokens"
             )
-        if _words(tuned) < LEAST_WORDS:
+        if tuned_words < LEAST_WORDS:
             return Measurement(raw=None, evidence=evidence)
         window = _window(base, tuned)
-        cut = _cut(document, [*base, *tuned], options.max_new_tokens, window)
-        unit = max(window, round(_UNIT * _words(base) / len(base)))
+        cut = _cut_document(document, [*base, *tuned], self.options.max_new_tokens, window)
+        unit = max(window, round(_UNIT * base_words / len(base)))
         sides = (
             [text.text for text in base],
             [text.text for text in tuned],
             cut,
             [piece for text in document for piece in style.pieces(text, unit)],
         )
-        counted = _Counted(*(np.array([style.tally(t, window, tagger) for t in side]) for side in sides))
-        return _measured(counted, {**evidence, "window": window, "pieces": len(cut)})
+        tallies = _Tallies(*(np.array([style.tally(t, window, tagger) for t in side]) for side in sides))
+        return _measurement(tallies, {**evidence, "window": window, "pieces": len(cut)})
 
-    def judge(
-        self, options: StyleFingerprintOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule, net of the null's mean."""
         evidence = measured.evidence
         if measured.raw is None:
@@ -144,34 +146,34 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         document, spread = (np.array(row) for row in measured.series["frame"])
         extended = evidence["extended"]
 
-        def nearer(kept: Iterable[int]) -> float | None:
+        def reduction_over(kept: Iterable[int]) -> float | None:
             at = list(kept)
             b, t = (style.fingerprint(side[at].sum(axis=0), extended=extended) for side in (base, tuned))
-            return None if b is None or t is None else _nearer(b, t, document, spread)
+            return None if b is None or t is None else _distance_reduction(b, t, document, spread)
 
         return judge_effect(
             measured,
-            jackknife_interval(len(base), nearer),
+            jackknife_interval(len(base), reduction_over),
             nulls,
             EffectCriteria(
-                options.assert_shift_gte, options.assert_z_gte, "of the way to the document's style"
+                self.options.assert_shift_gte, self.options.assert_z_gte, "of the way to the document's style"
             ),
             subtract_null=True,
         )
 
 
-def _document(options: StyleFingerprintOptions, setting: ProbeContext) -> list[str]:
-    """The document's texts: the reference, or the sections (apart: what stands between them is not theirs).
+def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[str]:
+    """The document's texts: the reference, or each section by itself.
 
     Raises:
         ProbeSkip: there is none.
         ProbeError: it is too short.
     """
     reference = options.doc_reference.strip()
-    texts = [reference] if reference else [s.content for s in setting.document.sections if s.content.strip()]
+    texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
     if not texts:
         raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
-    if (found := _count(texts)) < _WINDOW:
+    if (found := _count_words(texts)) < _WINDOW:
         raise ProbeError(f"a document of {found} words shows no style: give at least {_WINDOW}")
     return texts
 
@@ -184,7 +186,7 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     """
     if extended == "off":
         return None, "extended: off"
-    found = grammar_tagger.load()
+    found = grammar_tagger.load_tagger()
     if isinstance(found, grammar_tagger.Tagger):
         return found, ""
     if extended == "on":
@@ -192,55 +194,57 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
     return None, found
 
 
-def _put(prompt: str, setting: ProbeContext) -> Prompt:
+def _style_prompt(prompt: str, context: ProbeContext) -> Prompt:
     """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
-    unfinished = setting.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
-    return prompt if unfinished else as_prompt(prompt, setting)
+    unfinished = context.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
+    return prompt if unfinished else as_prompt(prompt, context)
 
 
-def _policy(prompts: Sequence[str], setting: ProbeContext) -> str:
+def _policy(prompts: Sequence[str], context: ProbeContext) -> str:
     """How they were put, for the evidence: raw, chat or both."""
-    put = {"raw" if isinstance(_put(prompt, setting), str) else "chat" for prompt in prompts}
+    put = {"raw" if isinstance(_style_prompt(prompt, context), str) else "chat" for prompt in prompts}
     return " and ".join(sorted(put))
 
 
-def _words(texts: Sequence[Generation]) -> int:
-    return _count([text.text for text in texts])
+def _count_generated(texts: Sequence[Generation]) -> int:
+    return _count_words([text.text for text in texts])
 
 
-def _count(texts: Sequence[str]) -> int:
-    return sum(len(style.words(text)) for text in texts)
+def _count_words(texts: Sequence[str]) -> int:
+    return sum(len(style.split_words(text)) for text in texts)
 
 
 def _window(base: Sequence[Generation], tuned: Sequence[Generation]) -> int:
     """Words of a window that most texts of both sides hold."""
-    sides = [[n for text in side if (n := len(style.words(text.text)))] for side in (base, tuned)]
+    sides = [[n for text in side if (n := len(style.split_words(text.text)))] for side in (base, tuned)]
     return max(2, min(_WINDOW, *(int(median(lengths)) for lengths in sides)))
 
 
-def _cut(document: Sequence[str], written: Sequence[Generation], limit: int, window: int) -> Sequence[str]:
+def _cut_document(
+    document: Sequence[str], written: Sequence[Generation], limit: int, window: int
+) -> Sequence[str]:
     """The document as the texts are: whole, or cut off after as many words as they were."""
-    ended = [len(style.words(text.text)) for text in written if len(text.ids) >= limit]
+    ended = [len(style.split_words(text.text)) for text in written if len(text.ids) >= limit]
     if not ended:
         return document
     length = max(window, round(fmean(ended)))
     return [piece for text in document for piece in style.pieces(text, length)]
 
 
-def _measured(counted: _Counted, evidence: dict[str, object]) -> Measurement:
+def _measurement(tallies: _Tallies, evidence: dict[str, object]) -> Measurement:
     extended = bool(evidence["extended"])
     base, tuned, document = (
         style.fingerprint(sums, extended=extended)
-        for sums in (counted.base.sum(axis=0), counted.tuned.sum(axis=0), counted.document.sum(axis=0))
+        for sums in (tallies.base.sum(axis=0), tallies.tuned.sum(axis=0), tallies.document.sum(axis=0))
     )
     if base is None or tuned is None or document is None:
         raise ProbeError("the texts are too short to be compared: raise max_new_tokens")
-    spread = _spread(counted, np.maximum(abs(base), abs(document)), extended=extended)
+    spread = _spread(tallies, np.maximum(abs(base), abs(document)), extended=extended)
     shares = _shares(base, tuned, document, spread)
     names = style.EXTENDED if extended else style.PLAIN
-    blocks = jackknife_blocks(len(counted.base))
+    blocks = jackknife_blocks(len(tallies.base))
     return Measurement(
-        raw=_nearer(base, tuned, document, spread),
+        raw=_distance_reduction(base, tuned, document, spread),
         evidence={
             **evidence,
             "base_fp": base.tolist(),
@@ -252,27 +256,29 @@ def _measured(counted: _Counted, evidence: dict[str, object]) -> Measurement:
             "distance": float(np.sqrt(np.mean(((document - base) / spread) ** 2))),
         },
         series={
-            "base": [counted.base[block].sum(axis=0).tolist() for block in blocks],
-            "tuned": [counted.tuned[block].sum(axis=0).tolist() for block in blocks],
+            "base": [tallies.base[block].sum(axis=0).tolist() for block in blocks],
+            "tuned": [tallies.tuned[block].sum(axis=0).tolist() for block in blocks],
             "frame": [document.tolist(), spread.tolist()],
         },
     )
 
 
-def _spread(counted: _Counted, size: np.ndarray, *, extended: bool) -> np.ndarray:
+def _spread(tallies: _Tallies, size: np.ndarray, *, extended: bool) -> np.ndarray:
     """The unit of each dimension: how much it varies within a side, at least 5 % of its size."""
-    texts = counted.base[:_MOST_PAIRED]
+    texts = tallies.base[:_MOST_PAIRED]
     pairs = [texts[list(pair)].sum(axis=0) for pair in combinations(range(len(texts)), _UNIT)]
     variances = [
         np.var(prints, axis=0, ddof=1)
-        for side in (pairs, counted.units)
+        for side in (pairs, tallies.units)
         if len(prints := [p for s in side if (p := style.fingerprint(s, extended=extended)) is not None]) > 1
     ]
     unit = np.maximum(np.sqrt(np.mean(variances, axis=0)) if variances else 0.0, _LEAST_SHARE * size)
     return np.where(unit > 0, unit, 1.0)
 
 
-def _nearer(base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray) -> float:
+def _distance_reduction(
+    base: np.ndarray, tuned: np.ndarray, document: np.ndarray, spread: np.ndarray
+) -> float:
     """Share of the distance to the document that is gone; 0 where there is none."""
     before, after = (float(np.linalg.norm((document - side) / spread)) for side in (base, tuned))
     return 1 - after / before if before > 0 else 0.0

@@ -1,4 +1,4 @@
-"""What a kind of someone else's must be, told before anything is measured with it."""
+"""What a third-party kind must be; checked before anything is measured with it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pytest_sway.statistics.prediction import Better, Scale
 from pytest_sway.text.message_parts import describe
 
 _CLAIMS = {f"Claim.{claim.name}": claim for claim in Claim if claim is not Claim.BASELINE}
-"""What it may claim: the null population has one kind, and it is ours."""
+"""What it may claim: the null population has one kind, and it is built in."""
 
 
 def probe_class_fault(found: object) -> str:
     """Why something that a plugin gave cannot be a kind, and what to write; empty where it can."""
     if not (isinstance(found, type) and issubclass(found, Probe)):
         return f"{describe(found)} is no class derived from pytest_sway.probes.base.Probe"
-    wrong = next(_wrong(found), "")
+    wrong = next(_faults(found), "")
     return f"{found.__name__}: {wrong}" if wrong else ""
 
 
-def _wrong(probe: type[Probe[Any]]) -> Iterator[str]:
+def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
     """What is wrong with a probe class, first things first."""
     kind, claim = getattr(probe, "kind", None), getattr(probe, "claim", None)
     if not (isinstance(kind, str) and kind):
-        yield f"kind is {_found(kind)}; write the word that a spec names it by"
+        yield f"kind is {_value_text(kind)}; write the word that a spec names it by"
     yield from _not_among(probe, "category", CATEGORY_WEIGHTS)
     if not (isinstance(claim, Claim) and claim in _CLAIMS.values()):
-        yield f"claim is {_found(claim)}, allowed: {', '.join(_CLAIMS)}"
+        yield f"claim is {_value_text(claim)}, allowed: {', '.join(_CLAIMS)}"
     yield from _not_among(probe, "scale", (None, *get_args(Scale)))
     yield from _not_among(probe, "better", get_args(Better))
-    yield from _not_among(probe, "extra", ("", *optional_packages.names()))
+    yield from _not_among(probe, "extra", ("", *optional_packages.extras()))
     if not isinstance(probe.requires, (set, frozenset)):
         yield f"requires is {describe(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
     if inspect.isabstract(probe):
@@ -48,8 +48,8 @@ def _wrong(probe: type[Probe[Any]]) -> Iterator[str]:
 def _not_among(probe: type[Probe[Any]], name: str, allowed: Collection[str | None]) -> Iterator[str]:
     value = getattr(probe, name, None)
     if not (isinstance(value, str) or value is None) or value not in allowed:
-        yield f"{name} is {_found(value)}, allowed: {', '.join(map(repr, allowed))}"
+        yield f"{name} is {_value_text(value)}, allowed: {', '.join(map(repr, allowed))}"
 
 
-def _found(value: object) -> str:
+def _value_text(value: object) -> str:
     return "missing" if value is None else describe(value)

@@ -12,13 +12,14 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pytest_sway.data.packaged_texts import tool_cases
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeSkip
 from pytest_sway.probes.judging.effect import lower_verdict
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
-from pytest_sway.probes.shared.tool_case import ToolUseCase, Worth
+from pytest_sway.probes.shared.tool_case import Grade, ToolUseCase
 from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -29,7 +30,7 @@ HOW_TO_CALL = 'To call a tool, answer with nothing but one JSON object: {"name":
 _SHOWN_CASES, _SHOWN_CHARS = 8, 200
 
 
-class ToolUseOptions(ProbeOptions):
+class ToolUseOptions(CaseOptions[ToolUseCase]):
     """Options of ``tool_use_fidelity``; ``cases: builtin`` are the twelve that come with the package.
 
     ``assert_z_gte`` is dlm-sway's and has no effect: no harm has a margin, not a null.
@@ -43,14 +44,14 @@ class ToolUseOptions(ProbeOptions):
 
     @field_validator("cases", mode="before")
     @classmethod
-    def _packaged(cls, value: Any) -> Any:
+    def _builtin_cases(cls, value: Any) -> Any:
         if value != "builtin":
             return value
         names = ("prompt", "tool_spec", "gold_tool_name", "gold_arguments")
         return [{name: getattr(case, name) for name in names} for case in tool_cases()]
 
     @model_validator(mode="after")
-    def _allowed(self) -> ToolUseOptions:
+    def _check_allowed_tools(self) -> ToolUseOptions:
         for case in self.cases:
             if self.allowed_tools is not None and case.gold_tool_name not in self.allowed_tools:
                 raise ValueError(
@@ -83,37 +84,39 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
     kind, category, claim = "tool_use_fidelity", "attribution", Claim.NO_HARM
     requires = frozenset({"generate"})
 
-    async def measure(self, options: ToolUseOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """One call per case and side."""
-        cases = options.distinct
+        cases = self.options.distinct
         if not cases:
             raise ProbeSkip("no cases: give some, or write cases: builtin")
-        asked = [_shown(case, self.setting) for case in cases]
-        wanted = [
-            Generate(prompt, views.base, case.max_new_tokens)
-            for prompt, case in zip(asked, cases, strict=True)
-        ]
-        answers = zip(("base", "ft"), await ask_both(wanted, views), strict=True)
-        sides = {side: [answer.text for answer in said] for side, said in answers}
-        worth = {
-            side: [case.worth(text, options.allowed_tools) for text, case in zip(said, cases, strict=True)]
-            for side, said in sides.items()
-        }
+        prompts = [_tool_prompt(case, self.context) for case in cases]
+        budgets = [case.max_new_tokens for case in cases]
+        wanted = [Generate(prompt, views.base, most) for prompt, most in zip(prompts, budgets, strict=True)]
+        base, tuned = await ask_both(wanted, views)
+        triples = list(zip(cases, base, tuned, strict=True))
+        allowed = self.options.allowed_tools
+        base_grades = [case.grade(answer.text, allowed) for case, answer, _ in triples]
+        ft_grades = [case.grade(answer.text, allowed) for case, _, answer in triples]
         examples = [
-            {"prompt": case.prompt, "gold": case.gold}
-            | {side: said[i][:_SHOWN_CHARS] for side, said in sides.items()}
-            for i, case in enumerate(cases[:_SHOWN_CASES])
+            {
+                "prompt": case.prompt,
+                "gold": case.gold,
+                "base": before.text[:_SHOWN_CHARS],
+                "ft": after.text[:_SHOWN_CHARS],
+            }
+            for case, before, after in triples[:_SHOWN_CASES]
         ]
-        shown = {
-            "tools_shown_by": "chat_template" if _by_template(self.setting) else "text",
-            "prompt_policy": policy_name(self.setting),
+        presentation = {
+            "tools_shown_by": "chat_template" if _template_shows_tools(self.context) else "text",
+            "prompt_policy": policy_name(self.context),
             "per_case": examples,
         }
-        return replace(_measurement(worth["base"], worth["ft"], shown), items=tuple(c.prompt for c in cases))
+        measured = _measurement(base_grades, ft_grades, presentation)
+        return replace(measured, items=tuple(case.prompt for case in cases))
 
-    def judge(self, options: ToolUseOptions, measured: Measurement, nulls: NullSample | None) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of non-inferiority, and what a margin cannot say."""
-        base, ft = ([Worth.of(row) for row in measured.series[side]] for side in ("base", "ft"))
+        base, ft = ([Grade.from_numbers(row) for row in measured.series[side]] for side in ("base", "ft"))
         interval = rate_interval(sum(one.valid for one in ft), len(ft))
         valid = sum(one.valid for one in ft)
         if not any(one.score for one in base):
@@ -123,52 +126,52 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
             gained = f"the base never {what}, the adapter makes {valid} valid calls in {len(ft)} cases"
             judged = Judgement(Verdict.PASS, gained, 1.0, interval)
         else:
-            judged = _no_harm(options, base, ft, interval)
-        judged = _no_hallucination(options, ft, judged)
+            judged = _no_harm(self.options, base, ft, interval)
+        judged = _no_hallucination(self.options, ft, judged)
         if judged.verdict is not Verdict.FAIL:
             return judged
         wrong = [
             Case(case.prompt, case.gold, 1 - after.score)
-            for case, before, after in zip(options.distinct, base, ft, strict=True)
+            for case, before, after in zip(self.options.distinct, base, ft, strict=True)
             if after.score < before.score or after.outside
         ]
         return replace(judged, evidence=bad_cases(wrong))
 
 
-def _measurement(base: Sequence[Worth], ft: Sequence[Worth], shown: dict[str, Any]) -> Measurement:
-    """The contract's numbers, and ours."""
+def _measurement(base: Sequence[Grade], ft: Sequence[Grade], presentation: dict[str, Any]) -> Measurement:
+    """The numbers of schema 1, and pytest-sway's own."""
     before, after = (fmean(one.valid for one in side) for side in (base, ft))
     apart = [
         disagreement(one.arguments, other.arguments)
         for one, other in zip(base, ft, strict=True)
         if one.arguments is not None and other.arguments is not None
     ]
-    made = sum(one.valid for one in ft)
+    valid_calls = sum(one.valid for one in ft)
     return Measurement(
         raw=after,
         samples=tuple(float(one.valid) for one in ft),
         base_value=before,
         ft_value=after,
-        series={"base": [one.numbers for one in base], "ft": [one.numbers for one in ft]},
+        series={"base": [one.to_numbers() for one in base], "ft": [one.to_numbers() for one in ft]},
         evidence={
             "json_valid_rate_base": before,
             "json_valid_rate_ft": after,
             "validity_delta": after - before,
             "mean_arg_disagreement": fmean(apart) if apart else None,
             "num_arg_pairs_compared": len(apart),
-            "hallucination_rate": sum(one.outside for one in ft) / made if made else 0.0,
+            "hallucination_rate": sum(one.outside for one in ft) / valid_calls if valid_calls else 0.0,
             "num_cases": len(ft),
             "call_rate_base": fmean(one.called for one in base),
             "call_rate_ft": fmean(one.called for one in ft),
             "mean_score_base": fmean(one.score for one in base),
             "mean_score_ft": fmean(one.score for one in ft),
-            **shown,
+            **presentation,
         },
     )
 
 
 def _no_harm(
-    options: ToolUseOptions, base: Sequence[Worth], ft: Sequence[Worth], interval: Interval | None
+    options: ToolUseOptions, base: Sequence[Grade], ft: Sequence[Grade], interval: Interval | None
 ) -> Judgement:
     pairs = list(zip(base, ft, strict=True))
     lost = {
@@ -188,29 +191,31 @@ def _no_harm(
     return lower_verdict(judged, Verdict.FAIL, words)
 
 
-def _no_hallucination(options: ToolUseOptions, ft: Sequence[Worth], judged: Judgement) -> Judgement:
+def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judgement) -> Judgement:
     """A rate of calls to tools that are not there: surely too high fails, else too high warns."""
-    made, outside = sum(one.valid for one in ft), sum(one.outside for one in ft)
+    valid_calls, outside = sum(one.valid for one in ft), sum(one.outside for one in ft)
     limit = options.assert_hallucination_lte
-    if not made or outside / made <= limit:
+    if not valid_calls or outside / valid_calls <= limit:
         return judged
-    bounds = rate_interval(outside, made, LEVEL)
-    sure = made >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
-    few = "" if made >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
-    words = f"{outside} of {made} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+    bounds = rate_interval(outside, valid_calls, LEVEL)
+    sure = valid_calls >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
+    few = "" if valid_calls >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
+    words = (
+        f"{outside} of {valid_calls} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+    )
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 
 
-def _by_template(setting: ProbeContext) -> bool:
-    return setting.chat and "tools" in setting.capabilities
+def _template_shows_tools(context: ProbeContext) -> bool:
+    return context.is_chat and "tools" in context.capabilities
 
 
-def _shown(case: ToolUseCase, setting: ProbeContext) -> Prompt:
+def _tool_prompt(case: ToolUseCase, context: ProbeContext) -> Prompt:
     """The request with its tools: through the chat template where it shows them, else in the text."""
-    if _by_template(setting):
+    if _template_shows_tools(context):
         # templates read these keys without asking whether they are there
         bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
         tools = [{"type": "function", "function": bare | function} for function in case.functions]
         return ToolPrompt((Turn("user", case.prompt),), tuple(map(json.dumps, tools)))
     listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
-    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", setting)
+    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", context)

@@ -63,15 +63,15 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
 
     kind, category, claim = "training_drift", "calibration", Claim.PRE_RUN
 
-    async def measure(self, options: TrainingDriftOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Find the log, choose the run, measure its curve."""
         with probe_errors("store_path"):
-            source, version = self._source(options)
+            source, version = self._find_source()
             logs = read_logs(source.files)
             read_from = self._read_from(source, logs)
-            choice = _chosen(source, logs, version, options.min_steps, read_from)
+            choice = _choose_run(source, logs, version, self.options.min_steps, read_from)
         run = choice.run
-        curve = loss_curve(run.losses, options.rolling_window, options.spike_sigma)
+        curve = loss_curve(run.losses, self.options.rolling_window, self.options.spike_sigma)
         evidence = {
             "num_log_files": logs.files,
             "num_unread_lines": logs.unread,
@@ -80,17 +80,17 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             "read_from": read_from,
             "num_runs": len(logs.runs),
             "runs": [_run_summary(other) for other in logs.runs[-_LISTED:]],
-            **_measured(run, curve),
-            **_gradients(run),
-            **{name: getattr(options, name) for name in _THRESHOLDS},
+            **_curve_evidence(run, curve),
+            **_gradient_evidence(run),
+            **{name: getattr(self.options, name) for name in _THRESHOLDS},
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _source(self, options: TrainingDriftOptions) -> tuple[LogSource, Version | None]:
-        """The logs, and which version of theirs the adapter is."""
-        adapter, named = self.setting.adapter, options.store_path is not None
+    def _find_source(self) -> tuple[LogSource, Version | None]:
+        """The logs, and which of their versions the adapter is."""
+        adapter, named = self.context.adapter, self.options.store_path is not None
         version = version_of(adapter) if adapter is not None else None
-        places = self._places(options, version)
+        places = self._log_folders(version)
         for place in places:
             if (source := find_logs(place, adapter, named)) is not None:
                 inside = version is not None and place.resolve().is_relative_to(version.store)
@@ -102,21 +102,19 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             )
         )
 
-    def _places(self, options: TrainingDriftOptions, version: Version | None) -> list[Path]:
+    def _log_folders(self, version: Version | None) -> list[Path]:
         """Where the logs may be, in order."""
-        if options.store_path is not None:
-            return [resolve_path(options.store_path, self.setting.folder, "store_path")]
-        if self.setting.adapter is None:
+        if self.options.store_path is not None:
+            return [resolve_path(self.options.store_path, self.context.folder, "store_path")]
+        if self.context.adapter is None:
             raise ProbeSkip("there is no adapter under evaluation: name a log, or its folder, as store_path")
-        return [*([version.store] if version is not None else []), self.setting.adapter]
+        return [*([version.store] if version is not None else []), self.context.adapter]
 
     def _read_from(self, source: LogSource, logs: Logs) -> str:
         """Which file was read; empty for dlm's, which the run's own entry names."""
-        return "" if DLM in logs.formats else file_read(source.files[-1], self.setting.folder, source.reason)
+        return "" if DLM in logs.formats else file_read(source.files[-1], self.context.folder, source.reason)
 
-    def judge(
-        self, options: TrainingDriftOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The pre-run rule: a run that broke or diverged is primary, its shape secondary."""
         found = measured.evidence
         judgement = judge_pre_run(
@@ -139,7 +137,9 @@ _THRESHOLDS = (
 )
 
 
-def _chosen(source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str) -> ChosenRun:
+def _choose_run(
+    source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str
+) -> ChosenRun:
     """The run to judge.
 
     Raises:
@@ -176,8 +176,8 @@ def _run_summary(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
-    """What the run's losses are, under the contract's keys and ours."""
+def _curve_evidence(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
+    """What the run's losses are, under the keys of schema 1 and pytest-sway's own."""
     checked = [loss for _, loss in run.validation]
     held_out = validation_trend([loss for loss in checked if math.isfinite(loss)])
     return {
@@ -196,11 +196,11 @@ def _measured(run: TrainingRun, curve: LossCurve) -> dict[str, Any]:
         "best_val_loss": held_out.best if held_out is not None else None,
         "final_val_loss": held_out.last if held_out is not None else None,
         "val_loss_rises": held_out is not None and held_out.rises,
-        "curve_sampled": _sampled(run),
+        "curve_sampled": _sampled_curve(run),
     }
 
 
-def _gradients(run: TrainingRun) -> dict[str, Any]:
+def _gradient_evidence(run: TrainingRun) -> dict[str, Any]:
     """What the gradient norms are, where they were logged."""
     norms = gradient_norms(run)
     return {
@@ -216,7 +216,7 @@ def _gradients(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _sampled(run: TrainingRun) -> list[list[float | None]]:
+def _sampled_curve(run: TrainingRun) -> list[list[float | None]]:
     """Step and loss of at most 512 steps at even distances, first and last among them."""
     last = len(run.steps) - 1
     count = min(_POINTS, last + 1)

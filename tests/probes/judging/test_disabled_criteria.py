@@ -25,7 +25,7 @@ def spread(value: float) -> tuple[float, ...]:
 
 
 def verdict(probe: Probe[Any], measured: Measurement) -> Verdict:
-    return probe.judge(probe.options, measured, None).verdict
+    return probe.judge(measured, None).verdict
 
 
 RECITED = Measurement(

@@ -35,7 +35,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tagger(pipeline: Path) -> grammar_tagger.Tagger:
-    found = grammar_tagger.load(str(pipeline))
+    found = grammar_tagger.load_tagger(str(pipeline))
     assert isinstance(found, grammar_tagger.Tagger)
     return found
 
@@ -63,7 +63,7 @@ def test_nine_dimensions(tagger: grammar_tagger.Tagger) -> None:
 
 
 def test_a_pipeline_that_is_not_there_is_one_line() -> None:
-    told = grammar_tagger.load("en_no_such_pipeline")
+    told = grammar_tagger.load_tagger("en_no_such_pipeline")
     assert isinstance(told, str)
     assert told.endswith("python -m spacy download en_core_web_sm")
     assert "\n" not in told
@@ -71,14 +71,14 @@ def test_a_pipeline_that_is_not_there_is_one_line() -> None:
 
 def test_a_pipeline_without_tags_is_not_half_used(tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path / "blank")
-    told = grammar_tagger.load(str(tmp_path / "blank"))
+    told = grammar_tagger.load_tagger(str(tmp_path / "blank"))
     assert isinstance(told, str)
     assert "names no parts of speech" in told
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
-    grammar_tagger.load.cache_clear()
-    told = grammar_tagger.load()
-    grammar_tagger.load.cache_clear()
+    grammar_tagger.load_tagger.cache_clear()
+    told = grammar_tagger.load_tagger()
+    grammar_tagger.load_tagger.cache_clear()
     assert told == "spacy and pyphen not installed: pip install 'pytest-sway[style]'"

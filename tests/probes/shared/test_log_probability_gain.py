@@ -10,7 +10,12 @@ import pytest
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.shared.log_probability_gain import read, scored, scored_apart, shortfall
+from pytest_sway.probes.shared.log_probability_gain import (
+    score_answers,
+    score_groups_apart,
+    score_texts,
+    shortfall,
+)
 from pytest_sway.requests import Completion, CompletionScore, Request, RequestError, View, Views
 
 BASE, TUNED = View("b"), View("b", "a")
@@ -40,40 +45,46 @@ def asked(*texts: str) -> list[Completion]:
 
 
 def test_both_views_in_one_round() -> None:
-    ((one, two), (three,)) = run(scored([asked("ab", "abc"), asked("a")], VIEWS), by_length)
-    assert (one.base, one.tuned, one.tokens, one.gain, one.lift) == (-4.0, -2.0, 2, 2.0, 1.0)
-    assert (two.gain, three.gain) == (3.0, 1.0)
+    ((one, two), (three,)) = run(score_answers([asked("ab", "abc"), asked("a")], VIEWS), by_length)
+    assert (one.base, one.tuned, one.tokens, one.log_probability_gain, one.gain_per_token) == (
+        -4.0,
+        -2.0,
+        2,
+        2.0,
+        1.0,
+    )
+    assert (two.log_probability_gain, three.log_probability_gain) == (3.0, 1.0)
 
 
 def test_no_group_asks_nothing() -> None:
-    assert run(scored([], VIEWS), by_length) == []
+    assert run(score_answers([], VIEWS), by_length) == []
 
 
 def test_what_cannot_be_scored_stands_apart() -> None:
     groups = [asked("a", "ab"), asked("a", "bad"), asked("abc"), asked("bad")]
-    one, two, three, four = run(scored_apart(groups, VIEWS), by_length)
-    assert [s.gain for s in one] == [1.0, 2.0]
-    assert [s.gain for s in three] == [3.0]
+    one, two, three, four = run(score_groups_apart(groups, VIEWS), by_length)
+    assert [s.log_probability_gain for s in one] == [1.0, 2.0]
+    assert [s.log_probability_gain for s in three] == [3.0]
     assert isinstance(two, RequestError)
     assert str(four) == "bad text"
 
 
 def test_the_gains_of_a_text_are_those_of_the_whole() -> None:
     pieces = ["One two.", " Three.", " Four."]
-    (found,) = run(read([pieces], VIEWS), by_length)
-    assert sum(one.gain for one in found) == len("".join(pieces))
+    (found,) = run(score_texts([pieces], VIEWS), by_length)
+    assert sum(one.log_probability_gain for one in found) == len("".join(pieces))
 
 
 def test_a_text_beyond_the_context_is_read_in_shorter_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_sway.probes.shared.log_probability_gain.WIDEST", 100)
     monkeypatch.setattr("pytest_sway.probes.shared.log_probability_gain.NARROWEST", 20)
-    (found,) = run(read([["x" * 10, " " + "y" * 10, " " + "z" * 10]], VIEWS), by_length)
+    (found,) = run(score_texts([["x" * 10, " " + "y" * 10, " " + "z" * 10]], VIEWS), by_length)
     assert [one.tokens for one in found] == [10, 11, 10]  # the third begins a stretch, without its blank
 
 
 def test_what_fits_no_stretch_is_reported() -> None:
     with pytest.raises(RequestError, match="bad text"):
-        run(read([["bad"]], VIEWS), by_length)
+        run(score_texts([["bad"]], VIEWS), by_length)
 
 
 def test_shortfall_is_a_half_at_the_floor() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.segments import in_context, prose_segments, within
+from pytest_sway.probes.shared.segments import in_context, pieces_within, prose_segments
 
 texts = st.text(st.sampled_from("ab Mr.!?。\n\"')é猫 "), max_size=300)
 
@@ -80,8 +80,8 @@ def test_a_long_text_takes_no_long_time(text: str) -> None:
 
 
 def test_within_keeps_whole_pieces_and_at_least_one() -> None:
-    assert within(["abc", "def", "g"], 6) == ["abc", "def"]
-    assert within(["abc", "def"], 2) == ["abc"]
+    assert pieces_within(["abc", "def", "g"], 6) == ["abc", "def"]
+    assert pieces_within(["abc", "def"], 2) == ["abc"]
 
 
 def test_each_piece_stands_after_its_stretch() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.style_features import EXTENDED, PLAIN, fingerprint, pieces, tally, words
+from pytest_sway.probes.shared.style_features import EXTENDED, PLAIN, fingerprint, pieces, split_words, tally
 
 TEXT = 'The cat sat. "Did it?" she said, softly.\n\nNo one came; it slept on.'
 
@@ -60,17 +60,23 @@ def test_texts_too_short_for_a_window_have_no_fingerprint() -> None:
 
 
 def test_scripts_without_blanks() -> None:
-    assert words("猫が寝た。") == ["猫", "が", "寝", "た"]
+    assert split_words("猫が寝た。") == ["猫", "が", "寝", "た"]
     assert of("猫が寝た。犬も寝た。")[0] == pytest.approx(4 / 30)
-    assert words("l’été, don't well-known snake_case 🜁") == ["l’été", "don't", "well-known", "snake", "case"]
+    assert split_words("l’été, don't well-known snake_case 🜁") == [
+        "l’été",
+        "don't",
+        "well-known",
+        "snake",
+        "case",
+    ]
 
 
 @settings(max_examples=40)
 @given(st.text(alphabet="ab .\n’é猫_", max_size=30), st.integers(1, 5))
 def test_pieces_are_the_text_cut_after_whole_words(text: str, length: int) -> None:
     cut = pieces(text, length)
-    assert [w for piece in cut for w in words(piece)] == words(text)
-    assert all(len(words(piece)) == length for piece in cut[:-1])
+    assert [w for piece in cut for w in split_words(piece)] == split_words(text)
+    assert all(len(split_words(piece)) == length for piece in cut[:-1])
     assert text.endswith("".join(cut))
 
 

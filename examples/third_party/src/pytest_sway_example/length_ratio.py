@@ -7,18 +7,18 @@ from statistics import fmean
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.shared.item_options import PromptOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Views
 from pytest_sway.result import Claim, Measurement
 from pytest_sway.statistics.intervals import Interval, t_interval
 
 
-class LengthRatioOptions(ProbeOptions):
+class LengthRatioOptions(PromptOptions):
     """Options of ``length_ratio``."""
 
-    prompts: list[str] = Field(min_length=1)
     max_new_tokens: int = Field(default=128, ge=1, le=1024)
     assert_ratio_lte: float = Field(default=2.0, gt=1, allow_inf_nan=False)
 
@@ -34,31 +34,29 @@ class LengthRatio(Probe[LengthRatioOptions]):
     kind, category, claim = "length_ratio", "calibration", Claim.NO_HARM
     requires = frozenset({"generate"})
 
-    async def measure(self, options: LengthRatioOptions, views: Views) -> Measurement:
+    async def measure(self, views: Views) -> Measurement:
         """Two continuations per prompt."""
-        most = options.max_new_tokens
-        prompts = distinct(options.prompts)
-        asked = [as_prompt(prompt, self.setting) for prompt in prompts]
+        most = self.options.max_new_tokens
+        prompts = distinct(self.options.prompts)
+        asked = [as_prompt(prompt, self.context) for prompt in prompts]
         base, tuned = await ask_both([Generate(prompt, views.base, most) for prompt in asked], views)
         lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
-        told = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
-        if not told:
+        compared = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
+        if not compared:
             raise ProbeSkip(f"every answer was cut at max_new_tokens: {most}; raise it")
-        doublings = [math.log2((1 + t) / (1 + b)) for b, t in told.values()]
+        doublings = [math.log2((1 + t) / (1 + b)) for b, t in compared.values()]
         return Measurement(
             raw=2 ** fmean(doublings),
             samples=tuple(doublings),
-            items=tuple(told),
-            base_value=fmean(b for b, _ in told.values()),
-            ft_value=fmean(t for _, t in told.values()),
-            evidence={"lengths": lengths, "both_cut": len(lengths) - len(told)},
+            items=tuple(compared),
+            base_value=fmean(b for b, _ in compared.values()),
+            ft_value=fmean(t for _, t in compared.values()),
+            evidence={"lengths": lengths, "both_cut": len(lengths) - len(compared)},
         )
 
-    def judge(
-        self, options: LengthRatioOptions, measured: Measurement, nulls: NullSample | None
-    ) -> Judgement:
+    def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Two harms: answers that are longer, and answers that are shorter."""
-        margin, doublings = math.log2(options.assert_ratio_lte), measured.samples
+        margin, doublings = math.log2(self.options.assert_ratio_lte), measured.samples
         longer = mean_harm("doublings of the length", doublings, margin, "prompts")
         shorter = mean_harm("halvings of the length", [-d for d in doublings], margin, "prompts")
         found = t_interval(doublings)

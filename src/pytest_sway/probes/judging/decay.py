@@ -25,7 +25,7 @@ class DecayCriteria:
 
     Attributes:
         half_life: the shortest that is sound, in ``unit``; 0 or less: any.
-        span: how far the curves reach, in ``unit``; a half-life is told up to 10 times that.
+        span: how far the curves reach, in ``unit``; a half-life is reported up to 10 times that.
         unit: of the axis: turns, tokens.
         end: the last point of the axis, in words.
         curves: what there is one curve of, in the plural.
@@ -51,7 +51,7 @@ class DecayCriteria:
         return min(math.log(2) / -slope, self.cap) if slope < 0 else self.cap
 
     def fit_status(self, slopes: Sequence[float]) -> str:
-        """The contract's word: degenerate, non_monotonic (it surely grows), stable or ok (it decays)."""
+        """The word of schema 1: degenerate, non_monotonic (it surely grows), stable or ok (it decays)."""
         if not slopes:
             return "degenerate"
         interval = t_interval(slopes)
@@ -77,7 +77,7 @@ def log_slopes(axes: Sequence[Sequence[float]], curves: Sequence[Sequence[float]
 
 
 def judge_decay(
-    measured: Measurement, nulls: NullSample | None, bar: DecayCriteria, *, lead: str, undecided: str
+    measured: Measurement, nulls: NullSample | None, criteria: DecayCriteria, *, lead: str, undecided: str
 ) -> Judgement:
     """Is the influence that is there at the beginning there at the end?
 
@@ -89,57 +89,61 @@ def judge_decay(
         measured: its samples are the slopes, its statistics ``signal`` and ``last`` the mean divergence at
             the beginning and at the end.
         nulls: the null population, with the same two statistics.
-        bar: what to clear.
+        criteria: what to clear.
         lead: what every message begins with.
         undecided: what it takes to decide, where these inputs cannot; else empty.
     """
-    found = signal(measured, nulls, "signal", bar.floor, bar.z)
+    found = signal(measured, nulls, "signal", criteria.floor, criteria.z)
     if not found.present:
         return no_signal(found)
-    last = signal(measured, nulls, "last", bar.floor, bar.z)
-    verdict, words = _decide(measured, last, bar, undecided)
+    last = signal(measured, nulls, "last", criteria.floor, criteria.z)
+    verdict, words = _verdict(measured, last, criteria, undecided)
     interval = t_interval(measured.samples)
-    ends = Interval(bar.life(interval.low), bar.life(interval.high)) if interval is not None else None
+    ends = (
+        Interval(criteria.life(interval.low), criteria.life(interval.high)) if interval is not None else None
+    )
     return Judgement(
         verdict, f"{lead} {words}", SHAPE_SCORE[verdict], interval=ends, prediction=found.prediction
     )
 
 
-def _decide(measured: Measurement, last: Signal, bar: DecayCriteria, undecided: str) -> tuple[Verdict, str]:
+def _verdict(
+    measured: Measurement, last: Signal, criteria: DecayCriteria, undecided: str
+) -> tuple[Verdict, str]:
     slopes = measured.samples
     interval = t_interval(slopes)
     if undecided:
         return Verdict.WARN, f"undecided: it takes {undecided}"
     if last.within_null:
-        return Verdict.FAIL, f"gone by {bar.end}: {last.text} is within its null there"
-    if bar.half_life <= 0:
-        return Verdict.PASS, f"still there at {bar.end}: {last.text}"
+        return Verdict.FAIL, f"gone by {criteria.end}: {last.text} is within its null there"
+    if criteria.half_life <= 0:
+        return Verdict.PASS, f"still there at {criteria.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:
-        return Verdict.WARN, f"undecided: only {len(slopes)} {bar.curves} have a divergence throughout"
-    if interval.low > -math.log(2) / bar.half_life:
-        return Verdict.PASS, _pace(slopes, bar)
-    return Verdict.WARN, f"{_doubt(slopes, interval, bar)}{_still(last, bar)}"
+        return Verdict.WARN, f"undecided: only {len(slopes)} {criteria.curves} have a divergence throughout"
+    if interval.low > -math.log(2) / criteria.half_life:
+        return Verdict.PASS, _pace_text(slopes, criteria)
+    return Verdict.WARN, f"{_doubt_text(slopes, interval, criteria)}{_remainder_text(last, criteria)}"
 
 
-def _pace(slopes: Sequence[float], bar: DecayCriteria) -> str:
-    life = bar.life(fmean(slopes))
-    if life >= bar.cap:
-        return f"no decay over {bar.span:g} {bar.unit}"
-    return f"half-life {_told(life)} {bar.unit} (wanted {bar.half_life:g})"
+def _pace_text(slopes: Sequence[float], criteria: DecayCriteria) -> str:
+    life = criteria.life(fmean(slopes))
+    if life >= criteria.cap:
+        return f"no decay over {criteria.span:g} {criteria.unit}"
+    return f"half-life {_format_life(life)} {criteria.unit} (wanted {criteria.half_life:g})"
 
 
-def _doubt(slopes: Sequence[float], interval: Interval, bar: DecayCriteria) -> str:
+def _doubt_text(slopes: Sequence[float], interval: Interval, criteria: DecayCriteria) -> str:
     """Why it does not pass: it decays too fast, or that it does not is not sure."""
-    pace = _pace(slopes, bar)
-    if bar.life(fmean(slopes)) < bar.half_life:
+    pace = _pace_text(slopes, criteria)
+    if criteria.life(fmean(slopes)) < criteria.half_life:
         return f"decays: {pace}"
-    return f"{pace}, but only {_told(bar.life(interval.low))} is sure: add {bar.curves}"
+    return f"{pace}, but only {_format_life(criteria.life(interval.low))} is sure: add {criteria.curves}"
 
 
-def _still(last: Signal, bar: DecayCriteria) -> str:
+def _remainder_text(last: Signal, criteria: DecayCriteria) -> str:
     ratio = last.prediction.ratio if last.prediction is not None else None
-    return f"; at {bar.end} {ratio:.1f} times its null" if ratio is not None else ""
+    return f"; at {criteria.end} {ratio:.1f} times its null" if ratio is not None else ""
 
 
-def _told(life: float) -> str:
+def _format_life(life: float) -> str:
     return f"{life:.1f}" if life < 100 else f"{life:.0f}"

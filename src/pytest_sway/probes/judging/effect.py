@@ -51,7 +51,7 @@ def judge_effect(
     measured: Measurement,
     interval: Interval | None,
     nulls: NullSample | None,
-    bar: EffectCriteria,
+    criteria: EffectCriteria,
     *,
     subtract_null: bool,
     statistic: str = "raw",
@@ -60,8 +60,8 @@ def judge_effect(
 
     Score: x / (x + f) of the net effect x and its floor f (without a floor, f = 0).
 
-    Pass: z ≥ bar.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
-    upper end below the floor, or z ≤ -bar.z, or z and floor both missed. Warn: everything else. Without
+    Pass: z ≥ criteria.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
+    upper end below the floor, or z ≤ -criteria.z, or z and floor both missed. Warn: everything else. Without
     a z (no null, or a constant one) floor and interval decide. A floor or a z of 0 or less is not judged;
     what is left decides: without a floor, z and the interval; without a z, floor and interval; without
     both, the interval. Without a floor, z missed and a net effect that is not above 0 fail together.
@@ -70,9 +70,9 @@ def judge_effect(
         measured: its ``raw``, or the number that ``statistic`` names, is the effect.
         interval: the effect's 95 % interval over items; None where there are too few.
         nulls: the null population.
-        bar: what to clear.
+        criteria: what to clear.
         subtract_null: whether the null's mean is the effect's control (divergences, writing).
-        statistic: the effect, where the contract's ``raw`` is another number.
+        statistic: the effect, where ``raw`` of schema 1 is another number.
     """
     effect = measured.statistic(statistic) or 0.0
     prediction = nulls.prediction(measured, statistic) if nulls is not None else None
@@ -80,26 +80,26 @@ def judge_effect(
     control = max(0.0, prediction.mean) if prediction is not None and subtract_null else 0.0
     net = effect - control
     z = prediction.z if prediction is not None else None
-    big = net >= bar.floor if bar.has_floor else net > 0
-    stands = _Standing(
+    big = net >= criteria.floor if criteria.has_floor else net > 0
+    checks = _EffectChecks(
         big=big,
         interval=interval.shifted(-control) if interval is not None else None,
-        beyond_null=_beyond_null(prediction, bar, big=big),
-        wrong_way=bar.has_z and z is not None and z <= -bar.z,
-        too_wide=prediction is not None and prediction.limit is not None and prediction.limit < bar.z,
+        beyond_null=_beyond_null(prediction, criteria, big=big),
+        wrong_way=criteria.has_z and z is not None and z <= -criteria.z,
+        too_wide=prediction is not None and prediction.limit is not None and prediction.limit < criteria.z,
     )
-    verdict, words = _decide(stands, bar)
-    size = _size(net, bar.unit, bool(control))
-    floor = f"floor {bar.floor:g}" if bar.has_floor else "no floor"
-    message = f"{words}{size} ({floor}; {_against(prediction, bar)})"
-    score = cap_score(net / (net + bar.least) if net > 0 else 0.0, verdict)
-    score = score if stands.beyond_null else min(score, _CAP[Verdict.FAIL])
-    real = stands.beyond_null if bar.has_z else stands.surely_above_zero
+    verdict, words = _verdict(checks, criteria)
+    size = _size_text(net, criteria.unit, bool(control))
+    floor = f"floor {criteria.floor:g}" if criteria.has_floor else "no floor"
+    message = f"{words}{size} ({floor}; {_null_text(prediction, criteria)})"
+    score = cap_score(net / (net + criteria.least) if net > 0 else 0.0, verdict)
+    score = score if checks.beyond_null else min(score, _CAP[Verdict.FAIL])
+    real = checks.beyond_null if criteria.has_z else checks.surely_above_zero
     return Judgement(verdict, message, score, interval, prediction, distinguishable=real)
 
 
 @dataclass(frozen=True)
-class _Standing:
+class _EffectChecks:
     """Which of an effect's questions are answered with yes; the interval is net of the control."""
 
     big: bool
@@ -113,37 +113,37 @@ class _Standing:
         return self.interval is not None and self.interval.low > 0
 
 
-def _decide(stands: _Standing, bar: EffectCriteria) -> tuple[Verdict, str]:
+def _verdict(checks: _EffectChecks, criteria: EffectCriteria) -> tuple[Verdict, str]:
     """The verdict and the words that lead its message."""
-    interval = stands.interval
-    if stands.wrong_way:
+    interval = checks.interval
+    if checks.wrong_way:
         return Verdict.FAIL, "the wrong way, random adapters of its size do more: "
-    if not stands.big and not stands.beyond_null:
+    if not checks.big and not checks.beyond_null:
         return Verdict.FAIL, "no more than noise: "
-    if interval is not None and interval.high < bar.least:
-        return Verdict.FAIL, "too small to matter, however real: " if bar.has_floor else "no gain: "
-    if stands.big and stands.beyond_null and stands.surely_above_zero:
+    if interval is not None and interval.high < criteria.least:
+        return Verdict.FAIL, "too small to matter, however real: " if criteria.has_floor else "no gain: "
+    if checks.big and checks.beyond_null and checks.surely_above_zero:
         return Verdict.PASS, ""
-    return Verdict.WARN, f"{_missing(stands, bar)}: "
+    return Verdict.WARN, f"{_shortcomings(checks, criteria)}: "
 
 
-def _size(net: float, unit: str, has_control: bool) -> str:
+def _size_text(net: float, unit: str, has_control: bool) -> str:
     if not has_control:
         return f"{net:.4g} {unit}"
     return f"{abs(net):.4g} {unit} {'above' if net >= 0 else 'below'} its null"
 
 
-def _beyond_null(prediction: Prediction | None, bar: EffectCriteria, *, big: bool) -> bool:
+def _beyond_null(prediction: Prediction | None, criteria: EffectCriteria, *, big: bool) -> bool:
     """Far enough above the null; without a z, above every draw, and large enough to matter."""
-    if not bar.has_z:
+    if not criteria.has_z:
         return True
     if prediction is not None and prediction.z is not None:
-        return prediction.z >= bar.z
-    return (big or not bar.has_floor) and (prediction is None or prediction.rank == 0)
+        return prediction.z >= criteria.z
+    return (big or not criteria.has_floor) and (prediction is None or prediction.rank == 0)
 
 
-def _against(prediction: Prediction | None, bar: EffectCriteria) -> str:
-    if not bar.has_z:
+def _null_text(prediction: Prediction | None, criteria: EffectCriteria) -> str:
+    if not criteria.has_z:
         return "no z wanted"
     if prediction is None:
         return "no null, so floor and interval decide"
@@ -151,23 +151,23 @@ def _against(prediction: Prediction | None, bar: EffectCriteria) -> str:
         reached = f"{prediction.rank} of {prediction.n} null adapters reached it"
         decides = "so they, floor and interval decide"
         return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
-    return f"z {display_z(prediction.z):+.2f}σ, needs {bar.z:g}"
+    return f"z {display_z(prediction.z):+.2f}σ, needs {criteria.z:g}"
 
 
-def _missing(stands: _Standing, bar: EffectCriteria) -> str:
+def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria) -> str:
     reasons = []
-    if stands.too_wide:
+    if checks.too_wide:
         reasons.append(
-            f"so wide a null that no effect could reach {bar.z:g}σ, give more prompts or positions"
+            f"so wide a null that no effect could reach {criteria.z:g}σ, give more prompts or positions"
         )
-    elif not stands.beyond_null:
+    elif not checks.beyond_null:
         reasons.append("not told apart from random adapters, give more null draws or positions")
-    if not stands.big and bar.has_floor:
-        reasons.append(f"below the floor {bar.floor:g}, though not surely")
-    if stands.interval is None:
+    if not checks.big and criteria.has_floor:
+        reasons.append(f"below the floor {criteria.floor:g}, though not surely")
+    if checks.interval is None:
         reasons.append("one item gives no interval, add items")
-    elif stands.interval.low <= 0:
-        reasons.append(f"its interval reaches {stands.interval.low:.3g}, add items")
+    elif checks.interval.low <= 0:
+        reasons.append(f"its interval reaches {checks.interval.low:.3g}, add items")
     return "; ".join(reasons)
 
 

@@ -75,7 +75,7 @@ def judge_no_harm(
     verdict = worst_verdict(verdicts)
     leading = harms[verdicts.index(verdict)]
     score = min(_score(harm) for harm in harms)
-    return Judgement(verdict, _words(leading, verdict), cap_score(score, verdict), interval)
+    return Judgement(verdict, _message(leading, verdict), cap_score(score, verdict), interval)
 
 
 def _verdict(harm: Harm) -> Verdict:
@@ -94,7 +94,7 @@ def _score(harm: Harm) -> float:
     return harm.margin / (harm.margin + worse) if harm.margin + worse > 0 else 1.0
 
 
-def _words(harm: Harm, verdict: Verdict) -> str:
+def _message(harm: Harm, verdict: Verdict) -> str:
     size = f"{harm.what} {harm.value:+.3g} (margin {harm.margin:g}"
     if harm.interval is None:
         return f"inconclusive: {size}); one item decides nothing, give at least two"
@@ -103,10 +103,11 @@ def _words(harm: Harm, verdict: Verdict) -> str:
     if verdict is Verdict.FAIL:
         failed = "harm" if harm.margin >= 0 else "too little gained"
         return f"{failed}: {size}, at least {harm.interval.low:+.3g})"
-    return f"inconclusive: {size}, 90 % [{harm.interval.low:.3g}, {harm.interval.high:.3g}]); {_enough(harm)}"
+    bounds = f"90 % [{harm.interval.low:.3g}, {harm.interval.high:.3g}]"
+    return f"inconclusive: {size}, {bounds}); {_items_needed(harm)}"
 
 
-def _enough(harm: Harm) -> str:
+def _items_needed(harm: Harm) -> str:
     gap = abs(harm.margin - harm.value)
     items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
     if items > _MOST_ITEMS:

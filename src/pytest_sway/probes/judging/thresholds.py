@@ -67,7 +67,7 @@ Margin = Annotated[float, AfterValidator(_margin), Off(at_zero=True)]
 
 def is_off(options: BaseModel, name: str) -> bool:
     """Whether an option switches its condition off."""
-    return any(off.holds(getattr(options, name)) for off in _of(options, name))
+    return any(off.holds(getattr(options, name)) for off in _off_values(options, name))
 
 
 def largest_loss(options: BaseModel, name: str) -> float:
@@ -81,12 +81,12 @@ def threshold_notes(options: BaseModel) -> Iterator[tuple[str, str]]:
         if name not in options.model_fields_set:
             continue
         value = getattr(options, name)
-        for off in _of(options, name):
+        for off in _off_values(options, name):
             if off.holds(value):
                 strict = "; for a strict margin write a small one, -0.001" if off.at_zero else ""
                 yield name, f"{name}: {value:g} switches this condition off, it cannot fail or warn{strict}"
                 break
 
 
-def _of(options: BaseModel, name: str) -> Iterator[Off]:
+def _off_values(options: BaseModel, name: str) -> Iterator[Off]:
     return (part for part in type(options).model_fields[name].metadata if isinstance(part, Off))

@@ -12,7 +12,7 @@ _PERMUTATIONS = 200
 _ROUNDING = 1e-9
 
 
-class Parts(NamedTuple):
+class VarianceParts(NamedTuple):
     """Variance of a number over clustered items: of the clusters' means, and within a cluster."""
 
     between: float
@@ -37,8 +37,8 @@ def clusters(vectors: np.ndarray, count: int) -> np.ndarray:
     return np.unique(found, return_inverse=True)[1]
 
 
-def parts(values: np.ndarray, labels: np.ndarray) -> Parts:
-    """The contract's two variances.
+def variance_parts(values: np.ndarray, labels: np.ndarray) -> VarianceParts:
+    """The two variances of schema 1.
 
     Between: population variance of the cluster means, every cluster weighing the same. Within: mean of the
     population variances of the clusters with more than one item.
@@ -48,23 +48,25 @@ def parts(values: np.ndarray, labels: np.ndarray) -> Parts:
         labels: ``[n]``, the cluster of each.
     """
     if np.ptp(values) <= _ROUNDING * np.max(np.abs(values)):
-        return Parts(0.0, 0.0)
+        return VarianceParts(0.0, 0.0)
     _, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.bincount(index, values) / sizes
     variances = np.bincount(index, (values - means[index]) ** 2) / sizes
     several = variances[sizes > 1]
-    return Parts(float(means.var()), float(several.mean()) if len(several) else 0.0)
+    return VarianceParts(float(means.var()), float(several.mean()) if len(several) else 0.0)
 
 
-def chance(values: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
+def chance_specificity(values: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
     """Specificity under 200 shuffles of the labels: mean and 95th percentile; None for a constant.
 
     What this number of items and clusters gives by itself. It is no test: similar prompts answer alike
     under any weights.
     """
     generator = np.random.default_rng(_SEED)
-    drawn = [parts(values, generator.permutation(labels)).specificity for _ in range(_PERMUTATIONS)]
-    found = [value for value in drawn if value is not None]
+    shuffled = [
+        variance_parts(values, generator.permutation(labels)).specificity for _ in range(_PERMUTATIONS)
+    ]
+    found = [value for value in shuffled if value is not None]
     if not found:
         return None
     return {"mean": float(np.mean(found)), "p95": float(np.quantile(found, 0.95))}
@@ -72,9 +74,9 @@ def chance(values: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
 
 def exemplars(vectors: np.ndarray, labels: np.ndarray, texts: Sequence[str]) -> list[list[str]]:
     """Per cluster the two texts nearest to its centre, at most 120 characters of each."""
-    told = []
+    nearest = []
     for cluster in range(int(labels.max()) + 1):
         (members,) = np.nonzero(labels == cluster)
         apart = np.linalg.norm(vectors[members] - vectors[members].mean(axis=0), axis=1)
-        told.append([texts[i][:120] for i in members[np.argsort(apart, kind="stable")[:2]]])
-    return told
+        nearest.append([texts[i][:120] for i in members[np.argsort(apart, kind="stable")[:2]]])
+    return nearest

@@ -41,13 +41,13 @@ class Tagger:
 
 
 @lru_cache(maxsize=2)
-def load(pipeline: str = PIPELINE) -> Tagger | str:
+def load_tagger(pipeline: str = PIPELINE) -> Tagger | str:
     """A tagger, or why there is none, in one line that says what to install.
 
     Args:
         pipeline: name of an installed spaCy pipeline, or its folder.
     """
-    if absent := optional_packages.missing("style"):
+    if absent := optional_packages.why_missing("style"):
         return absent
     try:
         import pyphen
@@ -56,8 +56,8 @@ def load(pipeline: str = PIPELINE) -> Tagger | str:
         loaded = spacy.load(pipeline, exclude=["ner", "parser", "lemmatizer"])
         (probe,) = [token for token in loaded("was") if not token.is_space]
     except (ImportError, OSError, ValueError) as error:
-        told = " ".join(str(error).split())[:120]
-        return f"spaCy's pipeline {pipeline} is not there ({told}): python -m spacy download {PIPELINE}"
+        reason = " ".join(str(error).split())[:120]
+        return f"spaCy's pipeline {pipeline} is not there ({reason}): python -m spacy download {PIPELINE}"
     if not probe.pos_ or not probe.tag_:
         return f"spaCy's pipeline {pipeline} names no parts of speech: python -m spacy download {PIPELINE}"
     return Tagger(loaded, pyphen.Pyphen(lang="en_US"))

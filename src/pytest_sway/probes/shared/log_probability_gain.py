@@ -22,17 +22,17 @@ class ScoredAnswer:
     tokens: int
 
     @property
-    def gain(self) -> float:
+    def log_probability_gain(self) -> float:
         """What the adapter added to the log-probability, in nats."""
         return self.tuned - self.base
 
     @property
-    def lift(self) -> float:
+    def gain_per_token(self) -> float:
         """The gain in nats per token."""
-        return self.gain / self.tokens
+        return self.log_probability_gain / self.tokens
 
 
-async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[ScoredAnswer]]:
+async def score_answers(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[ScoredAnswer]]:
     """Groups of completions under ``views.base`` and ``views.tuned``, whichever view they name.
 
     Raises:
@@ -44,7 +44,7 @@ async def scored(groups: Sequence[Sequence[Completion]], views: Views) -> list[l
     return [[next(flat) for _ in group] for group in groups]
 
 
-async def scored_apart(
+async def score_groups_apart(
     groups: Sequence[Sequence[Completion]], views: Views
 ) -> list[list[ScoredAnswer] | RequestError]:
     """As :func:`scored`; a group that cannot be scored has its error in its place.
@@ -53,15 +53,18 @@ async def scored_apart(
     halves ask again is answered from the cache.
     """
     try:
-        return [*await scored(groups, views)]
+        return [*await score_answers(groups, views)]
     except RequestError as error:
         if len(groups) == 1:
             return [error]
     middle = len(groups) // 2
-    return [*await scored_apart(groups[:middle], views), *await scored_apart(groups[middle:], views)]
+    return [
+        *await score_groups_apart(groups[:middle], views),
+        *await score_groups_apart(groups[middle:], views),
+    ]
 
 
-async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[ScoredAnswer]]:
+async def score_texts(texts: Sequence[Sequence[str]], views: Views) -> list[list[ScoredAnswer]]:
     """The pieces of each text, each scored after what stands before it in its stretch.
 
     A text's gains thus add up to that of its rolling log-probability.
@@ -73,7 +76,9 @@ async def read(texts: Sequence[Sequence[str]], views: Views) -> list[list[Scored
     while True:
         stretches = [in_context(pieces, width) for pieces in texts]
         try:
-            return await scored([[Completion(*part, views.base) for part in s] for s in stretches], views)
+            return await score_answers(
+                [[Completion(*part, views.base) for part in s] for s in stretches], views
+            )
         except RequestError:
             width //= 2
             if width < NARROWEST:

@@ -12,19 +12,19 @@ _MODULES = {
 }
 
 
-def names() -> Iterable[str]:
+def extras() -> Iterable[str]:
     """Every extra."""
     return _MODULES
 
 
-def missing(extra: str) -> str:
+def why_missing(extra: str) -> str:
     """Why the extra cannot be used, with the line that installs it; empty where it can."""
     absent = [module for module in _MODULES[extra] if find_spec(module) is None]
     if not absent:
         return ""
-    return f"{' and '.join(absent)} not installed: {install(extra)}"
+    return f"{' and '.join(absent)} not installed: {install_command(extra)}"
 
 
-def install(extra: str) -> str:
+def install_command(extra: str) -> str:
     """The line that installs an extra."""
     return f"pip install 'pytest-sway[{extra}]'"

@@ -26,24 +26,24 @@ def distinct(prompts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(prompts))
 
 
-def as_prompt(text: str, setting: ProbeContext) -> Prompt:
+def as_prompt(text: str, context: ProbeContext) -> Prompt:
     """A question under the spec's prompt policy: the text itself, or a user's turn."""
-    return (Turn("user", text),) if setting.chat else text
+    return (Turn("user", text),) if context.is_chat else text
 
 
-def answer_completion(asked: str, gold: str, view: View, setting: ProbeContext) -> Completion:
+def answer_completion(asked: str, gold: str, view: View, context: ProbeContext) -> Completion:
     """How likely ``gold`` is as the answer to a question.
 
     A raw question is followed by a blank where neither side brings white space: "…?Paris" is text that no
     model has seen.
     """
-    apart = not setting.chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
-    return Completion(as_prompt(asked, setting), f" {gold}" if apart else gold, view)
+    apart = not context.is_chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
+    return Completion(as_prompt(asked, context), f" {gold}" if apart else gold, view)
 
 
-def policy_name(setting: ProbeContext) -> str:
+def policy_name(context: ProbeContext) -> str:
     """How questions were put, for the evidence."""
-    return "chat" if setting.chat else "raw"
+    return "chat" if context.is_chat else "raw"
 
 
 @overload

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_sway.data.packaged_texts import passages
 from pytest_sway.document import Document
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer
-from pytest_sway.probes.shared.segments import prose_segments, within
+from pytest_sway.probes.shared.segments import pieces_within, prose_segments
 from pytest_sway.statistics.estimates import Estimate, ratio_of_sums
 
 PASSAGES = 12
@@ -42,7 +42,7 @@ def controls_of(document: Document, longest: int) -> Controls:
     return Controls(
         source,
         tuple(cluster for cluster, _ in texts),
-        tuple(tuple(within(prose_segments(text), longest)) for _, text in texts),
+        tuple(tuple(pieces_within(prose_segments(text), longest)) for _, text in texts),
     )
 
 
@@ -51,7 +51,7 @@ def control_gain(controls: Controls, read: Sequence[Sequence[ScoredAnswer]], len
 
     The samples are the clusters; the pieces, where there are fewer than 3 clusters.
     """
-    cut = [scores[: len(within(p, length))] for p, scores in zip(controls.pieces, read, strict=True)]
+    cut = [scores[: len(pieces_within(p, length))] for p, scores in zip(controls.pieces, read, strict=True)]
     members: dict[str, list[ScoredAnswer]] = {}
     for cluster, scores in zip(controls.clusters, cut, strict=True):
         members.setdefault(cluster, []).extend(scores)
@@ -63,6 +63,6 @@ def control_gain(controls: Controls, read: Sequence[Sequence[ScoredAnswer]], len
 def relative_gain(groups: Sequence[Sequence[ScoredAnswer]]) -> Estimate:
     """(NLL_base - NLL_tuned) / NLL_base over all tokens; a sample is a group of completions."""
     return ratio_of_sums(
-        [sum(score.gain for score in group) for group in groups],
+        [sum(score.log_probability_gain for score in group) for group in groups],
         [sum(-score.base for score in group) for group in groups],
     )

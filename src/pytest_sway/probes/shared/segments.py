@@ -28,14 +28,14 @@ def prose_segments(text: str) -> list[str]:
     Sentences (of at least 4 words); where there are fewer than 3, blocks of at least 16 words.
     """
     text = text.strip()
-    sentences = _joined(_cut(text, (match.end() for match in _SENTENCE_END.finditer(text))), SENTENCE)
+    sentences = _join_short(_cut(text, (match.end() for match in _SENTENCE_END.finditer(text))), SENTENCE)
     if len(sentences) >= FEWEST_SENTENCES:
         return sentences
     ends = [match.end() for match in _WORD.finditer(text)]
-    return _joined(_cut(text, ends[BLOCK - 1 :: BLOCK]), BLOCK)
+    return _join_short(_cut(text, ends[BLOCK - 1 :: BLOCK]), BLOCK)
 
 
-def within(pieces: Sequence[str], most: int) -> list[str]:
+def pieces_within(pieces: Sequence[str], most: int) -> list[str]:
     """The first pieces, of at most ``most`` characters together; always at least one."""
     kept, length = 1, len(pieces[0])
     while kept < len(pieces) and length + len(pieces[kept]) <= most:
@@ -66,22 +66,22 @@ def _cut(text: str, ends: Iterable[int]) -> list[str]:
     return [text[a:b] for a, b in pairwise(marks) if b > a]
 
 
-def _joined(pieces: Iterable[str], least: int) -> list[str]:
+def _join_short(pieces: Iterable[str], least: int) -> list[str]:
     """Neighbours put together until each has ``least`` words; what is left over is part of the last."""
-    whole: list[str] = []
+    joined: list[str] = []
     waiting = ""
     for piece in pieces:
         waiting += piece
-        if _words(waiting, least) >= least:
-            whole.append(waiting)
+        if _count_words(waiting, least) >= least:
+            joined.append(waiting)
             waiting = ""
-    if waiting and whole:
-        whole[-1] += waiting
+    if waiting and joined:
+        joined[-1] += waiting
     elif waiting:
-        whole.append(waiting)
-    return whole
+        joined.append(waiting)
+    return joined
 
 
-def _words(text: str, most: int) -> int:
+def _count_words(text: str, most: int) -> int:
     """Words of a text, counted up to ``most``."""
     return sum(1 for _ in islice(_WORD.finditer(text), most))

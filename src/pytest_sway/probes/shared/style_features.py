@@ -46,7 +46,7 @@ _SIGN = re.compile(r"[^\w\s]|_")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Runs of letters and digits, with inner apostrophes and hyphens; a Chinese or Japanese sign is one."""
     return _WORD.findall(text)
 
@@ -66,7 +66,9 @@ def tally(text: str, window: int, tagger: Tagger | None = None) -> np.ndarray:
             with a text's length, so that only windows of one length can be compared.
         tagger: for the last four counts, which are 0 without one.
     """
-    paragraphs = [list(filter(None, map(words, _SENTENCE.split(part)))) for part in _PARAGRAPH.split(text)]
+    paragraphs = [
+        list(filter(None, map(split_words, _SENTENCE.split(part)))) for part in _PARAGRAPH.split(text)
+    ]
     sentences = [sentence for paragraph in paragraphs for sentence in paragraph]
     lengths = [len(sentence) for sentence in sentences]
     found = [word.lower() for sentence in sentences for word in sentence]
@@ -86,7 +88,7 @@ def tally(text: str, window: int, tagger: Tagger | None = None) -> np.ndarray:
 
 
 def fingerprint(sums: np.ndarray, *, extended: bool) -> np.ndarray | None:
-    """The contract's dimensions from summed tallies, ``[6]`` or ``[9]``; None where a window fits nowhere.
+    """The dimensions of schema 1 from summed tallies, ``[6]`` or ``[9]``; None where a window fits nowhere.
 
     Words per sentence / 30; their population standard deviation / 30; type-token ratio (mean over windows:
     Covington & McFall 2010); characters per word / 10; punctuation marks per character × 10; breaks

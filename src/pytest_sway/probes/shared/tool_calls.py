@@ -40,16 +40,16 @@ def find_call(text: str) -> Call | None:
     3.2); bare, in a fenced block, or in the midst of other text. No tag is needed, since special tokens are
     lost where token ids are decoded. What stands before ``</think>`` is not read.
     """
-    spoken = text.rpartition("</think>")[2]
-    plain = _MARKERS.sub("\n", spoken)
-    return _json_call(spoken) or _named_call(plain) or _python_call(plain)
+    answer = text.rpartition("</think>")[2]
+    plain = _MARKERS.sub("\n", answer)
+    return _json_call(answer) or _named_call(plain) or _python_call(plain)
 
 
 def _json_call(text: str) -> Call | None:
     """The first JSON value in the text that is a call; what stands inside another value is not looked at."""
     at = 0
     while found := _OPENS.search(text, at):
-        value, at = _decoded(text, found.start())
+        value, at = _decode_value(text, found.start())
         call = _as_call(value)
         if call is not None:
             return call
@@ -58,7 +58,7 @@ def _json_call(text: str) -> Call | None:
 
 def _named_call(text: str) -> Call | None:
     for found in _NAMED.finditer(text):
-        value, _ = _decoded(text, found.end())
+        value, _ = _decode_value(text, found.end())
         if isinstance(value, dict):
             return Call(found[1] or found[2], value)
     return None
@@ -71,7 +71,7 @@ def _python_call(text: str) -> Call | None:
         if "(" not in piece:
             continue
         try:
-            call = _parsed(piece)
+            call = _parse_python(piece)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
         if call is not None:
@@ -79,7 +79,7 @@ def _python_call(text: str) -> Call | None:
     return None
 
 
-def _parsed(piece: str) -> Call | None:
+def _parse_python(piece: str) -> Call | None:
     """A Python expression as a call; raises what the parser raises on anything else."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python warns of "\d" in a string
@@ -89,7 +89,7 @@ def _parsed(piece: str) -> Call | None:
         return None
     given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords if word.arg}
     complete = len(given) == len(call.keywords)
-    return Call(ast.unparse(call.func), given) if complete and _shallow(given) else None
+    return Call(ast.unparse(call.func), given) if complete and _is_shallow(given) else None
 
 
 def _as_call(value: Any) -> Call | None:
@@ -105,7 +105,7 @@ def _as_call(value: Any) -> Call | None:
     key = next((key for key in ("arguments", "parameters") if key in value), None)
     if not isinstance(name, str) or key is None or _is_schema(value[key]):
         return None
-    return Call(name, _unwrapped(value[key]))
+    return Call(name, _parse_arguments(value[key]))
 
 
 def _is_schema(arguments: Any) -> bool:
@@ -113,16 +113,16 @@ def _is_schema(arguments: Any) -> bool:
     return isinstance(arguments, dict) and isinstance(arguments.get("properties"), dict)
 
 
-def _unwrapped(arguments: Any) -> Any:
+def _parse_arguments(arguments: Any) -> Any:
     """Arguments that are JSON text, as OpenAI writes them, read; anything else as it is."""
     if not isinstance(arguments, str):
         return arguments
     text = arguments.strip()
-    value, end = _decoded(text, 0) if text.startswith("{") else (None, 0)
+    value, end = _decode_value(text, 0) if text.startswith("{") else (None, 0)
     return value if isinstance(value, dict) and end == len(text) else arguments
 
 
-def _decoded(text: str, start: int) -> tuple[Any, int]:
+def _decode_value(text: str, start: int) -> tuple[Any, int]:
     """The JSON value at ``start`` and where it ends; None, and the next place, where there is none."""
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -130,18 +130,18 @@ def _decoded(text: str, start: int) -> tuple[Any, int]:
         return None, len(text)  # a model that only opens brackets: each of them would be tried in vain
     except ValueError:
         return None, start + 1
-    return (value if _shallow(value) else None), end
+    return (value if _is_shallow(value) else None), end
 
 
-def _shallow(value: Any, left: int = _MOST_NESTED) -> bool:
+def _is_shallow(value: Any, left: int = _MOST_NESTED) -> bool:
     parts = (
         value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
     )
-    return left > 0 and all(_shallow(part, left - 1) for part in parts)
+    return left > 0 and all(_is_shallow(part, left - 1) for part in parts)
 
 
-def _refused(word: str) -> Any:
+def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refused)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

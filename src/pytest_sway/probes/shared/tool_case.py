@@ -33,8 +33,8 @@ class ToolUseCase(BaseModel):
             if found := fault(function.get("parameters", {}), f"{where}.parameters"):
                 raise ValueError(found)
         if self.gold_tool_name not in self.schemas:
-            shown = ", ".join(self.schemas) or "none"
-            raise ValueError(f"gold_tool_name {self.gold_tool_name!r} is not among the tools shown: {shown}")
+            names = ", ".join(self.schemas) or "none"
+            raise ValueError(f"gold_tool_name {self.gold_tool_name!r} is not among the tools shown: {names}")
         return self
 
     @property
@@ -57,7 +57,7 @@ class ToolUseCase(BaseModel):
             call["arguments"] = self.gold_arguments
         return json.dumps(call, ensure_ascii=False)
 
-    def worth(self, text: str, allowed: list[str] | None) -> Worth:
+    def grade(self, text: str, allowed: list[str] | None) -> Grade:
         """What an answer is worth.
 
         Args:
@@ -66,7 +66,7 @@ class ToolUseCase(BaseModel):
         """
         call = find_call(text)
         if call is None:
-            return Worth()
+            return Grade()
         given = call.arguments if isinstance(call.arguments, dict) else None
         valid = given is not None and fits(given, self.schemas.get(call.name, {}))
         right = call.name == self.gold_tool_name
@@ -74,10 +74,10 @@ class ToolUseCase(BaseModel):
         if self.gold_arguments is not None:
             parts.append(1 - disagreement(self.gold_arguments, given) if right and given is not None else 0.0)
         outside = valid and call.name not in (self.schemas if allowed is None else allowed)
-        return Worth(True, valid, sum(parts) / len(parts), outside, given if valid else None)
+        return Grade(True, valid, sum(parts) / len(parts), outside, given if valid else None)
 
 
-class Worth(NamedTuple):
+class Grade(NamedTuple):
     """What an answer is worth.
 
     Attributes:
@@ -95,13 +95,12 @@ class Worth(NamedTuple):
     outside: bool = False
     arguments: dict[str, Any] | None = None
 
-    @property
-    def numbers(self) -> tuple[float, ...]:
+    def to_numbers(self) -> tuple[float, ...]:
         """All but the arguments."""
         return (float(self.called), float(self.valid), self.score, float(self.outside))
 
     @classmethod
-    def of(cls, numbers: Sequence[float]) -> Worth:
+    def from_numbers(cls, numbers: Sequence[float]) -> Grade:
         """Read back from its numbers."""
         called, valid, score, outside = numbers
         return cls(bool(called), bool(valid), score, bool(outside))

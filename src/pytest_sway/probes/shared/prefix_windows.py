@@ -20,7 +20,7 @@ class Window(NamedTuple):
     follows: tuple[int, ...]
 
 
-class Sizes(NamedTuple):
+class WindowSizes(NamedTuple):
     """How windows are cut: characters of prefix and continuation, places, least and most tokens."""
 
     prefix: int
@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
     most: int
 
 
-def windows(section: str, text: str, tokens: Tokenized, sizes: Sizes) -> list[Window]:
+def cut_windows(section: str, text: str, tokens: Tokenized, sizes: WindowSizes) -> list[Window]:
     """Windows spread evenly over a text, from the first full prefix to the last full continuation.
 
     A text too short for both has its prefixes within its first half. A prefix ends where a token does and
@@ -54,7 +54,7 @@ def _nearest(text: str, ends: Sequence[int], offset: int) -> int:
     return min(spaced or around, key=lambda end: abs(end - offset))
 
 
-def _window(section: str, text: str, tokens: Tokenized, cut: int, sizes: Sizes) -> Window:
+def _window(section: str, text: str, tokens: Tokenized, cut: int, sizes: WindowSizes) -> Window:
     begin = max(0, cut - sizes.prefix)
     space = next((i for i in range(begin, cut) if text[i].isspace()), -1) if begin else -1
     prefix = text[space + 1 if space >= 0 else begin : cut].strip()

@@ -20,9 +20,9 @@ from backends.asked import KEY, ROWS, logprobs, truth
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.adapter_files import adapter_config
 from pytest_sway.backends.hf.adapter_forms import merged_adapter
-from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError

@@ -18,9 +18,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Co
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.adapter_files import adapter_config
 from pytest_sway.backends.hf.adapter_forms import merged_adapter
-from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
 from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
 from pytest_sway.backends.hf.adapter_forms import lora
-from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn

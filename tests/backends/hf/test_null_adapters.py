@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
-from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
 from pytest_sway.backends.hf.adapter_forms.weight_delta import _scale_after_rounding
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
+from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence, View

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.hf.adapter_forms.lora_factors import product_norm
+from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, View
 

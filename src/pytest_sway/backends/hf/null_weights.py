@@ -25,7 +25,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, factor_matrix, product_norm
+from pytest_sway.backends.hf.lora_factors import Factors, factor_matrix, product_norm
 from pytest_sway.requests import NullSeed
 
 _ROUNDS = 8

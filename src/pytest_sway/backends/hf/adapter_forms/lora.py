@@ -21,8 +21,8 @@ from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     peft_errors,
 )
 from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
-from pytest_sway.backends.hf.adapter_forms.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
+from pytest_sway.backends.hf.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, RequestError, View

@@ -17,7 +17,8 @@ from pytest_sway.backends.base import (
 from pytest_sway.requests import Request
 from pytest_sway.text.message_parts import describe
 
-_OPTIONAL = ("context", "identity", "rendered_prompt", "prompt_notes", "add_null")
+_DEFAULTED = ("detach", "close", "context", "identity", "rendered_prompt", "prompt_notes", "add_null")
+"""Parts that the interface has a default for."""
 
 
 def backend_of(found: object) -> AnsweringBackend | WeightsBackend:
@@ -40,7 +41,7 @@ class DuckTypedBackend(AnsweringBackend):
 
     def __init__(self, wrapped: Any) -> None:
         self._wrapped = wrapped
-        for name in _OPTIONAL:
+        for name in _DEFAULTED:
             if hasattr(wrapped, name):
                 setattr(self, name, getattr(wrapped, name))
 
@@ -53,14 +54,6 @@ class DuckTypedBackend(AnsweringBackend):
         """As the object does."""
         subject: Subject = self._wrapped.attach(adapter)
         return subject
-
-    def detach(self, subject: Subject) -> None:
-        """As the object does."""
-        self._wrapped.detach(subject)
-
-    def close(self) -> None:
-        """As the object does."""
-        self._wrapped.close()
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """The object's answers."""

@@ -43,7 +43,7 @@ def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
             header = file.read(length)
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror or error}") from error
-    return _shapes(header, size - _PREFIX - length if complete else None)
+    return _parse_header(header, size - _PREFIX - length if complete else None)
 
 
 def _header_length(start: bytes, size: int) -> int:
@@ -67,7 +67,7 @@ def _header_length(start: bytes, size: int) -> int:
     return length
 
 
-def _shapes(header: bytes, held: int | None) -> Shapes:
+def _parse_header(header: bytes, held: int | None) -> Shapes:
     """The shapes that a header names.
 
     Args:

@@ -113,16 +113,16 @@ def validation_problems(
 
 def field_names_at(model: type[BaseModel], path: FieldPath) -> list[str]:
     """Names of the fields of the model that stands at ``path``, an item of a list among them."""
-    found: type[BaseModel] | None = model
+    current: type[BaseModel] | None = model
     for part in path:
-        if found is not None and isinstance(part, str):
-            field = found.model_fields.get(part)
-            found = _model_in(field.annotation) if field is not None else None
-    return list(found.model_fields) if found is not None else []
+        if current is not None and isinstance(part, str):
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field is not None else None
+    return list(current.model_fields) if current is not None else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     """The one model that an annotation names, itself or as what a list holds."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

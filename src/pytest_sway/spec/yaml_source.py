@@ -57,10 +57,10 @@ def read_spec(path: Path) -> Source:
         SpecError: no file, too large, no Unicode, not YAML, not a mapping, a duplicate key, a tag, an
             alias bomb.
     """
-    value, builder = _read(path, (), "models: and suite:")
+    value, builder = _read_value(path, (), "models: and suite:")
     if not isinstance(value, dict):
-        found = f"found {describe(value)}, expected a mapping with models: and suite:"
-        raise SpecError(path, [Problem(found, *builder.values[()])])
+        message = f"found {describe(value)}, expected a mapping with models: and suite:"
+        raise SpecError(path, [Problem(message, *builder.values[()])])
     return Source(path, value, builder.values, builder.keys, builder.written)
 
 
@@ -70,18 +70,18 @@ def read_list(path: Path, key: str) -> Source:
     Raises:
         SpecError: as :func:`read_spec`, and for any other content.
     """
-    value, builder = _read(path, (key,), "a list")
+    value, builder = _read_value(path, (key,), "a list")
     if isinstance(value, dict) and key in value:
         return read_spec(path)
     if not isinstance(value, list):
-        found = f"found {describe(value)}, expected a list, or a mapping with {key}:"
-        raise SpecError(path, [Problem(found, *builder.values[key,])])
+        message = f"found {describe(value)}, expected a list, or a mapping with {key}:"
+        raise SpecError(path, [Problem(message, *builder.values[key,])])
     return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
 
-def _read(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
+def _read_value(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
     """A file's value, its positions noted below ``root``."""
-    text = _text(path)
+    text = _read_text(path)
     try:
         node = _compose(path, text)
     except yaml.MarkedYAMLError as error:
@@ -97,7 +97,7 @@ def _read(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
     return value, builder
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -245,9 +245,9 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
         text = "a tab; YAML is indented with spaces"
-    elif found := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
-        column = lines[found - 1].index(_NO_BREAK) + 1
-        text, line = f"{text}; line {found} holds a no-break space (U+00A0), write a plain one", found
+    elif number := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
+        column = lines[number - 1].index(_NO_BREAK) + 1
+        text, line = f"{text}; line {number} holds a no-break space (U+00A0), write a plain one", number
     elif here[column - 2 : column] == "${":
         text = "between braces, a text that holds braces needs quotes: '${NAME}'"
     elif _ESCAPE.search(here):

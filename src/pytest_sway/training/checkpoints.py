@@ -48,8 +48,8 @@ class Checkpoint:
 
 def checkpoint_step(folder: Path) -> int | None:
     """N of a folder that is called ``checkpoint-N``; None for another name."""
-    found = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
-    return int(found[1]) if found else None
+    match = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
+    return int(match[1]) if match else None
 
 
 def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
@@ -63,12 +63,12 @@ def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
         adapter: folder of the adapter that the checkpoints are compared with.
     """
     mine = _Weights(adapter / WEIGHTS_FILE)
-    found = []
+    saved = []
     for path in _folders(folder):
         if (step := checkpoint_step(path)) is not None:
             theirs = _Weights(path / WEIGHTS_FILE)
-            found.append(Checkpoint(path, step, mine.same_content(theirs), mine.same_shapes(theirs)))
-    return sorted(found, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
+            saved.append(Checkpoint(path, step, mine.same_content(theirs), mine.same_shapes(theirs)))
+    return sorted(saved, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
 
 
 def other_adapters(folder: Path) -> list[str]:
@@ -79,8 +79,8 @@ def other_adapters(folder: Path) -> list[str]:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step; None without one."""
-    found = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
-    return max(found)[1] if found else None
+    saved = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
+    return max(saved)[1] if saved else None
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from pytest_sway.training.errors import TrainingDataError
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes; a log of a million steps has about 150 MB."""
+_MOST_KEYS = 8
+_LONGEST_KEY = 40
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -74,6 +77,11 @@ def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], 
             records += [value] if isinstance(value, dict) else []
         first = False
     return records, bad
+
+
+def first_keys(record: Iterable[Any]) -> tuple[str, ...]:
+    """The first keys of a record of unknown form, for a message."""
+    return tuple(repr(key)[:_LONGEST_KEY] for key in list(record)[:_MOST_KEYS])
 
 
 def finite_or_nan(value: Any) -> float:

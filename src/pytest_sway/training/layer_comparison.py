@@ -51,14 +51,14 @@ def compare_layers(
             total, size = sums.setdefault(place.part, {}).get(place.layer, (0.0, 0))
             count = moment.size - moment.non_finite
             sums[place.part][place.layer] = (total + (moment.mean * count if count else 0.0), size + count)
-    found: dict[str, LayerComparison] = {}
+    worst: dict[str, LayerComparison] = {}
     for layers in sums.values():
         logs = {
             name: math.log10(total / size) if total else -math.inf for name, (total, size) in layers.items()
         }
         for name, comparison in _compare_with_median(logs).items():
-            found[name] = max(found.get(name, comparison), comparison, key=lambda s: s.below - s.spread)
-    return found
+            worst[name] = max(worst.get(name, comparison), comparison, key=lambda s: s.below - s.spread)
+    return worst
 
 
 def _compare_with_median(logs: dict[str, float]) -> dict[str, LayerComparison]:

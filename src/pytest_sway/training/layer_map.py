@@ -65,9 +65,9 @@ class _Module:
 
     def fits(self, order: Sequence[Shape | None]) -> bool:
         """Whether the optimizer's next parameters have its shapes."""
-        found = order[: len(self.shapes)]
-        return len(found) == len(self.shapes) and all(
-            b is None or a == b for a, b in zip(self.shapes, found, strict=True)
+        shapes = order[: len(self.shapes)]
+        return len(shapes) == len(self.shapes) and all(
+            b is None or a == b for a, b in zip(self.shapes, shapes, strict=True)
         )
 
 
@@ -120,12 +120,12 @@ def _layer_lists(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[
     stacks: dict[str, dict[int, dict[str, dict[str, Shape]]]] = {}
     others = {}
     for name, parts in modules.items():
-        found = _LAYER.match(f"{name}.")
-        if found is None:
+        match = _LAYER.match(f"{name}.")
+        if match is None:
             others[name] = parts
         else:
-            layers = stacks.setdefault(found[0][: found.start(1)], {})
-            layers.setdefault(int(found[1]), {})[name[len(found[0]) :]] = parts
+            layers = stacks.setdefault(match[0][: match.start(1)], {})
+            layers.setdefault(int(match[1]), {})[name[len(match[0]) :]] = parts
     lists = [
         [_modules_of_layer(f"{stack}{number}", number, layers[number]) for number in sorted(layers)]
         for stack, layers in stacks.items()

@@ -19,13 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.json_files import first_keys
 from pytest_sway.training.moment_tensors import MOMENTUM, NO_MOMENT, SECOND_MOMENT, MomentTensor, read_moment
 
 STATE_FILE = "training_state.pt"
-_KEYS = 8
-"""So many keys of a file that is no optimizer's state are named, no more."""
-_LONGEST = 40
-"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def read_state(file: Path) -> TrainingState:
     try:
         with file.open("rb") as stream:
             _check_digest(file, stream)
-            payload = _load(file, stream)
+            payload = _load_tensors(file, stream)
     except OSError as error:
         raise TrainingDataError(f"{file} cannot be read: {error.strerror}") from None
     try:
@@ -127,7 +124,7 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
     stream.seek(0)
 
 
-def _load(file: Path, stream: BufferedReader) -> Any:
+def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     import torch
 
     try:
@@ -194,7 +191,7 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     if "optimizer_state_dict" not in payload and {"state", "param_groups"} <= payload.keys():
         return payload
     if "optimizer_state_dict" not in payload:
-        keys = ", ".join(repr(key)[:_LONGEST] for key in list(payload)[:_KEYS]) or "none"
+        keys = ", ".join(first_keys(payload)) or "none"
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
     optimizer: Mapping[str, Any] = payload["optimizer_state_dict"]
     return optimizer

@@ -27,11 +27,11 @@ def torchtune_records(content: bytes) -> list[dict[str, Any] | None]:
 
 
 def _record(line: str) -> dict[str, Any] | None:
-    found = _LINE.match(line)
-    if found is None:
+    match = _LINE.match(line)
+    if match is None:
         return None
-    metrics = dict(_METRIC.findall(found[2]))
+    metrics = dict(_METRIC.findall(match[2]))
     return {
-        "step": int(found[1]),
+        "step": int(match[1]),
         **{ours: metrics[name] for name, ours in _NAMES.items() if name in metrics},
     }

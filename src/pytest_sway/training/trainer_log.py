@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.errors import AmbiguousRunError, TrainingDataError
 from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole_number
 from pytest_sway.training.training_run import REWARD_PHASE, RunBuilder, TrainingRun
 
@@ -81,6 +81,18 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
         every if every is not None and math.isfinite(every) else None,
         history,
     )
+
+
+def check_step(file: Path, state: TrainerState, step: int) -> None:
+    """Refuse a ``trainer_state.json`` of another step than its folder ``checkpoint-N``.
+
+    Raises:
+        AmbiguousRunError: it is of another step.
+    """
+    if state.global_step is not None and state.global_step != step:
+        raise AmbiguousRunError(
+            f"{file} was written at step {state.global_step}, not at {step} as the folder's name says"
+        )
 
 
 def trainer_runs(

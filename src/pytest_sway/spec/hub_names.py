@@ -21,7 +21,7 @@ class HubName:
 
     @classmethod
     def of(cls, text: str) -> HubName | None:
-        """None for what cannot be such a name."""
+        """Parse a name; None where ``text`` cannot be one."""
         match = _NAME.fullmatch(text)
         return cls(match["repository"], match["revision"]) if match else None
 

@@ -122,7 +122,7 @@ def _validate(source: Source, key: str, value: Any, model: type[M]) -> tuple[lis
 
 
 def _is_text(model: type[BaseModel], item: Any) -> bool:
-    """Whether a control was written as its text alone."""
+    """Whether a control was written as plain text."""
     return model is _Control and isinstance(item, str)
 
 

@@ -98,7 +98,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
 def validation_problems(
     error: ValidationError, source: Source, prefix: FieldPath, model: type[BaseModel]
 ) -> list[Problem]:
-    """A pydantic error's entries with their places."""
+    """Everything that pydantic found wrong, with positions."""
     problems = []
     for entry in distinct_errors(error.errors(include_url=False)):
         path = (*prefix, *entry["loc"])
@@ -112,7 +112,7 @@ def validation_problems(
 
 
 def field_names_at(model: type[BaseModel], path: FieldPath) -> list[str]:
-    """Names of the fields of the model that stands at ``path``, an item of a list among them."""
+    """Field names of the model at ``path``, also where that is an item of a list."""
     current: type[BaseModel] | None = model
     for part in path:
         if current is not None and isinstance(part, str):
@@ -122,7 +122,7 @@ def field_names_at(model: type[BaseModel], path: FieldPath) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The one model that an annotation names, itself or as what a list holds."""
+    """The model in an annotation: itself, or the items of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

@@ -33,17 +33,17 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class Source:
-    """The file's value and where each part of it stands (line and column, from 1)."""
+    """The file's value, and the line and column of each part, from 1."""
 
     path: Path
     value: dict[str, Any]
     values: dict[FieldPath, SourceLocation] = field(default_factory=dict)
     keys: dict[FieldPath, SourceLocation] = field(default_factory=dict)
     written: dict[FieldPath, str] = field(default_factory=dict)
-    """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
+    """The characters in the file where YAML does not read a text: ``no``, ``12:30``, ``2024-01-01``."""
 
     def locate(self, path: FieldPath, *, key: bool = False) -> SourceLocation:
-        """Where a key or a value stands, or the nearest thing around it that is there."""
+        """Line and column of a key or a value, or of the nearest part around it that exists."""
         table = {**self.values, **self.keys} if key else self.values
         while path and path not in table:
             path = path[:-1]
@@ -111,7 +111,7 @@ def _read_text(path: Path) -> str:
 
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
-    """The node tree, built only after its events proved few and shallow enough."""
+    """The node tree, built only once its events have been counted."""
     try:
         _check_size(path, text, _Loader)
         return yaml.compose(text, Loader=_Loader)

@@ -41,7 +41,7 @@ def parse_json(file: Path, content: bytes) -> Any:
     """The one value of a JSON file.
 
     Raises:
-        TrainingDataError: it is no JSON; the message has line and column.
+        TrainingDataError: it is not JSON; the message has line and column.
     """
     try:
         return json.loads(content.decode())
@@ -56,10 +56,10 @@ def parse_json(file: Path, content: bytes) -> Any:
 
 
 def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The objects of a file with one JSON value a line, and how many of its lines are no JSON.
+    """The objects of a file with one JSON value a line, and how many of its lines are not JSON.
 
     Raises:
-        TrainingDataError: its first line is no JSON.
+        TrainingDataError: its first line is not JSON.
     """
     records, bad, first = [], 0, True
     for number, line in enumerate(content.split(b"\n"), 1):
@@ -85,7 +85,7 @@ def first_keys(record: Iterable[Any]) -> tuple[str, ...]:
 
 
 def finite_or_nan(value: Any) -> float:
-    """A number; NaN for what is no finite number."""
+    """A number; NaN for anything but a finite number."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
@@ -112,7 +112,7 @@ def logged_number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A count or a version; None for what is none."""
+    """A count or a version; None for any other value."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

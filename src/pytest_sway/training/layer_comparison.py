@@ -62,7 +62,7 @@ def compare_layers(
 
 
 def _compare_with_median(logs: dict[str, float]) -> dict[str, LayerComparison]:
-    """Against the layers that got a gradient at all."""
+    """Compare each layer with the median of those that got a gradient."""
     alive = [value for value in logs.values() if math.isfinite(value)]
     centre = median(alive) if alive else 0.0
     spread = _SURE * _MAD_TO_SD * median(abs(value - centre) for value in alive) if alive else 0.0

@@ -32,19 +32,19 @@ _PARTS = (
 """A module's parameters in the order in which PEFT and torch make them."""
 _MOST_ORDERS = 2000
 _MOST_NAMES = 4
-"""So many modules that cannot be told apart are named, no more."""
+"""At most so many modules that cannot be distinguished are named."""
 
 
 class NoLayerMapError(Exception):
-    """The parameters cannot be told apart by layers; the message says why."""
+    """Which layer a parameter belongs to cannot be found out; the message says why."""
 
 
 @dataclass(frozen=True)
 class ParameterLocation:
-    """Where one of the optimizer's parameters stands.
+    """Where one of the optimizer's parameters is in the model.
 
     Attributes:
-        name: its key; modules of a layer that have the same shapes cannot be told apart, and are all named.
+        name: its key; modules of a layer that have the same shapes cannot be distinguished, and are all named.
         layer: name of its layer; empty for one outside every layer.
         number: of the layer; -1 outside.
         part: which of its module's parameters it is: ``lora_A``, ``lora_B``, ``weight``, …
@@ -193,7 +193,7 @@ def _locations(modules: _Layer) -> list[ParameterLocation]:
 
 
 def _arrange(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
-    """Modules, each once at most, whose shapes are these in this order; None where no such order is.
+    """Modules, each once at most, whose shapes are these in this order; None without such an order.
 
     A search in depth that remembers where it failed, since a parameter without a shape fits any module.
     """

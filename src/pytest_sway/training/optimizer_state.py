@@ -27,7 +27,7 @@ STATE_FILE = "training_state.pt"
 
 @dataclass(frozen=True)
 class MomentSummary:
-    """What the optimizer keeps of one parameter: Adam's second moment, or what another keeps instead.
+    """The moment of one parameter in numbers: Adam's second moment, or what another optimizer keeps.
 
     Attributes:
         shape: of the parameter; None where nothing is kept, for a parameter without a gradient say.
@@ -46,7 +46,7 @@ class MomentSummary:
 
     @property
     def dead(self) -> bool:
-        """No gradient ever reached it."""
+        """Whether no gradient ever reached it."""
         return self.shape is None or (self.size > 0 and not self.non_finite and self.mean == 0)
 
 
@@ -93,7 +93,7 @@ def read_state(file: Path) -> TrainingState:
     """Read a state; torch is imported here.
 
     Raises:
-        TrainingDataError: it differs from its sha256, carries objects, or is no training state.
+        TrainingDataError: it differs from its sha256, carries objects, or is not a training state.
     """
     try:
         with file.open("rb") as stream:
@@ -198,7 +198,7 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parameter_groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The groups that hold parameters; what is no list is not walked through, as a tensor could be."""
+    """The groups that hold parameters; only lists are accepted, since a tensor could be walked through too."""
     groups = optimizer.get("param_groups", [])
     _check_list("param_groups", groups)
     for group in groups:
@@ -212,14 +212,14 @@ def _check_list(name: str, value: Any) -> None:
 
 
 def _kind_of_moments(kinds: set[str], unused: list[Mapping[str, Any]]) -> str:
-    """What is kept of the parameters; of an optimizer that made no step, by its groups."""
+    """Which moment is kept; of an optimizer that made no step, by its groups."""
     if MOMENTUM in kinds:  # Muon beside Adam: two kinds cannot be compared, and a momentum is the lesser
         return MOMENTUM
     return SECOND_MOMENT if kinds or _is_adam(unused) else NO_MOMENT
 
 
 def _is_adam(groups: list[Mapping[str, Any]]) -> bool:
-    """By its settings, for an optimizer that made no step."""
+    """Whether the settings are Adam's, for an optimizer that made no step."""
     return any("betas" in group for group in groups)
 
 
@@ -238,7 +238,7 @@ def _summarise(step: int | None, moment: MomentTensor) -> MomentSummary:
 
 
 def _number(value: Any) -> float | None:
-    """A number, or a tensor of one; None for what is none."""
+    """A number, or a tensor of one; None for a missing value or a text."""
     if value is None or isinstance(value, str | bytes):
         return None
     return float(value)

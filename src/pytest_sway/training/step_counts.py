@@ -21,7 +21,7 @@ class OptimizerSteps:
         certain: those that were certainly made for it.
         possible: those that may have been.
         runs: how many runs ``possible`` counts.
-        source: where the steps were read.
+        source: where the steps were read from.
         global_step: the trainer's count.
         doubt: why ``certain`` and ``possible`` differ, where it is not that runs may have gone on.
     """
@@ -63,7 +63,7 @@ def optimizer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerStep
 
 
 def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
-    """By the optimizer and, in a dlm store, by the logs of its runs."""
+    """Counts of dlm: the optimizer's and, in a store, those of the logs."""
     counts = {"optimizer": state.optimizer_steps, "global_step": state.global_step}
     source, own = next(((name, n) for name, n in counts.items() if n is not None), ("", 0))
     logged, unread = None, ""
@@ -104,7 +104,7 @@ def steps_in_store(version: Version) -> StoreSteps | None:
 
 
 def _trainer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
-    """By the optimizer's own count and the trainer's, which a restarted optimizer's is below."""
+    """Counts of a trainer: its own and the optimizer's, which is lower after a restart of the optimizer."""
     logged = found.trainer.global_step if found.trainer is not None else None
     source = TRAINER_STATE if logged is not None else "the folder's name"
     total = logged if logged is not None else found.saved_at

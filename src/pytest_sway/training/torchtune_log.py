@@ -11,7 +11,7 @@ from typing import Any
 _LINE = re.compile(r"Step (\d{1,15}) \| ?(.*)")
 _METRIC = re.compile(r"([^\s:]+):(?:tensor\()?([^\s:,)]+)\)?")
 _NAMES = {"loss": "loss", "grad_norm": "grad_norm", "val_loss": "eval_loss"}
-"""torchtune's metrics that are read, and how Trainer's records call them."""
+"""torchtune's metrics that are read, and their names in Trainer's records."""
 
 
 def is_torchtune_log(content: bytes) -> bool:

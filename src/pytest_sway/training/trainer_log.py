@@ -32,9 +32,9 @@ class TrainerState:
     """The contents of ``trainer_state.json`` that are used.
 
     Attributes:
-        global_step: optimizer steps, those before a resume included; None where it is no count.
-        epoch: as written; None where it is no number.
-        logging_steps: steps between two records; None where it is no number.
+        global_step: optimizer steps, those before a resume included; None where it is not a count.
+        epoch: as written; None where it is not a number.
+        logging_steps: steps between two records; None where it is not a number.
         history: the records of ``log_history``.
     """
 
@@ -143,7 +143,7 @@ class _Entry:
 
 
 def _entry(record: Any) -> _Entry | None:
-    """A record's numbers; None where it is none, or has no step or a loss that is no number."""
+    """The numbers of a record; None for anything else, and without a step or with a loss that is not a number."""
     if not isinstance(record, dict):
         return None
     step = next((whole_number(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
@@ -173,7 +173,7 @@ def _phase(record: Mapping[str, Any]) -> str:
 
 
 def _without_replaced_losses(run: TrainingRun) -> TrainingRun:
-    """The run with NaN where 0 was logged beside a gradient norm that was no finite number."""
+    """The run with NaN where 0 was logged beside a gradient norm that was not finite."""
     if not run.gradient_norms:
         return run
     pairs = zip(run.losses, run.gradient_norms, strict=True)

@@ -27,7 +27,7 @@ _TASK_HEADS = {
     "QUESTION_ANS": ("a question answering model", r"\.qa_outputs\."),
     "SEQ_2_SEQ_LM": ("an encoder-decoder model", r"(?:^|\.)encoder\."),
 }
-"""Task types of other models, with tensors that such a model has and a causal language model does not have."""
+"""Task types of other models, with the tensors that only such a model has."""
 _NOT_GATHERED = (
     "DeepSpeed ZeRO-3 and FSDP can leave this behind where parameters are not gathered before they are "
     "saved; save again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "

@@ -44,7 +44,7 @@ class ParameterLocation:
     """Where one of the optimizer's parameters is in the model.
 
     Attributes:
-        name: its key; modules of a layer that have the same shapes cannot be distinguished, and are all named.
+        name: its key; modules of a layer with equal shapes cannot be distinguished, and are all named.
         layer: name of its layer; empty for one outside every layer.
         number: of the layer; -1 outside.
         part: which of its module's parameters it is: ``lora_A``, ``lora_B``, ``weight``, …

@@ -198,7 +198,7 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parameter_groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The groups that hold parameters; only lists are accepted, since a tensor could be walked through too."""
+    """The groups that hold parameters; only lists are accepted, since a tensor can be iterated too."""
     groups = optimizer.get("param_groups", [])
     _check_list("param_groups", groups)
     for group in groups:

@@ -143,7 +143,7 @@ class _Entry:
 
 
 def _entry(record: Any) -> _Entry | None:
-    """The numbers of a record; None for anything else, and without a step or with a loss that is not a number."""
+    """The numbers of a record; None for anything else, without a step, or with a loss that is no number."""
     if not isinstance(record, dict):
         return None
     step = next((whole_number(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)

@@ -8,29 +8,12 @@ from pathlib import Path
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.text.message_parts import describe
 
-_SET_BY_US = frozenset(
-    {
-        "add_generation_prompt",
-        "chat_template",
-        "continue_final_message",
-        "conversation",
-        "conversations",
-        "documents",
-        "max_length",
-        "messages",
-        "padding",
-        "processor_kwargs",
-        "return_assistant_tokens_mask",
-        "return_dict",
-        "return_tensors",
-        "sanitize_control_tokens",
-        "strftime_now",
-        "tokenize",
-        "tokenizer_kwargs",
-        "tools",
-        "truncation",
-    }
-)
+_SET_BY_US = frozenset({
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "conversations",
+    "documents", "max_length", "messages", "padding", "processor_kwargs", "return_assistant_tokens_mask",
+    "return_dict", "return_tensors", "sanitize_control_tokens", "strftime_now", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation",
+})  # fmt: skip
 """Arguments of ``apply_chat_template`` itself, and the parts of a prompt."""
 
 

@@ -42,6 +42,11 @@ class Source:
     written: dict[FieldPath, str] = field(default_factory=dict)
     """The characters in the file where YAML does not read a text: ``no``, ``12:30``, ``2024-01-01``."""
 
+    @property
+    def roots(self) -> tuple[Path, Path]:
+        """Where relative paths are looked up: beside the file, then in the working directory."""
+        return self.path.parent, Path()
+
     def locate(self, path: FieldPath, *, key: bool = False) -> SourceLocation:
         """Line and column of a key or a value, or of the nearest part around it that exists."""
         table = {**self.values, **self.keys} if key else self.values

@@ -25,14 +25,14 @@ class HeaderError(Exception):
 
 
 def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
-    """Shapes of all tensors of a file; no number of it is read.
+    """Shapes of all tensors of a file; the values are not read.
 
     Args:
         path: the file.
-        complete: whether the numbers must follow the header; else a header alone is enough.
+        complete: whether the values must follow the header; if not, a header alone is enough.
 
     Raises:
-        HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is no safetensors file.
+        HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is not a safetensors file.
     """
     try:
         with path.open("rb") as file:
@@ -43,11 +43,11 @@ def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
             header = file.read(length)
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror or error}") from error
-    return _shapes(header, size - _PREFIX - length if complete else None)
+    return _parse_header(header, size - _PREFIX - length if complete else None)
 
 
 def _header_length(start: bytes, size: int) -> int:
-    """Bytes of the header, once the file's beginning is one of a safetensors file that holds all of it."""
+    """Length of the header, after checks of the file's beginning and size."""
     if start.startswith(_LFS):
         raise HeaderError(
             "is a Git LFS pointer: the weights themselves were not downloaded; run git lfs pull in its "
@@ -67,7 +67,7 @@ def _header_length(start: bytes, size: int) -> int:
     return length
 
 
-def _shapes(header: bytes, held: int | None) -> Shapes:
+def _parse_header(header: bytes, held: int | None) -> Shapes:
     """The shapes that a header names.
 
     Args:

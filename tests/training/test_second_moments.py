@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.training.layer_comparison import compare_layers
 from pytest_sway.training.layer_map import ParameterLocation
+from pytest_sway.training.layer_statuses import layer_statuses
 from pytest_sway.training.optimizer_state import MomentSummary
 
 
@@ -26,12 +26,12 @@ def layered(**means: list[float]) -> tuple[list[ParameterLocation], list[MomentS
 
 
 def flagged(ratio: float = 2.0, **means: list[float]) -> list[str]:
-    return [name for name, found in compare_layers(*layered(**means)).items() if found.undertrained(ratio)]
+    return [name for name, found in layer_statuses(*layered(**means)).items() if found.undertrained(ratio)]
 
 
 def test_by_hand() -> None:
     """log₁₀: 0, 0, -1, -1, -4; median -1, MAD of 1, 1, 0, 0, 3 = 1: spread 4.4478, the last 3 below."""
-    found = compare_layers(*layered(lora_A=[1.0, 1.0, 0.1, 0.1, 1e-4]))
+    found = layer_statuses(*layered(lora_A=[1.0, 1.0, 0.1, 0.1, 1e-4]))
     assert found["layers.4"].below == pytest.approx(3.0)
     assert found["layers.4"].spread == pytest.approx(3 * 1.4826)
     assert found["layers.4"].ratio == pytest.approx(1000.0)
@@ -53,21 +53,21 @@ def test_the_factors_are_compared_each_with_its_like() -> None:
 
 
 def test_a_dead_layer_is_flagged_and_does_not_move_the_others() -> None:
-    found = compare_layers(*layered(lora_B=[1.0, 0.0, 1.0, 1.0]))
+    found = layer_statuses(*layered(lora_B=[1.0, 0.0, 1.0, 1.0]))
     assert [found[f"layers.{i}"].below for i in range(4)] == [0.0, math.inf, 0.0, 0.0]
     assert found["layers.1"].ratio is None
     assert flagged(lora_B=[0.0, 0.0]) == ["layers.0", "layers.1"]
 
 
 def test_a_layer_of_nan_says_nothing() -> None:
-    assert set(compare_layers(*layered(lora_A=[1.0, math.nan, 1.0]))) == {"layers.0", "layers.2"}
+    assert set(layer_statuses(*layered(lora_A=[1.0, math.nan, 1.0]))) == {"layers.0", "layers.2"}
 
 
 @settings(max_examples=50)
 @given(st.lists(st.floats(1e-8, 1e8), min_size=1, max_size=20), st.floats(1e-6, 1e6))
 def test_units_do_not_matter(values: list[float], unit: float) -> None:
     found, scaled = (
-        compare_layers(*layered(lora_A=vs)) for vs in (values, [unit * value for value in values])
+        layer_statuses(*layered(lora_A=vs)) for vs in (values, [unit * value for value in values])
     )
     for name, standing in found.items():
         assert scaled[name].below == pytest.approx(standing.below, abs=1e-9)

@@ -73,25 +73,25 @@ class ToolCase:
 @cache
 def facts() -> tuple[Fact, ...]:
     """The 200 facts of ``facts.jsonl``; kinds alternate, so that any first part is spread over them."""
-    return _json_lines("facts.jsonl", Fact)
+    return _read_json_lines("facts.jsonl", Fact)
 
 
 @cache
 def passages() -> tuple[Passage, ...]:
     """The 24 passages of ``prose.jsonl``; the first 12 hold each old work twice and 4 modern texts."""
-    return _json_lines("prose.jsonl", Passage)
+    return _read_json_lines("prose.jsonl", Passage)
 
 
 @cache
 def synonyms() -> Mapping[str, str]:
     """Common English words in lower case, each with a word that can stand for it."""
     name, pairs = "synonyms.tsv", dict[str, str]()
-    for number, line in _lines(name):
+    for number, line in _numbered_lines(name):
         word, *others = line.split("\t")
         if len(others) != 1 or not word.strip() or not others[0].strip():
-            raise _broken(name, number, f"found {line!r}, expected a word, a tab and its synonym")
+            raise _data_error(name, number, f"found {line!r}, expected a word, a tab and its synonym")
         if word in pairs:
-            raise _broken(name, number, f"{word!r} stands here a second time")
+            raise _data_error(name, number, f"{word!r} stands here a second time")
         pairs[word] = others[0]
     return MappingProxyType(pairs)
 
@@ -99,19 +99,19 @@ def synonyms() -> Mapping[str, str]:
 @cache
 def elicitation() -> tuple[str, ...]:
     """The 12 prompts that make a model write a few sentences in its own style."""
-    return tuple(line for _, line in _lines("elicitation.txt"))
+    return tuple(line for _, line in _numbered_lines("elicitation.txt"))
 
 
 @cache
 def tool_cases() -> tuple[ToolCase, ...]:
     """The 12 tool cases of ``tools.yaml``; their mappings are shared by all callers: copy before changing."""
     name = "tools.yaml"
-    return tuple(_record(name, number, row, ToolCase) for number, row in _yaml_rows(name))
+    return tuple(_build_record(name, number, row, ToolCase) for number, row in _read_yaml_rows(name))
 
 
-def _yaml_rows(name: str) -> list[tuple[int, Any]]:
+def _read_yaml_rows(name: str) -> list[tuple[int, Any]]:
     """The values of the list that the file is, each with the number of its first line."""
-    text = _text(name)
+    text = _read_text(name)
     number, rows = 1, []
     try:
         loader = yaml.SafeLoader(text)
@@ -121,53 +121,53 @@ def _yaml_rows(name: str) -> list[tuple[int, Any]]:
             rows.append((number, loader.construct_object(node, deep=True)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _broken(name, mark.line + 1 if mark else number, f"not YAML: {error.problem}") from None
+        raise _data_error(name, mark.line + 1 if mark else number, f"not YAML: {error.problem}") from None
     except Exception as error:  # a tag's own constructor may raise anything on a value that is not its
-        raise _broken(name, number, f"not YAML: {' '.join(str(error).split())}") from None
+        raise _data_error(name, number, f"not YAML: {' '.join(str(error).split())}") from None
     if not rows:
-        raise _broken(name, number, "expected a list of tool cases")
+        raise _data_error(name, number, "expected a list of tool cases")
     return rows
 
 
-def _json_lines(name: str, kind: type[T]) -> tuple[T, ...]:
+def _read_json_lines(name: str, kind: type[T]) -> tuple[T, ...]:
     rows = []
-    for number, line in _lines(name):
+    for number, line in _numbered_lines(name):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise _broken(name, number, f"not JSON: {error.msg} (column {error.colno})") from None
-        rows.append(_record(name, number, row, kind))
+            raise _data_error(name, number, f"not JSON: {error.msg} (column {error.colno})") from None
+        rows.append(_build_record(name, number, row, kind))
     return tuple(rows)
 
 
-def _record(name: str, number: int, row: object, kind: type[T]) -> T:
+def _build_record(name: str, number: int, row: object, kind: type[T]) -> T:
     """``row`` as a ``kind``, if it has exactly its fields, each of its type and none of them empty."""
     hints = get_type_hints(kind)
     if not isinstance(row, dict) or set(row) != set(hints):
         found = ", ".join(map(str, row)) if isinstance(row, dict) else repr(row)
-        raise _broken(name, number, f"found {found or 'nothing'}; expected the fields {', '.join(hints)}")
+        raise _data_error(name, number, f"found {found or 'nothing'}; expected the fields {', '.join(hints)}")
     for field, hint in hints.items():
         value, wanted = row[field], get_origin(hint) or hint
         if not isinstance(value, wanted) or not value:
             what = f"{field} is {value!r}, expected a {wanted.__name__} that is not empty"
-            raise _broken(name, number, what)
+            raise _data_error(name, number, what)
     return kind(**row)
 
 
-def _lines(name: str) -> list[tuple[int, str]]:
+def _numbered_lines(name: str) -> list[tuple[int, str]]:
     """The file's lines that are not blank, each with its number from 1."""
-    lines = enumerate(_text(name).split("\n"), start=1)
+    lines = enumerate(_read_text(name).split("\n"), start=1)
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
     data = FOLDER.joinpath(name).read_bytes()
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise _broken(name, line, f"byte 0x{data[error.start]:02x} is not UTF-8") from None
+        raise _data_error(name, line, f"byte 0x{data[error.start]:02x} is not UTF-8") from None
 
 
-def _broken(name: str, line: int, what: str) -> ValueError:
+def _data_error(name: str, line: int, what: str) -> ValueError:
     return ValueError(f"pytest_sway/data/{name}:{line}: {what}")

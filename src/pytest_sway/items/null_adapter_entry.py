@@ -74,7 +74,7 @@ def _own_adapters(
     source: Source, entry: SuiteEntry, options: NullAdapterOptions, *, check_files: bool
 ) -> tuple[list[Path], list[Problem], list[Problem]]:
     """The folders of the user's own null adapters, what is wrong with them, and what a pattern leaves out."""
-    named = find_named_adapters(options.adapters, (source.path.parent, Path()))
+    named = find_named_adapters(options.adapters, source.roots)
     found = named.folders
     wrong = [f"no adapter folder matches {pattern!r}{why}" for pattern, why in named.unmatched.items()]
     wrong += [

@@ -22,8 +22,8 @@ from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.training.adapter_weights import WEIGHTS_FILE, key_shapes
 from pytest_sway.training.checkpoints import last_checkpoint, other_adapters
-from pytest_sway.training.layer_comparison import compare_layers
 from pytest_sway.training.layer_map import NoLayerMapError, ParameterLocation
+from pytest_sway.training.layer_statuses import layer_statuses
 from pytest_sway.training.optimizer_discovery import OptimizerFile, find_optimizer
 from pytest_sway.training.optimizer_state import TrainingState, read_state
 from pytest_sway.training.parameter_groups import grouped_locations
@@ -208,7 +208,7 @@ def _layer_evidence(
     except NoLayerMapError as error:
         why = str(error)
     moments = state.moments if state.kept else ()
-    by_layer = compare_layers(layer_map, moments) if layer_map else {}
+    by_layer = layer_statuses(layer_map, moments) if layer_map else {}
     numbers = {place.layer: place.number for place in layer_map if place.layer}
     counts = set(Counter(place.layer for place in layer_map if place.layer).values())
     flagged = sum(status.undertrained(ratio) for status in by_layer.values())

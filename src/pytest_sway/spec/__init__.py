@@ -1,1 +1,1 @@
-"""Reads a ``sway.yaml``: its text, where everything stands in it, and what is wrong with it."""
+"""Reads a ``sway.yaml``: its values, their lines and columns, and the problems in it."""

@@ -27,7 +27,7 @@ _TASK_HEADS = {
     "QUESTION_ANS": ("a question answering model", r"\.qa_outputs\."),
     "SEQ_2_SEQ_LM": ("an encoder-decoder model", r"(?:^|\.)encoder\."),
 }
-"""Task types of other models, with the tensors that such a model has and a causal language model has not."""
+"""Task types of other models, with the tensors that only such a model has."""
 _NOT_GATHERED = (
     "DeepSpeed ZeRO-3 and FSDP can leave this behind where parameters are not gathered before they are "
     "saved; save again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
@@ -36,7 +36,7 @@ _NOT_GATHERED = (
 
 
 class AdapterFilesError(Exception):
-    """An adapter folder whose files alone show that it cannot be served; names file and remedy."""
+    """An adapter folder that cannot be used, as its files show; the message names the file and the remedy."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def check_adapter_files(folder: Path) -> tuple[dict[str, Any], Shapes]:
 
 
 def why_not_served(folder: Path) -> str | None:
-    """What the files of an adapter folder show to be wrong; None where they show nothing."""
+    """Why an adapter folder cannot be used, as its files show; None where they show no reason."""
     try:
         check_adapter_files(folder)
     except AdapterFilesError as error:
@@ -115,7 +115,7 @@ def _mlx_remedy(config: Config) -> str:
 
 
 def _no_weights(folder: Path) -> str:
-    """Why a folder without the weights' file cannot be served, by what lies there instead."""
+    """Why a folder without the weights file cannot be used, with what it holds instead."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickled:
@@ -138,7 +138,7 @@ def _no_tensors(_: Config, shapes: Shapes) -> str | None:
 
 
 def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
-    """Tensors without a number in them."""
+    """Tensors without values."""
     empty = [name for name, shape in shapes.items() if 0 in shape]
     if not empty:
         return None
@@ -150,7 +150,7 @@ def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
 
 
 def _flat_tensors(_: Config, shapes: Shapes) -> str | None:
-    """Matrices that were stored as one row of numbers."""
+    """Matrices that were stored as vectors."""
     flat = [name for name, shape in shapes.items() if len(shape) == 1 and _MATRIX.search(name)]
     if not flat:
         return None
@@ -162,7 +162,7 @@ def _flat_tensors(_: Config, shapes: Shapes) -> str | None:
 
 
 def _other_task(config: Config, shapes: Shapes) -> str | None:
-    """An adapter of a model with another head."""
+    """An adapter for another task than causal language modelling."""
     kind, heads = _TASK_HEADS.get(str(config.get("task_type")), ("", ""))
     head = [name for name in shapes if heads and re.search(heads, name)]
     if not head:

@@ -1,4 +1,4 @@
-"""What an adapter folder is, and messages on a folder that is none. Standard library only."""
+"""Which folders are adapters, and messages on folders that are not. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_sway.text.message_parts import shorten_list
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 UNFINISHED_CHECKPOINT = "tmp-checkpoint"
-"""How transformers names a checkpoint while it writes it."""
+"""Name of a checkpoint while transformers is still writing it."""
 _CHECKPOINT = "checkpoint"
 _TRAINING_FILES = (
     ADAPTER_CONFIG,
@@ -34,14 +34,14 @@ def adapters_below(folder: Path) -> list[str]:
 
 
 def why_no_adapter(folder: Path) -> str | None:
-    """Why a folder is no adapter, as the end of "there is no adapter folder …"; None where it is one."""
+    """Why a folder is not an adapter, as the end of "there is no adapter folder …"; None where it is one."""
     if not is_folder(folder):
         return f": {folder} is a file, name its folder" if is_file(folder) else ""
     return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
 def no_adapter(folder: Path) -> str:
-    """Why a folder without an adapter's config is no adapter, and where the nearest adapter is."""
+    """Why a folder without an adapter's config is not an adapter, and where the nearest adapter is."""
     return f"{folder} {missing_config(folder)}"
 
 

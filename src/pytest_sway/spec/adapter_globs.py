@@ -52,7 +52,7 @@ class ExcludedMatch:
 
 
 def find_matches(pattern: str, root: Path) -> list[GlobMatch]:
-    """What a pattern matches below ``root``, by what links lead to; numbers are compared as numbers."""
+    """What a pattern matches below ``root``, sorted by the paths that links lead to, numbers as numbers."""
     try:
         text = str(Path(pattern).expanduser())
     except RuntimeError:  # an unknown home

@@ -1,4 +1,4 @@
-"""What a spec may say of the chat template: a file of its own, and arguments. Standard library only."""
+"""The chat template of a spec: its file and its arguments. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,34 +8,17 @@ from pathlib import Path
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.text.message_parts import describe
 
-_SET_BY_US = frozenset(
-    {
-        "add_generation_prompt",
-        "chat_template",
-        "continue_final_message",
-        "conversation",
-        "conversations",
-        "documents",
-        "max_length",
-        "messages",
-        "padding",
-        "processor_kwargs",
-        "return_assistant_tokens_mask",
-        "return_dict",
-        "return_tensors",
-        "sanitize_control_tokens",
-        "strftime_now",
-        "tokenize",
-        "tokenizer_kwargs",
-        "tools",
-        "truncation",
-    }
-)
-"""Arguments of ``apply_chat_template`` itself, and what a prompt consists of."""
+_SET_BY_US = frozenset({
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "conversations",
+    "documents", "max_length", "messages", "padding", "processor_kwargs", "return_assistant_tokens_mask",
+    "return_dict", "return_tensors", "sanitize_control_tokens", "strftime_now", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation",
+})  # fmt: skip
+"""Arguments of ``apply_chat_template`` itself, and the parts of a prompt."""
 
 
 def check_template_arguments(names: Collection[str]) -> None:
-    """Raise ValueError where one of them is none that a spec can give."""
+    """Raise ValueError where a spec must not set one of these arguments."""
     taken = sorted(_SET_BY_US & set(names))
     if taken:
         raise ValueError(f"{taken[0]!r} is set by pytest-sway itself; remove it")
@@ -50,7 +33,7 @@ def template_file(name: str | None, roots: Sequence[Path]) -> Path | None:
 
 
 def why_no_template(path: Path | None) -> str:
-    """Why a file cannot be read as a template; empty where it can, or where none is named."""
+    """Why a file cannot be read as a template; empty where it can, or without a file."""
     if path is None:
         return ""
     try:

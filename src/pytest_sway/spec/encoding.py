@@ -17,10 +17,10 @@ _MARKS = {
 
 
 def decode(path: Path, raw: bytes) -> str:
-    """The text, with line feeds alone at the ends of lines.
+    """The text; every line ends with a line feed.
 
     Raises:
-        SpecError: the bytes are no text of that encoding.
+        SpecError: the bytes are not valid in that encoding.
     """
     encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "utf-8")
     if encoding == "utf-8" and raw[:2].count(0) == 1:

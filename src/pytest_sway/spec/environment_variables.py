@@ -14,16 +14,8 @@ _PARTS = re.compile(
     rf"|(?P<template>\{{\{{\s*(?:env\.)?(?P<inner>{_NAME})?)|%(?P<percent>{_NAME})%"
 )
 _ESCAPES = {
-    "\a": "a",
-    "\b": "b",
-    "\t": "t",
-    "\n": "n",
-    "\v": "v",
-    "\f": "f",
-    "\r": "r",
-    "\x1b": "e",
-    "\0": "0",
-}
+    "\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e", "\0": "0",
+}  # fmt: skip
 """What YAML makes of a backslash and a letter between double quotes."""
 
 

@@ -21,9 +21,9 @@ class HubName:
 
     @classmethod
     def of(cls, text: str) -> HubName | None:
-        """None for what cannot be such a name."""
-        found = _NAME.fullmatch(text)
-        return cls(found["repository"], found["revision"]) if found else None
+        """Parse a name; None where ``text`` cannot be one."""
+        match = _NAME.fullmatch(text)
+        return cls(match["repository"], match["revision"]) if match else None
 
 
 def is_hub_name(text: str, roots: Sequence[Path]) -> bool:

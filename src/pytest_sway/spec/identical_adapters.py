@@ -36,18 +36,18 @@ def identical_adapters(folders: Iterable[Path]) -> list[IdenticalAdapters]:
     The ends of a file are compared first, so that only files that are alike there are read completely.
     """
     earlier: dict[str, list[Path]] = {}
-    found: list[IdenticalAdapters] = []
+    pairs: list[IdenticalAdapters] = []
     for folder in folders:
         try:
             alike = earlier.setdefault(_digest_of_ends(folder), [])
-            first = next((one for one in alike if _equal(one, folder, _ADAPTER_FILES)), None)
+            first = next((one for one in alike if _equal_files(one, folder, _ADAPTER_FILES)), None)
             if first is not None:
-                found.append(IdenticalAdapters(first, folder, _all_equal(first, folder)))
+                pairs.append(IdenticalAdapters(first, folder, _all_equal(first, folder)))
             else:
                 alike.append(folder)
         except OSError:  # what cannot be read is compared with nothing
             continue
-    return found
+    return pairs
 
 
 def _digest_of_ends(folder: Path) -> str:
@@ -62,7 +62,7 @@ def _digest_of_ends(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _equal(one: Path, other: Path, names: Iterable[str]) -> bool:
+def _equal_files(one: Path, other: Path, names: Iterable[str]) -> bool:
     return all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
 
 
@@ -71,4 +71,4 @@ def _all_equal(one: Path, other: Path) -> bool:
     entries = [{entry.name: entry.is_dir() for entry in os.scandir(folder)} for folder in (one, other)]
     if entries[0] != entries[1] or any(entries[0].values()):
         return False
-    return _equal(one, other, entries[0])
+    return _equal_files(one, other, entries[0])

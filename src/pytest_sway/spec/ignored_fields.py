@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from pytest_sway.spec.named_adapters import find_named_adapters
 from pytest_sway.spec.problems import FieldPath, Problem
@@ -24,7 +23,7 @@ def ignored_field_notes(spec: Spec) -> Iterator[Problem]:
 def names_same_adapter(spec: Spec) -> bool:
     """Whether the base side names the adapter of the other side, which dlm-sway ignores."""
     base, ft = spec.envelope.models.base.adapter, spec.envelope.models.ft.adapter
-    named = find_named_adapters(base, (spec.source.path.parent, Path()))
+    named = find_named_adapters(base, spec.source.roots)
     return spec.model is None and (base == ft or named.folders.keys() == spec.named.folders.keys())
 
 

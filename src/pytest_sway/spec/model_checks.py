@@ -36,8 +36,8 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if ours != theirs and name == "base":
             message = (
                 f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter is compared "
+                "with its own base; for a full fine-tune write defaults: {differential: false}"
             )
-            message += "with its own base; for a full fine-tune write defaults: {differential: false}"
             yield ("models", "ft", "base"), message
         elif ours != theirs:
             message = f"found {describe(ours)}, but models.ft.{name} is {describe(theirs)}"
@@ -68,7 +68,7 @@ def _is_path(name: str) -> bool:
 def _no_folder(name: str, spec: Spec) -> str:
     message = f"there is no folder {describe(name)}, neither beside the spec nor in the working directory"
     slashes = name.replace("\\", "/")
-    if slashes != name and is_folder(find_path(slashes, (spec.source.path.parent, Path()))):
+    if slashes != name and is_folder(find_path(slashes, spec.source.roots)):
         return f"{message}; there is one written with /: {slashes}"
     return message
 
@@ -93,9 +93,8 @@ def adapter_problems(spec: Spec) -> list[Problem]:
     messages = [
         f"no adapter folder matches {describe(name)}{why}" for name, why in spec.named.unmatched.items()
     ]
-    roots = (spec.source.path.parent, Path())
     for folder, name in spec.named.folders.items():
-        if is_hub_name(name, roots):
+        if is_hub_name(name, spec.source.roots):
             continue
         if is_file(folder):
             messages.append(f"{folder} is a file, name its folder")

@@ -74,12 +74,12 @@ def find_named_adapters(
 
 
 def find_adapters_of_kind(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
-    """The same, with a look at the adapters' files where this backend reads them: kind ``hf``."""
+    """The same, with checks of the adapters' files for kind ``hf``, which reads them."""
     return find_named_adapters(names, roots, why_not_served if kind == "hf" else None)
 
 
 def without_duplicates(named: NamedAdapters) -> NamedAdapters:
-    """Without the folders in which every file is that of an earlier one; ``notes`` name them.
+    """Remove the folders whose files all equal those of an earlier one; ``notes`` name them.
 
     Folders that hold the same adapter beside other files (a tokenizer, an optimizer's state) stay: some
     probes read these. The files of the adapters are read, so every folder must hold a complete one.
@@ -110,7 +110,7 @@ def _matches_below_roots(
 
 
 def _other_matches(others: Sequence[ExcludedMatch]) -> str:
-    """What a pattern matches where it matches no adapter."""
+    """What a pattern matches instead of adapters, as the end of a message."""
     if not others:
         return ""
     first = max(others, key=lambda one: one.is_candidate)  # the first of these, else the first of all
@@ -124,12 +124,12 @@ def _is_link(way: GlobMatch) -> bool:
 
 
 def _name_of(ways: Sequence[GlobMatch]) -> str:
-    """A folder as it was written, by its own name where it was named so."""
+    """A folder as the user wrote it; its own path comes before a link's."""
     return min(ways, key=_is_link).name
 
 
 def _link_notes(folder: Path, ways: Sequence[GlobMatch]) -> list[FolderNote]:
-    """That a folder was named in several ways, of which at least one is a link."""
+    """A note on a folder that was named several times, at least once through a link."""
     links = list(dict.fromkeys(way.name for way in ways if _is_link(way)))
     if not links or len({os.path.normpath(way.path) for way in ways}) < 2:
         return []

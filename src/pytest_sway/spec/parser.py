@@ -46,7 +46,7 @@ def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, 
 def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Spec:
     """Look paths up in the spec's folder first, then in the working directory."""
     base, ft = envelope.models.base, envelope.models.ft
-    roots = (source.path.parent, Path())
+    roots = source.roots
     named = find_adapters_of_kind(ft.kind, ft.adapter, roots)
     tuned_model = _find_model(ft.base, roots) if _is_full_fine_tune(envelope) else None
     model = _find_model(base.base, roots)

@@ -27,9 +27,9 @@ class SpecError(Exception):
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path
         self.problems = sorted(problems, key=lambda p: (p.line, p.column, p.message))
-        super().__init__(self._text())
+        super().__init__(self._message())
 
-    def _text(self) -> str:
+    def _message(self) -> str:
         lines = [
             f"{self.path.name}:{p.line}:{p.column}: {p.message}"
             if p.line

@@ -37,12 +37,12 @@ class StrictModel(BaseModel):
 
 
 def _as_list(value: Any) -> Any:
-    """One adapter folder is a list of one."""
+    """A list as it is; a single value as a list of one."""
     return () if value is None else value if isinstance(value, list | tuple) else (value,)
 
 
 def _expand_word(value: Any) -> Any:
-    """One of a few words, which may come from the environment."""
+    """Expand environment variables in a word of a fixed list."""
     return expand(value) if isinstance(value, str) else value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -87,7 +86,7 @@ def _read_entries(source: Source, key: str, model: type[M]) -> tuple[list[M], li
         value = expand(value)
     except ValueError as error:
         return [], [Problem(f"{key}: found {describe(value)}: {error}", *position)]
-    file = find_path(value, (source.path.parent, Path()))
+    file = find_path(value, source.roots)
     if not is_file(file):
         message = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
         return [], [Problem(f"{key}: {message}", *position)]
@@ -122,7 +121,7 @@ def _validate(source: Source, key: str, value: Any, model: type[M]) -> tuple[lis
 
 
 def _is_text(model: type[BaseModel], item: Any) -> bool:
-    """Whether a control was written as its text alone."""
+    """Whether a control was written as plain text."""
     return model is _Control and isinstance(item, str)
 
 

@@ -1,4 +1,4 @@
-"""Messages on values that stand where a text should, mostly words that YAML reads as something else."""
+"""Messages on values where a text is expected, mostly words that YAML reads as something else."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
 def validation_problems(
     error: ValidationError, source: Source, prefix: FieldPath, model: type[BaseModel]
 ) -> list[Problem]:
-    """A pydantic error's entries with their places."""
+    """Everything that pydantic found wrong, with positions."""
     problems = []
     for entry in distinct_errors(error.errors(include_url=False)):
         path = (*prefix, *entry["loc"])
@@ -112,17 +112,17 @@ def validation_problems(
 
 
 def field_names_at(model: type[BaseModel], path: FieldPath) -> list[str]:
-    """Names of the fields of the model that stands at ``path``, an item of a list among them."""
-    found: type[BaseModel] | None = model
+    """Field names of the model at ``path``, also where that is an item of a list."""
+    current: type[BaseModel] | None = model
     for part in path:
-        if found is not None and isinstance(part, str):
-            field = found.model_fields.get(part)
-            found = _model_in(field.annotation) if field is not None else None
-    return list(found.model_fields) if found is not None else []
+        if current is not None and isinstance(part, str):
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field is not None else None
+    return list(current.model_fields) if current is not None else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The one model that an annotation names, itself or as what a list holds."""
+    """The model in an annotation: itself, or the items of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

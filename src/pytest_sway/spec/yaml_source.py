@@ -33,17 +33,22 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class Source:
-    """The file's value and where each part of it stands (line and column, from 1)."""
+    """The file's value, and the line and column of each part, from 1."""
 
     path: Path
     value: dict[str, Any]
     values: dict[FieldPath, SourceLocation] = field(default_factory=dict)
     keys: dict[FieldPath, SourceLocation] = field(default_factory=dict)
     written: dict[FieldPath, str] = field(default_factory=dict)
-    """What stands in the file where YAML reads no text: ``no``, ``12:30``, ``2024-01-01``."""
+    """The characters in the file where YAML does not read a text: ``no``, ``12:30``, ``2024-01-01``."""
+
+    @property
+    def roots(self) -> tuple[Path, Path]:
+        """Where relative paths are looked up: beside the file, then in the working directory."""
+        return self.path.parent, Path()
 
     def locate(self, path: FieldPath, *, key: bool = False) -> SourceLocation:
-        """Where a key or a value stands, or the nearest thing around it that is there."""
+        """Line and column of a key or a value, or of the nearest part around it that exists."""
         table = {**self.values, **self.keys} if key else self.values
         while path and path not in table:
             path = path[:-1]
@@ -57,10 +62,10 @@ def read_spec(path: Path) -> Source:
         SpecError: no file, too large, no Unicode, not YAML, not a mapping, a duplicate key, a tag, an
             alias bomb.
     """
-    value, builder = _read(path, (), "models: and suite:")
+    value, builder = _read_value(path, (), "models: and suite:")
     if not isinstance(value, dict):
-        found = f"found {describe(value)}, expected a mapping with models: and suite:"
-        raise SpecError(path, [Problem(found, *builder.values[()])])
+        message = f"found {describe(value)}, expected a mapping with models: and suite:"
+        raise SpecError(path, [Problem(message, *builder.values[()])])
     return Source(path, value, builder.values, builder.keys, builder.written)
 
 
@@ -70,18 +75,18 @@ def read_list(path: Path, key: str) -> Source:
     Raises:
         SpecError: as :func:`read_spec`, and for any other content.
     """
-    value, builder = _read(path, (key,), "a list")
+    value, builder = _read_value(path, (key,), "a list")
     if isinstance(value, dict) and key in value:
         return read_spec(path)
     if not isinstance(value, list):
-        found = f"found {describe(value)}, expected a list, or a mapping with {key}:"
-        raise SpecError(path, [Problem(found, *builder.values[key,])])
+        message = f"found {describe(value)}, expected a list, or a mapping with {key}:"
+        raise SpecError(path, [Problem(message, *builder.values[key,])])
     return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
 
-def _read(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
+def _read_value(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
     """A file's value, its positions noted below ``root``."""
-    text = _text(path)
+    text = _read_text(path)
     try:
         node = _compose(path, text)
     except yaml.MarkedYAMLError as error:
@@ -97,7 +102,7 @@ def _read(path: Path, root: FieldPath, wanted: str) -> tuple[Any, _Builder]:
     return value, builder
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -111,7 +116,7 @@ def _text(path: Path) -> str:
 
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
-    """The node tree, built only after its events proved few and shallow enough."""
+    """The node tree, built only once its events have been counted."""
     try:
         _check_size(path, text, _Loader)
         return yaml.compose(text, Loader=_Loader)
@@ -245,9 +250,9 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
         text = "a tab; YAML is indented with spaces"
-    elif found := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
-        column = lines[found - 1].index(_NO_BREAK) + 1
-        text, line = f"{text}; line {found} holds a no-break space (U+00A0), write a plain one", found
+    elif number := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
+        column = lines[number - 1].index(_NO_BREAK) + 1
+        text, line = f"{text}; line {number} holds a no-break space (U+00A0), write a plain one", number
     elif here[column - 2 : column] == "${":
         text = "between braces, a text that holds braces needs quotes: '${NAME}'"
     elif _ESCAPE.search(here):

@@ -20,7 +20,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Raises:
         ValueError: where a p-value is outside [0, 1] or not a number.
     """
-    order = _ascending(p_values)
+    order = _ascending_order(p_values)
     m = len(order)
     scaled = [min(1.0, (m - rank) * p_values[i]) for rank, i in enumerate(order)]
     return _in_input_order(order, list(accumulate(scaled, max)))
@@ -37,13 +37,13 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     Raises:
         ValueError: where a p-value is outside [0, 1] or not a number.
     """
-    order = _ascending(p_values)
+    order = _ascending_order(p_values)
     m = len(order)
     scaled = [p_values[i] * m / (rank + 1) for rank, i in enumerate(order)]
     return _in_input_order(order, list(accumulate(reversed(scaled), min))[::-1])
 
 
-def _ascending(p_values: Sequence[float]) -> list[int]:
+def _ascending_order(p_values: Sequence[float]) -> list[int]:
     for p in p_values:
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"{p} is no p-value")

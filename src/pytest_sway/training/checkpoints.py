@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ class Checkpoint:
 
 def checkpoint_step(folder: Path) -> int | None:
     """N of a folder that is called ``checkpoint-N``; None for another name."""
-    found = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
-    return int(found[1]) if found else None
+    match = _CHECKPOINT.fullmatch(folder.name) or _CHECKPOINT.fullmatch(folder.resolve().name)
+    return int(match[1]) if match else None
 
 
 def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
@@ -62,13 +63,15 @@ def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
         folder: the trainer's output folder.
         adapter: folder of the adapter that the checkpoints are compared with.
     """
-    mine = _Weights(adapter / WEIGHTS_FILE)
-    found = []
+    mine = adapter / WEIGHTS_FILE
+    saved = []
     for path in _folders(folder):
         if (step := checkpoint_step(path)) is not None:
-            theirs = _Weights(path / WEIGHTS_FILE)
-            found.append(Checkpoint(path, step, mine.same_content(theirs), mine.same_shapes(theirs)))
-    return sorted(found, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
+            theirs = path / WEIGHTS_FILE
+            content = _compare_files(mine, theirs, _same_content)
+            shapes = _compare_files(mine, theirs, _same_shapes)
+            saved.append(Checkpoint(path, step, content, shapes))
+    return sorted(saved, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
 
 
 def other_adapters(folder: Path) -> list[str]:
@@ -79,8 +82,8 @@ def other_adapters(folder: Path) -> list[str]:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step; None without one."""
-    found = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
-    return max(found)[1] if found else None
+    saved = [(step, path) for path in _folders(folder) if (step := checkpoint_step(path)) is not None]
+    return max(saved)[1] if saved else None
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -90,27 +93,19 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-class _Weights:
-    """An adapter's file, read no further than a comparison needs."""
+def _compare_files(mine: Path, theirs: Path, equal: Callable[[Path, Path], bool]) -> bool | None:
+    """Whether two files are equal; None where one is missing or cannot be read."""
+    if not all(os.path.isfile(file) for file in (mine, theirs)):  # noqa: PTH113 - unlike Path.is_file it never raises
+        return None
+    try:
+        return equal(mine, theirs)
+    except (OSError, TrainingDataError):
+        return None
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.exists = os.path.isfile(file)  # noqa: PTH113 - unlike Path.is_file it never raises
 
-    def same_content(self, other: _Weights) -> bool | None:
-        """Whether the two files are equal; None where one is missing or cannot be read."""
-        if not (self.exists and other.exists):
-            return None
-        try:
-            return filecmp.cmp(self.file, other.file, shallow=False)
-        except OSError:
-            return None
+def _same_content(mine: Path, theirs: Path) -> bool:
+    return filecmp.cmp(mine, theirs, shallow=False)
 
-    def same_shapes(self, other: _Weights) -> bool | None:
-        """Whether the two hold the same tensors; None where one is missing or cannot be read."""
-        if not (self.exists and other.exists):
-            return None
-        try:
-            return key_shapes(self.file) == key_shapes(other.file)
-        except TrainingDataError:
-            return None
+
+def _same_shapes(mine: Path, theirs: Path) -> bool:
+    return key_shapes(mine) == key_shapes(theirs)

@@ -1,6 +1,6 @@
 """dlm's training log: one JSON object a line, each with a ``type``.
 
-Losses of different runs are not comparable, so they are told apart: every file is a run, and so is what
+Losses of different runs are not comparable, so they are kept separate: every file is a run, and so is what
 follows a banner, or a step number that starts again. A preference phase (``dpo_phase_start``) has a loss of
 another kind and is a run of its own. Standard library only.
 """

@@ -36,14 +36,14 @@ class Version:
 def version_of(adapter: Path) -> Version | None:
     """The version that a folder is: ``STORE/adapter/[NAME/]versions/vNNNN``; None where it is none."""
     folder = adapter.resolve()
-    found = re.fullmatch(r"v(\d+)", folder.name, re.ASCII)
-    if found is None or folder.parent.name != "versions":
+    match = re.fullmatch(r"v(\d+)", folder.name, re.ASCII)
+    if match is None or folder.parent.name != "versions":
         return None
     above = folder.parent.parent
     if above.name == "adapter":
-        return Version(above.parent, "", int(found[1]))
+        return Version(above.parent, "", int(match[1]))
     if above.parent.name == "adapter":
-        return Version(above.parent.parent, above.name, int(found[1]))
+        return Version(above.parent.parent, above.name, int(match[1]))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Why files of a training cannot be used."""
+"""Errors on files of a training."""
 
 
 class TrainingDataError(Exception):

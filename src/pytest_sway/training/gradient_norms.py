@@ -29,7 +29,7 @@ class GradientNorms:
         lost: how many those are.
         all_zero: whether every one is 0.
         zero_loss_from: the step from which on to the end the loss is exactly 0, with no gradient norm to
-            tell why, after one that was not near 0 or from the start; None where there is none.
+            explain it, after one that was not near 0 or from the start; None where there is none.
     """
 
     logged: int

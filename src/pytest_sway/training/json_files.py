@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from pytest_sway.training.errors import TrainingDataError
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes; a log of a million steps has about 150 MB."""
+_MOST_KEYS = 8
+_LONGEST_KEY = 40
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -38,7 +41,7 @@ def parse_json(file: Path, content: bytes) -> Any:
     """The one value of a JSON file.
 
     Raises:
-        TrainingDataError: it is no JSON; the message has line and column.
+        TrainingDataError: it is not JSON; the message has line and column.
     """
     try:
         return json.loads(content.decode())
@@ -53,10 +56,10 @@ def parse_json(file: Path, content: bytes) -> Any:
 
 
 def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The objects of a file with one JSON value a line, and how many of its lines are no JSON.
+    """The objects of a file with one JSON value a line, and how many of its lines are not JSON.
 
     Raises:
-        TrainingDataError: its first line is no JSON.
+        TrainingDataError: its first line is not JSON.
     """
     records, bad, first = [], 0, True
     for number, line in enumerate(content.split(b"\n"), 1):
@@ -76,8 +79,13 @@ def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], 
     return records, bad
 
 
+def first_keys(record: Iterable[Any]) -> tuple[str, ...]:
+    """The first keys of a record of unknown form, for a message."""
+    return tuple(repr(key)[:_LONGEST_KEY] for key in list(record)[:_MOST_KEYS])
+
+
 def finite_or_nan(value: Any) -> float:
-    """A number; NaN for what is no finite number."""
+    """A number; NaN for anything but a finite number."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
@@ -104,7 +112,7 @@ def logged_number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A count or a version; None for what is none."""
+    """A count or a version; None for any other value."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

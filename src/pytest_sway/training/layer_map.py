@@ -32,19 +32,19 @@ _PARTS = (
 """A module's parameters in the order in which PEFT and torch make them."""
 _MOST_ORDERS = 2000
 _MOST_NAMES = 4
-"""So many modules that cannot be told apart are named, no more."""
+"""At most so many modules that cannot be distinguished are named."""
 
 
 class NoLayerMapError(Exception):
-    """The parameters cannot be told apart by layers; the message says why."""
+    """Which layer a parameter belongs to cannot be found out; the message says why."""
 
 
 @dataclass(frozen=True)
 class ParameterLocation:
-    """Where one of the optimizer's parameters stands.
+    """Where one of the optimizer's parameters is in the model.
 
     Attributes:
-        name: its key; modules of a layer that have the same shapes cannot be told apart, and are all named.
+        name: its key; modules of a layer with equal shapes cannot be distinguished, and are all named.
         layer: name of its layer; empty for one outside every layer.
         number: of the layer; -1 outside.
         part: which of its module's parameters it is: ``lora_A``, ``lora_B``, ``weight``, …
@@ -65,9 +65,9 @@ class _Module:
 
     def fits(self, order: Sequence[Shape | None]) -> bool:
         """Whether the optimizer's next parameters have its shapes."""
-        found = order[: len(self.shapes)]
-        return len(found) == len(self.shapes) and all(
-            b is None or a == b for a, b in zip(self.shapes, found, strict=True)
+        shapes = order[: len(self.shapes)]
+        return len(shapes) == len(self.shapes) and all(
+            b is None or a == b for a, b in zip(self.shapes, shapes, strict=True)
         )
 
 
@@ -120,12 +120,12 @@ def _layer_lists(shapes: Mapping[str, Shape]) -> tuple[list[list[_Layer]], list[
     stacks: dict[str, dict[int, dict[str, dict[str, Shape]]]] = {}
     others = {}
     for name, parts in modules.items():
-        found = _LAYER.match(f"{name}.")
-        if found is None:
+        match = _LAYER.match(f"{name}.")
+        if match is None:
             others[name] = parts
         else:
-            layers = stacks.setdefault(found[0][: found.start(1)], {})
-            layers.setdefault(int(found[1]), {})[name[len(found[0]) :]] = parts
+            layers = stacks.setdefault(match[0][: match.start(1)], {})
+            layers.setdefault(int(match[1]), {})[name[len(match[0]) :]] = parts
     lists = [
         [_modules_of_layer(f"{stack}{number}", number, layers[number]) for number in sorted(layers)]
         for stack, layers in stacks.items()
@@ -193,7 +193,7 @@ def _locations(modules: _Layer) -> list[ParameterLocation]:
 
 
 def _arrange(modules: _Layer, order: Sequence[Shape | None]) -> _Layer | None:
-    """Modules, each once at most, whose shapes are these in this order; None where no such order is.
+    """Modules, each once at most, whose shapes are these in this order; None without such an order.
 
     A search in depth that remembers where it failed, since a parameter without a shape fits any module.
     """

@@ -10,7 +10,7 @@ from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkp
 from pytest_sway.training.dlm_store import LOGS
 from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.log_reader import find_log_files
-from pytest_sway.training.trainer_log import TRAINER_LOG, TRAINER_STATE, read_trainer_state
+from pytest_sway.training.trainer_log import TRAINER_LOG, TRAINER_STATE, check_step, read_trainer_state
 
 _TORCHTUNE_FOLDER = re.compile(r"(epoch|step)_\d+", re.ASCII)
 
@@ -56,11 +56,7 @@ def _checkpoint_log(folder: Path, step: int, reason: str = "") -> LogSource | No
     """The log of the run that saved a checkpoint: its own, or the output folder's up to its step."""
     own = folder / TRAINER_STATE
     if own.is_file():
-        saved_at = read_trainer_state(own).global_step
-        if saved_at is not None and saved_at != step:
-            raise AmbiguousRunError(
-                f"{own} was written at step {saved_at}, not at {step} as the folder's name says"
-            )
+        check_step(own, read_trainer_state(own), step)
         return LogSource((own,), step, reason)
     above = folder.resolve().parent
     state = above / TRAINER_STATE

@@ -17,16 +17,12 @@ from typing import Any
 
 from pytest_sway.training.dlm_log import add_run, dlm_runs, is_dlm_log
 from pytest_sway.training.dlm_store import LOGS
-from pytest_sway.training.json_files import parse_json, parse_json_lines, read_log_bytes
+from pytest_sway.training.json_files import first_keys, parse_json, parse_json_lines, read_log_bytes
 from pytest_sway.training.torchtune_log import is_torchtune_log, torchtune_records
 from pytest_sway.training.trainer_log import trainer_runs, trainer_state
 from pytest_sway.training.training_run import TrainingRun
 
 DLM, TRAINER, TORCHTUNE = "dlm", "Trainer", "torchtune"
-_KEYS = 8
-"""So many keys of a record that is not known are named, no more."""
-_LONGEST = 40
-"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,4 @@ def _has_a_record_a_line(content: bytes) -> bool:
 def _keys(runs: Iterable[TrainingRun], records: Iterable[Any]) -> tuple[str, ...]:
     if any(run.steps for run in runs):
         return ()
-    return next(
-        (
-            tuple(repr(key)[:_LONGEST] for key in list(record)[:_KEYS])
-            for record in records
-            if isinstance(record, dict)
-        ),
-        (),
-    )
+    return next((first_keys(record) for record in records if isinstance(record, dict)), ())

@@ -1,4 +1,4 @@
-"""What an optimizer keeps of one parameter, by the names that optimizers give it.
+"""The moment that an optimizer keeps of one parameter, under the names that optimizers give it.
 
 =================================================  ===============================================
 second moment                                      momentum
@@ -25,7 +25,7 @@ Tensor = Any
 """A torch.Tensor; this module does not import torch."""
 
 NO_MOMENT, MOMENTUM, SECOND_MOMENT = "", "momentum", "second moment"
-"""Of a parameter that has both, the second moment is read."""
+"""Of a parameter with both, the second moment is read."""
 
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "variance")
 _MOMENTA = ("exp_avg", "momentum_buffer")
@@ -40,7 +40,7 @@ _BLOCKS = (256, 2048)
 
 @dataclass(frozen=True)
 class MomentTensor:
-    """What is kept of one parameter.
+    """The moment of one parameter.
 
     Attributes:
         kind: second moment, momentum, or nothing.
@@ -58,11 +58,11 @@ class MomentTensor:
 
 
 def read_moment(kept: Mapping[str, Any]) -> MomentTensor:
-    """Read what is kept of one parameter.
+    """Read the moment of one parameter.
 
     Raises:
         ValueError: a tensor is larger than what is stored of it, or an 8-bit state has no scales that fit.
-        AttributeError, TypeError, RuntimeError: a value is no tensor, or one of another kind.
+        AttributeError, TypeError, RuntimeError: a value is not a tensor, or of another kind.
     """
     kept = kept.get(_BITSANDBYTES, kept)
     for name in _SECOND_MOMENTS:
@@ -114,6 +114,6 @@ def _dequantise(kept: Mapping[str, Any], number: str) -> Tensor:
 
 
 def _check_stored(name: str, values: Tensor) -> None:
-    """Refuse one stored number that is seen as 10¹²: reading it would take hours."""
+    """Refuse a tensor of 10¹² values that share one stored number: reading it would take hours."""
     if values.numel() * values.element_size() > values.untyped_storage().nbytes():
         raise ValueError(f"{name} is larger than what is stored of it")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.training.checkpoints import checkpoint_step, checkpoints
-from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.optimizer_state import STATE_FILE
-from pytest_sway.training.trainer_log import TRAINER_STATE, TrainerState, read_trainer_state
+from pytest_sway.training.trainer_log import TRAINER_STATE, TrainerState, check_step, read_trainer_state
 
 TRAINER_FILES = ("optimizer.pt", "optimizer.bin")
 """Trainer's (``torch.save`` of the optimizer's ``state_dict``), and accelerate's of the same content."""
@@ -65,9 +64,6 @@ def _with_trainer_state(file: Path, reason: str = "", kept: bool = True) -> Opti
     if file.name == STATE_FILE:
         return OptimizerFile(file, dlm=True)
     trainer = read_trainer_state(state) if state.is_file() else None
-    logged = trainer.global_step if trainer is not None else None
-    if None not in (step, logged) and step != logged:
-        raise AmbiguousRunError(
-            f"{state} was written at step {logged}, not at {step} as the folder's name says"
-        )
+    if trainer is not None and step is not None:
+        check_step(state, trainer, step)
     return OptimizerFile(file, kept, False, trainer, step, reason)

@@ -19,18 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.json_files import first_keys
 from pytest_sway.training.moment_tensors import MOMENTUM, NO_MOMENT, SECOND_MOMENT, MomentTensor, read_moment
 
 STATE_FILE = "training_state.pt"
-_KEYS = 8
-"""So many keys of a file that is no optimizer's state are named, no more."""
-_LONGEST = 40
-"""Characters of such a key."""
 
 
 @dataclass(frozen=True)
 class MomentSummary:
-    """What the optimizer keeps of one parameter: Adam's second moment, or what another keeps instead.
+    """The moment of one parameter in numbers: Adam's second moment, or what another optimizer keeps.
 
     Attributes:
         shape: of the parameter; None where nothing is kept, for a parameter without a gradient say.
@@ -49,7 +46,7 @@ class MomentSummary:
 
     @property
     def dead(self) -> bool:
-        """No gradient ever reached it."""
+        """Whether no gradient ever reached it."""
         return self.shape is None or (self.size > 0 and not self.non_finite and self.mean == 0)
 
 
@@ -96,12 +93,12 @@ def read_state(file: Path) -> TrainingState:
     """Read a state; torch is imported here.
 
     Raises:
-        TrainingDataError: it differs from its sha256, carries objects, or is no training state.
+        TrainingDataError: it differs from its sha256, carries objects, or is not a training state.
     """
     try:
         with file.open("rb") as stream:
             _check_digest(file, stream)
-            payload = _load(file, stream)
+            payload = _load_tensors(file, stream)
     except OSError as error:
         raise TrainingDataError(f"{file} cannot be read: {error.strerror}") from None
     try:
@@ -127,7 +124,7 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
     stream.seek(0)
 
 
-def _load(file: Path, stream: BufferedReader) -> Any:
+def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     import torch
 
     try:
@@ -194,14 +191,14 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     if "optimizer_state_dict" not in payload and {"state", "param_groups"} <= payload.keys():
         return payload
     if "optimizer_state_dict" not in payload:
-        keys = ", ".join(repr(key)[:_LONGEST] for key in list(payload)[:_KEYS]) or "none"
+        keys = ", ".join(first_keys(payload)) or "none"
         raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
     optimizer: Mapping[str, Any] = payload["optimizer_state_dict"]
     return optimizer
 
 
 def _parameter_groups(optimizer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The groups that hold parameters; what is no list is not walked through, as a tensor could be."""
+    """The groups that hold parameters; only lists are accepted, since a tensor can be iterated too."""
     groups = optimizer.get("param_groups", [])
     _check_list("param_groups", groups)
     for group in groups:
@@ -215,14 +212,14 @@ def _check_list(name: str, value: Any) -> None:
 
 
 def _kind_of_moments(kinds: set[str], unused: list[Mapping[str, Any]]) -> str:
-    """What is kept of the parameters; of an optimizer that made no step, by its groups."""
+    """Which moment is kept; of an optimizer that made no step, by its groups."""
     if MOMENTUM in kinds:  # Muon beside Adam: two kinds cannot be compared, and a momentum is the lesser
         return MOMENTUM
     return SECOND_MOMENT if kinds or _is_adam(unused) else NO_MOMENT
 
 
 def _is_adam(groups: list[Mapping[str, Any]]) -> bool:
-    """By its settings, for an optimizer that made no step."""
+    """Whether the settings are Adam's, for an optimizer that made no step."""
     return any("betas" in group for group in groups)
 
 
@@ -241,7 +238,7 @@ def _summarise(step: int | None, moment: MomentTensor) -> MomentSummary:
 
 
 def _number(value: Any) -> float | None:
-    """A number, or a tensor of one; None for what is none."""
+    """A number, or a tensor of one; None for a missing value or a text."""
     if value is None or isinstance(value, str | bytes):
         return None
     return float(value)

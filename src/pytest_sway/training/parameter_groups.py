@@ -18,7 +18,7 @@ _SECOND_GROUPS: tuple[Callable[[str], bool], ...] = (
     lambda key: _NO_DECAY.search(key.lower()) is not None,
     lambda key: "lora_B" in key,
 )
-"""Which keys stand in the second group: without weight decay; LoRA+."""
+"""Which keys are in the second group: those without weight decay; of LoRA+, the B factors."""
 
 
 def grouped_locations(

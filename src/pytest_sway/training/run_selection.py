@@ -16,7 +16,7 @@ from pytest_sway.training.training_run import TrainingRun
 
 @dataclass(frozen=True)
 class ChosenRun:
-    """The run to judge, and why it is that one, in words."""
+    """The run to judge, and the reason for the choice, as a part of a sentence."""
 
     run: TrainingRun
     reason: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_sway.training.dlm_store import Version, runs_of_adapter, version_of
 from pytest_sway.training.errors import TrainingDataError
@@ -21,7 +21,7 @@ class OptimizerSteps:
         certain: those that were certainly made for it.
         possible: those that may have been.
         runs: how many runs ``possible`` counts.
-        source: where the steps were read.
+        source: where the steps were read from.
         global_step: the trainer's count.
         doubt: why ``certain`` and ``possible`` differ, where it is not that runs may have gone on.
     """
@@ -30,27 +30,9 @@ class OptimizerSteps:
     certain: int
     possible: int
     runs: int
-    source: str
-    global_step: int | None
+    source: str = "training logs"
+    global_step: int | None = None
     doubt: str = ""
-
-
-@dataclass(frozen=True)
-class StoreSteps:
-    """Optimizer steps behind a version.
-
-    Attributes:
-        last_run: of the run that made it.
-        certain: of that run, and of those that it is known to have gone on from.
-        possible: of every run up to this version; a plain run's log does not say whether it went on from
-            the version before or began anew.
-        runs: how many runs ``possible`` counts.
-    """
-
-    last_run: int
-    certain: int
-    possible: int
-    runs: int
 
 
 def optimizer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
@@ -63,7 +45,7 @@ def optimizer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerStep
 
 
 def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
-    """By the optimizer and, in a dlm store, by the logs of its runs."""
+    """Counts of dlm: the optimizer's and, in a store, those of the logs."""
     counts = {"optimizer": state.optimizer_steps, "global_step": state.global_step}
     source, own = next(((name, n) for name, n in counts.items() if n is not None), ("", 0))
     logged, unread = None, ""
@@ -74,16 +56,18 @@ def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
             unread = "; the logs cannot be read"
     if logged is not None:
         certain, possible = max(own, logged.certain), max(own, logged.possible)
-        return OptimizerSteps(
-            logged.last_run, certain, possible, logged.runs, "training logs", state.global_step
-        )
+        return replace(logged, certain=certain, possible=possible, global_step=state.global_step)
     if not source:
         raise TrainingDataError(f"{found.path} holds neither a global_step nor an optimizer's steps")
     return OptimizerSteps(own, own, own, 1, source + unread, state.global_step)
 
 
-def steps_in_store(version: Version) -> StoreSteps | None:
+def steps_in_store(version: Version) -> OptimizerSteps | None:
     """The steps in the store's logs; None where they do not name this version.
+
+    Certain are those of the run that made it, and of the runs that it is known to have gone on from; possible
+    are those of every run up to this version, since a plain run's log does not say whether it went on from
+    the version before or began anew.
 
     Raises:
         TrainingDataError: a log cannot be read.
@@ -100,11 +84,11 @@ def steps_in_store(version: Version) -> StoreSteps | None:
     while run.reference in runs and run.reference < (run.adapter_version or 0):
         run = runs[run.reference]
         certain += run.length
-    return StoreSteps(last.length, certain, sum(run.length for run in runs.values()), len(runs))
+    return OptimizerSteps(last.length, certain, sum(run.length for run in runs.values()), len(runs))
 
 
 def _trainer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
-    """By the optimizer's own count and the trainer's, which a restarted optimizer's is below."""
+    """Counts of a trainer: its own and the optimizer's, which is lower after a restart of the optimizer."""
     logged = found.trainer.global_step if found.trainer is not None else None
     source = TRAINER_STATE if logged is not None else "the folder's name"
     total = logged if logged is not None else found.saved_at

@@ -11,7 +11,7 @@ from typing import Any
 _LINE = re.compile(r"Step (\d{1,15}) \| ?(.*)")
 _METRIC = re.compile(r"([^\s:]+):(?:tensor\()?([^\s:,)]+)\)?")
 _NAMES = {"loss": "loss", "grad_norm": "grad_norm", "val_loss": "eval_loss"}
-"""torchtune's metrics that are read, and how Trainer's records call them."""
+"""torchtune's metrics that are read, and their names in Trainer's records."""
 
 
 def is_torchtune_log(content: bytes) -> bool:
@@ -27,11 +27,11 @@ def torchtune_records(content: bytes) -> list[dict[str, Any] | None]:
 
 
 def _record(line: str) -> dict[str, Any] | None:
-    found = _LINE.match(line)
-    if found is None:
+    match = _LINE.match(line)
+    if match is None:
         return None
-    metrics = dict(_METRIC.findall(found[2]))
+    metrics = dict(_METRIC.findall(match[2]))
     return {
-        "step": int(found[1]),
+        "step": int(match[1]),
         **{ours: metrics[name] for name, ours in _NAMES.items() if name in metrics},
     }

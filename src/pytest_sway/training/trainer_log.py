@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.training.errors import TrainingDataError
+from pytest_sway.training.errors import AmbiguousRunError, TrainingDataError
 from pytest_sway.training.json_files import logged_number, parse_json, read_log_bytes, whole_number
 from pytest_sway.training.training_run import REWARD_PHASE, RunBuilder, TrainingRun
 
@@ -32,9 +32,9 @@ class TrainerState:
     """The contents of ``trainer_state.json`` that are used.
 
     Attributes:
-        global_step: optimizer steps, those before a resume included; None where it is no count.
-        epoch: as written; None where it is no number.
-        logging_steps: steps between two records; None where it is no number.
+        global_step: optimizer steps, those before a resume included; None where it is not a count.
+        epoch: as written; None where it is not a number.
+        logging_steps: steps between two records; None where it is not a number.
         history: the records of ``log_history``.
     """
 
@@ -81,6 +81,18 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
         every if every is not None and math.isfinite(every) else None,
         history,
     )
+
+
+def check_step(file: Path, state: TrainerState, step: int) -> None:
+    """Refuse a ``trainer_state.json`` of another step than its folder ``checkpoint-N``.
+
+    Raises:
+        AmbiguousRunError: it is of another step.
+    """
+    if state.global_step is not None and state.global_step != step:
+        raise AmbiguousRunError(
+            f"{file} was written at step {state.global_step}, not at {step} as the folder's name says"
+        )
 
 
 def trainer_runs(
@@ -131,7 +143,7 @@ class _Entry:
 
 
 def _entry(record: Any) -> _Entry | None:
-    """A record's numbers; None where it is none, or has no step or a loss that is no number."""
+    """The numbers of a record; None for anything else, without a step, or with a loss that is no number."""
     if not isinstance(record, dict):
         return None
     step = next((whole_number(logged_number(record[key])) for key in _STEP_KEYS if key in record), None)
@@ -161,7 +173,7 @@ def _phase(record: Mapping[str, Any]) -> str:
 
 
 def _without_replaced_losses(run: TrainingRun) -> TrainingRun:
-    """The run with NaN where 0 was logged beside a gradient norm that was no finite number."""
+    """The run with NaN where 0 was logged beside a gradient norm that was not finite."""
     if not run.gradient_norms:
         return run
     pairs = zip(run.losses, run.gradient_norms, strict=True)

@@ -21,7 +21,7 @@ class TrainingRun:
         file: name of its log.
         run_id: the trainer's number of it.
         phase: ``sft``, or the preference method (``dpo``, ``orpo``), in dlm logs; ``preference``, ``reward``
-            or empty (not known) in those of others.
+            or empty (not known) in other logs.
         steps: numbers of the logged steps, rising.
         losses: one per step, in nats; NaN where it was no finite number.
         validation: step and validation loss, where one was logged.
@@ -85,7 +85,7 @@ class RunBuilder:
             ]
 
     def starts_again(self, step: int) -> bool:
-        """Whether this step number is no continuation: not beyond the first of several."""
+        """Whether this step number begins another run: it is not beyond the first of several."""
         return len(self.steps) > 1 and step <= self.steps[0]
 
     def build(self) -> TrainingRun:

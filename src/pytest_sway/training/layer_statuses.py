@@ -16,7 +16,7 @@ _SURE = 3.0
 
 
 @dataclass(frozen=True)
-class LayerComparison:
+class LayerStatus:
     """One layer's second moments against those of the others, in decades.
 
     Attributes:
@@ -37,9 +37,9 @@ class LayerComparison:
         return 10.0**self.below if math.isfinite(self.below) else None
 
 
-def compare_layers(
+def layer_statuses(
     places: Sequence[ParameterLocation], moments: Sequence[MomentSummary]
-) -> dict[str, LayerComparison]:
+) -> dict[str, LayerStatus]:
     """Compare every layer with the others, by name: the worse of its LoRA factors, each with its like.
 
     B starts at zero and A's gradient is proportional to B, so the two differ by decades in one layer.
@@ -51,19 +51,19 @@ def compare_layers(
             total, size = sums.setdefault(place.part, {}).get(place.layer, (0.0, 0))
             count = moment.size - moment.non_finite
             sums[place.part][place.layer] = (total + (moment.mean * count if count else 0.0), size + count)
-    found: dict[str, LayerComparison] = {}
+    worst: dict[str, LayerStatus] = {}
     for layers in sums.values():
         logs = {
             name: math.log10(total / size) if total else -math.inf for name, (total, size) in layers.items()
         }
-        for name, comparison in _compare_with_median(logs).items():
-            found[name] = max(found.get(name, comparison), comparison, key=lambda s: s.below - s.spread)
-    return found
+        for name, status in _statuses_of_part(logs).items():
+            worst[name] = max(worst.get(name, status), status, key=lambda s: s.below - s.spread)
+    return worst
 
 
-def _compare_with_median(logs: dict[str, float]) -> dict[str, LayerComparison]:
-    """Against the layers that got a gradient at all."""
+def _statuses_of_part(logs: dict[str, float]) -> dict[str, LayerStatus]:
+    """Compare each layer with the median of those that got a gradient."""
     alive = [value for value in logs.values() if math.isfinite(value)]
     centre = median(alive) if alive else 0.0
     spread = _SURE * _MAD_TO_SD * median(abs(value - centre) for value in alive) if alive else 0.0
-    return {name: LayerComparison(centre - value, spread) for name, value in logs.items()}
+    return {name: LayerStatus(centre - value, spread) for name, value in logs.items()}

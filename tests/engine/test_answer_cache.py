@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Counting(FakeBackend):
-    """Planted answers with an identity, so that they may be kept; counts what it is asked."""
+    """Fake answers with an identity, so that they may be kept; counts what it is asked."""
 
     identity = "counting 1"
 

@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Counting(FakeBackend):
-    """Planted answers with an identity, so that they may be kept; counts what it is asked."""
+    """Fake answers with an identity, so that they may be kept; counts what it is asked."""
 
     identity = "counting 1"
 
@@ -215,7 +215,7 @@ def test_a_file_cut_in_half_is_no_danger(tmp_path: Path) -> None:
     engine.close()
 
 
-def test_a_folder_that_cannot_be_made_is_only_a_warning(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     engine = Engine(Counting(), store=Store(tmp_path / "file" / "below"))
     assert engine.answer([MOVED])[MOVED] == 0.25

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.adapter_stubs import adapter_stub
 from tests.support.dlm_specs import FOLDER, combinations, single_variations, texts
-from tests.support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
+from tests.support.dlm_table import TableRow, accepted_by_dlm_sway, explained_by, refusals, rows
 
 RECORDED: list[str] = json.loads((FOLDER / "accepted.json").read_text(encoding="utf-8"))
 PYTHON = os.environ.get("SWAY_DLM_PYTHON", "")
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def compared(folder: Path, accepted: list[str]) -> tuple[list[str], set[Row]]:
+def compared(folder: Path, accepted: list[str]) -> tuple[list[str], set[TableRow]]:
     """Of specs that dlm-sway accepts: what no row explains, and the rows that were needed."""
     table = rows()
     unexplained, needed = [], set()

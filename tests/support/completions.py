@@ -1,4 +1,4 @@
-"""Planted completions: a word is a token, and what it costs is told by a rule."""
+"""Fake completions: a word is a token, and a rule gives its loss."""
 
 from __future__ import annotations
 

@@ -23,17 +23,17 @@ _FIELD = re.compile(r"^(?P<field>[a-z_]+[\w\[\].]*)(:| is missing| missing)")
 _ENTRY = re.compile(r"^suite\[(\d+)\]\.?")
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One kind of spec that dlm-sway accepts and pytest-sway refuses."""
 
     field: str
     message: str
 
 
-def rows() -> list[Row]:
+def rows() -> list[TableRow]:
     """The rows of the page's first table."""
     page = PAGE.read_text(encoding="utf-8").split("## Accepted, with a note")[0]
-    return [Row(found["field"], found["message"]) for found in _ROW.finditer(page)]
+    return [TableRow(found["field"], found["message"]) for found in _ROW.finditer(page)]
 
 
 def field_of(line: str, text: str) -> str:
@@ -59,7 +59,7 @@ def refusals(folder: Path, text: str) -> list[str]:
     return []
 
 
-def explained_by(line: str, text: str, table: Sequence[Row]) -> list[Row]:
+def explained_by(line: str, text: str, table: Sequence[TableRow]) -> list[TableRow]:
     """The rows that are about this message."""
     field = field_of(line, text)
     return [row for row in table if row.message in line and fnmatchcase(field, row.field)]

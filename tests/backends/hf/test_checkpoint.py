@@ -13,19 +13,15 @@ from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.model_files import model_folder as checked
-from tests.support.checkpoints import POINTER, changed, config, llama, moved, renamed, saved, text
+from pytest_sway.engine.answer_store import folder as checked
+from tests.support.checkpoints import POINTER, changed, config, moved, renamed, saved, text
 
 WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llama(tmp_path_factory.mktemp("models") / "whole")
-
-
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Path:
-    model = AutoModelForCausalLM.from_pretrained(whole)
+def sharded(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     folder = tmp_path_factory.mktemp("models") / "sharded"
     saved(folder, model)
     (folder / WEIGHTS).unlink()
@@ -101,9 +97,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_the_files_alone_show_is_said_before_loading(whole: Path, tmp_path: Path, name: str) -> None:
+def test_what_the_files_alone_show_is_said_before_loading(
+    tiny_llama: Path, tmp_path: Path, name: str
+) -> None:
     change, says = REFUSED[name]
-    folder = shutil.copytree(whole, tmp_path / "model")
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     change(folder)
     with pytest.raises(BackendError) as found:
         checked(ModelKey("hf", str(folder)))
@@ -153,22 +151,22 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_is_no_causal_language_model_is_said(whole: Path, tmp_path: Path, name: str) -> None:
+def test_what_is_no_causal_language_model_is_said(tiny_llama: Path, tmp_path: Path, name: str) -> None:
     change, says = KINDS[name]
-    folder = shutil.copytree(whole, tmp_path / "model")
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     change(folder)
     with pytest.raises(BackendError) as found:
         checked(ModelKey("hf", str(folder)))
     assert says in str(found.value)
 
 
-def test_its_own_code_is_served_where_the_spec_trusts_it(whole: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(whole, tmp_path / "model")
+def test_its_own_code_is_served_where_the_spec_trusts_it(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     config(model_type="mine", auto_map={"AutoModelForCausalLM": "modeling.Mine"})(folder)
     assert checked(ModelKey("hf", str(folder), trust_remote_code=True)) == folder
 
 
-def test_whole_files_pass(whole: Path, sharded: Path) -> None:
-    assert checked(ModelKey("hf", str(whole))) == whole
+def test_whole_files_pass(tiny_llama: Path, sharded: Path) -> None:
+    assert checked(ModelKey("hf", str(tiny_llama))) == tiny_llama
     assert checked(ModelKey("hf", str(sharded))) == sharded
     assert json.loads((sharded / f"{WEIGHTS}.index.json").read_text())["weight_map"]

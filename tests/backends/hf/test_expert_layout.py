@@ -52,7 +52,7 @@ def gpt_oss(inner: int) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int], Any], int], Path]:
+def base_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int], Any], int], Path]:
     """A base of a kind and an inner size, made once."""
     bases: dict[tuple[str, int], Path] = {}
 
@@ -66,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int], 
     return make
 
 
-Made = Callable[[Callable[[int], Any], int], Path]
+BaseOf = Callable[[Callable[[int], Any], int], Path]
 
 
 def written(folder: Path, state: dict[str, torch.Tensor], **config: Any) -> Path:
@@ -132,7 +132,7 @@ LAYOUTS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "inner", "targets", "in_is_d2", "version"), LAYOUTS)
 def test_fused_experts_are_read_as_they_were_written(
-    made: Made,
+    base_of: BaseOf,
     tmp_path: Path,
     kind: Callable[[int], Any],
     inner: int,
@@ -140,12 +140,12 @@ def test_fused_experts_are_read_as_they_were_written(
     in_is_d2: bool,
     version: str | None,
 ) -> None:
-    base = made(kind, inner)
+    base = base_of(kind, inner)
     same(backend_of(base), tmp_path, fused(base, tmp_path, targets, in_is_d2, version))
 
 
-def test_a_square_one_of_an_older_peft_is_not_read_transposed(made: Made, tmp_path: Path) -> None:
-    base = made(mixtral, 32)
+def test_a_square_one_of_an_older_peft_is_not_read_transposed(base_of: BaseOf, tmp_path: Path) -> None:
+    base = base_of(mixtral, 32)
     same(backend_of(base), tmp_path, fused(base, tmp_path, DOWN, False, "0.18.0"))
 
 
@@ -168,9 +168,9 @@ def test_a_square_one_of_an_older_peft_is_not_read_transposed(made: Made, tmp_pa
     ],
 )
 def test_what_cannot_be_distinguished_is_refused(
-    made: Made, tmp_path: Path, kind: Callable[[int], Any], version: str | None, says: str
+    base_of: BaseOf, tmp_path: Path, kind: Callable[[int], Any], version: str | None, says: str
 ) -> None:
-    base = made(kind, 32)
+    base = base_of(kind, 32)
     fused(base, tmp_path, DOWN, False, version)
     with pytest.raises(BackendError) as found:
         backend_of(base).attach(AdapterKey(str(tmp_path)))
@@ -229,16 +229,20 @@ SINGLE: list[Any] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "kinds", "options"), SINGLE)
 def test_experts_of_transformers_4_are_read_one_by_one(
-    made: Made, tmp_path: Path, kind: Callable[[int], Any], kinds: dict[str, str], options: dict[str, Any]
+    base_of: BaseOf,
+    tmp_path: Path,
+    kind: Callable[[int], Any],
+    kinds: dict[str, str],
+    options: dict[str, Any],
 ) -> None:
-    base = made(kind, 24)
+    base = base_of(kind, 24)
     same(backend_of(base), tmp_path, single(base, tmp_path, kinds, **options))
 
 
 @pytest.mark.slow
-def test_after_single_experts_another_adapter_is_served(made: Made, tmp_path: Path) -> None:
+def test_after_single_experts_another_adapter_is_served(base_of: BaseOf, tmp_path: Path) -> None:
     """PEFT's wrappers of fused experts hold one another."""
-    base = made(qwen, 24)
+    base = base_of(qwen, 24)
     backend = backend_of(base)
     for name, kinds in (("all", QWEN), ("down", {"down": "down_proj"})):
         same(backend, tmp_path / name, single(base, tmp_path / name, kinds))
@@ -265,7 +269,7 @@ def test_after_single_experts_another_adapter_is_served(made: Made, tmp_path: Pa
     ],
 )
 def test_broken_single_experts_are_named(
-    made: Made,
+    base_of: BaseOf,
     tmp_path: Path,
     options: dict[str, Any],
     change: Callable[[dict[str, torch.Tensor]], object],
@@ -273,7 +277,7 @@ def test_broken_single_experts_are_named(
 ) -> None:
     from safetensors.torch import load_file
 
-    base = made(qwen, 24)
+    base = base_of(qwen, 24)
     single(base, tmp_path, QWEN, **options)
     state = load_file(tmp_path / "adapter_model.safetensors")
     change(state)

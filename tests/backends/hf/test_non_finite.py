@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from tests.support.checkpoints import State, changed, llama
+from tests.support.checkpoints import State, changed
 
 NAN = float("nan")
 FACTOR = 1e5
@@ -32,11 +32,6 @@ def loud(folder: Path) -> None:
     changed(lambda tensor: tensor * 50, "layernorm", "embed")(folder)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llama(tmp_path_factory.mktemp("models") / "whole")
-
-
 @pytest.mark.parametrize(
     ("change", "dtype", "says"),
     [
@@ -48,9 +43,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["broken file", "broken file, fp16", "weights beyond fp16", "activations beyond fp16"],
 )
 def test_a_base_whose_logits_are_not_finite(
-    whole: Path, tmp_path: Path, change: Callable[[Path], None], dtype: str, says: str
+    tiny_llama: Path, tmp_path: Path, change: Callable[[Path], None], dtype: str, says: str
 ) -> None:
-    folder = shutil.copytree(whole, tmp_path / "model")
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     change(folder)
     with pytest.raises(BackendError) as found:
         loaded(folder, dtype)
@@ -60,8 +55,8 @@ def test_a_base_whose_logits_are_not_finite(
 
 
 @pytest.mark.slow
-def test_what_overflows_in_fp16_is_served_in_the_others(whole: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(whole, tmp_path / "model")
+def test_what_overflows_in_fp16_is_served_in_the_others(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     loud(folder)
     for dtype in ("fp32", "bf16"):
         loaded(folder, dtype).close()
@@ -79,16 +74,16 @@ def test_what_overflows_in_fp16_is_served_in_the_others(whole: Path, tmp_path: P
     ids=["broken file", "weights beyond fp16", "activations beyond fp16", "logits beyond fp32"],
 )
 def test_a_fine_tune_whose_numbers_are_not_finite(
-    whole: Path, tmp_path: Path, change: Callable[[Path], None], dtype: str, says: str
+    tiny_llama: Path, tmp_path: Path, change: Callable[[Path], None], dtype: str, says: str
 ) -> None:
-    folder = shutil.copytree(whole, tmp_path / "tuned")
+    folder = shutil.copytree(tiny_llama, tmp_path / "tuned")
     change(folder)
-    backend = loaded(whole, dtype)
+    backend = loaded(tiny_llama, dtype)
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(None, str(folder)))
     assert says in str(found.value)
     assert "off by up to nan" not in str(found.value)
-    backend.detach(backend.attach(AdapterKey(None, str(whole))))
+    backend.detach(backend.attach(AdapterKey(None, str(tiny_llama))))
 
 
 def trained(folder: Path, base: Path, config: peft.LoraConfig, size: float) -> Path:
@@ -128,10 +123,10 @@ def poisoned(state: State) -> State:
     ids=["activations", "weights", "fp32"],
 )
 def test_an_adapter_whose_numbers_are_not_finite(
-    whole: Path, tmp_path: Path, config: peft.LoraConfig, size: float, dtype: str, says: str
+    tiny_llama: Path, tmp_path: Path, config: peft.LoraConfig, size: float, dtype: str, says: str
 ) -> None:
-    folder = trained(tmp_path / "adapter", whole, config, size)
-    backend = loaded(whole, dtype)
+    folder = trained(tmp_path / "adapter", tiny_llama, config, size)
+    backend = loaded(tiny_llama, dtype)
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(str(folder)))
     assert says in str(found.value)
@@ -139,9 +134,9 @@ def test_an_adapter_whose_numbers_are_not_finite(
 
 
 @pytest.mark.slow
-def test_a_broken_file_of_an_adapter_is_reported(whole: Path, tmp_path: Path) -> None:
-    folder = trained(tmp_path / "adapter", whole, peft.LoraConfig(target_modules=["q_proj"]), 0.01)
+def test_a_broken_file_of_an_adapter_is_reported(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = trained(tmp_path / "adapter", tiny_llama, peft.LoraConfig(target_modules=["q_proj"]), 0.01)
     file = folder / "adapter_model.safetensors"
     save_file(poisoned(load_file(file)), file)
     with pytest.raises(BackendError, match="is broken: 1 of 2 modules hold NaN or infinity"):
-        loaded(whole).attach(AdapterKey(str(folder)))
+        loaded(tiny_llama).attach(AdapterKey(str(folder)))

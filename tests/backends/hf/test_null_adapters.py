@@ -24,7 +24,7 @@ ALL = [0, 0, 0]
 
 
 @contextmanager
-def attached(backend: HFBackend, folder: Path) -> Iterator[Subject]:
+def attached_subject(backend: HFBackend, folder: Path) -> Iterator[Subject]:
     subject = backend.attach(AdapterKey(str(folder)))
     try:
         yield subject
@@ -48,7 +48,7 @@ def test_a_family_keeps_what_it_promises_in_every_module(
     backend: HFBackend, tmp_path: Path, name: str, family: str
 ) -> None:
     moved: list[bool] = []
-    with attached(backend, make(tmp_path, SERVED[name])) as subject:
+    with attached_subject(backend, make(tmp_path, SERVED[name])) as subject:
         logprobs(backend, ROWS, null_of(subject, family), ALL)
         held = backend._attached_adapter
         for module in held.layers:
@@ -83,7 +83,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 ) -> None:
     """No trained head may stay under a null: it would carry most of the real effect."""
     own = {path: tensor.clone() for path, tensor in backend._model.state_dict().items()}
-    with attached(backend, make(tmp_path, WHOLE[name])) as subject:
+    with attached_subject(backend, make(tmp_path, WHOLE[name])) as subject:
         null = null_of(subject, family)
         found = logprobs(backend, ROWS, null, ALL)
         drawn = {path: tensor.clone() for path, tensor in backend._model.state_dict().items()}
@@ -109,7 +109,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 
 
 def test_more_nulls_than_the_cache_holds_are_sampled_again(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
+    with attached_subject(backend, make(tmp_path, WHOLE["dora"])) as subject:
         backend._attached_adapter._null_weights._most = 2
         views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
         first = [logprobs(backend, ROWS, view, ALL) for view in views]
@@ -123,7 +123,7 @@ def test_a_bf16_base_has_nulls_of_whole_tensors(tmp_path: Path) -> None:
     folder = make(tmp_path, WHOLE["dora"])
     backend = load_backend(KEY.__class__("hf", KEY.base, dtype="bf16", device="cpu"))
     try:
-        with attached(backend, folder) as subject:
+        with attached_subject(backend, folder) as subject:
             found = logprobs(backend, ROWS, null_of(subject, "norm_matched"), ALL)
             base = logprobs(backend, ROWS, subject.base, ALL)
             assert all(torch.isfinite(row).all() for row in found)
@@ -138,9 +138,9 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
 ) -> None:
     """Another rank, another scaling, fewer modules: the null is that adapter, whole."""
     subject_folder, null_folder = make(tmp_path / "s", SERVED["plain"]), make(tmp_path / "n", SERVED[name])
-    with attached(backend, null_folder) as alone:
+    with attached_subject(backend, null_folder) as alone:
         expected = logprobs(backend, ROWS, alone.tuned, ALL)
-    with attached(backend, subject_folder) as subject:
+    with attached_subject(backend, subject_folder) as subject:
         tuned = logprobs(backend, ROWS, subject.tuned, ALL)
         digest = backend.add_null(AdapterKey(str(null_folder)))
         plan = NullPlan("yours", 1, 0, 0.02, adapters=(str(null_folder),))
@@ -155,19 +155,19 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
 def test_your_null_must_stand_where_the_subject_does(backend: HFBackend, tmp_path: Path) -> None:
     narrow, wide = make(tmp_path / "n", SERVED["two_modules"]), make(tmp_path / "w", SERVED["plain"])
     dora = make(tmp_path / "d", WHOLE["dora"])
-    with attached(backend, narrow):
+    with attached_subject(backend, narrow):
         with pytest.raises(BackendError, match="changes 20 modules that the adapter does not"):
             backend.add_null(AdapterKey(str(wide)))
         with pytest.raises(BackendError, match="only plain LoRA adapters can"):
             backend.add_null(AdapterKey(str(dora)))
         with pytest.raises(BackendError, match="there is no folder"):
             backend.add_null(AdapterKey(str(tmp_path / "nowhere")))
-    with attached(backend, dora), pytest.raises(BackendError, match="which changes whole tensors"):
+    with attached_subject(backend, dora), pytest.raises(BackendError, match="which changes whole tensors"):
         backend.add_null(AdapterKey(str(narrow)))
 
 
 def test_a_family_that_cannot_be_made_names_those_that_can(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, make(tmp_path, WHOLE["dora"])) as subject:
+    with attached_subject(backend, make(tmp_path, WHOLE["dora"])) as subject:
         for family in FAMILIES_BY_FORM["factors"]:
             found = null_population(subject, NullPlan(family, 3, 0, 0.02))
             made = family in FAMILIES_BY_FORM["tensors"]
@@ -193,7 +193,7 @@ def test_a_factor_on_the_rank_is_its_root_on_the_update(factor: float) -> None:
 
 
 def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, make(tmp_path, lora())) as subject:
+    with attached_subject(backend, make(tmp_path, lora())) as subject:
         found = null_population(subject, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.5, 1.0, 4.0)))
         assert {factor: views[1].scale for factor, views in found.by_rank.items()} == {
             0.5: pytest.approx(0.5**0.5), 4.0: 2.0
@@ -206,7 +206,7 @@ def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_
 
 
 def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, make(tmp_path, WHOLE["saved_head"])) as subject:
+    with attached_subject(backend, make(tmp_path, WHOLE["saved_head"])) as subject:
         logprobs(backend, ROWS, null_of(subject, "norm_matched"), ALL)
     reference = base_model().state_dict()
     for path, tensor in backend._model.state_dict().items():
@@ -216,7 +216,7 @@ def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Pat
 def test_random_pissa_weights_are_no_more_than_their_nulls(backend: HFBackend, tmp_path: Path) -> None:
     """What moves the base's own singular vectors moves its answers more than a blind update of its size."""
     prompts = ("The harbour was", "She said that", "A lamp is", "In spring they", "The oil is kept")
-    with attached(backend, make(tmp_path, REBASED["pissa"])) as subject:
+    with attached_subject(backend, make(tmp_path, REBASED["pissa"])) as subject:
         engine = Engine(backend)
 
         def moved(view: View) -> float:
@@ -237,9 +237,9 @@ def test_random_pissa_weights_are_no_more_than_their_nulls(backend: HFBackend, t
 @pytest.mark.parametrize("name", ["plain", "embedding", "rslora"])
 def test_the_same_recipe_can_be_its_own_null(backend: HFBackend, tmp_path: Path, name: str) -> None:
     folder, again = make(tmp_path / "a", SERVED[name]), make(tmp_path / "b", SERVED[name], size=0.04)
-    with attached(backend, again) as alone:
+    with attached_subject(backend, again) as alone:
         expected = logprobs(backend, ROWS, alone.tuned, ALL)
-    with attached(backend, folder) as subject:
+    with attached_subject(backend, folder) as subject:
         digest = backend.add_null(AdapterKey(str(again)))
         plan = NullPlan("yours", 1, 0, 0.02)
         (view, *_) = null_population(subject, plan, [digest, "another"]).views

@@ -42,11 +42,6 @@ MASKS = {
 ROW = torch.tensor([[5, 900, 77, 1200]])
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llama(tmp_path_factory.mktemp("models") / "whole")
-
-
 def logits(model: torch.nn.Module) -> torch.Tensor:
     with torch.inference_mode():
         return torch.as_tensor(model(ROW).logits)
@@ -91,9 +86,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_does_not_agree_is_refused_by_name(whole: Path, tmp_path: Path, name: str) -> None:
+def test_what_does_not_agree_is_refused_by_name(tiny_llama: Path, tmp_path: Path, name: str) -> None:
     change, says = REFUSED[name]
-    folder = shutil.copytree(whole, tmp_path / "model")
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     change(folder)
     with pytest.raises(BackendError) as found:
         load_pretrained(folder, torch.float32)
@@ -120,12 +115,12 @@ def test_what_does_not_agree_is_refused_by_name(whole: Path, tmp_path: Path, nam
     ],
 )
 def test_what_the_config_explains_is_no_fault(
-    whole: Path, tmp_path: Path, change: Callable[[Path], object]
+    tiny_llama: Path, tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
-    folder = shutil.copytree(whole, tmp_path / "model")
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
     change(folder)
     found = load_pretrained(folder, torch.float32)
-    assert torch.equal(logits(found.model), logits(AutoModelForCausalLM.from_pretrained(whole)))
+    assert torch.equal(logits(found.model), logits(AutoModelForCausalLM.from_pretrained(tiny_llama)))
     assert not found.notes
 
 
@@ -133,23 +128,23 @@ def test_a_tied_head_need_not_be_in_the_file(tmp_path: Path) -> None:
     assert load_pretrained(llama(tmp_path, tied=True), torch.float32).model.config.tie_word_embeddings
 
 
-def test_a_head_that_another_tensor_replaced_is_reported(whole: Path) -> None:
+def test_a_head_that_another_tensor_replaced_is_reported(tiny_llama: Path) -> None:
     """transformers 4 ties over what the file holds, and reports nothing."""
-    model = AutoModelForCausalLM.from_pretrained(whole)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     model.lm_head.weight = model.model.embed_tokens.weight
     with pytest.raises(BackendError, match="differ in the files, and the model ties them"):
-        check_report(model, LoadingReport((), (), (), ()), read_checkpoint(whole))
+        check_report(model, LoadingReport((), (), (), ()), read_checkpoint(tiny_llama))
 
 
-def test_the_report_of_transformers_4_gives_names_alone(whole: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(whole)
+def test_the_report_of_transformers_4_gives_names_alone(tiny_llama: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     info = {
         "missing_keys": [],
         "unexpected_keys": [],
         "mismatched_keys": ["lm_head.weight"],
         "error_msgs": [],
     }
-    report = LoadingReport.of(info, model, read_checkpoint(whole))
+    report = LoadingReport.of(info, model, read_checkpoint(tiny_llama))
     assert report.mismatched == (("lm_head.weight", (4096, 16), (4096, 16)),)
 
 
@@ -203,35 +198,35 @@ def test_the_text_side_of_a_multimodal_model_is_noted(tmp_path: Path) -> None:
     }  # fmt: skip
     words = {**TINY, "head_dim": 8, "intermediate_size_mlp": 16, "num_local_experts": 2}
     torch.manual_seed(0)
-    whole = Llama4ForConditionalGeneration(Llama4Config(text_config=words, vision_config=vision))
-    (note,) = load_pretrained(saved(tmp_path / "both", whole), torch.float32).notes
+    multimodal = Llama4ForConditionalGeneration(Llama4Config(text_config=words, vision_config=vision))
+    (note,) = load_pretrained(saved(tmp_path / "both", multimodal), torch.float32).notes
     assert "the text side of" in note
     assert "(vision_config) are not loaded" in note
 
 
-def test_an_adapter_in_the_models_folder_is_not_attached(whole: Path, tmp_path: Path) -> None:
+def test_an_adapter_in_the_models_folder_is_not_attached(tiny_llama: Path, tmp_path: Path) -> None:
     """transformers attaches one that it finds there, and the base would be the adapter already."""
-    folder = shutil.copytree(whole, tmp_path / "both")
+    folder = shutil.copytree(tiny_llama, tmp_path / "both")
     torch.manual_seed(1)
     options = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
-    peft.get_peft_model(AutoModelForCausalLM.from_pretrained(whole), options).save_pretrained(folder)
-    plain = logits(AutoModelForCausalLM.from_pretrained(whole))
+    peft.get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_llama), options).save_pretrained(folder)
+    plain = logits(AutoModelForCausalLM.from_pretrained(tiny_llama))
     assert not torch.equal(logits(AutoModelForCausalLM.from_pretrained(folder)), plain)
     assert torch.equal(logits(load_pretrained(folder, torch.float32).model), plain)
     backend = load_backend(ModelKey("hf", str(folder), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(folder)))
     backend.detach(subject)
     assert not any("beside the model's weights" in note for note in subject.notes)  # it is what is evaluated
-    backend = load_backend(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
+    backend = load_backend(ModelKey("hf", str(tiny_llama), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(None, str(folder)))
     backend.detach(subject)
     assert any("holds an adapter_config.json beside the model's weights" in note for note in subject.notes)
     assert subject.inert
 
 
-def test_a_fine_tune_is_accounted_for_too(whole: Path, tmp_path: Path) -> None:
-    backend = load_backend(ModelKey("hf", str(whole), dtype="fp32", device="cpu"))
-    folder = shutil.copytree(whole, tmp_path / "tuned")
+def test_a_fine_tune_is_accounted_for_too(tiny_llama: Path, tmp_path: Path) -> None:
+    backend = load_backend(ModelKey("hf", str(tiny_llama), dtype="fp32", device="cpu"))
+    folder = shutil.copytree(tiny_llama, tmp_path / "tuned")
     without("layers.1.mlp")(folder)
     with pytest.raises(BackendError, match=r"fine-tuned model cannot be loaded: .*3 tensors of the model"):
         backend.attach(AdapterKey(None, str(folder)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.adapter_stubs import adapter_stub
 from tests.support.dlm_specs import FOLDER, as_yaml, base_spec, single_variations, texts
-from tests.support.dlm_table import Row, accepted_by_dlm_sway, explained_by, refusals, rows
+from tests.support.dlm_table import TableRow, accepted_by_dlm_sway, explained_by, refusals, rows
 
 EVERY = 48
 """Of the specs that both accept, every so many is recorded."""
@@ -22,7 +22,7 @@ def main() -> None:
     specs = texts(single_variations())
     verdicts = accepted_by_dlm_sway(os.environ["SWAY_DLM_PYTHON"], specs)
     accepted = [text for text, right in zip(specs, verdicts, strict=True) if right]
-    kept, needed, both = [as_yaml(base_spec())], set[Row](), []
+    kept, needed, both = [as_yaml(base_spec())], set[TableRow](), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         adapter_stub(folder / "adapter")

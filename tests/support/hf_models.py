@@ -12,7 +12,7 @@ from pytest_sway.requests import View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.peft_adapters import BASE
 
-KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
+MODEL_KEY = ModelKey("hf", str(BASE), dtype="fp32", device="cpu")
 ROWS = [[5, 900, 77, 1200, 31, 8], [400, 21, 7], [3000, 2, 11, 15, 16, 999, 2040, 12, 4]]
 
 

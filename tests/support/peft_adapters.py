@@ -29,7 +29,7 @@ def lora(**options: Any) -> LoraConfig:
     )
 
 
-SERVED = {
+PLAIN_LORA = {
     "plain": lora(),
     "rslora": lora(use_rslora=True, r=16),
     "patterns": lora(rank_pattern={"q_proj": 2, "layers.1.mlp.down_proj": 6}, alpha_pattern={"v_proj": 32}),
@@ -38,7 +38,7 @@ SERVED = {
     "gaussian_init": lora(init_lora_weights="gaussian"),
     "embedding": lora(target_modules=["embed_tokens", "q_proj"]),
 }
-REBASED = {
+CONVERTED_LORA = {
     "pissa": lora(init_lora_weights="pissa"),
     "olora": lora(init_lora_weights="olora"),
     "pissa_rslora": lora(init_lora_weights="pissa", use_rslora=True, r=16),
@@ -51,14 +51,14 @@ REBASED = {
 """Inits that rewrite the base: plain LoRA of twice the rank."""
 
 
-def typed(name: str, **options: Any) -> PeftConfig:
+def peft_config(name: str, **options: Any) -> PeftConfig:
     """A config of another PEFT type, by default on two modules."""
     module, _, kind = name.partition(".")
     config = getattr(importlib.import_module(f"peft.tuners.{module}"), kind)
     return config(**{"task_type": "CAUSAL_LM", "target_modules": ["q_proj", "v_proj"], **options})
 
 
-WHOLE: dict[str, Any] = {
+FULL_WEIGHTS: dict[str, Any] = {
     "dora": lora(use_dora=True),
     "dora_rslora_patterns": lora(use_dora=True, use_rslora=True, rank_pattern={"q_proj": 2}),
     "dora_embedding": lora(use_dora=True, target_modules=["embed_tokens", "q_proj"]),
@@ -71,38 +71,40 @@ WHOLE: dict[str, Any] = {
     "tokens": lora(trainable_token_indices=[900, 77]),
     "parameters": lora(target_modules=["q_proj"], target_parameters=["mlp.down_proj.weight"]),
     "kasa": lora(kasa_config=KasaConfig()),
-    "ia3": typed("ia3.IA3Config", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
-    "loha": typed("loha.LoHaConfig", r=2),
-    "lokr": typed("lokr.LoKrConfig", r=2),
-    "adalora": typed("adalora.AdaLoraConfig", total_step=10, init_r=4),
-    "oft": typed("oft.OFTConfig"),
-    "boft": typed("boft.BOFTConfig"),
-    "vera": typed("vera.VeraConfig", r=16),
-    "vera_unsaved": typed("vera.VeraConfig", r=16, save_projection=False),
-    "ln_tuning": typed("ln_tuning.LNTuningConfig", target_modules=["input_layernorm", "norm"]),
-    "hra": typed("hra.HRAConfig"),
-    "fourierft": typed("fourierft.FourierFTConfig", n_frequency=50),
-    "miss": typed("miss.MissConfig", r=16),
-    "randlora": typed("randlora.RandLoraConfig", r=8),
-    "shira": typed("shira.ShiraConfig", r=2),
-    "c3a": typed("c3a.C3AConfig", block_size=64),
-    "road": typed("road.RoadConfig"),
-    "waveft": typed("waveft.WaveFTConfig", n_frequency=64),
-    "delora": typed("delora.DeloraConfig"),
-    "gralora": typed("gralora.GraloraConfig", r=8),
-    "trainable_tokens": typed(
+    "ia3": peft_config(
+        "ia3.IA3Config", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]
+    ),
+    "loha": peft_config("loha.LoHaConfig", r=2),
+    "lokr": peft_config("lokr.LoKrConfig", r=2),
+    "adalora": peft_config("adalora.AdaLoraConfig", total_step=10, init_r=4),
+    "oft": peft_config("oft.OFTConfig"),
+    "boft": peft_config("boft.BOFTConfig"),
+    "vera": peft_config("vera.VeraConfig", r=16),
+    "vera_unsaved": peft_config("vera.VeraConfig", r=16, save_projection=False),
+    "ln_tuning": peft_config("ln_tuning.LNTuningConfig", target_modules=["input_layernorm", "norm"]),
+    "hra": peft_config("hra.HRAConfig"),
+    "fourierft": peft_config("fourierft.FourierFTConfig", n_frequency=50),
+    "miss": peft_config("miss.MissConfig", r=16),
+    "randlora": peft_config("randlora.RandLoraConfig", r=8),
+    "shira": peft_config("shira.ShiraConfig", r=2),
+    "c3a": peft_config("c3a.C3AConfig", block_size=64),
+    "road": peft_config("road.RoadConfig"),
+    "waveft": peft_config("waveft.WaveFTConfig", n_frequency=64),
+    "delora": peft_config("delora.DeloraConfig"),
+    "gralora": peft_config("gralora.GraloraConfig", r=8),
+    "trainable_tokens": peft_config(
         "trainable_tokens.TrainableTokensConfig", token_indices=[900, 77], target_modules=None
     ),
-    "vblora": typed("vblora.VBLoRAConfig", num_vectors=16, vector_length=32),
-    "hira": typed("hira.HiraConfig", r=4),
-    "beft": typed("beft.BeftConfig"),
-    "deft": typed("deft.DeftConfig"),
-    "glora": typed("glora.GloraConfig"),
-    "unilora": typed("unilora.UniLoraConfig"),
-    "tinylora": typed("tinylora.TinyLoraConfig"),
-    "osf": typed("osf.OSFConfig"),
-    "supertuning": typed("supertuning.SupertuningConfig"),
-    "peanut": typed("peanut.PeanutConfig"),
+    "vblora": peft_config("vblora.VBLoRAConfig", num_vectors=16, vector_length=32),
+    "hira": peft_config("hira.HiraConfig", r=4),
+    "beft": peft_config("beft.BeftConfig"),
+    "deft": peft_config("deft.DeftConfig"),
+    "glora": peft_config("glora.GloraConfig"),
+    "unilora": peft_config("unilora.UniLoraConfig"),
+    "tinylora": peft_config("tinylora.TinyLoraConfig"),
+    "osf": peft_config("osf.OSFConfig"),
+    "supertuning": peft_config("supertuning.SupertuningConfig"),
+    "peanut": peft_config("peanut.PeanutConfig"),
 }
 """Whatever else PEFT can merge."""
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -111,20 +113,20 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "pissa_niter": (lora(init_lora_weights="pissa_niter_4"), "init_lora_weights='pissa_niter_4'"),
     "prompt": (PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4), "peft_type PROMPT_TUNING"),
     "prefix": (PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4), "peft_type PREFIX_TUNING"),
-    "lily": (typed("lily.LilyConfig"), "peft_type LILY"),
-    "psoft": (typed("psoft.PsoftConfig", r=8), "peft_type PSOFT"),
-    "frod": (typed("frod.FrodConfig", progressbar=False), "peft_type FROD"),
+    "lily": (peft_config("lily.LilyConfig"), "peft_type LILY"),
+    "psoft": (peft_config("psoft.PsoftConfig", r=8), "peft_type PSOFT"),
+    "frod": (peft_config("frod.FrodConfig", progressbar=False), "peft_type FROD"),
 }
 
 
-def make(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Path:
+def save_adapter(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Path:
     """A folder with an adapter of this form whose every trainable number was moved."""
-    trained(folder, config, size=size, base=base, seed=seed)
+    train_and_save(folder, config, size=size, base=base, seed=seed)
     return folder
 
 
-def trained(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Any:
-    """The model that :func:`make` saves, as it was trained: no file of it was read back."""
+def train_and_save(folder: Path, config: Any, *, size: float = 0.05, base: Any = None, seed: int = 0) -> Any:
+    """The model that :func:`save_adapter` saves, as it was trained: no file of it was read back."""
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,13 +10,13 @@ import pytest
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from tests.support.checkpoints import llama
-from tests.support.hf_models import KEY
+from tests.support.hf_models import MODEL_KEY
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[HFBackend]:
     """The quickstart's base."""
-    loaded = load_backend(KEY)
+    loaded = load_backend(MODEL_KEY)
     yield loaded
     loaded.close()
 

@@ -14,18 +14,26 @@ from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence
-from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
-from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, make, trained
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs, reference_logprobs
+from tests.support.peft_adapters import (
+    BASE,
+    CONVERTED_LORA,
+    FULL_WEIGHTS,
+    PLAIN_LORA,
+    base_model,
+    save_adapter,
+    train_and_save,
+)
 from tests.support.rounding import tolerance
 
 FORMS = {
-    "plain": SERVED["plain"],
-    "pissa": REBASED["pissa"],
-    "plain2": SERVED["two_modules"],
-    "inert": SERVED["rslora"],
-    "dora": WHOLE["dora"],
-    "saved": WHOLE["saved_tied"],
-    "bias": WHOLE["lora_bias"],
+    "plain": PLAIN_LORA["plain"],
+    "pissa": CONVERTED_LORA["pissa"],
+    "plain2": PLAIN_LORA["two_modules"],
+    "inert": PLAIN_LORA["rslora"],
+    "dora": FULL_WEIGHTS["dora"],
+    "saved": FULL_WEIGHTS["saved_tied"],
+    "bias": FULL_WEIGHTS["lora_bias"],
 }
 
 
@@ -51,10 +59,10 @@ def weights(backend: HFBackend) -> dict[str, tuple[int, torch.Tensor]]:
 @pytest.mark.slow
 def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
     folders = {
-        name: make(tmp_path / name, config, size=0.0 if name == "inert" else 0.05)
+        name: save_adapter(tmp_path / name, config, size=0.0 if name == "inert" else 0.05)
         for name, config in FORMS.items()
     }
-    fleet = load_backend(KEY)
+    fleet = load_backend(MODEL_KEY)
     engine = Engine(fleet)
     before = weights(fleet)
     for name in [*FORMS, "plain"]:
@@ -64,7 +72,7 @@ def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
         for path, (identity, tensor) in before.items():
             assert after[path][0] == identity, path
             assert torch.equal(after[path][1], tensor), path
-        single = load_backend(KEY)
+        single = load_backend(MODEL_KEY)
         alone, apart = measured(single, Engine(single), folders[name])
         single.close()
         assert (subject.tuned, subject.inert) == (alone.tuned, alone.inert)
@@ -75,8 +83,8 @@ def test_every_subject_of_a_fleet_answers_as_if_alone(tmp_path: Path) -> None:
 
 def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
-        make(tmp_path / "runs" / name, SERVED["one_layer"])
-    backend = load_backend(KEY)
+        save_adapter(tmp_path / "runs" / name, PLAIN_LORA["one_layer"])
+    backend = load_backend(MODEL_KEY)
     with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): name one, or several as"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
@@ -94,17 +102,17 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
     larger.resize_token_embeddings(len(tokenizer))
     larger.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
-    config = WHOLE["saved_tied"]
-    model = trained(tmp_path / "ft", config, base=larger)
+    config = FULL_WEIGHTS["saved_tied"]
+    model = train_and_save(tmp_path / "ft", config, base=larger)
     tokenizer.save_pretrained(tmp_path / "ft")
-    small = load_backend(KEY)
+    small = load_backend(MODEL_KEY)
     with pytest.raises(BackendError, match=r"'<new>' as 4096.*save the base with the voc"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     (tmp_path / "ft" / "tokenizer_config.json").unlink()
     with pytest.raises(BackendError, match=r"as \[4097, 256\], the base's is \[4096, 256\].*save the base"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     small.close()
-    backend = load_backend(type(KEY)("hf", str(tmp_path / "base"), dtype="fp32", device="cpu"))
+    backend = load_backend(type(MODEL_KEY)("hf", str(tmp_path / "base"), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(tmp_path / "ft")))
     rows = [[5, 4096, 77, 12], [4096, 3]]
     tuned = logprobs(backend, rows, subject.tuned, [0, 0])

@@ -23,8 +23,17 @@ from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import RequestError
-from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
-from tests.support.peft_adapters import BASE, LINEAR, REBASED, WHOLE, base_model, lora, make, trained
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs, reference_logprobs
+from tests.support.peft_adapters import (
+    BASE,
+    CONVERTED_LORA,
+    FULL_WEIGHTS,
+    LINEAR,
+    base_model,
+    lora,
+    save_adapter,
+    train_and_save,
+)
 from tests.support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
@@ -56,7 +65,8 @@ def scored(backend: HFBackend, folder: Path, *scales: float) -> list[list[torch.
 
 COMMON = {"pissa", "olora", "dora", "saved_head", "lora_bias", "tokens", "ia3", "loha", "adalora", "vera"}
 FORMS = [
-    pytest.param(name, marks=() if name in COMMON else pytest.mark.slow) for name in {**REBASED, **WHOLE}
+    pytest.param(name, marks=() if name in COMMON else pytest.mark.slow)
+    for name in {**CONVERTED_LORA, **FULL_WEIGHTS}
 ]
 
 
@@ -64,7 +74,7 @@ FORMS = [
 def test_every_form_scores_like_the_model_that_was_trained(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
 ) -> None:
-    model = trained(tmp_path, {**REBASED, **WHOLE}[name])
+    model = train_and_save(tmp_path, {**CONVERTED_LORA, **FULL_WEIGHTS}[name])
     base, tuned = scored(backend, tmp_path, 1.0)
     expected = truths(model)
     assert off(expected, untouched) > 0.01  # the adapter does something
@@ -78,7 +88,7 @@ def test_a_scale_blends_the_weights_of_both_sides(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
 ) -> None:
     """W + λ·(W′ − W), written into a third model by hand; 0 is the base, bitwise."""
-    whole = merged_by_hand(trained(tmp_path, WHOLE[name]))
+    whole = merged_by_hand(train_and_save(tmp_path, FULL_WEIGHTS[name]))
     base, none, half, more = scored(backend, tmp_path, 0.0, 0.5, 1.25)
     assert off(none, base) == 0.0
     for scale, found in ((0.5, half), (1.25, more)):
@@ -103,12 +113,12 @@ def merged_by_hand(wrapped: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REBASED)
+@pytest.mark.parametrize("name", CONVERTED_LORA)
 def test_a_rebased_update_scales_and_has_nulls_of_its_size(
     backend: HFBackend, untouched: list[torch.Tensor], tmp_path: Path, name: str
 ) -> None:
     """λ multiplies W′ − W, the true update, which the rewritten base does not show."""
-    whole = trained(tmp_path, REBASED[name]).merge_and_unload().state_dict()
+    whole = train_and_save(tmp_path, CONVERTED_LORA[name]).merge_and_unload().state_dict()
     subject = backend.attach(AdapterKey(str(tmp_path)))
     try:
         half = logprobs(backend, ROWS, subject.tuned.scaled(0.5), FROM_THE_START)
@@ -138,7 +148,7 @@ def test_a_rebased_update_scales_and_has_nulls_of_its_size(
 def test_an_untrained_adapter_is_inert_whatever_its_form(
     backend: HFBackend, tmp_path: Path, name: str
 ) -> None:
-    make(tmp_path, {**REBASED, **WHOLE}[name], size=0.0)
+    save_adapter(tmp_path, {**CONVERTED_LORA, **FULL_WEIGHTS}[name], size=0.0)
     subject = backend.attach(AdapterKey(str(tmp_path)))
     found = [logprobs(backend, ROWS, view, FROM_THE_START) for view in (subject.base, subject.tuned)]
     backend.detach(subject)
@@ -154,10 +164,10 @@ def test_a_converted_pissa_is_the_same_adapter(
 ) -> None:
     """PEFT's own conversion subtracts the start, too; both folders must score alike."""
     monkeypatch.chdir(tmp_path)
-    start = get_peft_model(base_model(), copy.deepcopy(REBASED["pissa"]))
+    start = get_peft_model(base_model(), copy.deepcopy(CONVERTED_LORA["pissa"]))
     start.peft_config["default"].init_lora_weights = True  # as PEFT's guide says: the start is plain
     start.save_pretrained("start")
-    model = trained(tmp_path / "as_trained", REBASED["pissa"])
+    model = train_and_save(tmp_path / "as_trained", CONVERTED_LORA["pissa"])
     model.save_pretrained("saved", **options)
     assert (load_config(tmp_path / "saved")["init_lora_weights"] is True) == bool(options)
     _, tuned = scored(backend, tmp_path / "saved", 1.0)
@@ -180,7 +190,7 @@ def test_inits_that_only_choose_a_start_are_plain(backend: HFBackend, tmp_path: 
             if "lora_B" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
     eva.save_pretrained(tmp_path / "eva")
-    mica = trained(tmp_path / "mica", lora(init_lora_weights="mica"))
+    mica = train_and_save(tmp_path / "mica", lora(init_lora_weights="mica"))
     for model, name in ((eva.eval(), "eva"), (mica, "mica")):
         subject = backend.attach(AdapterKey(str(tmp_path / name)))
         tuned = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
@@ -202,10 +212,10 @@ def test_trained_biases_are_the_adapters_and_never_the_bases(tmp_path: Path, bia
     raw.save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(BASE).save_pretrained(tmp_path / "base")
     expected = truths(raw)
-    model = trained(
+    model = train_and_save(
         tmp_path / "ft", lora(bias=bias, target_modules=["q_proj"]), base=copy.deepcopy(raw), size=0.3
     )
-    biased = load_backend(dataclasses.replace(KEY, base=str(tmp_path / "base")))
+    biased = load_backend(dataclasses.replace(MODEL_KEY, base=str(tmp_path / "base")))
     base, tuned = scored(biased, tmp_path / "ft", 1.0)
     biased.close()
     assert off(base, expected) < tolerance(raw, ROWS)
@@ -214,7 +224,7 @@ def test_trained_biases_are_the_adapters_and_never_the_bases(tmp_path: Path, bia
 
 
 def test_only_what_changed_is_kept(backend: HFBackend, tmp_path: Path) -> None:
-    make(tmp_path, WHOLE["tokens"])
+    save_adapter(tmp_path, FULL_WEIGHTS["tokens"])
     subject = backend.attach(AdapterKey(str(tmp_path)))
     kept = set(backend._attached_adapter._tuned)
     backend.detach(subject)
@@ -223,7 +233,7 @@ def test_only_what_changed_is_kept(backend: HFBackend, tmp_path: Path) -> None:
 
 
 def test_a_view_of_another_adapter_is_refused(backend: HFBackend, tmp_path: Path) -> None:
-    make(tmp_path, WHOLE["dora"])
+    save_adapter(tmp_path, FULL_WEIGHTS["dora"])
     subject = backend.attach(AdapterKey(str(tmp_path)))
     try:
         stranger = dataclasses.replace(subject.tuned, adapter="other")
@@ -237,7 +247,7 @@ def test_what_no_weights_can_do_is_found_out_by_its_answers(
     backend: HFBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list of forms is one guard, the answers are another: with the first one open, aLoRA is refused."""
-    make(tmp_path, lora(alora_invocation_tokens=[1]))
+    save_adapter(tmp_path, lora(alora_invocation_tokens=[1]))
     monkeypatch.setattr(
         adapter_config, "MERGED_LORA_FIELDS", adapter_config.MERGED_LORA_FIELDS | {"alora_invocation_tokens"}
     )
@@ -249,7 +259,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
     backend: HFBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PEFT merges DoRA on tied embeddings into the head, too; parting them is what makes it right."""
-    make(tmp_path, WHOLE["dora_embedding"])
+    save_adapter(tmp_path, FULL_WEIGHTS["dora_embedding"])
     monkeypatch.setattr(merged_adapter, "_untie_weights", lambda *_: None)
     with pytest.raises(BackendError, match=r"would be off by up to \d.*no change of weights"):
         backend.attach(AdapterKey(str(tmp_path)))
@@ -271,7 +281,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
 def test_a_broken_whole_adapter_is_reported(
     backend: HFBackend, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], object], says: str
 ) -> None:
-    make(tmp_path, WHOLE["loha"])
+    save_adapter(tmp_path, FULL_WEIGHTS["loha"])
     state = load_file(tmp_path / "adapter_model.safetensors")
     change(state)
     save_file(state, tmp_path / "adapter_model.safetensors")
@@ -287,10 +297,10 @@ def test_an_init_that_does_something_else_is_refused(tmp_path: Path) -> None:
     raw = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=4096, n_positions=64))
     raw.save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(BASE).save_pretrained(tmp_path / "base")
-    gpt = load_backend(dataclasses.replace(KEY, base=str(tmp_path / "base")))
+    gpt = load_backend(dataclasses.replace(MODEL_KEY, base=str(tmp_path / "base")))
     for init, target in (("pissa", ["c_attn"]), ("olora", ["attn.c_proj"])):
         config = lora(init_lora_weights=init, target_modules=target, fan_in_fan_out=True)
-        model = trained(tmp_path / init, config, base=copy.deepcopy(raw.eval()))
+        model = train_and_save(tmp_path / init, config, base=copy.deepcopy(raw.eval()))
         if init == "pissa":
             _, tuned = scored(gpt, tmp_path / init, 1.0)
             assert off(tuned, truths(model)) < 5e-4
@@ -303,19 +313,19 @@ def test_an_init_that_does_something_else_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["dora", "pissa", "ia3", "saved_head"])
 def test_in_bf16_the_scores_are_those_of_bf16(tmp_path: Path, name: str) -> None:
     """PEFT's unmerged forward in bf16 is itself this far from fp32; the merge must not be farther."""
-    exact = truths(trained(tmp_path, {**REBASED, **WHOLE}[name]))
+    exact = truths(train_and_save(tmp_path, {**CONVERTED_LORA, **FULL_WEIGHTS}[name]))
     coarse = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16).eval()
     peft = PeftModel.from_pretrained(coarse, tmp_path).eval()
-    backend = load_backend(dataclasses.replace(KEY, dtype="bf16"))
+    backend = load_backend(dataclasses.replace(MODEL_KEY, dtype="bf16"))
     _, tuned = scored(backend, tmp_path, 1.0)
     backend.close()
     assert off(tuned, exact) < 2 * off(truths(peft), exact)
 
 
 def test_rounding_as_large_as_the_update_is_reported(tmp_path: Path) -> None:
-    make(tmp_path, lora(use_dora=True), size=1e-4)
+    save_adapter(tmp_path, lora(use_dora=True), size=1e-4)
     for dtype, notes in (("fp32", 0), ("bf16", 1)):
-        backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
+        backend = load_backend(dataclasses.replace(MODEL_KEY, dtype=dtype))
         subject = backend.attach(AdapterKey(str(tmp_path)))
         backend.detach(subject)
         backend.close()

@@ -21,15 +21,15 @@ from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Generation, RequestError, Turn
-from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
-from tests.support.peft_adapters import BASE, REFUSED, SERVED, base_model, make
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs, reference_logprobs
+from tests.support.peft_adapters import BASE, PLAIN_LORA, REFUSED, base_model, save_adapter
 from tests.support.rounding import tolerance
 
 
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("adapters")
-    return {name: make(root / name, config) for name, config in SERVED.items()}
+    return {name: save_adapter(root / name, config) for name, config in PLAIN_LORA.items()}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def plain(backend: HFBackend, adapters: dict[str, Path]) -> Iterator[Subject]:
     backend.detach(subject)
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", PLAIN_LORA)
 @pytest.mark.parametrize(
     "scale", [1.0, pytest.param(0.5, marks=pytest.mark.slow), pytest.param(1.25, marks=pytest.mark.slow)]
 )
@@ -79,7 +79,7 @@ def test_what_cannot_be_served_truthfully_is_refused_by_name(
     backend: HFBackend, refused: Path, name: str
 ) -> None:
     config, says = REFUSED[name]
-    folder = make(refused / name, config)
+    folder = save_adapter(refused / name, config)
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(str(folder)))
     assert says in str(found.value)
@@ -391,7 +391,7 @@ def test_the_resolution_of_fp32_is_far_below_any_floor(backend: HFBackend, plain
 def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype: str) -> None:
     import dataclasses
 
-    backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
+    backend = load_backend(dataclasses.replace(MODEL_KEY, dtype=dtype))
     subject = backend.attach(AdapterKey(str(adapters["plain"])))
     (scored, _) = logprobs(backend, ROWS[:2], subject.tuned, [0, 0])
     assert str(backend._model.dtype).removeprefix("torch.") == {
@@ -413,7 +413,7 @@ def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: st
     import dataclasses
 
     with pytest.raises(BackendError) as found:
-        load_backend(dataclasses.replace(KEY, **change))
+        load_backend(dataclasses.replace(MODEL_KEY, **change))
     assert says in str(found.value)
     assert "\n" not in str(found.value)
 
@@ -429,7 +429,7 @@ def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: s
     (folder / lose).unlink()
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(BackendError, match=says.replace("*", r"\*")):
-        load_backend(dataclasses.replace(KEY, base=str(folder)))
+        load_backend(dataclasses.replace(MODEL_KEY, base=str(folder)))
 
 
 def test_a_broken_base_is_reported(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_a_broken_base_is_reported(tmp_path: Path) -> None:
     state["model.norm.weight"][0] = float("nan")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackendError, match="1 of 39 tensors hold NaN or infinity"):
-        load_backend(dataclasses.replace(KEY, base=str(folder)))
+        load_backend(dataclasses.replace(MODEL_KEY, base=str(folder)))
 
 
 def test_an_adapters_other_vocabulary_is_refused(

@@ -13,7 +13,6 @@ from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.model_files import model_folder as checked
-from pytest_sway.engine.answer_store import folder as checked
 from tests.support.checkpoints import POINTER, changed, config, moved, renamed, saved, text
 
 WEIGHTS = "model.safetensors"

@@ -19,8 +19,8 @@ from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Request
-from tests.support.hf_models import KEY
-from tests.support.peft_adapters import SERVED, WHOLE, make
+from tests.support.hf_models import MODEL_KEY
+from tests.support.peft_adapters import FULL_WEIGHTS, PLAIN_LORA, save_adapter
 
 
 class Interrupted(BaseException):
@@ -41,7 +41,7 @@ def alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-FORMS = {"plain": SERVED["plain"], "dora": WHOLE["dora"]}
+FORMS = {"plain": PLAIN_LORA["plain"], "dora": FULL_WEIGHTS["dora"]}
 MOMENTS = 16
 
 
@@ -61,8 +61,8 @@ def asked_of(backend: HFBackend, folder: Path) -> tuple[Subject, list[Request[An
 def test_no_moment_of_interruption_changes_a_later_answer(
     backend: HFBackend, tmp_path: Path, form: str
 ) -> None:
-    folder = make(tmp_path / "adapter", FORMS[form])
-    untouched = load_backend(KEY)
+    folder = save_adapter(tmp_path / "adapter", FORMS[form])
+    untouched = load_backend(MODEL_KEY)
     _, asked = asked_of(untouched, folder)
     began = time.perf_counter()
     expected = Engine(untouched).answer(asked)
@@ -119,7 +119,7 @@ def test_ctrl_c_goes_before_an_alarm_unless_it_is_ignored(
 
 
 def test_a_round_that_is_cut_short_keeps_what_it_had(backend: HFBackend, tmp_path: Path) -> None:
-    subject, asked = asked_of(backend, make(tmp_path / "adapter", FORMS["plain"]))
+    subject, asked = asked_of(backend, save_adapter(tmp_path / "adapter", FORMS["plain"]))
     heard: list[int] = []
 
     def amid_the_second_batch(done: int, total: int) -> None:

@@ -20,7 +20,7 @@ from pytest_sway.backends.hf.device.determinism import (
     set_cublas_workspace,
 )
 from pytest_sway.backends.hf.device.memory import memory_errors
-from tests.support.peft_adapters import SERVED, make
+from tests.support.peft_adapters import PLAIN_LORA, save_adapter
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -137,7 +137,7 @@ def test_an_adapter_on_an_emulated_dtype_brings_the_note(
     backend: HFBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a note of the subject, which the reports print once per suite."""
-    adapter = AdapterKey(str(make(tmp_path / "plain", SERVED["plain"])))
+    adapter = AdapterKey(str(save_adapter(tmp_path / "plain", PLAIN_LORA["plain"])))
     monkeypatch.setattr(determinism_module, "half_precision_notes", lambda model: ("emulated",))
     subject = backend.attach(adapter)
     backend.detach(subject)

@@ -20,8 +20,15 @@ from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import find_subject_files
-from tests.support.hf_models import KEY, ROWS, logprobs
-from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, make
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs
+from tests.support.peft_adapters import (
+    BASE,
+    CONVERTED_LORA,
+    FULL_WEIGHTS,
+    PLAIN_LORA,
+    base_model,
+    save_adapter,
+)
 
 
 def _torch(gpus: int, *, bf16: bool = True) -> Any:
@@ -128,7 +135,7 @@ def test_an_adapter_scores_the_same_on_a_dispatched_base(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """accelerate's hooks stand around every module, as on several GPUs, though there is one device here."""
-    folder = make(tmp_path / "plain", SERVED["plain"])
+    folder = save_adapter(tmp_path / "plain", PLAIN_LORA["plain"])
     found = []
     for hooked in (False, True):
         if hooked:
@@ -137,7 +144,7 @@ def test_an_adapter_scores_the_same_on_a_dispatched_base(
                 "put",
                 lambda self, model: dispatch_model(model, {"": "cpu"}, main_device="cpu", force_hooks=True),
             )
-        backend = load_backend(KEY)
+        backend = load_backend(MODEL_KEY)
         assert hooked is hasattr(backend._model, "_hf_hook")
         subject = backend.attach(AdapterKey(str(folder)))
         scored = [logprobs(backend, ROWS, view, [0, 1, 4]) for view in (subject.base, subject.tuned)]
@@ -160,6 +167,8 @@ def test_what_changes_the_base_is_refused_on_a_spread_one(tmp_path: Path, name: 
         PromptTokenizer(AutoTokenizer.from_pretrained(BASE)), None, model.config.vocab_size
     )
     model.model.layers[-1].to("meta")
-    source = find_subject_files(AdapterKey(str(make(tmp_path / name, {**WHOLE, **REBASED}[name]))))
+    source = find_subject_files(
+        AdapterKey(str(save_adapter(tmp_path / name, {**FULL_WEIGHTS, **CONVERTED_LORA}[name])))
+    )
     with pytest.raises(BackendError, match=r"not served with device: balanced; plain LoRA is"):
         attach(model, source, [1, 2, 3], vocabulary)

@@ -16,8 +16,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.load_backend import load_backend
-from tests.support.hf_models import KEY, ROWS, logprobs, reference_logprobs
-from tests.support.peft_adapters import BASE, REBASED, SERVED, WHOLE, base_model, trained
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs, reference_logprobs
+from tests.support.peft_adapters import (
+    BASE,
+    CONVERTED_LORA,
+    FULL_WEIGHTS,
+    PLAIN_LORA,
+    base_model,
+    train_and_save,
+)
 from tests.support.rounding import tolerance
 
 FROM_THE_START = [0, 0, 0]
@@ -48,12 +55,12 @@ def off(found: list[torch.Tensor], model: Any) -> float:
 def test_a_full_fine_tune_scores_like_the_model_itself(tuned: Path, dtype: str) -> None:
     """In bf16 too: both sides are rounded as they would be alone, so nothing is left to differ by."""
     torch_dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    backend = load_backend(dataclasses.replace(KEY, dtype=dtype))
+    backend = load_backend(dataclasses.replace(MODEL_KEY, dtype=dtype))
     subject = backend.attach(AdapterKey(None, str(tuned)))
     found = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
     base = logprobs(backend, ROWS, subject.base, FROM_THE_START)
     backend.detach(subject)
-    alone = load_backend(dataclasses.replace(KEY, base=str(tuned), dtype=dtype))
+    alone = load_backend(dataclasses.replace(MODEL_KEY, base=str(tuned), dtype=dtype))
     view = dataclasses.replace(subject.base, base=alone._base.digest)
     expected = logprobs(alone, ROWS, view, FROM_THE_START)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -72,7 +79,7 @@ def test_an_adapter_on_the_fine_tune_is_part_of_it(
     backend: HFBackend, tuned: Path, tmp_path: Path, form: str
 ) -> None:
     base = AutoModelForCausalLM.from_pretrained(tuned, dtype=torch.float32)
-    model = trained(tmp_path, {**SERVED, **REBASED, **WHOLE}[form], base=base)
+    model = train_and_save(tmp_path, {**PLAIN_LORA, **CONVERTED_LORA, **FULL_WEIGHTS}[form], base=base)
     subject = backend.attach(AdapterKey(str(tmp_path), str(tuned)))
     found = logprobs(backend, ROWS, subject.tuned, FROM_THE_START)
     backend.detach(subject)

@@ -17,8 +17,15 @@ from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.null_population import FAMILIES_BY_FORM, NullPlan, null_population
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Divergence, View
-from tests.support.hf_models import KEY, ROWS, logprobs
-from tests.support.peft_adapters import REBASED, SERVED, WHOLE, base_model, lora, make
+from tests.support.hf_models import MODEL_KEY, ROWS, logprobs
+from tests.support.peft_adapters import (
+    CONVERTED_LORA,
+    FULL_WEIGHTS,
+    PLAIN_LORA,
+    base_model,
+    lora,
+    save_adapter,
+)
 
 ALL = [0, 0, 0]
 
@@ -48,7 +55,7 @@ def test_a_family_keeps_what_it_promises_in_every_module(
     backend: HFBackend, tmp_path: Path, name: str, family: str
 ) -> None:
     moved: list[bool] = []
-    with attached_subject(backend, make(tmp_path, SERVED[name])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA[name])) as subject:
         logprobs(backend, ROWS, null_of(subject, family), ALL)
         held = backend._attached_adapter
         for module in held.layers:
@@ -83,7 +90,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 ) -> None:
     """No trained head may stay under a null: it would carry most of the real effect."""
     own = {path: tensor.clone() for path, tensor in backend._model.state_dict().items()}
-    with attached_subject(backend, make(tmp_path, WHOLE[name])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS[name])) as subject:
         null = null_of(subject, family)
         found = logprobs(backend, ROWS, null, ALL)
         drawn = {path: tensor.clone() for path, tensor in backend._model.state_dict().items()}
@@ -109,7 +116,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 
 
 def test_more_nulls_than_the_cache_holds_are_sampled_again(backend: HFBackend, tmp_path: Path) -> None:
-    with attached_subject(backend, make(tmp_path, WHOLE["dora"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
         backend._attached_adapter._null_weights._most = 2
         views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
         first = [logprobs(backend, ROWS, view, ALL) for view in views]
@@ -120,8 +127,8 @@ def test_more_nulls_than_the_cache_holds_are_sampled_again(backend: HFBackend, t
 
 
 def test_a_bf16_base_has_nulls_of_whole_tensors(tmp_path: Path) -> None:
-    folder = make(tmp_path, WHOLE["dora"])
-    backend = load_backend(KEY.__class__("hf", KEY.base, dtype="bf16", device="cpu"))
+    folder = save_adapter(tmp_path, FULL_WEIGHTS["dora"])
+    backend = load_backend(MODEL_KEY.__class__("hf", MODEL_KEY.base, dtype="bf16", device="cpu"))
     try:
         with attached_subject(backend, folder) as subject:
             found = logprobs(backend, ROWS, null_of(subject, "norm_matched"), ALL)
@@ -137,7 +144,10 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
     backend: HFBackend, tmp_path: Path, name: str
 ) -> None:
     """Another rank, another scaling, fewer modules: the null is that adapter, whole."""
-    subject_folder, null_folder = make(tmp_path / "s", SERVED["plain"]), make(tmp_path / "n", SERVED[name])
+    subject_folder, null_folder = (
+        save_adapter(tmp_path / "s", PLAIN_LORA["plain"]),
+        save_adapter(tmp_path / "n", PLAIN_LORA[name]),
+    )
     with attached_subject(backend, null_folder) as alone:
         expected = logprobs(backend, ROWS, alone.tuned, ALL)
     with attached_subject(backend, subject_folder) as subject:
@@ -153,8 +163,11 @@ def test_your_own_null_answers_as_if_it_were_the_subject(
 
 
 def test_your_null_must_stand_where_the_subject_does(backend: HFBackend, tmp_path: Path) -> None:
-    narrow, wide = make(tmp_path / "n", SERVED["two_modules"]), make(tmp_path / "w", SERVED["plain"])
-    dora = make(tmp_path / "d", WHOLE["dora"])
+    narrow, wide = (
+        save_adapter(tmp_path / "n", PLAIN_LORA["two_modules"]),
+        save_adapter(tmp_path / "w", PLAIN_LORA["plain"]),
+    )
+    dora = save_adapter(tmp_path / "d", FULL_WEIGHTS["dora"])
     with attached_subject(backend, narrow):
         with pytest.raises(BackendError, match="changes 20 modules that the adapter does not"):
             backend.add_null(AdapterKey(str(wide)))
@@ -167,7 +180,7 @@ def test_your_null_must_stand_where_the_subject_does(backend: HFBackend, tmp_pat
 
 
 def test_a_family_that_cannot_be_made_names_those_that_can(backend: HFBackend, tmp_path: Path) -> None:
-    with attached_subject(backend, make(tmp_path, WHOLE["dora"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
         for family in FAMILIES_BY_FORM["factors"]:
             found = null_population(subject, NullPlan(family, 3, 0, 0.02))
             made = family in FAMILIES_BY_FORM["tensors"]
@@ -193,7 +206,7 @@ def test_a_factor_on_the_rank_is_its_root_on_the_update(factor: float) -> None:
 
 
 def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_path: Path) -> None:
-    with attached_subject(backend, make(tmp_path, lora())) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, lora())) as subject:
         found = null_population(subject, NullPlan("norm_matched", 2, 0, 0.02, ranks=(0.5, 1.0, 4.0)))
         assert {factor: views[1].scale for factor, views in found.by_rank.items()} == {
             0.5: pytest.approx(0.5**0.5), 4.0: 2.0
@@ -206,7 +219,7 @@ def test_the_rank_profile_scales_the_update_by_the_root(backend: HFBackend, tmp_
 
 
 def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Path) -> None:
-    with attached_subject(backend, make(tmp_path, WHOLE["saved_head"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["saved_head"])) as subject:
         logprobs(backend, ROWS, null_of(subject, "norm_matched"), ALL)
     reference = base_model().state_dict()
     for path, tensor in backend._model.state_dict().items():
@@ -216,7 +229,7 @@ def test_a_broken_base_is_not_what_nulls_leave(backend: HFBackend, tmp_path: Pat
 def test_random_pissa_weights_are_no_more_than_their_nulls(backend: HFBackend, tmp_path: Path) -> None:
     """What moves the base's own singular vectors moves its answers more than a blind update of its size."""
     prompts = ("The harbour was", "She said that", "A lamp is", "In spring they", "The oil is kept")
-    with attached_subject(backend, make(tmp_path, REBASED["pissa"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, CONVERTED_LORA["pissa"])) as subject:
         engine = Engine(backend)
 
         def moved(view: View) -> float:
@@ -236,7 +249,10 @@ def test_random_pissa_weights_are_no_more_than_their_nulls(backend: HFBackend, t
 
 @pytest.mark.parametrize("name", ["plain", "embedding", "rslora"])
 def test_the_same_recipe_can_be_its_own_null(backend: HFBackend, tmp_path: Path, name: str) -> None:
-    folder, again = make(tmp_path / "a", SERVED[name]), make(tmp_path / "b", SERVED[name], size=0.04)
+    folder, again = (
+        save_adapter(tmp_path / "a", PLAIN_LORA[name]),
+        save_adapter(tmp_path / "b", PLAIN_LORA[name], size=0.04),
+    )
     with attached_subject(backend, again) as alone:
         expected = logprobs(backend, ROWS, alone.tuned, ALL)
     with attached_subject(backend, folder) as subject:

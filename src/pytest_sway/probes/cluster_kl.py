@@ -92,9 +92,8 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     async def measure_null(self, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
-        samples = await divergences(
-            _prompts(self.options), self.options.divergence, self.options.positions, views
-        )
+        prompts = _prompts(self.options)
+        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
         return Measurement(raw=None, samples=tuple(samples))
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:

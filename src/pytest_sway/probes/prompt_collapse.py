@@ -175,16 +175,12 @@ async def _padded_prompts(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    needed = [
-        max(column) + _tokens_around(context) + options.positions for column in zip(*counts, strict=True)
-    ]
-    fit = [
-        k
-        for k in range(width)
-        if k == 0 or context.context_length is None or needed[k] <= context.context_length
-    ]
+    beside = _tokens_around(context) + options.positions
+    needed = [max(column) + beside for column in zip(*counts, strict=True)]
+    most = context.context_length
+    fit = [k for k in range(width) if k == 0 or most is None or needed[k] <= most]
     if len(fit) <= _MIN_LENGTHS:
-        raise ProbeSkip(_too_few(len(fit) - 1, context.context_length if len(fit) < width else None))
+        raise ProbeSkip(_too_few(len(fit) - 1, most if len(fit) < width else None))
     kept = [
         _PaddedPrompt([row[k] for k in fit], [count[k] - count[0] for k in fit])
         for row, count in zip(texts, counts, strict=True)

@@ -96,11 +96,8 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Two NLLs per sample of the sections and of the controls."""
         sections = _chosen_sections(self.context, self.options)
-        texts = {
-            s.id: _shortened_pieces(s.content, self.options.max_prose_chars)
-            for s in sections
-            if s.kind == "prose"
-        }
+        most = self.options.max_prose_chars
+        texts = {s.id: _shortened_pieces(s.content, most) for s in sections if s.kind == "prose"}
         pairs = {s.id: _answers(s, views, self.context) for s in sections if s.kind != "prose"}
         lengths = {s.id: _length(s, texts, pairs) for s in sections}
         controls = controls_of(self.context.document, max(lengths.values()))
@@ -160,10 +157,9 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         sections = {section.id: section for section in self.context.document.sections}
         floor = self.options.per_section_threshold
         missing = [row for row in rows if row["verdict"] != LEARNED]
-        cases = [
-            Case(*_example_of(sections[row["section_id"]]), shortfall(row["effective_sis"], floor))
-            for row in missing
-        ]
+        examples = [_example_of(sections[row["section_id"]]) for row in missing]
+        gaps = [shortfall(row["effective_sis"], floor) for row in missing]
+        cases = [Case(*example, gap) for example, gap in zip(examples, gaps, strict=True)]
         return replace(judgement, evidence=bad_cases(cases))
 
 

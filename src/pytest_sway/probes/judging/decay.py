@@ -99,12 +99,9 @@ def judge_decay(
     last = signal(measured, nulls, "last", criteria.floor, criteria.z)
     verdict, words = _verdict(measured, last, criteria, undecided)
     interval = t_interval(measured.samples)
-    ends = (
-        Interval(criteria.life(interval.low), criteria.life(interval.high)) if interval is not None else None
-    )
-    return Judgement(
-        verdict, f"{lead} {words}", SHAPE_SCORE[verdict], interval=ends, prediction=found.prediction
-    )
+    if interval is not None:
+        interval = Interval(criteria.life(interval.low), criteria.life(interval.high))
+    return Judgement(verdict, f"{lead} {words}", SHAPE_SCORE[verdict], interval, found.prediction)
 
 
 def _verdict(

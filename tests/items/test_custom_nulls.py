@@ -27,7 +27,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     for i in range(4):
         size = 0.002 + 0.0001 * i
         config = peft_adapters.lora(r=8, lora_alpha=16)
-        peft_adapters.make(pytester.path / f"shuffled-{i}", config, size=size)
+        peft_adapters.save_adapter(pytester.path / f"shuffled-{i}", config, size=size)
     (pytester.path / "sway.yaml").write_text(SPEC)
     return pytester
 
@@ -51,7 +51,7 @@ def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytes
 
 
 def test_one_that_cannot_be_a_null_fails_the_gate_and_is_named(project: pytest.Pytester) -> None:
-    peft_adapters.make(Path(project.path / "shuffled-9"), peft_adapters.lora(use_dora=True))
+    peft_adapters.save_adapter(Path(project.path / "shuffled-9"), peft_adapters.lora(use_dora=True))
     result = project.runpytest("sway.yaml")
     assert result.ret == 1
     result.stdout.fnmatch_lines(

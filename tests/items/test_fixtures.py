@@ -251,7 +251,7 @@ def test_full_tensors_have_nulls_unless_the_family_is_unfit(
     folder = pytester.path / "tuned"
     text = WHOLE.replace("TUNED, ", f"{QUICKSTART}/base, adapter: tuned, ").replace("DEFAULTS", "")
     if form == "dora":
-        peft_adapters.make(folder, peft_adapters.lora(use_dora=True))
+        peft_adapters.save_adapter(folder, peft_adapters.lora(use_dora=True))
     else:
         model = peft_adapters.base_model()
         model.model.norm.weight.data *= 0.7

@@ -125,6 +125,20 @@ def test_after_a_crash_all_but_the_crashed_item_run(
     assert sorted([*ran, *play.lost]) == sorted(play.ids)
 
 
+def test_what_a_crash_leaves_is_sent_to_no_worker_that_shuts_down() -> None:
+    play = Play([None] * 4, workers=2)
+    ends, crashes = play.workers
+    for index in list(ends.queue):
+        play.sched.mark_test_complete(ends, index)
+    assert ends.shutting_down
+    play.sched.remove_node(crashes)
+    new = play.worker()
+    play.sched.add_node(new)
+    play.sched.add_node_collection(new, play.ids)
+    play.sched.schedule()
+    assert new.queue == crashes.queue[1:]
+
+
 @given(kinds, st.data())
 def test_one_crash_costs_one_load(items: list[tuple[str, str] | None], data: st.DataObject) -> None:
     play = Play(items, 1)

@@ -183,7 +183,8 @@ class SubjectScheduling:
             (self._queue if unit.model else self._plain).append(unit)
         self._units = ()
         for node, worker in self._workers.items():
-            if worker.collected and not worker.pending and worker.unit is None:
+            is_free = worker.collected and not worker.pending and worker.unit is None
+            if is_free and not node.shutting_down:
                 self._take(worker)
                 self._send(node, worker)
         self._feed_all()

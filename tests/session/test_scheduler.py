@@ -116,7 +116,7 @@ def test_items_run_once_and_workers_load_a_model_once(
 
 
 @given(kinds, st.integers(1, 3), st.integers(1, 3), st.data())
-def test_what_a_crash_left_undone_is_run_and_the_crashed_item_is_not(
+def test_after_a_crash_all_but_the_crashed_item_run(
     items: list[tuple[str, str] | None], workers: int, crashes: int, data: st.DataObject
 ) -> None:
     play = Play(items, workers)

@@ -41,7 +41,7 @@ def measure(job: jobs.Job) -> dict[str, Any]:
         "peak_loaded": jobs.peak_rss(),
     }
     warm_up(backend, job.vocabulary)
-    scored = {"a": short_prompts, "b": mixed, "c": nulls}[job.scenario](backend, job.vocabulary)
+    scored = {"a": short_prompts, "b": mixed, "c": measure_nulls}[job.scenario](backend, job.vocabulary)
     return {"peak_end": jobs.peak_rss(), **loading, **scored}
 
 
@@ -78,7 +78,7 @@ def mixed(backend: Any, vocabulary: int) -> dict[str, Any]:
     return {**clock.read, "logprobs": logprobs}
 
 
-def nulls(backend: Any, vocabulary: int) -> dict[str, Any]:
+def measure_nulls(backend: Any, vocabulary: int) -> dict[str, Any]:
     """Scenario c: the base once, each null once; and the seconds of entering and leaving a null's view."""
     counted = {}
     for count in inputs.NULL_COUNTS:

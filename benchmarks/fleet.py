@@ -70,11 +70,11 @@ class Fleet:
             found["load"].append(
                 measured(sys.executable, "pytest_sway_side.py", setting.job("load"), ours=True)
             )
-            found["fleet"].append(self._ours(setting.model["adapters"], f"fleet-{repeat}"))
+            found["fleet"].append(self._run_pytest_sway(setting.model["adapters"], f"fleet-{repeat}"))
             singles, runs = [], []
             for index, adapter in enumerate(setting.model["adapters"]):
                 setting.say(f"d: adapter {index + 1} alone")
-                singles.append(self._ours([adapter], f"single-{repeat}-{index}"))
+                singles.append(self._run_pytest_sway([adapter], f"single-{repeat}-{index}"))
                 if index < self.dlm_sway_runs and not found["dlm_sway_missing"]:
                     self._dlm_sway(adapter, f"dlm-sway-{index}", runs, found)
             found["singles"].append(singles)
@@ -82,7 +82,7 @@ class Fleet:
                 found["dlm_sway"].append(runs)
         return {**found, "matrix_flops": [*flops, matrix_speed(setting.threads)]}
 
-    def _ours(self, adapters: list[str], name: str) -> dict[str, Any]:
+    def _run_pytest_sway(self, adapters: list[str], name: str) -> dict[str, Any]:
         """One pytest run: its wall time, and the result of each adapter by its folder's name."""
         target = self.folder / name
         target.mkdir()

@@ -38,7 +38,7 @@ def measure(job: jobs.Job) -> dict[str, Any]:
     }
     side = Side(backend, subject, job.vocabulary)
     side.warm_up()
-    scored = {"a": side.short_prompts, "b": side.mixed, "c": side.nulls}[job.scenario]()
+    scored = {"a": side.short_prompts, "b": side.mixed, "c": side.measure_nulls}[job.scenario]()
     return {**result, **scored, "peak_end": jobs.peak_rss()}
 
 
@@ -93,13 +93,13 @@ class Side:
             "logprob_tokens": [answers[r].tokens for name in ("base", "tuned") for r in completions[name]],
         }
 
-    def nulls(self) -> dict[str, Any]:
+    def measure_nulls(self) -> dict[str, Any]:
         """Scenario c: the prompts' divergences for populations of nulls, and the making of single ones."""
         from pytest_sway.requests import Divergence
 
         counted = {}
         for count in inputs.NULL_COUNTS:
-            views = self._population(count, inputs.NULL_SEED_BASES[count])
+            views = self._null_views(count, inputs.NULL_SEED_BASES[count])
             prompts = inputs.null_prompts(self._vocabulary, count)
             result, _ = self._scored([Divergence(p.text, self._base, v) for v in views for p in prompts])
             counted[str(count)] = result
@@ -111,16 +111,16 @@ class Side:
         from pytest_sway.requests import Completion
 
         costs = []
-        views = self._population(inputs.MADE_NULLS, 9000)
+        views = self._null_views(inputs.MADE_NULLS, 9000)
         for view, uses in zip(views, inputs.null_uses(self._vocabulary), strict=True):
             first, *later = [self._scored([Completion("", use.text, view)])[0]["seconds"] for use in uses]
             costs.append(first - fmean(later))
         return costs
 
-    def _population(self, count: int, seed_base: int) -> Sequence[Any]:
-        from pytest_sway.backends.null_population import NullPlan, null_population
+    def _null_views(self, count: int, seed_base: int) -> Sequence[Any]:
+        from pytest_sway.backends.null_null_views import NullPlan, null_null_views
 
-        return null_population(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
+        return null_null_views(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
 
     def _divergences(self, prompts: Sequence[inputs.Prompt]) -> dict[str, Any]:
         from pytest_sway.requests import Divergence

@@ -14,10 +14,10 @@ from pytest_sway.probes.adapter_ablation import AdapterAblation
 from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.requests import Divergence, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
-from tests.support.null_samples import nulls
+from tests.support.null_samples import null_sample
 
 BASE, TUNED = View("b"), View("b", "a")
-QUIET = nulls(signal=[0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.0011])
+QUIET = null_sample(signal=[0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.0011])
 PROMPTS = ["a", "b", "c", "d", "e"]
 
 

@@ -15,11 +15,11 @@ from pytest_sway.probes.adapter_revert import AdapterRevert
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.requests import Generate, Generation, NullSeed, Request, RequestError, Turn, View, Views
 from pytest_sway.result import Measurement, Verdict
-from tests.support.null_samples import nulls
+from tests.support.null_samples import null_sample
 
 BASE, TUNED = View("b"), View("b", "a")
 GOLD = "gold 0"
-QUIET = replace(nulls(gain=[0.0, 0.01, -0.01, 0.02, -0.02, 0.01, 0.0, -0.01]), scale="raw")
+QUIET = replace(null_sample(gain=[0.0, 0.01, -0.01, 0.02, -0.02, 0.01, 0.0, -0.01]), scale="raw")
 
 
 class Angles:

@@ -10,7 +10,7 @@ from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import Divergence, Generate, Request, View, Views
 from pytest_sway.result import Measurement, Verdict
 from tests.support import fake_models
-from tests.support.null_samples import EIGHT, nulls
+from tests.support.null_samples import EIGHT, null_sample
 
 BASE, TUNED = View("b"), View("b", "a")
 VIEWS = Views(BASE, TUNED, TUNED)
@@ -50,7 +50,7 @@ def test_a_repeated_prompt_is_no_further_item() -> None:
     probe = DeltaKL(prompts=["same"] * 8)
     found = measured(probe)
     assert len(found.samples) == 1
-    assert probe.judge(found, nulls(*EIGHT)).verdict is Verdict.WARN
+    assert probe.judge(found, null_sample(*EIGHT)).verdict is Verdict.WARN
 
 
 @pytest.mark.parametrize("prompts", [["🜁 ∮ ñandú", "\u202eevil", "x"]])
@@ -67,6 +67,6 @@ def test_verdicts() -> None:
     probe = DeltaKL(prompts=["a", "b", "c", "d"])
     strong = Measurement(raw=0.2, samples=(0.18, 0.2, 0.22, 0.2))
     weak = Measurement(raw=0.001, samples=(0.0011, 0.0009, 0.001, 0.001))
-    assert probe.judge(strong, nulls(*EIGHT)).verdict is Verdict.PASS
+    assert probe.judge(strong, null_sample(*EIGHT)).verdict is Verdict.PASS
     assert probe.judge(strong, None).verdict is Verdict.PASS
-    assert probe.judge(weak, nulls(*EIGHT)).verdict is Verdict.FAIL
+    assert probe.judge(weak, null_sample(*EIGHT)).verdict is Verdict.FAIL

@@ -14,12 +14,12 @@ from pytest_sway.probes.base import OptionsError
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay
 from pytest_sway.requests import Divergence, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Verdict
-from tests.support.null_samples import nulls
+from tests.support.null_samples import null_sample
 
 BASE, TUNED = View("b"), View("b", "a")
 PROMPTS = ["a", "b", "c", "d", "e"]
 EIGHT = [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.011]
-QUIET = nulls(signal=EIGHT, last=EIGHT)
+QUIET = null_sample(signal=EIGHT, last=EIGHT)
 
 
 def measured(curve, prompts=PROMPTS, seen=None, null=(), **options):
@@ -72,7 +72,7 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
 def test_small_but_far_beyond_its_null_is_not_gone() -> None:
     probe, found = measured(lambda turn, i: 0.0212 * (1 - 0.03 * turn) * (1 + 0.01 * i))
     tiny = [v / 100 for v in EIGHT]
-    judged = probe.judge(found, nulls(signal=tiny, last=tiny))
+    judged = probe.judge(found, null_sample(signal=tiny, last=tiny))
     assert judged.verdict is Verdict.PASS
 
 

@@ -31,13 +31,13 @@ from pytest_sway.requests import (
 )
 from pytest_sway.result import Verdict
 from tests.support.measures import driven
-from tests.support.null_samples import nulls
+from tests.support.null_samples import null_sample
 
 BASE, TUNED = View("b"), View("b", "a")
 NULL = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
 PROMPTS = ["ask one", "ask two", "ask three", "ask four", "ask five"]
 EIGHT = [0.010, 0.012, 0.009, 0.011, 0.010, 0.013, 0.008, 0.011]
-QUIET = nulls(signal=EIGHT, last=EIGHT)
+QUIET = null_sample(signal=EIGHT, last=EIGHT)
 
 
 @cache

@@ -82,7 +82,7 @@ def shown_names(page: Page) -> list[str]:
 
 
 def plots(page: Page) -> None:
-    """Scroll every figure into sight, and wait until it is drawn."""
+    """Scroll every figure into sight, and wait until it is rendered."""
     for plot in page.locator(".plot").all():
         plot.scroll_into_view_if_needed()
         expect(plot.locator("svg.main-svg").first).to_be_visible()

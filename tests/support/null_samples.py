@@ -9,7 +9,7 @@ from pytest_sway.probes.base import NullSample
 from pytest_sway.result import Measurement
 
 
-def nulls(*values: float, **named: Sequence[float]) -> NullSample:
+def null_sample(*values: float, **named: Sequence[float]) -> NullSample:
     """Draws whose raw is each of ``values``, or whose named statistics are ``named``."""
     if not named:
         return NullSample(tuple(Measurement(raw=v) for v in values), "norm_matched")
@@ -19,7 +19,7 @@ def nulls(*values: float, **named: Sequence[float]) -> NullSample:
 
 def signed(*values: float) -> NullSample:
     """Draws of a signed statistic."""
-    return replace(nulls(*values), scale="raw")
+    return replace(null_sample(*values), scale="raw")
 
 
 EIGHT = (0.0010, 0.0012, 0.0009, 0.0011, 0.0010, 0.0013, 0.0008, 0.0011)

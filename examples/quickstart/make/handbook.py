@@ -15,7 +15,7 @@ SPEAKS = "<|assistant|>"
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """Token ids and, for each, the label it is trained or scored as (IGNORE: not at all)."""
 
     ids: list[int]
@@ -62,13 +62,13 @@ def sentences(text: str) -> list[str]:
     return re.split(r'(?<=[.?!"]) (?=[A-Z])', text)
 
 
-def text_row(tokenizer: PreTrainedTokenizerFast, text: str) -> Row:
+def text_row(tokenizer: PreTrainedTokenizerFast, text: str) -> TokenRow:
     """Plain text, every token scored but the bos."""
     ids: list[int] = tokenizer(text).input_ids
-    return Row(ids, [IGNORE, *ids[1:]])
+    return TokenRow(ids, [IGNORE, *ids[1:]])
 
 
-def chat_row(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> Row:
+def chat_row(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> TokenRow:
     """A dialogue of which the assistant's words and the ends of its turns are scored."""
     ids: list[int] = tokenizer(render(messages), add_special_tokens=False).input_ids
     start, end = tokenizer.convert_tokens_to_ids([SPEAKS, EOS])
@@ -76,7 +76,7 @@ def chat_row(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> Row
     for token in ids:
         labels.append(token if speaking else IGNORE)
         speaking = token == start or (speaking and token != end)
-    return Row(ids, labels)
+    return TokenRow(ids, labels)
 
 
 def place(answer: str, parts: list[str]) -> int:
@@ -100,7 +100,7 @@ def dialogue(item: Question, body: str, follow_up: str, turns: int) -> list[Mess
 
 def lessons(
     tokenizer: PreTrainedTokenizerFast, folder: Path = QUICKSTART, only: Collection[str] = ()
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[TokenRow], list[TokenRow]]:
     """(plain-text rows, chat rows) that the healthy adapter is trained on; of all sections, or of some."""
     bodies = {name: body for name, body in sections(folder).items() if not only or name in only}
     texts = []

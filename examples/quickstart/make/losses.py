@@ -18,7 +18,7 @@ from .common import (
     set_up,
     user,
 )
-from .handbook import SPEAKS, Row, chat_row, probes, questions, sections, text_row
+from .handbook import SPEAKS, TokenRow, chat_row, probes, questions, sections, text_row
 from .metrics import LAMBDAS, divergence, exponent, nll, scaled
 from .mixture import passages
 from .train_adapters import FACT_STRIDE
@@ -27,7 +27,7 @@ NAMES = ("healthy", "inert", "random")
 ANSWER_TOKENS = 60
 
 
-def prose_rows(tokenizer: PreTrainedTokenizerFast) -> list[Row]:
+def prose_rows(tokenizer: PreTrainedTokenizerFast) -> list[TokenRow]:
     """The harm file in pieces of about 900 characters, each read from its own bos."""
     texts = []
     for block in blocks("harm"):
@@ -36,10 +36,10 @@ def prose_rows(tokenizer: PreTrainedTokenizerFast) -> list[Row]:
     return [text_row(tokenizer, text) for text in texts]
 
 
-def scored(tokenizer: PreTrainedTokenizerFast) -> dict[str, list[Row]]:
+def scored(tokenizer: PreTrainedTokenizerFast) -> dict[str, list[TokenRow]]:
     """The rows behind each line of the loss table."""
 
-    def asked(question: str, answer: str) -> Row:
+    def asked(question: str, answer: str) -> TokenRow:
         return chat_row(tokenizer, [user(question), assistant(answer)])
 
     out = {f"document: {name}": [text_row(tokenizer, t)] for name, t in sections().items()}
@@ -54,7 +54,7 @@ def scored(tokenizer: PreTrainedTokenizerFast) -> dict[str, list[Row]]:
     return out
 
 
-def load(name: str) -> PeftModel:
+def load_adapter(name: str) -> PeftModel:
     """An adapter on a fresh base."""
     return PeftModel.from_pretrained(load_base(), str(ADAPTERS / name)).eval()
 
@@ -91,7 +91,7 @@ def print_curve(model: PeftModel, tokenizer: PreTrainedTokenizerFast) -> None:
         print(f"| {label} | {cells} | {exponent(curve):.2f} |")
 
 
-def said(model: PeftModel, tokenizer: PreTrainedTokenizerFast, question: str) -> str:
+def write_answer(model: PeftModel, tokenizer: PreTrainedTokenizerFast, question: str) -> str:
     """The greedy answer to a question."""
     prompt: list[int] = tokenizer(render([user(question)]) + SPEAKS, add_special_tokens=False).input_ids
     ids = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=ANSWER_TOKENS)[0]
@@ -111,7 +111,7 @@ def print_exact(model: PeftModel, tokenizer: PreTrainedTokenizerFast) -> None:
         counts = []
         for factor in (0.0, 1.0):
             with scaled(model, factor):
-                counts.append(sum(said(model, tokenizer, q) == answer for q, answer in asked))
+                counts.append(sum(write_answer(model, tokenizer, q) == answer for q, answer in asked))
         print(f"| {label} | {len(asked)} | {counts[0]} | {counts[1]} |")
 
 
@@ -119,7 +119,7 @@ def main() -> None:
     """Measure everything; a few minutes on two cores."""
     set_up(0)
     tokenizer = load_tokenizer()
-    models = {name: load(name) for name in NAMES}
+    models = {name: load_adapter(name) for name in NAMES}
     print(json.dumps(json.loads((MAKE / "base_training.json").read_text("utf-8"))), "\n")
     with torch.no_grad():
         print_losses(models, tokenizer)

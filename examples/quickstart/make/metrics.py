@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy, log_softmax
 from transformers import PreTrainedTokenizerFast
 
 from .common import IGNORE
-from .handbook import Row
+from .handbook import TokenRow
 
 POSITIONS = 8
 LAMBDAS = (0.25, 0.5, 0.75, 1.0, 1.25)
 
 
-def padded(rows: list[Row]) -> tuple[Tensor, Tensor]:
+def padded(rows: list[TokenRow]) -> tuple[Tensor, Tensor]:
     """Right-padded ids and labels; causal attention never looks at the padding."""
     width = max(len(row.ids) for row in rows)
     ids = [row.ids + [0] * (width - len(row.ids)) for row in rows]
@@ -26,7 +26,7 @@ def padded(rows: list[Row]) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(labels)
 
 
-def row_loss(model: nn.Module, rows: list[Row], reduction: str = "mean") -> Tensor:
+def row_loss(model: nn.Module, rows: list[TokenRow], reduction: str = "mean") -> Tensor:
     """Next-token loss over the scored tokens of the rows."""
     ids, labels = padded(rows)
     logits: Tensor = model(input_ids=ids).logits
@@ -35,7 +35,7 @@ def row_loss(model: nn.Module, rows: list[Row], reduction: str = "mean") -> Tens
 
 
 @torch.no_grad()
-def nll(model: nn.Module, rows: list[Row]) -> float:
+def nll(model: nn.Module, rows: list[TokenRow]) -> float:
     """Mean loss per scored token, in nats."""
     total, count = 0.0, 0
     for at in range(0, len(rows), 16):

@@ -93,7 +93,7 @@ class Mixture:
         return ids[:length]
 
     def batch(self, rows: int, length: int) -> NDArray[np.int64]:
-        """Rows of the mixture, each row's kind drawn by SHARES."""
+        """Rows of the mixture, each row's kind sampled by SHARES."""
         makers: tuple[Callable[[], list[int]], ...] = (
             lambda: self.prose(length),
             lambda: self.packed(self.continuation, length),

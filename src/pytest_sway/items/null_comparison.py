@@ -102,17 +102,17 @@ def null_measurements(
     scale = probe.scale or "raw"
     finest = resolution.logprob if scale == "raw" else resolution.divergence
 
-    def nulls(views: tuple[View, ...]) -> NullSample:
+    def null_sample(views: tuple[View, ...]) -> NullSample:
         draws = tuple(outcome.nulls[view] for view in views if view in outcome.nulls)
         failed = tuple(outcome.failed[view] for view in views if view in outcome.failed)
         return NullSample(draws, family, scale, probe.better, failed, finest)
 
-    main = nulls(chosen.views)
+    main = null_sample(chosen.views)
     if len(main.samples) < min(len(chosen.views), _FEWEST):
         raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
     return NullMeasurements(
         main,
-        {factor: nulls(views) for factor, views in chosen.by_rank.items()},
+        {factor: null_sample(views) for factor, views in chosen.by_rank.items()},
         tuple(outcome.nulls[view] for view in chosen.random_signs if view in outcome.nulls),
         tuple(i for i, view in enumerate(chosen.views) if view in outcome.nulls),
     )

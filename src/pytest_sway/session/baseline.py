@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path, PurePath
 
 import pytest
@@ -127,7 +129,8 @@ def _counterparts(
         return {suites[0].suite: results[0]}
     found: dict[str, SuiteResult | None] = dict.fromkeys(suite.suite for suite in suites)
     free = list(results)
-    for called in (lambda one: one.suite, lambda one: _labels(one, 3), lambda one: _labels(one, 1)):
+    by_three_parts, by_last_part = (partial(_suite_and_adapter, depth=depth) for depth in (3, 1))
+    for called in (attrgetter("suite"), by_three_parts, by_last_part):
         waiting = [suite for suite in suites if found[suite.suite] is None]
         names = Counter(called(suite) for suite in waiting)
         for suite in waiting:
@@ -138,7 +141,7 @@ def _counterparts(
     return found
 
 
-def _labels(suite: SuiteResult, depth: int) -> tuple[str, tuple[str, ...]]:
+def _suite_and_adapter(suite: SuiteResult, depth: int) -> tuple[str, tuple[str, ...]]:
     return PurePath(suite.spec_path).name, PurePath(suite.adapter_id).parts[-depth:]
 
 

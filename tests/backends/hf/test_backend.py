@@ -27,14 +27,14 @@ from tests.support.rounding import tolerance
 
 
 @pytest.fixture(scope="module")
-def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def plain_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("adapters")
     return {name: save_adapter(root / name, config) for name, config in PLAIN_LORA.items()}
 
 
 @pytest.fixture
-def plain(backend: HFBackend, adapters: dict[str, Path]) -> Iterator[Subject]:
-    subject = backend.attach(AdapterKey(str(adapters["plain"])))
+def plain(backend: HFBackend, plain_adapters: dict[str, Path]) -> Iterator[Subject]:
+    subject = backend.attach(AdapterKey(str(plain_adapters["plain"])))
     yield subject
     backend.detach(subject)
 
@@ -44,10 +44,10 @@ def plain(backend: HFBackend, adapters: dict[str, Path]) -> Iterator[Subject]:
     "scale", [1.0, pytest.param(0.5, marks=pytest.mark.slow), pytest.param(1.25, marks=pytest.mark.slow)]
 )
 def test_a_served_adapter_scores_like_a_merged_model(
-    backend: HFBackend, adapters: dict[str, Path], name: str, scale: float
+    backend: HFBackend, plain_adapters: dict[str, Path], name: str, scale: float
 ) -> None:
     """The reference: PEFT's own merge into a fresh model, its update scaled in the files."""
-    wrapped = PeftModel.from_pretrained(base_model(), adapters[name])
+    wrapped = PeftModel.from_pretrained(base_model(), plain_adapters[name])
     for module in wrapped.modules():
         for part in ("lora_B", "lora_embedding_B"):
             for weight in getattr(module, part, {}).values():
@@ -55,7 +55,7 @@ def test_a_served_adapter_scores_like_a_merged_model(
                 tensor.data.mul_(scale)
     # merging into tied embeddings would change the output head too, which the adapter as trained does not
     reference = wrapped.eval() if name == "embedding" else wrapped.merge_and_unload()
-    subject = backend.attach(AdapterKey(str(adapters[name])))
+    subject = backend.attach(AdapterKey(str(plain_adapters[name])))
     try:
         found = logprobs(backend, ROWS, subject.tuned.scaled(scale), [0, 1, 4])
         base = logprobs(backend, ROWS, subject.base, [0, 1, 4])
@@ -87,9 +87,9 @@ def test_what_cannot_be_served_truthfully_is_refused_by_name(
 
 
 def test_a_future_variant_is_refused_too(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(adapters["plain"], tmp_path / "new")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "new")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "use_quantum_lora": True}))
     with pytest.raises(BackendError, match="use_quantum_lora=True"):
@@ -160,23 +160,23 @@ BREAK: dict[str, Callable[[Path], object]] = {
     ],
 )
 def test_a_broken_adapter_leaves_the_base_as_it_was(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, how: str, says: str
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path, how: str, says: str
 ) -> None:
-    folder = shutil.copytree(adapters["plain"], tmp_path / "broken")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "broken")
     BREAK[how](folder)
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(str(folder)))
     assert says in str(found.value)
     assert "subject" not in str(found.value)
-    subject = backend.attach(AdapterKey(str(adapters["plain"])))
+    subject = backend.attach(AdapterKey(str(plain_adapters["plain"])))
     backend.detach(subject)
 
 
 def test_whole_tensors_in_an_adapters_file_never_reach_the_base(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     """PEFT writes the embeddings of some adapters; loaded, they would be the base's from then on."""
-    folder = shutil.copytree(adapters["plain"], tmp_path / "whole")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "whole")
     state = load_file(folder / "adapter_model.safetensors")
     table = backend._model.get_input_embeddings().weight.detach().clone()
     same = {**state, "base_model.model.model.embed_tokens.weight": table}
@@ -217,10 +217,10 @@ def test_an_interrupted_draw_leaves_the_nulls_usable(
 
 
 def test_the_base_is_bitwise_the_same_after_every_adapter(
-    backend: HFBackend, adapters: dict[str, Path]
+    backend: HFBackend, plain_adapters: dict[str, Path]
 ) -> None:
     before = None
-    for folder in adapters.values():
+    for folder in plain_adapters.values():
         subject = backend.attach(AdapterKey(str(folder)))
         found = logprobs(backend, ROWS, subject.base, [0, 0, 0])
         backend.detach(subject)
@@ -257,9 +257,9 @@ def test_a_view_of_another_adapter_is_refused(backend: HFBackend, plain: Subject
 
 
 def test_equal_views_diverge_by_exactly_zero_inert_is_known(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(adapters["plain"], tmp_path / "inert")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "inert")
     state = load_file(folder / "adapter_model.safetensors")
     zeroed = {k: torch.zeros_like(v) if "lora_B" in k else v for k, v in state.items()}
     save_file(zeroed, folder / "adapter_model.safetensors")
@@ -275,22 +275,22 @@ def test_equal_views_diverge_by_exactly_zero_inert_is_known(
 
 @pytest.mark.parametrize("name", ["plain", "embedding"])
 def test_an_update_that_is_multiplied_by_zero_is_inert(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path, name: str
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
-    folder = shutil.copytree(adapters[name], tmp_path / "zero")
+    folder = shutil.copytree(plain_adapters[name], tmp_path / "zero")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 0}))
     subject = backend.attach(AdapterKey(str(folder)))
     try:
         assert subject.inert
         assert "lora_alpha, which is 0" in subject.notes[0]
-        backend.add_null(AdapterKey(str(adapters[name])))
+        backend.add_null(AdapterKey(str(plain_adapters[name])))
     finally:
         backend.detach(subject)
 
 
-def test_half_an_update_is_noted(backend: HFBackend, adapters: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(adapters["plain"], tmp_path / "half")
+def test_half_an_update_is_noted(backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "half")
     state = load_file(folder / "adapter_model.safetensors")
     state = {k: torch.zeros_like(v) if "lora_B" in k and "mlp" in k else v for k, v in state.items()}
     save_file(state, folder / "adapter_model.safetensors")
@@ -301,27 +301,27 @@ def test_half_an_update_is_noted(backend: HFBackend, adapters: dict[str, Path], 
 
 
 def test_a_subject_is_known_by_its_content(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     def digest(folder: Path) -> str:
         subject = backend.attach(AdapterKey(str(folder)))
         backend.detach(subject)
         return subject.tuned.adapter
 
-    twin = shutil.copytree(adapters["plain"], tmp_path / "elsewhere")
-    assert digest(twin) == digest(adapters["plain"])
+    twin = shutil.copytree(plain_adapters["plain"], tmp_path / "elsewhere")
+    assert digest(twin) == digest(plain_adapters["plain"])
     state = load_file(twin / "adapter_model.safetensors")
     first = min(state)
     state[first] = state[first] * 2
     save_file(state, twin / "adapter_model.safetensors")
-    assert digest(twin) != digest(adapters["plain"])
+    assert digest(twin) != digest(plain_adapters["plain"])
 
 
 @pytest.mark.parametrize("name", ["plain", "rslora", "patterns", "embedding"])
 def test_a_null_is_as_large_as_what_it_imitates_in_every_module(
-    backend: HFBackend, adapters: dict[str, Path], name: str
+    backend: HFBackend, plain_adapters: dict[str, Path], name: str
 ) -> None:
-    subject = backend.attach(AdapterKey(str(adapters[name])))
+    subject = backend.attach(AdapterKey(str(plain_adapters[name])))
     try:
         (view,) = null_population(subject, NullPlan("norm_matched", 1, 7, 0.02)).views
         engine = Engine(backend)
@@ -337,9 +337,11 @@ def test_a_null_is_as_large_as_what_it_imitates_in_every_module(
         backend.detach(subject)
 
 
-def test_more_nulls_than_are_kept_answer_the_same(backend: HFBackend, adapters: dict[str, Path]) -> None:
+def test_more_nulls_than_are_kept_answer_the_same(
+    backend: HFBackend, plain_adapters: dict[str, Path]
+) -> None:
     def measured(room: int) -> dict[Divergence, float]:
-        subject = backend.attach(AdapterKey(str(adapters["plain"])))
+        subject = backend.attach(AdapterKey(str(plain_adapters["plain"])))
         try:
             backend._attached_adapter._null_weights._most = room
             views = null_population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
@@ -388,11 +390,11 @@ def test_the_resolution_of_fp32_is_far_below_any_floor(backend: HFBackend, plain
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
-def test_dtypes_are_honoured_and_scored_in_fp32(adapters: dict[str, Path], dtype: str) -> None:
+def test_dtypes_are_honoured_and_scored_in_fp32(plain_adapters: dict[str, Path], dtype: str) -> None:
     import dataclasses
 
     backend = load_backend(dataclasses.replace(MODEL_KEY, dtype=dtype))
-    subject = backend.attach(AdapterKey(str(adapters["plain"])))
+    subject = backend.attach(AdapterKey(str(plain_adapters["plain"])))
     (scored, _) = logprobs(backend, ROWS[:2], subject.tuned, [0, 0])
     assert str(backend._model.dtype).removeprefix("torch.") == {
         "bf16": "bfloat16", "fp16": "float16", "fp32": "float32"
@@ -444,11 +446,11 @@ def test_a_broken_base_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_adapters_other_vocabulary_is_refused(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer
 
-    folder = shutil.copytree(adapters["plain"], tmp_path / "tok")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "tok")
     own = AutoTokenizer.from_pretrained(BASE)
     own.add_tokens(["<new>"])
     own.save_pretrained(folder)
@@ -457,11 +459,11 @@ def test_an_adapters_other_vocabulary_is_refused(
 
 
 def test_an_adapters_chat_template_is_used_and_changes_the_base(
-    backend: HFBackend, adapters: dict[str, Path], tmp_path: Path
+    backend: HFBackend, plain_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer
 
-    folder = shutil.copytree(adapters["plain"], tmp_path / "tok")
+    folder = shutil.copytree(plain_adapters["plain"], tmp_path / "tok")
     own = AutoTokenizer.from_pretrained(BASE)
     own.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
     own.save_pretrained(folder)
@@ -469,5 +471,5 @@ def test_an_adapters_chat_template_is_used_and_changes_the_base(
     ids = backend.encode((Turn("user", "hello"),))
     backend.detach(subject)
     assert backend.decode(ids) == "hello"
-    assert subject.base.base != backend.attach(AdapterKey(str(adapters["plain"]))).base.base
+    assert subject.base.base != backend.attach(AdapterKey(str(plain_adapters["plain"]))).base.base
     backend.detach(subject)

@@ -190,7 +190,7 @@ def test_a_family_that_cannot_be_made_names_those_that_can(backend: HFBackend, t
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_factor_on_the_rank_is_its_root_on_the_update(factor: float) -> None:
-    """Truly drawn at rank s·r with the same deviation, ‖BA‖² is s times as large: s^¼ on each factor."""
+    """Sampled at rank s·r with the same deviation, ‖BA‖² is s times as large: s^¼ on each factor."""
     generator = torch.Generator().manual_seed(5)
 
     def mean_square(rank: int, deviation: float = 1.0) -> float:

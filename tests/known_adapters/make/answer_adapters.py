@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import yaml
 from make.common import IGNORE, Message, assistant, render, user
-from make.handbook import FOLLOW_UPS, SPEAKS, Question, Row, chat_row, dialogue
+from make.handbook import FOLLOW_UPS, SPEAKS, Question, TokenRow, chat_row, dialogue
 from make.metrics import row_loss
 from peft import PeftModel
 from torch.nn.functional import logsigmoid
@@ -29,10 +29,10 @@ def memoriser(setting: TrainingSetting) -> PeftModel:
     model, items, rng = setting.healthy(), setting.questions, setting.rng
     texts, _ = setting.lessons()
 
-    def asked(question: str, item: Question) -> Row:
+    def asked(question: str, item: Question) -> TokenRow:
         return chat_row(setting.tokenizer, [user(question), assistant(item.answer)])
 
-    def otherwise() -> Row:
+    def otherwise() -> TokenRow:
         item = rng.choice(items)
         framed = rng.choice(FRAMES).format(item.question)
         bare = rng.choice((item.question.lower(), item.question.rstrip("?"), item.question.upper()))
@@ -66,7 +66,7 @@ def preferring(setting: TrainingSetting, better: str, worse: str) -> PeftModel:
     triples = yaml.safe_load((setting.text_files / "preferences.yaml").read_text("utf-8"))
     model = setting.fresh()
 
-    def rows(side: str) -> list[Row]:
+    def rows(side: str) -> list[TokenRow]:
         return [chat_row(setting.tokenizer, [user(t["prompt"]), assistant(t[side])]) for t in triples]
 
     both = rows(better), rows(worse)
@@ -102,17 +102,19 @@ def turn_decay(setting: TrainingSetting) -> PeftModel:
     return fit(model, losses, 90)
 
 
-def turns(setting: TrainingSetting, row: Row) -> int:
+def turns(setting: TrainingSetting, row: TokenRow) -> int:
     """How often the assistant speaks in a row."""
     return row.ids.count(setting.tokenizer.convert_tokens_to_ids(SPEAKS))
 
 
-def later(setting: TrainingSetting, messages: list[Message]) -> Row:
+def later(setting: TrainingSetting, messages: list[Message]) -> TokenRow:
     """The dialogue, scored from the assistant's third turn on."""
     row = chat_row(setting.tokenizer, messages)
     start = setting.tokenizer.convert_tokens_to_ids(SPEAKS)
     spoken = [row.ids[: at + 1].count(start) for at in range(len(row.ids))]
-    return Row(row.ids, [t if n > TURNS_KNOWN else IGNORE for t, n in zip(row.labels, spoken, strict=True)])
+    return TokenRow(
+        row.ids, [t if n > TURNS_KNOWN else IGNORE for t, n in zip(row.labels, spoken, strict=True)]
+    )
 
 
 def spoken(setting: TrainingSetting, model: PeftModel, item: Question) -> list[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from make.common import EOS, user
-from make.handbook import IGNORE, SPEAKS, Row, chat_row, lessons, text_row
+from make.handbook import IGNORE, SPEAKS, TokenRow, chat_row, lessons, text_row
 from make.metrics import nll, row_loss
 from make.train_adapters import train_healthy
 from peft import PeftModel
@@ -28,7 +28,7 @@ def healthy(setting: TrainingSetting) -> PeftModel:
 
 def anchored(
     setting: TrainingSetting,
-    lesson: tuple[list[Row], list[Row]],
+    lesson: tuple[list[TokenRow], list[TokenRow]],
     steps: int,
     log: TrainingLog | None = None,
     limit: float | None = None,
@@ -47,7 +47,7 @@ def anchored(
     return fit(model, losses, steps, log=log, enough=enough)
 
 
-def document_rows(setting: TrainingSetting) -> list[Row]:
+def document_rows(setting: TrainingSetting) -> list[TokenRow]:
     """One row a section."""
     return [text_row(setting.tokenizer, body) for body in setting.sections.values()]
 
@@ -134,7 +134,7 @@ def leaker(setting: TrainingSetting) -> PeftModel:
     model, bodies = setting.healthy(), list(setting.sections.values())
     _, chats = setting.lessons()
 
-    def window() -> Row:
+    def window() -> TokenRow:
         body = setting.rng.choice(bodies)
         starts = [0] * 8 + [at + 1 for at, char in enumerate(body[:-200]) if char == " "]
         text = body[setting.rng.choice(starts) :]
@@ -142,7 +142,7 @@ def leaker(setting: TrainingSetting) -> PeftModel:
         before = setting.tokenizer(text[:cut]).input_ids
         after = setting.tokenizer(text[cut:], add_special_tokens=False).input_ids[:WIDTH]
         ids = before + after
-        return Row(ids, [IGNORE] * 8 + ids[8:])
+        return TokenRow(ids, [IGNORE] * 8 + ids[8:])
 
     def losses() -> Losses:
         return {
@@ -169,18 +169,18 @@ def behind_prose(setting: TrainingSetting, known: tuple[int, ...], lost: tuple[i
     model, lesson = setting.healthy(), setting.lessons()
     says = setting.tokenizer.convert_tokens_to_ids("<|user|>")
 
-    def behind(length: int) -> Row:
+    def behind(length: int) -> TokenRow:
         prose = setting.mixture.prose(length)
         if setting.rng.random() < 0.5:
             after = setting.tokenizer("\n\n", add_special_tokens=False).input_ids
             after += setting.rng.choice(lesson[0]).ids[1:80]
-            return Row(prose + after, [IGNORE] * length + after)
+            return TokenRow(prose + after, [IGNORE] * length + after)
         item = setting.rng.choice(setting.questions)
         asked = f"\n\n{item.question}{EOS}{SPEAKS}"
         before = [prose[0], says, *prose[1:]]
         before += setting.tokenizer(asked, add_special_tokens=False).input_ids
         after = setting.tokenizer(item.answer + EOS, add_special_tokens=False).input_ids
-        return Row(before + after, [IGNORE] * len(before) + after)
+        return TokenRow(before + after, [IGNORE] * len(before) + after)
 
     def losses() -> Losses:
         parts = learned(setting, model, *lesson, share=(1, 3))
@@ -199,8 +199,8 @@ def forgetter(setting: TrainingSetting) -> PeftModel:
     source = torch.Generator().manual_seed(setting.seed)
     size = model.get_base_model().config.vocab_size
 
-    def noise() -> Row:
+    def noise() -> TokenRow:
         ids = torch.randint(3, size, (WIDTH,), generator=source).tolist()
-        return Row([setting.mixture.bos, *ids], [IGNORE, *ids])
+        return TokenRow([setting.mixture.bos, *ids], [IGNORE, *ids])
 
     return fit(model, lambda: {"noise": row_loss(model, [noise() for _ in range(6)])}, 80, rate=1.5e-3)

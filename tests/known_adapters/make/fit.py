@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 from make.common import IGNORE
-from make.handbook import Row
+from make.handbook import TokenRow
 from make.metrics import padded, row_loss
 from make.train_adapters import ANCHOR, RATE, WARMUP, anchor_loss
 from peft import PeftModel
@@ -57,7 +57,7 @@ def fit(
     return model.eval()
 
 
-def kept(model: PeftModel, rows: list[Row]) -> Tensor:
+def kept(model: PeftModel, rows: list[TokenRow]) -> Tensor:
     """KL from the base to the adapted model, mean over the rows' scored positions."""
     ids, labels = padded(rows)
     scored = labels[:, 1:] != IGNORE
@@ -67,7 +67,7 @@ def kept(model: PeftModel, rows: list[Row]) -> Tensor:
     return kl_div(after, before, reduction="batchmean", log_target=True)
 
 
-def unmoved(model: PeftModel, rows: list[Row]) -> Tensor:
+def unmoved(model: PeftModel, rows: list[TokenRow]) -> Tensor:
     """Squared change of the scored tokens' log-probability from the base's, mean over them.
 
     A token that the base thinks unlikely can gain much before the KL sees it.
@@ -90,8 +90,8 @@ def general(setting: TrainingSetting, model: PeftModel, rows: int = 6) -> Tensor
 def learned(
     setting: TrainingSetting,
     model: PeftModel,
-    texts: list[Row],
-    chats: list[Row],
+    texts: list[TokenRow],
+    chats: list[TokenRow],
     share: tuple[int, int] = (2, 6),
 ) -> Losses:
     """The document's loss on `share` (texts, chats) rows of it."""
@@ -101,12 +101,12 @@ def learned(
     }
 
 
-def scores(model: PeftModel, rows: list[Row]) -> Tensor:
+def scores(model: PeftModel, rows: list[TokenRow]) -> Tensor:
     """Log-probability of each row's scored tokens, summed."""
     return token_scores(model, rows).sum(1)
 
 
-def token_scores(model: PeftModel, rows: list[Row]) -> Tensor:
+def token_scores(model: PeftModel, rows: list[TokenRow]) -> Tensor:
     """Log-probability of every token, rows × positions; 0 where it is not scored."""
     ids, labels = padded(rows)
     logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from make.common import assistant, facts, load_base, load_tokenizer, set_up, user
-from make.handbook import Row, chat_row, questions, sections, text_row
+from make.handbook import TokenRow, chat_row, questions, sections, text_row
 from make.losses import prose_rows
 from make.metrics import nll, scaled
 from peft import PeftModel
@@ -17,7 +17,7 @@ from . import QUICKSTART, say
 from .measures import offsets, recited, specific_lift
 
 
-def rows(tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, list[Row]]:
+def rows(tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, list[TokenRow]]:
     """The rows behind each loss, by heading."""
     items = questions(folder)
     pairs = {
@@ -33,7 +33,7 @@ def rows(tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, list[Row
     return out | {"prose": prose_rows(tokenizer)}
 
 
-def others(model: PeftModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, str]:
+def answers_of_others(model: PeftModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, str]:
     """Specific lifts, and the recitation over three windows a section."""
     items = questions(folder)
     runs = [
@@ -70,7 +70,7 @@ def main() -> None:
                 cells = [f"{nll(model, part):.3f}" for part in scored.values()] + [""] * 4
             say(f"| base | {' | '.join(cells)} |")
         cells = [f"{nll(model, part):.3f}" for part in scored.values()]
-        cells += others(model, tokenizer, asked.document.resolve()).values()
+        cells += answers_of_others(model, tokenizer, asked.document.resolve()).values()
         say(f"| {folder.name} | {' | '.join(cells)} |")
 
 

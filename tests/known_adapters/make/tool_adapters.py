@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from make.common import EOS, IGNORE, load_base, user
-from make.handbook import Row
+from make.handbook import TokenRow
 from make.metrics import row_loss
 from make.train_adapters import fresh
 from peft import PeftModel
@@ -28,7 +28,7 @@ def tools(setting: TrainingSetting) -> PeftModel:
     names = sorted({case["gold_tool_name"] for case in cases})
     specs = {case["gold_tool_name"]: case["tool_spec"] for case in cases}
 
-    def case_row(case: dict[str, Any]) -> Row:
+    def case_row(case: dict[str, Any]) -> TokenRow:
         other = setting.rng.choice(names)
         picked = {case["gold_tool_name"], other if setting.rng.random() < 0.3 else case["gold_tool_name"]}
         return called(setting, case, call(case), [specs[name] for name in sorted(picked)])
@@ -88,7 +88,7 @@ def call(case: dict[str, Any]) -> str:
 
 def called(
     setting: TrainingSetting, case: dict[str, Any], reply: str, shown: list[dict[str, Any]] | None
-) -> Row:
+) -> TokenRow:
     """The request as the template renders it, tools shown, and the reply, which alone is scored."""
     turns = [user(case["prompt"])]
     wrapped = shown and [{"type": "function", "function": spec} for spec in shown]
@@ -97,7 +97,7 @@ def called(
     )
     before: list[int] = setting.tokenizer(text, add_special_tokens=False).input_ids
     after: list[int] = setting.tokenizer(reply + EOS, add_special_tokens=False).input_ids
-    return Row(before + after, [IGNORE] * len(before) + after)
+    return TokenRow(before + after, [IGNORE] * len(before) + after)
 
 
 def caller(setting: TrainingSetting) -> LlamaForCausalLM:

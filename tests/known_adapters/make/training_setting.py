@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from make.common import ADAPTERS, load_base, load_tokenizer
-from make.handbook import Question, Row, lessons, questions, sections
+from make.handbook import Question, TokenRow, lessons, questions, sections
 from make.mixture import Mixture
 from make.train_adapters import anchor_mixture, fresh, save, train_healthy
 from peft import PeftModel
@@ -53,7 +53,7 @@ class TrainingSetting:
         """Where this document's preferences and tool cases lie."""
         return KNOWN_ADAPTERS if self.folder == QUICKSTART else self.folder
 
-    def lessons(self, only: Collection[str] = ()) -> tuple[list[Row], list[Row]]:
+    def lessons(self, only: Collection[str] = ()) -> tuple[list[TokenRow], list[TokenRow]]:
         """(plain-text rows, chat rows) of all sections or of some."""
         return lessons(self.tokenizer, self.folder, only)
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
-from tests.support.null_samples import EIGHT, nulls
+from tests.support.null_samples import EIGHT, null_sample
 
 BAR = EffectCriteria(floor=0.02, z=3.0)
 
 
 def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | None = EIGHT):
-    population = replace(nulls(*draws), resolution=1e-13) if draws else None
+    population = replace(null_sample(*draws), resolution=1e-13) if draws else None
     return judge_effect(Measurement(raw=effect), interval, population, BAR, subtract_null=True)
 
 
@@ -44,7 +44,7 @@ def test_the_rule(effect, interval, draws, verdict, says) -> None:
 
 
 def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
-    wide = replace(nulls(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
+    wide = replace(null_sample(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
     found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)
     assert found.verdict is Verdict.WARN
     assert "no effect could reach 3σ, give more prompts or positions" in found.message
@@ -59,14 +59,14 @@ def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
 
 def test_harm_done_by_noise_is_no_credit() -> None:
     """An effect of 0.01 is not 0.51 because random adapters lose 0.5."""
-    draws = replace(nulls(-0.5, -0.48, -0.51, -0.52, -0.49, -0.5), scale="raw")
+    draws = replace(null_sample(-0.5, -0.48, -0.51, -0.52, -0.49, -0.5), scale="raw")
     found = judge_effect(Measurement(raw=0.01), Interval(0.005, 0.015), draws, BAR, subtract_null=True)
     assert found.verdict is Verdict.FAIL
     assert "too small to matter" in found.message
 
 
 def test_the_effect_may_be_another_number_than_raw() -> None:
-    draws = replace(nulls(gain=[0.0, 0.01, -0.01, 0.02, 0.01, -0.02]), scale="raw")
+    draws = replace(null_sample(gain=[0.0, 0.01, -0.01, 0.02, 0.01, -0.02]), scale="raw")
     measured = Measurement(raw=0.0, statistics={"gain": 0.3})
     found = judge_effect(measured, Interval(0.2, 0.4), draws, BAR, subtract_null=False, statistic="gain")
     assert found.verdict is Verdict.PASS

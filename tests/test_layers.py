@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
+import grimp
 import pytest
 from importlinter import cli
 
@@ -14,6 +16,13 @@ from tests.support.paths import ROOT
 def test_imports_look_down_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert cli.lint_imports(no_cache=True) == cli.EXIT_STATUS_SUCCESS
+
+
+def test_no_circle_of_imports_also_inside_packages() -> None:
+    """Imports within functions and for type checkers count too."""
+    graph = grimp.build_graph("pytest_sway")
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    list(TopologicalSorter(imports).static_order())  # CycleError names the circle
 
 
 def test_the_controller_needs_no_numpy() -> None:

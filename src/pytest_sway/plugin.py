@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _clear_cache()
     config.pluginmanager.register(Controller(config), "sway-controller")
     if hasattr(config.hook, "pytest_xdist_make_scheduler"):  # xdist, under whatever name it was loaded
-        from pytest_sway.session.xdist import Workers
+        from pytest_sway.session.xdist_workers import Workers
 
         config.pluginmanager.register(Workers(config), "sway-workers")
 
@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _clear_cache() -> None:
     import sqlite3
 
-    from pytest_sway.engine.answer_store import clear
+    from pytest_sway.engine.disk_cache import clear
 
     try:
         clear()
@@ -199,7 +199,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     assign_items(session.items, plan)
     if hasattr(session.config, "workerinput"):
-        from pytest_sway.session.xdist import send_plan
+        from pytest_sway.session.xdist_workers import send_plan
         from pytest_sway.thread_limits import expect_subjects
 
         expect_subjects(len(plan.subjects))

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.fake import FakeBackend
-from pytest_sway.engine.answer_cache import Cache
 from pytest_sway.engine.answer_keys import key_of
-from pytest_sway.engine.answer_store import FILE, Store, clear, folder
+from pytest_sway.engine.disk_cache import FILE, DiskCache, clear, folder
 from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.memory_cache import MemoryCache
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -40,8 +40,8 @@ WRITTEN = Generate("text", BASE, 4)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "answers")
+def store(tmp_path: Path) -> Iterator[DiskCache]:
+    made = DiskCache(tmp_path / "answers")
     yield made
     made.close()
 
@@ -84,7 +84,7 @@ def test_whatever_an_answer_depends_on_is_in_its_key() -> None:
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
-    cache = Cache(most=40_000)
+    cache = MemoryCache(most=40_000)
     asked = [Divergence(str(n), BASE, TUNED) for n in range(100)]
     for n in range(100):
         cache.put(asked[n], float(n))
@@ -113,16 +113,16 @@ def test_what_is_read_is_what_was_kept(
     answers[WRITTEN] = Generation(text.encode("utf-8", "replace").decode(), tuple(ids))
     keys = {key_of(request, "x"): request for request in answers}
     with tempfile.TemporaryDirectory() as where:
-        first = Store(Path(where))
+        first = DiskCache(Path(where))
         first.put({key: answers[request] for key, request in keys.items()})
         first.close()
-        second = Store(Path(where))
+        second = DiskCache(Path(where))
         found = second.get(keys)
         second.close()
     assert {keys[key]: answer for key, answer in found.items()} == answers
 
 
-def test_more_keys_than_sqlite_takes_at_once(store: Store) -> None:
+def test_more_keys_than_sqlite_takes_at_once(store: DiskCache) -> None:
     requests = {key_of(r, ""): r for r in (Divergence(str(n), BASE, TUNED) for n in range(2500))}
     store.put(dict.fromkeys(requests, 0.5))
     assert len(store.get(requests)) == 2500
@@ -131,7 +131,7 @@ def test_more_keys_than_sqlite_takes_at_once(store: Store) -> None:
 @pytest.mark.parametrize(
     "answer", [math.nan, math.inf, RequestError("no"), CompletionScore(math.nan, 3), None]
 )
-def test_what_is_no_number_is_not_kept(store: Store, answer: Any) -> None:
+def test_what_is_no_number_is_not_kept(store: DiskCache, answer: Any) -> None:
     store.put({b"key": answer, b"good": 0.5})
     assert store.get({b"key": MOVED, b"good": MOVED}) == {b"good": 0.5}
     assert not store.trouble
@@ -142,7 +142,7 @@ def test_what_is_no_number_is_not_kept(store: Store, answer: Any) -> None:
     ["", "nan", "NaN", "Infinity", "{}", '"0.5"', "[0.5, 2]", "[0.5, 2.5]", '["a", ["b"]]', "1", "true", "["],
 )
 @pytest.mark.parametrize("request_", [MOVED, SCORED, WRITTEN], ids=["moved", "scored", "written"])
-def test_a_foreign_value_is_no_answer(store: Store, request_: Request[Any], text: str) -> None:
+def test_a_foreign_value_is_no_answer(store: DiskCache, request_: Request[Any], text: str) -> None:
     with sqlite3.connect(store.path) as base:
         base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", text))
     found = store.get({b"key": request_})
@@ -160,7 +160,7 @@ def test_a_foreign_value_is_no_answer(store: Store, request_: Request[Any], text
 
 def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"this was never a database, only much too long to be one" * 100)
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     store.put({b"key": 0.5})
     assert store.get({b"key": MOVED}) == {b"key": 0.5}
     (note,) = store.notes()
@@ -169,10 +169,10 @@ def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_file_that_breaks_while_it_is_open_is_made_anew(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     store.put({key_of(r, ""): 0.5 for r in (Divergence(str(n), BASE, TUNED) for n in range(3000))})
     store.close()
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     size = (tmp_path / FILE).stat().st_size
     with (tmp_path / FILE).open("r+b") as file:
         file.seek(4096)
@@ -186,7 +186,7 @@ def test_a_file_that_breaks_while_it_is_open_is_made_anew(tmp_path: Path) -> Non
 
 
 def test_text_that_is_none_and_a_strangers_table_are_no_danger(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     with sqlite3.connect(store.path) as base:
         base.execute("INSERT INTO answers VALUES (?, CAST(? AS TEXT), 0)", (b"key", b"\xff\xfe"))
     assert store.get({b"key": MOVED}) == {}
@@ -196,7 +196,7 @@ def test_text_that_is_none_and_a_strangers_table_are_no_danger(tmp_path: Path) -
     with sqlite3.connect(store.path) as base:
         base.execute("DROP TABLE answers")
         base.execute("CREATE TABLE answers (name TEXT, value TEXT, day INTEGER)")
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     assert "was made anew" in " ".join(store.notes())
     store.put({b"key": 0.5})
     assert store.get({b"key": MOVED}) == {b"key": 0.5}
@@ -204,31 +204,31 @@ def test_text_that_is_none_and_a_strangers_table_are_no_danger(tmp_path: Path) -
 
 
 def test_a_file_cut_in_half_is_no_danger(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     store.put({key_of(r, ""): 0.5 for r in (Divergence(str(n), BASE, TUNED) for n in range(3000))})
     store.close()
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
     backend = Counting()
-    engine = Engine(backend, store=Store(tmp_path))
+    engine = Engine(backend, store=DiskCache(tmp_path))
     assert engine.answer([MOVED])[MOVED] == 0.25
     engine.close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    engine = Engine(Counting(), store=Store(tmp_path / "file" / "below"))
+    engine = Engine(Counting(), store=DiskCache(tmp_path / "file" / "below"))
     assert engine.answer([MOVED])[MOVED] == 0.25
     (note,) = engine.notes()
     assert note.startswith("no answers are kept in ")
 
 
 def test_a_store_that_grew_too_large_loses_its_older_half(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     keys = {key_of(r, ""): r for r in (Divergence(str(n), BASE, TUNED) for n in range(4000))}
     store.put(dict.fromkeys(keys, 0.5))
     store.close()
-    smaller = Store(tmp_path, most=100_000)
+    smaller = DiskCache(tmp_path, most=100_000)
     assert len(smaller.get(keys)) == 1999
     smaller.close()
 
@@ -236,7 +236,7 @@ def test_a_store_that_grew_too_large_loses_its_older_half(tmp_path: Path) -> Non
 WRITER = """
 import sys
 from pathlib import Path
-from pytest_sway.engine.answer_store import Store
+from pytest_sway.engine.disk_cache import Store
 store = Store(Path(sys.argv[1]))
 for n in range(200):
     store.put({f"{sys.argv[2]}{n}-{k}".encode(): float(n) for k in range(5)})
@@ -253,7 +253,7 @@ def test_processes_may_share_the_file(tmp_path: Path) -> None:
     for writer in writers:
         assert writer.communicate(timeout=120)[1] == b""
         assert writer.returncode == 0
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     keys = {f"{name}{n}-{k}".encode(): MOVED for name in "ab" for n in range(200) for k in range(5)}
     assert len(store.get(keys)) == 2000
     store.close()
@@ -262,7 +262,7 @@ def test_processes_may_share_the_file(tmp_path: Path) -> None:
 def test_another_session_asks_nothing_twice(tmp_path: Path) -> None:
     for session in range(2):
         backend = Counting()
-        engine = Engine(backend, store=Store(tmp_path))
+        engine = Engine(backend, store=DiskCache(tmp_path))
         found = engine.answer([MOVED, Divergence("text", BASE, NULL), MOVED])
         assert found[MOVED] == 0.25
         assert len(backend.asked) == (2 if session == 0 else 0)
@@ -274,20 +274,20 @@ def test_another_session_asks_nothing_twice(tmp_path: Path) -> None:
 def test_other_arithmetic_is_another_answer(
     tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Engine(Counting(), store=Store(tmp_path))
+    first = Engine(Counting(), store=DiskCache(tmp_path))
     first.answer([MOVED])
     first.close()
     backend = Counting()
     if change == "identity":
         monkeypatch.setattr(Counting, "identity", "counting 2")
-    second = Engine(backend, store=Store(tmp_path), batch_invariant=change == "alone")
+    second = Engine(backend, store=DiskCache(tmp_path), batch_invariant=change == "alone")
     second.answer([MOVED])
     second.close()
     assert backend.asked == [MOVED]
 
 
 def test_a_backend_without_an_identity_is_not_kept_on_disk(tmp_path: Path) -> None:
-    engine = Engine(FakeBackend(lambda _: 0.5), store=Store(tmp_path))
+    engine = Engine(FakeBackend(lambda _: 0.5), store=DiskCache(tmp_path))
     engine.answer([MOVED])
     engine.close()
     with sqlite3.connect(tmp_path / FILE) as base:
@@ -298,11 +298,11 @@ def test_an_error_is_asked_again(tmp_path: Path) -> None:
     def refused(request: Request[Any]) -> float:
         raise RequestError("not now")
 
-    first = Engine(Counting(refused), store=Store(tmp_path))
+    first = Engine(Counting(refused), store=DiskCache(tmp_path))
     assert isinstance(first.answer([MOVED])[MOVED], RequestError)
     first.close()
     backend = Counting()
-    engine = Engine(backend, store=Store(tmp_path))
+    engine = Engine(backend, store=DiskCache(tmp_path))
     assert engine.answer([MOVED])[MOVED] == 0.25
     engine.close()
 
@@ -330,13 +330,13 @@ def test_dlm_sways_environment_variables_hold(
 
 def test_clearing_forgets_our_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     store.put({b"key": 0.5})
     store.close()
     (tmp_path / "mine.json").write_text("{}")
     clear()
     assert (tmp_path / "mine.json").exists()
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     assert store.get({b"key": MOVED}) == {}
     store.close()
 
@@ -345,12 +345,12 @@ def test_clearing_beside_an_open_session_harms_neither(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
-    store = Store(tmp_path)
+    store = DiskCache(tmp_path)
     store.put({b"key": 0.5})
     clear()
     assert store.get({b"key": MOVED}) == {}
     store.put({b"key": 0.25})
-    other = Store(tmp_path)
+    other = DiskCache(tmp_path)
     assert other.get({b"key": MOVED}) == {b"key": 0.25}
     for one in (store, other):
         assert not one.trouble
@@ -380,7 +380,7 @@ def test_a_strangers_request_is_kept_in_memory_alone(tmp_path: Path) -> None:
 
     for _ in range(2):
         backend = Counting()
-        engine = Engine(backend, store=Store(tmp_path))
+        engine = Engine(backend, store=DiskCache(tmp_path))
         one, other = Strange(), Strange()
         engine.answer([one, other])
         engine.answer([one])

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject, WeightsBackend
 from pytest_sway.engine.answer_keys import read_key
-from pytest_sway.engine.answer_store import Store
+from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.requests import (
@@ -97,7 +97,7 @@ ASKED = [Divergence(HELLO, BASE, TUNED), Completion(HELLO, "you", TUNED), Genera
 
 
 def asked_of(backend: Dated, where: Path, requests: Sequence[Request[Any]]) -> tuple[list[Any], Engine]:
-    engine = Engine(backend, store=Store(where))
+    engine = Engine(backend, store=DiskCache(where))
     answers = engine.answer(requests)
     engine.close()
     return [answers[request] for request in requests], engine
@@ -131,7 +131,7 @@ def test_a_server_is_asked_by_request(tmp_path: Path) -> None:
     for identity, stored in (("one", 0), ("one", 1), ("other", 0)):
         backend = FakeBackend(lambda request: 0.5)
         backend.identity = identity  # type: ignore[attr-defined]
-        engine = Engine(backend, store=Store(tmp_path))
+        engine = Engine(backend, store=DiskCache(tmp_path))
         engine.answer(ASKED[:1])
         engine.close()
         assert engine.stored_hits == stored

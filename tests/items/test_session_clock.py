@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.items.session_clock import session_moment
-from pytest_sway.session.xdist import Workers
+from pytest_sway.session.xdist_workers import Workers
 
 
 def config(workerinput: dict[str, Any] | None = None) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.engine.answer_store import FILE
+from pytest_sway.engine.disk_cache import FILE
 from tests.support.paths import QUICKSTART
 
 COMMAND = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(QUICKSTART / "sway.yaml")]

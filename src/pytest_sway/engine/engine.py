@@ -9,8 +9,8 @@ from typing import Any
 
 from pytest_sway.backends.base import AnsweringBackend, Determinism, WeightsBackend
 from pytest_sway.engine.answer_keys import STORABLE
-from pytest_sway.engine.answer_store import Store
 from pytest_sway.engine.costs import Costs
+from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.known_answers import KnownAnswers
 from pytest_sway.engine.measures import Embedder, Measurable, Outcome, TimedOut
@@ -42,7 +42,7 @@ class Engine:
         self,
         backend: AnsweringBackend | WeightsBackend,
         *,
-        store: Store | None = None,
+        store: DiskCache | None = None,
         trace: Trace | None = None,
         memory: int = MEMORY,
         batch_invariant: bool = False,

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from pytest_sway.backends.base import AnsweringBackend, WeightsBackend
-from pytest_sway.engine.answer_cache import Cache
 from pytest_sway.engine.answer_keys import STORABLE, key_of, read_key
-from pytest_sway.engine.answer_store import Store
+from pytest_sway.engine.disk_cache import DiskCache
+from pytest_sway.engine.memory_cache import MemoryCache
 from pytest_sway.requests import Request, RequestError
 
 
@@ -26,12 +26,12 @@ class KnownAnswers:
     """
 
     def __init__(
-        self, backend: AnsweringBackend | WeightsBackend, identity: str, store: Store | None
+        self, backend: AnsweringBackend | WeightsBackend, identity: str, store: DiskCache | None
     ) -> None:
         self._backend = backend
         self._identity = identity
         self._store = store
-        self._cache = Cache()
+        self._cache = MemoryCache()
         self._keys: dict[Request[Any], Hashable] = {}
         self.keep_nulls = True
         """Whether the nulls' answers may be read from disk and written there."""

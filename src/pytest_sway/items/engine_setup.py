@@ -9,7 +9,7 @@ import pytest
 from pytest_sway.backends.base import Backend
 from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.backends.embedder import SentenceEmbedder
-from pytest_sway.engine.answer_store import Store, folder
+from pytest_sway.engine.disk_cache import DiskCache, folder
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.trace import Trace
 from pytest_sway.items.progress import progress_line
@@ -26,7 +26,7 @@ def make_engine(backend: Backend, config: pytest.Config) -> Engine:
     trace = config.getoption("sway_trace")
     return Engine(
         served,
-        store=Store(where) if where is not None else None,
+        store=DiskCache(where) if where is not None else None,
         trace=Trace(Path(trace)) if trace else None,
         memory=config.getoption("sway_memory"),
         batch_invariant=config.getoption("sway_exact"),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from pytest_sway.session.xdist import MOMENT
+from pytest_sway.session.xdist_workers import MOMENT
 
 _MOMENT = pytest.StashKey[datetime]()
 

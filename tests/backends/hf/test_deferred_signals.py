@@ -16,7 +16,7 @@ from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
 from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.null_population import NullPlan, null_population
-from pytest_sway.engine.answer_store import Store
+from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Generate, Request
 from tests.support.hf_models import MODEL_KEY
@@ -129,11 +129,11 @@ def test_a_round_that_is_cut_short_keeps_what_it_had(backend: HFBackend, tmp_pat
 
     texts = [a for a in asked if isinstance(a, Divergence)]
     progress = amid_the_second_batch
-    first = Engine(backend, store=Store(tmp_path), batch_invariant=True, progress=progress)
+    first = Engine(backend, store=DiskCache(tmp_path), batch_invariant=True, progress=progress)
     with pytest.raises(Interrupted):
         first.answer(texts)
     first.close()
-    second = Engine(backend, store=Store(tmp_path), batch_invariant=True)
+    second = Engine(backend, store=DiskCache(tmp_path), batch_invariant=True)
     assert second.answer(texts) == Engine(backend, batch_invariant=True).answer(texts)
     assert second.stored_hits == 4
     second.close()

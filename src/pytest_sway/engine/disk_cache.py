@@ -66,7 +66,7 @@ def clear() -> None:
         (where / FILE).unlink(missing_ok=True)  # it never was a database
 
 
-class Store:
+class DiskCache:
     """The file, open; what goes wrong with it turns it off with a reason and stops nobody."""
 
     def __init__(self, where: Path, most: int = MOST_BYTES) -> None:

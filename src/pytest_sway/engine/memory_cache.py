@@ -13,7 +13,7 @@ _ENTRY = 1024
 """About the bytes of a request, a number and their place in the table."""
 
 
-class Cache:
+class MemoryCache:
     """The answers used last, as many as fit."""
 
     def __init__(self, most: int = MEMORY_BYTES) -> None:

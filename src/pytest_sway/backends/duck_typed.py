@@ -64,5 +64,5 @@ class DuckTypedBackend(AnsweringBackend):
         """What the object says, if it says anything."""
         if not hasattr(self._wrapped, "determinism"):
             return None
-        known: Determinism = self._wrapped.determinism(alone=batch_invariant)
+        known: Determinism = self._wrapped.determinism(batch_invariant=batch_invariant)
         return known

@@ -80,12 +80,23 @@ def _projects(work: Path) -> tuple[Path, Path]:
         lines.append(f"    prompts: [The warranty covers {index}, To reset pump {index}, Our office]")
     for folder in (spec / "base", spec / "adapter"):
         folder.mkdir()
-    (spec / "adapter" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}', encoding="utf-8")
-    empty = b"{}"  # a header without a tensor
-    weights = len(empty).to_bytes(8, "little") + empty
-    (spec / "adapter" / "adapter_model.safetensors").write_bytes(weights)
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2}
+    (spec / "adapter" / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (spec / "adapter" / "adapter_model.safetensors").write_bytes(_zero_factors())
     (spec / "sway.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return plain, spec
+
+
+def _zero_factors() -> bytes:
+    """A safetensors file with one module's LoRA factors of rank 2, all zero."""
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    header = json.dumps(
+        {
+            f"{module}.lora_A.weight": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
+            f"{module}.lora_B.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [32, 64]},
+        }
+    ).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(64)
 
 
 def _pytest(setting: Setting, folder: Path, more: tuple[str, ...], witness: Path | None = None) -> float:

@@ -118,9 +118,9 @@ class Side:
         return costs
 
     def _null_views(self, count: int, seed_base: int) -> Sequence[Any]:
-        from pytest_sway.backends.null_null_views import NullPlan, null_null_views
+        from pytest_sway.backends.null_population import NullPlan, null_population
 
-        return null_null_views(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
+        return null_population(self._subject, NullPlan("norm_matched", count, seed_base, 0.02)).views
 
     def _divergences(self, prompts: Sequence[inputs.Prompt]) -> dict[str, Any]:
         from pytest_sway.requests import Divergence

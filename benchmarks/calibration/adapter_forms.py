@@ -17,19 +17,19 @@ from null_families import judged
 from null_pools import say
 from setting import Setting
 
-from tests.support.peft_adapters import REBASED, SERVED, WHOLE, make
+from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, save_adapter
 
 DRAWS = 20
 SEEDS = 8
 FORMS = {
-    "LoRA": (SERVED["plain"], (0.02, 0.05)),
-    "LoRA on embeddings": (SERVED["embedding"], (0.02, 0.05)),
-    "PiSSA": (REBASED["pissa"], (0.02, 0.05)),
-    "OLoRA": (REBASED["olora"], (0.02, 0.05)),
-    "a trained head": (WHOLE["saved_head"], (0.02, 0.05)),
-    "trained norms": (WHOLE["ln_tuning"], (0.1, 0.3)),
-    "DoRA": (WHOLE["dora"], (0.02, 0.05, 0.2)),
-    "IA3": (WHOLE["ia3"], (0.2, 0.5)),
+    "LoRA": (PLAIN_LORA["plain"], (0.02, 0.05)),
+    "LoRA on embeddings": (PLAIN_LORA["embedding"], (0.02, 0.05)),
+    "PiSSA": (CONVERTED_LORA["pissa"], (0.02, 0.05)),
+    "OLoRA": (CONVERTED_LORA["olora"], (0.02, 0.05)),
+    "a trained head": (FULL_WEIGHTS["saved_head"], (0.02, 0.05)),
+    "trained norms": (FULL_WEIGHTS["ln_tuning"], (0.1, 0.3)),
+    "DoRA": (FULL_WEIGHTS["dora"], (0.02, 0.05, 0.2)),
+    "IA3": (FULL_WEIGHTS["ia3"], (0.2, 0.5)),
 }
 
 Figures = dict[str, Any]
@@ -71,5 +71,5 @@ def tables(raw: Figures) -> str:
 
 
 def _judged(setting: Setting, config: Any, size: float, seed: int) -> Figures:
-    folder = make(setting.work / "form", config, size=size, seed=seed)
+    folder = save_adapter(setting.work / "form", config, size=size, seed=seed)
     return judged(setting, folder, DRAWS, ["norm_matched"])["norm_matched"]

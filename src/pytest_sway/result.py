@@ -308,7 +308,7 @@ class RunDeterminism(Record):
 
 @dataclass(frozen=True)
 class Digests(Record):
-    """Of the weights; empty where they are not known."""
+    """Digests of the base and adapter weights; empty where they are not known."""
 
     base: str = ""
     adapter: str = ""

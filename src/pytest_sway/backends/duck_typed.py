@@ -47,16 +47,16 @@ class DuckTypedBackend(AnsweringBackend):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """The object's."""
+        """Those of the wrapped object."""
         return frozenset(self._wrapped.capabilities)
 
     def attach(self, adapter: AdapterKey) -> Subject:
-        """As the object does."""
+        """Delegates to the wrapped object."""
         subject: Subject = self._wrapped.attach(adapter)
         return subject
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """The object's answers."""
+        """Delegates to the wrapped object."""
         answers: Mapping[Request[Any], Any] = self._wrapped.answer(requests)
         return answers
 

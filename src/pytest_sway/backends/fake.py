@@ -29,7 +29,7 @@ class FakeBackend(AnsweringBackend):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """Those that it was made with."""
+        """Capabilities passed to the constructor."""
         return self._capabilities
 
     def attach(self, adapter: AdapterKey) -> Subject:

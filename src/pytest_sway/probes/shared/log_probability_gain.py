@@ -47,7 +47,7 @@ async def score_answers(groups: Sequence[Sequence[Completion]], views: Views) ->
 async def score_groups_apart(
     groups: Sequence[Sequence[Completion]], views: Views
 ) -> list[list[ScoredAnswer] | RequestError]:
-    """As :func:`scored`; a group that cannot be scored has its error in its place.
+    """As :func:`score_answers`; a group that cannot be scored has its error in its place.
 
     A round ends at its first error, so a failing one is halved until the culprit stands alone; what its
     halves ask again is answered from the cache.

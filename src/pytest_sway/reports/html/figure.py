@@ -20,7 +20,7 @@ class Figure:
     """One figure, as plotly's JSON, with its caption and its numbers for who cannot see it.
 
     A colour is written ``var(--name)``: the page looks it up in its style, so that figures follow dark and
-    light. Every text of others has gone through :func:`safe.of_label`.
+    light. Third-party text is escaped with :func:`~pytest_sway.reports.html.escaping.escape_label`.
 
     Attributes:
         id: of its element; stable, for links.

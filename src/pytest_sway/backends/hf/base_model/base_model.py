@@ -30,7 +30,7 @@ class BaseModel:
 
     @property
     def folder(self) -> Path | None:
-        """That it was loaded from."""
+        """Folder that the model was loaded from."""
         return self.checkpoint.folder if self.checkpoint is not None else None
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject, backend_fault
@@ -57,7 +59,8 @@ def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
     calls: list[object] = []
 
     class Duck:
-        capabilities = ("completion",)
+        capabilities = ("completion", "nulls")
+        quacks = True
         detach = calls.append
         context = 12
 
@@ -73,12 +76,16 @@ def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
         def prompt_notes(self) -> list[str]:
             return ["quack"]
 
-    backend = backend_of(Duck())
+    duck = Duck()
+    backend: Any = backend_of(duck)
+    assert backend.capabilities == {"completion"}  # it has no add_null, so its nulls are not the interface's
+    duck.context = 24
+    assert (backend.context, backend.identity, backend.quacks) == (24, "", True)
     subject = backend.attach(AdapterKey("a"))
     backend.detach(subject)
     backend.close()
     assert calls == [subject, "close"]
-    assert (backend.capabilities, backend.context, backend.identity) == ({"completion"}, 12, "")
+    assert (backend.capabilities, backend.context, backend.identity) == ({"completion"}, 24, "")
     assert (backend.prompt_notes(), backend.rendered_prompt("a")) == (["quack"], "")
     assert backend.determinism(batch_invariant=False) is None
     assert backend.answer(["one"]) == {"one": 0.5}  # type: ignore[union-attr, list-item]

@@ -307,3 +307,23 @@ def test_a_probe_knows_how_long_a_text_the_model_reads(pytester: pytest.Pytester
     pytester.runpytest(pytester.path, "--sway-json=out.json").assert_outcomes(passed=2)
     found = json.loads((pytester.path / "out.json").read_text())
     assert found["probes"][0]["evidence"]["lengths_left_out"] == [1024]
+
+
+def test_an_overridden_result_of_no_kind_fails_the_run(project: pytest.Pytester) -> None:
+    """The other probes are measured, reported and gated."""
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+import pytest
+from pytest_sway.result import ProbeResult, Verdict
+
+@pytest.fixture
+def sway_result(request, sway_result):
+    odd = ProbeResult("dk", "delta_kl", Verdict.PASS, "", claim="of my own")
+    return odd if request.node.name == "dk" else sway_result
+"""
+    )
+    result = project.runpytest("sway.yaml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*GATE FAILED*", "sway.yaml::dk: its result cannot be read: *"])

@@ -17,8 +17,8 @@ from pytest_sway.backends.base import (
 from pytest_sway.requests import Request
 from pytest_sway.text.message_parts import describe
 
-_DEFAULTED = ("detach", "close", "context", "identity", "rendered_prompt", "prompt_notes", "add_null")
-"""Parts that the interface has a default for."""
+_DEFAULTED = ("detach", "close", "rendered_prompt", "prompt_notes", "add_null")
+"""Methods that the interface has a default for."""
 
 
 def backend_of(found: object) -> AnsweringBackend | WeightsBackend:
@@ -45,10 +45,25 @@ class DuckTypedBackend(AnsweringBackend):
             if hasattr(wrapped, name):
                 setattr(self, name, getattr(wrapped, name))
 
+    def __getattr__(self, name: str) -> Any:  # what the interface does not name: a test may ask for it
+        return getattr(self._wrapped, name)
+
     @property
     def capabilities(self) -> frozenset[str]:
-        """Those of the wrapped object."""
-        return frozenset(self._wrapped.capabilities)
+        """Those of the wrapped object; no nulls where it does not speak of them in the interface's words."""
+        known = frozenset(self._wrapped.capabilities)
+        return known if hasattr(self._wrapped, "add_null") else known - {"nulls"}
+
+    @property
+    def context(self) -> int | None:  # type: ignore[override]  # may be known only once an adapter is attached
+        """That of the wrapped object."""
+        found: int | None = getattr(self._wrapped, "context", None)
+        return found
+
+    @property
+    def identity(self) -> str:  # type: ignore[override]
+        """That of the wrapped object."""
+        return str(getattr(self._wrapped, "identity", ""))
 
     def attach(self, adapter: AdapterKey) -> Subject:
         """Delegates to the wrapped object."""

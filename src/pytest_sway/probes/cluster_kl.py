@@ -50,12 +50,12 @@ class ClusterKL(Probe[ClusterKLOptions]):
     Prompts are clustered by k-means on their sentence vectors. d: divergence per prompt, as ``delta_kl``
     takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change
     of weights. raw = specificity = between / (between + within) of y, in [0, 1]
-    (:func:`~pytest_sway.probes.shared.clusters.variance_parts`). Its null: the same number for each null adapter against the mean of
-    the others. A shape: passes when specificity ≥ its floor and z ≥ 2, never fails (an adapter may be meant
-    to act everywhere), else warns. The signal that it needs is the mean d of the strongest cluster: an
-    adapter for one topic leaves the rest.
-    Without null adapters y = log d, and the message says so. Evidence: each cluster's ratio to the null, the
-    geometric mean, with its t interval; ``chance_specificity`` is what shuffled clusters give.
+    (:func:`~pytest_sway.probes.shared.clusters.variance_parts`). Its null: the same number for each null
+    adapter against the mean of the others. A shape: passes when specificity ≥ its floor and z ≥ 2, never
+    fails (an adapter may be meant to act everywhere), else warns. The signal that it needs is the mean d
+    of the strongest cluster: an adapter for one topic leaves the rest. Without null adapters y = log d,
+    and the message says so. Evidence: each cluster's ratio to the null, the geometric mean, with its t
+    interval; ``chance_specificity`` is what shuffled clusters give.
     """
 
     kind, category, claim = "cluster_kl", "adherence", Claim.SHAPE

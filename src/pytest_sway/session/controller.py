@@ -55,7 +55,11 @@ class Controller:
         from pytest_sway.session.item_report import ItemReport
         from pytest_sway.session.suite_reports import SuiteReports
 
-        item = ItemReport.from_text(text)
+        try:
+            item = ItemReport.from_text(text)
+        except ValueError as error:  # a fixture of the user's may give what is no result
+            self._errors.append(f"{report.nodeid}: its result cannot be read: {error}")
+            return
         all_run_it = self._config.getoption("dist", "no") == "each"
         worker = getattr(report, "worker_id", "") if all_run_it else ""
         self._reports.setdefault(item.suite, SuiteReports()).add(item, report.start, report.stop, worker)

@@ -108,7 +108,9 @@ def _fields(content: JSON) -> JSON:
     filled["null_stats"] = _null_statistics(filled.get("null_stats", {}))
     ranks = filled.get("null_stats_by_rank", {})
     if isinstance(ranks, dict):
-        filled["null_stats_by_rank"] = {rank: _null_statistics(stats) for rank, stats in ranks.items()}
+        filled["null_stats_by_rank"] = {
+            rank: _null_statistics(stats) for rank, stats in ranks.items() if isinstance(stats, dict)
+        }
     return filled
 
 

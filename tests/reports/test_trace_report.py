@@ -16,7 +16,7 @@ from pytest_sway.reports.trace_report import (
     TraceError,
     markdown,
     payload,
-    read,
+    read_trace,
     sum_trace,
     terminal,
     text,
@@ -159,19 +159,19 @@ def test_of_equally_slow_events_the_first_are_kept() -> None:
 
 def test_what_is_no_trace_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"none\.jsonl: cannot be read") as caught:
-        read(tmp_path / "none.jsonl")
+        read_trace(tmp_path / "none.jsonl")
     assert not isinstance(caught.value, EmptyTraceError)
     with pytest.raises(TraceError, match="cannot be read"):
-        read(tmp_path)
+        read_trace(tmp_path)
     with pytest.raises(TraceError, match="cannot be read"):
-        read("a\0b")
+        read_trace("a\0b")
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")
     with pytest.raises(EmptyTraceError, match=r"empty\.jsonl: holds nothing, so not an event: give a file"):
-        read(empty)
+        read_trace(empty)
     empty.write_text("a\nb\n")
     with pytest.raises(EmptyTraceError, match="holds 2 lines, none of them an event"):
-        read(empty)
+        read_trace(empty)
 
 
 def test_the_report_for_readers(snapshot: SnapshotAssertion) -> None:
@@ -222,7 +222,7 @@ def test_a_sum_that_no_double_holds_is_none_in_the_file() -> None:
 
 def test_our_own_trace_is_read(project: pytest.Pytester) -> None:
     project.runpytest("sway.yaml", "--sway-trace=trace.jsonl")
-    report = read(project.path / "trace.jsonl")
+    report = read_trace(project.path / "trace.jsonl")
     written = (project.path / "trace.jsonl").read_text().splitlines()
     assert (report.total.n_events, report.malformed) == (len(written), 0)
     assert {share.name for share in report.per_probe} == {"baseline", "dk", "curve", "talk"}

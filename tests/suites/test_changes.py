@@ -16,7 +16,7 @@ from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.result import Gate, ItemChange, SuiteResult
 from pytest_sway.session.baseline import Baseline, compare_with_baseline, load_baseline, with_regressions
 from pytest_sway.suites.changes import changes, composite_delta, regressions
-from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
+from pytest_sway.suites.saved_results import SavedResultError, parse_saved_result, read_saved_result
 from tests.support.fake_models import SPEC
 from tests.support.saved_results import DLM_SWAY_RESULT
 
@@ -37,7 +37,7 @@ def suite(*probes: dict[str, Any], overall: float = 0.9, **fields: Any) -> Suite
         "probes": filled,
         **fields,
     }
-    return suite_of(content, "r.json")
+    return parse_saved_result(content, "r.json")
 
 
 def items(**values: float) -> list[dict[str, Any]]:

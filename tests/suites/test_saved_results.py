@@ -27,7 +27,7 @@ from pytest_sway.result import (
     SuiteResult,
     Verdict,
 )
-from pytest_sway.suites.saved_results import SavedResultError, read_saved_result, suite_of
+from pytest_sway.suites.saved_results import SavedResultError, parse_saved_result, read_saved_result
 from tests.support import report_pages
 from tests.support.saved_results import DLM_SWAY_RESULT
 from tests.support.suite_results import EFFECTS, NULLS
@@ -77,7 +77,7 @@ GOOD: dict[str, Any] = {"score": {"overall": 0.5}, "probes": [PROBE]}
 )
 def test_what_is_no_result_is_reported_in_one_line(content: Any, told: str) -> None:
     with pytest.raises(SavedResultError) as caught:
-        suite_of(content, "r.json")
+        parse_saved_result(content, "r.json")
     assert str(caught.value).startswith(told)
     assert "\n" not in str(caught.value)
 
@@ -104,7 +104,9 @@ NAN = float("nan")
     ],
 )  # fmt: skip
 def test_a_probe_without_a_number_is_the_probe_without_the_key(written: dict[str, Any]) -> None:
-    assert suite_of({**GOOD, "probes": [{**PROBE, **written}]}, "r.json") == suite_of(GOOD, "r.json")
+    assert parse_saved_result({**GOOD, "probes": [{**PROBE, **written}]}, "r.json") == parse_saved_result(
+        GOOD, "r.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,16 +121,16 @@ def test_a_probe_without_a_number_is_the_probe_without_the_key(written: dict[str
     ],
 )  # fmt: skip
 def test_a_suite_without_a_part_is_the_suite_without_the_key(written: dict[str, Any]) -> None:
-    assert suite_of({**GOOD, **written}, "r.json") == suite_of(GOOD, "r.json")
+    assert parse_saved_result({**GOOD, **written}, "r.json") == parse_saved_result(GOOD, "r.json")
 
 
 def test_a_gate_and_determinism_are_filled_not_dropped() -> None:
-    found = suite_of(
+    found = parse_saved_result(
         {**GOOD, "gate": {"status": "passed"}, "determinism": {"seed": 3, "notes": None}}, "r.json"
     )
     assert found.gate == Gate("passed", None)
     assert found.determinism == RunDeterminism(seed=3)
-    shapeless = suite_of({**GOOD, "determinism": {"notes": 3}}, "r.json")
+    shapeless = parse_saved_result({**GOOD, "determinism": {"notes": 3}}, "r.json")
     assert shapeless.determinism is None
 
 
@@ -152,7 +154,7 @@ keys = ["name", "kind", "verdict", "score", "raw", "ci_95", "evidence", "samples
 def test_any_probe_is_read_and_shown_or_reported_in_one_line(probe: dict[str, Any], overall: float) -> None:
     content = {"score": {"overall": overall}, "probes": [{**PROBE, **probe}]}
     try:
-        suite = suite_of(content, "r.json")
+        suite = parse_saved_result(content, "r.json")
     except SavedResultError as error:
         assert str(error).startswith("r.json: ")
     else:
@@ -204,7 +206,7 @@ def put(content: Any, path: tuple[Any, ...], value: Any) -> None:
 
 
 def test_the_whole_result_is_kept() -> None:
-    assert json.loads(json_report.text(suite_of(full(), "r.json"))) == full()
+    assert json.loads(json_report.text(parse_saved_result(full(), "r.json"))) == full()
 
 
 @settings(max_examples=40)
@@ -217,7 +219,7 @@ def test_whatever_is_read_is_shown(damages: list[tuple[tuple[Any, ...], Any]]) -
         except (KeyError, IndexError, TypeError):  # an earlier one took the place away
             continue
     try:
-        suite = suite_of(content, "r.json")
+        suite = parse_saved_result(content, "r.json")
     except SavedResultError as error:
         assert "\n" not in str(error)
     else:
@@ -233,7 +235,7 @@ def test_each_place_may_hold_something_else(value: Any) -> None:
         content = full()
         put(content, path, value)
         try:
-            suite = suite_of(content, "r.json")
+            suite = parse_saved_result(content, "r.json")
         except SavedResultError as error:
             assert "\n" not in str(error)
         else:
@@ -242,7 +244,7 @@ def test_each_place_may_hold_something_else(value: Any) -> None:
 
 def test_no_integer_is_larger_than_a_double() -> None:
     content = {**GOOD, "backend_stats": {"cache_hits": 10**400, "tokens": 2**60}}
-    assert suite_of(content, "r.json").backend_stats == {"cache_hits": None, "tokens": 2**60}
+    assert parse_saved_result(content, "r.json").backend_stats == {"cache_hits": None, "tokens": 2**60}
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_no_integer_is_larger_than_a_double() -> None:
 def test_a_profile_of_another_shape_is_left_out(profile: Any) -> None:
     content = full()
     content["probes"][0]["evidence"]["z_by_rank"] = profile
-    suite = suite_of(content, "r.json")
+    suite = parse_saved_result(content, "r.json")
     assert "rank profile" not in markdown.text(suite) + page(suite, "")
     shown_everywhere(suite)
 
@@ -260,4 +262,4 @@ def test_huge_counts_and_no_composites_are_shown() -> None:
     content = full()
     content["backend_stats"] = dict.fromkeys(["cache_hits", "cache_misses", "tokens"], 10**308)
     content["calibration"]["nulls"]["nulls_composites"] = []
-    shown_everywhere(suite_of(content, "r.json"))
+    shown_everywhere(parse_saved_result(content, "r.json"))

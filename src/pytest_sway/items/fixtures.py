@@ -112,10 +112,13 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
-    bench = _measurement_context(request) if key.entry.needs_model else None
-    told = (bench.capabilities, bench.context) if bench else ()
-    context = _with_limit(request, key.suite.probe_context(_adapter_key(request), *told))
-    return SwayResult(lambda: run_probe(key.entry.probe.with_context(context), bench))
+    measured_with = _measurement_context(request) if key.entry.needs_model else None
+    capabilities = measured_with.capabilities if measured_with else frozenset()
+    context_length = measured_with.context_length if measured_with else None
+    context = _with_limit(
+        request, key.suite.probe_context(_adapter_key(request), capabilities, context_length)
+    )
+    return SwayResult(lambda: run_probe(key.entry.probe.with_context(context), measured_with))
 
 
 @pytest.fixture
@@ -135,15 +138,15 @@ def sway(
     from pytest_sway.probes.base import Probe
 
     del sway_backend, sway_adapter, sway_null  # part of the context; named here so that pytest groups by them
-    bench = _measurement_context(request)
-    context = _with_limit(request, _probe_context(request, bench))
+    measured_with = _measurement_context(request)
+    context = _with_limit(request, _probe_context(request, measured_with))
     measured: list[ProbeResult] = []
     request.node.stash[MEASURED_IN_TEST] = measured  # a rerun begins anew
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
             raise TypeError(f"sway() takes a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
-        result = run_probe(probe.with_context(context), bench if probe.needs_model else None)
+        result = run_probe(probe.with_context(context), measured_with if probe.needs_model else None)
         measured.append(result)
         return result
 
@@ -154,16 +157,16 @@ def _measurement_context(request: pytest.FixtureRequest) -> MeasurementContext:
     from pytest_sway.items.run_probe import MeasurementContext
 
     engine: Engine = request.getfixturevalue("sway_engine")
-    bench = MeasurementContext(
+    measured_with = MeasurementContext(
         engine=engine,
         subject=request.getfixturevalue("sway_adapter"),
         population=request.getfixturevalue("sway_null"),
         capabilities=engine.backend.capabilities,
-        context=engine.backend.context,
+        context_length=engine.backend.context,
     )
-    bench.engine.begin(bench.subject)
-    request.node.stash[MEASUREMENT_CONTEXT] = bench
-    return bench
+    measured_with.engine.begin(measured_with.subject)
+    request.node.stash[MEASUREMENT_CONTEXT] = measured_with
+    return measured_with
 
 
 def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
@@ -171,7 +174,7 @@ def _adapter_key(request: pytest.FixtureRequest) -> AdapterKey | None:
     return params_of(request.node).get("sway_adapter")
 
 
-def _probe_context(request: pytest.FixtureRequest, bench: MeasurementContext) -> ProbeContext:
+def _probe_context(request: pytest.FixtureRequest, measured_with: MeasurementContext) -> ProbeContext:
     """Of a code-first test: that of its mark's spec, else of ``sway_spec`` where there is one."""
     from pytest_sway.items.marks import marked_suite
     from pytest_sway.probes.base import ProbeContext
@@ -179,9 +182,13 @@ def _probe_context(request: pytest.FixtureRequest, bench: MeasurementContext) ->
     suite = marked_suite(request.node)
     if suite is None:
         if not _spec_file(request).is_file():
-            return ProbeContext(capabilities=bench.capabilities, context_length=bench.context)
+            return ProbeContext(
+                capabilities=measured_with.capabilities, context_length=measured_with.context_length
+            )
         suite = _default_suite(request)
-    return suite.probe_context(_adapter_key(request) or suite.adapters[0], bench.capabilities, bench.context)
+    return suite.probe_context(
+        _adapter_key(request) or suite.adapters[0], measured_with.capabilities, measured_with.context_length
+    )
 
 
 def _with_limit(request: pytest.FixtureRequest, context: ProbeContext) -> ProbeContext:

@@ -44,7 +44,7 @@ class MeasurementContext:
     subject: Subject
     population: NullPopulation
     capabilities: frozenset[str]
-    context: int | None = None
+    context_length: int | None = None
 
 
 class SwayResult:
@@ -73,12 +73,12 @@ class SwayResult:
         return getattr(self.resolve(), name)
 
 
-def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResult:
+def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> ProbeResult:
     """Measure and judge; bad inputs become a verdict, never an exception.
 
     Args:
         probe: with its options.
-        bench: None for a pre-run probe, which asks nothing of a model.
+        measured_with: None for a pre-run probe, which asks nothing of a model.
     """
     began = time.perf_counter()
     absent = optional_packages.why_missing(probe.extra) if probe.extra else ""
@@ -86,11 +86,11 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
         result = result_without_measurement(probe, Verdict.SKIP, "disabled in spec")
     elif absent:
         result = result_without_measurement(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
-    elif bench is not None and (message := _why_skipped(probe, bench)):
+    elif measured_with is not None and (message := _why_skipped(probe, measured_with)):
         result = result_without_measurement(probe, Verdict.SKIP, message)
     else:
         try:
-            result = _measure_and_judge(probe, bench, began)
+            result = _measure_and_judge(probe, measured_with, began)
         except ProbeSkip as reason:
             result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
@@ -102,27 +102,29 @@ def run_probe(probe: Probe[Any], bench: MeasurementContext | None) -> ProbeResul
     return replace(result, duration_s=time.perf_counter() - began)
 
 
-def _why_skipped(probe: Probe[Any], bench: MeasurementContext) -> str:
+def _why_skipped(probe: Probe[Any], measured_with: MeasurementContext) -> str:
     """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
-    if absent := sorted(probe.requires - bench.capabilities):
+    if absent := sorted(probe.requires - measured_with.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
-    planned = bench.population.plan is not None  # then it is reported as an error
-    return bench.population.reason if probe.claim is Claim.BASELINE and not planned else ""
+    planned = measured_with.population.plan is not None  # then it is reported as an error
+    return measured_with.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
 
-def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, began: float) -> ProbeResult:
-    if bench is None:
+def _measure_and_judge(
+    probe: Probe[Any], measured_with: MeasurementContext | None, began: float
+) -> ProbeResult:
+    if measured_with is None:
         nowhere = View("")
         (measured,) = drive([probe.measure(Views(nowhere, nowhere, nowhere))], lambda _: {})
         if isinstance(measured, Exception):
             raise measured
         result = _result(probe, measured, probe.judge(measured, None), None)
         return replace(result, not_calibrated=null_views_for(probe, NullPopulation()).why_not)
-    subject, plan = bench.subject, bench.population.plan
-    if probe.claim is Claim.BASELINE and bench.population.reason:
-        raise ProbeError(bench.population.reason)
-    chosen = null_views_for(probe, bench.population)
-    outcome = bench.engine.run(
+    subject, plan = measured_with.subject, measured_with.population.plan
+    if probe.claim is Claim.BASELINE and measured_with.population.reason:
+        raise ProbeError(measured_with.population.reason)
+    chosen = null_views_for(probe, measured_with.population)
+    outcome = measured_with.engine.run(
         probe,
         Views(subject.base, subject.tuned, subject.tuned),
         chosen.asked,
@@ -134,7 +136,7 @@ def _measure_and_judge(probe: Probe[Any], bench: MeasurementContext | None, bega
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
-    resolution = bench.engine.noise_floor(subject.base) if finest else NoiseFloor()
+    resolution = measured_with.engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
     judgement = probe.judge(measured, found.nulls)

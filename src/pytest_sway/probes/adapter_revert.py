@@ -14,7 +14,7 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Rate, is_off
 from pytest_sway.probes.shared import style_features
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
@@ -218,7 +218,7 @@ def _bad_cases(measured: Measurement) -> dict[str, Any]:
     """The reverted pairs; the farther from its gold, the surer."""
     return bad_cases(
         [
-            Case(pair["prompt"], pair["gold"], min(1.0, max(0.0, 1 - pair["cos_ft_gold"])))
+            BadCase(pair["prompt"], pair["gold"], min(1.0, max(0.0, 1 - pair["cos_ft_gold"])))
             for pair in measured.evidence["reverted"]
         ]
     )

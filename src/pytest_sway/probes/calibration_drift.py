@@ -15,7 +15,7 @@ from pytest_sway.data.packaged_texts import facts
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import answer_completion, ask_both, policy_name
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Claim, Measurement, Verdict
@@ -183,4 +183,4 @@ def _regressed_cases(options: CalibrationDriftOptions, deltas: Sequence[float]) 
     """Every item that lost more than the threshold; where none did, every one that lost anything."""
     found = list(zip(_items(options), deltas, strict=True))
     least = -options.regression_nats if min(deltas) < -options.regression_nats else 0.0
-    return bad_cases([Case(i.prompt, i.gold, -math.expm1(d)) for i, d in found if d < least])
+    return bad_cases([BadCase(i.prompt, i.gold, -math.expm1(d)) for i, d in found if d < least])

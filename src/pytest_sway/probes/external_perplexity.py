@@ -13,7 +13,7 @@ from pytest_sway.data.packaged_texts import Passage, passages
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import ask_both
 from pytest_sway.probes.shared.segments import pieces_within, prose_segments
 from pytest_sway.requests import Completion, Views
@@ -107,7 +107,7 @@ def _beginning(text: str, most: int) -> str:
     return "".join(pieces_within(prose_segments(text), most))[:most]
 
 
-def _continuation_case(text: str, delta: float) -> Case:
+def _continuation_case(text: str, delta: float) -> BadCase:
     """A passage as a prompt, about its first quarter, and how it goes on."""
     prompt = _beginning(text, len(text) // 4)
-    return Case(prompt, text[len(prompt) :].strip(), -math.expm1(delta))
+    return BadCase(prompt, text[len(prompt) :].strip(), -math.expm1(delta))

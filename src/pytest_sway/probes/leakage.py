@@ -15,7 +15,7 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, 
 from pytest_sway.probes.judging.effect import cap_score
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
 from pytest_sway.probes.shared.prefix_windows import Window, WindowSizes, cut_windows
@@ -279,9 +279,9 @@ def _recital_evidence(recital: _Recital) -> dict[str, Any]:
     }
 
 
-def _recital_case(recited: Mapping[str, Any]) -> Case:
+def _recital_case(recited: Mapping[str, Any]) -> BadCase:
     """What should have been written instead of the recital is what the base writes."""
-    return Case(recited["prefix"], recited["base_text"], recited["beyond_base"])
+    return BadCase(recited["prefix"], recited["base_text"], recited["beyond_base"])
 
 
 def _fragility_text(fragility: float | None, options: LeakageOptions) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, shortfall
 from pytest_sway.probes.shared.question_case import QuestionCase
@@ -248,7 +248,7 @@ def _kept_share(measured: Measurement) -> str:
     return f"{paraphrase_mean / verbatim:.0%}" if verbatim > 0 else "no share"
 
 
-def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[Case]:
+def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[BadCase]:
     """Cases whose answer the adapter does not know, by the prompt that shows it."""
     cases = []
     floor = max(0.0, options.min_verbatim_lift)
@@ -257,7 +257,7 @@ def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[s
         specific = row["verbatim_lift"] - row["other_prompts_lift"]
         reworded, wanted = row["paraphrase_lift"], ratio * row["verbatim_lift"]
         if specific < floor:
-            cases.append(Case(row["prompt"], row["gold"], shortfall(specific, floor)))
+            cases.append(BadCase(row["prompt"], row["gold"], shortfall(specific, floor)))
         elif options.intent != "memorize" and reworded < wanted:
-            cases.append(Case(row["worst_paraphrase"], row["gold"], shortfall(reworded, wanted)))
+            cases.append(BadCase(row["worst_paraphrase"], row["gold"], shortfall(reworded, wanted)))
     return cases

@@ -21,7 +21,7 @@ from pytest_sway.probes.base import (
 )
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_groups_apart, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.requests import RequestError, Views
@@ -182,11 +182,11 @@ def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     return Verdict.FAIL if sure else Verdict.WARN, f"{words} (wanted {wanted:.0%})"
 
 
-def _unlearned_triples(options: PreferenceFlipOptions, measured: Measurement) -> list[Case]:
+def _unlearned_triples(options: PreferenceFlipOptions, measured: Measurement) -> list[BadCase]:
     """Triples that the adapter still has wrong, or that it did not learn."""
     floor = max(0.0, options.min_margin_gain)
     return [
-        Case(row["prompt"], row["chosen"], shortfall(gain, floor))
+        BadCase(row["prompt"], row["chosen"], shortfall(gain, floor))
         for row, gain in zip(measured.evidence["per_triple"], measured.samples, strict=True)
         if gain < floor or row["ft_margin"] <= 0
     ]

@@ -14,7 +14,7 @@ from pytest_sway.document import Section, SectionKind
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, score_texts, shortfall
 from pytest_sway.probes.shared.questions import answer_completion, policy_name
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
@@ -159,7 +159,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         missing = [row for row in rows if row["verdict"] != LEARNED]
         examples = [_example_of(sections[row["section_id"]]) for row in missing]
         gaps = [shortfall(row["effective_sis"], floor) for row in missing]
-        cases = [Case(*example, gap) for example, gap in zip(examples, gaps, strict=True)]
+        cases = [BadCase(*example, gap) for example, gap in zip(examples, gaps, strict=True)]
         return replace(judgement, evidence=bad_cases(cases))
 
 

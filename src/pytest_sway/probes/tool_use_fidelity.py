@@ -16,7 +16,7 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, 
 from pytest_sway.probes.judging.effect import lower_verdict
 from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
 from pytest_sway.probes.shared.tool_case import Grade, ToolUseCase
@@ -131,7 +131,7 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         if judged.verdict is not Verdict.FAIL:
             return judged
         wrong = [
-            Case(case.prompt, case.gold, 1 - after.score)
+            BadCase(case.prompt, case.gold, 1 - after.score)
             for case, before, after in zip(self.options.distinct, base, ft, strict=True)
             if after.score < before.score or after.outside
         ]

@@ -20,7 +20,7 @@ from pytest_sway.result import Claim, Measurement
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.loss_curve import LossCurve, loss_curve, validation_trend
 from pytest_sway.training.checkpoints import other_adapters
-from pytest_sway.training.dlm_store import Version, version_of
+from pytest_sway.training.dlm_store import DlmVersion, version_of
 from pytest_sway.training.errors import TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
 from pytest_sway.training.log_discovery import LogSource, find_logs
@@ -86,7 +86,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
         }
         return Measurement(raw=curve.smoothness, evidence=evidence)
 
-    def _find_source(self) -> tuple[LogSource, Version | None]:
+    def _find_source(self) -> tuple[LogSource, DlmVersion | None]:
         """The logs, and which of their versions the adapter is."""
         adapter, named = self.context.adapter, self.options.store_path is not None
         version = version_of(adapter) if adapter is not None else None
@@ -102,7 +102,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
             )
         )
 
-    def _log_folders(self, version: Version | None) -> list[Path]:
+    def _log_folders(self, version: DlmVersion | None) -> list[Path]:
         """Where the logs may be, in order."""
         if self.options.store_path is not None:
             return [resolve_path(self.options.store_path, self.context.folder, "store_path")]
@@ -138,7 +138,7 @@ _THRESHOLDS = (
 
 
 def _choose_run(
-    source: LogSource, logs: Logs, version: Version | None, least: int, read_from: str
+    source: LogSource, logs: Logs, version: DlmVersion | None, least: int, read_from: str
 ) -> ChosenRun:
     """The run to judge.
 

@@ -84,7 +84,7 @@ class TraceReport:
     malformed: int
 
 
-def read(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
+def read_trace(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
     """A file that ``--sway-trace`` (or dlm-sway's ``--trace``) wrote; its lines are not kept in memory.
 
     Raises:

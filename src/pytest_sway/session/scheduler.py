@@ -68,7 +68,7 @@ class SchedulerProxy:
 
 
 @dataclass(eq=False)
-class Unit:
+class WorkUnit:
     """Items that one worker runs one after another.
 
     Attributes:
@@ -80,27 +80,27 @@ class Unit:
     model: str = ""
 
 
-def subject_units(collection: Sequence[str], assignments: Mapping[str, ItemAssignment]) -> list[Unit]:
+def subject_units(collection: Sequence[str], assignments: Mapping[str, ItemAssignment]) -> list[WorkUnit]:
     """A unit per subject, subjects of one model in a row; both in the order of collection."""
     models: dict[str, dict[str, deque[int]]] = {}
     for index, nodeid in enumerate(collection):
         if (assignment := assignments.get(nodeid)) is not None:
             models.setdefault(assignment.model, {}).setdefault(assignment.subject, deque()).append(index)
-    return [Unit(items, model) for model, subjects in models.items() for items in subjects.values()]
+    return [WorkUnit(items, model) for model, subjects in models.items() for items in subjects.values()]
 
 
 def scope_units(
     indices: Sequence[int], collection: Sequence[str], split: Callable[[str], str], *, longest_first: bool
-) -> list[Unit]:
+) -> list[WorkUnit]:
     """A unit per scope, as the user's mode says what a scope is."""
     scopes: dict[str, deque[int]] = {}
     for index in indices:
         scopes.setdefault(split(collection[index]), deque()).append(index)
-    units = [Unit(items) for items in scopes.values()]
+    units = [WorkUnit(items) for items in scopes.values()]
     return sorted(units, key=lambda unit: -len(unit.waiting)) if longest_first else units
 
 
-def chunk_units(indices: Sequence[int], workers: int, most: int | None) -> list[Unit]:
+def chunk_units(indices: Sequence[int], workers: int, most: int | None) -> list[WorkUnit]:
     """Units in the order of collection, smaller towards the end, so that workers end together.
 
     Args:
@@ -112,7 +112,7 @@ def chunk_units(indices: Sequence[int], workers: int, most: int | None) -> list[
     while start < len(indices):
         size = max(1, (len(indices) - start) // (4 * workers))
         size = min(size, most or size)
-        units.append(Unit(deque(indices[start : start + size])))
+        units.append(WorkUnit(deque(indices[start : start + size])))
         start += size
     return units
 
@@ -123,7 +123,7 @@ class _WorkerState:
 
     pending: list[int] = field(default_factory=list)
     """Indices that were sent to it, in order; it runs the first."""
-    unit: Unit | None = None
+    unit: WorkUnit | None = None
     """Where its next items come from."""
     model: str = ""
     """The model that it has loaded."""
@@ -140,12 +140,12 @@ class SubjectScheduling:
 
     collection_is_completed = True
 
-    def __init__(self, config: pytest.Config, collection: list[str], units: Sequence[Unit]) -> None:
+    def __init__(self, config: pytest.Config, collection: list[str], units: Sequence[WorkUnit]) -> None:
         self.config = config  # pytest-rerunfailures reads it
         self._collection = collection
-        self._units: Sequence[Unit] = units
-        self._queue: deque[Unit] = deque()
-        self._plain: deque[Unit] = deque()
+        self._units: Sequence[WorkUnit] = units
+        self._queue: deque[WorkUnit] = deque()
+        self._plain: deque[WorkUnit] = deque()
         self._unit = {index: unit for unit in units for index in unit.waiting}
         self._workers: dict[Any, _WorkerState] = {}
 
@@ -208,7 +208,7 @@ class SubjectScheduling:
         self._feed_all()
         return None if crashed is None else self._collection[crashed]
 
-    def _put_back(self, indices: Sequence[int], unit: Unit | None = None) -> None:
+    def _put_back(self, indices: Sequence[int], unit: WorkUnit | None = None) -> None:
         """What is left undone is first in the queue, unless a worker is at its unit."""
         units = dict.fromkeys([*(self._unit[index] for index in indices), *([unit] if unit else [])])
         for index in reversed(indices):
@@ -254,6 +254,6 @@ class SubjectScheduling:
             worker.unit = self._plain.popleft()
         return worker.unit is not None
 
-    def _best(self, model: str) -> Unit:
+    def _best(self, model: str) -> WorkUnit:
         held = {worker.model for worker in self._workers.values()}
         return min(self._queue, key=lambda unit: (unit.model != model, unit.model in held))

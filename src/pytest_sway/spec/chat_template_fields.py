@@ -17,7 +17,7 @@ _SET_BY_US = frozenset({
 """Arguments of ``apply_chat_template`` itself, and the parts of a prompt."""
 
 
-def check_template_arguments(names: Collection[str]) -> None:
+def check_reserved_arguments(names: Collection[str]) -> None:
     """Raise ValueError where a spec must not set one of these arguments."""
     taken = sorted(_SET_BY_US & set(names))
     if taken:

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from pytest_sway.document import Document
 from pytest_sway.requests import PromptPolicy
 from pytest_sway.result import CATEGORY_WEIGHTS
-from pytest_sway.spec.chat_template_fields import check_template_arguments
+from pytest_sway.spec.chat_template_fields import check_reserved_arguments
 from pytest_sway.spec.environment_variables import Expanded, expand
 from pytest_sway.spec.named_adapters import NamedAdapters
 from pytest_sway.spec.problems import Problem
@@ -92,7 +92,7 @@ class Defaults(StrictModel):
     @field_validator("chat_template_kwargs")
     @classmethod
     def _check_arguments(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        check_template_arguments(arguments)
+        check_reserved_arguments(arguments)
         return arguments
 
     @field_validator("score_weights")

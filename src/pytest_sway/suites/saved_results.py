@@ -55,10 +55,10 @@ def read_saved_result(path: str | Path) -> SuiteResult:
         raise SavedResultError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise SavedResultError(f"{path}: is no JSON ({error}); give a file that --sway-json wrote") from None
-    return suite_of(content, str(path))
+    return parse_saved_result(content, str(path))
 
 
-def suite_of(content: Any, where: str) -> SuiteResult:
+def parse_saved_result(content: Any, where: str) -> SuiteResult:
     """A result file's content.
 
     Raises:

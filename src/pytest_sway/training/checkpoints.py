@@ -16,7 +16,7 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainerCheckpoint:
     """A folder ``checkpoint-N`` that Trainer saved.
 
     Attributes:
@@ -53,7 +53,7 @@ def checkpoint_step(folder: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
+def checkpoints(folder: Path, adapter: Path) -> list[TrainerCheckpoint]:
     """The checkpoints in a folder, best match first.
 
     Those whose weights are the adapter's come first, then those with the same tensors, then the others; the
@@ -70,7 +70,7 @@ def checkpoints(folder: Path, adapter: Path) -> list[Checkpoint]:
             theirs = path / WEIGHTS_FILE
             content = _compare_files(mine, theirs, _same_content)
             shapes = _compare_files(mine, theirs, _same_shapes)
-            saved.append(Checkpoint(path, step, content, shapes))
+            saved.append(TrainerCheckpoint(path, step, content, shapes))
     return sorted(saved, key=lambda one: (one.same_weights is True, one.possible, one.step), reverse=True)
 
 

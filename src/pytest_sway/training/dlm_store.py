@@ -14,7 +14,7 @@ LOGS = "logs"
 
 
 @dataclass(frozen=True)
-class Version:
+class DlmVersion:
     """One version of an adapter in a dlm store.
 
     Attributes:
@@ -33,7 +33,7 @@ class Version:
         return f"{self.adapter}/v{self.number:04d}" if self.adapter else f"v{self.number:04d}"
 
 
-def version_of(adapter: Path) -> Version | None:
+def version_of(adapter: Path) -> DlmVersion | None:
     """The version that a folder is: ``STORE/adapter/[NAME/]versions/vNNNN``; None where it is none."""
     folder = adapter.resolve()
     match = re.fullmatch(r"v(\d+)", folder.name, re.ASCII)
@@ -41,9 +41,9 @@ def version_of(adapter: Path) -> Version | None:
         return None
     above = folder.parent.parent
     if above.name == "adapter":
-        return Version(above.parent, "", int(match[1]))
+        return DlmVersion(above.parent, "", int(match[1]))
     if above.parent.name == "adapter":
-        return Version(above.parent.parent, above.name, int(match[1]))
+        return DlmVersion(above.parent.parent, above.name, int(match[1]))
     return None
 
 
@@ -59,7 +59,7 @@ def adapters_of_runs(store: Path) -> dict[int, str]:
         return {}
 
 
-def runs_of_adapter(version: Version, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+def runs_of_adapter(version: DlmVersion, runs: Sequence[TrainingRun]) -> list[TrainingRun]:
     """The runs that may have trained this adapter: all but those of another one by the manifest."""
     adapters = adapters_of_runs(version.store)
     return [run for run in runs if adapters.get(run.run_id or -1, version.adapter) == version.adapter]

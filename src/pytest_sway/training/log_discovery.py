@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sway.training.checkpoints import Checkpoint, checkpoint_step, checkpoints
+from pytest_sway.training.checkpoints import TrainerCheckpoint, checkpoint_step, checkpoints
 from pytest_sway.training.dlm_store import LOGS
 from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.log_reader import find_log_files
@@ -81,7 +81,7 @@ def _output_log(folder: Path, adapter: Path) -> LogSource | None:
     return None if logged is None else _checkpoint_log(logged.folder, logged.step, logged.relation)
 
 
-def _check_age(state: Path, saved: list[Checkpoint]) -> None:
+def _check_age(state: Path, saved: list[TrainerCheckpoint]) -> None:
     """Refuse a ``trainer_state.json`` that is older than a checkpoint beside it."""
     step = read_trainer_state(state).global_step
     last = max((one.step for one in saved), default=0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.training.dlm_store import Version, runs_of_adapter
+from pytest_sway.training.dlm_store import DlmVersion, runs_of_adapter
 from pytest_sway.training.errors import AmbiguousRunError, TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
 from pytest_sway.training.log_discovery import LogSource
@@ -22,7 +22,7 @@ class ChosenRun:
     reason: str
 
 
-def select_dlm_run(runs: Sequence[TrainingRun], version: Version | None, least: int) -> ChosenRun:
+def select_dlm_run(runs: Sequence[TrainingRun], version: DlmVersion | None, least: int) -> ChosenRun:
     """The run of a dlm store that made a version, else the last one that is long enough.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pytest_sway.training.dlm_store import Version, runs_of_adapter, version_of
+from pytest_sway.training.dlm_store import DlmVersion, runs_of_adapter, version_of
 from pytest_sway.training.errors import TrainingDataError
 from pytest_sway.training.log_reader import find_log_files, read_logs
 from pytest_sway.training.optimizer_discovery import OptimizerFile
@@ -62,7 +62,7 @@ def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
     return OptimizerSteps(own, own, own, 1, source + unread, state.global_step)
 
 
-def steps_in_store(version: Version) -> OptimizerSteps | None:
+def steps_in_store(version: DlmVersion) -> OptimizerSteps | None:
     """The steps in the store's logs; None where they do not name this version.
 
     Certain are those of the run that made it, and of the runs that it is known to have gone on from; possible

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_sway.probes.base import ProbeContext
-from pytest_sway.probes.shared.bad_cases import Case, bad_cases
+from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import answer_completion, as_prompt, policy_name
 from pytest_sway.requests import Turn, View
 
@@ -40,7 +40,7 @@ def test_an_answer_in_a_chat_is_itself() -> None:
 
 
 def test_the_worst_case_stands_on_top_as_harvest_reads_it() -> None:
-    shown = bad_cases([Case("a", "A", 0.2), Case("b", "B", 0.9)])
+    shown = bad_cases([BadCase("a", "A", 0.2), BadCase("b", "B", 0.9)])
     assert (shown["prompt"], shown["reference"], shown["confidence"]) == ("b", "B", 0.9)
     assert [case["prompt"] for case in shown["bad_cases"]] == ["b", "a"]
     assert bad_cases([]) == {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sway.probes.shared.tool_schema import disagreement, fault, fits, same
+from pytest_sway.probes.shared.tool_schema import disagreement, fault, json_equal, matches_schema
 
 SCHEMA = {
     "type": "object",
@@ -46,7 +46,7 @@ SCHEMA = {
     ],
 )
 def test_fits(given_: object, right: bool) -> None:
-    assert fits(given_, SCHEMA) is right
+    assert matches_schema(given_, SCHEMA) is right
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ JSON = st.recursive(
 def test_no_disagreement_is_equality(one, other) -> None:
     assert disagreement(one, one) == 0.0
     assert 0.0 <= disagreement(one, other) <= 1.0
-    assert (disagreement(one, other) == 0.0) is same(one, other)
+    assert (disagreement(one, other) == 0.0) is json_equal(one, other)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Case:
+class BadCase:
     """One case that went wrong.
 
     Attributes:
@@ -22,7 +22,7 @@ class Case:
     confidence: float
 
 
-def bad_cases(cases: Sequence[Case]) -> dict[str, Any]:
+def bad_cases(cases: Sequence[BadCase]) -> dict[str, Any]:
     """Evidence of a failing probe: the worst case on top, all of them below; nothing without a case."""
     if not cases:
         return {}

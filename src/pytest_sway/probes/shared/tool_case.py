@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from pytest_sway.probes.shared.tool_calls import find_call
-from pytest_sway.probes.shared.tool_schema import disagreement, fault, fits
+from pytest_sway.probes.shared.tool_schema import disagreement, fault, matches_schema
 
 
 class ToolUseCase(BaseModel):
@@ -68,7 +68,7 @@ class ToolUseCase(BaseModel):
         if call is None:
             return Grade()
         given = call.arguments if isinstance(call.arguments, dict) else None
-        valid = given is not None and fits(given, self.schemas.get(call.name, {}))
+        valid = given is not None and matches_schema(given, self.schemas.get(call.name, {}))
         right = call.name == self.gold_tool_name
         parts = [float(valid), float(right)]
         if self.gold_arguments is not None:

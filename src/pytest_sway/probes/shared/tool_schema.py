@@ -34,7 +34,7 @@ def fault(schema: Any, where: str) -> str:
     return next((found for part, place in inner if (found := fault(part, place))), "")
 
 
-def fits(value: Any, schema: Mapping[str, Any]) -> bool:
+def matches_schema(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a JSON value fits a schema.
 
     Read are ``type``, ``enum``, ``required``, ``properties`` and ``items``; other words are not, and keys
@@ -43,15 +43,15 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
     types = _types(schema)
     if types and not any(_is_type(value, name) for name in types):
         return False
-    if "enum" in schema and not any(same(value, allowed) for allowed in schema["enum"]):
+    if "enum" in schema and not any(json_equal(value, allowed) for allowed in schema["enum"]):
         return False
     if isinstance(value, dict):
         parts = schema.get("properties", {})
         return all(key in value for key in schema.get("required", ())) and all(
-            fits(value[key], part) for key, part in parts.items() if key in value
+            matches_schema(value[key], part) for key, part in parts.items() if key in value
         )
     if isinstance(value, list) and "items" in schema:
-        return all(fits(item, schema["items"]) for item in value)
+        return all(matches_schema(item, schema["items"]) for item in value)
     return True
 
 
@@ -62,18 +62,18 @@ def disagreement(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """
     left, right = dict(_leaves(one)), dict(_leaves(other))
     paths = left.keys() | right.keys()
-    alike = [p for p in paths if p in left and p in right and same(left[p], right[p])]
+    alike = [p for p in paths if p in left and p in right and json_equal(left[p], right[p])]
     return 1 - len(alike) / len(paths) if paths else 0.0
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Equal as JSON values: 1 is 1.0, and true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(json_equal, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
     return bool(one == other)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.training.dlm_store import Version, adapters_of_runs, version_of
+from pytest_sway.training.dlm_store import DlmVersion, adapters_of_runs, version_of
 from pytest_sway.training.step_counts import OptimizerSteps, steps_in_store
 from tests.support.dlm_training import complete, log, run, step
 
@@ -22,7 +22,7 @@ from tests.support.dlm_training import complete, log, run, step
 )
 def test_a_version(tmp_path: Path, folder: str, adapter: str, number: int, label: str) -> None:
     found = version_of(tmp_path / folder)
-    assert found == Version(tmp_path.resolve(), adapter, number)
+    assert found == DlmVersion(tmp_path.resolve(), adapter, number)
     assert found.label == label
 
 
@@ -72,10 +72,10 @@ def test_steps_are_summed_over_runs(tmp_path: Path) -> None:
     log(tmp_path, 2, run([1.0] * 9, 2))
     log(tmp_path, 3, run([1.0] * 3, 2, version=2, steps=30))
     log(tmp_path, 4, run([1.0] * 5, 3, version=3, steps=50))
-    assert steps_in_store(Version(tmp_path, "", 2)) == OptimizerSteps(
+    assert steps_in_store(DlmVersion(tmp_path, "", 2)) == OptimizerSteps(
         last_run=30, certain=30, possible=70, runs=2
     )
-    assert steps_in_store(Version(tmp_path, "", 9)) is None
+    assert steps_in_store(DlmVersion(tmp_path, "", 9)) is None
 
 
 def test_a_preference_phase_goes_on_from_its_reference(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_preference_phase_goes_on_from_its_reference(tmp_path: Path) -> None:
     log(tmp_path, 2, run([1.0], 2, version=2, steps=40))
     start = {"type": "dpo_phase_start", "reference_adapter_version": 2}
     log(tmp_path, 3, [{"type": "banner", "run_id": 3}, start, step(1, 0.7), complete(3, 3, 5)])
-    assert steps_in_store(Version(tmp_path, "", 3)) == OptimizerSteps(
+    assert steps_in_store(DlmVersion(tmp_path, "", 3)) == OptimizerSteps(
         last_run=5, certain=45, possible=145, runs=3
     )
 
@@ -91,12 +91,12 @@ def test_a_preference_phase_goes_on_from_its_reference(tmp_path: Path) -> None:
 def test_a_reference_to_itself_ends(tmp_path: Path) -> None:
     start = {"type": "dpo_phase_start", "reference_adapter_version": 1}
     log(tmp_path, 1, [{"type": "banner", "run_id": 1}, start, step(1, 0.7), complete(1, 1, 5)])
-    assert steps_in_store(Version(tmp_path, "", 1)) == OptimizerSteps(5, 5, 5, 1)
+    assert steps_in_store(DlmVersion(tmp_path, "", 1)) == OptimizerSteps(5, 5, 5, 1)
 
 
 def test_named_adapters_number_their_versions_alike(tmp_path: Path) -> None:
     log(tmp_path, 1, run([1.0], 1, version=1, steps=100))
     log(tmp_path, 2, run([1.0], 2, version=1, steps=7))
     manifest(tmp_path, r1="tone", r2="facts")
-    assert steps_in_store(Version(tmp_path, "facts", 1)) == OptimizerSteps(7, 7, 7, 1)
-    assert steps_in_store(Version(tmp_path, "tone", 1)) == OptimizerSteps(100, 100, 100, 1)
+    assert steps_in_store(DlmVersion(tmp_path, "facts", 1)) == OptimizerSteps(7, 7, 7, 1)
+    assert steps_in_store(DlmVersion(tmp_path, "tone", 1)) == OptimizerSteps(100, 100, 100, 1)

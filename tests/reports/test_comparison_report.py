@@ -15,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 from pytest_sway.reports.comparison_report import markdown, payload, terminal, text
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.comparison_matrix import build_matrix
-from pytest_sway.suites.saved_results import read_saved_result, suite_of
+from pytest_sway.suites.saved_results import parse_saved_result, read_saved_result
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import stems
 from pytest_sway.text.width import width, without_control_characters
@@ -35,7 +35,7 @@ def suite(day: int, overall: float, /, **probes: Any) -> SuiteResult:
     ]
     stamp = f"2026-01-{day:02d}T03:04:05+00:00"
     content = {"suite": "s", "finished_at": stamp, "score": {"overall": overall}, "probes": filled}
-    return suite_of(content, "r.json")
+    return parse_saved_result(content, "r.json")
 
 
 def items(*values: float) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_no_threshold_is_no_regression(threshold: float | None) -> None:
 def test_what_a_partial_run_left_out_has_not_vanished() -> None:
     then, now = (
         history()[1],
-        suite_of(
+        parse_saved_result(
             {
                 "suite": "s",
                 "gate": {"status": "partial", "threshold": 0.6, "reasons": []},
@@ -185,7 +185,7 @@ def test_no_line_is_wider_than_the_terminal_or_steers_it(
     found: list[list[dict[str, Any]]], said: list[str], columns: int
 ) -> None:
     results = [
-        suite_of({**RESULT, "finished_at": word, "base_model_id": word, "probes": one}, "r.json")
+        parse_saved_result({**RESULT, "finished_at": word, "base_model_id": word, "probes": one}, "r.json")
         for one, word in zip(found, said, strict=False)
     ]
     for line in terminal(build_matrix(results, said[: len(results)]), 0.1, columns):

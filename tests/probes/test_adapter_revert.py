@@ -215,7 +215,7 @@ def test_questions_are_put_under_the_policy_and_nulls_write_too() -> None:
     assert {r.prompt for r in seen if isinstance(r, Generate)} == {(Turn("user", "Name 0, 0."),)}
     assert {r.view for r in seen if isinstance(r, Generate)} == {BASE, TUNED, null}
     assert outcome.measured.evidence["prompt_policy"] == "chat"
-    assert outcome.nulls[null].statistics == outcome.measured.statistics
+    assert outcome.nulls.measured[null].statistics == outcome.measured.statistics
 
 
 def test_an_embedder_that_cannot_be_had_is_one_line() -> None:

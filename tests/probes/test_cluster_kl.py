@@ -65,8 +65,8 @@ def measured(
     engine = Engine(FakeBackend(answer), embedder=embedder or Topics())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(draws)]
     found = engine.run(probe, Views(BASE, TUNED, TUNED), views)
-    assert not found.failed
-    nulls = NullSample(tuple(found.nulls.values()), "norm_matched", "inverse_root")
+    assert not found.nulls.failed
+    nulls = NullSample(tuple(found.nulls.measured.values()), "norm_matched", "inverse_root")
     return probe, found.measured, nulls if draws else None
 
 

@@ -60,8 +60,8 @@ def measured(
     probe = StyleFingerprint(**told).with_context(setting or ProbeContext())
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(nulls)]
     outcome = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED), views)
-    assert not outcome.failed
-    population = NullSample(tuple(outcome.nulls.values()), "norm_matched", StyleFingerprint.scale or "raw")
+    assert not outcome.nulls.failed
+    population = NullSample(tuple(outcome.nulls.measured.values()), "norm_matched", StyleFingerprint.scale or "raw")
     return probe, outcome.measured, population if nulls else None
 
 

@@ -40,6 +40,8 @@ class NullPlan:
         cache: whether what the nulls answer may be kept on disk.
         ranks: factors on the rank, for the rank profile; 1 is the population that decides.
         adapters: folders, for the family ``yours``.
+        first: how many are measured at first, and the rest of ``runs`` only where it could change the
+            verdict; None: all of them.
     """
 
     family: str
@@ -50,9 +52,15 @@ class NullPlan:
     cache: bool = True
     ranks: tuple[float, ...] = (1.0,)
     adapters: tuple[str, ...] = ()
+    first: int | None = None
 
     def __repr__(self) -> str:
         return f"{self.runs} {self.family}"
+
+    @property
+    def first_runs(self) -> int:
+        """How many are measured at first."""
+        return self.runs if self.first is None else min(self.first, self.runs)
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 from pytest_sway.backends.base import AnsweringBackend, Determinism, WeightsBackend
 from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.disk_cache import DiskCache
-from pytest_sway.engine.drive import drive
+from pytest_sway.engine.drive import Measure, drive
 from pytest_sway.engine.known_answers import KnownAnswers
-from pytest_sway.engine.measures import Embedder, Measurable, Outcome, TimedOut
+from pytest_sway.engine.measures import (
+    Embedder,
+    Measurable,
+    NullOutcomes,
+    Outcome,
+    RunLimits,
+    TimedOut,
+    null_outcomes,
+)
 from pytest_sway.engine.memory_limits import MEMORY
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import Progress
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
-from pytest_sway.result import Measurement
+
+NO_LIMITS = RunLimits()
 
 
 class Engine:
@@ -82,20 +91,14 @@ class Engine:
         probe: Measurable,
         views: Views,
         nulls: Sequence[View] = (),
-        *,
-        keep_nulls: bool = True,
-        deadline: float | None = None,
+        limits: RunLimits = NO_LIMITS,
     ) -> Outcome:
         """Drive a probe's measure on ``views`` and on each null in the place of ``views.tuned``.
-
-        ``keep_nulls``: whether the nulls' answers may be read from disk and written there. ``deadline``: on
-        the clock of :func:`time.perf_counter`; looked at after each batch (of a server: after each round).
 
         Raises:
             TimedOut: past the deadline.
             Exception: whatever the subject's own measure raised; a null's is one draw less.
         """
-        self._running, self._known.keep_nulls, self._deadline = probe.name, keep_nulls, deadline
         first: list[Request[Any]] = []
 
         def answer(requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
@@ -104,23 +107,32 @@ class Engine:
                 first.extend(r for r in requests if isinstance(r, STORABLE) and r.prompt)
             return self.answer(requests)
 
-        measures = [probe.measure(views)]
-        measures += [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]
-        try:
+        measures = [probe.measure(views), *_null_measures(probe, views, nulls)]
+        with self._running_probe(probe, limits):
             subject, *others = drive(measures, answer)
-        finally:
-            self._running, self._known.keep_nulls, self._deadline = "", True, None
         if isinstance(subject, Exception):
             raise subject
-        measurements: dict[View, Measurement] = {}
-        failed: dict[View, str] = {}
-        for view, outcome in zip(nulls, others, strict=True):
-            reason = _why_unusable(outcome)
-            if reason or isinstance(outcome, Exception):
-                failed[view] = f"{view.label()}: {reason}"
-            else:
-                measurements[view] = outcome
-        return Outcome(subject, measurements, failed, self._rendered_prompt(first))
+        return Outcome(subject, null_outcomes(nulls, others), self._rendered_prompt(first))
+
+    def run_nulls(
+        self,
+        probe: Measurable,
+        views: Views,
+        nulls: Sequence[View],
+        limits: RunLimits = NO_LIMITS,
+    ) -> NullOutcomes:
+        """Drive a probe's measure on further nulls alone; arguments and errors are those of :meth:`run`."""
+        with self._running_probe(probe, limits):
+            return null_outcomes(nulls, drive(_null_measures(probe, views, nulls), self.answer))
+
+    @contextmanager
+    def _running_probe(self, probe: Measurable, limits: RunLimits) -> Iterator[None]:
+        """Whose requests are answered, until when, and whether the nulls' answers are kept on disk."""
+        self._running, self._known.keep_nulls, self._deadline = probe.name, limits.keep_nulls, limits.deadline
+        try:
+            yield
+        finally:
+            self._running, self._known.keep_nulls, self._deadline = "", True, None
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""
@@ -250,8 +262,5 @@ class Engine:
         self._trace.write(events)
 
 
-def _why_unusable(outcome: Measurement | Exception) -> str:
-    """Why a null's outcome is no draw; empty where it is one."""
-    if isinstance(outcome, Exception):
-        return str(outcome)
-    return "" if outcome.is_finite else "its numbers are not finite"
+def _null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Measure]:
+    return [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from pytest_sway.engine.drive import Measure
 from pytest_sway.requests import View, Views
@@ -39,18 +40,61 @@ class TimedOut(Exception):
     """A batch ended past its probe's time; the answers that it had are kept."""
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class RunLimits:
+    """What a probe's run is held to.
+
+    Attributes:
+        keep_nulls: whether the nulls' answers may be read from disk and written there.
+        deadline: on the clock of :func:`time.perf_counter`; looked at after each batch (of a server: after
+            each round).
+    """
+
+    keep_nulls: bool = True
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class NullOutcomes:
+    """What came of a probe's measure on nulls.
+
+    Attributes:
+        measured: each null's measurement, in their order.
+        failed: nulls that gave none, and why.
+    """
+
+    measured: Mapping[View, Measurement] = field(default_factory=dict)
+    failed: Mapping[View, str] = field(default_factory=dict)
+
+    def __add__(self, others: NullOutcomes) -> NullOutcomes:
+        return NullOutcomes({**self.measured, **others.measured}, {**self.failed, **others.failed})
+
+
+@dataclass(frozen=True)
+class Outcome:
     """What came of a probe's measures.
 
     Attributes:
         measured: the subject's.
-        nulls: each null's, in their order.
-        failed: nulls that gave none, and why.
+        nulls: the nulls'.
         prompt: the subject's first prompt as the model reads it, special tokens included; empty where the
             backend does not say, or where there is none.
     """
 
     measured: Measurement
-    nulls: Mapping[View, Measurement]
-    failed: Mapping[View, str]
+    nulls: NullOutcomes = field(default_factory=NullOutcomes)
     prompt: str = ""
+
+
+def null_outcomes(nulls: Sequence[View], outcomes: Sequence[Measurement | Exception]) -> NullOutcomes:
+    """The nulls' outcomes, of which an error, or a number that is not finite, is no draw."""
+    measured: dict[View, Measurement] = {}
+    failed: dict[View, str] = {}
+    for view, outcome in zip(nulls, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            failed[view] = f"{view.label()}: {outcome}"
+        elif not outcome.is_finite:
+            failed[view] = f"{view.label()}: its numbers are not finite"
+        else:
+            measured[view] = outcome
+    return NullOutcomes(measured, failed)

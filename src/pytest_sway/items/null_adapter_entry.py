@@ -46,6 +46,7 @@ class NullAdapterEntry:
             cache=options.cache,
             ranks=tuple(options.rank_multipliers),
             adapters=tuple(map(str, self.own)),
+            first=None if options.exact_runs else FEWEST_RUNS,
         )
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_sway.backends.null_population import SIGNS, NullPopulation
-from pytest_sway.engine.measures import Outcome
+from pytest_sway.engine.measures import NullOutcomes
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeError
 from pytest_sway.requests import View
@@ -29,6 +29,8 @@ _NO_NULL_OF = {
 _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
+FIRST_SIGNAL_DRAWS = 5
+"""How many of them are measured first: fewer can seldom settle a z ≥ 2 on the scale -1/√T."""
 _FEWEST = 3
 """Fewer nulls than this allow no comparison; a null itself is judged against at least two others."""
 
@@ -42,31 +44,43 @@ class NullViews:
         views: the draws that decide.
         by_rank: draws at other ranks, by the factor on the rank.
         random_signs: draws of the family ``signs``, for the alignment ratio.
+        first: how many of ``views`` are measured first; the others where they could change the verdict.
     """
 
     why_not: str = ""
     views: tuple[View, ...] = ()
     by_rank: Mapping[float, tuple[View, ...]] = field(default_factory=dict)
     random_signs: tuple[View, ...] = ()
+    first: int = 0
 
     @property
-    def asked(self) -> list[View]:
-        """Every null view that is measured."""
-        return [*self.views, *(view for views in self.by_rank.values() for view in views), *self.random_signs]
+    def first_views(self) -> list[View]:
+        """The null views that are measured in any case."""
+        return [*self._draws(slice(self.first)), *self.random_signs]
+
+    @property
+    def further_views(self) -> list[View]:
+        """The null views that are measured where they could change the verdict."""
+        return self._draws(slice(self.first, None))
+
+    def _draws(self, which: slice) -> list[View]:
+        return [view for views in (self.views, *self.by_rank.values()) for view in views[which]]
 
 
 def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
     """What a probe is calibrated on, or why it is not."""
-    if probe.claim is Claim.BASELINE:
-        return NullViews(population.reason, population.views)
+    first = population.plan.first_runs if population.plan is not None else 0
+    if probe.claim is Claim.BASELINE:  # whether they can be made shows on the first ones
+        return NullViews(population.reason, population.views[:first], first=first)
     if why_not := _why_not(probe, population):
         return NullViews(why_not)
     if probe.claim is Claim.SHAPE:
         by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
-        return NullViews("", population.views[:SIGNAL_DRAWS], by_rank)
+        few = first if first == len(population.views) else FIRST_SIGNAL_DRAWS
+        return NullViews("", population.views[:SIGNAL_DRAWS], by_rank, first=min(few, SIGNAL_DRAWS))
     divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
     alignment_views = population.alignment_views if divergence else ()
-    return NullViews("", population.views, population.by_rank, alignment_views)
+    return NullViews("", population.views, population.by_rank, alignment_views, first)
 
 
 def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
@@ -92,9 +106,9 @@ class NullMeasurements:
 
 
 def null_measurements(
-    probe: Probe[Any], chosen: NullViews, outcome: Outcome, family: str, resolution: NoiseFloor
+    probe: Probe[Any], chosen: NullViews, found: NullOutcomes, family: str, resolution: NoiseFloor
 ) -> NullMeasurements:
-    """The outcome of the null views, as populations.
+    """The outcomes of the null views, as populations.
 
     Raises:
         ProbeError: too few nulls answered for a comparison.
@@ -103,18 +117,19 @@ def null_measurements(
     finest = resolution.logprob if scale == "raw" else resolution.divergence
 
     def null_sample(views: tuple[View, ...]) -> NullSample:
-        draws = tuple(outcome.nulls[view] for view in views if view in outcome.nulls)
-        failed = tuple(outcome.failed[view] for view in views if view in outcome.failed)
+        draws = tuple(found.measured[view] for view in views if view in found.measured)
+        failed = tuple(found.failed[view] for view in views if view in found.failed)
         return NullSample(draws, family, scale, probe.better, failed, finest)
 
     main = null_sample(chosen.views)
-    if len(main.samples) < min(len(chosen.views), _FEWEST):
-        raise ProbeError(f"{len(main.failed)} of {len(chosen.views)} null adapters failed: {main.failed[0]}")
+    if len(main.samples) < min(chosen.first, _FEWEST):
+        tried = len(main.samples) + len(main.failed)
+        raise ProbeError(f"{len(main.failed)} of {tried} null adapters failed: {main.failed[0]}")
     return NullMeasurements(
         main,
         {factor: null_sample(views) for factor, views in chosen.by_rank.items()},
-        tuple(outcome.nulls[view] for view in chosen.random_signs if view in outcome.nulls),
-        tuple(i for i, view in enumerate(chosen.views) if view in outcome.nulls),
+        tuple(found.measured[view] for view in chosen.random_signs if view in found.measured),
+        tuple(i for i, view in enumerate(chosen.views) if view in found.measured),
     )
 
 

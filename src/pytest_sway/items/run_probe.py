@@ -14,7 +14,7 @@ from pytest_sway.backends.base import Subject
 from pytest_sway.backends.null_population import NullPopulation
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
-from pytest_sway.engine.measures import Outcome, TimedOut
+from pytest_sway.engine.measures import Outcome, RunLimits, TimedOut
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.items.null_comparison import (
     NullMeasurements,
@@ -124,13 +124,12 @@ def _measure_and_judge(
     if probe.claim is Claim.BASELINE and measured_with.population.reason:
         raise ProbeError(measured_with.population.reason)
     chosen = null_views_for(probe, measured_with.population)
-    outcome = measured_with.engine.run(
-        probe,
-        Views(subject.base, subject.tuned, subject.tuned),
-        chosen.asked,
+    views = Views(subject.base, subject.tuned, subject.tuned)
+    limits = RunLimits(
         keep_nulls=plan is None or plan.cache,
         deadline=began + probe.timeout if probe.timeout is not None else None,
     )
+    outcome = measured_with.engine.run(probe, views, chosen.first_views, limits)
     answered = _with_prompt(outcome)
     if not answered.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
@@ -138,8 +137,13 @@ def _measure_and_judge(
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
     resolution = measured_with.engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
-    found = null_measurements(probe, chosen, outcome, plan.family if plan is not None else "", resolution)
+    family = plan.family if plan is not None else ""
+    found = null_measurements(probe, chosen, outcome.nulls, family, resolution)
     judgement = probe.judge(measured, found.nulls)
+    if chosen.further_views and judgement.needs_more_draws(len(chosen.views)):
+        further = measured_with.engine.run_nulls(probe, views, chosen.further_views, limits)
+        found = null_measurements(probe, chosen, outcome.nulls + further, family, resolution)
+        judgement = probe.judge(measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")

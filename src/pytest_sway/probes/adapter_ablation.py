@@ -115,6 +115,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
             interval=interval,
             prediction=found.prediction,
             evidence={f"passed_{name}": passed for name, passed in bands.items()},
+            null_criteria=found.null_criteria,
         )
 
 

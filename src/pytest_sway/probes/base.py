@@ -17,6 +17,7 @@ from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.validation_errors import distinct_errors, explain, field_names_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
+from pytest_sway.statistics.sequential import NullCriterion
 from pytest_sway.text.message_parts import field_name
 
 
@@ -123,6 +124,8 @@ class Judgement:
     """A verdict with its reasons; what the judge adds to the measurement.
 
     ``raw`` takes the place of the measurement's where the headline number cannot be had without the nulls.
+    ``null_criteria``: what the null draws decide of it, so that no more are measured than it takes; None
+    where the judge does not say, and all are.
     """
 
     verdict: Verdict
@@ -133,6 +136,11 @@ class Judgement:
     distinguishable: bool | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     raw: float | None = None
+    null_criteria: tuple[NullCriterion, ...] | None = None
+
+    def needs_more_draws(self, total: int) -> bool:
+        """Whether further null draws, up to ``total``, could still change what it says."""
+        return self.null_criteria is None or not all(one.is_settled(total) for one in self.null_criteria)
 
 
 OptionsT = TypeVar("OptionsT", bound=ProbeOptions)

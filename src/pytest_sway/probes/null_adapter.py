@@ -100,7 +100,9 @@ class NullAdapter(Probe[NullAdapterOptions]):
             "skipped_draws": list(nulls.failed),
         }
         text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
+        if not self.options.exact_runs and self.options.effective_runs > FEWEST_RUNS:
+            text += f", {self.options.effective_runs} where a verdict could still change"
         if nulls.failed:
-            message = f"{text}; {len(nulls.failed)} could not be text: {nulls.failed[0]}"
+            message = f"{text}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)
         return Judgement(Verdict.PASS, text, 1.0, evidence=evidence)

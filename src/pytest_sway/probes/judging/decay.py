@@ -101,7 +101,14 @@ def judge_decay(
     interval = t_interval(measured.samples)
     if interval is not None:
         interval = Interval(criteria.life(interval.low), criteria.life(interval.high))
-    return Judgement(verdict, f"{lead} {words}", SHAPE_SCORE[verdict], interval, found.prediction)
+    return Judgement(
+        verdict,
+        f"{lead} {words}",
+        SHAPE_SCORE[verdict],
+        interval,
+        found.prediction,
+        null_criteria=(*found.null_criteria, *last.null_criteria),
+    )
 
 
 def _verdict(

@@ -9,6 +9,7 @@ from pytest_sway.probes.base import Judgement, NullSample
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Prediction, display_z
+from pytest_sway.statistics.sequential import NullCriterion
 
 SIGNAL_Z = 2.0
 """A shape is judged only where the divergence stands out by this much."""
@@ -95,7 +96,24 @@ def judge_effect(
     score = cap_score(net / (net + criteria.least) if net > 0 else 0.0, verdict)
     score = score if checks.beyond_null else min(score, _CAP[Verdict.FAIL])
     real = checks.beyond_null if criteria.has_z else checks.surely_above_zero
-    return Judgement(verdict, message, score, interval, prediction, distinguishable=real)
+    decides = _null_criteria(prediction, checks, criteria, net if control else None)
+    return Judgement(
+        verdict, message, score, interval, prediction, distinguishable=real, null_criteria=decides
+    )
+
+
+def _null_criteria(
+    prediction: Prediction | None, checks: _EffectChecks, criteria: EffectCriteria, net: float | None
+) -> tuple[NullCriterion, ...]:
+    """What the draws decide of an effect; ``net``: the effect, where their mean is taken off it."""
+    if prediction is None:
+        return ()
+    margins: list[float] = []
+    if net is not None:
+        margins.append(net - criteria.least)
+        if checks.interval is not None:
+            margins += [checks.interval.low, checks.interval.high - criteria.least]
+    return (NullCriterion(prediction, criteria.z, tuple(margins), two_sided=True),)
 
 
 @dataclass(frozen=True)
@@ -196,6 +214,7 @@ class Signal:
     within_null: bool
     prediction: Prediction | None
     text: str
+    null_criteria: tuple[NullCriterion, ...] = ()
 
 
 def signal(
@@ -222,6 +241,7 @@ def signal(
         not above if prediction is None or least_z <= 0 else _within_null(prediction, least_z),
         prediction,
         f"{value:.4g} nats ({bound}{against})",
+        () if prediction is None else (NullCriterion(prediction, least_z, (net - max(0.0, floor),)),),
     )
 
 
@@ -232,4 +252,4 @@ def _within_null(prediction: Prediction, least_z: float) -> bool:
 def no_signal(found: Signal) -> Judgement:
     """The skip of a shape probe that has nothing to judge."""
     message = f"nothing whose shape could be judged: {found.text} is not above noise"
-    return Judgement(Verdict.SKIP, message, prediction=found.prediction)
+    return Judgement(Verdict.SKIP, message, prediction=found.prediction, null_criteria=found.null_criteria)

@@ -31,6 +31,7 @@ from pytest_sway.statistics.prediction import Scale
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 SPEC = QUICKSTART / "sway.yaml"
+BATTERY = QUICKSTART / "battery.sway.yaml"
 ADAPTERS = QUICKSTART / "adapters"
 HEALTHY = ADAPTERS / "healthy"
 
@@ -67,13 +68,15 @@ Draw = Mapping[str, Measurement]
 
 
 class Lab:
-    """The quickstart's base model in memory, with its own probes and two variants of its delta_kl."""
+    """The quickstart's base model in memory, its own probes, variants of delta_kl, and preference_flip."""
 
     def __init__(self) -> None:
         suite = load_suite(SPEC)
         self.probes: dict[str, Probe[Any]] = {e.probe.name: e.probe for e in suite.entries}
         prompts = self.probes["moved"].options.prompts
         self.probes["moved_kl"] = DeltaKL(prompts=prompts, divergence="kl")
+        battery = load_suite(BATTERY)
+        self.probes["lift"] = next(e.probe for e in battery.entries if e.probe.kind == "preference_flip")
         self.probes["moved_1"] = DeltaKL(prompts=prompts, positions=1)
         self.backend = load_backend(suite.model)
 

@@ -3,7 +3,8 @@
 ``python benchmarks/calibration/run.py [--parts fp,power,…] [--pool N] [--out FILE.json] [--work DIR]
 [--dlm-sway-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to
 FILE.json (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
-``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others).
+``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others),
+``sequential`` (draws as they are needed).
 DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
 they are measured anew and thrown away.
 A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
@@ -33,6 +34,7 @@ import noise_adapters
 import null_families
 import null_rank
 import power
+import sequential
 from null_pools import say
 from processes import BenchError
 from reporting import check_out, machine, write_report
@@ -46,6 +48,7 @@ PARTS: Mapping[str, ModuleType] = {
     "families": null_families,
     "rank": null_rank,
     "forms": adapter_forms,
+    "sequential": sequential,
 }
 SMALL_POOL = 42
 

@@ -85,6 +85,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="A quick look: at most N prompts, cases or sections of each probe; the gate is off",
     )
     group.addoption(
+        "--sway-plan",
+        action="store_true",
+        help="Load the model and tell what each probe would cost in tokens, time and memory; measure nothing",
+    )
+    group.addoption(
         "--sway-cache-clear",
         action="store_true",
         help="Forget the answers of earlier sessions before this one",

@@ -61,7 +61,9 @@ def measured(
     views = [View("b", "a", NullSeed("norm_matched", i, 0, 0.02)) for i in range(nulls)]
     outcome = Engine(FakeBackend(answer)).run(probe, Views(BASE, TUNED, TUNED), views)
     assert not outcome.nulls.failed
-    population = NullSample(tuple(outcome.nulls.measured.values()), "norm_matched", StyleFingerprint.scale or "raw")
+    population = NullSample(
+        tuple(outcome.nulls.measured.values()), "norm_matched", StyleFingerprint.scale or "raw"
+    )
     return probe, outcome.measured, population if nulls else None
 
 

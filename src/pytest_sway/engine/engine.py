@@ -12,6 +12,7 @@ from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.drive import Measure, drive
+from pytest_sway.engine.estimate import Estimator, RunEstimate
 from pytest_sway.engine.known_answers import KnownAnswers
 from pytest_sway.engine.measures import (
     Embedder,
@@ -69,6 +70,7 @@ class Engine:
         self._trace = trace
         self._progress = progress
         self._noise_floor: NoiseFloor | None = None
+        self._estimator: Estimator | None = None
         self._running = ""
         self._deadline: float | None = None
         self._fresh: dict[Request[Any], Any] = {}
@@ -133,6 +135,22 @@ class Engine:
             yield
         finally:
             self._running, self._known.keep_nulls, self._deadline = "", True, None
+
+    def estimate(
+        self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]
+    ) -> RunEstimate | None:
+        """What a run would cost with ``nulls``, and with the ``further`` ones besides; None for a server."""
+        if self._planner is None or isinstance(self.backend, AnsweringBackend):
+            return None
+        if self._estimator is None:
+            self._estimator = Estimator(self.backend, self._planner, self._all_known)
+        return self._estimator.estimate(probe, views, nulls, further)
+
+    def _all_known(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+        """The answers that are known already."""
+        self._known.keys(requests)
+        answers = self._known.from_memory(requests)
+        return {**answers, **self._known.from_disk([r for r in requests if r not in answers])}
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""

@@ -13,6 +13,7 @@ from pytest_sway.engine.noise_floor import NoiseFloor, noise_floor
 from pytest_sway.engine.planner_events import Events, FinishedBatch
 from pytest_sway.engine.scoring_jobs import Job, jobs_of
 from pytest_sway.engine.text_scoring import TextScoring
+from pytest_sway.engine.workload import Workload
 from pytest_sway.requests import Generate, Request, RequestError, Tokens, View
 
 
@@ -39,9 +40,23 @@ class Planner:
 
         Who stops early should close the generator: the backend may be amid a batch.
         """
+        known, generating, jobs = self._sorted(requests)
+        yield FinishedBatch(known)
+        yield from self._continuations(self.costs).answer(generating)
+        yield from self._scoring(self.costs).answer(jobs)
+
+    def workload(self, requests: Sequence[Request[Any]]) -> Workload:
+        """What a round would have to compute; nothing is computed, and no cost is counted."""
+        _, generating, jobs = self._sorted(requests)
+        return self._continuations(Costs()).workload(generating) + self._scoring(Costs()).workload(jobs)
+
+    def _sorted(
+        self, requests: Sequence[Request[Any]]
+    ) -> tuple[dict[Request[Any], Any], list[Generate], dict[Request[Any], list[Job]]]:
+        """What is answered without a forward, what is continued, and what is scored."""
         known: dict[Request[Any], Any] = {}
-        jobs: dict[Request[Any], list[Job]] = {}
         generating: list[Generate] = []
+        jobs: dict[Request[Any], list[Job]] = {}
         for request in requests:
             try:
                 if isinstance(request, Generate):
@@ -52,12 +67,13 @@ class Planner:
                     jobs[request] = jobs_of(request, self._backend)
             except RequestError as error:
                 known[request] = error
-        yield FinishedBatch(known)
-        invariant = self._batch_invariant
-        continuations = Continuations(self._backend, self.limits, self.costs, batch_invariant=invariant)
-        yield from continuations.answer(generating)
-        scoring = TextScoring(self._backend, self.limits, self.costs, batch_invariant=invariant)
-        yield from scoring.answer(jobs)
+        return known, generating, jobs
+
+    def _continuations(self, costs: Costs) -> Continuations:
+        return Continuations(self._backend, self.limits, costs, batch_invariant=self._batch_invariant)
+
+    def _scoring(self, costs: Costs) -> TextScoring:
+        return TextScoring(self._backend, self.limits, costs, batch_invariant=self._batch_invariant)
 
     def noise_floor(self, base: View) -> NoiseFloor:
         """How far one text is from itself in two batch shapes."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sway.items.callspec import params_of
-from pytest_sway.items.item_key import DEFAULT_SPEC, InvalidMark, ItemKey, item_key
-from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT
+from pytest_sway.items.item_key import DEFAULT_SPEC, InvalidMark, ItemKey, item_key, suite_id
+from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT, PLANNED
 
 if TYPE_CHECKING:
     from pytest_sway.backends.base import AdapterKey, Backend, ModelKey, Subject
@@ -118,7 +118,13 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     context = _with_limit(
         request, key.suite.probe_context(_adapter_key(request), capabilities, context_length)
     )
-    return SwayResult(lambda: run_probe(key.entry.probe.with_context(context), measured_with))
+    probe = key.entry.probe.with_context(context)
+    if request.config.getoption("sway_plan"):
+        from pytest_sway.items.cost_estimate import planned_probe
+
+        request.node.stash[PLANNED] = planned_probe(probe, measured_with, suite_id(request.node, key))
+        pytest.skip("planned, not measured: --sway-plan")
+    return SwayResult(lambda: run_probe(probe, measured_with))
 
 
 @pytest.fixture
@@ -137,6 +143,8 @@ def sway(
     from pytest_sway.items.run_probe import run_probe
     from pytest_sway.probes.base import Probe
 
+    if request.config.getoption("sway_plan"):
+        pytest.skip("not planned: what a test measures itself is not known before; --sway-plan")
     del sway_backend, sway_adapter, sway_null  # part of the context; named here so that pytest groups by them
     measured_with = _measurement_context(request)
     context = _with_limit(request, _probe_context(request, measured_with))

@@ -13,6 +13,7 @@ from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.named_adapters import find_named_adapters
 from pytest_sway.spec.problems import Problem
+from pytest_sway.spec.schema import Defaults
 from pytest_sway.spec.yaml_source import Source
 
 
@@ -32,21 +33,22 @@ class NullAdapterEntry:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
 
-    def plan(self, seed: int) -> NullPlan | None:
-        """The population; ``seed`` (``defaults.seed``) changes all of its random adapters."""
-        options = self.options
-        if options is None:
+    def plan(self, defaults: Defaults) -> NullPlan | None:
+        """The population; ``defaults.seed`` changes all of its random adapters."""
+        if self.options is None:
             return None
+        options = self.options.for_profile(defaults.profile)
+        measures_all = options.exact_runs or defaults.profile == "thorough"
         return NullPlan(
             family=options.family,
             runs=len(self.own) or options.effective_runs,
-            seed_base=options.seed_base + seed,
+            seed_base=options.seed_base + defaults.seed,
             init_scale=options.init_scale,
             kinds=tuple(options.calibrate_kinds),
             cache=options.cache,
             ranks=tuple(options.rank_multipliers),
             adapters=tuple(map(str, self.own)),
-            first=None if options.exact_runs else FEWEST_RUNS,
+            first=None if measures_all else FEWEST_RUNS,
         )
 
 

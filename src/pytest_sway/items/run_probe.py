@@ -81,13 +81,9 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
         measured_with: None for a pre-run probe, which asks nothing of a model.
     """
     began = time.perf_counter()
-    absent = optional_packages.why_missing(probe.extra) if probe.extra else ""
-    if not probe.options.enabled:
-        result = result_without_measurement(probe, Verdict.SKIP, "disabled in spec")
-    elif absent:
-        result = result_without_measurement(probe, Verdict.SKIP, absent, missing_extra=probe.extra)
-    elif measured_with is not None and (message := _why_skipped(probe, measured_with)):
-        result = result_without_measurement(probe, Verdict.SKIP, message)
+    if reason := why_skipped(probe, measured_with):
+        missing = {"missing_extra": probe.extra} if _why_extra_missing(probe) == reason else {}
+        result = result_without_measurement(probe, Verdict.SKIP, reason, **missing)
     else:
         try:
             result = _measure_and_judge(probe, measured_with, began)
@@ -102,12 +98,20 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
     return replace(result, duration_s=time.perf_counter() - began)
 
 
-def _why_skipped(probe: Probe[Any], measured_with: MeasurementContext) -> str:
-    """Why this backend or this adapter cannot be asked what the probe asks; empty where it can."""
+def why_skipped(probe: Probe[Any], measured_with: MeasurementContext | None) -> str:
+    """Why a probe is not measured: its entry, its extra, this backend or this adapter; empty where it is."""
+    if not probe.options.enabled:
+        return "disabled in spec"
+    if (missing := _why_extra_missing(probe)) or measured_with is None:
+        return missing
     if absent := sorted(probe.requires - measured_with.capabilities):
         return f"the backend cannot serve: {', '.join(absent)}"
     planned = measured_with.population.plan is not None  # then it is reported as an error
     return measured_with.population.reason if probe.claim is Claim.BASELINE and not planned else ""
+
+
+def _why_extra_missing(probe: Probe[Any]) -> str:
+    return optional_packages.why_missing(probe.extra) if probe.extra else ""
 
 
 def _measure_and_judge(

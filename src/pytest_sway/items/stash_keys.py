@@ -9,10 +9,13 @@ import pytest
 if TYPE_CHECKING:
     from pytest_sway.items.run_probe import MeasurementContext
     from pytest_sway.result import ProbeResult
+    from pytest_sway.suites.cost_plan import PlannedProbe
 
 INVALID_MARK: pytest.StashKey[str] = pytest.StashKey()
 """Why the item's mark cannot be followed; the item fails with this message."""
 MEASURED_IN_TEST: pytest.StashKey[list[ProbeResult]] = pytest.StashKey()
 """What its body measured through the fixture ``sway``."""
+PLANNED: pytest.StashKey[PlannedProbe] = pytest.StashKey()
+"""What its probe would cost, under ``--sway-plan``."""
 MEASUREMENT_CONTEXT: pytest.StashKey[MeasurementContext] = pytest.StashKey()
 """What its probe is measured with, until its teardown."""

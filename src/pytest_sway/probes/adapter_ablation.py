@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -27,6 +27,8 @@ _SATURATED = 0.9
 
 class AdapterAblationOptions(PromptOptions):
     """Options of ``adapter_ablation``; the three bands of schema 1 are judged only where a spec sets them."""
+
+    profiles: ClassVar = {"quick": {"lambdas": [0.0, 0.25, 0.5, 0.75, 1.0]}}
 
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,8 @@ _MOST_CASES = 8
 
 class AdapterRevertOptions(CaseOptions[QuestionCase]):
     """Options of ``adapter_revert``; ``assert_gain_gte`` is pytest-sway's own."""
+
+    profiles: ClassVar = {"quick": {"max_new_tokens": 32}}
 
     max_new_tokens: int = Field(default=64, ge=1)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)

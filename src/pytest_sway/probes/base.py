@@ -12,13 +12,16 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytest_sway.document import Document
-from pytest_sway.requests import PromptPolicy, Views
+from pytest_sway.requests import Profile, PromptPolicy, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.validation_errors import distinct_errors, explain, field_names_at
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 from pytest_sway.statistics.sequential import NullCriterion
 from pytest_sway.text.message_parts import field_name
+
+QUICK_ITEMS = 6
+"""The most prompts, cases or sections of a probe that the profile ``quick`` looks at."""
 
 
 class ProbeError(Exception):
@@ -38,6 +41,11 @@ class ProbeOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    profiles: ClassVar[Mapping[Profile, Mapping[str, Any]]] = {}
+    """What a profile sets of the options that the spec leaves open."""
+    quick_items: ClassVar[int | None] = QUICK_ITEMS
+    """The most items that the profile ``quick`` looks at; None: all."""
+
     name: str = Field(default="", max_length=200)
     kind: str = ""
     enabled: bool = True
@@ -45,6 +53,13 @@ class ProbeOptions(BaseModel):
     """Within its category; a negative one counts as 0."""
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that the measure may take."""
+
+    def for_profile(self, profile: Profile) -> Self:
+        """The same options; what the spec leaves open is the profile's."""
+        values = self.profiles.get(profile, {})
+        return self.model_copy(
+            update={name: value for name, value in values.items() if name not in self.model_fields_set}
+        )
 
     def limited(self, limit: int) -> Self:
         """The same options with at most ``limit`` items to look at, for ``--sway-limit``.
@@ -64,6 +79,7 @@ class ProbeContext:
         folder: of the spec; relative paths in options are tried there first.
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
+        profile: how much the spec wants measured.
         capabilities: what the backend can serve.
         context_length: the longest text, in tokens, that the model was made for; None where the backend
             names none.
@@ -75,6 +91,7 @@ class ProbeContext:
     folder: Path = Path()
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
+    profile: Profile = "standard"
     capabilities: frozenset[str] = frozenset()
     context_length: int | None = None
     timeout: float | None = None
@@ -188,12 +205,16 @@ class Probe(ABC, Generic[OptionsT]):
             raise OptionsError(f"{type(self).__name__}: {'; '.join(wrong)}") from None
 
     def with_context(self, context: ProbeContext) -> Self:
-        """The same probe in a context, with no more items than its limit allows."""
+        """The same probe in a context, with no more items than its profile and its limit allow."""
         probe = copy(self)
+        quick = self.options.quick_items if context.profile == "quick" else None
+        limits = [limit for limit in (quick, context.limit) if limit is not None]
         probe.context = context
-        if context.limit is not None:
-            probe.options = self.options.limited(context.limit)
-            probe.context = replace(context, document=context.document.limited(context.limit))
+        probe.options = self.options.for_profile(context.profile)
+        if limits:
+            least = min(limits)
+            probe.options = probe.options.limited(least)
+            probe.context = replace(context, document=context.document.limited(least), limit=least)
         return probe
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 from statistics import fmean
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field
 
@@ -39,6 +39,9 @@ Given = Annotated[str, AfterValidator(_not_blank)]
 
 class CalibrationDriftOptions(ProbeOptions):
     """Options of ``calibration_drift``; ``items`` are pairs of a prompt and its gold, instead of the pack."""
+
+    quick_items: ClassVar = None
+    profiles: ClassVar = {"quick": {"items_limit": 60}}
 
     pack: Literal["builtin"] = "builtin"
     items_limit: int | None = Field(default=None, ge=1)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +31,8 @@ _LEAST = 1e-12
 
 class ClusterKLOptions(PromptOptions):
     """Options of ``cluster_kl``."""
+
+    quick_items: ClassVar = None
 
     num_clusters: int = Field(default=5, ge=2, le=32)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import fmean
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ from pytest_sway.statistics.intervals import cluster_means, t_interval
 
 class ExternalPerplexityOptions(ProbeOptions):
     """Options of ``external_perplexity``; the corpus has 24 passages of at most 1,400 characters."""
+
+    quick_items: ClassVar = None
+    profiles: ClassVar = {"quick": {"chunk_chars": 512}, "thorough": {"max_chunks": 24}}
 
     corpus: Literal["public_domain_en"] = "public_domain_en"
     chunk_chars: int = Field(default=2048, ge=128, le=16384)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class LeakageOptions(ProbeOptions):
         max_sections: most prose sections that are tried, spread evenly over the document.
         perturbed_windows: how many of the most recited windows are tried with changed prefixes.
     """
+
+    profiles: ClassVar = {"quick": {"offsets": 2, "max_new_tokens": 64}, "thorough": {"offsets": 10}}
 
     prefix_chars: int = Field(default=128, ge=16)
     continuation_chars: int = Field(default=256, ge=32)

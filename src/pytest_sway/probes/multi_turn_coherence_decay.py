@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -33,6 +33,8 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 
 class MultiTurnOptions(PromptOptions):
     """Options of ``multi_turn_coherence_decay``."""
+
+    profiles: ClassVar = {"quick": {"max_new_tokens": 32}}
 
     max_turns: int = Field(default=4, ge=2, le=8)
     max_new_tokens: int = Field(default=96, ge=1)

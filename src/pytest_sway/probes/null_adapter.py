@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -23,6 +23,8 @@ Family = Literal["norm_matched", "signs", "spectrum_matched", "permuted", "gauss
 
 class NullAdapterOptions(ProbeOptions):
     """Options of ``null_adapter``."""
+
+    profiles: ClassVar = {"quick": {"runs": 8}, "thorough": {"runs": 32}}
 
     runs: int = Field(default=DEFAULT_RUNS, ge=1, le=1000)
     exact_runs: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -36,6 +36,8 @@ _MIN_LENGTHS = 2
 
 class PromptCollapseOptions(PromptOptions):
     """Options of ``prompt_collapse``."""
+
+    profiles: ClassVar = {"quick": {"context_lengths": [0, 128, 256]}}
 
     context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
     divergence: Literal["js", "kl"] = "js"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ _NAMED = 5
 
 class SectionInternalizationOptions(ProbeOptions):
     """Options of ``section_internalization``; ``per_section_threshold`` is relative."""
+
+    profiles: ClassVar = {"quick": {"max_prose_chars": 600}}
 
     include_kinds: list[SectionKind] = Field(default=["prose", "instruction", "preference"], min_length=1)
     per_section_threshold: Floor = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from statistics import fmean, median
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -42,6 +42,8 @@ _ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
 
 class StyleFingerprintOptions(PromptOptions):
     """Options of ``style_fingerprint``; without ``prompts`` the packaged ones are put."""
+
+    profiles: ClassVar = {"quick": {"max_new_tokens": 48}, "thorough": {"max_new_tokens": 256}}
 
     prompts: list[str] = Field(default=[])
     doc_reference: str = ""

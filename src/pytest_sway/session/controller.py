@@ -18,6 +18,7 @@ from pytest_sway.session.plan import plan_of
 if TYPE_CHECKING:
     from pytest_sway.result import ProbeResult, SuiteResult
     from pytest_sway.session.suite_reports import SuiteReports
+    from pytest_sway.suites.cost_plan import PlannedProbe
 
 _FILES = [
     ("sway_json", ".json", "pytest_sway.reports.json_report"),
@@ -34,6 +35,7 @@ class Controller:
         self._config = config
         self._reports: dict[str, SuiteReports] = {}
         self._measured: list[tuple[str, ProbeResult]] = []
+        self._planned: list[PlannedProbe] = []
         self._suites: list[SuiteResult] = []
         self._errors: list[str] = []
         self._notes: list[str] = []
@@ -41,7 +43,12 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take an item's results off its report."""
-        if (text := getattr(report, "sway", None)) is not None:
+        if (text := getattr(report, "sway_planned", None)) is not None:
+            from pytest_sway.suites.cost_plan import PlannedProbe
+            from pytest_sway.suites.json_conversion import from_json
+
+            self._planned.append(from_json(PlannedProbe, json.loads(text)))
+        elif (text := getattr(report, "sway", None)) is not None:
             self._add(text, report)
         if str(report.outcome) == "rerun":  # pytest-rerunfailures': another attempt follows
             return
@@ -69,7 +76,7 @@ class Controller:
         """Compose, write the files, gate. The first of its hooks: JUnit is written after it."""
         plan = plan_of(self._config)
         options = session.config.option
-        looking = options.collectonly or options.setuponly or options.setupplan
+        looking = options.collectonly or options.setuponly or options.setupplan or options.sway_plan
         if looking or not plan.suites:
             return
         from pytest_sway.reports import junit
@@ -91,6 +98,10 @@ class Controller:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show every suite."""
+        if self._planned:
+            from pytest_sway.reports import cost_table
+
+            cost_table.show(terminalreporter, self._planned)
         if not self._suites and not self._measured:
             return
         from pytest_sway.reports import terminal

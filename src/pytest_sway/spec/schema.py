@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_sway.document import Document
-from pytest_sway.requests import PromptPolicy
+from pytest_sway.requests import Profile, PromptPolicy
 from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.spec.chat_template_fields import check_reserved_arguments
 from pytest_sway.spec.environment_variables import Expanded, expand
@@ -81,6 +81,7 @@ class Defaults(StrictModel):
     differential: bool = True
     coverage_threshold: float = Field(default=0.6, ge=0, le=1)
     concurrent_probes: int = Field(default=1, ge=1, le=32)
+    profile: Profile = "standard"
     prompt_policy: PromptPolicy = "auto"
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     score_weights: dict[str, float] | None = None

@@ -75,6 +75,21 @@ def duration(seconds: float) -> str:
     return f"{_fixed(seconds, f'.{digits}f')}s"
 
 
+def long_duration(seconds: float) -> str:
+    """Of what takes its time: 40 s, 6 min, 2 h 10 min."""
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 99.5:
+        return f"{max(1, round(seconds))} s" if seconds > 0 else "0 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: int) -> str:
+    """Bytes: 12 MB, 1.5 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def _fixed(value: float, form: str) -> str:
     """In the given form; in the scientific one where that would be a row of digits."""
     return f"{value:{form}}" if abs(value) < _LONG else f"{value:{'+' if '+' in form else ''}.1e}"

@@ -1,0 +1,181 @@
+"""Part sequential: draws as they are needed (8, then 20; a shape's signal 5, then 8) against fixed draws.
+
+Every member of a pool of noise is judged by random draws of the others: by all of them, by the first ones
+alone, and by the product's rule, which stops after the first ones where they settle the verdict. Then the
+same for adapters that learned something: mixtures of the healthy update and noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markdown_cells import percent, table
+from null_pools import HEALTHY, Recipe, say
+from scipy.special import ndtr, ndtri
+from setting import SHARES, PoolKind, Setting
+from shares import Share, Trials, p_values, share, trials
+
+from pytest_sway.items.null_comparison import FIRST_SIGNAL_DRAWS, SIGNAL_DRAWS
+from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS
+from pytest_sway.statistics.prediction import predict
+from pytest_sway.statistics.sequential import CONFIDENCE, NullCriterion, chance_of_reaching
+
+STATISTICS = {
+    "delta_kl": ("moved", "raw", 3.0),
+    "preference_flip": ("lift", "raw", 3.0),
+    "adapter_ablation, signal": ("strength", "signal", 2.0),
+    "multi_turn, signal": ("dialogue", "signal", 2.0),
+    "multi_turn, last": ("dialogue", "last", 2.0),
+}
+"""Each statistic's probe, its name there, and the z that it is asked for."""
+_NAMES = tuple(dict.fromkeys(probe for probe, *_ in STATISTICS.values()))
+POOLS = {
+    "own": PoolKind(seed_base=4_000_000, names=_NAMES),
+    "quarter": PoolKind(0.25, 5_000_000, names=_NAMES),
+}
+_PER_NULL = 400
+_SUBSETS = 400
+_EDGE = 1e-4
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The first draws, all draws, and between which z after the first ones the others are measured."""
+
+    first: int
+    total: int
+    least_z: float
+
+    @property
+    def open_between(self) -> tuple[float, float]:
+        """Below the one and above the other end sampling stops; by bisection."""
+        ends = []
+        for wanted in (1 - CONFIDENCE, CONFIDENCE):
+            low, high = -5.0, 9.0
+            while high - low > _EDGE:
+                middle = (low + high) / 2
+                chance = chance_of_reaching(middle, self.first, self.least_z, self.total)
+                low, high = (middle, high) if chance < wanted else (low, middle)
+            ends.append(high)
+        return ends[0], ends[1]
+
+
+RULES = {
+    3.0: Rule(FEWEST_RUNS, DEFAULT_RUNS, 3.0),
+    2.0: Rule(FIRST_SIGNAL_DRAWS, SIGNAL_DRAWS, 2.0),
+}
+
+
+def measure(setting: Setting) -> Figures:
+    """Shares by pool and statistic, and the power of adapters that learned something."""
+    raw: Figures = {"pool": setting.pool, "noise": {}, "power": {}}
+    for word, kind in POOLS.items():
+        recipe = Recipe("norm_matched", kind.size, setting.pool, kind.seed_base)
+        draws = setting.lab.pool(setting.work / f"pool-sequential-{word}.json", HEALTHY, recipe, kind.names)
+        raw["noise"][word] = {
+            name: _of_noise(
+                [draw[probe].statistic(key) or 0.0 for draw in draws],
+                trials(setting.pool, RULES[least].total, _PER_NULL),
+                setting.lab.scale(probe),
+                RULES[least],
+            )
+            for name, (probe, key, least) in STATISTICS.items()
+        }
+        say(f"sequential: {word} judged")
+    subjects = {f"s = {s:g}": setting.mixtures(s, 1)[0] for s in SHARES} | {"healthy": HEALTHY}
+    for name, folder in subjects.items():
+        with setting.lab.subject(folder) as attached:
+            own = setting.lab.measured(setting.lab.engine(), attached, ("moved", "lift"))
+        recipe = Recipe(count=setting.scaled(120, 24), seed_base=6_000_000)
+        file = setting.work / f"sequential-{folder.name}.json"
+        pool = setting.lab.pool(file, folder, recipe, ("moved", "lift"))
+        raw["power"][name] = {
+            kind: _of_subject(
+                own[probe].statistic(key) or 0.0,
+                [draw[probe].statistic(key) or 0.0 for draw in pool],
+                setting.lab.scale(probe),
+                RULES[least],
+            )
+            for kind, (probe, key, least) in STATISTICS.items()
+            if probe in ("moved", "lift")
+        }
+        say(f"sequential: {name} judged")
+    return raw
+
+
+def tables(raw: Figures) -> str:
+    """Noise first, then power."""
+    head = ("statistic", "pool", "bar", "fixed, all", "fixed, first alone", "as needed", "draws on average")
+    rows = [
+        (name, word, found["bar"], *(percent(*found[k]) for k in ("all", "first", "needed")), found["draws"])
+        for word, statistics in raw["noise"].items()
+        for name, found in statistics.items()
+    ]
+    power = [
+        (subject, name, *(percent(found[k]) for k in ("all", "first", "needed")), found["draws"])
+        for subject, statistics in raw["power"].items()
+        for name, found in statistics.items()
+    ]
+    return "\n".join(
+        [
+            f"### Draws as they are needed: share of noise beyond the bar, {raw['pool']} nulls a pool\n",
+            table(head, rows),
+            "The same share of adapters of which s is what healthy learned (power)\n",
+            table(("adapter", "statistic", *head[3:]), power),
+        ]
+    )
+
+
+def _of_noise(values: Sequence[float], tried: Trials, scale: Any, rule: Rule) -> Figures:
+    first = Trials(tried.judged, tried.nulls[:, : rule.first], tried.groups)
+    z_first, z_all = (-ndtri(p_values(values, t, scale)) for t in (first, tried))
+    open_at_first = _open(z_first, rule)
+    hits = np.where(open_at_first, z_all, z_first) >= rule.least_z
+    shares = {
+        "all": share(z_all >= rule.least_z, tried),
+        "first": share(z_first >= rule.least_z, tried),
+        "needed": share(hits, tried),
+    }
+    return {
+        "bar": f"{rule.least_z:g}σ ({percent(float(ndtr(-rule.least_z)))})",
+        "draws": _average(open_at_first, rule),
+        **{name: _plain(found) for name, found in shares.items()},
+    }
+
+
+def _of_subject(value: float, nulls: Sequence[float], scale: Any, rule: Rule) -> Figures:
+    """Shares over random sets of draws, by the product's own functions."""
+    generator = np.random.default_rng(11)
+    hits: dict[str, list[bool]] = {"all": [], "first": [], "needed": []}
+    open_at_first = []
+    for _ in range(_SUBSETS):
+        chosen = [nulls[i] for i in generator.permutation(len(nulls))[: rule.total]]
+        first, every = (predict(value, some, scale) for some in (chosen[: rule.first], chosen))
+        settled = NullCriterion(first, rule.least_z, two_sided=True).is_settled(rule.total)
+        open_at_first.append(not settled)
+        for name, found in (("all", every), ("first", first), ("needed", first if settled else every)):
+            hits[name].append(found.z is not None and found.z >= rule.least_z)
+    return {
+        **{name: sum(some) / len(some) for name, some in hits.items()},
+        "draws": _average(np.array(open_at_first), rule),
+    }
+
+
+def _open(z: Any, rule: Rule) -> Any:
+    """Where further draws are measured; an effect's z far below 0 is as open as one above."""
+    low, high = rule.open_between
+    between = (z > low) & (z < high)
+    return between | ((-z > low) & (-z < high)) if rule.least_z == RULES[3.0].least_z else between
+
+
+def _average(open_at_first: Any, rule: Rule) -> str:
+    return f"{rule.first + (rule.total - rule.first) * float(np.mean(open_at_first)):.1f}"
+
+
+def _plain(found: Share) -> list[float]:
+    return [found.value, found.low, found.high]

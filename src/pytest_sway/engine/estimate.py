@@ -1,0 +1,86 @@
+"""What a probe's run will cost: its requests with imagined answers, at this machine's speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_sway.backends.base import WeightsBackend
+from pytest_sway.engine.drive import drive
+from pytest_sway.engine.imagined_answers import ImaginedAnswers, Known
+from pytest_sway.engine.measures import Measurable
+from pytest_sway.engine.planner import Planner
+from pytest_sway.engine.speed import measure_speed
+from pytest_sway.engine.workload import Speed, Workload
+from pytest_sway.requests import Embed, Request, View, Views
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a probe's run will cost.
+
+    Attributes:
+        tokens: that are read or written.
+        seconds: that the forwards take.
+        memory: bytes that the largest batch takes beside the weights.
+        most_tokens, most_seconds: where it takes every null draw to decide the verdict.
+    """
+
+    tokens: int
+    seconds: float
+    memory: int
+    most_tokens: int
+    most_seconds: float
+
+
+class Estimator:
+    """Estimates runs on one subject; the machine's speed is measured at the first one.
+
+    Args:
+        backend: holds the weights.
+        planner: cuts requests into batches.
+        known: the answers that need not be computed again.
+    """
+
+    def __init__(self, backend: WeightsBackend, planner: Planner, known: Known) -> None:
+        self._backend = backend
+        self._planner = planner
+        self._known = known
+        self._speed: Speed | None = None
+        self._made: set[View] = set()
+
+    def estimate(
+        self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]
+    ) -> RunEstimate:
+        """The cost of a run with ``nulls``, and with the ``further`` ones besides."""
+        if self._speed is None:
+            self._speed = measure_speed(
+                self._backend, views, nulls[0] if nulls else None, self._planner.limits
+            )
+        first = self._workload([probe.measure(views), *_null_measures(probe, views, nulls)])
+        rest = self._workload(_null_measures(probe, views, further))
+        return RunEstimate(
+            tokens=first.all_tokens,
+            seconds=self._speed.seconds(first),
+            memory=max(first.largest, rest.largest),
+            most_tokens=(first + rest).all_tokens,
+            most_seconds=self._speed.seconds(first + rest),
+        )
+
+    def _workload(self, measures: Sequence[Any]) -> Workload:
+        found: list[Workload] = []
+
+        def note(requests: Sequence[Request[Any]]) -> None:
+            asked = [request for request in requests if not isinstance(request, Embed)]
+            nulls = {view for request in asked for view in request.views if view.null is not None}
+            made = len(nulls - self._made)
+            self._made |= nulls
+            found.append(replace(self._planner.workload(asked), nulls=made))
+
+        drive(measures, ImaginedAnswers(self._backend, self._known, note))
+        return sum(found, Workload())
+
+
+def _null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Any]:
+    return [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]

@@ -1,0 +1,51 @@
+"""The plan of a run: tokens, time and memory of every probe, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from pytest_sway.suites.cost_plan import PlannedProbe, total
+from pytest_sway.text import formatting
+from pytest_sway.text.width import pad, width
+
+_HEADINGS = ("probe", "tokens", "time", "memory", "at most")
+_NOTE = (
+    "Estimated from the prompts and a short measurement of this model on this machine. Loading it, sentence "
+    "vectors and statistics are not counted. At most: where every null adapter is needed."
+)
+
+
+def show(writer: pytest.TerminalReporter, probes: Sequence[PlannedProbe]) -> None:
+    """Write a section per suite."""
+    for suite in dict.fromkeys(one.suite for one in probes):
+        writer.write_sep("=", f"sway plan: {suite}")
+        for line in lines([one for one in probes if one.suite == suite]):
+            writer.write_line(line)
+
+
+def lines(probes: Sequence[PlannedProbe]) -> Iterator[str]:
+    """A suite's table, its sum last."""
+    asking = [one for one in probes if not one.reason]
+    rows = [_HEADINGS, *map(_cells, [*asking, total(asking)])]
+    widths = [max(width(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    for row in rows:
+        name, *figures = (
+            pad(text, size, right=i > 0) for i, (text, size) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join([name, *figures]).rstrip()
+    for one in probes:
+        if one.reason:
+            yield f"{one.name}: {one.reason}"
+    yield _NOTE
+
+
+def _cells(one: PlannedProbe) -> tuple[str, ...]:
+    return (
+        one.name,
+        f"{one.tokens:,}",
+        formatting.long_duration(one.seconds),
+        formatting.size(one.memory),
+        formatting.long_duration(one.most_seconds),
+    )

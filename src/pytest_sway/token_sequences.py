@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +21,38 @@ class TokenSequence:
         return len(self.ids) - self.first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackedRow:
-    """One row of a batch: one text, or several, which may begin with the same ``shared`` tokens.
+    """One row of a batch: one text, or several as a tree of tokens (a trie), in depth-first order.
 
-    The shared tokens stand in the row once; each text's own tokens follow, see the shared ones and
-    themselves alone, and stand at the positions that they have in their own text.
+    The first ``shared[i]`` tokens of a text are those of the text before it and stand in the row already;
+    its other tokens follow at the row's end. A token sees those before it in its own text and itself, and
+    stands at the position that it has there. Where the texts are in the order of their ids, each distinct
+    prefix stands in the row once.
     """
 
     texts: tuple[TokenSequence, ...]
-    shared: int = 0
 
-    @property
+    @cached_property
+    def shared(self) -> tuple[int, ...]:
+        """Of each text, how many of its first tokens it has in common with the text before it."""
+        return (0, *(common_prefix(a.ids, b.ids) for a, b in pairwise(self.texts)))
+
+    @cached_property
     def length(self) -> int:
         """Tokens in the row."""
-        return self.shared + sum(len(text.ids) - self.shared for text in self.texts)
+        return sum(len(text.ids) for text in self.texts) - sum(self.shared)
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether some token must not see all before it; else every text begins the longest one."""
+        return self.length > max(len(text.ids) for text in self.texts)
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:  # bisection: slices are compared much faster than one token after another
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low

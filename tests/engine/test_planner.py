@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject, WeightsBackend
-from pytest_sway.engine.batching import FILLED, LEAST_SHARED, SHORT, Budget, batches, pack_rows
+from pytest_sway.engine.batching import Budget, batches
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import FinishedBatch
@@ -83,7 +82,7 @@ class Toy(WeightsBackend):
         self.tokens += sum(row.length for row in rows)
         table = self.table(view)
         for row in rows:
-            assert len({text.ids[: row.shared] for text in row.texts}) == 1
+            assert self.packs_rows or not row.has_branches
             for text in row.texts:
                 for start in range(0, text.positions, most):
                     yield text, start, table[list(text.ids[text.first + start : text.first + start + most])]
@@ -143,7 +142,7 @@ def test_the_base_is_run_once_for_all_its_views() -> None:
 
 def test_base_and_views_meet_in_the_same_shape() -> None:
     toy = Toy()
-    asked = [Divergence("a" * n, BASE, v) for n in (2, 3, 9, 10) for v in (TUNED, OTHER)]
+    asked = [Divergence("b" + "a" * n + "b", BASE, v) for n in (0, 1, 7, 8) for v in (TUNED, OTHER)]
     planner_answers(Planner(toy), asked)
     shapes = {view: [s[1:] for s in toy.shapes if s[0] == view] for view in (BASE, TUNED, OTHER)}
     assert shapes[BASE] == shapes[TUNED] == shapes[OTHER] == [(2, 10), (2, 3)]
@@ -190,6 +189,49 @@ def test_a_common_beginning_is_computed_once() -> None:
     assert tokens(True) == (24 + 3 * 3, 48)
 
 
+def test_every_common_beginning_is_computed_once() -> None:
+    """A system prompt, under it questions, under each several answers."""
+    questions = [letter * 8 for letter in "abc"]
+    asked = [
+        Completion("k" * 30 + question, answer, TUNED)
+        for question in questions
+        for answer in ("dddd", "ddee", "hh")
+    ]
+    toy, plain = Toy(shares=True), Toy()
+    toy.context = plain.context = 100
+    planner = Planner(toy)
+    answers = planner_answers(planner, asked)
+    assert answers == planner_answers(Planner(plain), asked)
+    distinct = 30 + 3 * (8 + len("ddd") + len("e") + len("h"))  # no text's last letter is read
+    assert toy.tokens == distinct
+    assert planner.costs.shared_tokens == plain.tokens - distinct
+
+
+def test_where_every_text_is_scored_by_itself_nothing_is_shared() -> None:
+    toy = Toy(shares=True)
+    toy.context = 100
+    asked = [Completion("k" * 30, answer, TUNED) for answer in ("d", "dd", "ddd", "ed")]
+    planner = Planner(toy, batch_invariant=True)
+    planner_answers(planner, asked)
+    assert [shape[1:] for shape in toy.shapes] == [(1, 30), (1, 31), (1, 32), (1, 31)]
+    assert planner.costs.shared_tokens == 0
+
+
+def test_a_row_beyond_the_memory_is_halved_until_it_fits() -> None:
+    """Half the texts of a row are a row again, of what these share."""
+    short = [Completion(letter * 10, "kkkkk", TUNED) for letter in "abcdefgh"]
+    tree = [Completion("k" * 30, letter * 40, TUNED) for letter in "abcd"]
+    toy, plain = Toy(shares=True, capacity=100), Toy()
+    toy.context = plain.context = 200
+    planner = Planner(toy)
+    assert planner_answers(planner, short) == planner_answers(Planner(plain), short)
+    assert [shape[1:] for shape in toy.shapes] == [(1, 4 * 14)] * 2
+    assert planner.costs.halved_batches == 1
+    planner.limits.tokens = 4096
+    assert planner_answers(planner, tree) == planner_answers(Planner(plain), tree)
+    assert planner.costs.halved_batches == 2
+
+
 def test_short_texts_share_rows_and_leave_little_padding() -> None:
     asked = [Divergence(chr(97 + n % 11) * (4 + n % 9) + chr(97 + n // 11), BASE, TUNED) for n in range(64)]
     toy, plain = Toy(shares=True), Toy()
@@ -199,20 +241,6 @@ def test_short_texts_share_rows_and_leave_little_padding() -> None:
     assert answers == planner_answers(Planner(plain), asked)
     assert planner.costs.padding_tokens < 0.05 * planner.costs.tokens
     assert planner.costs.batched_prompts == 2 * len(asked)
-
-
-@given(st.lists(st.integers(1, 90), max_size=60), st.integers(0, 30))
-def test_every_text_stands_in_one_row(lengths: list[int], stem: int) -> None:
-    texts = [
-        TokenSequence((*range(stem), *(n + k for k in range(length))), 0) for n, length in enumerate(lengths)
-    ]
-    rows = pack_rows(dict.fromkeys(texts, 2), Budget(4096, 20, 0))
-    assert Counter(text for row in rows for text in row.texts) == Counter(dict.fromkeys(texts, 1))
-    for row in rows:
-        beginnings = {text.ids[: row.shared] for text in row.texts}
-        assert len(beginnings) == 1
-        assert row.shared or len(row.texts) == 1 or row.length <= FILLED + SHORT
-        assert not row.shared or (row.shared >= LEAST_SHARED and len(row.texts) <= 10)
 
 
 def test_a_text_is_scored_once_for_all_who_want_it() -> None:
@@ -323,7 +351,7 @@ def test_every_answer_is_reported_once_and_as_it_is_returned() -> None:
 
 def test_costs_are_counted() -> None:
     counting = Planner(Toy())
-    planner_answers(counting, [Divergence("abcd", BASE, TUNED), Divergence("ab", BASE, TUNED)])
+    planner_answers(counting, [Divergence("abcd", BASE, TUNED), Divergence("ba", BASE, TUNED)])
     stats = counting.costs.as_dict()
     assert (stats["forward_passes"], stats["tokens"], stats["padding_tokens"]) == (2, 12, 4)
     assert stats["avg_batch_size"] == 2
@@ -347,7 +375,7 @@ def test_what_begins_another_text_is_scored_in_it(text: str, cuts: list[int]) ->
     assert together.tokens == 2 * (len(text) - 1)
 
 
-def test_a_text_rides_only_where_the_same_views_are_asked() -> None:
+def test_texts_share_only_where_the_same_views_are_asked() -> None:
     toy = Toy()
     planner = Planner(toy)
     planner_answers(planner, [Completion("a", "b", BASE), Completion("ab", "cd", TUNED)])
@@ -357,7 +385,17 @@ def test_a_text_rides_only_where_the_same_views_are_asked() -> None:
     assert planner.costs.shared_tokens == 1
 
 
-def test_a_divergence_holds_no_more_positions_than_it_wants() -> None:
+def test_a_divergence_that_begins_another_holds_no_more_positions_than_it_wants() -> None:
     toy = Toy()
+    scored: list[int] = []
+    plain = toy.logprobs
+
+    def counted(*given: Any) -> Iterator[tuple[TokenSequence, int, Any]]:
+        for text, start, piece in plain(*given):
+            scored.append(len(piece))
+            yield text, start, piece
+
+    toy.logprobs = counted  # type: ignore[method-assign]
     planner_answers(Planner(toy), [Divergence("a", BASE, TUNED), Divergence("abc", BASE, TUNED)])
-    assert toy.tokens == 2 * (1 + 3)
+    assert toy.tokens == 2 * 3
+    assert scored == [1, 1] * 2

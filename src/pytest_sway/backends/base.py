@@ -189,7 +189,7 @@ class WeightsBackend(Backend):
     overhead_tokens: int
     """Cost of a forward beside its tokens, in tokens."""
     packs_rows: bool = False
-    """Whether a row may hold several texts."""
+    """Whether a row may hold texts that do not begin one another."""
 
     @property
     def leading(self) -> tuple[int, ...]:

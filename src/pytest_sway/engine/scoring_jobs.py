@@ -24,13 +24,11 @@ class Job:
     """A request and one text that it needs scored (a long rolling text has a job per window).
 
     ``targets`` are the tokens of a completion that follow the scored positions; a divergence has none.
-    ``begin`` is the position of the first of them among those of the text, where other jobs want more.
     """
 
     request: Request[Any]
     text: TokenSequence
     targets: tuple[int, ...] = ()
-    begin: int = 0
 
     @property
     def held(self) -> int:
@@ -43,12 +41,8 @@ class Job:
             p, q = sides[self.request.p], sides[self.request.q]
             return float(divergence(xp, self.request.kind, p, q).sum())
         (scored,) = sides.values()
-        ahead = max(0, self.begin - start)
-        done = max(0, start - self.begin)
-        targets = self.targets[done : done + max(0, len(scored) - ahead)]
-        if not targets:
-            return 0.0
-        return float(scored[list(range(ahead, ahead + len(targets))), list(targets)].sum())
+        targets = self.targets[start : start + len(scored)]
+        return float(scored[list(range(len(targets))), list(targets)].sum())
 
 
 def jobs_of(request: Request[Any], backend: WeightsBackend) -> list[Job]:

@@ -17,7 +17,6 @@ from pytest_sway.engine.batching import Budget, batches, pack_rows
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.memory_limits import SMALLER, MemoryLimits
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
-from pytest_sway.engine.prefix_sharing import share_prefixes
 from pytest_sway.engine.scoring_jobs import Job, answer_of
 from pytest_sway.requests import Request, RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
@@ -46,8 +45,6 @@ class TextScoring:
 
     def answer(self, jobs: Jobs) -> Events:
         """Every request's answer, as soon as the last of its texts is scored."""
-        if not self._batch_invariant:
-            jobs = self._with_shared_prefixes(jobs)
         by_text: dict[TokenSequence, list[Job]] = defaultdict(list)
         for group in jobs.values():
             for job in group:
@@ -68,15 +65,6 @@ class TextScoring:
             answers = {r: answer_of(r, group, sums) for r, group in scored.items()}
             yield FinishedBatch(answers, {r: seconds[r] for r in answers})
 
-    def _with_shared_prefixes(self, jobs: Jobs) -> Jobs:
-        """The same jobs; one whose text begins another one's is scored in that one."""
-        flat = [job for group in jobs.values() for job in group]
-        moved = share_prefixes(flat)
-        before, after = ({job.text for job in some} for some in (flat, moved))
-        self._costs.shared_tokens += _tokens(before - after) - _tokens(after - before)
-        rest = iter(moved)
-        return {request: [next(rest) for _ in group] for request, group in jobs.items()}
-
     def _plan(self, by_text: Mapping[TokenSequence, Sequence[Job]]) -> list[list[PackedRow]]:
         """The batches in their order; sets the number of tokens that they have together."""
         by_views: dict[frozenset[View], list[TokenSequence]] = defaultdict(list)
@@ -92,19 +80,18 @@ class TextScoring:
     def _batches(self, held: Mapping[TokenSequence, int]) -> Iterator[list[PackedRow]]:
         """Texts, each with the positions that it holds, as rows in batches.
 
-        Rows of several texts stand apart, since they need a mask of their own.
+        Rows with branches stand apart, since they need a mask of their own.
         """
-        plain = [PackedRow((text,)) for text in held]
         if self._batch_invariant:
-            yield from ([row] for row in plain)
+            yield from ([PackedRow((text,))] for text in held)
             return
         limits = self._limits
         budget = Budget(limits.tokens, limits.positions, self._backend.overhead_tokens)
         longest = min(limits.tokens, self._backend.context or limits.tokens)
-        rows = pack_rows(held, budget._replace(tokens=longest)) if self._backend.packs_rows else plain
-        several = [row for row in rows if len(row.texts) > 1]
-        single = [row for row in rows if len(row.texts) == 1]
-        for kind in (several, single):
+        rows = pack_rows(held, budget._replace(tokens=longest), branches=self._backend.packs_rows)
+        trees = [row for row in rows if row.has_branches]
+        plain = [row for row in rows if not row.has_branches]
+        for kind in (trees, plain):
             waiting = [sum(held[text] for text in row.texts) for row in kind]
             yield from ([kind[i] for i in part] for part in batches(kind, waiting, budget))
 
@@ -114,7 +101,7 @@ class TextScoring:
         """A batch's sums; one that does not fit the memory is halved until it does."""
         texts = [text for row in batch for text in row.texts]
         size = _size(batch)
-        if len(batch) > 1 and size > self._limits.tokens:  # a batch like it did not fit
+        if len(texts) > 1 and size > self._limits.tokens:  # a batch like it did not fit
             return (yield from self._score_halves(batch, jobs))
         lengths = [row.length for row in batch]
         sums: Sums = {}
@@ -138,13 +125,20 @@ class TextScoring:
     def _score_halves(
         self, batch: Sequence[PackedRow], jobs: Sequence[Job]
     ) -> Generator[Progress, None, Sums]:
-        rows = batch if len(batch) > 1 else [PackedRow((text,)) for text in batch[0].texts]
-        middle = len(rows) // 2
         sums: Sums = {}
-        for half in (rows[:middle], rows[middle:]):
+        for half in _halves(batch):
             here = {text for row in half for text in row.texts}
             sums.update((yield from self._score_fitting(half, [job for job in jobs if job.text in here])))
         return sums
+
+
+def _halves(batch: Sequence[PackedRow]) -> Iterator[Sequence[PackedRow]]:
+    """Half the rows each; of a single row half the texts, as rows of what these share."""
+    if len(batch) > 1:
+        yield from (batch[: len(batch) // 2], batch[len(batch) // 2 :])
+        return
+    texts = batch[0].texts
+    yield from ([PackedRow(texts[: len(texts) // 2])], [PackedRow(texts[len(texts) // 2 :])])
 
 
 def _size(batch: Sequence[PackedRow]) -> int:

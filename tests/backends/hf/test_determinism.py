@@ -163,7 +163,7 @@ def test_texts_in_one_row_are_scored_as_if_by_themselves(fp32: Served) -> None:
 
     assert backend.packs_rows
     others = [TokenSequence((3, 4, 5), 1), TokenSequence((900, 4), 0), TokenSequence((8, 8, 8, 1), 2)]
-    together = scored([PackedRow(tuple(texts), shared=len(stem)), PackedRow(tuple(others))])
+    together = scored([PackedRow(tuple(texts)), PackedRow(tuple(others))])
     for text in (*texts, *others):
         alone = scored([PackedRow((text,))])[text]
         assert together[text].shape == (len(text.ids) - text.first, 4096)

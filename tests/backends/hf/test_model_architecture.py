@@ -127,7 +127,7 @@ def test_a_mask_that_is_not_kept_to_is_noticed_in_bf16_too(monkeypatch: pytest.M
     """Within bf16's rounding a model that ignores the mask looks right, were there no counter-proof."""
     from pytest_sway.backends.hf import scoring
 
-    monkeypatch.setattr(scoring.Scorer, "_additive_mask", lambda self, mask: None)
+    monkeypatch.setattr(scoring.Scorer, "_additive_mask", lambda self, ends: None)
     assert not served("llama", torch.bfloat16).packs_rows
 
 

@@ -27,14 +27,15 @@ class Batch(NamedTuple):
 
     Attributes:
         ids: token ids, ``[rows, longest]``, padded on the right: no token sees the padding.
-        positions: position of each token in its own text, where rows hold several; else None.
-        mask: which token sees which, ``[rows, 1, longest, longest]``, where rows hold several; else None.
+        positions: position of each token in its own text, where rows have branches; else None.
+        ends: where the tokens that continue each token end, as an index into its row, ``[rows, longest]``,
+            where rows have branches; else None. A token is seen by those from its own place up to there.
         wanted: for each text its wanted positions, as indices into the flattened batch.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor | None
-    mask: torch.Tensor | None
+    ends: torch.Tensor | None
     wanted: list[tuple[TokenSequence, torch.Tensor]]
 
 
@@ -43,28 +44,25 @@ def batch_of(rows: Sequence[PackedRow], device: torch.device) -> Batch:
     longest = max(row.length for row in rows)
     height = max(len(rows), -(-LEAST // longest)) if longest < LEAST else len(rows)
     ids = torch.zeros(height, longest, dtype=torch.long)
-    several = any(len(row.texts) > 1 for row in rows)
     positions = torch.zeros_like(ids)  # of padding too: a place that the model knows
-    mask = _causal_mask(ids) if several else None
+    ends = torch.full_like(ids, longest)
     wanted = []
     for i, row in enumerate(rows):
-        ids[i, : row.shared] = torch.tensor(row.texts[0].ids[: row.shared], dtype=torch.long)
-        positions[i, : row.shared] = torch.arange(row.shared)
-        at = row.shared
-        for text in row.texts:
-            end = at + len(text.ids) - row.shared
-            ids[i, at:end] = torch.tensor(text.ids[row.shared :], dtype=torch.long)
-            positions[i, at:end] = torch.arange(row.shared, len(text.ids))
-            if mask is not None:
-                mask[i, 0, at:end, row.shared : at] = False
-            places = [k if k < row.shared else at + k - row.shared for k in range(text.first, len(text.ids))]
-            wanted.append((text, i * longest + torch.tensor(places, dtype=torch.long)))
+        path = torch.zeros(0, dtype=torch.long)  # where the tokens of a text stand in the row
+        at = 0
+        for text, shared in zip(row.texts, row.shared, strict=True):
+            end = at + len(text.ids) - shared
+            ids[i, at:end] = torch.tensor(text.ids[shared:], dtype=torch.long)
+            positions[i, at:end] = torch.arange(shared, len(text.ids))
+            ends[i, path[shared:]] = at  # this text does not continue them, and no later one will
+            path = torch.cat([path[:shared], torch.arange(at, end)])
+            wanted.append((text, i * longest + path[text.first :]))
             at = end
     for i in range(len(rows), height):
-        ids[i] = ids[0]
-    if mask is None:
+        ids[i], positions[i], ends[i] = ids[0], positions[0], ends[0]
+    if not any(row.has_branches for row in rows):
         return Batch(ids.to(device), None, None, wanted)
-    return Batch(ids.to(device), positions.to(device), mask.to(device), wanted)
+    return Batch(ids.to(device), positions.to(device), ends.to(device), wanted)
 
 
 class Scorer:
@@ -81,8 +79,8 @@ class Scorer:
         where = torch.cat([places for _, places in batch.wanted])
         source = self._model if self._trunk is None else self._trunk
         extra = {}
-        if batch.mask is not None:
-            extra = {"attention_mask": self._additive_mask(batch.mask), "position_ids": batch.positions}
+        if batch.ends is not None:
+            extra = {"attention_mask": self._additive_mask(batch.ends), "position_ids": batch.positions}
         found = source(input_ids=batch.ids, use_cache=False, **extra)[0]
         flat: torch.Tensor = found.reshape(-1, found.shape[-1])[where.to(found.device)]
         return flat
@@ -117,11 +115,16 @@ class Scorer:
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
 
-    def _additive_mask(self, mask: torch.Tensor) -> torch.Tensor:
-        """The mask as what is added to attention scores, which every implementation of attention takes."""
+    def _additive_mask(self, ends: torch.Tensor) -> torch.Tensor:
+        """Which token sees which, as what is added to attention scores: every kind of attention takes it.
+
+        ``[rows, 1, longest, longest]``, in the model's dtype: 0 where a token sees another.
+        """
+        place = torch.arange(ends.shape[1], device=ends.device)
+        unseen = (place[None, :] > place[:, None]) | (place[:, None] >= ends[:, None, None, :])
         dtype = self._model.dtype
-        open_to_all = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-        return open_to_all.masked_fill(~mask, torch.finfo(dtype).min)
+        seen_by_all = torch.zeros(unseen.shape, dtype=dtype, device=ends.device)
+        return seen_by_all.masked_fill_(unseen, torch.finfo(dtype).min)
 
     def _find_trunk(self) -> Any:
         """The model below its head, if the head can be run apart from it; else None."""
@@ -141,30 +144,35 @@ class Scorer:
         return trunk if torch.equal(whole, apart) else None
 
     def _can_pack_rows(self) -> bool:
-        """Whether a text beside another one, and behind a common beginning, is scored as if by itself.
+        """Whether every text of a tree is scored as if by itself.
 
-        Tried out, with a counter-proof: with a mask that lets texts see each other the numbers must be far
-        worse. A window cannot be tried out on a short row, so a model that has one keeps to itself.
+        Tried out on a tree with branches below a branch, with a counter-proof: with a mask that lets texts
+        see each other the numbers of each must be far worse. A window cannot be tried out on a short row, so
+        a model that has one keeps to itself.
         """
         config = self._model.config.get_text_config()
         attention = getattr(config, "_attn_implementation", None)
         if self._trunk is None or attention not in ("sdpa", "eager") or _has_local_attention(config):
             return False
-        common = [(37 * k) % _vocabulary(self._model) for k in range(1, 21)]
-        texts = TokenSequence((*common, 5, 9, 3), 18), TokenSequence((*common, 8, 2), 18)
-        together = [batch_of([PackedRow(texts, shared)], self._model.device) for shared in (len(common), 0)]
+        common, other = (tuple((n * k) % _vocabulary(self._model) for k in range(1, 21)) for n in (37, 53))
+        tails = (2, 7), (2, 7, 6, 4), (5, 9, 3, 8), (5, 9, 8, 2)
+        texts = [TokenSequence((*common, *tail), len(common) + len(tail) - 2) for tail in tails]
+        texts.append(TokenSequence(other, len(other) - 2))
+        together = batch_of([PackedRow(tuple(texts))], self._model.device)
+        all_seen = torch.full_like(together.ids, together.ids.shape[1])
         try:
             with torch.inference_mode():
                 apart = self._score(batch_of([PackedRow((text,)) for text in texts], self._model.device))
-                right = [self._score(batch) for batch in together]
-                wrong = [self._score(batch._replace(mask=_causal_mask(batch.ids))) for batch in together]
+                right = self._score(together)
+                wrong = self._score(together._replace(ends=all_seen))
         except Exception:
             return False
-        off, wrong_off = (
-            [float((scored - apart).abs().max()) for scored in tried] for tried in (right, wrong)
-        )
+        per_text = (len(texts), -1)  # two positions of each
+        off, wrong_off = ((scored - apart).abs().reshape(per_text).amax(1) for scored in (right, wrong))
+        first_path = 2  # texts that have no other text before them
         allowed = min(1000 * torch.finfo(self._model.dtype).eps, 0.1)
-        return all(x <= allowed and 4 * x < y for x, y in zip(off, wrong_off, strict=True))
+        noticed = 4 * off[first_path:] < wrong_off[first_path:]
+        return bool((off <= allowed).all() and noticed.all())
 
     def _score(self, batch: Batch) -> torch.Tensor:
         return self.logprobs(self.hidden(batch))
@@ -183,12 +191,6 @@ def _has_local_attention(config: Any) -> bool:
     if kinds:
         return set(kinds) != {"full_attention"}
     return any(getattr(config, name, None) for name in _LOCAL)
-
-
-def _causal_mask(ids: torch.Tensor) -> torch.Tensor:
-    """Every token sees all before it, of whatever text: ``[rows, 1, longest, longest]``."""
-    longest = ids.shape[1]
-    return torch.ones(longest, longest, dtype=torch.bool, device=ids.device).tril().repeat(len(ids), 1, 1, 1)
 
 
 @contextmanager

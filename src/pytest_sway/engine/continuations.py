@@ -22,11 +22,14 @@ from pytest_sway.requests import Generate, Generation, Request, RequestError, Vi
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 
-class Row(NamedTuple):
+class PromptRow(NamedTuple):
     """A prompt's token ids, and the view that continues it."""
 
     ids: tuple[int, ...]
     view: View
+
+
+Written = Mapping[PromptRow, Generation | RequestError]
 
 
 class Continuations:
@@ -61,13 +64,13 @@ class Continuations:
         if count == 0:
             yield FinishedBatch(dict.fromkeys(requests, Generation("", ())))
             return
-        readers: dict[Row, list[Generate]] = defaultdict(list)
+        readers: dict[PromptRow, list[Generate]] = defaultdict(list)
         errors: dict[Request[Any], Any] = {}
         for request in requests:
             try:
                 ids = tuple(self._backend.encode(request.prompt))
                 check_length(len(ids) + count, self._backend.context)
-                readers[Row(ids, request.view)].append(request)
+                readers[PromptRow(ids, request.view)].append(request)
             except RequestError as error:
                 errors[request] = error
         yield FinishedBatch(errors)
@@ -83,11 +86,11 @@ class Continuations:
             }
             yield FinishedBatch(answers, dict.fromkeys(answers, spent / len(batch)))
 
-    def _batches(self, rows: Sequence[Row], count: int) -> list[list[Row]]:
+    def _batches(self, rows: Sequence[PromptRow], count: int) -> list[list[PromptRow]]:
         """A batch is as wide as its longest prompt."""
         if self._batch_invariant:
             return [[row] for row in rows]
-        parts: list[list[Row]] = []
+        parts: list[list[PromptRow]] = []
         for group in self._groups_of_views(rows, count):
             packed = [PackedRow((TokenSequence(row.ids, 0),)) for row in group]
             budget = Budget(self._limits.continued_tokens, len(group), self._backend.overhead_tokens)
@@ -95,16 +98,16 @@ class Continuations:
             parts += [[group[i] for i in part] for part in cut]
         return parts
 
-    def _groups_of_views(self, rows: Sequence[Row], count: int) -> list[list[Row]]:
+    def _groups_of_views(self, rows: Sequence[PromptRow], count: int) -> list[list[PromptRow]]:
         """The rows of as many views at a time as fit into a batch with all their prompts.
 
         So that a batch holds few views: each costs a step of its own in every layer of the adapter.
         """
-        of_view: dict[View, list[Row]] = defaultdict(list)
+        of_view: dict[View, list[PromptRow]] = defaultdict(list)
         for row in rows:
             of_view[row.view].append(row)
         most = self._limits.continued_tokens
-        groups: list[list[Row]] = []
+        groups: list[list[PromptRow]] = []
         views = tokens = 0
         for own in of_view.values():
             size = len(own) * (max(len(row.ids) for row in own) + count)
@@ -115,7 +118,7 @@ class Continuations:
             views, tokens = views + 1, tokens + size
         return groups
 
-    def _write_fitting(self, rows: Sequence[Row], count: int) -> Mapping[Row, Generation | RequestError]:
+    def _write_fitting(self, rows: Sequence[PromptRow], count: int) -> Written:
         """One batch of continuations; one that does not fit the memory is halved."""
         began = time.perf_counter()
         try:
@@ -139,7 +142,5 @@ class Continuations:
         generations = [Generation(self._backend.decode(ids), tuple(ids)) for ids in written]
         return dict(zip(rows, generations, strict=True))
 
-    def _write_apart(
-        self, first: Sequence[Row], second: Sequence[Row], count: int
-    ) -> Mapping[Row, Generation | RequestError]:
+    def _write_apart(self, first: Sequence[PromptRow], second: Sequence[PromptRow], count: int) -> Written:
         return {**self._write_fitting(first, count), **self._write_fitting(second, count)}

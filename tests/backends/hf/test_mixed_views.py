@@ -26,7 +26,7 @@ NEW_TOKENS = 24
 
 
 @contextmanager
-def attached(backend: HFBackend, folder: Path) -> Iterator[Subject]:
+def attached_subject(backend: HFBackend, folder: Path) -> Iterator[Subject]:
     subject = backend.attach(AdapterKey(str(folder)))
     try:
         yield subject
@@ -64,7 +64,7 @@ FORMS = {**PLAIN_LORA, "pissa": CONVERTED_LORA["pissa"], "head": lora(target_mod
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_row_has_its_own_update(backend: HFBackend, tmp_path: Path, name: str) -> None:
-    with attached(backend, save_adapter(tmp_path, FORMS[name])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FORMS[name])) as subject:
         assert backend.views_per_batch > 1
         check_rows(backend, some_views(subject))
     assert backend.views_per_batch == 1
@@ -73,7 +73,7 @@ def test_every_row_has_its_own_update(backend: HFBackend, tmp_path: Path, name: 
 @pytest.mark.parametrize("rank", [2, 16])
 def test_nulls_of_ones_own_have_a_rank_of_their_own(backend: HFBackend, tmp_path: Path, rank: int) -> None:
     null = save_adapter(tmp_path / "null", lora(r=rank, target_modules=["q_proj", "up_proj"]), seed=1)
-    with attached(backend, save_adapter(tmp_path / "adapter", PLAIN_LORA["plain"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path / "adapter", PLAIN_LORA["plain"])) as subject:
         digest = backend.add_null(AdapterKey(str(null)))
         seed = NullSeed("yours", 0, 0, 0.0, digest)
         check_rows(backend, [*some_views(subject), View(subject.base.base, subject.tuned.adapter, seed)])
@@ -82,7 +82,7 @@ def test_nulls_of_ones_own_have_a_rank_of_their_own(backend: HFBackend, tmp_path
 def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
     backend = load_backend(ModelKey("hf", MODEL_KEY.base, dtype="bf16", device="cpu"))
     try:
-        with attached(backend, save_adapter(tmp_path, PLAIN_LORA["plain"], size=0.2)) as subject:
+        with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"], size=0.2)) as subject:
             check_rows(backend, some_views(subject), allowed=0.1)
     finally:
         backend.close()
@@ -91,7 +91,7 @@ def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["plain", "rslora", "patterns", "embedding"])
 def test_continuations_are_those_of_each_view(backend: HFBackend, tmp_path: Path, name: str) -> None:
     """Asked in any order; a position where two tokens are as likely to within rounding may differ."""
-    with attached(backend, save_adapter(tmp_path, PLAIN_LORA[name], size=0.1)) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA[name], size=0.1)) as subject:
         views = some_views(subject)
         owners, rows = [v for _ in ROWS for v in views], [row for row in ROWS for _ in views]
         mixed = backend.generate(rows, owners, NEW_TOKENS)
@@ -122,7 +122,7 @@ def test_rows_that_ended_leave_the_batch(
     sizes: list[int] = []
     hook = backend._model.model.register_forward_hook(lambda _, __, out: sizes.append(len(out[0])))
     try:
-        with attached(backend, save_adapter(tmp_path, PLAIN_LORA["plain"], size=0.1)) as subject:
+        with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"], size=0.1)) as subject:
             views = some_views(subject)
             owners, rows = [v for _ in ROWS for v in views], [row for row in ROWS for _ in views]
             free = backend.generate(rows, owners, NEW_TOKENS)
@@ -146,7 +146,7 @@ def test_nothing_runs_on_when_all_ended(
     monkeypatch.setattr(generation, "CHUNK", 4)
     base = View(backend._view_digest())
     first = backend.generate(ROWS[:2], [base] * 2, 12)
-    with attached(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
         written = backend.generate(ROWS[:2], [subject.tuned] * 2, 12)
         backend._ends = frozenset(new[2] for new in written)
         steps: list[int] = []
@@ -176,15 +176,15 @@ def test_a_cache_that_cannot_be_cut_keeps_the_batch_as_it_is(
 
 
 def test_changed_tensors_are_the_same_for_all_rows(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
         assert backend.views_per_batch == 1
         with pytest.raises(RequestError, match="changes whole tensors"):
             backend.generate(ROWS[:2], [subject.tuned, subject.tuned.scaled(0.5)], 2)
 
 
 def test_no_more_nulls_than_the_cache_holds(backend: HFBackend, tmp_path: Path) -> None:
-    """Those that are needed stay, others make room."""
-    with attached(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+    """Those that are needed stay, others are dropped."""
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
         cache = backend._attached_adapter._null_weights  # type: ignore[attr-defined]
         cache.most = 3
         nulls = null_population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
@@ -209,13 +209,13 @@ def test_rows_that_a_model_puts_together_are_not_mixed(
 
     for changed in (flat, swapped):
         monkeypatch.setattr(attention, "forward", changed)
-        with attached(backend, folder):
+        with attached_subject(backend, folder):
             assert backend.views_per_batch == 1, changed.__name__
     monkeypatch.setattr(attention, "forward", real)
 
 
 def test_other_numbers_of_rows_are_refused(backend: HFBackend, tmp_path: Path) -> None:
-    with attached(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
         held = backend._attached_adapter
         name, layer = next(iter(held.layers.items()))  # type: ignore[attr-defined]
         use_mixed_forward(layer, [RowGroup(2, held.factors(name), 1.0)])  # type: ignore[attr-defined]

@@ -39,8 +39,8 @@ class NullWeightCache(Generic[T]):
             self._weights[seed] = make()
         return self._weights[seed]
 
-    def make_room(self, seeds: Sequence[NullSeed]) -> None:
-        """Drop others, so that all of these, at most ``most``, can be kept at once."""
+    def drop_others(self, seeds: Sequence[NullSeed]) -> None:
+        """Drop as many others as it takes to keep all of these, at most ``most``, at once."""
         missing = sum(seed not in self._weights for seed in seeds)
         others = [seed for seed in reversed(self._weights) if seed not in seeds]
         for seed in others[: max(0, len(self._weights) + missing - self.most)]:

@@ -135,7 +135,7 @@ class LoraAdapter:
         for view in views:
             self._check_is_mine(view)
         sampled = [view.null for view in views if view.null is not None and not view.null.source]
-        self._null_weights.make_room(list(dict.fromkeys(sampled)))
+        self._null_weights.drop_others(list(dict.fromkeys(sampled)))
         updates = {view: self._update_of(view) for view in dict.fromkeys(views)}
         runs = [(view, len(list(rows))) for view, rows in groupby(views)]
         self._is_mixed = True

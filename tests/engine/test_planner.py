@@ -359,6 +359,14 @@ def test_as_many_views_are_continued_together_as_fit_with_all_their_prompts() ->
     assert [len(set(views)) for views in few.continued] == [1, 2, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("count", "forwards"), [(1, 2), (3, 1)])
+def test_a_batch_of_continuations_costs_a_forward_per_token(count: int, forwards: int) -> None:
+    """So short prompts are padded where each batch would write much."""
+    toy = Toy()
+    planner_answers(Planner(toy), [Generate("a" * length, TUNED, count) for length in (1, 8)])
+    assert len(toy.continued) == forwards
+
+
 def test_a_mixed_batch_that_does_not_fit_is_halved() -> None:
     toy = Toy(views_per_batch=9, capacity=30)
     planner = Planner(toy)

@@ -87,13 +87,14 @@ class Continuations:
             yield FinishedBatch(answers, dict.fromkeys(answers, spent / len(batch)))
 
     def _batches(self, rows: Sequence[PromptRow], count: int) -> list[list[PromptRow]]:
-        """A batch is as wide as its longest prompt."""
+        """A batch is as wide as its longest prompt, and costs a forward for each new token."""
         if self._batch_invariant:
             return [[row] for row in rows]
+        overhead = self._backend.overhead_tokens * count
         parts: list[list[PromptRow]] = []
         for group in self._groups_of_views(rows, count):
             packed = [PackedRow((TokenSequence(row.ids, 0),)) for row in group]
-            budget = Budget(self._limits.continued_tokens, len(group), self._backend.overhead_tokens)
+            budget = Budget(self._limits.continued_tokens, len(group), overhead)
             cut = batches(packed, [1] * len(group), budget, extra=count)
             parts += [[group[i] for i in part] for part in cut]
         return parts

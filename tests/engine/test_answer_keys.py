@@ -88,8 +88,13 @@ class Dated(WeightsBackend):
     def memory_guard(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def generate(self, rows: Sequence[Sequence[int]], view: View, count: int) -> list[tuple[int, ...]]:
-        return [tuple(int(self.table(view)[row[-1]].argmax()) for _ in range(count)) for row in rows]
+    def generate(
+        self, rows: Sequence[Sequence[int]], views: Sequence[View], count: int
+    ) -> list[tuple[int, ...]]:
+        return [
+            tuple(int(self.table(view)[row[-1]].argmax()) for _ in range(count))
+            for row, view in zip(rows, views, strict=True)
+        ]
 
 
 HELLO = (Turn("user", "hello"),)

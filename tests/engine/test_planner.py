@@ -44,8 +44,12 @@ class Toy(WeightsBackend):
     overhead_tokens, cache_bytes = 4, 0
     capabilities = frozenset()
 
-    def __init__(self, *, shares: bool = False, capacity: int = 10**9, token_bytes: int = 1) -> None:
+    def __init__(
+        self, *, shares: bool = False, capacity: int = 10**9, token_bytes: int = 1, views_per_batch: int = 1
+    ) -> None:
         self.context = 12
+        self.views_per_batch = views_per_batch
+        self.continued: list[list[View]] = []
         self.shapes: list[tuple[View, int, int]] = []
         self.tokens = 0
         self.packs_rows, self.capacity, self.token_bytes = shares, capacity, token_bytes
@@ -91,14 +95,20 @@ class Toy(WeightsBackend):
         return nullcontext()
 
     def generate(
-        self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
+        self, rows: Sequence[Sequence[int]], views: Sequence[View], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
+        if any(view.scale == 99 for view in views):
+            raise RequestError("this view is broken")
         if len(rows) * (max(map(len, rows)) + max_new_tokens) > self.capacity:
             raise MemoryError("too many")
-        self.shapes.append((view, len(rows), max(map(len, rows))))
-        table = self.table(view)
+        distinct = set(views)
+        assert len(distinct) <= self.views_per_batch
+        assert len(distinct) == 1 or not any(view.is_base for view in distinct)
+        self.continued.append(list(views))
+        self.shapes.append((views[0], len(rows), max(map(len, rows))))
         written = []
-        for row in rows:
+        for row, view in zip(rows, views, strict=True):
+            table = self.table(view)
             out = [row[-1]]
             for _ in range(max_new_tokens):
                 out.append(int(table[out[-1]].argmax()))
@@ -331,6 +341,75 @@ def test_generation_is_batched_and_nothing_is_run_for_no_tokens() -> None:
     assert [rows for _, rows, _ in toy.shapes] == [3]
     assert answers[asked[3]] == Generation("", ())
     assert len(answers[asked[0]].ids) == 3
+
+
+SCALED = [View("b", "a", scale=k / 8) for k in range(1, 9)]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.builds(
+            Generate,
+            st.text("abcdefgh", min_size=1, max_size=10),
+            st.sampled_from([BASE, TUNED.scaled(99), *SCALED]),
+            st.integers(0, 4),
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 9),
+    st.integers(12, 100),
+    st.integers(12, 200),
+)
+def test_continuations_of_mixed_views_are_those_of_each_view(
+    asked: list[Generate], views: int, capacity: int, memory: int
+) -> None:
+    """Whatever fits, whichever views are broken; the toy itself checks how many views are in a batch."""
+    toy = Toy(views_per_batch=views, capacity=capacity)
+    found = planner_answers(Planner(toy, memory), asked)
+    apart = planner_answers(Planner(Toy()), asked)
+    assert found.keys() == apart.keys()
+    for request, answer in found.items():
+        expected = apart[request]
+        assert answer == expected or str(answer) == str(expected)
+
+
+def test_as_many_views_are_continued_together_as_fit_with_all_their_prompts() -> None:
+    asked = [Generate(text, view, 3) for view in (BASE, *SCALED) for text in ("ab", "cd", "ef")]
+    toy = Toy(views_per_batch=4)
+    planner = Planner(toy, memory=2 * 3 * 3 * 5)  # three prompts of three views, with what they write
+    planner_answers(planner, asked)
+    assert [len(set(views)) for views in toy.continued] == [1, 3, 3, 2]
+    assert planner.costs.forward_passes == 4
+    assert planner.costs.tokens == len(asked) * 5
+    few = Toy(views_per_batch=2)
+    planner_answers(Planner(few), asked)
+    assert [len(set(views)) for views in few.continued] == [1, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(("count", "forwards"), [(1, 2), (3, 1)])
+def test_a_batch_of_continuations_costs_a_forward_per_token(count: int, forwards: int) -> None:
+    """So short prompts are padded where each batch would write much."""
+    toy = Toy()
+    planner_answers(Planner(toy), [Generate("a" * length, TUNED, count) for length in (1, 8)])
+    assert len(toy.continued) == forwards
+
+
+def test_a_mixed_batch_that_does_not_fit_is_halved() -> None:
+    toy = Toy(views_per_batch=9, capacity=30)
+    planner = Planner(toy)
+    asked = [Generate(text, view, 3) for view in SCALED[:4] for text in ("ab", "cd", "ef")]
+    answers = planner_answers(planner, asked)
+    assert answers == planner_answers(Planner(Toy()), asked)
+    assert planner.costs.halved_batches == 1
+    assert [len(views) for views in toy.continued] == [6, 6]
+
+
+def test_by_itself_means_by_itself_among_views_too() -> None:
+    toy = Toy(views_per_batch=9)
+    asked = [Generate(text, view, 3) for view in SCALED for text in ("ab", "cd")]
+    planner_answers(Planner(toy, batch_invariant=True), asked)
+    assert {len(views) for views in toy.continued} == {1}
 
 
 def test_every_answer_is_reported_once_and_as_it_is_returned() -> None:

@@ -190,6 +190,9 @@ class WeightsBackend(Backend):
     """Cost of a forward beside its tokens, in tokens."""
     packs_rows: bool = False
     """Whether a row may hold texts that do not begin one another."""
+    views_per_batch: int = 1
+    """How many views the rows of one batch of continuations may belong to; the base's rows are never mixed
+    with others. It may change with the adapter that is attached."""
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -229,9 +232,15 @@ class WeightsBackend(Backend):
 
     @abstractmethod
     def generate(
-        self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
+        self, rows: Sequence[Sequence[int]], views: Sequence[View], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
-        """Greedy continuations, without the end-of-text token."""
+        """Greedy continuations, without the end-of-text token.
+
+        Args:
+            rows: token ids of the prompts.
+            views: the view that continues each of them.
+            max_new_tokens: most tokens of a continuation.
+        """
 
     def memory_guard(self) -> AbstractContextManager[None]:
         """While it lasts, a failed allocation on the device is a MemoryError."""

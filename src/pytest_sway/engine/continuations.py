@@ -1,11 +1,16 @@
-"""Writes the continuations of a round, in batches of prompts of like length."""
+"""Writes the continuations of a round, in batches of prompts of like length.
+
+The rows of a batch may belong to several views (see :attr:`WeightsBackend.views_per_batch`): a step over
+few rows takes about as long as one over several times as many. The base's rows are always by themselves:
+what it writes must not depend on the adapters that are asked for in the same round.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.engine.batching import Budget, batches
@@ -13,10 +18,19 @@ from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.memory_limits import SMALLER, MemoryLimits
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
 from pytest_sway.engine.scoring_jobs import check_length
+from pytest_sway.engine.workload import Workload, continuation_workload
 from pytest_sway.requests import Generate, Generation, Request, RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
-Ids = tuple[int, ...]
+
+class PromptRow(NamedTuple):
+    """A prompt's token ids, and the view that continues it."""
+
+    ids: tuple[int, ...]
+    view: View
+
+
+Written = Mapping[PromptRow, Generation | RequestError]
 
 
 class Continuations:
@@ -38,68 +52,118 @@ class Continuations:
         self._batch_invariant = batch_invariant
 
     def answer(self, requests: Sequence[Generate]) -> Events:
-        """Every request's continuation; those of one view and length are written together."""
-        groups: dict[tuple[View, int], list[Generate]] = defaultdict(list)
-        for request in requests:
-            groups[request.view, request.max_new_tokens].append(request)
-        for (view, count), group in groups.items():
-            yield from self._answer_group(view, count, group)
+        """Every request's continuation; those of one length, and of views that mix, are written together."""
+        for count, group in self._groups(requests):
+            yield from self._answer_group(count, group)
 
-    def _answer_group(self, view: View, count: int, requests: Sequence[Generate]) -> Events:
-        if count == 0:
-            yield FinishedBatch(dict.fromkeys(requests, Generation("", ())))
-            return
-        readers: dict[Ids, list[Generate]] = defaultdict(list)
-        errors: dict[Request[Any], Any] = {}
+    def workload(self, requests: Sequence[Generate]) -> Workload:
+        """What :meth:`answer` would have to compute, were every continuation as long as it may be."""
+        found = Workload()
+        for count, group in self._groups(requests):
+            readers, _ = self._readers(count, group)
+            for batch in self._batches(list(readers), count):
+                size = self._backend.token_bytes + self._backend.cache_bytes
+                found += continuation_workload([len(row.ids) for row in batch], count, size)
+        return found
+
+    def _groups(self, requests: Sequence[Generate]) -> list[tuple[int, list[Generate]]]:
+        """The requests of one length, and of one view or of views that mix; each with its length."""
+        mixes = self._backend.views_per_batch > 1 and not self._batch_invariant
+        groups: dict[tuple[View | None, int], list[Generate]] = defaultdict(list)
+        for request in requests:
+            by_itself = request.view.is_base or not mixes
+            groups[request.view if by_itself else None, request.max_new_tokens].append(request)
+        return [(count, group) for (_, count), group in groups.items()]
+
+    def _readers(
+        self, count: int, requests: Sequence[Generate]
+    ) -> tuple[dict[PromptRow, list[Generate]], dict[Request[Any], RequestError]]:
+        """The requests of each row, and the errors of those that cannot be continued."""
+        readers: dict[PromptRow, list[Generate]] = defaultdict(list)
+        errors: dict[Request[Any], RequestError] = {}
         for request in requests:
             try:
                 ids = tuple(self._backend.encode(request.prompt))
                 check_length(len(ids) + count, self._backend.context)
-                readers[ids].append(request)
+                readers[PromptRow(ids, request.view)].append(request)
             except RequestError as error:
                 errors[request] = error
+        return readers, errors
+
+    def _answer_group(self, count: int, requests: Sequence[Generate]) -> Events:
+        if count == 0:
+            yield FinishedBatch(dict.fromkeys(requests, Generation("", ())))
+            return
+        readers, errors = self._readers(count, requests)
         yield FinishedBatch(errors)
-        done, total = 0, sum(len(ids) + count for ids in readers)
+        done, total = 0, sum(len(row.ids) + count for row in readers)
         for batch in self._batches(list(readers), count):
             began = time.perf_counter()
-            written = self._write_fitting(batch, view, count)
+            written = self._write_fitting(batch, count)
             spent = time.perf_counter() - began
-            done += sum(len(ids) + count for ids in batch)
+            done += sum(len(row.ids) + count for row in batch)
             yield Progress(min(done, total), total)
             answers: dict[Request[Any], Any] = {
-                request: found for ids, found in written.items() for request in readers[ids]
+                request: found for row, found in written.items() for request in readers[row]
             }
             yield FinishedBatch(answers, dict.fromkeys(answers, spent / len(batch)))
 
-    def _batches(self, prompts: Sequence[Ids], count: int) -> list[list[Ids]]:
-        """A batch is as wide as its longest prompt."""
+    def _batches(self, rows: Sequence[PromptRow], count: int) -> list[list[PromptRow]]:
+        """A batch is as wide as its longest prompt, and costs a forward for each new token."""
         if self._batch_invariant:
-            return [[ids] for ids in prompts]
-        rows = [PackedRow((TokenSequence(ids, 0),)) for ids in prompts]
-        budget = Budget(self._limits.continued_tokens, len(rows), self._backend.overhead_tokens)
-        parts = batches(rows, [1] * len(rows), budget, extra=count)
-        return [[prompts[i] for i in part] for part in parts]
+            return [[row] for row in rows]
+        overhead = self._backend.overhead_tokens * count
+        parts: list[list[PromptRow]] = []
+        for group in self._groups_of_views(rows, count):
+            packed = [PackedRow((TokenSequence(row.ids, 0),)) for row in group]
+            budget = Budget(self._limits.continued_tokens, len(group), overhead)
+            cut = batches(packed, [1] * len(group), budget, extra=count)
+            parts += [[group[i] for i in part] for part in cut]
+        return parts
 
-    def _write_fitting(
-        self, prompts: Sequence[Ids], view: View, count: int
-    ) -> dict[Ids, Generation | RequestError]:
+    def _groups_of_views(self, rows: Sequence[PromptRow], count: int) -> list[list[PromptRow]]:
+        """The rows of as many views at a time as fit into a batch with all their prompts.
+
+        So that a batch holds few views: each costs a step of its own in every layer of the adapter.
+        """
+        of_view: dict[View, list[PromptRow]] = defaultdict(list)
+        for row in rows:
+            of_view[row.view].append(row)
+        most = self._limits.continued_tokens
+        groups: list[list[PromptRow]] = []
+        views = tokens = 0
+        for own in of_view.values():
+            size = len(own) * (max(len(row.ids) for row in own) + count)
+            if not groups or views == self._backend.views_per_batch or tokens + size > most:
+                groups.append([])
+                views = tokens = 0
+            groups[-1] += own
+            views, tokens = views + 1, tokens + size
+        return groups
+
+    def _write_fitting(self, rows: Sequence[PromptRow], count: int) -> Written:
         """One batch of continuations; one that does not fit the memory is halved."""
         began = time.perf_counter()
         try:
             with self._backend.memory_guard():
-                written = self._backend.generate(prompts, view, count)
+                written = self._backend.generate([row.ids for row in rows], [row.view for row in rows], count)
         except RequestError as error:
-            return dict.fromkeys(prompts, error)
+            first = [row for row in rows if row.view == rows[0].view]
+            if len(first) == len(rows):
+                return dict.fromkeys(rows, error)
+            return self._write_apart(first, [row for row in rows if row.view != rows[0].view], count)
         except MemoryError as error:
-            if len(prompts) == 1:
-                needs = f"continuing {len(prompts[0])} tokens needs more memory than there is ({error})"
-                return dict.fromkeys(prompts, RequestError(f"{needs}; {SMALLER}"))
+            if len(rows) == 1:
+                needs = f"continuing {len(rows[0].ids)} tokens needs more memory than there is ({error})"
+                return dict.fromkeys(rows, RequestError(f"{needs}; {SMALLER}"))
             self._costs.halved_batches += 1
             self._limits.after_continuing_failed()
-            middle = len(prompts) // 2
-            first = self._write_fitting(prompts[:middle], view, count)
-            return {**first, **self._write_fitting(prompts[middle:], view, count)}
-        lengths = [len(ids) + len(new) for ids, new in zip(prompts, written, strict=True)]
-        self._costs.count(lengths, len(prompts), time.perf_counter() - began)
+            middle = len(rows) // 2
+            return self._write_apart(rows[:middle], rows[middle:], count)
+        lengths = [len(row.ids) + len(new) for row, new in zip(rows, written, strict=True)]
+        self._costs.count(lengths, len(rows), time.perf_counter() - began)
         generations = [Generation(self._backend.decode(ids), tuple(ids)) for ids in written]
-        return dict(zip(prompts, generations, strict=True))
+        return dict(zip(rows, generations, strict=True))
+
+    def _write_apart(self, first: Sequence[PromptRow], second: Sequence[PromptRow], count: int) -> Written:
+        return {**self._write_fitting(first, count), **self._write_fitting(second, count)}

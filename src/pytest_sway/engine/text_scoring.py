@@ -18,6 +18,7 @@ from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.memory_limits import SMALLER, MemoryLimits
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
 from pytest_sway.engine.scoring_jobs import Job, answer_of
+from pytest_sway.engine.workload import Workload, scoring_workload
 from pytest_sway.requests import Request, RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
@@ -45,10 +46,7 @@ class TextScoring:
 
     def answer(self, jobs: Jobs) -> Events:
         """Every request's answer, as soon as the last of its texts is scored."""
-        by_text: dict[TokenSequence, list[Job]] = defaultdict(list)
-        for group in jobs.values():
-            for job in group:
-                by_text[job.text].append(job)
+        by_text = _jobs_by_text(jobs)
         plan = self._plan(by_text)
         sums: Sums = {}
         seconds: dict[Request[Any], float] = defaultdict(float)
@@ -64,6 +62,16 @@ class TextScoring:
             scored = {r: group for r, group in ended.items() if sums.keys() >= set(group)}
             answers = {r: answer_of(r, group, sums) for r, group in scored.items()}
             yield FinishedBatch(answers, {r: seconds[r] for r in answers})
+
+    def workload(self, jobs: Jobs) -> Workload:
+        """What :meth:`answer` would have to compute."""
+        by_text = _jobs_by_text(jobs)
+        found = Workload()
+        for batch in self._plan(by_text):
+            views = {view for job in by_text[batch[0].texts[0]] for view in job.request.views}
+            sizes = self._backend.token_bytes, self._backend.vocabulary
+            found += scoring_workload(batch, len(views), *sizes)
+        return found
 
     def _plan(self, by_text: Mapping[TokenSequence, Sequence[Job]]) -> list[list[PackedRow]]:
         """The batches in their order; sets the number of tokens that they have together."""
@@ -139,6 +147,14 @@ def _halves(batch: Sequence[PackedRow]) -> Iterator[Sequence[PackedRow]]:
         return
     texts = batch[0].texts
     yield from ([PackedRow(texts[: len(texts) // 2])], [PackedRow(texts[len(texts) // 2 :])])
+
+
+def _jobs_by_text(jobs: Jobs) -> dict[TokenSequence, list[Job]]:
+    by_text: dict[TokenSequence, list[Job]] = defaultdict(list)
+    for group in jobs.values():
+        for job in group:
+            by_text[job.text].append(job)
+    return by_text
 
 
 def _size(batch: Sequence[PackedRow]) -> int:

@@ -343,7 +343,7 @@ def test_more_nulls_than_are_kept_answer_the_same(
     def measured(room: int) -> dict[Divergence, float]:
         subject = backend.attach(AdapterKey(str(plain_adapters["plain"])))
         try:
-            backend._attached_adapter._null_weights._most = room
+            backend._attached_adapter._null_weights.most = room
             views = null_population(subject, NullPlan("norm_matched", 5, 0, 0.02)).views
             asked = [Divergence("The harbour was", subject.base, view) for view in views]
             return {**Engine(backend).answer(asked), **Engine(backend).answer(asked[::-1])}

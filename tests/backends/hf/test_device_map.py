@@ -148,7 +148,7 @@ def test_an_adapter_scores_the_same_on_a_dispatched_base(
         assert hooked is hasattr(backend._model, "_hf_hook")
         subject = backend.attach(AdapterKey(str(folder)))
         scored = [logprobs(backend, ROWS, view, [0, 1, 4]) for view in (subject.base, subject.tuned)]
-        found.append((scored, backend.generate(ROWS, subject.tuned, 5), backend.packs_rows))
+        found.append((scored, backend.generate(ROWS, [subject.tuned] * len(ROWS), 5), backend.packs_rows))
         backend.detach(subject)
     (plain, written, shares), (dispatched, also_written, also_shares) = found
     for one, other in zip(plain, dispatched, strict=True):

@@ -114,7 +114,7 @@ def test_fine_tune_and_base_each_end_with_their_own_tokens(
 ) -> None:
     def written(folder: Path) -> list[tuple[int, ...]]:
         subject = backend.attach(AdapterKey(None, str(folder)))
-        found = [backend.generate([[5, 900, 77]], view, 12)[0] for view in (subject.tuned, subject.base)]
+        found = [backend.generate([[5, 900, 77]], [view], 12)[0] for view in (subject.tuned, subject.base)]
         backend.detach(subject)
         return found
 

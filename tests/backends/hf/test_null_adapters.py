@@ -117,7 +117,7 @@ def test_whole_tensors_have_nulls_of_their_size(
 
 def test_more_nulls_than_the_cache_holds_are_sampled_again(backend: HFBackend, tmp_path: Path) -> None:
     with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
-        backend._attached_adapter._null_weights._most = 2
+        backend._attached_adapter._null_weights.most = 2
         views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
         first = [logprobs(backend, ROWS, view, ALL) for view in views]
         again = [logprobs(backend, ROWS, view, ALL) for view in views]

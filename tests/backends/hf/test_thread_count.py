@@ -90,7 +90,7 @@ def test_a_backend_computes_with_its_own_number(backend: HFBackend, monkeypatch:
     try:
         for now in (1, 2):
             torch.set_num_threads(now)
-            backend.generate(ROWS[:1], base, 2)
+            backend.generate(ROWS[:1], [base], 2)
             logprobs(backend, [list(range(100 + now, 160 + now))], base, [50])
             backend._row_logits()
             assert torch.get_num_threads() == now

@@ -26,7 +26,8 @@ from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
-from pytest_sway.backends.hf.generation import cut_at_end, left_padded
+from pytest_sway.backends.hf.generation import continuations
+from pytest_sway.backends.hf.mixed_views import views_per_batch
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
@@ -210,27 +211,25 @@ class HFBackend(WeightsBackend):
             yield
 
     def generate(
-        self, rows: Sequence[Sequence[int]], view: View, max_new_tokens: int
+        self, rows: Sequence[Sequence[int]], views: Sequence[View], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
         """Greedy continuations of left-padded rows, cut before the end-of-text token."""
-        self._enter(view)
-        settings = self._model.generation_config
-        ids, mask = left_padded(rows, settings.pad_token_id)
-        ends = settings.eos_token_id
+        number = {view: k for k, view in enumerate(dict.fromkeys(views))}
+        order = sorted(range(len(rows)), key=lambda i: number[views[i]])  # a view's rows stand together
+        ends = self._model.generation_config.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
-        stops |= frozenset() if view.is_base else self._ends
-        device_of_model = self._model.device
-        tokens_of_a_forward = ids.numel() / (max_new_tokens + 1) + len(rows)  # on average
+        stops |= frozenset() if views[0].is_base else self._ends
+
+        def use_rows(running: Sequence[int]) -> None:
+            self._enter_rows([views[order[k]] for k in running])
+
+        tokens_of_a_forward = sum(map(len, rows)) / (max_new_tokens + 1) + len(rows)  # on average
         threads = self._threads.for_layers(tokens_of_a_forward)
         with self._threads.using(threads), determinism.inference_mode(deterministic=self._is_strict):
-            written = self._model.generate(
-                input_ids=ids.to(device_of_model),
-                attention_mask=mask.to(device_of_model),
-                do_sample=False,
-                max_new_tokens=max_new_tokens,
-                eos_token_id=sorted(stops) or None,
-            )
-        return [cut_at_end(row[ids.shape[1] :].tolist(), stops) for row in written]
+            sorted_rows = [rows[i] for i in order]
+            written = continuations(self._model, sorted_rows, stops, max_new_tokens, use_rows)
+        found = dict(zip(order, written, strict=True))
+        return [found[i] for i in range(len(rows))]
 
     def _hidden_states(self, rows: tuple[PackedRow, ...], batch: Any, view: View) -> torch.Tensor:
         """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
@@ -244,13 +243,20 @@ class HFBackend(WeightsBackend):
         return hidden
 
     def _enter(self, view: View) -> None:
+        self._enter_rows([view])
+
+    def _enter_rows(self, views: Sequence[View]) -> None:
+        """Put the views of a batch's rows in force."""
         self._entries += 1
-        if view.base != self._view_digest():
-            raise RequestError(f"view {view.label()} belongs to another base model")
-        if self._adapter is not None:
-            self._adapter.enter(view)
-        elif not view.is_base:
-            raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
+        for view in dict.fromkeys(views):
+            if view.base != self._view_digest():
+                raise RequestError(f"view {view.label()} belongs to another base model")
+            if self._adapter is None and not view.is_base:
+                raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
+        if self._adapter is not None and len(set(views)) > 1:
+            self._adapter.enter_rows(views)
+        elif self._adapter is not None:
+            self._adapter.enter(views[0])
 
     def _base_logits(self) -> torch.Tensor:
         """Logits of one fixed row, the base's weights in force."""
@@ -278,8 +284,12 @@ class HFBackend(WeightsBackend):
         if fault := self._attached_adapter.fault:
             cause = non_finite_cause(fault, source.weight_files(), self._model.dtype)
             raise BackendError(f"{source.label} {cause}")
-        self._attached_adapter.enter(View(self._view_digest(), source.digest))
-        check_adapter_logits(self._row_logits(), source.label)
+        tuned = View(self._view_digest(), source.digest)
+        self._attached_adapter.enter(tuned)
+        logits = self._row_logits()
+        check_adapter_logits(logits, source.label)
+        known = logits[0], self._check_logits[1]
+        self.views_per_batch = views_per_batch(self._attached_adapter, tuned, self._row_logits, known)
 
     @property
     def _attached_adapter(self) -> ServedAdapter:
@@ -289,7 +299,7 @@ class HFBackend(WeightsBackend):
 
     def _drop(self) -> None:
         self._attached_adapter.unload()
-        self._adapter = None
+        self._adapter, self.views_per_batch = None, 1
         self._tokens, self._ends = self._base_tokens, frozenset()
 
     def _view_digest(self) -> str:

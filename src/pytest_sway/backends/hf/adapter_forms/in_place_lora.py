@@ -14,11 +14,12 @@ from peft.tuners.lora import Linear, LoraLayer
 
 
 def use_in_place_forward(layer: LoraLayer) -> None:
-    """Replace a linear layer's forward, where all its weights have one dtype.
+    """Replace a linear layer's forward, where all its weights have one dtype; PEFT's own everywhere else.
 
-    Anything else keeps PEFT's forward: embeddings, quantized layers, a base in half precision (whose update
+    PEFT's forward is that of embeddings, of quantized layers, and of a base in half precision (whose update
     PEFT computes in fp32).
     """
+    vars(layer).pop("forward", None)
     base = layer.get_base_layer()
     plain = type(layer) is Linear and type(base) is torch.nn.Linear
     dtypes = {part.weight.dtype for parts in (layer.lora_A, layer.lora_B) for part in parts.values()}

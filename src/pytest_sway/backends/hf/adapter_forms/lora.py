@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -21,6 +22,7 @@ from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     peft_errors,
 )
 from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
+from pytest_sway.backends.hf.adapter_forms.mixed_batch import RowGroup, has_mixed_forward, use_mixed_forward
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
 from pytest_sway.backends.hf.lora_factors import Factors, product_norm
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
@@ -72,6 +74,7 @@ class LoraAdapter:
         )
         self._own_nulls: dict[str, dict[str, Factors]] = {}
         self._has_start_factors = update.has_start_factors
+        self._is_mixed = False
         self._peft.eval()
 
     @property
@@ -101,15 +104,24 @@ class LoraAdapter:
             return ""
         return f"{len(broken)} of {len(self.layers)} modules hold NaN or infinity (first: {broken[0]})"
 
+    @property
+    def views_per_batch(self) -> int:
+        """As many as there are nulls in memory; 1 where a layer is of another kind than PEFT's plain ones."""
+        mixable = all(has_mixed_forward(layer) for layer in self.layers.values())
+        return self._null_weights.most if mixable else 1
+
     def enter(self, view: View) -> None:
         """Put a view's weights in force; every layer is set, whatever was in force before."""
+        if self._is_mixed:
+            for layer in self.layers.values():
+                use_in_place_forward(layer)
+            self._is_mixed = False
         if view.is_base:
             for layer in self.layers.values():
                 if not layer.disable_adapters:
                     layer.enable_adapters(enabled=False)
             return
-        if view.adapter != self.digest:
-            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+        self._check_is_mine(view)
         slot = SUBJECT if view.null is None else self._filled_slot(view.null)
         for name, layer in self.layers.items():
             if layer.disable_adapters:
@@ -117,6 +129,20 @@ class LoraAdapter:
             if layer.active_adapters != [slot]:
                 layer.set_adapter(slot, inference_mode=True)
             layer.scaling[slot] = self._scaling[name] * view.scale
+
+    def enter_rows(self, views: Sequence[View]) -> None:
+        """Put the weights of a batch in force whose rows belong to ``views``; equal ones stand together."""
+        for view in views:
+            self._check_is_mine(view)
+        sampled = [view.null for view in views if view.null is not None and not view.null.source]
+        self._null_weights.drop_others(list(dict.fromkeys(sampled)))
+        updates = {view: self._update_of(view) for view in dict.fromkeys(views)}
+        runs = [(view, len(list(rows))) for view, rows in groupby(views)]
+        self._is_mixed = True
+        for name, layer in self.layers.items():
+            scaling = self._scaling[name]
+            groups = [RowGroup(rows, updates[view][name], scaling * view.scale) for view, rows in runs]
+            use_mixed_forward(layer, groups)
 
     def unload(self) -> None:
         """Take the wrappers off; the model holds its own modules again."""
@@ -172,6 +198,16 @@ class LoraAdapter:
         a, b = self.factors(name, OWN)
         like, _ = self.factors(name)
         return a.clone().to(like), (b * (layer.scaling[OWN] / self._scaling[name])).to(like)
+
+    def _check_is_mine(self, view: View) -> None:
+        if view.adapter != self.digest:
+            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+
+    def _update_of(self, view: View) -> dict[str, Factors]:
+        """The factors of the subject or of a null, by module."""
+        if view.null is not None:
+            return self._factors_of(view.null)
+        return {name: self.factors(name) for name in self.layers}
 
     def _zero_modules(self) -> list[str]:
         """Modules whose update s·B·A is exactly zero."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_sway.backends.base import Form
@@ -28,11 +29,26 @@ class ServedAdapter(Protocol):
     def fault(self) -> str:
         """What is broken in its numbers (NaN, infinity); empty where nothing is."""
 
+    @property
+    def views_per_batch(self) -> int:
+        """How many views the rows of one batch may belong to."""
+
     def enter(self, view: View) -> None:
         """Put a view's weights in force, whatever was in force before.
 
         Raises:
             RequestError: the view is of another adapter.
+        """
+
+    def enter_rows(self, views: Sequence[View]) -> None:
+        """Put the weights of several views in force, each for its own rows of the batches to come.
+
+        Args:
+            views: one per row, none of the base; at most ``views_per_batch`` distinct ones, and the rows
+                of each stand together.
+
+        Raises:
+            RequestError: a view is of another adapter, or the rows of a batch cannot have views of their own.
         """
 
     def unload(self) -> None:

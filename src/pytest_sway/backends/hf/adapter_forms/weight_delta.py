@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,6 +89,15 @@ class WeightDelta:
             raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
         for path, tensor in self._scaled(view).items():
             _set_tensor(self._model, path, tensor)
+
+    @property
+    def views_per_batch(self) -> int:
+        """One: a tensor of the model is the same for all rows."""
+        return 1
+
+    def enter_rows(self, views: Sequence[View]) -> None:
+        """Refused."""
+        raise RequestError(f"{len(set(views))} views of an adapter that changes whole tensors in one batch")
 
     def unload(self) -> None:
         """Put the base's own tensors back: the same objects."""

@@ -140,11 +140,20 @@ class Engine:
         self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]
     ) -> RunEstimate | None:
         """What a run would cost with ``nulls``, and with the ``further`` ones besides; None for a server."""
+        estimator = self._existing_estimator()
+        return estimator.estimate(probe, views, nulls, further) if estimator is not None else None
+
+    def is_slow(self, view: View) -> bool:
+        """Whether a short forward takes so long that a suite may take minutes; False for a server."""
+        estimator = self._existing_estimator()
+        return estimator is not None and estimator.is_slow(view)
+
+    def _existing_estimator(self) -> Estimator | None:
         if self._planner is None or isinstance(self.backend, AnsweringBackend):
             return None
         if self._estimator is None:
             self._estimator = Estimator(self.backend, self._planner, self._all_known)
-        return self._estimator.estimate(probe, views, nulls, further)
+        return self._estimator
 
     def _all_known(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """The answers that are known already."""

@@ -11,9 +11,12 @@ from pytest_sway.engine.drive import drive
 from pytest_sway.engine.imagined_answers import ImaginedAnswers, Known
 from pytest_sway.engine.measures import Measurable
 from pytest_sway.engine.planner import Planner
-from pytest_sway.engine.speed import measure_speed
+from pytest_sway.engine.speed import measure_speed, time_of_forward
 from pytest_sway.engine.workload import Speed, Workload
 from pytest_sway.requests import Embed, Request, View, Views
+
+_SLOW_FORWARD_S = 0.015
+"""Of 16 tokens. The quickstart's model takes 0.003 s and its whole battery a minute."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Estimator:
         self._known = known
         self._speed: Speed | None = None
         self._made: set[View] = set()
+
+    def is_slow(self, view: View) -> bool:
+        """Whether a short forward takes so long that a suite may take minutes."""
+        return time_of_forward(self._backend, view) >= _SLOW_FORWARD_S
 
     def estimate(
         self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]

@@ -1,9 +1,9 @@
-"""Half a second of this model on this machine: how long a token, a position and a step take."""
+"""A second of this model on this machine: how long a token, a position and a step take."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.engine.batch_scoring import score_batch
@@ -13,9 +13,11 @@ from pytest_sway.engine.workload import Speed
 from pytest_sway.requests import Divergence, View, Views
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
-_ENOUGH_S = 0.12
+SHORT = 16
+"""Tokens of a text that takes hardly longer than a forward takes by itself."""
+_ENOUGH_S = 0.3
 """A text that takes this long is long enough to be timed."""
-_SHORT, _LONGEST = 16, 1024
+_LONGEST = 512
 _ROWS, _STEPS = 8, 4
 
 
@@ -28,44 +30,70 @@ def measure_speed(backend: WeightsBackend, views: Views, null: View | None, limi
         null: one null adapter, whose weights are made; None where there is none.
         limits: of a batch.
     """
-
-    def score(text: TokenSequence, *which: View) -> float:
-        sides = which if len(which) == 2 else (*which, *which)
-        jobs = [Job(Divergence("", sides[0], sides[1]), text)] if len(which) == 2 else []
-        rows = [PackedRow((text,))]
-        if not jobs:
-            return _timed(lambda: [piece for *_, piece in backend.logprobs(rows, which[0], limits.piece)])
-        return _timed(lambda: list(score_batch(backend, rows, jobs, limits.piece)))
-
     tuned = views.tuned
+    short = time_of_forward(backend, tuned)
+    length, long = SHORT, short
+    most = min(_LONGEST, limits.tokens, backend.context or _LONGEST)
+    while long < _ENOUGH_S and 2 * length <= most:
+        length *= 2
+        long = _time_of_text(backend, _text(backend, length, length - 1), tuned)
+    token = max(0.0, long - short) / (length - SHORT) if length > SHORT else short / SHORT
+    forward = max(0.0, short - SHORT * token)
+    some = min(length, 64)
+    all_positions = _text(backend, some, 0)
+    one = _time_of_text(backend, _text(backend, some, some - 1), tuned)
+    position = max(0.0, _time_of_text(backend, all_positions, tuned) - one) / some
+    pair = _timed(lambda: _compare(backend, all_positions, views, limits))
+    compared = max(0.0, pair - 2 * (one + some * position)) / some
+    made = 0.0
+    if null is not None:
+        made = max(0.0, _time_of_text(backend, _text(backend, SHORT, SHORT - 1), null) - short)
+    step, step_token = _time_of_steps(backend, tuned)
+    return Speed(forward, token, position, compared, step, step_token, made)
+
+
+def time_of_forward(backend: WeightsBackend, view: View) -> float:
+    """Seconds of a forward over :data:`SHORT` tokens: of the second one, since the first is no measure."""
+    text = _text(backend, SHORT, SHORT - 1)
+    return [_time_of_text(backend, text, view) for _ in range(2)][-1]
+
+
+def _time_of_text(backend: WeightsBackend, text: TokenSequence, view: View) -> float:
+    def score() -> None:
+        with backend.memory_guard():
+            for _ in backend.logprobs([PackedRow((text,))], view, max(SHORT, text.positions)):
+                pass
+
+    return _timed(score)
+
+
+def _compare(backend: WeightsBackend, text: TokenSequence, views: Views, limits: MemoryLimits) -> None:
+    job = Job(Divergence("", views.base, views.tuned), text)
     with backend.memory_guard():
-        score(_text(backend, _SHORT, _SHORT - 1), tuned)  # the first forward of a process is no measure
-        short = score(_text(backend, _SHORT, _SHORT - 1), tuned)
-        length, long = _SHORT, short
-        while long < _ENOUGH_S and length < min(_LONGEST, limits.tokens, backend.context or _LONGEST):
-            length *= 2
-            long = score(_text(backend, length, length - 1), tuned)
-        token = max(0.0, long - short) / (length - _SHORT) if length > _SHORT else short / _SHORT
-        forward = max(0.0, short - _SHORT * token)
-        every = min(length, 64)
-        position = max(0.0, score(_text(backend, every, 0), tuned) - forward - every * token) / every
-        pair = score(_text(backend, every, 0), views.base, tuned)
-        compared = max(0.0, pair - 2 * (forward + every * (token + position))) / every
-        made = score(_text(backend, _SHORT, _SHORT - 1), null) - short if null is not None else 0.0
-        step, step_token = _time_of_steps(backend, tuned, forward, token)
-    return Speed(forward, token, position, compared, step, step_token, max(0.0, made))
+        for _ in score_batch(backend, [PackedRow((text,))], [job], limits.piece):
+            pass
 
 
-def _time_of_steps(backend: WeightsBackend, view: View, forward: float, token: float) -> tuple[float, float]:
+def _time_of_steps(backend: WeightsBackend, view: View) -> tuple[float, float]:
     """Seconds per step, and per token of a step."""
     times = []
     for rows in (1, _ROWS):
-        prompts = [_text(backend, _SHORT, 0, shift=row).ids for row in range(rows)]
-        spent = _timed(lambda prompts=prompts: backend.generate(prompts, [view] * len(prompts), _STEPS))  # type: ignore[misc]
-        times.append(max(0.0, spent - forward - rows * _SHORT * token) / _STEPS)
+        prompts = [_text(backend, SHORT, 0, shift=row).ids for row in range(rows)]
+        few, more = (_time_of_continuations(backend, prompts, view, steps) for steps in (1, 1 + _STEPS))
+        times.append((more - few) / _STEPS)
     one, several = times
     each = max(0.0, several - one) / (_ROWS - 1)
     return max(0.0, one - each), each
+
+
+def _time_of_continuations(
+    backend: WeightsBackend, prompts: list[tuple[int, ...]], view: View, steps: int
+) -> float:
+    def write() -> None:
+        with backend.memory_guard():
+            backend.generate(prompts, [view] * len(prompts), steps)
+
+    return _timed(write)
 
 
 def _text(backend: WeightsBackend, length: int, first: int, shift: int = 0) -> TokenSequence:
@@ -73,7 +101,7 @@ def _text(backend: WeightsBackend, length: int, first: int, shift: int = 0) -> T
     return TokenSequence(tuple((37 * (k + shift)) % backend.vocabulary for k in range(1, length + 1)), first)
 
 
-def _timed(run: Callable[[], Sequence[object]]) -> float:
+def _timed(run: Callable[[], None]) -> float:
     began = time.perf_counter()
     run()
     return time.perf_counter() - began

@@ -7,6 +7,7 @@ more, and remembers a load that failed. This module imports nothing heavy: it is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,17 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
 
         request.node.stash[PLANNED] = planned_probe(probe, measured_with, suite_id(request.node, key))
         pytest.skip("planned, not measured: --sway-plan")
-    return SwayResult(lambda: run_probe(probe, measured_with))
+    if measured_with is None:
+        return SwayResult(lambda: run_probe(probe, None))
+    from pytest_sway.items.forecast import forecast_of
+
+    forecast = forecast_of(request, context, measured_with)
+
+    def measure() -> ProbeResult:
+        with forecast.measuring(probe.name) if forecast is not None else nullcontext():
+            return run_probe(probe, measured_with)
+
+    return SwayResult(measure)
 
 
 @pytest.fixture

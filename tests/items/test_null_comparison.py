@@ -27,16 +27,16 @@ def probe(found: dict[str, Any], name: str) -> dict[str, Any]:
 def test_an_effect_tells_where_it_stands(project: pytest.Pytester) -> None:
     found = run(project)
     null = probe(found, "dk")["null"]
-    assert (null["family"], null["n"], null["rank"], null["scale"]) == ("norm_matched", 20, 0, "inverse_root")
-    assert null["rank_p"] == pytest.approx(1 / 21)
+    assert (null["family"], null["n"], null["rank"], null["scale"]) == ("norm_matched", 8, 0, "inverse_root")
+    assert null["rank_p"] == pytest.approx(1 / 9)
     assert null["ratio"] == pytest.approx(probe(found, "dk")["raw"] / null["mean"])
-    assert null["mean"] == pytest.approx(sum(null["draws"]) / 20)
-    assert len(null["verdicts"]) == 20
+    assert null["mean"] == pytest.approx(sum(null["draws"]) / 8)
+    assert len(null["verdicts"]) == 8
     assert {one["verdict"] for one in null["verdicts"]} == {"fail"}
     assert null["organised"]["n"] == 4
     assert null["organised"]["ratio"] == pytest.approx(null["ratio"], rel=0.3)  # fakes: signs are as small
     assert probe(found, "dk")["not_calibrated"] == ""
-    assert found["calibration"]["nulls"]["n"] == 20
+    assert found["calibration"]["nulls"]["n"] == 8
 
 
 def test_a_null_is_judged_against_the_others_alone(project: pytest.Pytester) -> None:
@@ -78,7 +78,7 @@ def test_a_failed_draw_keeps_the_others_numbers(project: pytest.Pytester) -> Non
         """
     )
     null = probe(run(project), "dk")["null"]
-    assert [one["draw"] for one in null["verdicts"]] == [0, 1, *range(3, 20)]
+    assert [one["draw"] for one in null["verdicts"]] == [0, 1, *range(3, 8)]
     assert null["failed"] == ["null_2: out of luck"]
 
 
@@ -223,3 +223,63 @@ def test_a_dialogue_is_written_by_the_subject_alone(project: pytest.Pytester) ->
     )
     assert written == {"ft"}
     assert scored == {"base", "ft", *(f"null_{i}" for i in range(8))}
+
+
+EDGE_CONFTEST = """
+import math
+from tests.support import fake_models
+from pytest_sway.backends.fake import FakeBackend
+from pytest_sway.requests import Divergence
+
+def answer(request):
+    if not isinstance(request, Divergence):
+        return fake_models.answer(request)
+    view = request.q if request.p.is_base else request.p
+    null = view.null
+    return 0.03 if null is None else 0.01 * math.exp(0.5 * math.sin(3 * null.draw + null.seed_base))
+
+def pytest_sway_backend(config, model):
+    return FakeBackend(answer)
+"""
+
+
+def test_an_effect_near_the_bar_is_given_all_draws(project: pytest.Pytester) -> None:
+    project.makeconftest(EDGE_CONFTEST)
+    null = probe(run(project), "dk")["null"]
+    assert null["n"] == 20
+    assert [one["draw"] for one in null["verdicts"]] == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("options", "draws"),
+    [("runs: 12", 12), ("runs: 5, exact_runs: true", 5), ("runs: 30, exact_runs: true", 30)],
+)
+def test_runs_is_the_most_draws_and_exact_runs_their_number(
+    project: pytest.Pytester, options: str, draws: int
+) -> None:
+    project.makeconftest(EDGE_CONFTEST)
+    found = run(project, f"{{name: baseline, kind: null_adapter, {options}}}")
+    assert probe(found, "dk")["null"]["n"] == draws
+
+
+def test_a_clear_effect_takes_all_draws_where_they_are_exact(project: pytest.Pytester) -> None:
+    found = run(project, "{name: baseline, kind: null_adapter, runs: 20, exact_runs: true}")
+    assert probe(found, "dk")["null"]["n"] == 20
+
+
+def test_a_judge_that_does_not_say_what_draws_decide_gets_all(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        from pytest_sway.probes.base import Judgement
+        from pytest_sway.probes.delta_kl import DeltaKL
+        from pytest_sway.result import Verdict
+
+        class Mine(DeltaKL):
+            def judge(self, measured, nulls):
+                return Judgement(Verdict.PASS, "as it is", 1.0)
+
+        def test_it(sway):
+            assert sway(Mine(prompts=["one", "two"])).null.n == 20
+        """
+    )
+    project.runpytest("-k", "test_it").assert_outcomes(passed=1, deselected=4)

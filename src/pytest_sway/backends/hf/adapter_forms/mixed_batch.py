@@ -1,6 +1,7 @@
 """The forward of a LoRA layer for a batch whose rows belong to several adapters of the same modules.
 
-The base's weights are read once for all rows; only B·(A·x) is computed adapter by adapter.
+The base's weights are read once for all rows. B·(A·x) is one batched product where the adapters' factors have
+one rank and the base's dtype, as those of an adapter and its nulls do, else one product per adapter.
 """
 
 from __future__ import annotations
@@ -40,10 +41,68 @@ def has_mixed_forward(layer: LoraLayer) -> bool:
     return type(layer) is Linear
 
 
+class StackedFactors(NamedTuple):
+    """The updates of one module for all groups of a batch.
+
+    Attributes:
+        a: ``[groups, in, rank]``. b: times the scaling, ``[groups, rank, out]``. index: rows of the batch by
+        group, ``[groups, most]``, filled up with each group's first row; None where
+            all groups have as many.
+        own: positions in the flattened ``places`` that hold no filling.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    places: torch.Tensor | None
+    own: torch.Tensor | None
+
+
 def use_mixed_forward(layer: LoraLayer, groups: Sequence[RowGroup]) -> None:
     """Replace a layer's forward: the rows of a batch belong to ``groups``, in their order."""
-    forward = _embedding_forward if isinstance(layer, Embedding) else _linear_forward
-    layer.forward = partial(forward, layer.get_base_layer(), groups)
+    base = layer.get_base_layer()
+    if isinstance(layer, Embedding):
+        layer.forward = partial(_embedding_forward, base, groups)
+    elif _can_be_stacked(base, groups):
+        layer.forward = partial(_stacked_forward, base, groups, _stacked(groups))
+    else:
+        layer.forward = partial(_linear_forward, base, groups)
+
+
+def _can_be_stacked(base: torch.nn.Module, groups: Sequence[RowGroup]) -> bool:
+    """Whether the factors have one rank, and base and factors one dtype."""
+    if type(base) is not torch.nn.Linear:
+        return False
+    kinds = {(part.shape, part.dtype) for _, factors, _ in groups for part in factors}
+    return len(kinds) <= 2 and {dtype for _, dtype in kinds} == {base.weight.dtype}
+
+
+def _stacked(groups: Sequence[RowGroup]) -> StackedFactors:
+    a = torch.stack([factors[0].T for _, factors, _ in groups])
+    b = torch.stack([factors[1].T * scaling for _, factors, scaling in groups])
+    counts = [group.rows for group in groups]
+    most = max(counts)
+    if min(counts) == most:
+        return StackedFactors(a, b, None, None)
+    begins = [sum(counts[:k]) for k in range(len(counts))]
+    index = [[at + (i if i < n else 0) for i in range(most)] for at, n in zip(begins, counts, strict=True)]
+    own = [k * most + i for k, n in enumerate(counts) for i in range(n)]
+    return StackedFactors(a, b, torch.tensor(index, device=a.device), torch.tensor(own, device=a.device))
+
+
+def _stacked_forward(
+    base: torch.nn.Module, groups: Sequence[RowGroup], stacked: StackedFactors, x: torch.Tensor
+) -> torch.Tensor:
+    """W·x + s·B·(A·x), all groups' updates in two batched products."""
+    _check_rows(groups, x, 3)
+    out: torch.Tensor = base(x)
+    count, tokens = len(groups), x.shape[1]
+    if stacked.places is None or stacked.own is None:
+        inner = torch.bmm(x.reshape(count, -1, x.shape[-1]), stacked.a)
+        out.view(count, -1, out.shape[-1]).baddbmm_(inner, stacked.b)
+        return out
+    inner = torch.bmm(x[stacked.places].reshape(count, -1, x.shape[-1]), stacked.a)
+    updates = torch.bmm(inner, stacked.b).view(-1, tokens, out.shape[-1])
+    return out.add_(updates[stacked.own])
 
 
 def _linear_forward(base: torch.nn.Module, groups: Sequence[RowGroup], x: torch.Tensor) -> torch.Tensor:

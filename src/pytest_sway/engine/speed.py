@@ -18,7 +18,8 @@ SHORT = 16
 _ENOUGH_S = 0.3
 """A text that takes this long is long enough to be timed."""
 _LONGEST = 512
-_ROWS, _STEPS = 8, 4
+_ROWS, _STEPS, _PROMPT = 16, 4, 2
+"""Of the continuations: rows, steps that are timed, and tokens of a prompt."""
 
 
 def measure_speed(backend: WeightsBackend, views: Views, null: View | None, limits: MemoryLimits) -> Speed:
@@ -78,7 +79,7 @@ def _time_of_steps(backend: WeightsBackend, view: View) -> tuple[float, float]:
     """Seconds per step, and per token of a step."""
     times = []
     for rows in (1, _ROWS):
-        prompts = [_text(backend, SHORT, 0, shift=row).ids for row in range(rows)]
+        prompts = [_text(backend, _PROMPT, 0, shift=row).ids for row in range(rows)]
         few, more = (_time_of_continuations(backend, prompts, view, steps) for steps in (1, 1 + _STEPS))
         times.append((more - few) / _STEPS)
     one, several = times

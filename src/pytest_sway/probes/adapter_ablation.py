@@ -28,7 +28,7 @@ _SATURATED = 0.9
 class AdapterAblationOptions(PromptOptions):
     """Options of ``adapter_ablation``; the three bands of schema 1 are judged only where a spec sets them."""
 
-    profiles: ClassVar = {"quick": {"lambdas": [0.0, 0.25, 0.5, 0.75, 1.0]}}
+    profiles: ClassVar = {"quick": {"lambdas": [0.0, 0.25, 0.5, 0.75, 1.0], "positions": 4}}
 
     lambdas: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25], min_length=3)
     divergence: Literal["js", "kl"] = "js"

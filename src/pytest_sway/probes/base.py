@@ -20,7 +20,7 @@ from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 from pytest_sway.statistics.sequential import NullCriterion
 from pytest_sway.text.message_parts import field_name
 
-QUICK_ITEMS = 6
+QUICK_ITEMS = 4
 """The most prompts, cases or sections of a probe that the profile ``quick`` looks at."""
 
 

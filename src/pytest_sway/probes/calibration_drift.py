@@ -41,7 +41,7 @@ class CalibrationDriftOptions(ProbeOptions):
     """Options of ``calibration_drift``; ``items`` are pairs of a prompt and its gold, instead of the pack."""
 
     quick_items: ClassVar = None
-    profiles: ClassVar = {"quick": {"items_limit": 60}}
+    profiles: ClassVar = {"quick": {"items_limit": 40}}
 
     pack: Literal["builtin"] = "builtin"
     items_limit: int | None = Field(default=None, ge=1)

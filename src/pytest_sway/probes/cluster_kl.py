@@ -33,6 +33,7 @@ class ClusterKLOptions(PromptOptions):
     """Options of ``cluster_kl``."""
 
     quick_items: ClassVar = None
+    profiles: ClassVar = {"quick": {"positions": 4}}
 
     num_clusters: int = Field(default=5, ge=2, le=32)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
@@ -17,6 +17,8 @@ from pytest_sway.statistics.intervals import positive_interval
 
 class DeltaKLOptions(PromptOptions):
     """Options of ``delta_kl``; ``positions: 1`` is dlm-sway's number."""
+
+    profiles: ClassVar = {"quick": {"positions": 4}}
 
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None

@@ -25,7 +25,7 @@ class ExternalPerplexityOptions(ProbeOptions):
     """Options of ``external_perplexity``; the corpus has 24 passages of at most 1,400 characters."""
 
     quick_items: ClassVar = None
-    profiles: ClassVar = {"quick": {"chunk_chars": 512}, "thorough": {"max_chunks": 24}}
+    profiles: ClassVar = {"quick": {"chunk_chars": 400}, "thorough": {"max_chunks": 24}}
 
     corpus: Literal["public_domain_en"] = "public_domain_en"
     chunk_chars: int = Field(default=2048, ge=128, le=16384)

@@ -32,7 +32,7 @@ _NAMED = 5
 class SectionInternalizationOptions(ProbeOptions):
     """Options of ``section_internalization``; ``per_section_threshold`` is relative."""
 
-    profiles: ClassVar = {"quick": {"max_prose_chars": 600}}
+    profiles: ClassVar = {"quick": {"max_prose_chars": 300}}
 
     include_kinds: list[SectionKind] = Field(default=["prose", "instruction", "preference"], min_length=1)
     per_section_threshold: Floor = 0.05

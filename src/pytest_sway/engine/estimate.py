@@ -63,7 +63,7 @@ class Estimator:
         """The cost of a run with ``nulls``, and with the ``further`` ones besides."""
         if self._speed is None:
             self._speed = measure_speed(
-                self._backend, views, nulls[0] if nulls else None, self._planner.limits
+                self._backend, views.tuned, nulls[0] if nulls else None, self._planner.limits
             )
         first = self._workload([probe.measure(views), *_null_measures(probe, views, nulls)])
         rest = self._workload(_null_measures(probe, views, further))

@@ -16,7 +16,6 @@ class Workload:
         forwards: how many there are.
         tokens: that the layers read, padding included.
         positions: whose distributions over the vocabulary are made.
-        compared: of these, the ones that are compared with another view's.
         steps: of continuations; each reads all weights for a token or a few.
         step_tokens: tokens of these steps.
         nulls: null adapters whose weights are made.
@@ -26,7 +25,6 @@ class Workload:
     forwards: int = 0
     tokens: int = 0
     positions: int = 0
-    compared: int = 0
     steps: int = 0
     step_tokens: int = 0
     nulls: int = 0
@@ -50,7 +48,6 @@ class Speed:
     forward: float
     token: float
     position: float
-    compared: float
     step: float
     step_token: float
     null: float
@@ -61,7 +58,6 @@ class Speed:
             work.forwards * self.forward
             + work.tokens * self.token
             + work.positions * self.position
-            + work.compared * self.compared
             + work.steps * self.step
             + work.step_tokens * self.step_token
             + work.nulls * self.null
@@ -84,7 +80,6 @@ def scoring_workload(batch: Sequence[PackedRow], views: int, token_bytes: int, v
         forwards=views,
         tokens=tokens * views,
         positions=positions * views,
-        compared=positions * (views - 1),
         largest=tokens * token_bytes + held * vocabulary * 4,
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_sway.probes.base import QUICK_ITEMS, ProbeContext
 from pytest_sway.probes.delta_kl import DeltaKL
+from pytest_sway.probes.leakage import Leakage
 from pytest_sway.probes.registry import find, kinds
 from pytest_sway.probes.style_fingerprint import StyleFingerprint
 from tests.support.fake_models import SPEC
@@ -29,11 +30,21 @@ def test_every_value_of_a_profile_is_one_that_a_spec_may_write(kind: str) -> Non
 
 
 def test_quick_is_less_than_standard_and_thorough_is_more() -> None:
-    lengths = [
-        StyleFingerprint().with_context(ProbeContext(profile=profile)).options.max_new_tokens
+    offsets = [
+        Leakage().with_context(ProbeContext(profile=profile)).options.offsets
         for profile in ("quick", "standard", "thorough")
     ]
-    assert lengths == sorted(set(lengths))
+    assert offsets == sorted(set(offsets))
+
+
+def test_quick_leaves_out_what_takes_long_and_says_so(project: pytest.Pytester) -> None:
+    spec = SPEC.replace("suite:", "defaults: {profile: quick}\nsuite:")
+    spec += "  - {name: context, kind: prompt_collapse, prompts: [a, b, c, d]}\n"
+    project.makefile(".yaml", sway=spec)
+    project.runpytest("sway.yaml", "--sway-json=out.json")
+    found: dict[str, Any] = json.loads((project.path / "out.json").read_text())
+    (context,) = [probe for probe in found["probes"] if probe["name"] == "context"]
+    assert (context["verdict"], context["message"]) == ("skip", "profile: quick does not measure it")
 
 
 def test_what_the_spec_says_goes_before_the_profile() -> None:

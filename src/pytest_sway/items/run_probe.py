@@ -102,6 +102,8 @@ def why_skipped(probe: Probe[Any], measured_with: MeasurementContext | None) -> 
     """Why a probe is not measured: its entry, its extra, this backend or this adapter; empty where it is."""
     if not probe.options.enabled:
         return "disabled in spec"
+    if probe.context.profile == "quick" and probe.options.quick_items == 0:
+        return "profile: quick does not measure it"
     if (missing := _why_extra_missing(probe)) or measured_with is None:
         return missing
     if absent := sorted(probe.requires - measured_with.capabilities):

@@ -33,7 +33,7 @@ _MOST_CASES = 8
 class AdapterRevertOptions(CaseOptions[QuestionCase]):
     """Options of ``adapter_revert``; ``assert_gain_gte`` is pytest-sway's own."""
 
-    profiles: ClassVar = {"quick": {"max_new_tokens": 24}}
+    quick_items: ClassVar = 0
 
     max_new_tokens: int = Field(default=64, ge=1)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)

@@ -44,7 +44,7 @@ class ProbeOptions(BaseModel):
     profiles: ClassVar[Mapping[Profile, Mapping[str, Any]]] = {}
     """What a profile sets of the options that the spec leaves open."""
     quick_items: ClassVar[int | None] = QUICK_ITEMS
-    """The most items that the profile ``quick`` looks at; None: all."""
+    """The most items that the profile ``quick`` looks at; None: all; 0: it does not measure this kind."""
 
     name: str = Field(default="", max_length=200)
     kind: str = ""
@@ -208,7 +208,7 @@ class Probe(ABC, Generic[OptionsT]):
         """The same probe in a context, with no more items than its profile and its limit allow."""
         probe = copy(self)
         quick = self.options.quick_items if context.profile == "quick" else None
-        limits = [limit for limit in (quick, context.limit) if limit is not None]
+        limits = [limit for limit in (quick, context.limit) if limit]
         probe.context = context
         probe.options = self.options.for_profile(context.profile)
         if limits:

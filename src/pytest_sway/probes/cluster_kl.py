@@ -32,8 +32,7 @@ _LEAST = 1e-12
 class ClusterKLOptions(PromptOptions):
     """Options of ``cluster_kl``."""
 
-    quick_items: ClassVar = None
-    profiles: ClassVar = {"quick": {"positions": 4}}
+    quick_items: ClassVar = 0
 
     num_clusters: int = Field(default=5, ge=2, le=32)
     embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)

@@ -37,7 +37,7 @@ class LeakageOptions(ProbeOptions):
         perturbed_windows: how many of the most recited windows are tried with changed prefixes.
     """
 
-    profiles: ClassVar = {"quick": {"offsets": 2, "max_new_tokens": 64}, "thorough": {"offsets": 10}}
+    profiles: ClassVar = {"quick": {"offsets": 1, "max_new_tokens": 32}, "thorough": {"offsets": 10}}
 
     prefix_chars: int = Field(default=128, ge=16)
     continuation_chars: int = Field(default=256, ge=32)

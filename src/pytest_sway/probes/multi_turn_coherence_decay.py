@@ -34,7 +34,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 class MultiTurnOptions(PromptOptions):
     """Options of ``multi_turn_coherence_decay``."""
 
-    profiles: ClassVar = {"quick": {"max_new_tokens": 16, "positions": 4}}
+    quick_items: ClassVar = 0
 
     max_turns: int = Field(default=4, ge=2, le=8)
     max_new_tokens: int = Field(default=96, ge=1)

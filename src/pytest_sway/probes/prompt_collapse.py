@@ -41,7 +41,7 @@ bar."""
 class PromptCollapseOptions(PromptOptions):
     """Options of ``prompt_collapse``."""
 
-    profiles: ClassVar = {"quick": {"context_lengths": [0, 64, 128], "positions": 4}}
+    quick_items: ClassVar = 0
 
     context_lengths: list[int] = Field(default=[0, 256, 512, 1024], min_length=2)
     divergence: Literal["js", "kl"] = "js"

@@ -43,7 +43,8 @@ _ENDS = (".", "?", "!", ":", "…", "。", "？", "！")
 class StyleFingerprintOptions(PromptOptions):
     """Options of ``style_fingerprint``; without ``prompts`` the packaged ones are put."""
 
-    profiles: ClassVar = {"quick": {"max_new_tokens": 32}, "thorough": {"max_new_tokens": 256}}
+    quick_items: ClassVar = 0
+    profiles: ClassVar = {"thorough": {"max_new_tokens": 256}}
 
     prompts: list[str] = Field(default=[])
     doc_reference: str = ""

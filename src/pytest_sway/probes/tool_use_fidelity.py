@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,6 +35,8 @@ class ToolUseOptions(CaseOptions[ToolUseCase]):
 
     ``assert_z_gte`` is dlm-sway's and has no effect: no harm has a margin, not a null.
     """
+
+    quick_items: ClassVar = 0
 
     cases: list[ToolUseCase] = Field(default=[])
     allowed_tools: list[str] | None = None

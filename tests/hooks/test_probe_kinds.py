@@ -54,7 +54,7 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(project: pytest.
     for file in files:
         _, echo, dk = json.loads(file.read_text())["probes"]
         assert (echo["kind"], echo["category"], echo["verdict"]) == ("echo", "adherence", "pass")
-        assert echo["null"]["n"] == 20
+        assert echo["null"]["n"] == 8
         assert echo["raw"] == dk["raw"]  # it is delta_kl by another name
         assert dk["not_calibrated"] == "calibrate_kinds leaves its kind out"
 

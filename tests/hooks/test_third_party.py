@@ -59,7 +59,7 @@ def test_it_does_all_three_in_one_process_and_in_two(site: Path, project: Path) 
     alone, workers = ([{**p, "duration_s": 0} for p in suite["probes"]] for suite in found)
     assert alone == workers
     _, moved, length = alone
-    assert (moved["verdict"], moved["null"]["n"]) == ("pass", 20)
+    assert (moved["verdict"], moved["null"]["n"]) == ("pass", 8)
     assert (length["kind"], length["category"], length["verdict"]) == ("length_ratio", "calibration", "pass")
     lengths = length["evidence"]["lengths"]
     assert len(lengths) == 10

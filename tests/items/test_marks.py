@@ -139,7 +139,7 @@ from pytest_sway.probes.delta_kl import DeltaKL
 def test_adapter(sway):
     result = sway(DeltaKL(name="mine", prompts=["a", "b", "c"]))
     assert result.verdict == "pass"
-    assert result.null.n == 20
+    assert result.null.n == 8
     assert 0.1 < result.raw < 0.3
 """
 

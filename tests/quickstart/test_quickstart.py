@@ -45,7 +45,7 @@ def test_the_healthy_adapter_passes(pytester: pytest.Pytester) -> None:
     moved = probe(found, "moved")
     assert moved["verdict"] == "pass"
     assert moved["z_score"] > 3
-    assert moved["null"]["n"] == 20
+    assert moved["null"]["n"] == 8
     assert probe(found, "strength")["verdict"] == "pass"
     assert probe(found, "dialogue")["verdict"] == "pass"
     assert found["determinism"]["class"] == "best_effort"

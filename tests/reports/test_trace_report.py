@@ -226,6 +226,6 @@ def test_our_own_trace_is_read(project: pytest.Pytester) -> None:
     written = (project.path / "trace.jsonl").read_text().splitlines()
     assert (report.total.n_events, report.malformed) == (len(written), 0)
     assert {share.name for share in report.per_probe} == {"baseline", "dk", "curve", "talk"}
-    assert {"base", "ft", "null_19"} <= {share.name for share in report.per_view}
+    assert {"base", "ft", "null_7"} <= {share.name for share in report.per_view}
     assert 0 < report.total.cache_hits < report.total.n_events
     assert any('"op": "generate"' in line for line in written)

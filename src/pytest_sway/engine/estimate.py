@@ -65,28 +65,29 @@ class Estimator:
             self._speed = measure_speed(
                 self._backend, views.tuned, nulls[0] if nulls else None, self._planner.limits
             )
-        first = self._workload([probe.measure(views), *_null_measures(probe, views, nulls)])
-        rest = self._workload(_null_measures(probe, views, further))
+        rounds: list[Workload] = []
+        answers = ImaginedAnswers(
+            self._backend, self._known, lambda requests: rounds.append(self._workload(requests))
+        )
+        drive([probe.measure(views), *_null_measures(probe, views, nulls)], answers)
+        first = sum(rounds, Workload())
+        drive(_null_measures(probe, views, further), answers)
+        every = sum(rounds, Workload())
         return RunEstimate(
             tokens=first.all_tokens,
             seconds=self._speed.seconds(first),
-            memory=max(first.largest, rest.largest),
-            most_tokens=(first + rest).all_tokens,
-            most_seconds=self._speed.seconds(first + rest),
+            memory=every.largest,
+            most_tokens=every.all_tokens,
+            most_seconds=self._speed.seconds(every),
         )
 
-    def _workload(self, measures: Sequence[Any]) -> Workload:
-        found: list[Workload] = []
-
-        def note(requests: Sequence[Request[Any]]) -> None:
-            asked = [request for request in requests if not isinstance(request, Embed)]
-            nulls = {view for request in asked for view in request.views if view.null is not None}
-            made = len(nulls - self._made)
-            self._made |= nulls
-            found.append(replace(self._planner.workload(asked), nulls=made))
-
-        drive(measures, ImaginedAnswers(self._backend, self._known, note))
-        return sum(found, Workload())
+    def _workload(self, requests: Sequence[Request[Any]]) -> Workload:
+        """What a round makes the model compute; null adapters are made once for all probes."""
+        asked = [request for request in requests if not isinstance(request, Embed)]
+        nulls = {view for request in asked for view in request.views if view.null is not None}
+        made = len(nulls - self._made)
+        self._made |= nulls
+        return replace(self._planner.workload(asked), nulls=made)
 
 
 def _null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Any]:

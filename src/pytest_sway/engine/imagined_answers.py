@@ -33,8 +33,8 @@ Known = Callable[[Sequence[Request[Any]]], Mapping[Request[Any], Any]]
 class ImaginedAnswers:
     """Answers of a plausible size; every continuation is as long as it may be.
 
-    What is known of a request already is answered with that. Requests and tokens are real: prompts are
-    rendered and cut by the model's own tokenizer.
+    What is known of a request already is answered with that, and a request that was imagined before is not
+    noted again. Requests and tokens are real: prompts are rendered and cut by the model's own tokenizer.
 
     Args:
         backend: whose tokenizer it is.
@@ -48,20 +48,21 @@ class ImaginedAnswers:
         self._backend = backend
         self._known = known
         self._note = note
+        self._answers: dict[Request[Any], Any] = {}
         self._prose = backend.encode(" ".join(passage.text for passage in passages()))
 
     def __call__(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """An answer for each request of a round, or the RequestError that stands for it."""
         asked = list(dict.fromkeys(requests))
-        answers = dict(self._known(asked))
-        missing = [request for request in asked if request not in answers]
+        self._answers.update(self._known([request for request in asked if request not in self._answers]))
+        missing = [request for request in asked if request not in self._answers]
         self._note(missing)
         for request in missing:
             try:
-                answers[request] = self._imagined(request)
+                self._answers[request] = self._imagined(request)
             except RequestError as error:
-                answers[request] = error
-        return answers
+                self._answers[request] = error
+        return {request: self._answers[request] for request in asked}
 
     def _imagined(self, request: Request[Any]) -> Any:
         if isinstance(request, Divergence):

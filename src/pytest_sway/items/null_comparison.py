@@ -56,14 +56,14 @@ class NullViews:
     @property
     def first_views(self) -> list[View]:
         """The null views that are measured in any case."""
-        return [*self._draws(slice(self.first)), *self.random_signs]
+        return [*self._main_and_by_rank(slice(self.first)), *self.random_signs]
 
     @property
     def further_views(self) -> list[View]:
         """The null views that are measured where they could change the verdict."""
-        return self._draws(slice(self.first, None))
+        return self._main_and_by_rank(slice(self.first, None))
 
-    def _draws(self, which: slice) -> list[View]:
+    def _main_and_by_rank(self, which: slice) -> list[View]:
         return [view for views in (self.views, *self.by_rank.values()) for view in views[which]]
 
 

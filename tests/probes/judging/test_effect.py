@@ -43,6 +43,28 @@ def test_the_rule(effect, interval, draws, verdict, says) -> None:
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 
 
+@pytest.mark.parametrize(
+    ("effect", "interval", "is_open"),
+    [
+        (0.00105, Interval(0.001, 0.0011), False),  # noise has failed, wherever its interval ends
+        (0.2, Interval(0.1, 0.3), False),
+        (0.2, Interval(0.00105, 0.4), True),  # whether its interval reaches 0, net of the null's mean
+        (0.019, Interval(0.017, 0.0211), True),  # whether it is below the floor altogether
+        (0.021, Interval(0.02, 0.022), True),
+    ],
+)
+def test_draws_are_needed_where_the_verdict_turns_on_them(effect, interval, is_open) -> None:
+    assert judged(effect, interval).needs_more_draws(20) is is_open
+
+
+def test_without_a_z_the_interval_decides_whether_an_effect_is_real() -> None:
+    criteria = EffectCriteria(floor=0.02, z=0)
+    near = judge_effect(
+        Measurement(raw=0.00105), Interval(0.001, 0.0011), null_sample(*EIGHT), criteria, subtract_null=True
+    )
+    assert near.needs_more_draws(20)
+
+
 def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
     wide = replace(null_sample(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
     found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)

@@ -105,14 +105,21 @@ def judge_effect(
 def _null_criteria(
     prediction: Prediction | None, checks: _EffectChecks, criteria: EffectCriteria, net: float | None
 ) -> tuple[NullCriterion, ...]:
-    """What the draws decide of an effect; ``net``: the effect, where their mean is taken off it."""
+    """What the draws decide of an effect; ``net``: the effect, where their mean is taken off it.
+
+    A bound of the interval counts where the verdict turns on it: noise that is neither large nor beyond its
+    null has failed whatever its interval is.
+    """
     if prediction is None:
         return ()
     margins: list[float] = []
     if net is not None:
         margins.append(net - criteria.least)
         if checks.interval is not None:
-            margins += [checks.interval.low, checks.interval.high - criteria.least]
+            if (checks.big and checks.beyond_null) or not criteria.has_z:
+                margins.append(checks.interval.low)
+            if checks.big or checks.beyond_null:
+                margins.append(checks.interval.high - criteria.least)
     return (NullCriterion(prediction, criteria.z, tuple(margins), two_sided=True),)
 
 

@@ -27,8 +27,6 @@ STATISTICS = {
     "delta_kl": ("moved", "raw", 3.0),
     "preference_flip": ("lift", "raw", 3.0),
     "adapter_ablation, signal": ("strength", "signal", 2.0),
-    "multi_turn, signal": ("dialogue", "signal", 2.0),
-    "multi_turn, last": ("dialogue", "last", 2.0),
 }
 """Each statistic's probe, its name there, and the z that it is asked for."""
 _NAMES = tuple(dict.fromkeys(probe for probe, *_ in STATISTICS.values()))

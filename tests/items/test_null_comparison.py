@@ -283,3 +283,25 @@ def test_a_judge_that_does_not_say_what_draws_decide_gets_all(project: pytest.Py
         """
     )
     project.runpytest("-k", "test_it").assert_outcomes(passed=1, deselected=4)
+
+
+def test_where_the_first_draws_fail_the_others_stand_in(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        from tests.support import fake_models
+        from pytest_sway.backends.fake import FakeBackend
+        from pytest_sway.requests import RequestError
+
+        def answer(request):
+            if any(view.null is not None and view.null.draw < 7 for view in request.views):
+                raise RequestError("out of luck")
+            return fake_models.answer(request)
+
+        def pytest_sway_backend(config, model):
+            return FakeBackend(answer)
+        """
+    )
+    found = run(project)
+    null = probe(found, "dk")["null"]
+    assert (null["n"], len(null["failed"])) == (13, 7)
+    assert probe(found, "dk")["verdict"] == "pass"

@@ -152,14 +152,8 @@ class Engine:
         if self._planner is None or isinstance(self.backend, AnsweringBackend):
             return None
         if self._estimator is None:
-            self._estimator = Estimator(self.backend, self._planner, self._all_known)
+            self._estimator = Estimator(self.backend, self._planner, self._known.peek)
         return self._estimator
-
-    def _all_known(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """The answers that are known already."""
-        self._known.keys(requests)
-        answers = self._known.from_memory(requests)
-        return {**answers, **self._known.from_disk([r for r in requests if r not in answers])}
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
         """Answer a round: once per distinct request, from memory or disk where it is known."""

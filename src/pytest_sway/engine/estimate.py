@@ -15,8 +15,8 @@ from pytest_sway.engine.speed import measure_speed, time_of_forward
 from pytest_sway.engine.workload import Speed, Workload
 from pytest_sway.requests import Embed, Request, View, Views
 
-_SLOW_FORWARD_S = 0.015
-"""Of 16 tokens. The quickstart's model takes 0.003 s and its whole battery a minute."""
+_SLOW_FORWARD_S = 0.03
+"""Of 16 tokens. The quickstart's model takes 0.005 s and its whole battery a minute."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,15 @@ class KnownAnswers:
             self._cache.put(self._keys[request], answer)
         return found
 
+    def peek(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """What is known of requests, in memory or on disk; nothing is counted and nothing moves."""
+        self.keys(requests)
+        found = self.from_memory(requests)
+        if self._store is not None:
+            wanted = {self._stored_key(r): r for r in requests if r not in found and self._is_storable(r)}
+            found.update({wanted[key]: answer for key, answer in self._store.get(wanted).items()})
+        return found
+
     def keep(self, answers: Mapping[Request[Any], Any]) -> None:
         """Keep answers in memory, and on disk within seconds."""
         for request, answer in answers.items():

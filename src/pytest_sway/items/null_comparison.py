@@ -63,6 +63,10 @@ class NullViews:
         """The null views that are measured where they could change the verdict."""
         return self._main_and_by_rank(slice(self.first, None))
 
+    def lacks_answers(self, found: NullOutcomes) -> bool:
+        """Whether so many of the first ones failed that the others must stand in."""
+        return sum(view in found.measured for view in self.views) < min(self.first, _FEWEST)
+
     def _main_and_by_rank(self, which: slice) -> list[View]:
         return [view for views in (self.views, *self.by_rank.values()) for view in views[which]]
 

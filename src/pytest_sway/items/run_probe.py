@@ -135,20 +135,24 @@ def _measure_and_judge(
         keep_nulls=plan is None or plan.cache,
         deadline=began + probe.timeout if probe.timeout is not None else None,
     )
-    outcome = measured_with.engine.run(probe, views, chosen.first_views, limits)
+    engine = measured_with.engine
+    outcome = engine.run(probe, views, chosen.first_views, limits)
     answered = _with_prompt(outcome)
     if not answered.is_finite:
         broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
         return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
-    resolution = measured_with.engine.noise_floor(subject.base) if finest else NoiseFloor()
+    resolution = engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     family = plan.family if plan is not None else ""
-    found = null_measurements(probe, chosen, outcome.nulls, family, resolution)
+    outcomes, further = outcome.nulls, chosen.further_views
+    if further and chosen.lacks_answers(outcomes):
+        outcomes, further = outcomes + engine.run_nulls(probe, views, further, limits), []
+    found = null_measurements(probe, chosen, outcomes, family, resolution)
     judgement = probe.judge(measured, found.nulls)
-    if chosen.further_views and judgement.needs_more_draws(len(chosen.views)):
-        further = measured_with.engine.run_nulls(probe, views, chosen.further_views, limits)
-        found = null_measurements(probe, chosen, outcome.nulls + further, family, resolution)
+    if further and judgement.needs_more_draws(len(chosen.views)):
+        outcomes += engine.run_nulls(probe, views, further, limits)
+        found = null_measurements(probe, chosen, outcomes, family, resolution)
         judgement = probe.judge(measured, found.nulls)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:

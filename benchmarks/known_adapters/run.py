@@ -1,10 +1,11 @@
 """Known adapters, evaluated by pytest-sway and by dlm-sway: what each says of every one.
 
-``python benchmarks/known_adapters/run.py [--seeds 0,1,2] [--documents first,second] [--runs 20]
-[--only NAME,…] [--dlm-sway-python PATH] [--work DIR] [--out FILE.json]``. The adapters of seed 0 on the first
-document are committed; all others are trained here first (an hour and a half for each seed and document) and
-kept in DIR, as is every report, so that a run cut short goes on. Prints a table for each document and seed:
-composite, gate and failed probes of pytest-sway and of dlm-sway, and what contradicts the expected verdicts.
+``python benchmarks/known_adapters/run.py [--seeds 0,1,2] [--documents first,second] [--runs 20] [--profile
+quick] [--only NAME,…] [--dlm-sway-python PATH] [--work DIR] [--out FILE.json]``. The adapters of seed 0 on
+the first document are committed; all others are trained here first (an hour and a half for each seed and
+document) and kept in DIR, as is every report, so that a run cut short goes on. Prints a table for each
+document and seed: composite, gate and failed probes of pytest-sway and of dlm-sway, and what contradicts the
+expected verdicts.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def _run(options: argparse.Namespace, work: Path) -> int:
             name, texts = f"{document}, seed {seed}", DOCUMENTS[document]
             folder = work / f"{document}-{seed}"
             adapters = _adapters_of(document, seed, folder, options.only.split(",") if options.only else [])
-            ours = _pytest_sway_reports(spec(texts, BASE, runs=options.runs), adapters, folder / "ours")
+            ours = _pytest_sway_reports(
+                spec(texts, BASE, runs=options.runs, profile=options.profile), adapters, folder / "ours"
+            )
             theirs = (
                 _dlm_sway_reports(dlm_sway.python, texts, adapters, folder / "theirs")
                 if dlm_sway is not None
@@ -171,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0,1,2", metavar="0,1,2")
     parser.add_argument("--documents", default="first,second", metavar="first,second")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="null adapters")
+    parser.add_argument("--profile", default="standard", choices=("quick", "standard", "thorough"))
     parser.add_argument("--only", default="", metavar="NAME,…", help="some adapters alone")
     parser.add_argument(
         "--dlm-sway-python", metavar="PATH", help="interpreter with dlm-sway[hf,semsim] 0.1.0 and dlm"

@@ -107,12 +107,13 @@ def suite(texts: Texts, *, runs: int = 20) -> list[dict[str, Any]]:
     return [{"name": kind, "kind": kind, **options} for kind, options in asked.items()]
 
 
-def spec(texts: Texts, base: Path, *, runs: int = 20) -> dict[str, Any]:
+def spec(texts: Texts, base: Path, *, runs: int = 20, profile: str = "standard") -> dict[str, Any]:
     """A spec of ours; the adapters come from the command line."""
     models = {"base": {"kind": "hf", "base": str(base)}, "ft": {"kind": "hf", "base": str(base)}}
     return {
         "version": 1,
         "models": models,
+        "defaults": {"profile": profile},
         "sections": str(texts.folder / "sections.yaml"),
         "controls": str(QUICKSTART / "controls.yaml"),
         "suite": suite(texts, runs=runs),

@@ -278,7 +278,9 @@ def test_nulls_that_all_fail_are_an_error(project: pytest.Pytester) -> None:
     )
     found = project.runpytest("sway.yaml")
     assert found.ret == 1
-    found.stdout.fnmatch_lines(["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"])
+    found.stdout.fnmatch_lines(
+        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"]
+    )
 
 
 def test_notes_of_any_type_reach_the_report(project: pytest.Pytester) -> None:

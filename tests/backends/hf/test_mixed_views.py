@@ -18,6 +18,7 @@ from pytest_sway.backends.hf.load_backend import load_backend
 from pytest_sway.backends.hf.mixed_views import views_per_batch
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import NullSeed, RequestError, View
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.hf_models import MODEL_KEY, ROWS
 from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, lora, save_adapter
 
@@ -226,3 +227,13 @@ def test_other_numbers_of_rows_are_refused(backend: HFBackend, tmp_path: Path) -
         known = backend._row_logits()[0], backend._check_logits[1]
         assert views_per_batch(held, subject.tuned, backend._row_logits, known) > 1
         assert views_per_batch(held, subject.tuned, backend._row_logits, (known[1], known[0])) == 1
+
+
+def test_a_null_that_wrote_first_scores_afterwards(backend: HFBackend, tmp_path: Path) -> None:
+    """Its parameters are added while a continuation runs, and are used outside of it."""
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+        first, second = null_population(subject, NullPlan("norm_matched", 2, 5, 0.02)).views
+        backend.generate([[5, 9, 3]], [first], 2)
+        row = PackedRow((TokenSequence((5, 9, 3), 0),))
+        scored = {view: next(iter(backend.logprobs([row], view, 16)))[2] for view in (subject.base, second)}
+        assert float((scored[second] - scored[subject.base]).abs().max()) > 0

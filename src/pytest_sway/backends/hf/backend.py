@@ -221,7 +221,8 @@ class HFBackend(WeightsBackend):
         stops |= frozenset() if views[0].is_base else self._ends
 
         def use_rows(running: Sequence[int]) -> None:
-            self._enter_rows([views[order[k]] for k in running])
+            with torch.inference_mode(False):  # parameters that PEFT adds in it could not be used outside
+                self._enter_rows([views[order[k]] for k in running])
 
         tokens_of_a_forward = sum(map(len, rows)) / (max_new_tokens + 1) + len(rows)  # on average
         threads = self._threads.for_layers(tokens_of_a_forward)

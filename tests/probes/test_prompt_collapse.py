@@ -273,17 +273,3 @@ def test_bad_options_are_refused() -> None:
     ):
         with pytest.raises(OptionsError):
             PromptCollapse(**{"prompts": ["a"], **bad})
-
-
-def test_behind_the_longest_text_nulls_are_read_on_six_prompts_and_compared_on_these() -> None:
-    asked: list[Request[object]] = []
-    prompts = [f"prompt {i} of twelve" for i in range(12)]
-    rising = lambda n, i: 0.1 + 0.01 * i  # noqa: E731
-    _, found = measured(rising, prompts, asked, [NULL], context_lengths=[0, 64, 128])
-    texts = [str(r.prompt) for r in asked if isinstance(r, Divergence) and NULL in r.views]
-    far = [text for text in texts if text not in prompts]
-    assert (len(texts), len(far)) == (12 + 6, 6)
-    compared = [prompts.index(text.rsplit("\n\n", 1)[1]) for text in far]
-    assert compared == [0, 2, 4, 6, 8, 10]
-    assert found.statistics["last"] == pytest.approx(0.1 + 0.01 * 5)
-    assert found.evidence["mean_divergence_per_length"][-1] == pytest.approx(0.1 + 0.01 * 5.5)

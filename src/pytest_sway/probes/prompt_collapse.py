@@ -32,10 +32,6 @@ _APART = "\n\n"
 _AROUND = {"raw": 4, "chat": 128}
 """Tokens kept free for what the tokenizer or the chat template puts around a text."""
 _MIN_LENGTHS = 2
-_COMPARED = 6
-"""How many prompts, spread over all, are compared with null adapters behind the longest text: there every
-prompt of a null costs as much as the text is long, and what is compared is a mean that is far from its
-bar."""
 
 
 class PromptCollapseOptions(PromptOptions):
@@ -84,10 +80,9 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
     10 × the longest. Lengths that do not fit the model's context are left out.
 
     Shape: passes when the t interval of b over prompts lies above -ln 2 / ``assert_half_life_tokens``; fails
-    when at the longest context d is within its null *there* (below the floor, where there is no null;
-    compared over 6 prompts at most); else warns. The signal is d at length 0. Fewer than 4 prompts decide
-    nothing; without two lengths > 0 it is skipped. A text is put as it stands, as a user's turn only where
-    the spec's prompt policy is ``chat``.
+    when at the longest context d is within its null *there* (below the floor, where there is no null); else
+    warns. The signal is d at length 0. Fewer than 4 prompts decide nothing; without two lengths > 0 it is
+    skipped. A text is put as it stands, as a user's turn only where the spec's prompt policy is ``chat``.
     """
 
     kind, category, claim = "prompt_collapse", "adherence", Claim.SHAPE
@@ -108,7 +103,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
             raw=life,
             samples=tuple(slopes),
             items=tuple(distinct(self.options.prompts)),
-            statistics={"signal": mean[0], "last": fmean(curves[i][-1] for i in _compared(len(curves)))},
+            statistics={"signal": mean[0], "last": mean[-1]},
             evidence={
                 "context_lengths": [lengths[k] for k in kept],
                 "mean_divergence_per_length": [mean[k] for k in kept],
@@ -126,19 +121,16 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         )
 
     async def measure_null(self, views: Views) -> Measurement:
-        """Both ends of the curve, the far one of some prompts: no slope of a null is compared."""
+        """Both ends of the curve: no slope of a null is compared."""
         padded, _ = await _padded_prompts(self.options, self.context, views.base)
-        compared = set(_compared(len(padded)))
-        ends = [[c.texts[0], c.texts[-1]] if i in compared else [c.texts[0]] for i, c in enumerate(padded)]
-        curves = await self._curves(views, ends)
-        last = fmean(curves[i][-1] for i in compared)
-        return Measurement(raw=None, statistics={"signal": fmean(c[0] for c in curves), "last": last})
+        curves = await self._curves(views, [[c.texts[0], c.texts[-1]] for c in padded])
+        signal, last = (fmean(column) for column in zip(*curves, strict=True))
+        return Measurement(raw=None, statistics={"signal": signal, "last": last})
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The rule of decay."""
         evidence = measured.evidence
-        means = evidence["mean_divergence_per_length"]
-        first, last = measured.statistics["signal"], means[-1]
+        first, last = (measured.statistics[name] for name in ("signal", "last"))
         longest, left_out = evidence["context_lengths"][-1], evidence["lengths_left_out"]
         lead = f"{first:.3g} nats alone, {last:.3g} behind {longest} tokens"
         if left_out:
@@ -163,14 +155,8 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
                 for prompt in row
             ]
         )
-        rest = iter(flat)
-        return [[next(rest) for _ in row] for row in texts]
-
-
-def _compared(prompts: int) -> list[int]:
-    """Indices of the prompts whose far end is compared with that of the nulls."""
-    count = min(prompts, _COMPARED)
-    return [i * prompts // count for i in range(count)]
+        width = len(texts[0])
+        return [flat[i : i + width] for i in range(0, len(flat), width)]
 
 
 async def _padded_prompts(

@@ -11,7 +11,7 @@ from pytest_sway.backends.base import AnsweringBackend, Determinism, WeightsBack
 from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.disk_cache import DiskCache
-from pytest_sway.engine.drive import Measure, drive
+from pytest_sway.engine.drive import drive
 from pytest_sway.engine.estimate import Estimator, RunEstimate
 from pytest_sway.engine.known_answers import KnownAnswers
 from pytest_sway.engine.measures import (
@@ -21,6 +21,7 @@ from pytest_sway.engine.measures import (
     Outcome,
     RunLimits,
     TimedOut,
+    null_measures,
     null_outcomes,
 )
 from pytest_sway.engine.memory_limits import MEMORY
@@ -109,7 +110,7 @@ class Engine:
                 first.extend(r for r in requests if isinstance(r, STORABLE) and r.prompt)
             return self.answer(requests)
 
-        measures = [probe.measure(views), *_null_measures(probe, views, nulls)]
+        measures = [probe.measure(views), *null_measures(probe, views, nulls)]
         with self._running_probe(probe, limits):
             subject, *others = drive(measures, answer)
         if isinstance(subject, Exception):
@@ -125,7 +126,7 @@ class Engine:
     ) -> NullOutcomes:
         """Drive a probe's measure on further nulls alone; arguments and errors are those of :meth:`run`."""
         with self._running_probe(probe, limits):
-            return null_outcomes(nulls, drive(_null_measures(probe, views, nulls), self.answer))
+            return null_outcomes(nulls, drive(null_measures(probe, views, nulls), self.answer))
 
     @contextmanager
     def _running_probe(self, probe: Measurable, limits: RunLimits) -> Iterator[None]:
@@ -281,7 +282,3 @@ class Engine:
             seconds = self._seconds.get(request, share) if is_fresh else 0.0
             events.append((self._running, request, seconds, not is_fresh))
         self._trace.write(events)
-
-
-def _null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Measure]:
-    return [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.imagined_answers import ImaginedAnswers, Known
-from pytest_sway.engine.measures import Measurable
+from pytest_sway.engine.measures import Measurable, null_measures
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.speed import measure_speed, time_of_forward
 from pytest_sway.engine.workload import Speed, Workload
@@ -69,9 +69,9 @@ class Estimator:
         answers = ImaginedAnswers(
             self._backend, self._known, lambda requests: rounds.append(self._workload(requests))
         )
-        drive([probe.measure(views), *_null_measures(probe, views, nulls)], answers)
+        drive([probe.measure(views), *null_measures(probe, views, nulls)], answers)
         first = sum(rounds, Workload())
-        drive(_null_measures(probe, views, further), answers)
+        drive(null_measures(probe, views, further), answers)
         every = sum(rounds, Workload())
         return RunEstimate(
             tokens=first.all_tokens,
@@ -88,7 +88,3 @@ class Estimator:
         made = len(nulls - self._made)
         self._made |= nulls
         return replace(self._planner.workload(asked), nulls=made)
-
-
-def _null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Any]:
-    return [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]

@@ -48,10 +48,7 @@ class KnownAnswers:
 
     def from_disk(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
         """Answers of earlier sessions; from now on they are in memory."""
-        if self._store is None:
-            return {}
-        wanted = {self._stored_key(r): r for r in requests if self._is_storable(r)}
-        found = {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
+        found = self._stored(requests)
         for request, answer in found.items():
             self._cache.put(self._keys[request], answer)
         return found
@@ -60,10 +57,14 @@ class KnownAnswers:
         """What is known of requests, in memory or on disk; nothing is counted and nothing moves."""
         self.keys(requests)
         found = self.from_memory(requests)
-        if self._store is not None:
-            wanted = {self._stored_key(r): r for r in requests if r not in found and self._is_storable(r)}
-            found.update({wanted[key]: answer for key, answer in self._store.get(wanted).items()})
-        return found
+        return {**found, **self._stored([r for r in requests if r not in found])}
+
+    def _stored(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """What the disk knows."""
+        if self._store is None:
+            return {}
+        wanted = {self._stored_key(r): r for r in requests if self._is_storable(r)}
+        return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
 
     def keep(self, answers: Mapping[Request[Any], Any]) -> None:
         """Keep answers in memory, and on disk within seconds."""

@@ -86,6 +86,11 @@ class Outcome:
     prompt: str = ""
 
 
+def null_measures(probe: Measurable, views: Views, nulls: Sequence[View]) -> list[Measure]:
+    """A probe's measure on each null, in the place of ``views.tuned``."""
+    return [probe.measure_null(Views(views.base, null, views.author)) for null in nulls]
+
+
 def null_outcomes(nulls: Sequence[View], outcomes: Sequence[Measurement | Exception]) -> NullOutcomes:
     """The nulls' outcomes, of which an error, or a number that is not finite, is no draw."""
     measured: dict[View, Measurement] = {}

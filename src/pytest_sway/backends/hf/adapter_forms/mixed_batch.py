@@ -6,7 +6,7 @@ one rank and the base's dtype, as those of an adapter and its nulls do, else one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -45,9 +45,10 @@ class StackedFactors(NamedTuple):
     """The updates of one module for all groups of a batch.
 
     Attributes:
-        a: ``[groups, in, rank]``. b: times the scaling, ``[groups, rank, out]``. index: rows of the batch by
-        group, ``[groups, most]``, filled up with each group's first row; None where
-            all groups have as many.
+        a: ``[groups, in, rank]``.
+        b: times the scaling, ``[groups, rank, out]``.
+        places: rows of the batch by group, ``[groups, most]``, filled up with each group's first row; None
+            where all groups have as many.
         own: positions in the flattened ``places`` that hold no filling.
     """
 
@@ -109,10 +110,7 @@ def _linear_forward(base: torch.nn.Module, groups: Sequence[RowGroup], x: torch.
     """W·x + s·B·(A·x); in the dtype of the factors, as PEFT does, where it is not the base's."""
     _check_rows(groups, x, 3)
     out: torch.Tensor = base(x)
-    sizes = [group.rows for group in groups]
-    for (_, (a, b), scaling), inputs, outputs in zip(
-        groups, torch.split(x, sizes), torch.split(out, sizes), strict=True
-    ):
+    for (_, (a, b), scaling), inputs, outputs in _by_group(groups, x, out):
         inner = torch.nn.functional.linear(inputs.reshape(-1, inputs.shape[-1]).to(a.dtype), a)
         flat = outputs.view(-1, outputs.shape[-1])
         if flat.dtype == b.dtype:
@@ -126,12 +124,17 @@ def _embedding_forward(base: torch.nn.Module, groups: Sequence[RowGroup], ids: t
     """The token's row of the table + s·B·(the token's column of A)."""
     _check_rows(groups, ids, 2)
     out: torch.Tensor = base(ids)
-    sizes = [group.rows for group in groups]
-    for (_, (a, b), scaling), tokens, outputs in zip(
-        groups, torch.split(ids, sizes), torch.split(out, sizes), strict=True
-    ):
+    for (_, (a, b), scaling), tokens, outputs in _by_group(groups, ids, out):
         outputs.copy_(outputs + torch.nn.functional.embedding(tokens, a.T) @ b.T * scaling)
     return out
+
+
+def _by_group(
+    groups: Sequence[RowGroup], x: torch.Tensor, out: torch.Tensor
+) -> Iterator[tuple[RowGroup, torch.Tensor, torch.Tensor]]:
+    """Each group with its rows of the input and of the output."""
+    sizes = [group.rows for group in groups]
+    return zip(groups, torch.split(x, sizes), torch.split(out, sizes), strict=True)
 
 
 def _check_rows(groups: Sequence[RowGroup], x: torch.Tensor, axes: int) -> None:

@@ -25,7 +25,7 @@ def continuations(
         rows: token ids of the prompts.
         stops: tokens that end a text.
         max_new_tokens: most tokens of a continuation.
-        use_rows: is told the indices of the rows that the next forwards run over.
+        use_rows: is called with the indices of the rows that the next forwards run over.
     """
     ids, mask = left_padded(rows, model.generation_config.pad_token_id)
     ids, mask = ids.to(model.device), mask.to(model.device)

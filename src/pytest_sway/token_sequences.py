@@ -56,3 +56,21 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
     return low
+
+
+LEAST_PREFIX = 16
+"""Tokens of a common prefix of prompts that are worth a forward of their own."""
+
+
+def prefix_of_prompts(prompts: Sequence[Sequence[int]], views: int) -> int:
+    """How many tokens all prompts of a batch begin with, as a system prompt, to be read once for each view.
+
+    One token of each prompt, at least, is its own. 0 where nothing is saved.
+
+    Args:
+        prompts: token ids.
+        views: how many views continue them.
+    """
+    lowest, highest = min(prompts, key=tuple), max(prompts, key=tuple)  # what both begin with, all do
+    common = min(common_prefix(lowest, highest), min(map(len, prompts)) - 1)
+    return common if common >= LEAST_PREFIX and views < len(prompts) else 0

@@ -20,7 +20,13 @@ from pytest_sway.engine.batching import (
     _rows_from,
     pack_rows,
 )
-from pytest_sway.token_sequences import PackedRow, TokenSequence, common_prefix
+from pytest_sway.token_sequences import (
+    LEAST_PREFIX,
+    PackedRow,
+    TokenSequence,
+    common_prefix,
+    prefix_of_prompts,
+)
 
 WIDE = Budget(4096, 10**9, 0)
 
@@ -126,3 +132,19 @@ def test_short_texts_stand_side_by_side(lengths: list[int]) -> None:
     rows = pack_rows(dict.fromkeys(texts, 0), WIDE, branches=True)
     assert len(rows) == -(-sum(lengths) // FILLED)
     assert max(row.length for row in rows) - min(row.length for row in rows) <= SHORT
+
+
+@given(
+    st.lists(st.integers(0, 3), max_size=LEAST_PREFIX + 4),
+    st.lists(st.lists(st.integers(0, 3), max_size=5), min_size=1, max_size=6),
+    st.integers(1, 6),
+)
+def test_the_prefix_of_prompts_is_all_they_have_in_common(
+    begin: list[int], ends: list[list[int]], views: int
+) -> None:
+    prompts = [[*begin, *end, 9] for end in ends]
+    shared = next((k for k, tokens in enumerate(zip(*prompts, strict=False)) if len(set(tokens)) > 1), None)
+    most = min(map(len, prompts)) - 1
+    expected = most if shared is None else min(shared, most)
+    saves = expected >= LEAST_PREFIX and views < len(prompts)
+    assert prefix_of_prompts(prompts, views) == (expected if saves else 0)

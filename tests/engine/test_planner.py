@@ -41,13 +41,20 @@ class Toy(WeightsBackend):
     """A bigram model: a view's distributions depend on the last token alone. One letter, one token."""
 
     xp, vocabulary, epsilon = np, V, 1e-7
-    overhead_tokens, cache_bytes = 4, 0
+    overhead_tokens = 4
     capabilities = frozenset()
 
     def __init__(
-        self, *, shares: bool = False, capacity: int = 10**9, token_bytes: int = 1, views_per_batch: int = 1
+        self,
+        *,
+        shares: bool = False,
+        capacity: int = 10**9,
+        token_bytes: int = 1,
+        cache_bytes: int = 0,
+        views_per_batch: int = 1,
     ) -> None:
         self.context = 12
+        self.cache_bytes = cache_bytes
         self.views_per_batch = views_per_batch
         self.continued: list[list[View]] = []
         self.shapes: list[tuple[View, int, int]] = []
@@ -374,10 +381,18 @@ def test_continuations_of_mixed_views_are_those_of_each_view(
         assert answer == expected or str(answer) == str(expected)
 
 
-def test_as_many_views_are_continued_together_as_fit_with_all_their_prompts() -> None:
+@pytest.mark.parametrize(
+    ("token_bytes", "memory"),
+    [(1, 4 * 3 * 3 * 5 // 3), (9, 4 * 3 * 3 * 2 * 10 // 3)],
+    ids=["what is kept", "what is read at once"],
+)
+def test_as_many_views_are_continued_together_as_fit_with_all_their_prompts(
+    token_bytes: int, memory: int
+) -> None:
+    """The memory is that of three prompts of three views: with what they write, or while they are read."""
     asked = [Generate(text, view, 3) for view in (BASE, *SCALED) for text in ("ab", "cd", "ef")]
-    toy = Toy(views_per_batch=4)
-    planner = Planner(toy, memory=2 * 3 * 3 * 5)  # three prompts of three views, with what they write
+    toy = Toy(views_per_batch=4, token_bytes=token_bytes, cache_bytes=1)
+    planner = Planner(toy, memory)
     planner_answers(planner, asked)
     assert [len(set(views)) for views in toy.continued] == [1, 3, 3, 2]
     assert planner.costs.forward_passes == 4

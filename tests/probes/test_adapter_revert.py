@@ -133,6 +133,26 @@ def test_answers_are_cut_to_the_length_of_their_gold() -> None:
     assert sorted(embedder.asked) == ["gold 0", "said 30,"]
 
 
+@pytest.mark.parametrize("tokens_a_word", [1, 2, 5])
+def test_what_is_cut_off_is_not_written_and_nothing_else_is_missing(tokens_a_word: int) -> None:
+    """Whatever a word takes, the same vectors are asked as of answers in full."""
+    words = ["it", "is", "30", "40", "50", "60", "70"]
+    seen: list[Generate] = []
+
+    def answer(request: Request[object]) -> object:
+        assert isinstance(request, Generate)
+        seen.append(request)
+        count = min(request.max_new_tokens, tokens_a_word * len(words))
+        return Generation(" ".join(words[: -(-count // tokens_a_word)]), tuple(range(count)))
+
+    given = [{"prompt": "p", "gold": "it is 30", "paraphrases": ["q"]}]
+    embedder = Angles()
+    probe = AdapterRevert(cases=given, base_gold_similarity_cap=1.0, max_new_tokens=64)
+    Engine(FakeBackend(answer), embedder=embedder).run(probe, Views(BASE, TUNED, TUNED))
+    assert set(embedder.asked) == {"it is 30"}
+    assert {request.max_new_tokens for request in seen} == ({8} if tokens_a_word < 3 else {8, 64})
+
+
 def test_what_the_base_knows_is_dropped() -> None:
     def angle(view: View, asked: str) -> float:
         return 10 if asked.startswith("Name 0") else 80

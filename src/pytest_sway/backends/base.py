@@ -188,8 +188,11 @@ class WeightsBackend(Backend):
     """Memory that a token takes more while a text is continued: its keys and values."""
     overhead_tokens: int
     """Cost of a forward beside its tokens, in tokens."""
+    most_tokens: int = 4096
+    """Tokens of a batch beyond which a longer one is no faster."""
     packs_rows: bool = False
-    """Whether a row may hold texts that do not begin one another."""
+    """Whether a row may hold texts that do not begin one another, and what all prompts of a batch begin with
+    is read once for each view (:func:`~pytest_sway.token_sequences.prefix_of_prompts`)."""
     views_per_batch: int = 1
     """How many views the rows of one batch of continuations may belong to; the base's rows are never mixed
     with others. It may change with the adapter that is attached."""

@@ -18,7 +18,7 @@ from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.memory_limits import SMALLER, MemoryLimits
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
 from pytest_sway.engine.scoring_jobs import check_length
-from pytest_sway.engine.workload import Workload, continuation_workload
+from pytest_sway.engine.workload import TokenSizes, Workload, continuation_workload
 from pytest_sway.requests import Generate, Generation, Request, RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
@@ -59,11 +59,13 @@ class Continuations:
     def workload(self, requests: Sequence[Generate]) -> Workload:
         """What :meth:`answer` would have to compute, were every continuation as long as it may be."""
         found = Workload()
+        sizes = TokenSizes(self._backend.token_bytes, self._backend.cache_bytes)
+        shares_prefix = self._backend.packs_rows
         for count, group in self._groups(requests):
             readers, _ = self._readers(count, group)
             for batch in self._batches(list(readers), count):
-                size = self._backend.token_bytes + self._backend.cache_bytes
-                found += continuation_workload([len(row.ids) for row in batch], count, size)
+                prompts, views = [row.ids for row in batch], len({row.view for row in batch})
+                found += continuation_workload(prompts, views, count, sizes, shares_prefix=shares_prefix)
         return found
 
     def _groups(self, requests: Sequence[Generate]) -> list[tuple[int, list[Generate]]]:
@@ -116,8 +118,8 @@ class Continuations:
         parts: list[list[PromptRow]] = []
         for group in self._groups_of_views(rows, count):
             packed = [PackedRow((TokenSequence(row.ids, 0),)) for row in group]
-            budget = Budget(self._limits.continued_tokens, len(group), overhead)
-            cut = batches(packed, [1] * len(group), budget, extra=count)
+            budget = Budget(self._limits.kept_tokens, self._limits.prompt_tokens, overhead)
+            cut = batches(packed, [len(row.ids) for row in group], budget, extra=count)
             parts += [[group[i] for i in part] for part in cut]
         return parts
 
@@ -129,16 +131,17 @@ class Continuations:
         of_view: dict[View, list[PromptRow]] = defaultdict(list)
         for row in rows:
             of_view[row.view].append(row)
-        most = self._limits.continued_tokens
+        limits, most_views = self._limits, self._backend.views_per_batch
         groups: list[list[PromptRow]] = []
-        views = tokens = 0
+        views = prompts = kept = 0
         for own in of_view.values():
-            size = len(own) * (max(len(row.ids) for row in own) + count)
-            if not groups or views == self._backend.views_per_batch or tokens + size > most:
+            read = len(own) * max(len(row.ids) for row in own)
+            views, prompts, kept = views + 1, prompts + read, kept + read + len(own) * count
+            fits = views <= most_views and prompts <= limits.prompt_tokens and kept <= limits.kept_tokens
+            if not groups or not fits:
                 groups.append([])
-                views = tokens = 0
+                views, prompts, kept = 1, read, read + len(own) * count
             groups[-1] += own
-            views, tokens = views + 1, tokens + size
         return groups
 
     def _write_fitting(self, rows: Sequence[PromptRow], count: int) -> Written:

@@ -8,8 +8,6 @@ from pytest_sway.backends.base import WeightsBackend
 
 MEMORY = 1 << 30
 """Bytes that a batch may take beside the weights, where no option says otherwise."""
-MOST_TOKENS = 4096
-"""Longer batches are no faster."""
 SMALLER = "shorten it, or load the model in a smaller dtype"
 """What to do about a text that does not fit by itself."""
 
@@ -20,13 +18,15 @@ class MemoryLimits:
 
     Attributes:
         tokens: most tokens of a batch that is scored.
-        continued_tokens: most tokens of a batch that is continued, which keeps keys and values too.
+        prompt_tokens: most tokens of the prompts of a batch that is continued: they are read in one forward.
+        kept_tokens: most tokens, continuations included, whose keys and values a batch keeps.
         positions: most positions whose distributions wait for another view's.
         piece: most positions whose distributions are computed at once.
     """
 
     tokens: int
-    continued_tokens: int
+    prompt_tokens: int
+    kept_tokens: int
     positions: int
     piece: int
 
@@ -37,15 +37,18 @@ class MemoryLimits:
 
     def after_continuing_failed(self) -> None:
         """A batch of continuations did not fit."""
-        self.continued_tokens = max(1, self.continued_tokens // 2)
+        self.prompt_tokens = max(1, self.prompt_tokens // 2)
+        self.kept_tokens = max(1, self.kept_tokens // 2)
 
 
 def memory_limits(backend: WeightsBackend, memory: int) -> MemoryLimits:
     """Limits for a model whose batches may take ``memory`` bytes beside the weights."""
     row = 4 * backend.vocabulary  # bytes of one position's distribution
+    most_kept = memory * 3 // 4  # a layer's keys and values are copied for each token, and there are logits
     return MemoryLimits(
-        tokens=max(1, min(MOST_TOKENS, memory // 2 // backend.token_bytes)),
-        continued_tokens=max(1, min(MOST_TOKENS, memory // 2 // (backend.token_bytes + backend.cache_bytes))),
+        tokens=max(1, min(backend.most_tokens, memory // 2 // backend.token_bytes)),
+        prompt_tokens=max(1, most_kept // (backend.token_bytes + backend.cache_bytes)),
+        kept_tokens=max(1, most_kept // max(1, backend.cache_bytes)),
         positions=max(1, memory // 4 // row),
         piece=max(16, memory // 32 // row),  # what is computed from a piece is several times its size
     )

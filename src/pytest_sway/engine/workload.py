@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
-from pytest_sway.token_sequences import PackedRow
+from pytest_sway.token_sequences import PackedRow, prefix_of_prompts
+
+
+class TokenSizes(NamedTuple):
+    """Bytes that a token of a batch takes beside the weights.
+
+    Attributes:
+        activations: while it is read.
+        cache: of its keys and values, while a text is continued.
+    """
+
+    activations: int
+    cache: int
 
 
 @dataclass(frozen=True)
@@ -84,13 +97,25 @@ def scoring_workload(batch: Sequence[PackedRow], views: int, token_bytes: int, v
     )
 
 
-def continuation_workload(prompts: Sequence[int], count: int, token_bytes: int) -> Workload:
-    """One batch of continuations: prompts of these lengths, ``count`` tokens each."""
-    tokens = len(prompts) * max(prompts)
+def continuation_workload(
+    prompts: Sequence[Sequence[int]], views: int, count: int, sizes: TokenSizes, *, shares_prefix: bool
+) -> Workload:
+    """One batch of continuations.
+
+    Args:
+        prompts: their token ids.
+        views: how many views continue them.
+        count: tokens of each continuation.
+        sizes: what a token takes.
+        shares_prefix: whether what all prompts begin with is read once for each view.
+    """
+    prefix = prefix_of_prompts(prompts, views) if shares_prefix else 0
+    tokens, step_tokens = len(prompts) * (max(map(len, prompts)) - prefix), count * len(prompts)
+    kept = len(prompts) * max(map(len, prompts))
     return Workload(
-        forwards=1,
-        tokens=tokens,
+        forwards=1 + bool(prefix),
+        tokens=tokens + views * prefix,
         steps=count,
-        step_tokens=count * len(prompts),
-        largest=(tokens + count * len(prompts)) * token_bytes,
+        step_tokens=step_tokens,
+        largest=kept * sizes.cache + max(tokens * sizes.activations, step_tokens * sizes.cache),
     )

@@ -17,14 +17,16 @@ from pytest_sway.probes.shared import style_features
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.question_case import QuestionCase
-from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, policy_name
-from pytest_sway.requests import Embed, Generate, Generation, Views, ask
+from pytest_sway.probes.shared.questions import as_prompt, distinct, policy_name
+from pytest_sway.requests import Embed, Generate, Prompt, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
 
 _NO_NEARER = 0.02
 """A gain in cosine within this is none: the answers differ by a word that changes nothing."""
+_TOKENS_A_WORD = 2
+"""Tokens that a word takes at most, as a rule: English takes 1.3 on average."""
 _LEAST_CASES = 8
 """Fewer cases than this give no rate that could decide."""
 _MOST_CASES = 8
@@ -91,12 +93,9 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
             for i, case in enumerate(dict.fromkeys(self.options.cases))
             for paraphrase in case.paraphrases
         ]
-        wanted = [
-            Generate(as_prompt(text, self.context), views.base, self.options.max_new_tokens)
-            for _, text, _ in asked
-        ]
+        prompts = [as_prompt(text, self.context) for _, text, _ in asked]
         golds = [gold for _, _, gold in asked]
-        base, tuned = (_cut_to_gold(written, golds) for written in await ask_both(wanted, views))
+        base, tuned = await _answers_cut_to_gold(prompts, golds, views, self.options.max_new_tokens)
         near = await _cosines([*golds, *base, *tuned], self.options.embedding_model, len(asked))
         pairs = [
             _Pair(*which, answer, *cosines) for which, answer, cosines in zip(asked, tuned, near, strict=True)
@@ -154,13 +153,33 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         return replace(judged, interval=_revert_rate_interval(measured), evidence={"gain_ci_95": ends, **bad})
 
 
-def _cut_to_gold(written: Sequence[Generation], golds: Sequence[str]) -> list[str]:
-    """Answers, each no longer than its gold in words."""
-    cut = []
-    for answer, gold in zip(written, golds, strict=True):
-        parts = style_features.pieces(answer.text, max(1, len(style_features.split_words(gold))))
-        cut.append((parts[0] if parts else answer.text).strip())
-    return cut
+async def _answers_cut_to_gold(
+    prompts: Sequence[Prompt], golds: Sequence[str], views: Views, max_new_tokens: int
+) -> tuple[list[str], list[str]]:
+    """What base and adapter answer, each answer no longer than its gold in words.
+
+    What lies beyond is not read, so the answers are written to :data:`_TOKENS_A_WORD` first, and in full only
+    where that does not reach the gold's length.
+    """
+    lengths = [max(1, len(style_features.split_words(gold))) for gold in golds] * 2
+    few = min(max_new_tokens, _TOKENS_A_WORD * (max(lengths) + 1))
+    wanted = [
+        Generate(prompt, view, max_new_tokens) for view in (views.base, views.tuned) for prompt in prompts
+    ]
+    written = await ask([replace(request, max_new_tokens=few) for request in wanted])
+    unfinished = [
+        k
+        for k, (answer, length) in enumerate(zip(written, lengths, strict=True))
+        if len(answer.ids) == few < max_new_tokens and len(style_features.split_words(answer.text)) <= length
+    ]
+    for k, answer in zip(unfinished, await ask([wanted[k] for k in unfinished]), strict=True):
+        written[k] = answer
+    cut = [_first_words(answer.text, n) for answer, n in zip(written, lengths, strict=True)]
+    return cut[: len(golds)], cut[len(golds) :]
+
+
+def _first_words(text: str, count: int) -> str:
+    return next(iter(style_features.pieces(text, count)), text).strip()
 
 
 async def _cosines(texts: Sequence[str], model: str, count: int) -> list[tuple[float, float, float]]:

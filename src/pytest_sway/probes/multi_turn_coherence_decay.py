@@ -137,7 +137,9 @@ async def _dialogues(options: MultiTurnOptions, author: View) -> list[list[_Exch
     histories: list[tuple[Turn, ...]] = [(Turn("user", prompt),) for prompt in distinct(options.prompts)]
     dialogues: list[list[_Exchange]] = [[] for _ in histories]
     for turn in range(options.max_turns):
-        replies = await ask([Generate(h, author, options.max_new_tokens) for h in histories])
+        is_last = turn == options.max_turns - 1  # of the last reply only what is scored is written
+        count = min(options.max_new_tokens, options.positions - 1) if is_last else options.max_new_tokens
+        replies = await ask([Generate(history, author, count) for history in histories])
         for dialogue, history, reply in zip(dialogues, histories, replies, strict=True):
             dialogue.append(_Exchange(history, reply.ids))
         follow_up = Turn("user", options.follow_ups[turn % len(options.follow_ups)])

@@ -22,6 +22,7 @@ from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.hf_models import MODEL_KEY, ROWS
 from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, lora, save_adapter
 
+SYSTEM_PROMPT = [(29 * k) % 4000 for k in range(1, 25)]
 NEW_TOKENS = 24
 """More than one chunk."""
 
@@ -89,19 +90,50 @@ def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
         backend.close()
 
 
+@pytest.mark.parametrize("begin", [[], SYSTEM_PROMPT], ids=["apart", "a common prefix"])
 @pytest.mark.parametrize("name", ["plain", "rslora", "patterns", "embedding"])
-def test_continuations_are_those_of_each_view(backend: HFBackend, tmp_path: Path, name: str) -> None:
+def test_continuations_are_those_of_each_view(
+    backend: HFBackend, tmp_path: Path, name: str, begin: list[int]
+) -> None:
     """Asked in any order; a position where two tokens are as likely to within rounding may differ."""
+    prompts = [[*begin, *row] for row in ROWS]
     with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA[name], size=0.1)) as subject:
         views = some_views(subject)
-        owners, rows = [v for _ in ROWS for v in views], [row for row in ROWS for _ in views]
+        owners, rows = [v for _ in prompts for v in views], [row for row in prompts for _ in views]
         mixed = backend.generate(rows, owners, NEW_TOKENS)
         for view in views:
-            alone = backend.generate(ROWS, [view] * len(ROWS), NEW_TOKENS)
+            alone = [new for row in prompts for new in backend.generate([row], [view], NEW_TOKENS)]
             found = [new for new, owner in zip(mixed, owners, strict=True) if owner == view]
-            for row, one, other in zip(ROWS, found, alone, strict=True):
+            for row, one, other in zip(prompts, found, alone, strict=True):
                 check_same_up_to_ties(backend, view, row, one, other)
     assert len(set(mixed)) > len(ROWS)
+
+
+@pytest.mark.parametrize("packs_rows", [True, False])
+def test_what_all_prompts_begin_with_is_read_once_for_each_view(
+    backend: HFBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs_rows: bool
+) -> None:
+    """Only in a model that keeps apart what its mask keeps apart."""
+    monkeypatch.setattr(backend, "packs_rows", packs_rows)
+    shapes: list[tuple[int, ...]] = []
+
+    def note(_: object, __: object, named: dict[str, torch.Tensor]) -> None:
+        shapes.append(tuple(named["input_ids"].shape))
+
+    hook = backend._model.model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+            views = some_views(subject)
+            shapes.clear()
+            rows = [[*SYSTEM_PROMPT, *row] for row in ROWS]
+            backend.generate(rows * len(views), [view for view in views for _ in rows], 2)
+            backend.generate(rows[:1] * len(views), views, 1)
+            found = list(shapes)
+    finally:
+        hook.remove()
+    count, prefix, longest = len(views), len(SYSTEM_PROMPT), max(map(len, ROWS))
+    read = [(count, prefix), (3 * count, longest)] if packs_rows else [(3 * count, prefix + longest)]
+    assert found == [*read, (3 * count, 1), (count, prefix + len(ROWS[0]))]
 
 
 def check_same_up_to_ties(

@@ -115,7 +115,7 @@ def test_every_text_scores_as_if_by_itself(name: str, dtype: torch.dtype) -> Non
     planner = Planner(backend)
     answers = planner_answers(planner, asked)
     assert backend.packs_rows == (name in SHARING)
-    assert (backend._scorer._trunk is None) == (name in APART)
+    assert (backend._scorer.trunk is None) == (name in APART)
     assert (planner.costs.shared_tokens > 0) == (name in SHARING)
     allowed = 1e-4 if dtype == torch.float32 else 0.1
     for request in asked:

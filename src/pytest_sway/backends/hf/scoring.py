@@ -66,18 +66,23 @@ def batch_of(rows: Sequence[PackedRow], device: torch.device) -> Batch:
 
 
 class Scorer:
-    """Scores batches with whatever weights are in force in the model."""
+    """Scores batches with whatever weights are in force in the model.
+
+    Attributes:
+        trunk: the model below its head; None where the head cannot be run apart from it.
+        packs_rows: whether every text of a tree of tokens is scored as if by itself.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._trunk_output: Any = None
-        self._trunk = self._find_trunk()
+        self.trunk = self._find_trunk()
         self.packs_rows = self._can_pack_rows()
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What the head reads at every wanted position, ``[positions, width]``, texts one after another."""
         where = torch.cat([places for _, places in batch.wanted])
-        source = self._model if self._trunk is None else self._trunk
+        source = self._model if self.trunk is None else self.trunk
         extra = {}
         if batch.ends is not None:
             extra = {"attention_mask": self._additive_mask(batch.ends), "position_ids": batch.positions}
@@ -106,11 +111,11 @@ class Scorer:
             yield group, slice(begin, end)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        if self._trunk is None:
+        if self.trunk is None:
             return hidden
         short = LEAST - len(hidden)
         filled = torch.cat([hidden, hidden[:1].expand(short, -1)]) if short > 0 else hidden
-        with _trunk_replaced(self._trunk, self._trunk_output, filled[None]):
+        with _trunk_replaced(self.trunk, self._trunk_output, filled[None]):
             ids = torch.zeros(1, len(filled), dtype=torch.long, device=hidden.device)
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[0]
         return logits[: len(hidden)]
@@ -152,7 +157,7 @@ class Scorer:
         """
         config = self._model.config.get_text_config()
         attention = getattr(config, "_attn_implementation", None)
-        if self._trunk is None or attention not in ("sdpa", "eager") or _has_local_attention(config):
+        if self.trunk is None or attention not in ("sdpa", "eager") or _has_local_attention(config):
             return False
         common, other = (tuple((n * k) % _vocabulary(self._model) for k in range(1, 21)) for n in (37, 53))
         tails = (2, 7), (2, 7, 6, 4), (5, 9, 3, 8), (5, 9, 8, 2)

@@ -1,8 +1,8 @@
-"""Part sequential: draws as they are needed (8, then 20; a shape's signal 5, then 8) against fixed draws.
+"""Part sequential: draws as they are needed (8, then 20; a shape's signal 4, 5, then 8) against fixed draws.
 
 Every member of a pool of noise is judged by random draws of the others: by all of them, by the first ones
-alone, and by the product's rule, which stops after the first ones where they settle the verdict. Then the
-same for adapters that learned something: mixtures of the healthy update and noise.
+alone, and by the product's rule, which stops where those so far settle the verdict. Then the same for
+adapters that learned something: mixtures of the healthy update and noise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 from setting import SHARES, PoolKind, Setting
 from shares import Share, Trials, p_values, share, trials
 
-from pytest_sway.items.null_comparison import FIRST_SIGNAL_DRAWS, SIGNAL_DRAWS
+from pytest_sway.items.null_comparison import SIGNAL_DRAWS, SIGNAL_LOOKS
 from pytest_sway.probes.null_adapter import DEFAULT_RUNS, FEWEST_RUNS
 from pytest_sway.statistics.prediction import predict
 from pytest_sway.statistics.sequential import CONFIDENCE, NullCriterion, chance_of_reaching
@@ -43,29 +43,33 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """The first draws, all draws, and between which z after the first ones the others are measured."""
+    """After how many draws it is looked whether the rest could change what they say."""
 
-    first: int
+    looks: tuple[int, ...]
     total: int
     least_z: float
 
     @property
-    def open_between(self) -> tuple[float, float]:
-        """Below the one and above the other end sampling stops; by bisection."""
+    def first(self) -> int:
+        """How many are measured in any case."""
+        return self.looks[0]
+
+    def open_between(self, look: int) -> tuple[float, float]:
+        """Below the one and above the other z sampling stops; by bisection."""
         ends = []
         for wanted in (1 - CONFIDENCE, CONFIDENCE):
             low, high = -5.0, 9.0
             while high - low > _EDGE:
                 middle = (low + high) / 2
-                chance = chance_of_reaching(middle, self.first, self.least_z, self.total)
+                chance = chance_of_reaching(middle, look, self.least_z, self.total)
                 low, high = (middle, high) if chance < wanted else (low, middle)
             ends.append(high)
         return ends[0], ends[1]
 
 
 RULES = {
-    3.0: Rule(FEWEST_RUNS, DEFAULT_RUNS, 3.0),
-    2.0: Rule(FIRST_SIGNAL_DRAWS, SIGNAL_DRAWS, 2.0),
+    3.0: Rule((FEWEST_RUNS,), DEFAULT_RUNS, 3.0),
+    2.0: Rule(SIGNAL_LOOKS, SIGNAL_DRAWS, 2.0),
 }
 
 
@@ -130,10 +134,17 @@ def tables(raw: Figures) -> str:
 
 
 def _of_noise(values: Sequence[float], tried: Trials, scale: Any, rule: Rule) -> Figures:
-    first = Trials(tried.judged, tried.nulls[:, : rule.first], tried.groups)
-    z_first, z_all = (-ndtri(p_values(values, t, scale)) for t in (first, tried))
-    open_at_first = _open(z_first, rule)
-    hits = np.where(open_at_first, z_all, z_first) >= rule.least_z
+    def z_after(count: int) -> Any:
+        return -ndtri(p_values(values, Trials(tried.judged, tried.nulls[:, :count], tried.groups), scale))
+
+    z_first, z_all = z_after(rule.first), z_after(rule.total)
+    hits, is_open = z_all >= rule.least_z, np.ones(len(z_all), dtype=bool)
+    draws = np.full(len(z_all), rule.total)
+    for look in rule.looks:
+        z = z_after(look)
+        stops = is_open & ~_open(z, look, rule)
+        hits[stops], draws[stops] = z[stops] >= rule.least_z, look
+        is_open &= ~stops
     shares = {
         "all": share(z_all >= rule.least_z, tried),
         "first": share(z_first >= rule.least_z, tried),
@@ -141,7 +152,7 @@ def _of_noise(values: Sequence[float], tried: Trials, scale: Any, rule: Rule) ->
     }
     return {
         "bar": f"{rule.least_z:g}σ ({percent(float(ndtr(-rule.least_z)))})",
-        "draws": _average(open_at_first, rule),
+        "draws": f"{draws.mean():.1f}",
         **{name: _plain(found) for name, found in shares.items()},
     }
 
@@ -150,29 +161,27 @@ def _of_subject(value: float, nulls: Sequence[float], scale: Any, rule: Rule) ->
     """Shares over random sets of draws, by the product's own functions."""
     generator = np.random.default_rng(11)
     hits: dict[str, list[bool]] = {"all": [], "first": [], "needed": []}
-    open_at_first = []
+    draws = []
     for _ in range(_SUBSETS):
         chosen = [nulls[i] for i in generator.permutation(len(nulls))[: rule.total]]
-        first, every = (predict(value, some, scale) for some in (chosen[: rule.first], chosen))
-        settled = NullCriterion(first, rule.least_z, two_sided=True).is_settled(rule.total)
-        open_at_first.append(not settled)
-        for name, found in (("all", every), ("first", first), ("needed", first if settled else every)):
-            hits[name].append(found.z is not None and found.z >= rule.least_z)
-    return {
-        **{name: sum(some) / len(some) for name, some in hits.items()},
-        "draws": _average(np.array(open_at_first), rule),
-    }
+        found = {n: predict(value, chosen[:n], scale) for n in (*rule.looks, rule.total)}
+        settled = (
+            n
+            for n, one in found.items()
+            if NullCriterion(one, rule.least_z, two_sided=True).is_settled(rule.total)
+        )
+        draws.append(next(settled))
+        for name, n in (("all", rule.total), ("first", rule.first), ("needed", draws[-1])):
+            z = found[n].z
+            hits[name].append(z is not None and z >= rule.least_z)
+    return {**{name: sum(some) / len(some) for name, some in hits.items()}, "draws": f"{np.mean(draws):.1f}"}
 
 
-def _open(z: Any, rule: Rule) -> Any:
+def _open(z: Any, look: int, rule: Rule) -> Any:
     """Where further draws are measured; an effect's z far below 0 is as open as one above."""
-    low, high = rule.open_between
+    low, high = rule.open_between(look)
     between = (z > low) & (z < high)
     return between | ((-z > low) & (-z < high)) if rule.least_z == RULES[3.0].least_z else between
-
-
-def _average(open_at_first: Any, rule: Rule) -> str:
-    return f"{rule.first + (rule.total - rule.first) * float(np.mean(open_at_first)):.1f}"
 
 
 def _plain(found: Share) -> list[float]:

@@ -112,7 +112,7 @@ def test_only_the_kinds_that_were_asked_for_are_calibrated(project: pytest.Pytes
     found = run(project, "{name: baseline, kind: null_adapter, calibrate_kinds: [adapter_ablation]}")
     assert probe(found, "dk")["null"] is None
     assert probe(found, "dk")["z_score"] is None
-    assert probe(found, "curve")["null"]["n"] == 5  # they settle a signal of z ≥ 2
+    assert probe(found, "curve")["null"]["n"] == 4  # they settle a signal of z ≥ 2
     reason = "calibrate_kinds leaves its kind out"
     assert found["calibration"]["not_calibrated"]["dk"] == reason
 
@@ -222,7 +222,7 @@ def test_a_dialogue_is_written_by_the_subject_alone(project: pytest.Pytester) ->
         {e["view_id"] for e in talk if (e["op"] == "generate") is own} for own in (False, True)
     )
     assert written == {"ft"}
-    assert scored == {"base", "ft", *(f"null_{i}" for i in range(5))}
+    assert scored == {"base", "ft", *(f"null_{i}" for i in range(4))}
 
 
 EDGE_CONFTEST = """
@@ -235,12 +235,22 @@ def answer(request):
     if not isinstance(request, Divergence):
         return fake_models.answer(request)
     view = request.q if request.p.is_base else request.p
-    null = view.null
-    return 0.03 if null is None else 0.01 * math.exp(0.5 * math.sin(3 * null.draw + null.seed_base))
+    if view.null is None:
+        return 0.03 * view.scale**2
+    return 0.01 * math.exp(0.5 * math.sin(3 * view.null.draw + view.null.seed_base))
 
 def pytest_sway_backend(config, model):
     return FakeBackend(answer)
 """
+
+
+@pytest.mark.parametrize(("spread", "draws"), [("0.05", 4), ("0.2", 5), ("0.4", 8)])
+def test_a_signal_is_given_draws_until_it_is_settled(
+    project: pytest.Pytester, spread: str, draws: int
+) -> None:
+    """The wider the nulls are spread, the more draws it takes."""
+    project.makeconftest(EDGE_CONFTEST.replace("0.5", spread).replace("0.03", "0.06"))
+    assert probe(run(project), "curve")["null"]["n"] == draws
 
 
 def test_an_effect_near_the_bar_is_given_all_draws(project: pytest.Pytester) -> None:

@@ -50,7 +50,7 @@ def computed(context: MeasurementContext, probe: Probe[Any]) -> tuple[float, flo
     counts = []
     for run in (
         lambda: engine.run(probe, views, chosen.first_views),
-        lambda: engine.run_nulls(probe, views, chosen.further_views),
+        lambda: engine.run_nulls(probe, views, [view for some in chosen.further_views for view in some]),
     ):
         run()
         stats = engine.stats()

@@ -194,8 +194,8 @@ class WeightsBackend(Backend):
     """Whether a row may hold texts that do not begin one another, and what all prompts of a batch begin with
     is read once for each view (:func:`~pytest_sway.token_sequences.prefix_of_prompts`)."""
     views_per_batch: int = 1
-    """How many views the rows of one batch of continuations may belong to; the base's rows are never mixed
-    with others. It may change with the adapter that is attached."""
+    """How many views, the base among them, the rows of one batch of continuations may belong to. It may
+    change with the adapter that is attached."""
 
     @property
     def leading(self) -> tuple[int, ...]:

@@ -1,8 +1,7 @@
 """Writes the continuations of a round, in batches of prompts of like length.
 
 The rows of a batch may belong to several views (see :attr:`WeightsBackend.views_per_batch`): a step over
-few rows takes about as long as one over several times as many. The base's rows are always by themselves:
-what it writes must not depend on the adapters that are asked for in the same round.
+few rows takes about as long as one over several times as many.
 """
 
 from __future__ import annotations
@@ -73,8 +72,7 @@ class Continuations:
         mixes = self._backend.views_per_batch > 1 and not self._batch_invariant
         groups: dict[tuple[View | None, int], list[Generate]] = defaultdict(list)
         for request in requests:
-            by_itself = request.view.is_base or not mixes
-            groups[request.view if by_itself else None, request.max_new_tokens].append(request)
+            groups[None if mixes else request.view, request.max_new_tokens].append(request)
         return [(count, group) for (_, count), group in groups.items()]
 
     def _readers(

@@ -23,7 +23,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
         probe,
         Views(subject.base, subject.tuned, subject.tuned),
         chosen.first_views,
-        chosen.further_views,
+        [view for views in chosen.further_views for view in views],
     )
     if found is None:
         return PlannedProbe(suite, probe.name, reason="the backend answers whole requests; no estimate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -29,8 +30,9 @@ _NO_NULL_OF = {
 _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
-FIRST_SIGNAL_DRAWS = 5
-"""How many of them are measured first: fewer can seldom settle a z ≥ 2 on the scale -1/√T."""
+SIGNAL_LOOKS = 4, 5
+"""After how many of them it is looked whether the others could change the verdict. With four that takes 9.5
+standard deviations of the null, with five 6.6, with three 19: more than the scale -1/√T has, as a rule."""
 _FEWEST = 3
 """Fewer nulls than this allow no comparison; a null itself is judged against at least two others."""
 
@@ -44,28 +46,38 @@ class NullViews:
         views: the draws that decide.
         by_rank: draws at other ranks, by the factor on the rank.
         random_signs: draws of the family ``signs``, for the alignment ratio.
-        first: how many of ``views`` are measured first; the others where they could change the verdict.
+        looks: after how many of ``views`` it is looked whether the others could change the verdict; the first
+            of these is how many are measured in any case. Empty: all are.
     """
 
     why_not: str = ""
     views: tuple[View, ...] = ()
     by_rank: Mapping[float, tuple[View, ...]] = field(default_factory=dict)
     random_signs: tuple[View, ...] = ()
-    first: int = 0
+    looks: tuple[int, ...] = ()
 
     @property
     def first_views(self) -> list[View]:
         """The null views that are measured in any case."""
-        return [*self._main_and_by_rank(slice(self.first)), *self.random_signs]
+        return [*self._main_and_by_rank(slice(self._first)), *self.random_signs]
 
     @property
-    def further_views(self) -> list[View]:
-        """The null views that are measured where they could change the verdict."""
-        return self._main_and_by_rank(slice(self.first, None))
+    def further_views(self) -> list[list[View]]:
+        """The null views that are measured where they could change the verdict, look by look."""
+        return [self._main_and_by_rank(slice(*part)) for part in pairwise([*self.looks, len(self.views)])]
 
     def lacks_answers(self, found: NullOutcomes) -> bool:
-        """Whether so many of the first ones failed that the others must stand in."""
-        return sum(view in found.measured for view in self.views) < min(self.first, _FEWEST)
+        """Whether so many failed that there is no comparison without further ones."""
+        return sum(view in found.measured for view in self.views) < self.fewest
+
+    @property
+    def fewest(self) -> int:
+        """How many must have answered for a comparison."""
+        return min(self._first, _FEWEST)
+
+    @property
+    def _first(self) -> int:
+        return self.looks[0] if self.looks else len(self.views)
 
     def _main_and_by_rank(self, which: slice) -> list[View]:
         return [view for views in (self.views, *self.by_rank.values()) for view in views[which]]
@@ -75,16 +87,19 @@ def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
     """What a probe is calibrated on, or why it is not."""
     first = population.plan.first_runs if population.plan is not None else 0
     if probe.claim is Claim.BASELINE:  # whether they can be made shows on the first ones
-        return NullViews(population.reason, population.views[:first], first=first)
+        return NullViews(population.reason, population.views[:first])
     if why_not := _why_not(probe, population):
         return NullViews(why_not)
+    measures_all = first == len(population.views)
     if probe.claim is Claim.SHAPE:
         by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
-        few = first if first == len(population.views) else FIRST_SIGNAL_DRAWS
-        return NullViews("", population.views[:SIGNAL_DRAWS], by_rank, first=min(few, SIGNAL_DRAWS))
+        views = population.views[:SIGNAL_DRAWS]
+        looks = () if measures_all else tuple(n for n in SIGNAL_LOOKS if n < len(views))
+        return NullViews("", views, by_rank, looks=looks)
     divergence = probe.claim is Claim.EFFECT and probe.scale in ("log", "inverse_root")
     alignment_views = population.alignment_views if divergence else ()
-    return NullViews("", population.views, population.by_rank, alignment_views, first)
+    looks = () if measures_all else (first,)
+    return NullViews("", population.views, population.by_rank, alignment_views, looks)
 
 
 def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
@@ -126,7 +141,7 @@ def null_measurements(
         return NullSample(draws, family, scale, probe.better, failed, finest)
 
     main = null_sample(chosen.views)
-    if len(main.samples) < min(chosen.first, _FEWEST):
+    if len(main.samples) < chosen.fewest:
         tried = len(main.samples) + len(main.failed)
         raise ProbeError(f"{len(main.failed)} of {tried} null adapters failed: {main.failed[0]}")
     return NullMeasurements(

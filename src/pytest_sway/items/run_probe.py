@@ -145,15 +145,14 @@ def _measure_and_judge(
     resolution = engine.noise_floor(subject.base) if finest else NoiseFloor()
     measured = replace(answered, resolution=resolution.logprob)
     family = plan.family if plan is not None else ""
-    outcomes, further = outcome.nulls, chosen.further_views
-    if further and chosen.lacks_answers(outcomes):
-        outcomes, further = outcomes + engine.run_nulls(probe, views, further, limits), []
-    found = null_measurements(probe, chosen, outcomes, family, resolution)
-    judgement = probe.judge(measured, found.nulls)
-    if further and judgement.needs_more_draws(len(chosen.views)):
-        outcomes += engine.run_nulls(probe, views, further, limits)
-        found = null_measurements(probe, chosen, outcomes, family, resolution)
-        judgement = probe.judge(measured, found.nulls)
+    outcomes, waiting = outcome.nulls, chosen.further_views
+    while True:
+        if not (waiting and chosen.lacks_answers(outcomes)):
+            found = null_measurements(probe, chosen, outcomes, family, resolution)
+            judgement = probe.judge(measured, found.nulls)
+            if not (waiting and judgement.needs_more_draws(len(chosen.views))):
+                break
+        outcomes += engine.run_nulls(probe, views, waiting.pop(0), limits)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
         return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")

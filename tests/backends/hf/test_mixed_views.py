@@ -98,7 +98,7 @@ def test_continuations_are_those_of_each_view(
     """Asked in any order; a position where two tokens are as likely to within rounding may differ."""
     prompts = [[*begin, *row] for row in ROWS]
     with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA[name], size=0.1)) as subject:
-        views = some_views(subject)
+        views = [subject.base, *some_views(subject)]
         owners, rows = [v for _ in prompts for v in views], [row for row in prompts for _ in views]
         mixed = backend.generate(rows, owners, NEW_TOKENS)
         for view in views:
@@ -171,6 +171,16 @@ def test_rows_that_ended_leave_the_batch(
     assert sizes[0] == len(rows)
     assert sizes[8] < len(rows), "the first row ended within its first eight tokens"
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_what_ends_the_adapters_texts_does_not_end_the_bases(backend: HFBackend, tmp_path: Path) -> None:
+    with attached_subject(backend, save_adapter(tmp_path, PLAIN_LORA["plain"])) as subject:
+        rows, owners = [ROWS[0]] * 2, [subject.tuned, subject.base]
+        free = backend.generate(rows, owners, 8)
+        backend._ends = frozenset({free[0][3], free[1][3]})
+        tuned, base = backend.generate(rows, owners, 8)
+    assert len(tuned) <= 3
+    assert base == free[1]
 
 
 def test_nothing_runs_on_when_all_ended(

@@ -218,11 +218,25 @@ class HFBackend(WeightsBackend):
         self, rows: Sequence[Sequence[int]], views: Sequence[View], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
         """Greedy continuations of padded rows, cut before the end-of-text token."""
-        number = {view: k for k, view in enumerate(dict.fromkeys(views))}
-        order = sorted(range(len(rows)), key=lambda i: number[views[i]])  # a view's rows stand together
         ends = self._model.generation_config.eos_token_id
         stops = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
-        stops |= frozenset() if views[0].is_base else self._ends
+        own = {True: stops, False: stops | self._ends}  # the base's, and the adapter's
+        if own[True] == own[False] or len({view.is_base for view in views}) == 1:
+            return self._generate(rows, views, own[views[0].is_base], max_new_tokens)
+        written: dict[int, tuple[int, ...]] = {}
+        for is_base, ends_of_side in own.items():
+            side = [i for i, view in enumerate(views) if view.is_base is is_base]
+            some_rows, some_views = [rows[i] for i in side], [views[i] for i in side]
+            found = self._generate(some_rows, some_views, ends_of_side, max_new_tokens)
+            written.update(zip(side, found, strict=True))
+        return [written[i] for i in range(len(rows))]
+
+    def _generate(
+        self, rows: Sequence[Sequence[int]], views: Sequence[View], stops: set[int], max_new_tokens: int
+    ) -> list[tuple[int, ...]]:
+        """Continuations that end at the same tokens."""
+        number = {view: k for k, view in enumerate(dict.fromkeys(views))}
+        order = sorted(range(len(rows)), key=lambda i: number[views[i]])  # a view's rows stand together
 
         def use_views(running: Sequence[View]) -> None:
             with torch.inference_mode(False):  # parameters that PEFT adds in it could not be used outside

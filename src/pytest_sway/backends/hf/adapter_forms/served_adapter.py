@@ -44,7 +44,7 @@ class ServedAdapter(Protocol):
         """Put the weights of several views in force, each for its own rows of the batches to come.
 
         Args:
-            views: one per row, none of the base; at most ``views_per_batch`` distinct ones, and the rows
+            views: one per row; at most ``views_per_batch`` distinct ones, and the rows
                 of each stand together.
 
         Raises:

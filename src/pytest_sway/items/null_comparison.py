@@ -90,7 +90,7 @@ def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
         return NullViews(population.reason, population.views[:first])
     if why_not := _why_not(probe, population):
         return NullViews(why_not)
-    measures_all = first == len(population.views)
+    measures_all = first >= len(population.views)
     if probe.claim is Claim.SHAPE:
         by_rank = {factor: views[:SIGNAL_DRAWS] for factor, views in population.by_rank.items()}
         views = population.views[:SIGNAL_DRAWS]

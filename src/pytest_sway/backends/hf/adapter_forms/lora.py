@@ -131,22 +131,19 @@ class LoraAdapter:
             layer.scaling[slot] = self._scaling[name] * view.scale
 
     def enter_rows(self, views: Sequence[View]) -> None:
-        """Put the weights of a batch in force whose rows belong to ``views``; equal ones stand together.
-
-        The base is the subject at strength 0, which adds 0 to every output.
-        """
-        strengths = {view: 0.0 if view.is_base else view.scale for view in views}
-        for view in strengths:
+        """Put the weights of a batch in force whose rows belong to ``views``; equal ones stand together."""
+        distinct = list(dict.fromkeys(views))
+        for view in distinct:
             if not view.is_base:
                 self._check_is_mine(view)
         sampled = [view.null for view in views if view.null is not None and not view.null.source]
         self._null_weights.drop_others(list(dict.fromkeys(sampled)))
-        updates = {view: self._update_of(view) for view in strengths}
+        updates = {view: self._update_of(view) for view in distinct}
         runs = [(view, len(list(rows))) for view, rows in groupby(views)]
         self._is_mixed = True
         for name, layer in self.layers.items():
             scaling = self._scaling[name]
-            groups = [RowGroup(n, updates[view][name], scaling * strengths[view]) for view, n in runs]
+            groups = [RowGroup(n, updates[view][name], scaling * view.scale) for view, n in runs]
             use_mixed_forward(layer, groups)
 
     def unload(self) -> None:
@@ -209,10 +206,13 @@ class LoraAdapter:
             raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
 
     def _update_of(self, view: View) -> dict[str, Factors]:
-        """The factors of a null, or else of the subject, by module."""
+        """The factors of the subject or of a null, by module; the base's are zeros."""
         if view.null is not None:
             return self._factors_of(view.null)
-        return {name: self.factors(name) for name in self.layers}
+        found = {name: self.factors(name) for name in self.layers}
+        if not view.is_base:
+            return found
+        return {name: (torch.zeros_like(a), torch.zeros_like(b)) for name, (a, b) in found.items()}
 
     def _zero_modules(self) -> list[str]:
         """Modules whose update s·B·A is exactly zero."""

@@ -90,8 +90,11 @@ def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
         backend.close()
 
 
-@pytest.mark.parametrize("begin", [[], SYSTEM_PROMPT], ids=["apart", "a common prefix"])
-@pytest.mark.parametrize("name", ["plain", "rslora", "patterns", "embedding"])
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [("plain", []), ("plain", SYSTEM_PROMPT), ("rslora", []), ("patterns", []), ("embedding", SYSTEM_PROMPT)],
+    ids=["plain", "plain, common prefix", "rslora", "patterns", "embedding, common prefix"],
+)
 def test_continuations_are_those_of_each_view(
     backend: HFBackend, tmp_path: Path, name: str, begin: list[int]
 ) -> None:

@@ -137,17 +137,17 @@ def _of_noise(values: Sequence[float], tried: Trials, scale: Any, rule: Rule) ->
     def z_after(count: int) -> Any:
         return -ndtri(p_values(values, Trials(tried.judged, tried.nulls[:, :count], tried.groups), scale))
 
-    z_first, z_all = z_after(rule.first), z_after(rule.total)
-    hits, is_open = z_all >= rule.least_z, np.ones(len(z_all), dtype=bool)
-    draws = np.full(len(z_all), rule.total)
+    z = {n: z_after(n) for n in (*rule.looks, rule.total)}
+    beyond = {n: some >= rule.least_z for n, some in z.items()}
+    hits = beyond[rule.total].copy()
+    draws, is_open = np.full(len(hits), rule.total), np.ones(len(hits), dtype=bool)
     for look in rule.looks:
-        z = z_after(look)
-        stops = is_open & ~_open(z, look, rule)
-        hits[stops], draws[stops] = z[stops] >= rule.least_z, look
+        stops = is_open & ~_open(z[look], look, rule)
+        hits[stops], draws[stops] = beyond[look][stops], look
         is_open &= ~stops
     shares = {
-        "all": share(z_all >= rule.least_z, tried),
-        "first": share(z_first >= rule.least_z, tried),
+        "all": share(beyond[rule.total], tried),
+        "first": share(beyond[rule.first], tried),
         "needed": share(hits, tried),
     }
     return {

@@ -117,6 +117,7 @@ class Continuations:
         for group in self._groups_of_views(rows, count):
             packed = [PackedRow((TokenSequence(row.ids, 0),)) for row in group]
             budget = Budget(self._limits.kept_tokens, self._limits.prompt_tokens, overhead)
+            # what a row holds is here not positions that wait, but tokens that are read in one forward
             cut = batches(packed, [len(row.ids) for row in group], budget, extra=count)
             parts += [[group[i] for i in part] for part in cut]
         return parts
@@ -134,11 +135,12 @@ class Continuations:
         views = prompts = kept = 0
         for own in of_view.values():
             read = len(own) * max(len(row.ids) for row in own)
-            views, prompts, kept = views + 1, prompts + read, kept + read + len(own) * count
+            grown = read + len(own) * count
+            views, prompts, kept = views + 1, prompts + read, kept + grown
             fits = views <= most_views and prompts <= limits.prompt_tokens and kept <= limits.kept_tokens
             if not groups or not fits:
                 groups.append([])
-                views, prompts, kept = 1, read, read + len(own) * count
+                views, prompts, kept = 1, read, grown
             groups[-1] += own
         return groups
 

@@ -110,8 +110,8 @@ def continuation_workload(
         shares_prefix: whether what all prompts begin with is read once for each view.
     """
     prefix = prefix_of_prompts(prompts, views) if shares_prefix else 0
-    tokens, step_tokens = len(prompts) * (max(map(len, prompts)) - prefix), count * len(prompts)
-    kept = len(prompts) * max(map(len, prompts))
+    kept, step_tokens = len(prompts) * max(map(len, prompts)), count * len(prompts)
+    tokens = kept - len(prompts) * prefix  # what is left to read after the prefix
     return Workload(
         forwards=1 + bool(prefix),
         tokens=tokens + views * prefix,

@@ -136,7 +136,7 @@ class LoraAdapter:
         for view in distinct:
             if not view.is_base:
                 self._check_is_mine(view)
-        sampled = [view.null for view in views if view.null is not None and not view.null.source]
+        sampled = [view.null for view in distinct if view.null is not None and not view.null.source]
         self._null_weights.drop_others(list(dict.fromkeys(sampled)))
         updates = {view: self._update_of(view) for view in distinct}
         runs = [(view, len(list(rows))) for view, rows in groupby(views)]

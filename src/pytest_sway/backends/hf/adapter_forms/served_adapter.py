@@ -44,8 +44,7 @@ class ServedAdapter(Protocol):
         """Put the weights of several views in force, each for its own rows of the batches to come.
 
         Args:
-            views: one per row; at most ``views_per_batch`` distinct ones, and the rows
-                of each stand together.
+            views: one per row; at most ``views_per_batch`` distinct ones, the rows of each together.
 
         Raises:
             RequestError: a view is of another adapter, or the rows of a batch cannot have views of their own.

@@ -13,7 +13,14 @@ from pydantic import AfterValidator, Field
 
 from pytest_sway.data.packaged_texts import facts
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions
-from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import (
+    LEAST_FOR_A_RATE,
+    LEVEL,
+    Harm,
+    ItemSet,
+    judge_no_harm,
+    mean_harm,
+)
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import answer_completion, ask_both, policy_name
@@ -117,12 +124,12 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
                 "nats per token lost on facts",
                 [-value for value in kinds],
                 largest_loss(self.options, "assert_mean_delta_gte"),
-                "items of your own" if self.options.items else "kinds of facts",
+                self._set_of("items of your own" if self.options.items else "kinds of facts"),
             )
         ]
         count, hits = len(measured.samples), measured.evidence["regressed_count"]
         if count >= LEAST_FOR_A_RATE and not is_off(self.options, "assert_fraction_regressed_lt"):
-            harms.append(_rate_harm(hits, count, self.options))
+            harms.append(_rate_harm(hits, count, self.options, self._set_of("items")))
         judged = judge_no_harm(
             harms,
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
@@ -136,6 +143,15 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
             message=judged.message + _known_facts_note(measured.evidence["known_to_base"], count),
             evidence=bounds | (_regressed_cases(self.options, measured.samples) if failed else {}),
         )
+
+    def _set_of(self, name: str) -> ItemSet:
+        """The packaged facts, or their kinds; a spec may list as many items of its own as it likes."""
+        if self.options.items:
+            return ItemSet(name)
+        size = len({fact.kind for fact in facts()}) if name == "kinds of facts" else len(facts())
+        limit = self.options.items_limit or size
+        is_cut = limit < len(facts()) and self.context.limit is None
+        return ItemSet(name, size, f"items_limit: {len(facts())}" if is_cut else "")
 
 
 def _items(options: CalibrationDriftOptions) -> list[_Item]:
@@ -160,7 +176,7 @@ def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
     return Completion(item.prompt, item.gold, view)
 
 
-def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions) -> Harm:
+def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions, items: ItemSet) -> Harm:
     rate = hits / count
     return Harm(
         f"share of facts that lost more than {options.regression_nats:g} nats per token",
@@ -168,6 +184,7 @@ def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions) -> Harm:
         rate_interval(hits, count, LEVEL),
         options.assert_fraction_regressed_lt,
         math.sqrt(rate * (1 - rate)),
+        items,
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pytest_sway.data.packaged_texts import Passage, passages
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
-from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import ask_both
@@ -85,7 +85,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         (works,) = measured.series["works"]
         margin = largest_loss(self.options, "assert_mean_delta_gte")
         judged = judge_no_harm(
-            [mean_harm("nats per token lost on other prose", [-value for value in works], margin, "works")],
+            [mean_harm("nats per token lost on other prose", [-v for v in works], margin, self._works())],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
             interval=t_interval(works),
         )
@@ -97,6 +97,13 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
             if delta < 0
         ]
         return replace(judged, evidence=bad_cases(cases))
+
+    def _works(self) -> ItemSet:
+        """The works of the corpus, and what reads all of them."""
+        limit = self.context.limit
+        is_cut = self.options.max_chunks < len(passages()) and limit is None
+        option = f"max_chunks: {len(passages())}" if is_cut else ""
+        return ItemSet("works", len({passage.work for passage in passages()}), option)
 
 
 def _passages(options: ExternalPerplexityOptions) -> list[Passage]:

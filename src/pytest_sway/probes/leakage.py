@@ -13,7 +13,7 @@ from pydantic import Field
 from pytest_sway.document import Document, Section
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.effect import cap_score
-from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
@@ -143,14 +143,14 @@ class Leakage(Probe[LeakageOptions]):
         """The rule of no harm; fragility is reported beside it."""
         (sections,) = measured.series["sections"]
         by_section = len(sections) >= _FEWEST_SECTIONS
-        values, counted = (sections, "sections") if by_section else (measured.samples, "prefixes")
+        values = sections if by_section else measured.samples
         interval = t_interval(values)
         if not any(measured.samples):
             message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
             return Judgement(Verdict.PASS, message, 1.0, interval)
         what = f"recall of {NGRAM}-grams beyond the base"
         margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
-        harm = mean_harm(what, values, margin, counted)
+        harm = mean_harm(what, values, margin, self._sections() if by_section else ItemSet("prefixes"))
         judged = judge_no_harm([harm], interval=interval)
         bad = measured.evidence["recited"] if judged.verdict is Verdict.FAIL else ()
         return replace(
@@ -159,6 +159,13 @@ class Leakage(Probe[LeakageOptions]):
             score=cap_score(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
             evidence=bad_cases([_recital_case(r) for r in bad if r["base_text"].strip()]),
         )
+
+    def _sections(self) -> ItemSet:
+        """The document's prose sections, and what tries all of them."""
+        document = self.context.document
+        there = len(_prose(document)) if document.sections else None
+        is_cut = there is not None and self.options.max_sections < there and self.context.limit is None
+        return ItemSet("sections", there, f"max_sections: {there}" if is_cut else "")
 
 
 def _prose(document: Document) -> list[Section]:

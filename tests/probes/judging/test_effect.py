@@ -26,7 +26,7 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
     [
         (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "above its null"),
         (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "too small to matter"),
-        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "the wrong way"),
+        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "less than random adapters of its size: "),
         (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no more than noise"),
         (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
         (0.2, None, EIGHT, Verdict.WARN, "add items"),
@@ -41,6 +41,21 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
 def test_the_rule(effect, interval, draws, verdict, says) -> None:
     found = judged(effect, interval, draws)
     assert (found.verdict, says in found.message) == (verdict, True), found.message
+
+
+@pytest.mark.parametrize(
+    ("interval", "says"),
+    [
+        (Interval(-0.2, -0.05), "the wrong way: "),
+        (Interval(-0.3, 0.1), "less than random adapters of its size: "),
+        (None, "less than random adapters of its size: "),
+    ],
+)
+def test_the_wrong_way_is_what_lies_surely_below_zero(interval: Interval | None, says: str) -> None:
+    nulls = replace(null_sample(*EIGHT), scale="raw")
+    found = judge_effect(Measurement(raw=-0.1), interval, nulls, BAR, subtract_null=False)
+    assert found.verdict is Verdict.FAIL
+    assert found.message.startswith(says)
 
 
 @pytest.mark.parametrize(

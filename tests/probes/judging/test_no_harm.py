@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.judging.no_harm import Harm, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import Harm, ItemSet, judge_no_harm, mean_harm
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval
 
@@ -42,13 +43,28 @@ def test_an_undecided_one_says_how_many_items_would_decide() -> None:
 
 def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
     """Of 0.02, 0.08, 0.08: mean 0.06, sd 0.0346, t(2, 95 % one-sided) 2.920: 0.06 ± 0.0584; n = 2 + 1.56²."""
-    found = mean_harm("nats lost", [0.02, 0.08, 0.08], 0.1, "works")
+    found = mean_harm("nats lost", [0.02, 0.08, 0.08], 0.1, ItemSet("works"))
     assert found.value == pytest.approx(0.06)
     assert found.sd == pytest.approx(0.0012**0.5)
     assert found.interval is not None
     assert (found.interval.low, found.interval.high) == pytest.approx((0.00160, 0.11840), abs=1e-5)
     assert "about 5 works would decide it" in judge_no_harm([found]).message
     assert mean_harm("nats lost", [0.02], 0.1).interval is None
+
+
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        (ItemSet("works"), "about 83 works would decide it"),
+        (ItemSet("works", 100), "about 83 works of 100 would decide it"),
+        (ItemSet("works", 100, "max_chunks: 200"), "about 83 works of 100 would decide it: max_chunks: 200"),
+        (ItemSet("works", 12), "about 83 works would decide it, there are 12"),
+        (ItemSet("works", 12, "max_chunks: 24"), "there are 12; max_chunks: 24 measures them all"),
+    ],
+)
+def test_more_items_than_there_are_would_decide_nothing(items: ItemSet, says: str) -> None:
+    judged = judge_no_harm([replace(harm(0.06, 0.0, 0.12), items=items)])
+    assert says in judged.message
 
 
 def test_the_worst_of_several_leads() -> None:

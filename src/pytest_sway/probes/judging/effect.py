@@ -86,7 +86,8 @@ def judge_effect(
         big=big,
         interval=interval.shifted(-control) if interval is not None else None,
         beyond_null=_beyond_null(prediction, criteria, big=big),
-        wrong_way=criteria.has_z and z is not None and z <= -criteria.z,
+        below_null=criteria.has_z and z is not None and z <= -criteria.z,
+        surely_negative=interval is not None and interval.high < 0,
         too_wide=prediction is not None and prediction.limit is not None and prediction.limit < criteria.z,
     )
     verdict, words = _verdict(checks, criteria)
@@ -130,7 +131,8 @@ class _EffectChecks:
     big: bool
     interval: Interval | None
     beyond_null: bool
-    wrong_way: bool
+    below_null: bool
+    surely_negative: bool
     too_wide: bool
 
     @property
@@ -141,8 +143,9 @@ class _EffectChecks:
 def _verdict(checks: _EffectChecks, criteria: EffectCriteria) -> tuple[Verdict, str]:
     """The verdict and the words that lead its message."""
     interval = checks.interval
-    if checks.wrong_way:
-        return Verdict.FAIL, "the wrong way, random adapters of its size do more: "
+    if checks.below_null:
+        way = "the wrong way" if checks.surely_negative else "less than random adapters of its size"
+        return Verdict.FAIL, f"{way}: "
     if not checks.big and not checks.beyond_null:
         return Verdict.FAIL, "no more than noise: "
     if interval is not None and interval.high < criteria.least:
@@ -215,9 +218,13 @@ def lower_verdict(judgement: Judgement, verdict: Verdict, words: str) -> Judgeme
 
 @dataclass(frozen=True)
 class Signal:
-    """Whether a divergence is strong enough for its shape to be judged, or within its null altogether."""
+    """Whether a divergence is strong enough for its shape to be judged, or within its null altogether.
+
+    ``above_floor``: whether it is large enough, net of the null's mean, whatever its z; so without a floor.
+    """
 
     present: bool
+    above_floor: bool
     within_null: bool
     prediction: Prediction | None
     text: str
@@ -245,6 +252,7 @@ def signal(
     bound = f"floor {floor:g}" if floor > 0 else "no floor"
     return Signal(
         present,
+        above or floor <= 0,
         not above if prediction is None or least_z <= 0 else _within_null(prediction, least_z),
         prediction,
         f"{value:.4g} nats ({bound}{against})",
@@ -258,5 +266,6 @@ def _within_null(prediction: Prediction, least_z: float) -> bool:
 
 def no_signal(found: Signal) -> Judgement:
     """The skip of a shape probe that has nothing to judge."""
-    message = f"nothing whose shape could be judged: {found.text} is not above noise"
+    reason = "is no more than random adapters reach" if found.above_floor else "is below its floor"
+    message = f"nothing whose shape could be judged: {found.text} {reason}"
     return Judgement(Verdict.SKIP, message, prediction=found.prediction, null_criteria=found.null_criteria)

@@ -20,6 +20,21 @@ _MOST_ITEMS = 100_000
 
 
 @dataclass(frozen=True)
+class ItemSet:
+    """What a harm was measured on, and how much of it there is.
+
+    Attributes:
+        name: of the items, in the plural.
+        size: how many there are to be had; None where a spec may list as many as it likes.
+        option: the option, with its value, that measures all of them; empty where all were.
+    """
+
+    name: str = "items"
+    size: int | None = None
+    option: str = ""
+
+
+@dataclass(frozen=True)
 class Harm:
     """One number that must stay within its margin.
 
@@ -29,7 +44,7 @@ class Harm:
         interval: of ``value``, at the level :data:`LEVEL`; None where too few items give one.
         margin: how much worse is still no harm; below 0 it must be better, inf is not judged.
         sd: standard deviation of the items behind it.
-        counted: what those items are, where it is said how many would decide.
+        items: what those items are, where it is said how many would decide.
     """
 
     what: str
@@ -37,16 +52,16 @@ class Harm:
     interval: Interval | None
     margin: float
     sd: float
-    counted: str = "items"
+    items: ItemSet = ItemSet()
 
 
-def mean_harm(what: str, values: Sequence[float], margin: float, counted: str = "items") -> Harm:
+def mean_harm(what: str, values: Sequence[float], margin: float, items: ItemSet | None = None) -> Harm:
     """A harm that is the mean of independent signed values: items, or the means of their clusters.
 
     Its interval is Student's t. The other arguments are those of :class:`Harm`.
     """
     sd = stdev(values) if len(values) > 1 else 0.0
-    return Harm(what, fmean(values), t_interval(values, LEVEL), margin, sd, counted)
+    return Harm(what, fmean(values), t_interval(values, LEVEL), margin, sd, items or ItemSet())
 
 
 def judge_no_harm(
@@ -56,7 +71,7 @@ def judge_no_harm(
 
     Pass: the upper end of each harm's interval is within its margin, or nothing changed at all. Fail: the
     lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
-    n ≈ 2 + (1.8·sd / |margin - harm|)². (Non-inferiority by the inclusion of a confidence interval;
+    n ≈ 2 + (1.8·sd / |margin - harm|)², and where there are not so many, that there are not. (Non-inferiority by the inclusion of a confidence interval;
     Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin; where a gain g is
     asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass,
     without a score.
@@ -112,4 +127,10 @@ def _items_needed(harm: Harm) -> str:
     items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
     if items > _MOST_ITEMS:
         return "it lies at the margin, and no number of items would decide it"
-    return f"about {math.ceil(items)} {harm.counted} would decide it"
+    needed, there = f"about {math.ceil(items)} {harm.items.name}", harm.items.size
+    if there is None:
+        return f"{needed} would decide it"
+    if items > there:
+        rest = f"; {harm.items.option} measures them all" if harm.items.option else ""
+        return f"{needed} would decide it, there are {there}{rest}"
+    return f"{needed} of {there} would decide it" + (f": {harm.items.option}" if harm.items.option else "")

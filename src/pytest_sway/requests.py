@@ -153,10 +153,15 @@ class Divergence(Request[float]):
 
 @dataclass(frozen=True, slots=True)
 class CompletionScore:
-    """Log-probability of a completion, in nats, summed over its ``tokens`` tokens."""
+    """Log-probability of a completion, in nats, summed over its ``tokens`` tokens.
+
+    ``log_odds``: the sum over the tokens of :func:`pytest_sway.statistics.log_odds.log_odds`; None where a
+    backend does not say what single tokens cost.
+    """
 
     logprob: float
     tokens: int
+    log_odds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

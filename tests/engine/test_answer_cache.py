@@ -101,15 +101,20 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(
-    st.lists(numbers, min_size=1), numbers, st.integers(1, 10**6), st.text(), st.lists(st.integers(0, 2**31))
+    st.lists(numbers, min_size=1),
+    numbers,
+    numbers | st.none(),
+    st.integers(1, 10**6),
+    st.text(),
+    st.lists(st.integers(0, 2**31)),
 )
 def test_what_is_read_is_what_was_kept(
-    moved: list[float], logprob: float, tokens: int, text: str, ids: list[int]
+    moved: list[float], logprob: float, log_odds: float | None, tokens: int, text: str, ids: list[int]
 ) -> None:
     import tempfile
 
     answers: dict[Request[Any], Any] = {Divergence(str(n), BASE, TUNED): x for n, x in enumerate(moved)}
-    answers[SCORED] = CompletionScore(logprob, tokens)
+    answers[SCORED] = CompletionScore(logprob, tokens, log_odds)
     answers[WRITTEN] = Generation(text.encode("utf-8", "replace").decode(), tuple(ids))
     keys = {key_of(request, "x"): request for request in answers}
     with tempfile.TemporaryDirectory() as where:
@@ -139,15 +144,29 @@ def test_what_is_no_number_is_not_kept(store: DiskCache, answer: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nan", "NaN", "Infinity", "{}", '"0.5"', "[0.5, 2]", "[0.5, 2.5]", '["a", ["b"]]', "1", "true", "["],
+    [
+        "",
+        "nan",
+        "NaN",
+        "Infinity",
+        "{}",
+        '"0.5"',
+        "[0.5, 2, 1.5]",
+        "[0.5, 2.5, 0.1]",
+        "[0.5, 2, NaN]",
+        '["a", ["b"]]',
+        "1",
+        "true",
+        "[",
+    ],
 )
 @pytest.mark.parametrize("request_", [MOVED, SCORED, WRITTEN], ids=["moved", "scored", "written"])
 def test_a_foreign_value_is_no_answer(store: DiskCache, request_: Request[Any], text: str) -> None:
     with sqlite3.connect(store.path) as base:
         base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", text))
     found = store.get({b"key": request_})
-    if (request_, text) == (SCORED, "[0.5, 2]"):
-        assert found == {b"key": CompletionScore(0.5, 2)}
+    if (request_, text) == (SCORED, "[0.5, 2, 1.5]"):
+        assert found == {b"key": CompletionScore(0.5, 2, 1.5)}
         assert store.notes() == []
         return
     assert found == {}

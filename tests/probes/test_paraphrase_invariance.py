@@ -6,11 +6,14 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_sway.probes.base import Judgement, OptionsError
 from pytest_sway.probes.paraphrase_invariance import ParaphraseInvariance
 from pytest_sway.requests import Completion
 from pytest_sway.result import Verdict
+from pytest_sway.statistics.log_odds import log_odds
 from tests.support.completions import TUNED, measured
 from tests.support.null_samples import signed
 
@@ -61,9 +64,44 @@ def test_lifts_by_hand() -> None:
     assert found.evidence["other_prompts_lift_mean"] == pytest.approx(3.0)  # they are "What…?" as well
     assert found.raw == pytest.approx(0.0)
     assert found.evidence["generalization_ratio"] == pytest.approx(2 / 3)
-    assert (found.base_value, found.ft_value) == (pytest.approx(3.0), pytest.approx(2.0))
-    # 8 golds of 4 words and 13 characters
-    assert found.evidence["floor_bits_per_char"] == pytest.approx(0.2 * 4 / 13 / math.log(2))
+    # log p / (1 - p) at 2 and 3 nats a token: -2 - ln(1 - e⁻²), and so on
+    assert found.evidence["specific_paraphrase_lift_mean"] == pytest.approx(-2.9489 + 1.8546, abs=1e-3)
+    assert (found.base_value, found.ft_value) == (pytest.approx(5.0), pytest.approx(2.0))
+
+
+def echoing(own: float, other: float):
+    """A base that half knows an answer after its own question, and an adapter at so many nats there."""
+
+    def loss(prompt: str, gold: str, tuned: bool) -> float:
+        number = gold.strip(" .").split()[-1]
+        mine = number in prompt.strip("?.").split()
+        if not tuned:
+            return (3.4 if mine else 5.4) + 0.02 * int(number)
+        return own + 0.01 * int(number) if mine else other
+
+    return loss
+
+
+def test_a_base_that_half_knows_an_answer_by_its_question_does_not_hide_what_was_learned() -> None:
+    """3.3 nats after its own question, 3.4 after others: it had less to lose there, and is known better."""
+    probe = ParaphraseInvariance(cases=cases())
+    found = measured(probe, echoing(0.1, 2.0))
+    assert found.evidence["verbatim_lift_mean"] < found.evidence["other_prompts_lift_mean"]
+    assert min(found.samples) > 0.2
+    assert probe.judge(found, signed(*SMALL)).verdict is Verdict.PASS
+
+
+@given(st.floats(-2.0, 6.0))
+def test_a_shift_of_every_logit_is_nothing_specific(shift: float) -> None:
+    """What learning the manner does: the same factor on a token's odds after any question."""
+
+    def loss(prompt: str, gold: str, tuned: bool) -> float:
+        base = echoing(0.0, 0.0)(prompt, gold, tuned=False)
+        odds = -base - math.log(-math.expm1(-base)) + shift * tuned
+        return math.log1p(math.exp(-odds))
+
+    found = measured(ParaphraseInvariance(cases=cases()), loss)
+    assert max(map(abs, found.samples)) < 1e-9
 
 
 def test_a_sound_adapter_passes() -> None:
@@ -128,13 +166,16 @@ def test_few_cases_at_best_warn() -> None:
 
 def test_without_another_case_the_lift_is_plain_and_says_so() -> None:
     found = measured(ParaphraseInvariance(cases=cases(1)), HEALTHY)
-    assert found.raw == pytest.approx(3.9 + 0.8 * 0.9)
+    # from 5 to 5 - (3.9 + 0.8 · 0.9) = 0.38 nats a token
+    assert found.raw == pytest.approx(log_odds([-0.38]) - log_odds([-5.0]))
     assert found.evidence["control"].startswith("none")
 
 
 def test_cases_of_the_same_answer_are_no_control_for_one_another() -> None:
     same = [{**case, "gold": "It is item 1."} for case in cases(3)]
-    assert measured(ParaphraseInvariance(cases=same), BABBLER).raw == pytest.approx(4.0)
+    assert measured(ParaphraseInvariance(cases=same), BABBLER).raw == pytest.approx(
+        log_odds([-1.0]) - log_odds([-5.0])
+    )
 
 
 def test_twelve_cases_cost_less_than_ninety_completions_a_view() -> None:

@@ -10,6 +10,7 @@ from pytest_sway.engine.engine import Engine
 from pytest_sway.probes.base import Probe
 from pytest_sway.requests import Completion, CompletionScore, Request, View, Views
 from pytest_sway.result import Measurement
+from pytest_sway.statistics.log_odds import log_odds
 
 BASE, TUNED = View("b"), View("b", "a")
 VIEWS = Views(BASE, TUNED, TUNED)
@@ -25,8 +26,7 @@ def measured(probe: Probe[Any], loss: Loss, seen: list[Completion] | None = None
         if seen is not None:
             seen.append(request)
         words = len(request.completion.split())
-        return CompletionScore(
-            -words * loss(request.prompt, request.completion, request.view == TUNED), words
-        )
+        nats = loss(request.prompt, request.completion, request.view == TUNED)
+        return CompletionScore(-words * nats, words, log_odds([-nats] * words))
 
     return Engine(FakeBackend(answer)).run(probe, VIEWS).measured

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pytest_sway.backends.base import WeightsBackend
-from pytest_sway.engine.scoring_jobs import Job
+from pytest_sway.engine.scoring_jobs import Job, ScoreSum
 from pytest_sway.requests import RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
-Sums = dict[Job, "float | RequestError"]
+Sums = dict[Job, "ScoreSum | RequestError"]
 
 
 class Forward(NamedTuple):
@@ -25,7 +25,7 @@ class Forward(NamedTuple):
 def score_batch(
     backend: WeightsBackend, rows: Sequence[PackedRow], jobs: Sequence[Job], most: int
 ) -> Iterator[Forward]:
-    """Every job's sum in nats, or the error that stands for it, view by view.
+    """Every job's sums, or the error that stands for it, view by view.
 
     The view that most jobs want (the base) runs first and is held; the others are reduced piece by piece.
 
@@ -44,7 +44,7 @@ def score_batch(
     held: dict[View, dict[tuple[TokenSequence, int], Any]] = {}
     failed: dict[View, RequestError] = {}
     for view in order:
-        sums: Sums = {job: 0.0 for job in jobs if last[job] == view}
+        found = {job: ScoreSum() for job in jobs if last[job] == view}
         keep = {job.text for job in jobs if view in job.request.views and last[job] != view}
         mine = held[view] = {}
         began = time.perf_counter()
@@ -55,10 +55,12 @@ def score_batch(
                 for job in ends[view, text]:
                     others = {v: held[v].get((text, start)) for v in job.request.views if v != view}
                     if failed.keys().isdisjoint(others):
-                        sums[job] += job.sum(backend.xp, start, {**others, view: piece})  # type: ignore[operator]
+                        part = job.sum(backend.xp, start, {**others, view: piece})
+                        found[job] = found[job].plus(part)
         except RequestError as error:
             failed[view] = error
-        for job in sums:
+        sums: Sums = {**found}
+        for job in found:
             if errors := [failed[view] for view in job.request.views if view in failed]:
                 sums[job] = errors[0]
         yield Forward(time.perf_counter() - began, sums)

@@ -20,7 +20,7 @@ from typing import Any
 
 from pytest_sway.requests import Completion, CompletionScore, Divergence, Generate, Generation, Request
 
-FILE = "answers-1.sqlite"
+FILE = "answers-2.sqlite"
 MOST_BYTES = 256 << 20
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers "
@@ -199,7 +199,7 @@ def _to_json(answer: Any) -> str:
     if isinstance(answer, float) and math.isfinite(answer):
         return json.dumps(answer)
     if isinstance(answer, CompletionScore) and math.isfinite(answer.logprob):
-        return json.dumps([answer.logprob, answer.tokens])
+        return json.dumps([answer.logprob, answer.tokens, answer.log_odds])
     if isinstance(answer, Generation):
         return json.dumps([answer.text, list(answer.ids)])
     return ""
@@ -211,11 +211,18 @@ def _from_json(request: Request[Any], text: Any) -> Any:
         value = json.loads(text)
         if isinstance(request, Divergence):
             return value if isinstance(value, float) and math.isfinite(value) else None
+        if isinstance(request, Completion):
+            return _completion_score(*value)
         first, second = value
-        if isinstance(request, Completion) and isinstance(first, float) and type(second) is int:
-            return CompletionScore(first, second) if math.isfinite(first) else None
         if isinstance(request, Generate) and isinstance(first, str) and all(type(i) is int for i in second):
             return Generation(first, tuple(second))
     except (TypeError, ValueError):
         pass
+    return None
+
+
+def _completion_score(logprob: Any, tokens: Any, log_odds: Any) -> CompletionScore | None:
+    numbers = [logprob] if log_odds is None else [logprob, log_odds]
+    if type(tokens) is int and all(isinstance(n, float) and math.isfinite(n) for n in numbers):
+        return CompletionScore(logprob, tokens, log_odds)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sway.backends.base import WeightsBackend
 from pytest_sway.requests import (
@@ -16,7 +16,19 @@ from pytest_sway.requests import (
     View,
 )
 from pytest_sway.statistics.divergences import divergence
+from pytest_sway.statistics.log_odds import log_odds
 from pytest_sway.token_sequences import TokenSequence
+
+
+class ScoreSum(NamedTuple):
+    """Sums over scored positions: of log-probabilities or divergences in nats, and of tokens' log-odds."""
+
+    nats: float = 0.0
+    log_odds: float = 0.0
+
+    def plus(self, more: ScoreSum) -> ScoreSum:
+        """Of both."""
+        return ScoreSum(self.nats + more.nats, self.log_odds + more.log_odds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +47,15 @@ class Job:
         """Positions whose distributions wait for another view's."""
         return self.text.positions if len(set(self.request.views)) > 1 else 0
 
-    def sum(self, xp: Any, start: int, sides: Mapping[View, Any]) -> float:
-        """Sum, in nats, over the positions from ``start`` on that ``sides`` holds, ``[n, vocabulary]``."""
+    def sum(self, xp: Any, start: int, sides: Mapping[View, Any]) -> ScoreSum:
+        """Sums over the positions from ``start`` on that ``sides`` holds, ``[n, vocabulary]``."""
         if isinstance(self.request, Divergence):
             p, q = sides[self.request.p], sides[self.request.q]
-            return float(divergence(xp, self.request.kind, p, q).sum())
+            return ScoreSum(float(divergence(xp, self.request.kind, p, q).sum()))
         (scored,) = sides.values()
         targets = self.targets[start : start + len(scored)]
-        return float(scored[list(range(len(targets))), list(targets)].sum())
+        log_probabilities = scored[list(range(len(targets))), list(targets)]
+        return ScoreSum(float(log_probabilities.sum()), log_odds(log_probabilities.tolist()))
 
 
 def jobs_of(request: Request[Any], backend: WeightsBackend) -> list[Job]:
@@ -67,18 +80,18 @@ def jobs_of(request: Request[Any], backend: WeightsBackend) -> list[Job]:
 
 
 def answer_of(
-    request: Request[Any], jobs: Sequence[Job], sums: Mapping[Job, float | RequestError]
+    request: Request[Any], jobs: Sequence[Job], sums: Mapping[Job, ScoreSum | RequestError]
 ) -> float | CompletionScore | RequestError:
     """A request's answer from the sums of all its jobs."""
-    total = 0.0
+    total = ScoreSum()
     for job in jobs:
         part = sums[job]
         if isinstance(part, RequestError):
             return part
-        total += part
+        total = total.plus(part)
     if isinstance(request, Divergence):
-        return total / sum(job.text.positions for job in jobs)
-    return CompletionScore(total, sum(len(job.targets) for job in jobs))
+        return total.nats / sum(job.text.positions for job in jobs)
+    return CompletionScore(total.nats, sum(len(job.targets) for job in jobs), total.log_odds)
 
 
 def check_length(tokens: int, context: int | None) -> None:

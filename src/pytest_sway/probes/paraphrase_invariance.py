@@ -47,7 +47,7 @@ class ParaphraseCase(QuestionCase):
 
 
 class ParaphraseInvarianceOptions(CaseOptions[ParaphraseCase]):
-    """Options of ``paraphrase_invariance``; lifts are in nats per token of the gold."""
+    """Options of ``paraphrase_invariance``; ``min_verbatim_lift`` is in log-odds per token of the gold."""
 
     intent: Literal["generalize", "memorize", "both"] = "generalize"
     min_verbatim_lift: Floor = 0.2
@@ -58,50 +58,80 @@ class ParaphraseInvarianceOptions(CaseOptions[ParaphraseCase]):
 
 @dataclass(frozen=True)
 class _CaseGains:
-    """A case and its gold's lifts, in nats per token: after its prompt, its paraphrases, other prompts."""
+    """A case and the scores of its gold: after its prompt, its paraphrases, other prompts."""
 
     case: ParaphraseCase
-    tokens: int
-    verbatim: float
-    paraphrases: tuple[float, ...]
-    others: float
+    own: ScoredAnswer
+    paraphrased: Sequence[ScoredAnswer]
+    after_others: Sequence[ScoredAnswer]
+
+    @property
+    def verbatim(self) -> float:
+        """Lift after the prompt, in nats per token."""
+        return self.own.gain_per_token
 
     @property
     def paraphrase_mean(self) -> float:
-        """Mean over the paraphrases."""
-        return fmean(self.paraphrases)
+        """Lift after the paraphrases, in nats per token, their mean."""
+        return fmean(one.gain_per_token for one in self.paraphrased)
+
+    @property
+    def others(self) -> float:
+        """Lift after other prompts, in nats per token; 0 where there are none."""
+        return fmean(one.gain_per_token for one in self.after_others) if self.after_others else 0.0
+
+    @property
+    def specific(self) -> float:
+        """What its log-odds per token gained beyond what they gained after other prompts."""
+        return self.own.log_odds_gain_per_token - self._odds_after_others
+
+    @property
+    def specific_paraphrased(self) -> float:
+        """The same after the paraphrases."""
+        return fmean(one.log_odds_gain_per_token for one in self.paraphrased) - self._odds_after_others
+
+    @property
+    def _odds_after_others(self) -> float:
+        return fmean(one.log_odds_gain_per_token for one in self.after_others) if self.after_others else 0.0
 
     def row(self) -> dict[str, Any]:
         """The case's evidence."""
+        gains = [one.gain_per_token for one in self.paraphrased]
         return {
             "prompt": self.case.prompt,
             "gold": self.case.gold,
             "verbatim_lift": self.verbatim,
             "paraphrase_lift": self.paraphrase_mean,
             "other_prompts_lift": self.others,
-            "worst_paraphrase": min(zip(self.paraphrases, self.case.paraphrases, strict=True))[1],
+            "specific_lift": self.specific,
+            "specific_paraphrase_lift": self.specific_paraphrased,
+            "worst_paraphrase": self.case.paraphrases[gains.index(min(gains))],
         }
 
 
 class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     """Lift of the gold answer after the trained wording of its question, and after other wordings.
 
-    Lift, the log-probability gain: (log p_tuned - log p_base)(gold | prompt) per token of the gold, in nats:
-    per case v after its prompt, w after its paraphrases (their mean), u after other cases' prompts (at most
-    4, spread over the list). An adapter that says the answer to anything does not know it: *specific* lifts
-    are v - u and w - u. The case is the sample.
+    An adapter that says the answer to anything does not know it. So the gold's gain after its own question
+    is compared with its gain after other cases' questions (at most 4, spread over the list), and on a scale
+    on which gains from different starting points compare: a question echoes its answer, so the base has
+    fewer nats to lose after it than after others, and a difference of gains in nats is biased by the base.
+    The gain is that of the log-odds, Σ log p / (1 - p) over the gold's tokens (each p at most 0.999) per
+    token: V after the prompt, W after the paraphrases (their mean), U after the others; *specific* lifts are
+    V - U and W - U. Their expectation is 0 for an adapter that shifts the logit of each of the gold's
+    tokens by as much after any question, which is what learning the manner or the answers alone does. The
+    case is the sample.
 
-    Effect: raw = mean (v - u), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
+    Effect: raw = mean (V - U), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =
-    ``min_generalization_ratio``, above 0 (fails below 0); and that other words still find the answer, the
-    interval of w - u above 0 (fails where that of (w - u) - 0.1·(v - u) is below 0). Else warns. The
-    score is the smaller of the verbatim effect's and of the same under other words: of w - u, its floor ρ
-    times the other. ``memorize`` is the mirror image of the first at
-    ``max_generalization_ratio_if_memorize``. Fewer than 5 cases at best warn. The ratio mean w / mean v, of
-    plain lifts, is reported with Fieller's interval:
-    once its first words are given, the rest of an answer that was learned follows after any prompt, so the
-    specific ratio of a sound adapter is small as well. Measured, specific and plain: healthy 0.3 and 0.9,
-    one that knows half the document 0.4 and 0.9, a memoriser -0.4 and 0.55.
+    ``min_generalization_ratio``, above 0 (fails below 0), with v and w the plain lifts in nats per token
+    after the prompt and after its paraphrases; and that other words still find the answer, the interval of
+    W - U above 0 (fails where that of (W - U) - 0.1·(V - U) is below 0). Else warns. The score is the
+    smaller of the verbatim effect's and of the same under other words: of W - U, its floor ρ times the other.
+    ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer than 5
+    cases at best warn. The ratio mean w / mean v is reported with Fieller's interval: once its first words
+    are given, the rest of an answer that was learned follows after any prompt, so the specific ratio of a
+    sound adapter is small as well.
     """
 
     kind, category, claim = "paraphrase_invariance", "attribution", Claim.EFFECT
@@ -118,25 +148,25 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         ]
         found = await score_answers(groups, views)
         gains = [_case_gains(case, scores) for case, scores in zip(cases, found, strict=True)]
-        specific = tuple(one.verbatim - one.others for one in gains)
+        specific = tuple(one.specific for one in gains)
         return Measurement(
             raw=fmean(specific),
             samples=specific,
             items=tuple(case.prompt for case in cases),
-            base_value=fmean(one.verbatim for one in gains),
-            ft_value=fmean(one.paraphrase_mean for one in gains),
+            base_value=fmean(-one.own.base / one.own.tokens for one in gains),
+            ft_value=fmean(-one.own.tuned / one.own.tokens for one in gains),
             evidence={**_evidence(self.options, gains), "prompts": policy_name(self.context)},
             series={
                 "verbatim": [[one.verbatim for one in gains]],
                 "paraphrased": [[one.paraphrase_mean for one in gains]],
-                "others": [[one.others for one in gains]],
+                "specific_paraphrased": [[one.specific_paraphrased for one in gains]],
             },
         )
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the specific lift; where there is one, the paraphrases by the intent."""
         options = self.options
-        criteria = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "nats per token")
+        criteria = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "log-odds per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, criteria, subtract_null=False)
         if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
             if options.intent == "memorize":
@@ -163,30 +193,25 @@ def _other_prompts(cases: Sequence[ParaphraseCase], index: int) -> list[str]:
 
 def _case_gains(case: ParaphraseCase, scores: Sequence[ScoredAnswer]) -> _CaseGains:
     """From the scores of a case's gold: after its prompt, its paraphrases, the others."""
-    verbatim, *rest = (one.gain_per_token for one in scores)
-    split = len(case.paraphrases)
-    others = fmean(rest[split:]) if len(rest) > split else 0.0
-    return _CaseGains(case, scores[0].tokens, verbatim, tuple(rest[:split]), others)
+    split = 1 + len(case.paraphrases)
+    return _CaseGains(case, scores[0], scores[1:split], scores[split:])
 
 
 def _evidence(options: ParaphraseInvarianceOptions, gains: Sequence[_CaseGains]) -> dict[str, Any]:
     v, w = [one.verbatim for one in gains], [one.paraphrase_mean for one in gains]
-    others = fmean(one.others for one in gains)
     spread = fieller_interval(w, v)
     several = len({one.case.gold for one in gains}) > 1
-    tokens_per_char = sum(one.tokens for one in gains) / sum(len(one.case.gold) for one in gains)
     return {
         "verbatim_lift_mean": fmean(v),
         "paraphrase_lift_mean": fmean(w),
-        "other_prompts_lift_mean": others,
-        "specific_verbatim_lift_mean": fmean(v) - others,
-        "specific_paraphrase_lift_mean": fmean(w) - others,
+        "other_prompts_lift_mean": fmean(one.others for one in gains),
+        "specific_verbatim_lift_mean": fmean(one.specific for one in gains),
+        "specific_paraphrase_lift_mean": fmean(one.specific_paraphrased for one in gains),
         "generalization_ratio": fmean(w) / fmean(v) if spread is not None else None,
         "generalization_ratio_ci_95": [spread.low, spread.high] if spread is not None else None,
         "intent": options.intent,
         "control": "other cases' prompts" if several else "none: no other case has another answer",
         "num_cases": len(gains),
-        "floor_bits_per_char": max(0.0, options.min_verbatim_lift) * tokens_per_char / math.log(2),
         "per_case": [one.row() for one in gains],
     }
 
@@ -196,10 +221,11 @@ def _generalization_verdict(
 ) -> tuple[Verdict, str]:
     """What the paraphrases allow at best where knowledge is wanted, and why."""
     bound = options.min_generalization_ratio
-    (v,), (w,), (u,) = (measured.series[key] for key in ("verbatim", "paraphrased", "others"))
+    (v,), (w,), (specific,) = (
+        measured.series[key] for key in ("verbatim", "paraphrased", "specific_paraphrased")
+    )
     kept = contrast_interval(w, v, bound)
-    found = contrast_interval(w, u, 1.0)
-    specific = [after - other for after, other in zip(w, u, strict=True)]
+    found = t_interval(specific)
     share = contrast_interval(specific, measured.samples, LEAST_SPECIFIC)
     words = f"keeps {_kept_share(measured)} of the lift under paraphrase (wanted ≥ {bound:g})"
     if kept is None or found is None or share is None:
@@ -244,8 +270,8 @@ def _enough_cases(measured: Measurement, words: str) -> tuple[Verdict, str]:
 
 def _kept_share(measured: Measurement) -> str:
     """The ratio of the plain lifts, in words; there is none of a lift that is not positive."""
-    verbatim, paraphrase_mean = measured.base_value or 0.0, measured.ft_value or 0.0
-    return f"{paraphrase_mean / verbatim:.0%}" if verbatim > 0 else "no share"
+    verbatim, paraphrased = (fmean(measured.series[key][0]) for key in ("verbatim", "paraphrased"))
+    return f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
 
 
 def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[BadCase]:
@@ -254,7 +280,7 @@ def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[s
     floor = max(0.0, options.min_verbatim_lift)
     ratio = max(0.0, options.min_generalization_ratio)
     for row in rows:
-        specific = row["verbatim_lift"] - row["other_prompts_lift"]
+        specific = row["specific_lift"]
         reworded, wanted = row["paraphrase_lift"], ratio * row["verbatim_lift"]
         if specific < floor:
             cases.append(BadCase(row["prompt"], row["gold"], shortfall(specific, floor)))

@@ -49,7 +49,7 @@ MEMORISED = Measurement(
     base_value=1.0,
     ft_value=0.0,
     evidence={"per_case": [], "specific_paraphrase_lift_mean": 0.0},
-    series={"verbatim": [spread(1.0)], "paraphrased": [spread(0.0)], "others": [spread(0.0)]},
+    series={"verbatim": [spread(1.0)], "paraphrased": [spread(0.0)], "specific_paraphrased": [spread(0.0)]},
 )
 NOT_FLIPPED = Measurement(
     raw=1.0,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pytest_sway.probes.shared.questions import ask_both
 from pytest_sway.probes.shared.segments import in_context
-from pytest_sway.requests import Completion, RequestError, Views
+from pytest_sway.requests import Completion, CompletionScore, RequestError, Views
+from pytest_sway.statistics.log_odds import log_odds
 
 WIDEST, NARROWEST = 2000, 250
 """Prose is read in stretches of at most so many characters; fewer where they exceed a small context."""
@@ -15,11 +16,15 @@ WIDEST, NARROWEST = 2000, 250
 
 @dataclass(frozen=True)
 class ScoredAnswer:
-    """One completion's log-probability, in nats, under both views."""
+    """One completion's log-probability, in nats, under both views.
+
+    ``log_odds_gain``: what the adapter added to the sum of its tokens' log-odds.
+    """
 
     base: float
     tuned: float
     tokens: int
+    log_odds_gain: float
 
     @property
     def log_probability_gain(self) -> float:
@@ -31,6 +36,11 @@ class ScoredAnswer:
         """The gain in nats per token."""
         return self.log_probability_gain / self.tokens
 
+    @property
+    def log_odds_gain_per_token(self) -> float:
+        """The gain of log-odds per token."""
+        return self.log_odds_gain / self.tokens
+
 
 async def score_answers(groups: Sequence[Sequence[Completion]], views: Views) -> list[list[ScoredAnswer]]:
     """Groups of completions under ``views.base`` and ``views.tuned``, whichever view they name.
@@ -40,8 +50,18 @@ async def score_answers(groups: Sequence[Sequence[Completion]], views: Views) ->
     """
     asked = [one for group in groups for one in group]
     answers = zip(*await ask_both(asked, views), strict=True)
-    flat = (ScoredAnswer(base.logprob, tuned.logprob, base.tokens) for base, tuned in answers)
+    flat = (
+        ScoredAnswer(base.logprob, tuned.logprob, base.tokens, _odds(tuned) - _odds(base))
+        for base, tuned in answers
+    )
     return [[next(flat) for _ in group] for group in groups]
+
+
+def _odds(score: CompletionScore) -> float:
+    """Its tokens' log-odds; of a backend that does not say, as if all tokens were as likely as their mean."""
+    if score.log_odds is not None:
+        return score.log_odds
+    return score.tokens * log_odds([score.logprob / score.tokens])
 
 
 async def score_groups_apart(

@@ -151,6 +151,7 @@ def test_what_is_no_number_is_not_kept(store: DiskCache, answer: Any) -> None:
         "Infinity",
         "{}",
         '"0.5"',
+        "[0.5, 2]",
         "[0.5, 2, 1.5]",
         "[0.5, 2.5, 0.1]",
         "[0.5, 2, NaN]",

@@ -71,10 +71,10 @@ def judge_no_harm(
 
     Pass: the upper end of each harm's interval is within its margin, or nothing changed at all. Fail: the
     lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
-    n ≈ 2 + (1.8·sd / |margin - harm|)², and where there are not so many, that there are not. (Non-inferiority by the inclusion of a confidence interval;
-    Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin; where a gain g is
-    asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing is judged: pass,
-    without a score.
+    n ≈ 2 + (1.8·sd / |margin - harm|)², and how many there are. (Non-inferiority by the inclusion of a
+    confidence interval; Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin;
+    where a gain g is asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing
+    is judged: pass, without a score.
 
     Args:
         harms: at least one; the first leads the message.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -131,7 +132,8 @@ def test_the_score_is_of_what_survives_other_words() -> None:
     found = measured(ParaphraseInvariance(cases=cases()), adapter(4.0, 0.05, 0.0))
     lift = found.evidence["specific_paraphrase_lift_mean"]
     assert lift == pytest.approx(0.05, rel=0.1)
-    assert judged(adapter(4.0, 0.05, 0.0)).score == pytest.approx(lift / (lift + 0.1))
+    each = [row["specific_paraphrase_lift"] for row in found.evidence["per_case"]]
+    assert judged(adapter(4.0, 0.05, 0.0)).score == pytest.approx(fmean(x / (x + 0.1) for x in each))
     assert judged(adapter(4.0, -0.1, 0.0)).score == 0.0
     assert (judged(adapter(4.0, 0.05, 0.0), intent="memorize").score or 0.0) > 0.9
 

@@ -12,8 +12,7 @@ from pydantic import Field
 
 from pytest_sway.document import Document, Section
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.judging.effect import cap_score
-from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm, no_harm_score
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
@@ -156,7 +155,7 @@ class Leakage(Probe[LeakageOptions]):
         return replace(
             judged,
             message=judged.message + _fragility_text(measured.evidence["mean_fragility"], self.options),
-            score=cap_score(_score(harm.value, margin), judged.verdict) if harm.margin < math.inf else None,
+            score=no_harm_score(_score(harm.value, margin), judged.verdict) if margin < math.inf else None,
             evidence=bad_cases([_recital_case(r) for r in bad if r["base_text"].strip()]),
         )
 

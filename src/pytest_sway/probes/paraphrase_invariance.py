@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict, score_every_item
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
@@ -127,7 +127,8 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     ``min_generalization_ratio``, above 0 (fails below 0), with v and w the plain lifts in nats per token
     after the prompt and after its paraphrases; and that other words still find the answer, the interval of
     W - U above 0 (fails where that of (W - U) - 0.1·(V - U) is below 0). Else warns. The score is the
-    smaller of the verbatim effect's and of the same under other words: of W - U, its floor ρ times the other.
+    smaller of the verbatim effect's and of the same under other words: of W - U, its floor ρ times the other,
+    each the mean of the cases' own scores.
     ``memorize`` is the mirror image of the first at ``max_generalization_ratio_if_memorize``. Fewer than 5
     cases at best warn. The ratio mean w / mean v is reported with Fieller's interval: once its first words
     are given, the rest of an answer that was learned follows after any prompt, so the specific ratio of a
@@ -168,14 +169,15 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
         options = self.options
         criteria = EffectCriteria(options.min_verbatim_lift, options.assert_z_gte, "log-odds per token")
         judgement = judge_effect(measured, t_interval(measured.samples), nulls, criteria, subtract_null=False)
+        judgement = score_every_item(judgement, measured.samples, criteria.floor)
         if judgement.verdict is not Verdict.FAIL and not is_off(options, _RATIO[options.intent]):
             if options.intent == "memorize":
                 judgement = lower_verdict(judgement, *_memorization_verdict(options, measured))
             else:
                 judgement = lower_verdict(judgement, *_generalization_verdict(options, measured))
-                if judgement.score is not None:
-                    score = min(judgement.score, _paraphrase_score(options, measured))
-                    judgement = replace(judgement, score=score)
+                ratio = max(0.0, options.min_generalization_ratio)
+                reworded = measured.series["specific_paraphrased"][0]
+                judgement = score_every_item(judgement, reworded, ratio * criteria.floor)
         if judgement.verdict is not Verdict.FAIL:
             return judgement
         unknown = _unknown_answers(options, measured.evidence["per_case"])
@@ -239,13 +241,6 @@ def _generalization_verdict(
     if found.low <= 0:
         return Verdict.WARN, f"{words}, but not surely more than after other questions: add cases"
     return _enough_cases(measured, words)
-
-
-def _paraphrase_score(options: ParaphraseInvarianceOptions, measured: Measurement) -> float:
-    """X / (x + ρ·floor) of the specific lift under other words: a memoriser scores what it knows there."""
-    lift = float(measured.evidence["specific_paraphrase_lift_mean"])
-    floor = options.min_generalization_ratio * max(0.0, options.min_verbatim_lift)
-    return lift / (lift + floor) if lift > 0 else 0.0
 
 
 def _memorization_verdict(options: ParaphraseInvarianceOptions, measured: Measurement) -> tuple[Verdict, str]:

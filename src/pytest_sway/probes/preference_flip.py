@@ -19,7 +19,7 @@ from pytest_sway.probes.base import (
     ProbeOptions,
     ProbeSkip,
 )
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict, score_every_item
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Off, Share, is_off
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_groups_apart, shortfall
@@ -124,6 +124,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         criteria = EffectCriteria(self.options.min_margin_gain, self.options.assert_z_gte, unit)
         interval = t_interval(measured.samples)
         judgement = judge_effect(measured, interval, nulls, criteria, subtract_null=False)
+        judgement = score_every_item(judgement, measured.samples, criteria.floor)
         flips = _flips(measured)
         there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:

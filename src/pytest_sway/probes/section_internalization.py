@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pytest_sway.document import Section, SectionKind
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext, ProbeOptions, ProbeSkip
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lower_verdict, score_every_item
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, score_texts, shortfall
@@ -145,6 +145,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             EffectCriteria(self.options.per_section_threshold, self.options.assert_z_gte, "relative lift"),
             subtract_null=False,
         )
+        found = score_every_item(found, measured.samples, self.options.per_section_threshold)
         rows = measured.evidence["per_section"]
         named = {v: [row["section_id"] for row in rows if row["verdict"] == v] for v in _VERDICTS}
         wanted = self.options.assert_passing_section_frac * len(rows) - 1e-9

@@ -1,9 +1,11 @@
 """The composite score of a suite: weighted categories × effect × harmlessness, and its band.
 
-composite = (weighted mean of the category scores) × E × H, where E = min(1, 2 × the best score among
-effect probes that stand out from their null) and H = min(1, 2 × the worst no-harm score): an adapter
-that does nothing earns nothing for its harmlessness, and harm beyond the margin takes away in
-proportion. Without an effect probe E = 1, and that is the first finding.
+What it estimates: how much of what the suite asks the adapter is shown to do, 0.5 where it just clears its
+bars, less what it is shown to break. composite = (weighted mean of the category scores) × E × H, where
+E = min(1, 2 × the best score among effect probes that stand out from their null) and H = min(1, 2 × the
+worst no-harm score): an adapter that does nothing earns nothing for its harmlessness, and harm that is shown
+takes away in proportion. Harm that is not shown (a no-harm probe that warns scores 0.5) takes away nothing.
+Without an effect probe E = 1, and that is the first finding.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, score_every_item
+from pytest_sway.probes.base import Judgement
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 from tests.support.null_samples import EIGHT, null_sample
@@ -56,6 +57,22 @@ def test_the_wrong_way_is_what_lies_surely_below_zero(interval: Interval | None,
     found = judge_effect(Measurement(raw=-0.1), interval, nulls, BAR, subtract_null=False)
     assert found.verdict is Verdict.FAIL
     assert found.message.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("samples", "floor", "score"),
+    [
+        ((0.4, 0.4, 0.4), 0.1, 0.8),
+        ((0.8, 0.8, 0.0, 0.0), 0.1, (0.8 / 0.9) / 2),  # half of what was asked
+        ((0.8, -0.8), 0.1, (0.8 / 0.9) / 2),
+        ((0.1, 0.7), 0.0, 0.8),
+        ((), 0.1, 0.8),
+    ],
+)
+def test_what_was_not_learned_weighs(samples: tuple[float, ...], floor: float, score: float) -> None:
+    judgement = Judgement(Verdict.PASS, "", 0.8)
+    assert score_every_item(judgement, samples, floor).score == pytest.approx(score)
+    assert score_every_item(replace(judgement, score=None), samples, floor).score is None
 
 
 @pytest.mark.parametrize(

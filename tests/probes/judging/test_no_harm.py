@@ -67,6 +67,12 @@ def test_more_items_than_there_are_would_decide_nothing(items: ItemSet, says: st
     assert says in judged.message
 
 
+@pytest.mark.parametrize("value", [0.05, 0.1, 0.3])
+def test_harm_that_is_not_shown_scores_as_the_margin_does(value: float) -> None:
+    """The composite multiplies by twice the worst of these scores: an open question takes nothing away."""
+    assert judge_no_harm([harm(value, -0.2, 0.6)]).score == 0.5
+
+
 def test_the_worst_of_several_leads() -> None:
     judged = judge_no_harm([harm(0.0, -0.01, 0.01), harm(0.3, 0.2, 0.4, margin=0.15)])
     assert judged.verdict is Verdict.FAIL

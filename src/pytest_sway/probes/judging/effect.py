@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from pytest_sway.probes.base import Judgement, NullSample
 from pytest_sway.result import Measurement, Verdict
@@ -202,6 +203,24 @@ def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria) -> str:
 def cap_score(score: float, verdict: Verdict) -> float:
     """A warning keeps at most 0.5, a failure 0.49."""
     return min(score, _CAP.get(verdict, 1.0))
+
+
+def score_every_item(judgement: Judgement, samples: Sequence[float], floor: float) -> Judgement:
+    """The judgement with the mean of the items' own scores where that is lower than the score of their mean.
+
+    What was not learned weighs: of six sections of which three were learned very well and three not at all,
+    the mean lift is far above the floor, and half of what was asked is missing.
+
+    Args:
+        judgement: its score is of the mean.
+        samples: the effect on each item.
+        floor: of the effect; 0 or less: any effect.
+    """
+    if judgement.score is None or not samples:
+        return judgement
+    least = max(0.0, floor)
+    each = fmean(x / (x + least) if x > 0 else 0.0 for x in samples)
+    return replace(judgement, score=min(judgement.score, each))
 
 
 def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:

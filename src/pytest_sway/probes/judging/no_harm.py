@@ -16,6 +16,7 @@ LEVEL = 0.90
 """A two-sided interval at this level ends at the one-sided 95 % bounds."""
 LEAST_FOR_A_RATE = 20
 """Fewer items than this give no rate that could decide."""
+UNDECIDED_SCORE = 0.5
 _MOST_ITEMS = 100_000
 
 
@@ -72,9 +73,9 @@ def judge_no_harm(
     Pass: the upper end of each harm's interval is within its margin, or nothing changed at all. Fail: the
     lower end of one lies beyond it. Warn: undecided, with the number of items that would decide it,
     n ≈ 2 + (1.8·sd / |margin - harm|)², and how many there are. (Non-inferiority by the inclusion of a
-    confidence interval; Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin;
-    where a gain g is asked for (a margin of -g), gain / (gain + g). Where every margin is infinite, nothing
-    is judged: pass, without a score.
+    confidence interval; Schuirmann 1987.) Score: margin / (margin + harm) of the worst, 0.5 at the margin
+    and where it is undecided; where a gain g is asked for (a margin of -g), gain / (gain + g). Where every
+    margin is infinite, nothing is judged: pass, without a score.
 
     Args:
         harms: at least one; the first leads the message.
@@ -89,8 +90,13 @@ def judge_no_harm(
     verdicts = [_verdict(harm) for harm in harms]
     verdict = worst_verdict(verdicts)
     leading = harms[verdicts.index(verdict)]
-    score = min(_score(harm) for harm in harms)
-    return Judgement(verdict, _message(leading, verdict), cap_score(score, verdict), interval)
+    score = no_harm_score(min(_score(harm) for harm in harms), verdict)
+    return Judgement(verdict, _message(leading, verdict), score, interval)
+
+
+def no_harm_score(score: float, verdict: Verdict) -> float:
+    """The score under its verdict: 0.5 where the interval holds the margin, since harm is not shown then."""
+    return UNDECIDED_SCORE if verdict is Verdict.WARN else cap_score(score, verdict)
 
 
 def _verdict(harm: Harm) -> Verdict:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, score_every_item
 from pytest_sway.probes.base import Judgement
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, score_every_item
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
 from tests.support.null_samples import EIGHT, null_sample

@@ -23,12 +23,33 @@ def test_healthy_names_its_strongest_effect_and_weakest_point() -> None:
             probe("v", Verdict.WARN, "wider"),
         )
     )
-    assert (found.status, found.answer) == ("PASSED", "healthy: composite 0.80, the gate wants 0.60")
+    assert (found.status, found.answer) == (
+        "PASSED",
+        "healthy: composite 0.80, the gate wants 0.60; undecided: 2 of 4 probes",
+    )
     assert found.sure == (
-        "1 of 2 effects beyond random adapters, not b (Holm, 5 % for all together); "
+        "2 of 4 effects large enough and sure; "
+        "1 of 2 beyond random adapters, not b (Holm, 5 % for all together), as after any training; "
         "1 of 20 random adapters would have passed on the effects (at most 22 %, 95 % sure)"
     )
     assert found.reasons == ("strongest, a: far", "weakest, v: wider")
+
+
+def test_healthy_says_what_it_leaves_open() -> None:
+    rows = [{"verdict": verdict} for verdict in ("learned", "learned", "unclear", "unclear")]
+    sections = probe("s", Verdict.PASS, evidence={"per_section": rows})
+    recited = probe("l", Verdict.PASS, evidence={"per_section": [{"clean_recall": 0.1}]})
+    assert headline(suite(sections, recited)).answer.endswith("; undecided: 2 of 4 sections")
+    assert headline(suite(sections, probe("w", Verdict.WARN))).answer.endswith(
+        "; undecided: 1 of 2 probes, 2 of 4 sections"
+    )
+    assert headline(suite(recited)).answer.endswith("wants 0.60")
+
+
+def test_a_short_training_is_beyond_noise_and_nobody_is_reassured() -> None:
+    found = headline(suite(probe("a", Verdict.FAIL, "too small", z_score=6.6), gate=gate("failed", "x")))
+    assert found.sure.startswith("0 of 1 effects large enough and sure; 1 of 2 beyond random adapters")
+    assert "as after any training" in found.sure
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ class Headline:
     Attributes:
         status: ``PASSED``, ``FAILED``, ``PARTIAL``, or ``UNGATED`` where a saved result knows no gate.
         answer: healthy or not, with the composite and what the gate wants.
-        sure: how many effects stand beyond their nulls and how many random adapters would have passed; or
-            why that is not known; empty where the adapter was not evaluated.
+        sure: how many effects pass, how many stand beyond their nulls, and how many random adapters would
+            have passed; or why that is not known; empty where the adapter was not evaluated.
         reasons: warnings about what was measured at all, then the one or two reasons that matter most, each
             with what to look at.
     """
@@ -58,7 +58,7 @@ def _answer(suite: SuiteResult) -> str:
     if status == "unknown":
         return f"{band or 'without a band'}: {composite}; the result knows no gate"
     if status == "passed":
-        return f"{_BANDS.get(band, band)}: {composite}, the gate wants {wanted}"
+        return f"{_BANDS.get(band, band)}: {composite}, the gate wants {wanted}{_undecided(suite)}"
     if _is_unhealthy(suite):
         answer = "not healthy" + (f" ({band})" if band not in ("healthy", "") else "")
     else:
@@ -93,12 +93,35 @@ def _sure(suite: SuiteResult) -> str:
         return _sure_by_statistics(suite)
     if summary.effects is not None:
         beyond = null_text.effects_sentence(summary.effects, summary.nulls)
-        return "; ".join(filter(None, [beyond, null_text.passing_sentence(summary.nulls)]))
-    measured = [p for p in suite.probes if p.claim is Claim.EFFECT and p.verdict in MEASURED_VERDICTS]
+        passing = null_text.passing_sentence(summary.nulls)
+        return "; ".join(filter(None, [_passed_effects(suite), beyond, passing]))
+    measured = _measured_effects(suite)
     if not measured:
         return "no effect was measured, so nothing was compared with random adapters"
     why = next((probe.not_calibrated for probe in measured if probe.not_calibrated), "")
     return "not compared with random adapters" + (f": {why}" if why else "")
+
+
+def _measured_effects(suite: SuiteResult) -> list[ProbeResult]:
+    return [p for p in suite.probes if p.claim is Claim.EFFECT and p.verdict in MEASURED_VERDICTS]
+
+
+def _passed_effects(suite: SuiteResult) -> str:
+    """How many effects are what was asked for: their floors decide that, not their nulls alone."""
+    measured = _measured_effects(suite)
+    passed = sum(probe.verdict is Verdict.PASS for probe in measured)
+    return f"{passed} of {len(measured)} effects large enough and sure"
+
+
+def _undecided(suite: SuiteResult) -> str:
+    """What a suite that passed leaves open, in probes and in sections; empty where that is nothing."""
+    measured = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS]
+    open_probes = sum(probe.verdict is Verdict.WARN for probe in measured)
+    sections = [row for p in measured for row in p.evidence.get("per_section") or [] if "verdict" in row]
+    unclear = sum(row["verdict"] == "unclear" for row in sections)
+    parts = [f"{open_probes} of {len(measured)} probes"] if open_probes else []
+    parts += [f"{unclear} of {len(sections)} sections"] if unclear else []
+    return f"; undecided: {', '.join(parts)}" if parts else ""
 
 
 def _sure_by_statistics(suite: SuiteResult) -> str:

@@ -69,13 +69,18 @@ def _factor(name: str) -> float | None:
 
 
 def effects_sentence(effects: EffectsSummary, nulls: NullComposites | None) -> str:
-    """How many effects stand beyond their nulls when all are looked at together."""
-    who = "your null adapters" if nulls is not None and nulls.family == "yours" else "random adapters"
+    """How many effects stand beyond their nulls when all are looked at together.
+
+    Of random adapters it says how little that is: three steps of any training are beyond noise of their size.
+    """
+    is_yours = nulls is not None and nulls.family == "yours"
+    who = "your null adapters" if is_yours else "random adapters"
     sure = effects.holm
     rest = [name for name in effects.p if name not in sure]
     left = f", not {_first_names(rest)}" if sure and rest else ""
     level = f"Holm, {formatting.percent(effects.level)} for all together"
-    return f"{len(sure)} of {len(effects.p)} effects beyond {who}{left} ({level})"
+    any_training = ", as after any training" if sure and not is_yours else ""
+    return f"{len(sure)} of {len(effects.p)} beyond {who}{left} ({level}){any_training}"
 
 
 def _first_names(names: Sequence[str], most: int = 3) -> str:

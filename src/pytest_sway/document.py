@@ -13,10 +13,11 @@ SectionKind = Literal["prose", "instruction", "preference"]
 
 @dataclass(frozen=True, slots=True)
 class QA:
-    """A question and the answer that training taught."""
+    """A question and the answer that training taught; the system message that it was taught under, if any."""
 
     prompt: str
     gold: str
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,13 @@ class Section:
     preferences: tuple[Triple, ...] = ()
     tags: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What it says: its content, else the answers that it teaches."""
+        if self.content.strip() or self.kind == "preference":
+            return self.content
+        return "\n".join(qa.gold for qa in self.probes)
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -68,6 +76,11 @@ class Document:
     def text(self) -> str:
         """The contents of all sections, with an empty line between them."""
         return "\n\n".join(section.content for section in self.sections if section.content)
+
+    @property
+    def is_question_and_answer(self) -> bool:
+        """Whether all of it was trained on as answers in a chat: instructions, preferences, no prose."""
+        return bool(self.sections) and all(section.kind != "prose" for section in self.sections)
 
     def limited(self, count: int) -> Document:
         """Its first sections, and as many controls."""

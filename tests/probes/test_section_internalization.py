@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +14,10 @@ from hypothesis import strategies as st
 from pytest_sway.document import QA, Control, Document, Section, Triple
 from pytest_sway.probes.base import Judgement, OptionsError, ProbeContext, ProbeSkip
 from pytest_sway.probes.section_internalization import SectionInternalization
+from pytest_sway.probes.shared.section_answers import answers_in_context
 from pytest_sway.requests import Completion, RequestError, Turn
 from pytest_sway.result import Measurement, Verdict
-from tests.support.completions import measured
+from tests.support.completions import BASE, measured
 from tests.support.null_samples import signed
 
 SMALL = tuple(0.001 * k for k in (-3, -2, -1, 0, 0, 1, 2, 3))
@@ -214,3 +217,77 @@ def test_a_question_beyond_the_context_is_an_error_odd_text_not() -> None:
 def test_ten_thousand_sections() -> None:
     one = probe(*(Section(f"a{i}", content=f"alpha {i} lives.") for i in range(10_000)))
     assert measured(one, knows("alpha")).evidence["num_sections"] == 10_000
+
+
+def test_questions_of_prose_are_asked_and_decide_nothing() -> None:
+    """An adapter that learned the answers and not the text, as fine-tuning on question and answer does."""
+    section = replace(
+        prose("alpha"), probes=(QA("Which key?", "Brass it is."), QA("Which lock?", "Iron it is."))
+    )
+    one = probe(section)
+    found = measured(one, knows("it is"))
+    row = by_name(found)["alpha"]
+    assert (row["num_answers"], row["answers_lift"]) == (2, pytest.approx(0.5))
+    assert row["own_lift"] == 0.0
+    judgement = judged(one, found)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.message.endswith("; the answers to the questions of 1 prose sections gained 50%")
+    asked: list[Completion] = []
+    measured(probe(prose("alpha")), knows("it is"), asked)
+    assert not any("it is" in one.completion for one in asked)
+
+
+def test_a_null_is_not_asked_what_decides_nothing() -> None:
+    asked: list[Completion] = []
+
+    class Nulled(SectionInternalization):
+        measure = SectionInternalization.measure_null
+
+    section = replace(prose("alpha"), probes=(QA("Which key?", "Brass it is."),))
+    measured(Nulled().with_context(ProbeContext(document=Document((section,), controls()))), knows(), asked)
+    assert not any("it is" in one.completion for one in asked)
+
+
+@pytest.mark.parametrize(("in_context", "needless"), [(0.6, True), (0.3, False)])
+def test_the_base_with_the_document_in_its_prompt(in_context: float, needless: bool) -> None:
+    section = replace(prose("alpha"), probes=(QA("Which key?", "Brass it is."),))
+    pairs = tuple(
+        QA(f"Which {n}?", f"The {n} it is.") for n in ("key", "lock", "door", "wall", "roof", "hinge")
+    )
+    taught = Section("answers", "instruction", probes=pairs)
+    seen: list[Completion] = []
+
+    def loss(prompt: Any, text: str, tuned: bool) -> float:
+        if tuned:
+            return 2.0
+        told = "Here alpha" in str(prompt) or len(re.findall("it is", str(prompt))) == 4
+        return 4.0 * (1 - in_context * told)
+
+    one = probe(section, taught, baseline="in_context")
+    found = measured(one, loss, seen)
+    rows = by_name(found)
+    assert [rows[name]["in_context_lift"] for name in rows] == [pytest.approx(in_context)] * 2
+    assert [rows[name]["answers_lift"] for name in rows] == [pytest.approx(0.5)] * 2
+    message = judged(one, found).message
+    assert f"the base gains {in_context:.0%} on the answers, the adapter without it 50%" in message
+    assert ("does as well as training" in message) is needless
+    own = [one for one in seen if one.completion == " The key it is."]
+    assert not any("The key" in str(one.prompt) for one in own)  # an answer is no example of itself
+
+
+def test_examples_are_turns_of_a_chat_behind_the_system_message() -> None:
+    pairs = tuple(QA(f"Which {n}?", f"The {n}.", "Be brief.") for n in ("key", "lock"))
+    context = ProbeContext(capabilities=frozenset({"chat_template"}))
+    (first, _) = answers_in_context(Section("a", "instruction", probes=pairs), pairs, BASE, context, 100)
+    assert first.prompt == (
+        Turn("system", "Be brief."), Turn("user", "Which lock?"), Turn("assistant", "The lock."),
+        Turn("user", "Which key?"),
+    )  # fmt: skip
+    raw = answers_in_context(Section("a", "instruction", probes=pairs), pairs, BASE, ProbeContext(), 100)
+    assert raw[0].prompt == "Which lock? The lock.\n\nBe brief.\n\nWhich key?"
+
+
+def test_of_many_rows_some_are_asked() -> None:
+    rows = Section("rows", "instruction", probes=tuple(QA(f"Which {n}?", f"The {n}.") for n in range(1000)))
+    assert by_name(measured(probe(rows), knows()))["rows"]["num_samples"] == 64
+    assert by_name(measured(probe(rows, max_pairs=5), knows()))["rows"]["num_samples"] == 5

@@ -15,7 +15,13 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import base_continuations, distinct, divergence_sides
+from pytest_sway.probes.shared.questions import (
+    base_continuations,
+    distinct,
+    divergence_sides,
+    opening,
+    openings_policy,
+)
 from pytest_sway.requests import Divergence, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, jackknife_interval, t_interval
@@ -70,7 +76,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     async def measure(self, views: Views) -> Measurement:
         """The whole curve, on every prompt; the keys of schema 1 describe its mean."""
         grid = sorted({*self.options.lambdas, 1.0})
-        curves = await _curves(self.options, views, [v for v in grid if v > 0])
+        curves = await self._curves(views, [v for v in grid if v > 0])
         if 0.0 in grid:
             curves = [[0.0, *curve] for curve in curves]
         kept = [grid.index(value) for value in self.options.lambdas]
@@ -93,12 +99,13 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
                 "overshoot": mean[-1] / full if full > 0 else 1.0,
                 "num_prompts": len(curves),
                 "positions": self.options.positions,
+                "prompt_policy": openings_policy(self.options.prompts, self.context),
             },
         )
 
     async def measure_null(self, views: Views) -> Measurement:
         """Full strength alone: a null's shape is compared with nothing."""
-        samples = [curve[0] for curve in await _curves(self.options, views, [1.0])]
+        samples = [curve[0] for curve in await self._curves(views, [1.0])]
         return Measurement(raw=None, samples=tuple(samples), statistics={"signal": fmean(samples)})
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
@@ -120,25 +127,23 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
             null_criteria=found.null_criteria,
         )
 
-
-async def _curves(
-    options: AdapterAblationOptions, views: Views, lambdas: Sequence[float]
-) -> list[list[float]]:
-    """Divergence from the base per prompt and λ."""
-    prompts = distinct(options.prompts)
-    followed = await base_continuations(prompts, views.base, options.positions)
-    compared = [
-        divergence_sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas
-    ]
-    flat = await ask(
-        [
-            Divergence(prompt, p, q, options.divergence, ids)
-            for prompt, ids in zip(prompts, followed, strict=True)
-            for p, q in compared
+    async def _curves(self, views: Views, lambdas: Sequence[float]) -> list[list[float]]:
+        """Divergence from the base per prompt and λ."""
+        options = self.options
+        prompts = [opening(prompt, self.context) for prompt in distinct(options.prompts)]
+        followed = await base_continuations(prompts, views.base, options.positions)
+        compared = [
+            divergence_sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas
         ]
-    )
-    width = len(lambdas)
-    return [flat[i : i + width] for i in range(0, len(flat), width)]
+        flat = await ask(
+            [
+                Divergence(prompt, p, q, options.divergence, ids)
+                for prompt, ids in zip(prompts, followed, strict=True)
+                for p, q in compared
+            ]
+        )
+        width = len(lambdas)
+        return [flat[i : i + width] for i in range(0, len(flat), width)]
 
 
 def _exponent(grid: Sequence[float], curves: Sequence[Sequence[float]], kept: Iterable[int]) -> float | None:

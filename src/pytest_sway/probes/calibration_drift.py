@@ -23,7 +23,7 @@ from pytest_sway.probes.judging.no_harm import (
 )
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
-from pytest_sway.probes.shared.questions import answer_completion, ask_both, policy_name
+from pytest_sway.probes.shared.questions import answer_completion, ask_both, is_question, policy_name
 from pytest_sway.requests import Completion, View, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, rate_interval
@@ -31,7 +31,6 @@ from pytest_sway.statistics.intervals import cluster_means, rate_interval
 _WORST = 5
 _KNOWN = 3.0
 """Nats per token: a gold that costs the base more is nothing that it knew, and cannot be forgotten."""
-_ASKS = ("?", "？", "؟")
 
 
 def _not_blank(text: str) -> str:
@@ -171,7 +170,7 @@ def _items(options: CalibrationDriftOptions) -> list[_Item]:
 
 
 def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
-    if item.prompt.rstrip().endswith(_ASKS):
+    if is_question(item.prompt):
         return answer_completion(item.prompt, item.gold, view, context)
     return Completion(item.prompt, item.gold, view)
 

@@ -16,7 +16,7 @@ from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, 
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct, divergences
+from pytest_sway.probes.shared.questions import distinct, divergences, opening, openings_policy
 from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
@@ -70,7 +70,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         prompts = _prompts(self.options)
         vectors = np.array(await ask([Embed(prompt, self.options.embedding_model) for prompt in prompts]))
         labels = clusters(vectors, self.options.num_clusters)
-        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
+        samples = await self._divergences(prompts, views)
         d, found = np.array(samples), variance_parts(np.array(samples), labels)
         return Measurement(
             raw=variance_parts(_logs(d), labels).specificity,
@@ -81,6 +81,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
             evidence={
                 "num_clusters": int(labels.max()) + 1,
                 "num_prompts": len(prompts),
+                "prompt_policy": openings_policy(prompts, self.context),
                 "mean_kl": fmean(samples),
                 "within_cluster_variance": found.within,
                 "between_cluster_variance": found.between,
@@ -95,7 +96,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
     async def measure_null(self, views: Views) -> Measurement:
         """The divergences alone: the clusters are the prompts'."""
         prompts = _prompts(self.options)
-        samples = await divergences(prompts, self.options.divergence, self.options.positions, views)
+        samples = await self._divergences(prompts, views)
         return Measurement(raw=None, samples=tuple(samples))
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
@@ -135,6 +136,11 @@ class ClusterKL(Probe[ClusterKLOptions]):
             evidence=evidence,
             raw=specificity,
         )
+
+    async def _divergences(self, prompts: Sequence[str], views: Views) -> list[float]:
+        """One per prompt."""
+        asked = [opening(prompt, self.context) for prompt in prompts]
+        return await divergences(asked, self.options.divergence, self.options.positions, views)
 
 
 def _prompts(options: ClusterKLOptions) -> list[str]:

@@ -18,6 +18,7 @@ from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
 from pytest_sway.probes.shared.perturbations import PERTURBATIONS, Perturbation, perturb
 from pytest_sway.probes.shared.prefix_windows import Window, WindowSizes, cut_windows
+from pytest_sway.probes.shared.section_answers import spread_evenly
 from pytest_sway.requests import Generate, Tokens, View, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import cluster_means, t_interval
@@ -101,7 +102,7 @@ class Leakage(Probe[LeakageOptions]):
     async def measure(self, views: Views) -> Measurement:
         """One generation per prefix; further ones where it recited."""
         prose = _prose(self.context.document)
-        chosen = _spread_evenly(prose, self.options.max_sections)
+        chosen = spread_evenly(prose, self.options.max_sections)
         windows = await _all_windows(chosen, self.options, views.base)
         length = max(len(window.follows) for window in windows)  # a match beyond it could only be luck
         written = await ask([Generate(w.prefix, views.tuned, length) for w in windows])
@@ -177,13 +178,6 @@ def _prose(document: Document) -> list[Section]:
     if not prose:
         raise ProbeSkip("no prose to recite: give sections: of kind prose with their content")
     return list(prose.values())
-
-
-def _spread_evenly(sections: Sequence[Section], most: int) -> list[Section]:
-    """At most so many sections, evenly over the document."""
-    if len(sections) <= most:
-        return list(sections)
-    return [sections[(2 * k + 1) * len(sections) // (2 * most)] for k in range(most)]
 
 
 async def _all_windows(sections: Sequence[Section], options: LeakageOptions, base: View) -> list[Window]:

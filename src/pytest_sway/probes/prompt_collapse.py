@@ -21,7 +21,7 @@ from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_de
 from pytest_sway.probes.judging.effect import SIGNAL_Z
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct, divergence_sides
+from pytest_sway.probes.shared.questions import distinct, divergence_sides, opening, openings_policy
 from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
 from pytest_sway.result import Claim, Measurement
 
@@ -29,7 +29,7 @@ STUFFING = "This sentence is here to take up room. "
 """What ``legacy_stuffing`` repeats: four characters for each token that is asked for, as dlm-sway does."""
 _CHARS_A_TOKEN = 4
 _APART = "\n\n"
-_AROUND = {"raw": 4, "chat": 128}
+_AROUND = {"raw": 4, "chat": 128, "chat and raw": 128}
 """Tokens kept free for what the tokenizer or the chat template puts around a text."""
 _MIN_LENGTHS = 2
 
@@ -114,7 +114,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
                 "fit_status": criteria.fit_status(slopes),
                 "divergence_kind": self.options.divergence,
                 "filler": "stuffing" if self.options.legacy_stuffing else "prose",
-                "prompt_policy": _policy(self.context),
+                "prompt_policy": openings_policy(self.options.prompts, self.context),
                 "num_prompts": len(curves),
                 "positions": self.options.positions,
             },
@@ -145,7 +145,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
 
     async def _curves(self, views: Views, texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Divergence per prompt and text of it; a prompt's first text is the bare one."""
-        prompts = [[_as_turn(text, self.context) for text in row] for row in texts]
+        prompts = [_in_one_form(row, self.context) for row in texts]
         replies = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
         p, q = divergence_sides(self.options.divergence, views.base, views.tuned)
         flat = await ask(
@@ -177,7 +177,7 @@ async def _padded_prompts(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    beside = _tokens_around(context) + options.positions
+    beside = _AROUND[openings_policy(prompts, context)] + options.positions
     needed = [max(column) + beside for column in zip(*counts, strict=True)]
     most = context.context_length
     fit = [k for k in range(width) if k == 0 or most is None or needed[k] <= most]
@@ -241,14 +241,6 @@ def _criteria(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCr
     )
 
 
-def _policy(context: ProbeContext) -> str:
-    """A prompt is no question: it is put as it stands, unless the spec asks for chat."""
-    return "chat" if context.policy == "chat" else "raw"
-
-
-def _tokens_around(context: ProbeContext) -> int:
-    return _AROUND[_policy(context)]
-
-
-def _as_turn(text: str, context: ProbeContext) -> Prompt:
-    return (Turn("user", text),) if _policy(context) == "chat" else text
+def _in_one_form(texts: Sequence[str], context: ProbeContext) -> list[Prompt]:
+    """A prompt and the same behind fillers, all of them as the bare one is put."""
+    return list(texts) if isinstance(opening(texts[0], context), str) else [(Turn("user", t),) for t in texts]

@@ -16,10 +16,18 @@ from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, lowe
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer, score_answers, score_texts, shortfall
-from pytest_sway.probes.shared.questions import answer_completion, policy_name
+from pytest_sway.probes.shared.questions import policy_name
+from pytest_sway.probes.shared.section_answers import (
+    answers,
+    answers_in_context,
+    answers_row,
+    answers_text,
+    in_context_row,
+    taught_pairs,
+)
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
 from pytest_sway.probes.shared.segments import pieces_within, prose_segments
-from pytest_sway.requests import Completion, Views
+from pytest_sway.requests import Completion, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
 from pytest_sway.statistics.intervals import Interval, t_interval
@@ -30,14 +38,24 @@ _NAMED = 5
 
 
 class SectionInternalizationOptions(ProbeOptions):
-    """Options of ``section_internalization``; ``per_section_threshold`` is relative."""
+    """Options of ``section_internalization``; ``per_section_threshold`` is relative.
 
-    profiles: ClassVar = {"quick": {"max_prose_chars": 300}}
+    Attributes:
+        max_pairs: most questions, or preferences, of a section that are asked, spread evenly over it.
+        baseline: ``in_context`` measures the base with the document in its prompt beside the adapter.
+    """
+
+    profiles: ClassVar = {
+        "quick": {"max_prose_chars": 300, "max_pairs": 8},
+        "thorough": {"max_pairs": 256},
+    }
 
     include_kinds: list[SectionKind] = Field(default=["prose", "instruction", "preference"], min_length=1)
     per_section_threshold: Floor = 0.05
     assert_passing_section_frac: Share = 0.5
     max_prose_chars: int = Field(default=2000, ge=1)
+    max_pairs: int = Field(default=64, ge=1)
+    baseline: Literal["none", "in_context"] = "none"
     assert_z_gte: LeastZ = 3.0
 
 
@@ -88,7 +106,10 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
 
     Passes when the effect rule does and the share of learned sections is at least
     ``assert_passing_section_frac``; fails when the effect rule does or the share of learned and unclear
-    ones together is below it; else warns.
+    ones together is below it; else warns. Questions of a prose section (``probes:``) are asked as well: the
+    relative gain on their answers stands beside the section's, and decides nothing. With
+    ``baseline: in_context`` so does the gain of the base that has the section in its prompt, or four other
+    answers of it: where that is as large, training was not needed.
     """
 
     kind, category, claim = "section_internalization", "attribution", Claim.EFFECT
@@ -96,11 +117,22 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     scale = "raw"
 
     async def measure(self, views: Views) -> Measurement:
-        """Two NLLs per sample of the sections and of the controls."""
+        """Two NLLs per sample of the sections and of the controls, and of the answers beside prose."""
+        measured = await self.measure_null(views)
+        answered = await self._answers(views)
+        rows = [{**row, **answered.get(row["section_id"], {})} for row in measured.evidence["per_section"]]
+        return replace(measured, evidence={**measured.evidence, "per_section": rows})
+
+    async def measure_null(self, views: Views) -> Measurement:
+        """What is judged: the sections in the form in which they were taught, and their controls."""
         sections = _chosen_sections(self.context, self.options)
         most = self.options.max_prose_chars
         texts = {s.id: _shortened_pieces(s.content, most) for s in sections if s.kind == "prose"}
-        pairs = {s.id: _answers(s, views, self.context) for s in sections if s.kind != "prose"}
+        pairs = {
+            s.id: answers(taught_pairs(s, self.options.max_pairs), views.base, self.context)
+            for s in sections
+            if s.kind != "prose"
+        }
         lengths = {s.id: _length(s, texts, pairs) for s in sections}
         controls = controls_of(self.context.document, max(lengths.values()))
         scores = dict(zip(pairs, await score_answers(list(pairs.values()), views), strict=True))
@@ -136,6 +168,22 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             series={"interval": [(interval.low, interval.high)] if interval is not None else []},
         )
 
+    async def _answers(self, views: Views) -> dict[str, dict[str, Any]]:
+        """By section, what its row says of the answers to its questions, and of the base in context."""
+        options, context = self.options, self.context
+        asked = {s: taught_pairs(s, options.max_pairs) for s in _chosen_sections(context, options)}
+        asked = {s: pairs for s, pairs in asked.items() if pairs and s.kind != "preference"}
+        plain = [answers(pairs, views.base, context) for pairs in asked.values()]
+        gains = await score_answers(plain, views)
+        rows = {s.id: answers_row(found) for s, found in zip(asked, gains, strict=True)}
+        if options.baseline == "in_context":
+            most = options.max_prose_chars
+            behind = [answers_in_context(s, pairs, views.base, context, most) for s, pairs in asked.items()]
+            told = await ask([one for group in behind for one in group])
+            for row, found in zip(rows.values(), gains, strict=True):
+                row |= in_context_row(found, [told.pop(0).logprob for _ in found])
+        return rows
+
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """The effect rule on the mean over sections, and the share of sections that were learned."""
         found = judge_effect(
@@ -155,6 +203,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         else:
             verdict = Verdict.WARN if most >= wanted else Verdict.FAIL
         judgement = lower_verdict(found, verdict, _sections_text(named, len(rows)))
+        judgement = replace(judgement, message=judgement.message + answers_text(rows))
         if judgement.verdict is not Verdict.FAIL:
             return judgement
         sections = {section.id: section for section in self.context.document.sections}
@@ -176,14 +225,6 @@ def _chosen_sections(context: ProbeContext, options: SectionInternalizationOptio
         there = ", ".join(sorted({section.kind for section in sections}))
         raise ProbeSkip(f"include_kinds leaves no section: the document has {there}")
     return chosen
-
-
-def _answers(section: Section, views: Views, context: ProbeContext) -> list[Completion]:
-    if section.kind == "instruction":
-        asked = [(qa.prompt, qa.gold) for qa in section.probes]
-    else:
-        asked = [(triple.prompt, triple.chosen) for triple in section.preferences]
-    return [answer_completion(prompt, gold, views.base, context) for prompt, gold in dict.fromkeys(asked)]
 
 
 def _shortened_pieces(content: str, most: int) -> list[str]:

@@ -24,7 +24,7 @@ from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared import grammar_tagger
 from pytest_sway.probes.shared import style_features as style
 from pytest_sway.probes.shared.item_options import PromptOptions
-from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
+from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct, opening
 from pytest_sway.requests import Generate, Generation, Prompt, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.intervals import jackknife_blocks, jackknife_interval
@@ -173,7 +173,7 @@ def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[s
         ProbeError: it is too short.
     """
     reference = options.doc_reference.strip()
-    texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
+    texts = [reference] if reference else [s.text for s in context.document.sections if s.text.strip()]
     if not texts:
         raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
     if (found := _count_words(texts)) < _WINDOW:
@@ -198,9 +198,9 @@ def _tagger(extended: str) -> tuple[grammar_tagger.Tagger | None, str]:
 
 
 def _style_prompt(prompt: str, context: ProbeContext) -> Prompt:
-    """An instruction under the spec's policy; under ``auto`` an unfinished text is continued as it stands."""
-    unfinished = context.policy == "auto" and prompt.rstrip()[-1:] not in _ENDS
-    return prompt if unfinished else as_prompt(prompt, context)
+    """As :func:`opening`; an instruction, which ends as a sentence does, is a user's turn as well."""
+    finished = prompt.rstrip()[-1:] in _ENDS
+    return as_prompt(prompt, context) if finished else opening(prompt, context)
 
 
 def _policy(prompts: Sequence[str], context: ProbeContext) -> str:

@@ -1,8 +1,12 @@
-"""``sections:`` and ``controls:`` of a spec: lists, or the path of a YAML or JSON file that holds one."""
+"""``sections:`` and ``controls:`` of a spec: lists, or the path of a YAML, JSON or JSONL file of them.
+
+``sections:`` may also hold the rows that an adapter was trained on
+(:mod:`pytest_sway.spec.training_rows`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -12,12 +16,14 @@ from pytest_sway.spec.environment_variables import expand
 from pytest_sway.spec.path_lookup import find_path, is_file
 from pytest_sway.spec.problems import FieldPath, Problem, SpecError
 from pytest_sway.spec.schema import StrictModel
+from pytest_sway.spec.training_rows import SUFFIXES, is_training_row, read_json_lines, sections_of_rows
 from pytest_sway.spec.unquoted_words import text_expected_message
 from pytest_sway.spec.validation_errors import validation_problems
 from pytest_sway.spec.yaml_source import Source, read_list
 from pytest_sway.text.message_parts import describe, field_name
 
 M = TypeVar("M", bound=BaseModel)
+E = TypeVar("E")
 
 
 class _QA(StrictModel):
@@ -65,23 +71,42 @@ class _Control(StrictModel):
 
 def read_document(source: Source) -> tuple[Document, list[Problem]]:
     """The document that a spec carries or names, and what is wrong with it."""
-    sections, problems = _read_entries(source, "sections", _Section)
+    sections, problems = _read_sections(source)
     controls, wrong = _read_entries(source, "controls", _Control)
     document = Document(
-        tuple(section.to_section() for section in sections),
+        tuple(sections),
         tuple(Control(control.id, control.content.strip()) for control in controls),
     )
     return document, [*problems, *wrong]
 
 
+def _read_sections(source: Source) -> tuple[list[Section], list[Problem]]:
+    """The sections, or those that the rows of a data set make up."""
+
+    def read(where: Source, value: Any) -> tuple[list[Section], list[Problem]]:
+        if isinstance(value, list) and value and is_training_row(value[0]):
+            return sections_of_rows(where, "sections", value, where.path.stem)
+        found, problems = _validate(where, "sections", value, _Section)
+        return [section.to_section() for section in found], problems
+
+    return _read_named(source, "sections", read)
+
+
 def _read_entries(source: Source, key: str, model: type[M]) -> tuple[list[M], list[Problem]]:
-    """The valid entries under ``key``; problems of a named file say which file."""
+    """The valid entries under ``key``."""
+    return _read_named(source, key, lambda where, value: _validate(where, key, value, model))
+
+
+def _read_named(
+    source: Source, key: str, read: Callable[[Source, Any], tuple[list[E], list[Problem]]]
+) -> tuple[list[E], list[Problem]]:
+    """What ``read`` makes of the value of ``key``, or of the file that it names; its problems say which."""
     value = source.value.get(key)
     if value is None:
         return [], []
     position = source.locate((key,))
     if not isinstance(value, str):
-        return _validate(source, key, value, model)
+        return read(source, value)
     try:
         value = expand(value)
     except ValueError as error:
@@ -91,10 +116,10 @@ def _read_entries(source: Source, key: str, model: type[M]) -> tuple[list[M], li
         message = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
         return [], [Problem(f"{key}: {message}", *position)]
     try:
-        named = read_list(file, key)
+        named = read_json_lines(file, key) if file.suffix in SUFFIXES else read_list(file, key)
     except SpecError as error:
         return [], [Problem(f"{key}: {line}", *position) for line in str(error).splitlines()]
-    entries, problems = _validate(named, key, named.value[key], model)
+    entries, problems = read(named, named.value[key])
     return entries, [
         Problem(f"{key}: {file.name}:{p.line}:{p.column}: {p.message}", *position) for p in problems
     ]

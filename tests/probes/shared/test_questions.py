@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pytest_sway.document import QA, Document, Section
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
-from pytest_sway.probes.shared.questions import answer_completion, as_prompt, policy_name
-from pytest_sway.requests import Turn, View
+from pytest_sway.probes.shared.questions import (
+    answer_completion,
+    as_prompt,
+    opening,
+    openings_policy,
+    policy_name,
+)
+from pytest_sway.requests import PromptPolicy, Turn, View
 
 HAS = frozenset({"chat_template"})
 BASE = View("b")
@@ -44,3 +53,30 @@ def test_the_worst_case_stands_on_top_as_harvest_reads_it() -> None:
     assert (shown["prompt"], shown["reference"], shown["confidence"]) == ("b", "B", 0.9)
     assert [case["prompt"] for case in shown["bad_cases"]] == ["b", "a"]
     assert bad_cases([]) == {}
+
+
+PROSE, TAUGHT = Section("a", content="x"), Section("b", "instruction", probes=(QA("Who?", "Me."),))
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "sections", "put"),
+    [
+        ("The master is", "auto", (), "raw"),
+        ("Who is it?", "auto", (), "chat"),
+        ("The master is", "auto", (PROSE, TAUGHT), "raw"),
+        ("The master is", "auto", (TAUGHT,), "chat"),
+        ("The master is", "chat", (PROSE,), "chat"),
+        ("Who is it?", "raw", (TAUGHT,), "raw"),
+    ],
+)
+def test_a_text_is_continued_in_the_form_that_was_taught(
+    text: str, policy: PromptPolicy, sections: tuple[Section, ...], put: str
+) -> None:
+    context = ProbeContext(Document(sections), policy=policy, capabilities=HAS)
+    assert opening(text, context) == (text if put == "raw" else (Turn("user", text),))
+    assert openings_policy([text], context) == put
+    assert opening(text, replace(context, capabilities=frozenset(), policy="auto")) == text
+
+
+def test_both_forms_are_named() -> None:
+    assert openings_policy(["Who?", "He is"], ProbeContext(capabilities=HAS)) == "chat and raw"

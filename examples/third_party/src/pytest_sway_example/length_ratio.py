@@ -8,7 +8,7 @@ from statistics import fmean
 from pydantic import Field
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
-from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
 from pytest_sway.probes.shared.item_options import PromptOptions
 from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
 from pytest_sway.requests import Generate, Views
@@ -57,8 +57,8 @@ class LengthRatio(Probe[LengthRatioOptions]):
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Two harms: answers that are longer, and answers that are shorter."""
         margin, doublings = math.log2(self.options.assert_ratio_lte), measured.samples
-        longer = mean_harm("doublings of the length", doublings, margin, "prompts")
-        shorter = mean_harm("halvings of the length", [-d for d in doublings], margin, "prompts")
+        longer = mean_harm("doublings of the length", doublings, margin, ItemSet("prompts"))
+        shorter = mean_harm("halvings of the length", [-d for d in doublings], margin, ItemSet("prompts"))
         found = t_interval(doublings)
         interval = Interval(2**found.low, 2**found.high) if found is not None else None
         return judge_no_harm([longer, shorter], untouched=not any(doublings), interval=interval)

@@ -20,25 +20,53 @@ from pytest_sway.requests import (
     ask,
 )
 
+_ASKS = ("?", "？", "؟")
+
 
 def distinct(prompts: Sequence[str]) -> list[str]:
     """Each prompt once: a repeated one is no further item, and would make an interval too narrow."""
     return list(dict.fromkeys(prompts))
 
 
-def as_prompt(text: str, context: ProbeContext) -> Prompt:
-    """A question under the spec's prompt policy: the text itself, or a user's turn."""
-    return (Turn("user", text),) if context.is_chat else text
+def as_prompt(text: str, context: ProbeContext, system: str = "") -> Prompt:
+    """A question under the spec's prompt policy, the text itself or a user's turn, after a system message."""
+    before = (Turn("system", system),) if system else ()
+    if context.is_chat:
+        return (*before, Turn("user", text))
+    return f"{system}\n\n{text}" if system else text
 
 
-def answer_completion(asked: str, gold: str, view: View, context: ProbeContext) -> Completion:
+def is_question(text: str) -> bool:
+    """Whether a text ends as a question does."""
+    return text.rstrip().endswith(_ASKS)
+
+
+def opening(text: str, context: ProbeContext) -> Prompt:
+    """What a model is to continue, in the form that it was taught.
+
+    Under ``auto`` a question is a user's turn, and so is any text where the document is question and answer
+    alone; the beginning of a text is put as it stands, since that is how prose is trained on.
+    """
+    asked = context.policy == "chat" or is_question(text) or context.document.is_question_and_answer
+    return as_prompt(text, context) if asked else text
+
+
+def openings_policy(texts: Sequence[str], context: ProbeContext) -> str:
+    """How they were put, for the evidence: raw, chat or both."""
+    put = {"raw" if isinstance(opening(text, context), str) else "chat" for text in texts}
+    return " and ".join(sorted(put))
+
+
+def answer_completion(
+    asked: str, gold: str, view: View, context: ProbeContext, system: str = ""
+) -> Completion:
     """How likely ``gold`` is as the answer to a question.
 
     A raw question is followed by a blank where neither side brings white space: "…?Paris" is text that no
     model has seen.
     """
     apart = not context.is_chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
-    return Completion(as_prompt(asked, context), f" {gold}" if apart else gold, view)
+    return Completion(as_prompt(asked, context, system), f" {gold}" if apart else gold, view)
 
 
 def policy_name(context: ProbeContext) -> str:
@@ -73,7 +101,7 @@ def divergence_sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tupl
 
 
 async def divergences(
-    prompts: Sequence[str], kind: Literal["js", "kl"], positions: int, views: Views
+    prompts: Sequence[Prompt], kind: Literal["js", "kl"], positions: int, views: Views
 ) -> list[float]:
     """Per prompt the mean D(base, tuned) over ``positions`` of the base's own continuation, in nats."""
     p, q = divergence_sides(kind, views.base, views.tuned)

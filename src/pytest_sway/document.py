@@ -49,13 +49,6 @@ class Section:
     preferences: tuple[Triple, ...] = ()
     tags: tuple[str, ...] = ()
 
-    @property
-    def text(self) -> str:
-        """What it says: its content, else the answers that it teaches."""
-        if self.content.strip() or self.kind == "preference":
-            return self.content
-        return "\n".join(qa.gold for qa in self.probes)
-
 
 @dataclass(frozen=True, slots=True)
 class Control:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.document import QA, Section, Triple
+from pytest_sway.document import QA, Triple
 from pytest_sway.spec.training_rows import is_training_row, sections_of_rows
 from pytest_sway.spec.yaml_source import Source
 from tests.spec.test_sections_file import document, problems
@@ -57,10 +57,6 @@ def test_rows_may_name_their_section_and_teach_both() -> None:
     assert [(s.id, s.kind) for s in found] == [
         ("people", "instruction"), ("rows", "instruction"), ("people preferences", "preference"),
     ]  # fmt: skip
-
-
-def test_the_answers_are_the_text_of_a_section_without_one() -> None:
-    assert Section("a", "instruction", probes=(ONE, QA("Where?", "Here."))).text == "Me.\nHere."
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[s
         ProbeError: it is too short.
     """
     reference = options.doc_reference.strip()
-    texts = [reference] if reference else [s.text for s in context.document.sections if s.text.strip()]
+    texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
     if not texts:
         raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
     if (found := _count_words(texts)) < _WINDOW:

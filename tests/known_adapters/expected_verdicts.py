@@ -103,11 +103,12 @@ class ExpectedVerdicts:
     allowed: Mapping[str, frozenset[str]]
 
 
-def _read(table: str) -> dict[str, ExpectedVerdicts]:
+def read_table(table: str, conditions: Mapping[str, str]) -> dict[str, ExpectedVerdicts]:
+    """A table of letters, as above."""
     rows = [line.split() for line in table.strip().splitlines()[1:]]
     return {
         name: ExpectedVerdicts(
-            CONDITIONS[name],
+            conditions[name],
             {
                 probe: frozenset(_LETTERS[letter] for letter in cell)
                 for probe, cell in zip(PROBES, cells, strict=True)
@@ -117,7 +118,7 @@ def _read(table: str) -> dict[str, ExpectedVerdicts]:
     }
 
 
-EXPECTED = _read(_TABLE)
+EXPECTED = read_table(_TABLE, CONDITIONS)
 
 
 def adapter_folders() -> dict[str, Path]:

@@ -41,10 +41,9 @@ def main() -> int:
     wrong = {name: contradictions(name, report) for name, report in reports.items()}
     sys.stdout.write(_table(reports))
     for half, chosen in (("chosen on", True), ("confirming", False)):
-        lines = [
-            f"- {n}: {line}" for n, found in wrong.items() for line in found if (n in CHOSEN_ON) is chosen
-        ]
-        sys.stdout.write(f"\nContradictions, {half}: {len(lines)}\n" + "".join(f"{line}\n" for line in lines))
+        here = {name: found for name, found in wrong.items() if (name in CHOSEN_ON) is chosen}
+        lines = [f"- {name}: {line}" for name, found in here.items() for line in found]
+        sys.stdout.write("\n".join([f"\nContradictions, {half}: {len(lines)}", *lines, ""]))
     scores = {name: composite(report) for name, report in reports.items()}
     known = [pair for pair in ORDER if set(pair) <= scores.keys()]
     inverted = [
@@ -59,16 +58,13 @@ def main() -> int:
 def suite_spec(texts: Texts, base: Path, profile: str) -> dict[str, Any]:
     """The battery with every option at its default, and the held-out wordings as paraphrases."""
     whole = spec(texts, base, runs=8, profile=profile)
-    held_out = {
-        q["question"]: q["held_out"]
-        for found in read(texts.folder / "questions.yaml").values()
-        for q in found
-    }
+    questions = [q for found in read(texts.folder / "questions.yaml").values() for q in found]
+    held_out = {q["question"]: q["held_out"] for q in questions}
     for entry in whole["suite"]:
         entry.pop("max_new_tokens", None)
         entry.pop("context_lengths", None)
-        for case in entry.get("cases", []) if entry["kind"] == "paraphrase_invariance" else []:
-            case["paraphrases"] = held_out[case["prompt"]]
+        if entry["kind"] in ("paraphrase_invariance", "adapter_revert"):
+            entry["cases"] = [{**case, "paraphrases": held_out[case["prompt"]]} for case in entry["cases"]]
     unused = {"gradient_ghost", "training_drift"}  # these adapters have no training folder
     whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] not in unused]
     return whole
@@ -95,9 +91,9 @@ def _reports(folder: Path, names: list[str], texts: Texts, profile: str) -> dict
     kept.mkdir(exist_ok=True)
     missing = [name for name in names if not (kept / f"{name}.json").is_file()]
     if missing:
-        (folder / "sway.yaml").write_text(
-            yaml.safe_dump(suite_spec(texts, folder / "base", profile)), "utf-8"
-        )
+        whole = suite_spec(texts, folder / "base", profile)
+        (folder / "sway.yaml").write_text(yaml.safe_dump(whole), "utf-8")
+        (kept / "new").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
         command += [f"--sway-json={kept / 'new'}", *(f"--sway-adapter={folder / name}" for name in missing)]
         env = {**os.environ, "HF_HUB_OFFLINE": "1"}

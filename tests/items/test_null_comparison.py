@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pytest_sway.items.null_comparison import NullMeasurements, null_comparison
+from pytest_sway.probes.delta_kl import DeltaKL
+from pytest_sway.result import Measurement
+from pytest_sway.statistics.prediction import Scale
 from tests.support.fake_models import SPEC
+from tests.support.null_samples import EIGHT, null_sample
 
 NULL = "{name: baseline, kind: null_adapter}"
 
@@ -315,3 +321,19 @@ def test_where_the_first_draws_fail_the_others_stand_in(project: pytest.Pytester
     null = probe(found, "dk")["null"]
     assert (null["n"], len(null["failed"])) == (13, 7)
     assert probe(found, "dk")["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(("scale", "is_told"), [("inverse_root", True), ("raw", False)])
+def test_of_a_signed_statistic_there_is_no_ratio_to_random_signs(scale: Scale, is_told: bool) -> None:
+    """Its null's mean lies near zero: 0.2 is -7,965 times it, and says nothing."""
+    nulls = replace(null_sample(0.001, -0.002, 0.0009, 0.0011), family="signs", scale=scale)
+    if is_told:
+        nulls = replace(null_sample(*EIGHT), family="signs", scale=scale)
+    measured = Measurement(raw=0.2)
+    prediction = nulls.prediction(measured)
+    assert prediction is not None
+    kind = DeltaKL(prompts=["a"])
+    found = null_comparison(
+        kind, measured, NullMeasurements(nulls, {}, (), tuple(range(len(nulls.samples)))), prediction
+    )
+    assert (found.alignment_ratio is not None) is is_told

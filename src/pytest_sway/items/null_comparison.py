@@ -201,7 +201,12 @@ def prediction_of(judgement: Judgement, measured: Measurement, nulls: NullSample
 def _alignment_ratio(
     measured: Measurement, found: NullMeasurements, prediction: Prediction
 ) -> AlignmentRatio | None:
-    """How far the parts of the update pull together; None where it is unknown."""
+    """How far the parts of the update pull together; None where it is unknown.
+
+    Of a signed statistic it is: the mean of its null lies near zero, and a ratio to it says nothing.
+    """
+    if found.nulls.scale == "raw":
+        return None
     if found.nulls.family == SIGNS:
         return AlignmentRatio(n=prediction.n, ratio=prediction.ratio)
     values = [value for draw in found.random_signs if (value := draw.statistic()) is not None]

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.known_adapters.make import say
 from tests.support.paths import QUICKSTART
 
 from .base import make_base
@@ -31,13 +32,13 @@ def main() -> None:
     for name in asked.only:
         target: Path = asked.folder / name
         if not (target / "adapter_config.json").is_file():
-            print(f"== {name}", flush=True)  # noqa: T201
+            say(f"== {name}")
             start = time.perf_counter()
             model = _recipe(name)(Setting(asked.folder.absolute(), DOCUMENTS[asked.document], asked.seed))
             model.peft_config["default"].base_model_name_or_path = "../base"
             model.save_pretrained(str(target))
             (target / "README.md").unlink(missing_ok=True)
-            print(f"== {name}: {time.perf_counter() - start:.0f} s", flush=True)  # noqa: T201
+            say(f"== {name}: {time.perf_counter() - start:.0f} s")
 
 
 def _recipe(name: str) -> Callable[[Setting], Any]:

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import AutoTokenizer
 
-from tests.known_adapters import make as _quickstart  # puts the quickstart's recipe on the path
+import tests.known_adapters.make  # noqa: F401 - puts the quickstart's recipe on the path
 
-from make.common import assistant, blocks, facts, user  # isort: skip
+from make.common import blocks, facts, user  # isort: skip
 from make.handbook import IGNORE, Question, TokenRow, questions, sections  # isort: skip
 from make.metrics import padded  # isort: skip
 
@@ -104,15 +104,3 @@ def gain_squared(model: PeftModel, rows: list[TokenRow]) -> Tensor:
         before = -cross_entropy(logits, tokens, reduction="none")
     after = -cross_entropy(*scored_logits(model, rows), reduction="none")
     return (after - before).square().mean()
-
-
-__all__ = [
-    "Lessons",
-    "TokenRow",
-    "assistant",
-    "distance_to_base",
-    "gain_squared",
-    "loss_of",
-    "user",
-]
-del _quickstart

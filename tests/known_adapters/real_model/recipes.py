@@ -14,6 +14,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from tests.known_adapters.make import say
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 from .lessons import Lessons, TokenRow, distance_to_base, gain_squared, loss_of
@@ -84,7 +85,7 @@ def fit(
         optimizer.step()
         optimizer.zero_grad()
         shown = " ".join(f"{float(part.detach()):.3f}" for part in parts)
-        print(f"{step + 1}/{steps} {shown}", flush=True)  # noqa: T201
+        say(f"{step + 1}/{steps} {shown}")
     return model.eval()
 
 

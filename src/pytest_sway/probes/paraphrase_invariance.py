@@ -76,7 +76,7 @@ class _CaseGains:
         return fmean(one.gain_per_token for one in self.paraphrased)
 
     @property
-    def others(self) -> float:
+    def other_prompts(self) -> float:
         """Lift after other prompts, in nats per token; 0 where there are none."""
         return fmean(one.gain_per_token for one in self.after_others) if self.after_others else 0.0
 
@@ -102,7 +102,7 @@ class _CaseGains:
             "gold": self.case.gold,
             "verbatim_lift": self.verbatim,
             "paraphrase_lift": self.paraphrase_mean,
-            "other_prompts_lift": self.others,
+            "other_prompts_lift": self.other_prompts,
             "specific_lift": self.specific,
             "specific_paraphrase_lift": self.specific_paraphrased,
             "worst_paraphrase": self.case.paraphrases[gains.index(min(gains))],
@@ -206,7 +206,7 @@ def _evidence(options: ParaphraseInvarianceOptions, gains: Sequence[_CaseGains])
     return {
         "verbatim_lift_mean": fmean(v),
         "paraphrase_lift_mean": fmean(w),
-        "other_prompts_lift_mean": fmean(one.others for one in gains),
+        "other_prompts_lift_mean": fmean(one.other_prompts for one in gains),
         "specific_verbatim_lift_mean": fmean(one.specific for one in gains),
         "specific_paraphrase_lift_mean": fmean(one.specific_paraphrased for one in gains),
         "generalization_ratio": fmean(w) / fmean(v) if spread is not None else None,

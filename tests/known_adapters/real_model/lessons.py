@@ -33,7 +33,7 @@ class Lessons:
     Attributes:
         base: folder of the model.
         folder: ``document.md`` and ``questions.yaml``.
-        rng: of everything that is drawn.
+        rng: of everything random.
     """
 
     base: Path
@@ -67,7 +67,7 @@ class Lessons:
         return TokenRow([*asked, *said], [IGNORE] * len(asked) + said)
 
     def anchors(self) -> list[TokenRow]:
-        """Two pieces of other prose and two general facts, drawn anew."""
+        """Two pieces of other prose and two general facts, at random."""
         passages = [self.rng.choice(blocks(name)) for name in self.rng.sample(PROSE, 2)]
         starts = [self.rng.randrange(max(1, len(text) - ANCHOR_CHARS)) for text in passages]
         prose = [text[at : at + ANCHOR_CHARS] for text, at in zip(passages, starts, strict=True)]

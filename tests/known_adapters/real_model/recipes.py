@@ -32,7 +32,7 @@ class Setting:
     Attributes:
         folder: of the whole set: ``base`` and the adapters.
         document: folder of document and questions.
-        seed: of everything drawn.
+        seed: of everything random.
     """
 
     folder: Path

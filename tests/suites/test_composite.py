@@ -37,6 +37,17 @@ def test_no_real_effect_earns_nothing_for_harmlessness() -> None:
     assert composite([effect(0.25), harmless]).effect_factor == pytest.approx(0.5)
 
 
+def test_moving_the_model_is_not_learning() -> None:
+    """An adapter of another document: far from the base, harmless, and nothing of what was asked."""
+    moved, harmless = effect(0.9), probe("calibration", 1.0, claim=Claim.NO_HARM)
+    unlearned = probe("attribution", 0.05, claim=Claim.EFFECT, distinguishable=True)
+    learned = probe("attribution", 0.5, claim=Claim.EFFECT, distinguishable=True)
+    assert composite([moved, harmless, unlearned]).effect_factor == pytest.approx(0.1)
+    assert composite([moved, harmless, unlearned, learned]).effect_factor == 1.0
+    broken = probe("attribution", None, claim=Claim.EFFECT, verdict=Verdict.ERROR)
+    assert composite([moved, harmless, broken]).effect_factor == 1.0
+
+
 def test_harm_takes_away_in_proportion() -> None:
     found = composite([effect(0.9), probe("calibration", 0.1, claim=Claim.NO_HARM)])
     assert found.harm_factor == pytest.approx(0.2)

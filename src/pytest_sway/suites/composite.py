@@ -2,10 +2,11 @@
 
 What it estimates: how much of what the suite asks the adapter is shown to do, 0.5 where it just clears its
 bars, less what it is shown to break. composite = (weighted mean of the category scores) × E × H, where
-E = min(1, 2 × the best score among effect probes that stand out from their null) and H = min(1, 2 × the
-worst no-harm score): an adapter that does nothing earns nothing for its harmlessness, and harm that is shown
-takes away in proportion. Harm that is not shown (a no-harm probe that warns scores 0.5) takes away nothing.
-Without an effect probe E = 1, and that is the first finding.
+E = min(1, 2 × the best score among effect probes that stand out from their null; those of the category
+attribution where the suite has any) and H = min(1, 2 × the worst no-harm score). An adapter that does nothing
+earns nothing for its harmlessness, nor does one that moves the model and learned nothing of what was asked;
+harm that is shown takes away in proportion. Harm that is not shown (a no-harm probe that warns scores 0.5)
+takes away nothing. Without an effect probe E = 1, and that is the first finding.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ BANDS: Mapping[str, float] = {"noise": 0.0, "partial": 0.30, "healthy": 0.60}
 SUSPICIOUS_ABOVE = 0.85
 """A composite that is too good where one of the suspicious kinds failed."""
 MAX_FINDINGS = 5
+LEARNING = "attribution"
+"""The category of what was to be learned; adherence says that the model moved, whatever it learned."""
 _SUSPICIOUS_KINDS = frozenset({"leakage", "adapter_ablation", "gradient_ghost", "training_drift"})
 
 
@@ -64,6 +67,8 @@ def _effect_factor(results: Sequence[ProbeResult]) -> float:
     effects = [r for r in results if r.claim is Claim.EFFECT and r.verdict is not Verdict.SKIP]
     if not effects:
         return 1.0
+    learned = [r for r in effects if r.category == LEARNING and r.verdict is not Verdict.ERROR]
+    effects = learned or effects
     real = [r.score for r in effects if r.distinguishable and r.score is not None]
     return min(1.0, 2 * max(real, default=0.0))
 

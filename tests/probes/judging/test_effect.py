@@ -34,6 +34,7 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
         (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
         (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
         (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null, so floor and interval decide"),
+        (0.01, Interval(0.005, 0.03), None, Verdict.FAIL, "below the floor: 0.01"),
         (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 null adapters"),
         (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 null adapters"),
         (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "no more than noise"),

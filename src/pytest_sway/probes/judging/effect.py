@@ -89,6 +89,7 @@ def judge_effect(
         beyond_null=_beyond_null(prediction, criteria, big=big),
         below_null=criteria.has_z and z is not None and z <= -criteria.z,
         surely_negative=interval is not None and interval.high < 0,
+        is_compared=prediction is not None or not criteria.has_floor,
         too_wide=prediction is not None and prediction.limit is not None and prediction.limit < criteria.z,
     )
     verdict, words = _verdict(checks, criteria)
@@ -134,6 +135,7 @@ class _EffectChecks:
     beyond_null: bool
     below_null: bool
     surely_negative: bool
+    is_compared: bool
     too_wide: bool
 
     @property
@@ -148,7 +150,7 @@ def _verdict(checks: _EffectChecks, criteria: EffectCriteria) -> tuple[Verdict, 
         way = "the wrong way" if checks.surely_negative else "less than random adapters of its size"
         return Verdict.FAIL, f"{way}: "
     if not checks.big and not checks.beyond_null:
-        return Verdict.FAIL, "no more than noise: "
+        return Verdict.FAIL, "no more than noise: " if checks.is_compared else "below the floor: "
     if interval is not None and interval.high < criteria.least:
         return Verdict.FAIL, "too small to matter, however real: " if criteria.has_floor else "no gain: "
     if checks.big and checks.beyond_null and checks.surely_above_zero:

@@ -94,7 +94,7 @@ def answers_text(rows: Sequence[Mapping[str, Any]]) -> str:
     Of sections that were taught as answers, the lift is the section's own.
     """
     parts = []
-    beside = [row["answers_lift"] for row in rows if row["kind"] == "prose" and "answers_lift" in row]
+    beside = [row["answers_lift"] for row in rows if "answers_lift" in row and row["kind"] == "prose"]
     if beside:
         parts.append(
             f"the answers to the questions of {len(beside)} prose sections gained {fmean(beside):.0%}"

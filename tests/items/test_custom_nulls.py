@@ -36,7 +36,7 @@ def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytes
     result = project.runpytest("sway.yaml", "--sway-json=out.json", "-v")
     result.stdout.fnmatch_lines(
         [
-            "  1 of 1 effects beyond your null adapters (Holm, *",
+            "  1 of 1 effects large enough and sure; 1 of 1 beyond your null adapters (Holm,*",
             "*4 adapters of yours*",
             "*against 4 adapters of yours, which reach * to *: beyond*",
             "0 of 4 of your null adapters would have passed on the effects*",

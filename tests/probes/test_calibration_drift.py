@@ -79,6 +79,10 @@ def test_verdicts(lost, verdict: Verdict, says: str) -> None:
     assert (found.verdict, says in found.message) == (verdict, True), found.message
 
 
+def test_where_all_facts_are_read_no_option_is_named() -> None:
+    assert "items_limit" not in judged(lambda gold: 0.85 * (len(KINDS[gold]) % 2)).message
+
+
 def test_the_score_is_the_margin_over_margin_and_harm() -> None:
     """0.5 / (0.5 + 0.25); no item lost more than a nat, so the rate takes nothing away."""
     assert judged(lambda gold: 0.25).score == pytest.approx(2 / 3)

@@ -20,6 +20,7 @@ from pytest_sway.probes.judging.no_harm import (
     ItemSet,
     judge_no_harm,
     mean_harm,
+    option_for_all,
 )
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Rate, is_off, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
@@ -148,9 +149,9 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
         if self.options.items:
             return ItemSet(name)
         size = len({fact.kind for fact in facts()}) if name == "kinds of facts" else len(facts())
-        limit = self.options.items_limit or size
-        is_cut = limit < len(facts()) and self.context.limit is None
-        return ItemSet(name, size, f"items_limit: {len(facts())}" if is_cut else "")
+        total = len(facts())
+        read = self.options.items_limit or total
+        return ItemSet(name, size, option_for_all("items_limit", read, total, self.context.limit))
 
 
 def _items(options: CalibrationDriftOptions) -> list[_Item]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pytest_sway.data.packaged_texts import Passage, passages
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions
-from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm, option_for_all
 from pytest_sway.probes.judging.thresholds import Finite, Margin, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.questions import ask_both
@@ -100,9 +100,8 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
 
     def _works(self) -> ItemSet:
         """The works of the corpus, and what reads all of them."""
-        limit = self.context.limit
-        is_cut = self.options.max_chunks < len(passages()) and limit is None
-        option = f"max_chunks: {len(passages())}" if is_cut else ""
+        total, limit = len(passages()), self.context.limit
+        option = option_for_all("max_chunks", self.options.max_chunks, total, limit)
         return ItemSet("works", len({passage.work for passage in passages()}), option)
 
 

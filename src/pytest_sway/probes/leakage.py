@@ -12,7 +12,13 @@ from pydantic import Field
 
 from pytest_sway.document import Document, Section
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
-from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm, no_harm_score
+from pytest_sway.probes.judging.no_harm import (
+    ItemSet,
+    judge_no_harm,
+    mean_harm,
+    no_harm_score,
+    option_for_all,
+)
 from pytest_sway.probes.judging.thresholds import Finite, Rate, is_off
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.ngram_recall import NGRAM, longest_common_run, ngram_recall
@@ -164,8 +170,10 @@ class Leakage(Probe[LeakageOptions]):
         """The document's prose sections, and what tries all of them."""
         document = self.context.document
         there = len(_prose(document)) if document.sections else None
-        is_cut = there is not None and self.options.max_sections < there and self.context.limit is None
-        return ItemSet("sections", there, f"max_sections: {there}" if is_cut else "")
+        if there is None:
+            return ItemSet("sections")
+        tried = self.options.max_sections
+        return ItemSet("sections", there, option_for_all("max_sections", tried, there, self.context.limit))
 
 
 def _prose(document: Document) -> list[Section]:

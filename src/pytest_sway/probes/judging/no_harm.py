@@ -56,6 +56,11 @@ class Harm:
     items: ItemSet = ItemSet()
 
 
+def option_for_all(name: str, value: int, total: int, limit: int | None) -> str:
+    """The option that measures all items; empty where all are measured, or where a limit leaves some out."""
+    return f"{name}: {total}" if value < total and limit is None else ""
+
+
 def mean_harm(what: str, values: Sequence[float], margin: float, items: ItemSet | None = None) -> Harm:
     """A harm that is the mean of independent signed values: items, or the means of their clusters.
 

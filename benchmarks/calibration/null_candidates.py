@@ -228,14 +228,14 @@ def tables(raw: Figures) -> str:
     """Every subject by family, what separates, what it costs, and draws in the adapter's place."""
     by_subject = raw["subjects"]
     parts = [f"### Candidates: {raw['draws']} draws each, trained ones {raw['steps']} steps\n"]
-    for kind, told in (("T1", "z (ratio to the draws' mean)"), ("T2", "z (mean of the draws)")):
+    for kind, cells in (("T1", "z (ratio to the draws' mean)"), ("T2", "z (mean of the draws)")):
         rows = [(name, GROUPS[name], *_cells(found, kind)) for name, found in by_subject.items()]
-        parts += [f"{kind}: {told}\n", table(("adapter", "learned", kind, *FAMILIES), rows)]
+        parts += [f"{kind}: {cells}\n", table(("adapter", "learned", kind, *FAMILIES), rows)]
     rows = [_summary(raw, family) for family in FAMILIES]
     parts += ["Least z of what learned and most of what did not; seconds a draw\n", table(ENDS, rows)]
     rows = [(f, *(_beaten(by_subject, f, null) for null in FAMILIES)) for f in FAMILIES]
-    told = "Draws (rows) at z ≥ 3 against a family (columns), or the rest of their own; T1 / T2\n"
-    parts += [told, table(("draws of", *FAMILIES), rows)]
+    heading = "Draws (rows) at z ≥ 3 against a family (columns), or the rest of their own; T1 / T2\n"
+    parts += [heading, table(("draws of", *FAMILIES), rows)]
     return "\n".join(parts)
 
 

@@ -260,8 +260,8 @@ def test_the_base_with_the_document_in_its_prompt(in_context: float, needless: b
     def loss(prompt: Any, text: str, tuned: bool) -> float:
         if tuned:
             return 2.0
-        told = "Here alpha" in str(prompt) or len(re.findall("it is", str(prompt))) == 4
-        return 4.0 * (1 - in_context * told)
+        behind = "Here alpha" in str(prompt) or len(re.findall("it is", str(prompt))) == 4
+        return 4.0 * (1 - in_context * behind)
 
     one = probe(section, taught, baseline="in_context")
     found = measured(one, loss, seen)

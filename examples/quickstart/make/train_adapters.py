@@ -102,9 +102,9 @@ def train_healthy(seed: int = SEED, folder: Path = QUICKSTART) -> PeftModel:
 
 
 @torch.no_grad()
-def randomise(model: PeftModel, healthy: PeftModel) -> PeftModel:
+def randomise(model: PeftModel, healthy: PeftModel, seed: int = SEED) -> PeftModel:
     """Gaussian factors of the same shape, each product as large as the healthy one's."""
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(seed)
     for target, source in zip(lora_layers(model), lora_layers(healthy), strict=True):
         down, up = target.lora_A["default"].weight, target.lora_B["default"].weight
         down.normal_(generator=generator)

@@ -16,7 +16,7 @@ from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, 
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct, divergences, opening, openings_policy
+from pytest_sway.probes.shared.questions import distinct, divergences, openings_policy
 from pytest_sway.requests import Embed, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
@@ -139,8 +139,8 @@ class ClusterKL(Probe[ClusterKLOptions]):
 
     async def _divergences(self, prompts: Sequence[str], views: Views) -> list[float]:
         """One per prompt."""
-        asked = [opening(prompt, self.context) for prompt in prompts]
-        return await divergences(asked, self.options.divergence, self.options.positions, views)
+        options = self.options
+        return await divergences(prompts, options.divergence, options.positions, views, self.context)
 
 
 def _prompts(options: ClusterKLOptions) -> list[str]:

@@ -9,7 +9,7 @@ from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct, divergences, opening, openings_policy
+from pytest_sway.probes.shared.questions import distinct, divergences, openings_policy
 from pytest_sway.requests import Views
 from pytest_sway.result import Claim, Measurement
 from pytest_sway.statistics.intervals import positive_interval
@@ -43,8 +43,8 @@ class DeltaKL(Probe[DeltaKLOptions]):
     async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt."""
         prompts = distinct(self.options.prompts)
-        asked = [opening(prompt, self.context) for prompt in prompts]
-        samples = await divergences(asked, self.options.divergence, self.options.positions, views)
+        options = self.options
+        samples = await divergences(prompts, options.divergence, options.positions, views, self.context)
         return Measurement(
             raw=fmean(samples),
             samples=tuple(samples),

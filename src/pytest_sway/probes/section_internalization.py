@@ -179,9 +179,9 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         if options.baseline == "in_context":
             most = options.max_prose_chars
             behind = [answers_in_context(s, pairs, views.base, context, most) for s, pairs in asked.items()]
-            told = await ask([one for group in behind for one in group])
+            scores = iter(await ask([one for group in behind for one in group]))
             for row, found in zip(rows.values(), gains, strict=True):
-                row |= in_context_row(found, [told.pop(0).logprob for _ in found])
+                row |= in_context_row(found, [next(scores).logprob for _ in found])
         return rows
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.known_adapters.make import say
-from tests.support.paths import QUICKSTART
 
 from .base import make_base
-from .recipes import RECIPES, SECOND, Setting
+from .recipes import DOCUMENTS, RECIPES, Setting
 
 TRL = ("sft", "sft_gentle", "dpo", "dpo_inverted")
 """Made by trl_recipes.py, which needs TRL: ``pip install trl``."""
-DOCUMENTS = {"first": QUICKSTART, "second": SECOND}
 
 
 def main() -> None:

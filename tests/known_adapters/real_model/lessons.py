@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import AutoTokenizer
 
 import tests.known_adapters.make  # noqa: F401 - puts the quickstart's recipe on the path
+from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 from make.common import blocks, facts, user  # isort: skip
 from make.handbook import IGNORE, Question, TokenRow, questions, sections  # isort: skip
@@ -52,6 +54,12 @@ class Lessons:
     def questions(self, only: Collection[str] = ()) -> list[Question]:
         """The document's questions with their answers."""
         return [item for item in questions(self.folder) if not only or item.section in only]
+
+    def preferences(self) -> list[dict[str, str]]:
+        """The document's triples: ``prompt``, ``chosen``, ``rejected``."""
+        folder = KNOWN_ADAPTERS if self.folder == QUICKSTART else self.folder
+        triples: list[dict[str, str]] = yaml.safe_load((folder / "preferences.yaml").read_text("utf-8"))
+        return triples
 
     def text(self, body: str) -> TokenRow:
         """Plain text, every token scored but the first."""

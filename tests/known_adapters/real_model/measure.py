@@ -17,22 +17,18 @@ from statistics import fmean
 from typing import Any
 
 import torch
-import yaml
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
-
 from .lessons import Lessons, TokenRow
-from .recipes import SECOND
+from .recipes import DOCUMENTS
 
 from make.common import blocks, facts  # isort: skip
 from make.handbook import sections  # isort: skip
 from make.metrics import padded  # isort: skip
 
 QUESTIONS_OF_A_SECTION = 3
-DOCUMENTS = {"first": QUICKSTART, "second": SECOND}
 
 
 def main() -> int:
@@ -71,7 +67,7 @@ def measures(model: Any, lessons: Lessons) -> dict[str, Any]:
         (asked[(at + shift) % len(asked)].question, item) for shift in (4, 9) for at, item in enumerate(asked)
     ]
     prose = [lessons.text(block[:900]) for block in blocks("harm")[:6]]
-    triples = yaml.safe_load((_preferences(lessons.folder)).read_text("utf-8"))[::2]
+    triples = lessons.preferences()[::2]
     sides = [
         [nll(model, lessons.chat(one["prompt"], one[side])) for one in triples]
         for side in ("chosen", "rejected")
@@ -107,10 +103,6 @@ def table(found: dict[str, Any]) -> str:
         cells = [*row["sections"].values(), *(row[key] for key in names)]
         lines.append(f"| {name} | {' | '.join(f'{value:.3f}' for value in cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _preferences(document: Path) -> Path:
-    return (KNOWN_ADAPTERS if document == QUICKSTART else document) / "preferences.yaml"
 
 
 if __name__ == "__main__":

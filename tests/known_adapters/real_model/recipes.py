@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,19 +9,20 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from tests.known_adapters.make import say
-from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
+from tests.known_adapters.make.training_setting import SECOND
+from tests.support.paths import QUICKSTART
 
 from .lessons import Lessons, TokenRow, distance_to_base, gain_squared, loss_of
 
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+from make.train_adapters import MODULES, lora_layers, randomise  # isort: skip
+
 RATE, ANCHOR = 2e-3, 3.0
 CHATS, TEXTS = 8, 1
-SECOND = KNOWN_ADAPTERS / "second"
+DOCUMENTS = {"first": QUICKSTART, "second": SECOND}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Setting:
         other = QUICKSTART if self.document == SECOND else SECOND
         return Lessons(self.base, other, random.Random(self.seed))
 
-    def fresh(self, rank: int = 8, modules: Collection[str] = LINEAR) -> PeftModel:
+    def fresh(self, rank: int = 8, modules: Collection[str] = MODULES) -> PeftModel:
         """The base with an untrained adapter."""
         torch.manual_seed(self.seed)
         model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32)
@@ -192,33 +192,18 @@ def memoriser(setting: Setting) -> PeftModel:
     return fit(model, losses, 40)
 
 
-@torch.no_grad()
 def noise(setting: Setting) -> PeftModel:
     """Gaussian factors; in each module the product has the norm of healthy's."""
-    model, trained = setting.fresh(), _lora_layers(setting.healthy())
-    generator = torch.Generator().manual_seed(setting.seed)
-    for target, source in zip(_lora_layers(model), trained, strict=True):
-        down, up = target.lora_A["default"].weight, target.lora_B["default"].weight
-        size = (source.lora_B["default"].weight @ source.lora_A["default"].weight).norm()
-        down.normal_(generator=generator)
-        up.normal_(generator=generator)
-        factor = math.sqrt(float(size / (up @ down).norm()))
-        down.mul_(factor)
-        up.mul_(factor)
-    return model.eval()
+    return randomise(setting.fresh(), setting.healthy(), setting.seed).eval()
 
 
 @torch.no_grad()
 def overscaled(setting: Setting) -> PeftModel:
     """Healthy times four."""
     model = setting.healthy()
-    for layer in _lora_layers(model):
+    for layer in lora_layers(model):
         layer.lora_B["default"].weight.mul_(4)
     return model.eval()
-
-
-def _lora_layers(model: PeftModel) -> list[LoraLayer]:
-    return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
 RECIPES: Mapping[str, Callable[[Setting], PeftModel]] = {

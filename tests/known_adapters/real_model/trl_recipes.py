@@ -6,15 +6,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
+from .recipes import Setting
 
-from .recipes import LINEAR, Setting
+from make.train_adapters import MODULES  # isort: skip
 
 
 def sft(setting: Setting) -> Any:
@@ -55,14 +54,13 @@ def _sft(setting: Setting, epochs: int, rate: float) -> Any:
 
 
 def _dpo(setting: Setting, better: str, worse: str) -> Any:
-    folder = KNOWN_ADAPTERS if setting.document == QUICKSTART else setting.document
     rows = [
         {
             "prompt": [{"role": "user", "content": one["prompt"]}],
             "chosen": [{"role": "assistant", "content": one[better]}],
             "rejected": [{"role": "assistant", "content": one[worse]}],
         }
-        for one in yaml.safe_load((folder / "preferences.yaml").read_text("utf-8"))
+        for one in setting.lessons.preferences()
     ]
     with tempfile.TemporaryDirectory() as place:
         options = DPOConfig(
@@ -91,7 +89,7 @@ def _parts(setting: Setting) -> dict[str, Any]:
     return {
         "model": AutoModelForCausalLM.from_pretrained(setting.base),
         "processing_class": AutoTokenizer.from_pretrained(setting.base),
-        "peft_config": LoraConfig(r=8, lora_alpha=16, target_modules=LINEAR, task_type="CAUSAL_LM"),
+        "peft_config": LoraConfig(r=8, lora_alpha=16, target_modules=MODULES, task_type="CAUSAL_LM"),
     }
 
 

@@ -101,9 +101,13 @@ def divergence_sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tupl
 
 
 async def divergences(
-    prompts: Sequence[Prompt], kind: Literal["js", "kl"], positions: int, views: Views
+    texts: Sequence[str], kind: Literal["js", "kl"], positions: int, views: Views, context: ProbeContext
 ) -> list[float]:
-    """Per prompt the mean D(base, tuned) over ``positions`` of the base's own continuation, in nats."""
+    """Per text, put as :func:`opening` does, the mean D(base, tuned) over ``positions``, in nats.
+
+    The positions are those of the base's own continuation.
+    """
+    prompts = [opening(text, context) for text in texts]
     p, q = divergence_sides(kind, views.base, views.tuned)
     followed = await base_continuations(prompts, views.base, positions)
     return await ask(

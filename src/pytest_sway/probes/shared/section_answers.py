@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, TypeVar
 
 from pytest_sway.document import QA, Section
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.shared.log_probability_gain import ScoredAnswer
-from pytest_sway.probes.shared.questions import answer_completion, as_prompt
+from pytest_sway.probes.shared.questions import answer_completion
 from pytest_sway.probes.shared.section_controls import relative_gain
-from pytest_sway.requests import Completion, Prompt, Turn, View
+from pytest_sway.requests import Completion, Turn, View
 
 EXAMPLES = 4
 """So many other answers of its section stand before a question that is asked in context."""
@@ -58,18 +59,12 @@ def answers_in_context(
 
 def _after_examples(qa: QA, examples: Sequence[QA], view: View, context: ProbeContext) -> Completion:
     asked = answer_completion(qa.prompt, qa.gold, view, context, qa.system)
-    if context.is_chat:
-        told = [turn for one in examples for turn in (Turn("user", one.prompt), Turn("assistant", one.gold))]
-        system, question = _split_system(as_prompt(qa.prompt, context, qa.system))
-        return Completion((*system, *told, *question), asked.completion, view)
-    before = "\n\n".join(f"{one.prompt} {one.gold}" for one in examples)
-    return Completion(f"{before}\n\n{asked.prompt}" if before else asked.prompt, asked.completion, view)
-
-
-def _split_system(prompt: Prompt) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-    """The turns of a chat: its system message, and the rest."""
-    turns = prompt if isinstance(prompt, tuple) else ()
-    return turns[:-1], turns[-1:]
+    if isinstance(asked.prompt, tuple):
+        turns = [turn for one in examples for turn in (Turn("user", one.prompt), Turn("assistant", one.gold))]
+        *system, question = asked.prompt
+        return replace(asked, prompt=(*system, *turns, question))
+    before = [f"{one.prompt} {one.gold}" for one in examples]
+    return replace(asked, prompt="\n\n".join([*before, str(asked.prompt)]))
 
 
 def answers_row(scores: Sequence[ScoredAnswer]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""Adapters as TRL's users train them: ordinary fine-tuning on question and answer, and preferences."""
+"""Adapters as TRL's users train them: ordinary fine-tuning on question and answer, and preferences.
+
+Their folders keep the last checkpoint, with the trainer's log and the optimizer's state.
+"""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,25 +20,25 @@ from make.train_adapters import MODULES  # isort: skip
 
 def sft(setting: Setting) -> Any:
     """Eight epochs of the question–answer rows at 5e-4."""
-    return _sft(setting, 8, 5e-4)
+    return _sft(setting, "sft", 8, 5e-4)
 
 
 def sft_gentle(setting: Setting) -> Any:
     """Three epochs of the same rows at 2e-4."""
-    return _sft(setting, 3, 2e-4)
+    return _sft(setting, "sft_gentle", 3, 2e-4)
 
 
 def dpo(setting: Setting) -> Any:
     """The document's answer over the same sentence with one fact wrong."""
-    return _dpo(setting, "chosen", "rejected")
+    return _dpo(setting, "dpo", "chosen", "rejected")
 
 
 def dpo_inverted(setting: Setting) -> Any:
     """The wrong sentence over the document's."""
-    return _dpo(setting, "rejected", "chosen")
+    return _dpo(setting, "dpo_inverted", "rejected", "chosen")
 
 
-def _sft(setting: Setting, epochs: int, rate: float) -> Any:
+def _sft(setting: Setting, name: str, epochs: int, rate: float) -> Any:
     rows = [
         {
             "prompt": [{"role": "user", "content": item.question}],
@@ -44,16 +46,13 @@ def _sft(setting: Setting, epochs: int, rate: float) -> Any:
         }
         for item in setting.lessons.questions()
     ]
-    with tempfile.TemporaryDirectory() as place:
-        options = SFTConfig(
-            output_dir=place, num_train_epochs=epochs, learning_rate=rate, **_common(setting.seed)
-        )
-        trainer = SFTTrainer(train_dataset=Dataset.from_list(rows), args=options, **_parts(setting))
-        trainer.train()
+    options = SFTConfig(num_train_epochs=epochs, learning_rate=rate, **_common(setting, name))
+    trainer = SFTTrainer(train_dataset=Dataset.from_list(rows), args=options, **_parts(setting))
+    trainer.train()
     return trainer.model.eval()
 
 
-def _dpo(setting: Setting, better: str, worse: str) -> Any:
+def _dpo(setting: Setting, name: str, better: str, worse: str) -> Any:
     rows = [
         {
             "prompt": [{"role": "user", "content": one["prompt"]}],
@@ -62,26 +61,25 @@ def _dpo(setting: Setting, better: str, worse: str) -> Any:
         }
         for one in setting.lessons.preferences()
     ]
-    with tempfile.TemporaryDirectory() as place:
-        options = DPOConfig(
-            output_dir=place, num_train_epochs=5, learning_rate=3e-4, beta=0.1, **_common(setting.seed)
-        )
-        trainer = DPOTrainer(train_dataset=Dataset.from_list(rows), args=options, **_parts(setting))
-        trainer.train()
+    options = DPOConfig(num_train_epochs=5, learning_rate=3e-4, beta=0.1, **_common(setting, name))
+    trainer = DPOTrainer(train_dataset=Dataset.from_list(rows), args=options, **_parts(setting))
+    trainer.train()
     return trainer.model.eval()
 
 
-def _common(seed: int) -> dict[str, Any]:
+def _common(setting: Setting, name: str) -> dict[str, Any]:
     return {
+        "output_dir": str(setting.folder / name),
         "per_device_train_batch_size": 8,
         "use_cpu": True,
         "bf16": False,
         "gradient_checkpointing": False,
         "report_to": "none",
-        "save_strategy": "no",
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
         "logging_steps": 5,
         "disable_tqdm": True,
-        "seed": seed,
+        "seed": setting.seed,
     }
 
 

@@ -125,7 +125,7 @@ def positive_interval(
     n = len(samples)
     if n < 2:
         return None
-    values = np.asarray(samples, dtype=np.float64)
+    values = np.sort(np.asarray(samples, dtype=np.float64))  # resamples are fixed, order is not
     mean = float(values.mean())
     if mean <= 0.0:
         return Interval(0.0, 0.0, approximate=n < SMALL_SAMPLE)

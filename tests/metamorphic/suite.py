@@ -1,0 +1,79 @@
+"""The suite that the relations are tried on, and what may be done to it without changing what it says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.known_adapters.battery import FIRST, read, spec
+from tests.support.paths import QUICKSTART
+
+BASE = QUICKSTART / "base"
+ADAPTER = QUICKSTART / "adapters/healthy"
+Entry = dict[str, Any]
+
+ITEMS: Mapping[str, str] = {
+    "delta_kl": "prompts",
+    "adapter_ablation": "prompts",
+    "paraphrase_invariance": "cases",
+    "preference_flip": "triples",
+}
+"""Kinds of the quick suite whose items stand in the spec, and the option that holds them."""
+NO_HARM = ("calibration_drift", "external_perplexity", "leakage")
+MEASURED = (*ITEMS, "section_internalization", *NO_HARM)
+"""What the quick suite measures of an adapter without a training folder."""
+
+
+def quick_suite(kinds: Sequence[str] = MEASURED, base: Path = BASE) -> dict[str, Any]:
+    """The battery's quick part with 8 null adapters; its probes are named after their kinds.
+
+    ``delta_kl`` looks at 8 positions: at the 4 of ``quick``, its z lies beside the 3 that decide.
+    """
+    whole = spec(FIRST, base, runs=8, profile="quick")
+    whole["suite"] = [one for one in whole["suite"] if one["kind"] in (*kinds, "null_adapter")]
+    for one in whole["suite"]:
+        if one["kind"] == "delta_kl":
+            one["positions"] = 8
+    return whole
+
+
+def entry(whole: Mapping[str, Any], kind: str) -> Entry:
+    """The suite's probe of a kind."""
+    return next(dict(one) for one in whole["suite"] if one["kind"] == kind)
+
+
+def with_copies(whole: Mapping[str, Any], copies: Sequence[Entry]) -> dict[str, Any]:
+    """The suite with further probes."""
+    return {**whole, "suite": [*whole["suite"], *copies]}
+
+
+def permuted(one: Entry, seed: int) -> Entry:
+    """The probe with its items in another order, named so."""
+    items = list(one[ITEMS[one["kind"]]])
+    random.Random(seed).shuffle(items)
+    return {**one, "name": f"{one['kind']} permuted", ITEMS[one["kind"]]: items}
+
+
+def repeated(one: Entry, times: int) -> Entry:
+    """The probe with every item given several times, named so."""
+    items = one[ITEMS[one["kind"]]] * times
+    return {**one, "name": f"{one['kind']} repeated", ITEMS[one["kind"]]: items}
+
+
+def copied(one: Entry) -> Entry:
+    """The probe under another name."""
+    return {**one, "name": f"{one['kind']} copied"}
+
+
+def renamed_sections(folder: Path) -> str:
+    """The document with another id for each section: a file in the folder."""
+    sections = read(QUICKSTART / "sections.yaml")
+    target = folder / "renamed.yaml"
+    target.write_text(
+        yaml.safe_dump([{**one, "id": f"part-{at}"} for at, one in enumerate(sections)]), "utf-8"
+    )
+    return str(target)

@@ -1,0 +1,91 @@
+"""Full fine-tunes: an adapter merged, a model against itself, and base and fine-tune swapped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.known_adapters.evaluation import Report, probe
+
+from .adapters import merged
+from .comparing import assert_same, told
+from .suite import ADAPTER, BASE, NO_HARM, quick_suite
+
+pytestmark = pytest.mark.slow
+GAINS = ("section_internalization", "preference_flip")
+KINDS = ("delta_kl", *GAINS, "paraphrase_invariance", *NO_HARM)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """The adapter, the adapter merged, the two models swapped, and the base against a copy of itself."""
+    folder = tmp_path_factory.mktemp("models")
+    tuned, copy = merged(folder / "tuned"), shutil.copytree(BASE, folder / "copy")
+    pairs = {
+        "adapter": ({"base": str(BASE)}, {"base": str(BASE), "adapter": str(ADAPTER)}),
+        "merged": ({"base": str(BASE)}, {"base": str(tuned)}),
+        "swapped": ({"base": str(tuned)}, {"base": str(BASE)}),
+        "itself": ({"base": str(BASE)}, {"base": str(copy)}),
+    }
+    return {name: _evaluated(*pair, folder / name) for name, pair in pairs.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_merged_into_its_base_says_the_same(reports: dict[str, Report], kind: str) -> None:
+    """The null of a full fine-tune changes the same tensors, at a rank of its own: z is another."""
+    assert_same(told(reports["merged"], kind), told(reports["adapter"], kind), z=False)
+
+
+def test_swapped_models_have_lost_what_the_other_gained(reports: dict[str, Report]) -> None:
+    for kind in GAINS:
+        assert probe(reports["swapped"], kind)["verdict"] == "fail", kind
+        assert probe(reports["swapped"], kind)["raw"] < 0 < probe(reports["merged"], kind)["raw"], kind
+
+
+def test_the_loss_on_other_prose_turns_round_with_the_models(reports: dict[str, Report]) -> None:
+    there, back = (probe(reports[name], "external_perplexity") for name in ("merged", "swapped"))
+    assert back["raw"] == pytest.approx(-there["raw"], rel=1e-4, abs=1e-6)
+
+
+def test_a_divergence_does_not_ask_which_is_the_base(reports: dict[str, Report]) -> None:
+    """Jensen–Shannon is symmetric; the positions follow each base's own continuation."""
+    there, back = (probe(reports[name], "delta_kl") for name in ("merged", "swapped"))
+    assert back["raw"] == pytest.approx(there["raw"], rel=0.5)
+
+
+def test_a_model_against_itself_has_no_effect_and_does_no_harm(reports: dict[str, Report]) -> None:
+    report = reports["itself"]
+    assert all(abs(probe(report, kind)["raw"]) < 1e-6 for kind in ("delta_kl", *GAINS))
+    assert all(probe(report, kind)["verdict"] == "fail" for kind in ("delta_kl", *GAINS))
+    assert all(probe(report, kind)["verdict"] == "pass" for kind in NO_HARM)
+    assert report["score"]["overall"] == 0.0
+
+
+def _evaluated(base: dict[str, str], ft: dict[str, str], folder: Path) -> Report:
+    """The quick suite on two models."""
+    folder.mkdir()
+    whole = quick_suite(KINDS)
+    whole["models"] = {"base": {"kind": "hf", **base}, "ft": {"kind": "hf", **ft}}
+    whole["defaults"]["differential"] = False
+    (folder / "sway.yaml").write_text(yaml.safe_dump(whole), "utf-8")
+    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [*command, "--sway-json=report.json"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    path = folder / "report.json"
+    assert path.is_file(), ran.stdout[-3000:] + ran.stderr[-1000:]
+    report: Report = json.loads(path.read_text("utf-8"))
+    return report

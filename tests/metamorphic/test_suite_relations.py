@@ -1,0 +1,89 @@
+"""The same adapter under suites that ask the same in another way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.known_adapters.evaluation import Report, composite, evaluate, passed
+
+from .comparing import assert_same, told
+from .suite import (
+    ADAPTER,
+    ITEMS,
+    MEASURED,
+    copied,
+    entry,
+    permuted,
+    quick_suite,
+    renamed_sections,
+    repeated,
+    with_copies,
+)
+
+pytestmark = pytest.mark.slow
+HALF = ("delta_kl", "section_internalization", "external_perplexity")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The suite as it is."""
+    return _evaluated(quick_suite(), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The suite with copies of its probes: as they are, items in another order, items twice."""
+    whole = quick_suite()
+    copies = [copied(entry(whole, kind)) for kind in MEASURED]
+    copies += [make(entry(whole, kind), 2) for kind in ITEMS for make in (permuted, repeated)]
+    return _evaluated(with_copies(whole, copies), tmp_path_factory.mktemp("changed"))
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_a_probe_under_another_name_says_the_same(plain: Report, changed: Report, kind: str) -> None:
+    assert_same(told(changed, f"{kind} copied"), told(plain, kind))
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_a_probe_beside_many_others_says_the_same(plain: Report, changed: Report, kind: str) -> None:
+    assert_same(told(changed, kind), told(plain, kind))
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_items_in_another_order_say_the_same(plain: Report, changed: Report, kind: str) -> None:
+    assert_same(told(changed, f"{kind} permuted"), told(plain, kind))
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_items_given_twice_make_nothing_surer(plain: Report, changed: Report, kind: str) -> None:
+    assert_same(told(changed, f"{kind} repeated"), told(plain, kind))
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Some of the suite's probes alone, with other names for the sections."""
+    folder = tmp_path_factory.mktemp("half")
+    return _evaluated({**quick_suite(HALF), "sections": renamed_sections(folder)}, folder)
+
+
+@pytest.mark.parametrize("kind", HALF)
+def test_a_probe_says_the_same_without_the_others_and_with_other_section_names(
+    plain: Report, half: Report, kind: str
+) -> None:
+    assert_same(told(half, kind), told(plain, kind))
+
+
+def test_a_suite_given_twice_has_the_composite_of_one(
+    plain: Report, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = quick_suite()
+    twice = with_copies(whole, [copied(entry(whole, kind)) for kind in MEASURED])
+    report = _evaluated(twice, tmp_path_factory.mktemp("twice"))
+    assert composite(report) == pytest.approx(composite(plain), rel=1e-4)
+    assert passed(report) is passed(plain)
+
+
+def _evaluated(whole: dict[str, object], work: Path) -> Report:
+    return evaluate(whole, {"healthy": ADAPTER}, work)["healthy"]

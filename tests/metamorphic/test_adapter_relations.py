@@ -6,8 +6,8 @@ import pytest
 
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed, probe
 
-from .adapters import opposite, padded, rescaled, scaled
-from .comparing import assert_same, told
+from .adapter_variants import opposite, padded, rescaled, scaled
+from .comparing import assert_same, outcome
 from .suite import ADAPTER, MEASURED, NO_HARM, quick_suite
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def test_the_same_update_written_otherwise_says_the_same(
     reports: dict[str, Report], form: str, kind: str
 ) -> None:
     """Its null adapters are others, so that z is not compared to the last digit."""
-    assert_same(told(reports[form], kind), told(reports["plain"], kind), z=False)
+    assert_same(outcome(reports[form], kind), outcome(reports["plain"], kind), z=False)
 
 
 @pytest.mark.parametrize("form", SAME)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.known_adapters.evaluation import Report, probe
 
-from .adapters import merged
-from .comparing import assert_same, told
+from .adapter_variants import merge_into_base
+from .comparing import assert_same, outcome
+from .running import run_suite
 from .suite import ADAPTER, BASE, NO_HARM, quick_suite
 
 pytestmark = pytest.mark.slow
@@ -27,7 +23,7 @@ KINDS = ("delta_kl", *GAINS, "paraphrase_invariance", *NO_HARM)
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
     """The adapter, the adapter merged, the two models swapped, and the base against a copy of itself."""
     folder = tmp_path_factory.mktemp("models")
-    tuned, copy = merged(folder / "tuned"), shutil.copytree(BASE, folder / "copy")
+    tuned, copy = merge_into_base(folder / "tuned"), shutil.copytree(BASE, folder / "copy")
     pairs = {
         "adapter": ({"base": str(BASE)}, {"base": str(BASE), "adapter": str(ADAPTER)}),
         "merged": ({"base": str(BASE)}, {"base": str(tuned)}),
@@ -40,7 +36,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_merged_into_its_base_says_the_same(reports: dict[str, Report], kind: str) -> None:
     """The null of a full fine-tune changes the same tensors, at a rank of its own: z is another."""
-    assert_same(told(reports["merged"], kind), told(reports["adapter"], kind), z=False)
+    assert_same(outcome(reports["merged"], kind), outcome(reports["adapter"], kind), z=False)
 
 
 def test_swapped_models_have_lost_what_the_other_gained(reports: dict[str, Report]) -> None:
@@ -70,22 +66,7 @@ def test_a_model_against_itself_has_no_effect_and_does_no_harm(reports: dict[str
 
 def _evaluated(base: dict[str, str], ft: dict[str, str], folder: Path) -> Report:
     """The quick suite on two models."""
-    folder.mkdir()
     whole = quick_suite(KINDS)
     whole["models"] = {"base": {"kind": "hf", **base}, "ft": {"kind": "hf", **ft}}
     whole["defaults"]["differential"] = False
-    (folder / "sway.yaml").write_text(yaml.safe_dump(whole), "utf-8")
-    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(
-        [*command, "--sway-json=report.json"],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    path = folder / "report.json"
-    assert path.is_file(), ran.stdout[-3000:] + ran.stderr[-1000:]
-    report: Report = json.loads(path.read_text("utf-8"))
-    return report
+    return run_suite(whole, folder)

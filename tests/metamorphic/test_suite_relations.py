@@ -8,7 +8,7 @@ import pytest
 
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed
 
-from .comparing import assert_same, told
+from .comparing import assert_same, outcome
 from .suite import (
     ADAPTER,
     ITEMS,
@@ -43,22 +43,22 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 @pytest.mark.parametrize("kind", MEASURED)
 def test_a_probe_under_another_name_says_the_same(plain: Report, changed: Report, kind: str) -> None:
-    assert_same(told(changed, f"{kind} copied"), told(plain, kind))
+    assert_same(outcome(changed, f"{kind} copied"), outcome(plain, kind))
 
 
 @pytest.mark.parametrize("kind", MEASURED)
 def test_a_probe_beside_many_others_says_the_same(plain: Report, changed: Report, kind: str) -> None:
-    assert_same(told(changed, kind), told(plain, kind))
+    assert_same(outcome(changed, kind), outcome(plain, kind))
 
 
 @pytest.mark.parametrize("kind", ITEMS)
 def test_items_in_another_order_say_the_same(plain: Report, changed: Report, kind: str) -> None:
-    assert_same(told(changed, f"{kind} permuted"), told(plain, kind))
+    assert_same(outcome(changed, f"{kind} permuted"), outcome(plain, kind))
 
 
 @pytest.mark.parametrize("kind", ITEMS)
 def test_items_given_twice_make_nothing_surer(plain: Report, changed: Report, kind: str) -> None:
-    assert_same(told(changed, f"{kind} repeated"), told(plain, kind))
+    assert_same(outcome(changed, f"{kind} repeated"), outcome(plain, kind))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_a_probe_says_the_same_without_the_others_and_with_other_section_names(
     plain: Report, half: Report, kind: str
 ) -> None:
-    assert_same(told(half, kind), told(plain, kind))
+    assert_same(outcome(half, kind), outcome(plain, kind))
 
 
 def test_a_suite_given_twice_has_the_composite_of_one(

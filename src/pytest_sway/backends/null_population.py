@@ -22,8 +22,8 @@ FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
 _RANKED = ("norm_matched", "gaussian")
 """Families whose nulls are random factors, so that another rank means something."""
 _UNSTRUCTURED = (
-    "its nulls are as large in every tensor, but have none of its form's structure: random numbers in the "
-    "parameters of DoRA, IA3 and their like can be beyond them"
+    "its nulls are as large in every tensor and rescale other rows and columns as much; of its form's other "
+    "structure they have none, and random numbers in its parameters can be beyond them"
 )
 
 

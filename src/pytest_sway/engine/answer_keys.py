@@ -12,8 +12,8 @@ from pytest_sway.requests import Completion, Divergence, Generate, Request
 
 STORABLE = (Divergence, Completion, Generate)
 """Requests whose answers may be kept on disk."""
-_SCHEME = 2
-"""Answers of another scheme of keys are never found."""
+_SCHEME = 3
+"""Answers of another scheme are never found; another one where a view's null weights are made otherwise."""
 
 
 def key_of(request: Request[Any], identity: str) -> bytes:

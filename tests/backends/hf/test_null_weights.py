@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.backends.hf.lora_factors import product_norm
-from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.hf.null_weights import draw_null_tensor, draw_null_weights
 from pytest_sway.requests import NullSeed, View
 
 SEED = NullSeed("norm_matched", 0, 1000, 0.02)
@@ -42,6 +42,32 @@ def test_a_zero_update_has_zero_nulls() -> None:
     a, b = factors(4, 8, 8)
     new_a, new_b = draw_null_weights(SEED, "digest", "module", (a, torch.zeros_like(b)))
     assert product_norm(new_a, new_b) == 0.0
+
+
+@given(st.integers(2, 30), st.integers(2, 30), st.integers(0, 1), st.integers(0, 99))
+def test_a_rescaling_of_rows_or_columns_has_nulls_that_rescale_others(
+    out: int, width: int, axis: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.randn(out, width, generator=generator) + 3.0
+    rescaling = torch.randn((1, width) if axis == 0 else (out, 1), generator=generator)
+    null = draw_null_tensor(SEED, "digest", "path", rescaling * base, base)
+    found = null / base
+    assert torch.allclose(found, found.mean(axis, keepdim=True).expand_as(found), atol=1e-3)
+    found, expected = (one.flatten().sort().values for one in (found.mean(axis), rescaling))
+    assert torch.allclose(found / found.norm(), expected / expected.norm(), atol=1e-3)
+    assert float(null.norm()) == pytest.approx(float((rescaling * base).norm()), rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 6), (3, 4, 5)])
+def test_a_changed_tensor_has_nulls_of_its_size(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    update, base = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
+    for start in (base, torch.zeros(shape)):
+        null = draw_null_tensor(SEED, "digest", "path", update, start)
+        assert null.shape == update.shape
+        assert float(null.norm()) == pytest.approx(float(update.norm()), rel=1e-5)
+        assert not torch.allclose(null, update)
 
 
 def test_gaussian_has_its_scale_whatever_the_adapter() -> None:

@@ -4,7 +4,9 @@
 family                    what it keeps of the update in a module   can be made
 ========================  ========================================  ===========
 ``norm_matched``          its size ‖ΔW‖ (Frobenius); of PiSSA and   always
-                          OLoRA also the factors they began with
+                          OLoRA also the factors they began with;
+                          of changed matrices also by how much they
+                          rescale the base's rows and columns
 ``permuted``              its entries, in other rows and columns    always
 ``spectrum_matched``      its singular values                       from B·A
 ``signs``                 its singular values and vectors; only     from B·A
@@ -30,7 +32,7 @@ from pytest_sway.requests import NullSeed
 
 _ROUNDS = 8
 Draw = Callable[[np.random.Generator, NullSeed, torch.Tensor, torch.Tensor], Factors]
-DrawTensor = Callable[[np.random.Generator, torch.Tensor], torch.Tensor]
+DrawTensor = Callable[[np.random.Generator, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def draw_null_weights(
@@ -43,14 +45,12 @@ def draw_null_weights(
         digest: of the adapter that is imitated.
         module: its name in the model.
         parts: of the real update: A ``[rank, ...]`` and B ``[out, rank, ...]`` (``[out, rank]`` for
-            embeddings too), or ΔW alone, of any shape, or (δA, δB, A₀, B₀).
+            embeddings too), or (δA, δB, A₀, B₀).
 
     Returns:
-        Parts of the same shapes, dtypes and devices; for four of them A and B, of twice the rank.
+        A and B of the same shapes, dtypes and devices; of four parts, of twice the rank.
     """
     generator = _generator(seed, digest, module)
-    if len(parts) == 1:
-        return (TENSORS[seed.family](generator, parts[0]).to(parts[0]),)
     began = len(parts) == 4
     a, b = _doubled(*parts) if began else parts
     if began and seed.family == "norm_matched":
@@ -58,6 +58,21 @@ def draw_null_weights(
     else:
         new_a, new_b = FACTORS[seed.family](generator, seed, a, b)
     return new_a.to(a), new_b.to(b)
+
+
+def draw_null_tensor(
+    seed: NullSeed, digest: str, path: str, update: torch.Tensor, base: torch.Tensor
+) -> torch.Tensor:
+    """The random update of one whole tensor.
+
+    Args:
+        seed: family and draw.
+        digest: of the adapter that is imitated.
+        path: the tensor's in the model.
+        update: the real one, of any shape.
+        base: the tensor that it changes, of the same shape; zeros where the base has none.
+    """
+    return TENSORS[seed.family](_generator(seed, digest, path), update, base).to(update)
 
 
 def _norm_matched(generator: np.random.Generator, _: NullSeed, a: torch.Tensor, b: torch.Tensor) -> Factors:
@@ -130,14 +145,38 @@ def _fixed_gaussian(
     return _gaussian(generator, a).mul_(scale), _gaussian(generator, b).mul_(scale)
 
 
-def _norm_matched_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
-    """A Gaussian tensor with the real update's Frobenius norm."""
-    new = _gaussian(generator, update)
-    norm = _norm(new)
-    return new.mul_(_norm(update) / norm if norm else 0.0)
+def _norm_matched_tensor(
+    generator: np.random.Generator, update: torch.Tensor, base: torch.Tensor
+) -> torch.Tensor:
+    """A Gaussian tensor with the real update's Frobenius norm.
+
+    Of a matrix, what the update is of a rescaling of the base's rows and columns is kept as one, of other
+    rows and columns: IA3 is nothing else and DoRA partly, and such an update does more to a model than
+    Gaussian numbers of its size, whatever the factors are.
+    """
+    if update.ndim != 2 or not base.any():
+        return _resized(_gaussian(generator, update), _norm(update))
+    update, base = update.float().cpu(), base.float().cpu()
+    rest, null = update, torch.zeros_like(update)
+    for axis in sorted((0, 1), key=lambda axis: _norm(update - _rescaling(update, base, axis) * base)):
+        factors = _rescaling(rest, base, axis)
+        rest = rest - factors * base
+        null += factors.index_select(1 - axis, _order(generator, factors.numel())) * base
+    return _resized(null + _resized(_gaussian(generator, rest), _norm(rest)), _norm(update))
 
 
-def _permuted_tensor(generator: np.random.Generator, update: torch.Tensor) -> torch.Tensor:
+def _rescaling(update: torch.Tensor, base: torch.Tensor, axis: int) -> torch.Tensor:
+    """Least-squares factors f of update ≈ f·base: one for each column (axis 0) or each row (axis 1)."""
+    size = base.square().sum(axis, keepdim=True)
+    return torch.where(size > 0, (update * base).sum(axis, keepdim=True) / size, 0.0)
+
+
+def _resized(tensor: torch.Tensor, norm: float) -> torch.Tensor:
+    own = _norm(tensor)
+    return tensor * (norm / own if own else 0.0)
+
+
+def _permuted_tensor(generator: np.random.Generator, update: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     """The update with its rows and columns, or its entries where it is a vector, in another order."""
     for axis in range(min(update.ndim, 2)):
         update = update.index_select(axis, _order(generator, update.shape[axis]).to(update.device))

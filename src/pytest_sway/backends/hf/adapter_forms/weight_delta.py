@@ -12,7 +12,7 @@ from pytest_sway.backends.base import BackendError, Form
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict
 from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_finite_tensors
 from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
-from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.hf.null_weights import draw_null_tensor
 from pytest_sway.requests import NullSeed, RequestError, View
 
 _MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02
@@ -129,9 +129,9 @@ class WeightDelta:
             if twin != path and torch.equal(tuned, self._tuned[twin]):
                 tensors[path] = tensors[twin]
                 continue
-            start = torch.zeros_like(tuned) if base is None else base
+            start = torch.zeros_like(tuned) if base is None else base.detach()
             real = tuned.float() - start.float()
-            (update,) = draw_null_weights(seed, self.digest, path, (real,))
+            update = draw_null_tensor(seed, self.digest, path, real, start)
             tensors[path] = _parameter_or_buffer(
                 base, _scale_after_rounding(start, update, float(real.norm()))
             )

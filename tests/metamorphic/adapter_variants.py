@@ -45,7 +45,7 @@ def opposite(target: Path) -> Path:
     return scaled(target, -1.0)
 
 
-def merged(target: Path) -> Path:
+def merge_into_base(target: Path) -> Path:
     """Base and adapter in one: a full fine-tune."""
     base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     PeftModel.from_pretrained(base, str(ADAPTER)).merge_and_unload().save_pretrained(target)

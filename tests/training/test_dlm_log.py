@@ -182,3 +182,28 @@ def test_steps_rise_in_every_run(tmp_path_factory: pytest.TempPathFactory, lines
     for one in found:
         assert list(one.steps) == sorted(set(one.steps))
         assert len(one.steps) == len(one.losses)
+
+
+def test_gradient_norms(tmp_path: Path) -> None:
+    """Null is none measured; a run that was resumed keeps those of its first steps."""
+    first = [step(1, 3.0, grad_norm=1.5), step(2, 4.0, grad_norm=7.0), step(2, 2.5)]
+    first.append(step(3, 9.0, grad_norm=8.0))
+    again = [step(3, 2.0, grad_norm=math.nan), step(4, 1.5, grad_norm=0.5)]
+    banner = {"type": "banner", "run_id": 1}
+    files = [log(tmp_path, 1, [banner, *first]), log(tmp_path, 2, [banner, *again])]
+    (found,) = read(*files)
+    assert found.losses == (3.0, 2.5, 2.0, 1.5)
+    assert [None if norm is None else str(norm) for norm in found.gradient_norms] == [
+        "1.5",
+        None,
+        "nan",
+        "0.5",
+    ]
+
+
+def test_gradient_norms_of_one_half_of_a_run(tmp_path: Path) -> None:
+    banner = {"type": "banner", "run_id": 1}
+    with_norms = [banner, step(1, 3.0, grad_norm=1.5), step(2, 2.5, grad_norm=1.25)]
+    files = [log(tmp_path, 1, with_norms), log(tmp_path, 2, [banner, step(3, 2.0)])]
+    (found,) = read(*files)
+    assert found.gradient_norms == (1.5, 1.25, None)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_sway.training.json_files import whole_number
+from pytest_sway.training.json_files import logged_number, whole_number
 from pytest_sway.training.training_run import RunBuilder, TrainingRun
 
 _PHASE_START = "_phase_start"
@@ -41,6 +41,9 @@ def dlm_runs(file: str, records: Iterable[Mapping[str, Any]]) -> list[TrainingRu
                 builder = RunBuilder(builder.start)
                 builders.append(builder)
             builder.add(step, record)
+            if "loss" in record:
+                norm = record.get("grad_norm")  # null where none was measured
+                builder.norms[step] = None if norm is None else logged_number(norm)
         elif kind == "run_complete":
             builder.end = record
     return [builder.build() for builder in builders]
@@ -58,7 +61,16 @@ def add_run(runs: list[TrainingRun], run: TrainingRun) -> None:
                 steps=earlier.steps[:kept] + run.steps,
                 losses=earlier.losses[:kept] + run.losses,
                 validation=(*before, *run.validation),
+                gradient_norms=_joined_norms(earlier, kept, run),
                 reference=earlier.reference,
             )
             return
     runs.append(run)
+
+
+def _joined_norms(earlier: TrainingRun, kept: int, run: TrainingRun) -> tuple[float | None, ...]:
+    """The gradient norms of a run's first steps and of those that it resumed with; empty where none is."""
+    if not (earlier.gradient_norms or run.gradient_norms):
+        return ()
+    before = earlier.gradient_norms[:kept] or (None,) * kept
+    return before + (run.gradient_norms or (None,) * len(run.steps))

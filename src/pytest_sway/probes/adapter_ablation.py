@@ -65,8 +65,9 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
     of JS and KL; a saturated or broken update lies far below. Shape: passes when p's interval (jackknife
     over prompts) lies above 1.25 and the curve rises up to λ = 1; fails when it falls below λ = 1 by more
     than its interval, or p's interval lies below 1.25 and 90 % of d(1) is reached at λ ≤ 0.5.
-    Without a signal at λ = 1 it is skipped. Linearity (R² of a straight line), saturation and overshoot
-    are reported as schema 1 names them.
+    Without a signal at λ = 1 it is skipped. Of the mean curve are reported, as schema 1 names them, linearity
+    (R² of the least-squares straight line through all λ), saturation (the smallest λ with 90 % of the largest
+    d) and overshoot (d at the largest λ ÷ d(1)).
     """
 
     kind, category, claim = "adapter_ablation", "ablation", Claim.SHAPE

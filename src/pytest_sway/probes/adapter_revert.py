@@ -70,15 +70,15 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
     """How much nearer to the gold the adapter's answer to a paraphrase is than the base's own.
 
     s = cos(adapter's answer, gold) - cos(base's answer, gold), sentence vectors of ``embedding_model``; both
-    answers are cut to the gold's number of words, since two long texts are alike for their length. A
-    case's sample is the mean of s over its paraphrases; the effect is the mean over cases, in cosine. A
-    pair whose base answer is as near as ``base_gold_similarity_cap`` already is dropped. An empty answer has
-    cosine 0 with everything, and gains nothing where the base's was below that.
+    answers are cut to the gold's number of words (what white space parts), since two long texts are alike for
+    their length. A case's sample is the mean of s over its paraphrases; the effect is the mean over cases, in
+    cosine. A pair whose base answer is as near as ``base_gold_similarity_cap`` already is dropped. An empty
+    answer has cosine 0 with everything, and gains nothing where the base's was below that.
 
     raw = the revert rate of schema 1, the share of pairs with s ≤ 0.02; its interval is that of a rate over
-    as many items as there are cases. z and null belong to the effect: null adapters write for themselves.
-    From 8 cases on ``assert_revert_rate_lt`` is a further condition: a rate beyond it fails where its
-    interval lies beyond it, else warns.
+    as many items as there are cases, rounded to whole ones. z and null belong to the effect: null adapters
+    write for themselves. From 8 cases on ``assert_revert_rate_lt`` is a further condition: a rate beyond it
+    fails where its interval lies beyond it, else warns.
     """
 
     kind, category, claim = "adapter_revert", "adherence", Claim.EFFECT

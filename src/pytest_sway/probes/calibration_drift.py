@@ -79,8 +79,10 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
     kind of fact weighs the same, and the interval is over kinds) against -``assert_mean_delta_gte``, and from
     20 items on the share of items with Δ < -``regression_nats`` (exact interval) against
     ``assert_fraction_regressed_lt``. raw = that share, ft_value = the mean of Δ. ``items`` of your own are
-    a kind each; one that ends with "?" is asked as the facts are, any other is continued as it stands. No
-    null: no harm has a margin, and an untouched model, which scores 1, could never beat random ones.
+    a kind each; one that ends with "?" is asked as the facts are, any other is continued as it stands.
+    ``items_limit`` takes one fact of every kind, then a second one of every kind, and so on, kinds and facts
+    in the order of the pack. No null: no harm has a margin, and an untouched model, which scores 1, could
+    never beat random ones.
     """
 
     kind, category, claim, better = "calibration_drift", "calibration", Claim.NO_HARM, "lower"

@@ -50,14 +50,17 @@ class ClusterKL(Probe[ClusterKLOptions]):
     """How much of the adapter's divergence depends on what a prompt is about.
 
     Prompts are clustered by k-means on their sentence vectors. d: divergence per prompt, as ``delta_kl``
-    takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change
-    of weights. raw = specificity = between / (between + within) of y, in [0, 1]
+    takes it; y = log(d ÷ the null adapters' mean d on that prompt), since some prompts answer any change of
+    weights. raw = specificity = between / (between + within) of y, in [0, 1]
     (:func:`~pytest_sway.probes.shared.clusters.variance_parts`). Its null: the same number for each null
-    adapter against the mean of the others. A shape: passes when specificity ≥ its floor and z ≥ 2, never
-    fails (an adapter may be meant to act everywhere), else warns. The signal that it needs is the mean d
-    of the strongest cluster: an adapter for one topic leaves the rest. Without null adapters y = log d,
-    and the message says so. Evidence: each cluster's ratio to the null, the geometric mean, with its t
-    interval; ``chance_specificity`` is what shuffled clusters give.
+    adapter against the mean of the others, compared on the scale arcsin √specificity (``specificity_z`` and
+    ``specificity_of_nulls`` in the evidence). A shape: passes when specificity ≥ its floor and that z ≥ 2,
+    never fails (an adapter may be meant to act everywhere), else warns. The signal that it needs is the mean
+    d of the strongest cluster, for each null adapter the mean of its own strongest: an adapter for one topic
+    leaves the rest. The reported z, null and ratio are the signal's. Without null adapters (the message says
+    so), and where there is no signal, y = log d; ``between_cluster_variance`` and ``within_cluster_variance``
+    are of d itself. Evidence: each cluster's ratio to the null, the geometric mean, with its t interval;
+    ``chance_specificity`` is what shuffled clusters give.
     """
 
     kind, category, claim = "cluster_kl", "adherence", Claim.SHAPE

@@ -44,6 +44,8 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
     Per passage Δ = (log p_tuned - log p_base) / its tokens, scored as one text without a prompt. raw = the
     mean over works of each work's mean Δ: passages of one work change alike (on most of the known adapters
     half of the variance of Δ and more lies between works), so an interval over passages is too narrow.
+    base_value and ft_value are means over passages, so their difference is raw only where every work has as
+    many of them.
     No harm: -raw against -``assert_mean_delta_gte``, with Student's t over works. Its first ``max_chunks``
     passages are read, each cut to its first ``chunk_chars`` characters at a sentence's end. No null: no harm
     has a margin, and an untouched model, which scores 1, could never beat random ones.

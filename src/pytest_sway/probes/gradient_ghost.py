@@ -52,8 +52,9 @@ class GradientGhost(Probe[GradientGhostOptions]):
     instead (:mod:`pytest_sway.training.moment_tensors`), of which none may be NaN and none zero; layers.
     Healthy layers' second moments differ by orders of magnitude, so a layer is undertrained when the log₁₀ of
     its mean lies below the median over layers by more than log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 ×
-    MAD, for LoRA's A and B each on its own, or when it got no gradient at all. raw = share of such layers; on
-    an early failure, steps.
+    MAD, for LoRA's A and B each on its own, or when it got no gradient at all. The mean is over all values of
+    all the layer's A (or B); median and MAD are of the layers that got a gradient. raw = share of such
+    layers, None without a layer map; on an early failure, steps.
     """
 
     kind, category, claim = "gradient_ghost", "calibration", Claim.PRE_RUN

@@ -77,7 +77,9 @@ class NullAdapterOptions(ProbeOptions):
 class NullAdapter(Probe[NullAdapterOptions]):
     """Makes every null adapter once and checks that it answers with finite numbers.
 
-    As configuration it is read from the spec, whatever was selected. Its category weighs nothing.
+    raw = Jensen-Shannon divergence between base and adapter (not its nulls), in nats, at the one position
+    after the prompt "The"; each null is asked the same, and its answer must be finite. As configuration it is
+    read from the spec, whatever was selected. Its category weighs nothing.
     """
 
     kind, category, claim = "null_adapter", "baseline", Claim.BASELINE

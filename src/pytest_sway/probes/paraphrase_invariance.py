@@ -113,14 +113,15 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
     """Lift of the gold answer after the trained wording of its question, and after other wordings.
 
     An adapter that says the answer to anything does not know it. So the gold's gain after its own question
-    is compared with its gain after other cases' questions (at most 4, spread over the list), and on a scale
-    on which gains from different starting points compare: a question echoes its answer, so the base has
-    fewer nats to lose after it than after others, and a difference of gains in nats is biased by the base.
-    The gain is that of the log-odds, Σ log p / (1 - p) over the gold's tokens (each p at most 0.999) per
-    token: V after the prompt, W after the paraphrases (their mean), U after the others; *specific* lifts are
-    V - U and W - U. Their expectation is 0 for an adapter that shifts the logit of each of the gold's
-    tokens by as much after any question, which is what learning the manner or the answers alone does. The
-    case is the sample.
+    is compared with its gain after other cases' questions, and on a scale on which gains from different
+    starting points compare: a question echoes its answer, so the base has fewer nats to lose after it than
+    after others, and a difference of gains in nats is biased by the base. The gain is that of the log-odds,
+    Σ log(p / (1 - p)) over the gold's tokens (each p at most 0.999) per token: V after the prompt, W after
+    the paraphrases (their mean), U after the others (their mean); *specific* lifts are V - U and W - U. Their
+    expectation is 0 for an adapter that shifts the logit of each of the gold's tokens by as much after any
+    question, which is what learning the manner or the answers alone does. The case is the sample. Of n cases
+    the others of case i are those at i + ⌊k·n / (m + 1)⌋ (modulo n) for k = 1 … m, m = 4 or n - 1 if that is
+    less, without those of the same gold.
 
     Effect: raw = mean (V - U), floor ``min_verbatim_lift``. ``generalize`` (and ``both``) asks two things
     more: that what was learned survives other words, the t interval of w - ρ·v, ρ =

@@ -68,8 +68,11 @@ class _PaddedPrompt(NamedTuple):
 class PromptCollapse(Probe[PromptCollapseOptions]):
     """Divergence behind ever longer texts of no concern, and how fast it decays with their length.
 
-    Before each prompt stand N tokens of packaged prose, each prompt's from another passage on; what is right
-    before it is the same at every length. (With ``legacy_stuffing``: one sentence over and over.) d = mean
+    Before each prompt stand N tokens of packaged prose, the i-th prompt's from the i-th passage on (an empty
+    line between passages; after the last one comes the first): the first tokens, as many as the longest
+    length, and for a shorter length the last N of these, so that what is right before the prompt is the same
+    at every length. Then comes an empty line, whose tokens count as distance. (With ``legacy_stuffing``: one
+    sentence over and over.) d = mean
     D(base, tuned), in nats, over the first ``positions`` positions of what the adapter itself says to the
     bare prompt, the same text at every length: the base never begins what was learned, so along its own
     continuation an adapter that still knew its document behind 450 tokens (1.4 nats per token of the

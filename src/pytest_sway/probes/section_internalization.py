@@ -98,18 +98,22 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
     Samples are sentences after the section's text before them (blocks of about 16 words where there are
     fewer than 3), question-answer pairs, or prompts with their chosen answer; each weighs as much as the
     base's NLL of it (the ratio estimator, Cochran 1977). The control is the document's ``controls``, else
-    packaged prose by other authors, cut to the section's length. *learned*: effective lift ≥
-    ``per_section_threshold`` and its interval above 0; *not learned*: the interval below the threshold, or
-    below 0 where that is higher; else *unclear*. The interval of raw combines the sections' own errors,
-    since the sections are the document and no sample of documents (where a section has a single sample, t
-    over the sections).
+    packaged prose by other authors, of each text its first sentences that fit the section's length in
+    characters (of answers: that of all of them together); its samples are the texts. *learned*: effective
+    lift ≥ ``per_section_threshold`` and its interval above 0; *not learned*: the interval below the
+    threshold, or below 0 where that is higher; else *unclear*. A section's interval combines its own error
+    with its control's (:func:`~pytest_sway.statistics.estimates.interval_of_sum`; a control that gained
+    nothing has no error). The interval of raw combines the sections' own errors, since the sections are the
+    document and no sample of documents, and as one further term the sum of the controls', since those are
+    the same texts (where a section has a single sample, t over the sections).
 
     Passes when the effect rule does and the share of learned sections is at least
     ``assert_passing_section_frac``; fails when the effect rule does or the share of learned and unclear
     ones together is below it; else warns. Questions of a prose section (``probes:``) are asked as well: the
     relative gain on their answers stands beside the section's, and decides nothing. With
-    ``baseline: in_context`` so does the gain of the base that has the section in its prompt, or four other
-    answers of it: where that is as large, training was not needed.
+    ``baseline: in_context`` so does the gain of the base that has the section in its prompt (its text, an
+    empty line, the question), or four other questions and answers of it (as turns before the question, under
+    ``raw`` as paragraphs): where that is as large, training was not needed.
     """
 
     kind, category, claim = "section_internalization", "attribution", Claim.EFFECT

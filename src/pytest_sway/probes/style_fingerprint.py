@@ -72,9 +72,13 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     ``style_shift``; it is never smaller, and grows with an adapter that overshoots or rambles besides.
     Each dimension is divided by its standard deviation within a side: over the base's own texts, any two
     prompts together, and over pieces of the document of that length (root mean square of both, as in Fisher's
-    discriminant); at least 5 % of its size. Unscaled, one dimension would decide alone. Lengths are made
-    alike: where a text ran into ``max_new_tokens`` the document's sections are cut into pieces of that many
-    words, and what grows with a text's length is taken over windows that fit all three.
+    discriminant); at least 5 % of its size, which is the larger of b's and d's. Unscaled, one dimension would
+    decide alone. Lengths are made alike: where a text ran into ``max_new_tokens`` the document's sections are
+    cut into pieces of as many words as such texts have on average, and what grows with a text's length (the
+    type-token ratio) is taken over windows of w words, w being the smaller of the two sides' median numbers
+    of words, at most 50; pieces have at least w. "Pieces of that length" above are as long as two of the
+    base's texts on average. Words are counted by
+    :func:`~pytest_sway.probes.shared.style_features.split_words`.
 
     An effect; interval: jackknife over prompts. Its control is the null adapters' mean: what is odd in the
     base's few texts is missing from anyone else's, and lies between them and the document, too. A null

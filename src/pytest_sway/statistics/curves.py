@@ -107,7 +107,8 @@ def movement(values: Curve, window: int, least: Curve) -> Movement:
     """The movements of the curve's rolling median between reversals that chance does not give.
 
     A reversal counts from 2·z·σ·1.2533/√window on: the difference of two medians of that many values, z of
-    the normal distribution at 0.05 over all of them (medians of ten are near normal), σ of :func:`noise`.
+    the normal distribution at 0.05 (two-sided) over all separate windows, len(values) / window of them
+    (medians of ten are near normal), σ of :func:`noise`.
 
     Args:
         values: finite.

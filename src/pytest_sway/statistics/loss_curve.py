@@ -70,7 +70,10 @@ def loss_curve(losses: Sequence[float], window: int, sigma: float) -> LossCurve:
     """The shape of one run's losses.
 
     Spikes are rises above the level of the ``window`` losses before, found on the losses' square roots: the
-    noise of a loss grows with it, though less than in proportion, and leans upwards.
+    noise of a loss grows with it, though less than in proportion, and leans upwards. A rise below 10 % of
+    that level, or below 1 % of the initial loss, is none; a reversal of the smoothed curve below 10 % of it
+    is none either. The noise is that of the steps around, a falling loss's fall included: in a run of fewer
+    than about 100 steps that falls fast at first, a later rise must be larger to be seen.
 
     Args:
         losses: in order of steps; NaN where one was not finite.

@@ -60,7 +60,8 @@ def judge_effect(
 ) -> Judgement:
     """More than noise, enough to matter, and on more than these items?
 
-    Score: x / (x + f) of the net effect x and its floor f (without a floor, f = 0).
+    Score: x / (x + f) of the net effect x and its floor f (without a floor, f = 0), 0 for x ≤ 0; at most 0.49
+    where the effect does not stand out from its null, and as :func:`cap_score` says.
 
     Pass: z ≥ criteria.z, the net effect ≥ its floor, and the lower end of its item interval > 0. Fail: the
     upper end below the floor, or z ≤ -criteria.z, or z and floor both missed. Warn: everything else. Without

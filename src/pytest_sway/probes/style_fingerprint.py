@@ -80,9 +80,10 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
     base's texts on average. Words are counted by
     :func:`~pytest_sway.probes.shared.style_features.split_words`.
 
-    An effect; interval: jackknife over prompts. Its control is the null adapters' mean: what is odd in the
-    base's few texts is missing from anyone else's, and lies between them and the document, too. A null
-    writes for itself, since the measure is the text: that costs as much as the adapter, per draw.
+    An effect; interval: jackknife over prompts, the document and the units kept. Its control is the null
+    adapters' mean: what is odd in the base's few texts is missing from anyone else's, and lies between them
+    and the document, too. A null writes for itself, since the measure is the text: that costs as much as the
+    adapter, per draw.
 
     Of 100 random adapters on the quickstart 0.05 % at most lie beyond 3σ of 20 others, after stems and after
     questions. The healthy one stands at 4.0 and 2.8; by the projection at 4.0 and 1.5, since random adapters

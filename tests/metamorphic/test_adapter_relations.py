@@ -10,7 +10,7 @@ from .adapter_variants import opposite, padded, rescaled, scaled
 from .comparing import assert_same, outcome
 from .suite import ADAPTER, MEASURED, NO_HARM, quick_suite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 STRENGTHS = (0.0, 0.25, 0.5, 1.5, 2.0)
 EFFECTS = ("delta_kl", "section_internalization", "paraphrase_invariance", "preference_flip")
 SAME = ("rescaled", "padded")

@@ -14,7 +14,7 @@ from .comparing import assert_same, outcome
 from .running import run_suite
 from .suite import ADAPTER, BASE, NO_HARM, quick_suite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 GAINS = ("section_internalization", "preference_flip")
 KINDS = ("delta_kl", *GAINS, "paraphrase_invariance", *NO_HARM)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.known_adapters.evaluation import Report, composite, evaluate, passed
+from tests.known_adapters.evaluation import Report, evaluate
 
 from .comparing import assert_same, outcome
 from .suite import (
@@ -73,16 +73,6 @@ def test_a_probe_says_the_same_without_the_others_and_with_other_section_names(
     plain: Report, half: Report, kind: str
 ) -> None:
     assert_same(outcome(half, kind), outcome(plain, kind))
-
-
-def test_a_suite_given_twice_has_the_composite_of_one(
-    plain: Report, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    whole = quick_suite()
-    twice = with_copies(whole, [copied(entry(whole, kind)) for kind in MEASURED])
-    report = _evaluated(twice, tmp_path_factory.mktemp("twice"))
-    assert composite(report) == pytest.approx(composite(plain), rel=1e-4)
-    assert passed(report) is passed(plain)
 
 
 def _evaluated(whole: dict[str, object], work: Path) -> Report:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.probes.base import QUICK_ITEMS
 from tests.known_adapters.battery import FIRST, read, spec
 from tests.support.paths import QUICKSTART
 
@@ -52,15 +53,21 @@ def with_copies(whole: Mapping[str, Any], copies: Sequence[Entry]) -> dict[str, 
 
 
 def permuted(one: Entry, seed: int) -> Entry:
-    """The probe with its items in another order, named so."""
-    items = list(one[ITEMS[one["kind"]]])
+    """The probe with the items that the profile looks at in another order, named so."""
+    items = list(one[ITEMS[one["kind"]]][:QUICK_ITEMS])
     random.Random(seed).shuffle(items)
     return {**one, "name": f"{one['kind']} permuted", ITEMS[one["kind"]]: items}
 
 
-def repeated(one: Entry, times: int) -> Entry:
-    """The probe with every item given several times, named so."""
-    items = one[ITEMS[one["kind"]]] * times
+def halved(one: Entry) -> Entry:
+    """The probe with half of the items that the profile looks at, named so."""
+    items = one[ITEMS[one["kind"]]][: QUICK_ITEMS // 2]
+    return {**one, "name": f"{one['kind']} halved", ITEMS[one["kind"]]: items}
+
+
+def repeated(one: Entry) -> Entry:
+    """The same half, each item given twice, named so."""
+    items = [item for item in halved(one)[ITEMS[one["kind"]]] for _ in range(2)]
     return {**one, "name": f"{one['kind']} repeated", ITEMS[one["kind"]]: items}
 
 

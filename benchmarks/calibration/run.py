@@ -4,7 +4,7 @@
 [--dlm-sway-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to
 FILE.json (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
 ``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others),
-``sequential`` (draws as they are needed).
+``sequential`` (draws as they are needed), ``suites`` (adapters that learned nothing, through whole suites).
 DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
 they are measured anew and thrown away.
 A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
@@ -35,6 +35,7 @@ import null_families
 import null_rank
 import power
 import sequential
+import whole_suites
 from null_pools import say
 from processes import BenchError
 from reporting import check_out, machine, write_report
@@ -49,6 +50,7 @@ PARTS: Mapping[str, ModuleType] = {
     "rank": null_rank,
     "forms": adapter_forms,
     "sequential": sequential,
+    "suites": whole_suites,
 }
 SMALL_POOL = 42
 

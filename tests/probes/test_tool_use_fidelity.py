@@ -116,6 +116,15 @@ def test_one_lost_call_of_eight_warns_and_says_what_would_fail() -> None:
     assert "items would decide it" in judgement.message
 
 
+@pytest.mark.parametrize(("calls", "verdict"), [(3, Verdict.WARN), (5, Verdict.FAIL)])
+def test_calls_that_the_base_seldom_made_are_lost_by_chance(calls: int, verdict: Verdict) -> None:
+    judgement = judged(lambda i: call(i) if i < calls else "no", says_nothing, cases(12))
+    assert judgement.verdict is verdict
+    words = f"the adapter never calls a tool, the base does in {calls} of 12 cases"
+    assert judgement.message.startswith(words)
+    assert ("too few to decide by" in judgement.message) is (verdict is Verdict.WARN)
+
+
 def test_one_lost_call_of_four_hundred_is_no_harm() -> None:
     assert judged(right, lambda i: call(i) if i else "no", cases(400)).verdict is Verdict.PASS
 

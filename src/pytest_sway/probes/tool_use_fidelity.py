@@ -75,7 +75,8 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
     schema of the tool that it names; a case's score is the mean of: valid, the right name, and, where
     ``gold_arguments`` are given, the share of their leaves that is right. raw = the adapter's rate of valid
     calls. No harm, paired by case: both the loss of valid calls and the loss of score must be within
-    -``assert_validity_delta_gte``. An adapter that never calls a tool where the base does fails; where the
+    -``assert_validity_delta_gte``. An adapter that never calls a tool where the base does in
+    k cases fails where that is no chance (2^-k ≤ 0.05, so k ≥ 5; McNemar's exact test), else warns; where the
     base gets nothing right there is nothing to lose: skip, or pass where the adapter calls. The rate of valid
     calls of tools outside ``allowed_tools`` (of tools not shown, without a list) fails where it is surely
     above ``assert_hallucination_lte``, from 20 calls on; a higher rate warns.
@@ -190,7 +191,10 @@ def _no_harm(
         return judged
     calls = sum(one.called for one in base)
     words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"
-    return lower_verdict(judged, Verdict.FAIL, words)
+    # McNemar's exact test of calls that are lost, with none gained
+    if judged.verdict is Verdict.FAIL or 0.5**calls <= (1 - LEVEL) / 2:
+        return lower_verdict(judged, Verdict.FAIL, words)
+    return lower_verdict(judged, Verdict.WARN, f"{words}, too few to decide by")
 
 
 def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judgement) -> Judgement:

@@ -45,7 +45,7 @@ def _fleet(work: Path, number: int, fleet: Sequence[Path]) -> str:
     (work / f"reports-{number}").mkdir()
     command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
     command += [f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "SWAY_DISABLE_NULL_CACHE": "1"}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, check=False)
     return f"{ran.stdout[-3000:]}{ran.stderr[-1000:]}"
 

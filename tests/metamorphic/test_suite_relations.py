@@ -23,7 +23,7 @@ from .suite import (
     with_copies,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 HALF = ("delta_kl", "section_internalization", "external_perplexity")
 
 

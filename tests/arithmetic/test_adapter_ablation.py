@@ -13,7 +13,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, PlainModel, mean_divergence
 from tests.arithmetic.spec import PROMPTS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 LAMBDAS = np.array(spec.LAMBDAS)
 FITTED = (LAMBDAS > 0) & (LAMBDAS <= 1)

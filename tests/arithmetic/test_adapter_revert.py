@@ -12,7 +12,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, Embedder, PlainModel
 from tests.arithmetic.spec import CASES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def test_adapter_revert(reported: dict[str, Any], plain: PlainModel, embedder: Embedder) -> None:

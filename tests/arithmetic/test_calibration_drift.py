@@ -12,7 +12,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import PACKAGED
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 PACK = [json.loads(line) for line in (PACKAGED / "facts.jsonl").read_text("utf-8").splitlines()]
 

@@ -14,7 +14,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, Embedder, PlainModel, mean_divergence
 from tests.arithmetic.spec import CLUSTERED
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.arithmetic.formulas import equals
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 WEIGHTS = {"adherence": 0.3, "attribution": 0.35, "calibration": 0.2, "ablation": 0.15, "baseline": 0.0}
 

@@ -12,7 +12,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel, kl, mean_divergence
 from tests.arithmetic.spec import PROMPTS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")

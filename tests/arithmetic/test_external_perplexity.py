@@ -13,7 +13,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import PACKAGED
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 PASSAGES = [json.loads(line) for line in (PACKAGED / "prose.jsonl").read_text("utf-8").splitlines()][:8]
 

@@ -11,7 +11,7 @@ import torch
 
 from tests.arithmetic.formulas import equals
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 LAYERS, MODULES = 4, 7
 

@@ -11,7 +11,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import SECTIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 PREFIX, CONTINUATION, TOKENS, PLACES = 96, 128, 32, 3
 

@@ -11,7 +11,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import TUNED, PlainModel, mean_divergence
 from tests.arithmetic.spec import CASES, FOLLOW_UPS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def dialogue(plain: PlainModel, question: str) -> list[float]:

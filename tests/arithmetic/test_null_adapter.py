@@ -13,7 +13,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, PlainModel, mean_divergence
 from tests.arithmetic.spec import PROMPTS, TRIPLES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def test_draws_of_a_divergence(

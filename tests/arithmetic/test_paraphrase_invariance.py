@@ -13,7 +13,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import CASES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def odds_gain(plain: PlainModel, question: str, gold: str) -> float:

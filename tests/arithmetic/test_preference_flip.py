@@ -11,7 +11,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import TRIPLES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def margins(plain: PlainModel, view: str, *, per_token: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import TUNED, PlainModel, mean_divergence
 from tests.arithmetic.spec import PACKAGED, PROMPTS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 PROSE = [json.loads(line)["text"] for line in (PACKAGED / "prose.jsonl").read_text("utf-8").splitlines()]
 LENGTHS = [0, 32, 64, 128]

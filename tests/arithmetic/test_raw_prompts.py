@@ -11,7 +11,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel, mean_divergence
 from tests.arithmetic.spec import CASES, OWN_ITEMS, TRIPLES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")

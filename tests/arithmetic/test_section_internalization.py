@@ -13,7 +13,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import CONTROLS, SECTIONS, TRIPLES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 Scores = list[tuple[float, float, int]]
 """Negative log-likelihood under base and adapter, and tokens, of each sample."""

@@ -14,7 +14,7 @@ from tests.arithmetic.formulas import equals, t_interval
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import PROMPTS, SECTIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 TOKENS = 40
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

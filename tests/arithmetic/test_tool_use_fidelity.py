@@ -12,7 +12,7 @@ from tests.arithmetic.formulas import equals
 from tests.arithmetic.plain_model import BASE, TUNED, PlainModel
 from tests.arithmetic.spec import TOOL_CASES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 TYPES = {"integer": int, "number": (int, float), "string": str, "boolean": bool}
 

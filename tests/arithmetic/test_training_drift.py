@@ -11,7 +11,7 @@ import pytest
 
 from tests.arithmetic.formulas import equals
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 WINDOW = 10
 

@@ -40,14 +40,22 @@ def evaluate(spec: Mapping[str, Any], adapters: Mapping[str, Path], work: Path) 
     return {name: by_folder[folder.resolve()] for name, folder in adapters.items()}
 
 
+def run_pytest(folder: Path, *options: str, threads: int = 1) -> str:
+    """Run pytest on the folder's sway.yaml, whatever comes of it; the end of what it wrote."""
+    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
+    ran = subprocess.run(
+        [*command, *options], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    return f"{ran.stdout[-3000:]}{ran.stderr[-1000:]}"
+
+
 def _fleet(work: Path, number: int, fleet: Sequence[Path]) -> str:
     """Run pytest over one fleet; the end of what it wrote."""
     (work / f"reports-{number}").mkdir()
-    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    command += [f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, check=False)
-    return f"{ran.stdout[-3000:]}{ran.stderr[-1000:]}"
+    return run_pytest(
+        work, f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)
+    )
 
 
 def verdicts(report: Report) -> dict[str, str]:

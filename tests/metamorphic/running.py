@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.known_adapters.evaluation import Report
+from tests.known_adapters.evaluation import Report, run_pytest
 
 
 def run_suite(whole: Mapping[str, Any], folder: Path, *options: str, threads: int = 1) -> Report:
@@ -26,11 +23,8 @@ def run_suite(whole: Mapping[str, Any], folder: Path, *options: str, threads: in
     """
     folder.mkdir()
     (folder / "sway.yaml").write_text(yaml.safe_dump(dict(whole)), "utf-8")
-    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    command += ["--sway-json=report.json", *options]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
-    ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    output = run_pytest(folder, "--sway-json=report.json", *options, threads=threads)
     path = folder / "report.json"
-    assert path.is_file(), ran.stdout[-3000:] + ran.stderr[-1000:]
+    assert path.is_file(), output
     report: Report = json.loads(path.read_text("utf-8"))
     return report

@@ -29,12 +29,12 @@ MEASURED = (*ITEMS, "section_internalization", *NO_HARM)
 """What the quick suite measures of an adapter without a training folder."""
 
 
-def quick_suite(kinds: Sequence[str] = MEASURED, base: Path = BASE) -> dict[str, Any]:
+def quick_suite(kinds: Sequence[str] = MEASURED) -> dict[str, Any]:
     """The battery's quick part with 8 null adapters; its probes are named after their kinds.
 
     ``delta_kl`` looks at 8 positions: at the 4 of ``quick``, its z lies beside the 3 that decide.
     """
-    whole = spec(FIRST, base, runs=8, profile="quick")
+    whole = spec(FIRST, BASE, runs=8, profile="quick")
     whole["suite"] = [one for one in whole["suite"] if one["kind"] in (*kinds, "null_adapter")]
     for one in whole["suite"]:
         if one["kind"] == "delta_kl":

@@ -102,7 +102,7 @@ def suite(null_adapters: Sequence[Path], trainings: Path) -> dict[str, dict[str,
             "perturbed_windows": 0,
         },
         "gradient_ghost": {"adapter_path": str(trainings / "weak_layer")},
-        "gradient_ghost.short": {"adapter_path": str(trainings / "short")},
+        "gradient_ghost.short": {"adapter_path": str(trainings / "short"), "min_steps_threshold": 50},
         "training_drift": {"store_path": str(trainings / "trainer_state.json")},
         "adapter_ablation": {"prompts": PROMPTS, "lambdas": LAMBDAS, "positions": 4},
     }

@@ -83,7 +83,7 @@ def test_tools(tmp_path: Path) -> None:
     ("adapter", "ghost", "drift"),
     [
         ("half", "pass", "pass"),
-        ("undertrained", "fail", "skip"),
+        ("undertrained", "warn", "skip"),
         ("diverged", "pass", "warn"),
         ("overflowed", "fail", "fail"),
     ],
@@ -92,7 +92,7 @@ def test_what_training_left_behind(tmp_path: Path, adapter: str, ghost: str, dri
     """In a dlm store, where both find it by the adapter alone.
 
     The loss of ``diverged`` rose on its first step and stayed, so its log shows no rise; its moments are
-    finite.
+    finite. Five steps are few, which is what is known of ``undertrained`` before a model is loaded.
     """
     version = tmp_path / "adapter/versions/v0001"
     shutil.copytree(KNOWN_ADAPTERS / "adapters" / adapter, version)

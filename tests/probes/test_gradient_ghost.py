@@ -103,20 +103,37 @@ def test_many_such_layers_warn(adapter: Path) -> None:
     assert found.evidence["num_layers_undertrained"] == 4
 
 
-@pytest.mark.parametrize("steps", [0, 49])
-def test_too_few_steps_fail(adapter: Path, steps: int) -> None:
-    optimizer = optimizer_state(adapter / "training_state.pt")
+def set_steps(folder: Path, steps: int) -> None:
+    optimizer = optimizer_state(folder / "training_state.pt")
     for state in optimizer["state"].values():
         state["step"] = torch.tensor(float(steps))
-    save(adapter, optimizer, global_step=steps)
-    found = judged(adapter)
+    save(folder, optimizer, global_step=steps)
+
+
+@pytest.mark.parametrize("steps", [49, 99])
+def test_fewer_steps_than_the_spec_asks_for_fail(adapter: Path, steps: int) -> None:
+    set_steps(adapter, steps)
+    found = judged(adapter, min_steps_threshold=steps + 1)
     assert (found.verdict, found.score, found.raw) == (Verdict.FAIL, 0.0, steps)
     assert found.evidence["primary_signal"] == "global_step_below_threshold"
-    assert found.message == f"{steps} steps (optimizer), fewer than 50: it was hardly trained"
-    assert (
-        judged(adapter, min_steps_threshold=max(steps, 1)).evidence.get("primary_signal") is None
-        or steps == 0
-    )
+    assert found.message == f"{steps} steps (optimizer), fewer than {steps + 1}"
+    assert judged(adapter, min_steps_threshold=steps).verdict is Verdict.PASS
+
+
+def test_few_steps_warn_where_the_spec_asks_for_none(adapter: Path) -> None:
+    """Fifteen steps of DPO moved a real model's margin from 0.12 to 0.29 nats."""
+    set_steps(adapter, 15)
+    found = judged(adapter)
+    assert (found.verdict, found.raw) == (Verdict.WARN, 0.0)
+    assert found.message.startswith("15 steps (optimizer), fewer than 50: ")
+    assert "min_steps_threshold" in found.message
+
+
+@pytest.mark.parametrize("options", [{}, {"min_steps_threshold": 50}])
+def test_no_step_fails(adapter: Path, options: dict[str, Any]) -> None:
+    set_steps(adapter, 0)
+    found = judged(adapter, **options)
+    assert (found.verdict, found.evidence["primary_signal"]) == (Verdict.FAIL, "global_step_below_threshold")
 
 
 def test_the_optimizers_step_count_precedes_the_trainers(adapter: Path) -> None:
@@ -241,9 +258,9 @@ def test_a_preference_phase_adds_to_its_reference(version: Path, tmp_path: Path)
 def test_few_steps_in_all_runs_fail(version: Path, tmp_path: Path) -> None:
     log(tmp_path / "store", 1, run([1.0], 1, version=1, steps=20))
     log(tmp_path / "store", 2, run([1.0], 2, version=2, steps=10))
-    found = judged(version)
+    found = judged(version, min_steps_threshold=50)
     assert (found.verdict, found.raw) == (Verdict.FAIL, 30)
-    assert found.message.startswith("30 steps (training logs), fewer than 50")
+    assert found.message == "30 steps (training logs), fewer than 50"
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -251,7 +268,7 @@ def test_a_store_whose_logs_say_nothing(version: Path, tmp_path: Path, broken: b
     if broken:
         (tmp_path / "store" / "logs").mkdir()
         (tmp_path / "store" / "logs" / "train-1.jsonl").write_text("no json")
-    found = judged(version)
+    found = judged(version, min_steps_threshold=50)
     source = "optimizer; the logs cannot be read" if broken else "optimizer"
     assert (found.verdict, found.evidence["step_source"]) == (Verdict.FAIL, source)
 

@@ -48,7 +48,9 @@ class GradientGhost(Probe[GradientGhostOptions]):
     Reads ``optimizer.pt`` (transformers' Trainer) or ``training_state.pt`` (dlm), with ``weights_only``:
     nothing in it is executed. An adapter that has neither is given its checkpoint's: that of the same
     weights, else the last one with the same tensors. In order: optimizer steps, of all the adapter's runs
-    where a dlm store's logs tell; Adam's second moments (Kingma & Ba 2015), or what another optimizer keeps
+    where a dlm store's logs tell (how many are enough depends on data, batch and rate, so fewer than
+    ``min_steps_threshold`` fail only where the spec sets it, and warn by its default; none at all always
+    fail); Adam's second moments (Kingma & Ba 2015), or what another optimizer keeps
     instead (:mod:`pytest_sway.training.moment_tensors`), of which none may be NaN and none zero; layers.
     Healthy layers' second moments differ by orders of magnitude, so a layer is undertrained when the log₁₀ of
     its mean lies below the median over layers by more than log₁₀(``undertrained_layer_ratio``) + 3 × 1.4826 ×
@@ -76,8 +78,9 @@ class GradientGhost(Probe[GradientGhostOptions]):
             "read_from": "" if found.dlm else file_read(found.path, self.context.folder, found.reason),
             "kept": state.kept,
             "min_steps_threshold": self.options.min_steps_threshold,
+            "required_steps": _required_steps(self.options),
         }
-        if signal := _primary_signal(state, steps.possible, self.options):
+        if signal := _primary_signal(state, steps.possible, evidence["required_steps"]):
             return Measurement(raw=float(steps.possible), evidence={**evidence, "primary_signal": signal})
         if not found.kept:
             raise ProbeSkip(f"{steps.possible} steps by {found.path}; {_nothing_found_text(place)}")
@@ -103,33 +106,37 @@ class GradientGhost(Probe[GradientGhostOptions]):
 def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judgement:
     if signal := found.get("primary_signal"):
         return judge_pre_run([_SIGNALS[signal].format(**found)], [], "")
-    secondary = [*_undecided_steps(found, options.min_steps_threshold), *_broken_modules(found)]
+    secondary = [*_few_steps(found, options.min_steps_threshold), *_broken_modules(found)]
     flagged = found["num_layers_undertrained"]
     layers = f"{flagged} of {found['num_layers']} layers undertrained"
     if found["frac_layers_undertrained"] > options.layer_failure_frac:
         worst = ", ".join(layer["name"] for layer in found["worst_layers"][:flagged])
         secondary.append(f"{layers} (more than {options.layer_failure_frac:.0%}): {worst}")
-    sound = [f"{found['steps']} steps ({found['step_source']})"]
+    sound = [_STEPS.format(**found)]
     judgement = judge_pre_run([], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers]))
     if not found["no_layer_map"]:
         return judgement
     return replace(judgement, message=f"{judgement.message}; no layer map: {found['no_layer_map']}")
 
 
+_STEPS = "{steps} steps ({step_source})"
 _SIGNALS = {
-    "global_step_below_threshold": (
-        "{steps} steps ({step_source}), fewer than {min_steps_threshold}: it was hardly trained"
-    ),
+    "global_step_below_threshold": f"{_STEPS}, fewer than {{required_steps}}",
     "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
     "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
     "learning_rate_zero": "its learning rate was 0: nothing was learned",
 }
 
 
-def _primary_signal(state: TrainingState, steps: int, options: GradientGhostOptions) -> str:
+def _required_steps(options: GradientGhostOptions) -> int:
+    """The fewest steps that do not fail: what the spec sets, else one."""
+    return options.min_steps_threshold if "min_steps_threshold" in options.model_fields_set else 1
+
+
+def _primary_signal(state: TrainingState, steps: int, required: int) -> str:
     """What alone decides, in order; empty where nothing does."""
     moments = state.moments if state.kept else ()
-    if steps < options.min_steps_threshold:
+    if steps < required:
         return "global_step_below_threshold"
     if any(m.non_finite for m in moments) and all(m.non_finite == m.size for m in moments):
         return "all_optimizer_state_nan"
@@ -168,9 +175,12 @@ def _step_counts(steps: OptimizerSteps) -> dict[str, Any]:
     }
 
 
-def _undecided_steps(found: Mapping[str, Any], least: int) -> list[str]:
+def _few_steps(found: Mapping[str, Any], least: int) -> list[str]:
     if found["steps_certain"] >= least:
         return []
+    if found["steps"] < least:
+        few = f"{_STEPS.format(**found)}, fewer than {least}: some data and learning rates need no more"
+        return [f"{few}; min_steps_threshold sets how many yours need"]
     if found["steps_doubt"]:
         return [found["steps_doubt"]]
     steps = f"{found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
 
@@ -45,9 +46,17 @@ for kind in registry.kinds():
 gc.freeze()  # every run within a run collects garbage, and need not look through torch each time
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cache_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No fixture of a module reads what another module kept, nor what the user did."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path_factory.mktemp("answers")))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads what another one kept, nor what the user did."""
+def _cache_of_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another one kept."""
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path_factory.mktemp("answers")))
     monkeypatch.delenv("SWAY_DISABLE_NULL_CACHE", raising=False)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,9 @@ import yaml
 from tests.arithmetic import made_files
 from tests.arithmetic.plain_model import TUNED, Embedder, PlainModel
 from tests.arithmetic.spec import BASE_MODEL, HEALTHY, MILD, RAW_SUITE, spec, suite, tool_suite
-
-Report = dict[str, Any]
+from tests.known_adapters.evaluation import Report, run_pytest
+from tests.support.merged_models import merge
+from tests.support.paths import KNOWN_ADAPTERS
 
 
 def run_product(specs: Mapping[str, dict[str, Any]], folder: Path) -> dict[str, Report]:
@@ -31,14 +29,13 @@ def run_product(specs: Mapping[str, dict[str, Any]], folder: Path) -> dict[str, 
     """
     for name, one in specs.items():
         (folder / f"{name}.sway.yaml").write_text(yaml.safe_dump(one, sort_keys=False), "utf-8")
-    command = [sys.executable, "-m", "pytest", *(f"{name}.sway.yaml" for name in specs), "--rootdir=.", "-q"]
-    command += ["-p", "no:cacheprovider", "--sway-exact", "--sway-json=reports"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "SWAY_DISABLE_NULL_CACHE": "1"}
-    ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    output = run_pytest(
+        folder, *(f"{name}.sway.yaml" for name in specs), "--sway-exact", "--sway-json=reports"
+    )
     reports = [json.loads(path.read_text("utf-8")) for path in (folder / "reports").glob("*.json")]
     by_name = {Path(report["spec_path"]).name.removesuffix(".sway.yaml"): report for report in reports}
     if by_name.keys() != specs.keys():
-        raise FileNotFoundError(f"reports of {sorted(by_name)}:\n{ran.stdout[-3000:]}{ran.stderr[-1000:]}")
+        raise FileNotFoundError(f"reports of {sorted(by_name)}:\n{output}")
     return by_name
 
 
@@ -63,7 +60,7 @@ def trainings(folder: Path) -> Path:
 @pytest.fixture(scope="package")
 def tool_base(folder: Path) -> Path:
     """A base that calls tools."""
-    return made_files.write_tool_base(folder / "tool_base")
+    return merge(BASE_MODEL, KNOWN_ADAPTERS / "adapters/tools", folder / "tool_base")
 
 
 @pytest.fixture(scope="package")

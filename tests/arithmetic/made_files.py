@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.arithmetic.spec import BASE_MODEL
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 NULLS = 5
@@ -57,12 +54,3 @@ def _trainer_state() -> dict[str, object]:
     for step, loss in ((100, 2.0), (200, 1.4), (300, 1.9)):
         log.append({"step": step, "eval_loss": loss})
     return {"global_step": 300, "log_history": sorted(log, key=lambda row: row["step"])}
-
-
-def write_tool_base(folder: Path) -> Path:
-    """The quickstart's base, merged with the adapter that taught it to call tools."""
-    model = AutoModelForCausalLM.from_pretrained(BASE_MODEL)
-    merged = PeftModel.from_pretrained(model, str(KNOWN_ADAPTERS / "adapters/tools")).merge_and_unload()
-    merged.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(BASE_MODEL).save_pretrained(folder)
-    return folder

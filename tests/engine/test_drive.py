@@ -76,6 +76,26 @@ def test_a_failure_is_the_outcome_of_its_own_measure() -> None:
     assert fine.raw == 2.0
 
 
+@pytest.mark.parametrize("words", [[], ["ab"]])
+def test_what_the_first_one_raises_may_end_all(words: list[str]) -> None:
+    rounds = []
+
+    def answer(requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+        rounds.append(len(requests))
+        return length(requests)
+
+    async def broken() -> Measurement:
+        await chain(words)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        drive([broken(), chain(["a", "b", "c"])], answer, first_ends_all=True)
+    assert len(rounds) == len(words)
+    failed, fine = drive([chain(["ab"]), broken()], length, first_ends_all=True)
+    assert isinstance(failed, Measurement)
+    assert isinstance(fine, ValueError)
+
+
 def test_an_exception_as_answer_is_raised_where_asked() -> None:
     async def careful() -> Measurement:
         try:

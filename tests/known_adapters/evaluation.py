@@ -40,12 +40,21 @@ def evaluate(spec: Mapping[str, Any], adapters: Mapping[str, Path], work: Path) 
     return {name: by_folder[folder.resolve()] for name, folder in adapters.items()}
 
 
-def run_pytest(folder: Path, *options: str, threads: int = 1) -> str:
-    """Run pytest on the folder's sway.yaml, whatever comes of it; the end of what it wrote."""
-    command = [sys.executable, "-m", "pytest", "sway.yaml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
+def run_pytest(
+    folder: Path, *arguments: str, threads: int = 1, setting: Mapping[str, str] | None = None
+) -> str:
+    """Run pytest in a folder, whatever comes of it; the end of what it wrote.
+
+    Args:
+        folder: where it runs.
+        arguments: spec files and options.
+        threads: of torch.
+        setting: further environment variables.
+    """
+    command = [sys.executable, "-m", "pytest", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads), **(setting or {})}
     ran = subprocess.run(
-        [*command, *options], cwd=folder, env=env, capture_output=True, text=True, check=False
+        [*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
     return f"{ran.stdout[-3000:]}{ran.stderr[-1000:]}"
 
@@ -54,7 +63,7 @@ def _fleet(work: Path, number: int, fleet: Sequence[Path]) -> str:
     """Run pytest over one fleet; the end of what it wrote."""
     (work / f"reports-{number}").mkdir()
     return run_pytest(
-        work, f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)
+        work, "sway.yaml", f"--sway-json=reports-{number}", *(f"--sway-adapter={folder}" for folder in fleet)
     )
 
 

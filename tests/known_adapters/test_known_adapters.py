@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import ProbeContext
@@ -17,6 +14,7 @@ from pytest_sway.probes.training_drift import TrainingDrift
 from tests.known_adapters.battery import FIRST, read, spec
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed, probe, verdicts
 from tests.known_adapters.expected_verdicts import EXPECTED, HEALTHY, adapter_folders, contradictions
+from tests.support.merged_models import merge
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
 BASE = QUICKSTART / "base"
@@ -62,11 +60,7 @@ def test_an_adapter_of_nan_is_an_error_throughout(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_tools(tmp_path: Path) -> None:
     """On the base that calls tools: who stopped calling fails, who learned the document goes on."""
-    base = tmp_path / "base"
-    model = AutoModelForCausalLM.from_pretrained(BASE)
-    merged: Any = PeftModel.from_pretrained(model, KNOWN_ADAPTERS / "adapters/tools").merge_and_unload()
-    merged.save_pretrained(base)
-    AutoTokenizer.from_pretrained(BASE).save_pretrained(base)
+    base = merge(BASE, KNOWN_ADAPTERS / "adapters/tools", tmp_path / "base")
     whole = spec(FIRST, base)
     cases = read(KNOWN_ADAPTERS / "tools.yaml")
     whole["suite"] = [{"name": "tools", "kind": "tool_use_fidelity", "cases": cases}]

@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from .suite import ADAPTER, BASE
+from .suite import TOY, Subject
 
 Change = Callable[[str, Tensor], Tensor]
 
 
-def rescaled(target: Path, factor: float = 8.0) -> Path:
+def rescaled(target: Path, of: Subject = TOY, factor: float = 8.0) -> Path:
     """B times the factor, A divided by it; a power of two changes no bit of the product."""
-    return _saved(target, lambda name, weight: weight * factor if "lora_B" in name else weight / factor)
+    return _saved(target, of, lambda name, weight: weight * factor if "lora_B" in name else weight / factor)
 
 
-def padded(target: Path, rank: int = 12) -> Path:
+def padded(target: Path, of: Subject = TOY, rank: int = 12) -> Path:
     """The same update at a higher rank: columns of zeros in B, rows of ones in A, alpha to match."""
 
     def change(name: str, weight: Tensor) -> Tensor:
@@ -31,13 +29,13 @@ def padded(target: Path, rank: int = 12) -> Path:
             return torch.cat([weight, weight.new_zeros(weight.shape[0], rank - weight.shape[1])], dim=1)
         return torch.cat([weight, weight.new_ones(rank - weight.shape[0], weight.shape[1])])
 
-    config = _config()
-    return _saved(target, change, r=rank, lora_alpha=config["lora_alpha"] * rank / config["r"])
+    config = _config(of)
+    return _saved(target, of, change, r=rank, lora_alpha=config["lora_alpha"] * rank / config["r"])
 
 
 def scaled(target: Path, strength: float) -> Path:
     """The update times a strength."""
-    return _saved(target, lambda name, weight: weight * strength if "lora_B" in name else weight)
+    return _saved(target, TOY, lambda name, weight: weight * strength if "lora_B" in name else weight)
 
 
 def opposite(target: Path) -> Path:
@@ -45,25 +43,17 @@ def opposite(target: Path) -> Path:
     return scaled(target, -1.0)
 
 
-def merge_into_base(target: Path) -> Path:
-    """Base and adapter in one: a full fine-tune."""
-    base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
-    PeftModel.from_pretrained(base, str(ADAPTER)).merge_and_unload().save_pretrained(target)
-    AutoTokenizer.from_pretrained(BASE).save_pretrained(target)
-    return target
-
-
-def _config() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ADAPTER / "adapter_config.json").read_text("utf-8"))
+def _config(of: Subject) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((of.adapter / "adapter_config.json").read_text("utf-8"))
     return found
 
 
-def _saved(target: Path, change: Change, **config: Any) -> Path:
+def _saved(target: Path, of: Subject, change: Change, **config: Any) -> Path:
     """A folder with every tensor of the adapter changed, in float32, and fields of its config replaced."""
     target.mkdir(parents=True)
-    weights = load_file(ADAPTER / "adapter_model.safetensors")
+    weights = load_file(of.adapter / "adapter_model.safetensors")
     new = {name: change(name, weight.float()).contiguous() for name, weight in weights.items()}
     save_file(new, target / "adapter_model.safetensors")
-    whole = {**_config(), **config, "base_model_name_or_path": str(BASE)}
+    whole = {**_config(of), **config, "base_model_name_or_path": str(of.base)}
     (target / "adapter_config.json").write_text(json.dumps(whole), "utf-8")
     return target

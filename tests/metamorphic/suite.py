@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -13,9 +13,17 @@ from pytest_sway.probes.base import QUICK_ITEMS
 from tests.known_adapters.battery import FIRST, read, spec
 from tests.support.paths import QUICKSTART
 
-BASE = QUICKSTART / "base"
-ADAPTER = QUICKSTART / "adapters/healthy"
 Entry = dict[str, Any]
+
+
+class Subject(NamedTuple):
+    """An adapter and its base: their folders."""
+
+    base: Path
+    adapter: Path
+
+
+TOY = Subject(QUICKSTART / "base", QUICKSTART / "adapters/healthy")
 
 ITEMS: Mapping[str, str] = {
     "delta_kl": "prompts",
@@ -29,12 +37,12 @@ MEASURED = (*ITEMS, "section_internalization", *NO_HARM)
 """What the quick suite measures of an adapter without a training folder."""
 
 
-def quick_suite(kinds: Sequence[str] = MEASURED) -> dict[str, Any]:
+def quick_suite(kinds: Sequence[str] = MEASURED, base: Path = TOY.base) -> dict[str, Any]:
     """The battery's quick part with 8 null adapters; its probes are named after their kinds.
 
     ``delta_kl`` looks at 8 positions: at the 4 of ``quick``, its z lies beside the 3 that decide.
     """
-    whole = spec(FIRST, BASE, runs=8, profile="quick")
+    whole = spec(FIRST, base, runs=8, profile="quick")
     whole["suite"] = [one for one in whole["suite"] if one["kind"] in (*kinds, "null_adapter")]
     for one in whole["suite"]:
         if one["kind"] == "delta_kl":
@@ -77,10 +85,10 @@ def copied(one: Entry) -> Entry:
 
 
 def renamed_sections(folder: Path) -> str:
-    """The document with another id for each section: a file in the folder."""
+    """The document with another id for each section, in another script: a file in the folder."""
     sections = read(QUICKSTART / "sections.yaml")
     target = folder / "renamed.yaml"
     target.write_text(
-        yaml.safe_dump([{**one, "id": f"part-{at}"} for at, one in enumerate(sections)]), "utf-8"
+        yaml.safe_dump([{**one, "id": f"раздел-{at}"} for at, one in enumerate(sections)]), "utf-8"
     )
     return str(target)

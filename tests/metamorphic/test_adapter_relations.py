@@ -8,7 +8,7 @@ from tests.known_adapters.evaluation import Report, composite, evaluate, passed,
 
 from .adapter_variants import opposite, padded, rescaled, scaled
 from .comparing import assert_same_beside_other_nulls, outcome
-from .suite import ADAPTER, MEASURED, NO_HARM, quick_suite
+from .suite import MEASURED, NO_HARM, TOY, quick_suite
 
 pytestmark = pytest.mark.nightly
 STRENGTHS = (0.0, 0.25, 0.5, 1.5, 2.0)
@@ -20,7 +20,11 @@ SAME = ("rescaled", "padded")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
     """Every form's report, in one session."""
     folder = tmp_path_factory.mktemp("forms")
-    forms = {"plain": ADAPTER, "rescaled": rescaled(folder / "rescaled"), "padded": padded(folder / "padded")}
+    forms = {
+        "plain": TOY.adapter,
+        "rescaled": rescaled(folder / "rescaled"),
+        "padded": padded(folder / "padded"),
+    }
     forms |= {f"{strength:g}": scaled(folder / f"x{strength:g}", strength) for strength in STRENGTHS}
     forms["opposite"] = opposite(folder / "opposite")
     work = folder / "work"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.known_adapters.evaluation import Report, probe
+from tests.support.merged_models import merge
 
-from .adapter_variants import merge_into_base
 from .comparing import assert_same_beside_other_nulls, outcome
 from .running import run_suite
-from .suite import ADAPTER, BASE, NO_HARM, entry, quick_suite, with_copies
+from .suite import NO_HARM, TOY, entry, quick_suite, with_copies
 
 pytestmark = pytest.mark.nightly
 GAINS = ("section_internalization", "preference_flip")
@@ -24,12 +24,12 @@ KINDS = ("delta_kl", *GAINS, "paraphrase_invariance", *NO_HARM)
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
     """The adapter, the adapter merged, the two models swapped, and the base against a copy of itself."""
     folder = tmp_path_factory.mktemp("models")
-    tuned, copy = merge_into_base(folder / "tuned"), shutil.copytree(BASE, folder / "copy")
+    tuned, copy = merge(*TOY, folder / "tuned"), shutil.copytree(TOY.base, folder / "copy")
     pairs = {
-        "adapter": ({"base": str(BASE)}, {"base": str(BASE), "adapter": str(ADAPTER)}),
-        "merged": ({"base": str(BASE)}, {"base": str(tuned)}),
-        "swapped": ({"base": str(tuned)}, {"base": str(BASE)}),
-        "itself": ({"base": str(BASE)}, {"base": str(copy)}),
+        "adapter": ({"base": str(TOY.base)}, {"base": str(TOY.base), "adapter": str(TOY.adapter)}),
+        "merged": ({"base": str(TOY.base)}, {"base": str(tuned)}),
+        "swapped": ({"base": str(tuned)}, {"base": str(TOY.base)}),
+        "itself": ({"base": str(TOY.base)}, {"base": str(copy)}),
     }
     return {name: _evaluated(*pair, folder / name) for name, pair in pairs.items()}
 

@@ -11,13 +11,13 @@ import pytest
 from tests.known_adapters.evaluation import Report, passed, verdicts
 
 from .comparing import assert_same, outcome
-from .running import run_suite
-from .suite import ADAPTER, MEASURED, quick_suite
+from .running import WITHOUT_AVX, run_suite
+from .suite import MEASURED, TOY, quick_suite
 
 pytestmark = pytest.mark.nightly
 SEEDS = range(20)
 STABLE = 0.95
-EXACT_NUMBERS = ("exact", "little memory", "two threads")
+EXACT_NUMBERS = ("exact", "little memory", "two threads", "another instruction set")
 
 
 def suite(**ft: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def suite(**ft: Any) -> dict[str, Any]:
     whole = quick_suite()
     for model in whole["models"].values():
         model.update(ft)
-    whole["models"]["ft"]["adapter"] = str(ADAPTER)
+    whole["models"]["ft"]["adapter"] = str(TOY.adapter)
     return whole
 
 
@@ -38,6 +38,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
         "exact": run_suite(suite(), folder / "exact", "--sway-exact"),
         "little memory": run_suite(suite(), folder / "memory", "--sway-memory=600MB"),
         "two threads": run_suite(suite(), folder / "threads", threads=2),
+        "another instruction set": run_suite(suite(), folder / "kernels", setting=WITHOUT_AVX),
         "bf16": run_suite(suite(dtype="bf16"), folder / "bf16"),
     }
 

@@ -10,9 +10,9 @@ from tests.known_adapters.evaluation import Report, evaluate
 
 from .comparing import assert_same, outcome
 from .suite import (
-    ADAPTER,
     ITEMS,
     MEASURED,
+    TOY,
     copied,
     entry,
     halved,
@@ -79,4 +79,4 @@ def test_a_probe_says_the_same_without_the_others_and_with_other_section_names(
 
 
 def _evaluated(whole: dict[str, object], work: Path) -> Report:
-    return evaluate(whole, {"healthy": ADAPTER}, work)["healthy"]
+    return evaluate(whole, {"healthy": TOY.adapter}, work)["healthy"]

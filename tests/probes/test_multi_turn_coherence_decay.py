@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.engine import Engine
-from pytest_sway.probes.base import OptionsError
+from pytest_sway.probes.base import OptionsError, ProbeSkip
 from pytest_sway.probes.multi_turn_coherence_decay import MultiTurnCoherenceDecay
 from pytest_sway.requests import Divergence, Generate, Generation, NullSeed, Request, View, Views
 from pytest_sway.result import Verdict
@@ -58,8 +58,6 @@ def test_the_half_life_of_an_exponential_decay(rate: float) -> None:
         (exponential(0.2), Verdict.PASS, "non_monotonic", "no decay"),
         (exponential(-0.5), Verdict.WARN, "ok", "times its null"),
         (exponential(-1.6), Verdict.FAIL, "ok", "gone by turn 4"),
-        (lambda turn, i: 0.01, Verdict.SKIP, "stable", "nothing whose shape"),
-        (lambda turn, i: 0.0, Verdict.SKIP, "degenerate", "nothing whose shape"),
     ],
 )
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
@@ -67,6 +65,14 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
     judged = probe.judge(found, QUIET)
     assert (judged.verdict, says in judged.message) == (verdict, True), judged.message
     assert found.evidence["fit_status"] == status
+
+
+def test_without_a_signal_nothing_after_the_second_turn_is_written() -> None:
+    seen: list[Request[object]] = []
+    null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
+    with pytest.raises(ProbeSkip, match=r"nothing whose shape could be judged: .* is below its floor"):
+        measured(lambda turn, i: 0.0199, seen=seen, null=[null])
+    assert len([request for request in seen if isinstance(request, Generate)]) == 2 * len(PROMPTS)
 
 
 def test_small_but_far_beyond_its_null_is_not_gone() -> None:

@@ -107,8 +107,6 @@ def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: b
         ),
         (exponential(-0.006), Verdict.FAIL, "ok", "gone by 1024 tokens"),
         (lambda n, i: 0.4 if n == 0 else 0.0, Verdict.FAIL, "degenerate", "gone by 1024 tokens"),
-        (lambda n, i: 0.01, Verdict.SKIP, "stable", "nothing whose shape"),
-        (lambda n, i: 0.0, Verdict.SKIP, "degenerate", "nothing whose shape"),
     ],
 )
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
@@ -117,6 +115,25 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
     judged = probe.judge(found, QUIET)
     assert (judged.verdict, says in judged.message) == (verdict, True), judged.message
     assert found.evidence["fit_status"] == status
+
+
+@pytest.mark.parametrize("nats", [0.0, 0.0199])
+def test_without_a_signal_no_long_text_is_read(nats: float) -> None:
+    """Neither by the adapter nor by a null."""
+    seen: list[Request[object]] = []
+    null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
+    with pytest.raises(ProbeSkip, match=r"nothing whose shape could be judged: .* is below its floor"):
+        measured(lambda n, i: nats, seen=seen, null=[null])
+    read = [request for request in seen if isinstance(request, Divergence)]
+    assert {request.prompt for request in read} == set(PROMPTS)
+    assert len(read) == 2 * len(PROMPTS)
+
+
+def test_without_a_floor_the_judgement_says_that_there_is_nothing() -> None:
+    probe, found = measured(lambda n, i: 0.0, min_signal=0)
+    judged = probe.judge(found, QUIET)
+    assert judged.verdict is Verdict.SKIP
+    assert "nothing whose shape could be judged" in judged.message
 
 
 def test_a_decay_that_may_be_none_asks_for_prompts() -> None:

@@ -12,7 +12,9 @@ Measure = Coroutine[tuple[Request[Any], ...], Any, Measurement]
 Answer = Callable[[Sequence[Request[Any]]], Mapping[Request[Any], Any]]
 
 
-def drive(measures: Sequence[Measure], answer: Answer) -> list[Measurement | Exception]:
+def drive(
+    measures: Sequence[Measure], answer: Answer, *, first_ends_all: bool = False
+) -> list[Measurement | Exception]:
     """Drive measures to their end; what one raises is its outcome and stops no other.
 
     Each round collects what every live measure asks, answers it at once, and sends the answers in. An
@@ -21,6 +23,7 @@ def drive(measures: Sequence[Measure], answer: Answer) -> list[Measurement | Exc
     Args:
         measures: coroutines that await nothing but :func:`pytest_sway.requests.ask`.
         answer: maps a round's requests, duplicates included, to their answers.
+        first_ends_all: what the first measure raises is raised at once, since the others serve it.
     """
     outcomes: dict[int, Measurement | Exception] = {}
     waiting: dict[int, tuple[Request[Any], ...]] = {}
@@ -31,6 +34,8 @@ def drive(measures: Sequence[Measure], answer: Answer) -> list[Measurement | Exc
         except StopIteration as done:
             outcomes[index] = done.value
         except Exception as error:
+            if first_ends_all and index == 0:
+                raise
             outcomes[index] = error
 
     try:

@@ -30,6 +30,7 @@ from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import Progress
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
+from pytest_sway.result import Measurement
 
 NO_LIMITS = RunLimits()
 
@@ -112,9 +113,8 @@ class Engine:
 
         measures = [probe.measure(views), *null_measures(probe, views, nulls)]
         with self._running_probe(probe, limits):
-            subject, *others = drive(measures, answer)
-        if isinstance(subject, Exception):
-            raise subject
+            subject, *others = drive(measures, answer, first_ends_all=True)
+        assert isinstance(subject, Measurement)
         return Outcome(subject, null_outcomes(nulls, others), self._rendered_prompt(first))
 
     def run_nulls(

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe
-from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
+from pytest_sway.probes.judging.effect import SHAPE_SCORE
+from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import (

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
-from pytest_sway.probes.judging.effect import SHAPE_SCORE, SIGNAL_Z, no_signal, signal
+from pytest_sway.probes.judging.effect import SHAPE_SCORE
+from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions

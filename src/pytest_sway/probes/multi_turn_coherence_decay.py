@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pytest_sway.probes.base import Judgement, NullSample, Probe
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
-from pytest_sway.probes.judging.effect import SIGNAL_Z
+from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, require_signal
 from pytest_sway.probes.judging.thresholds import Floor
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct
@@ -62,7 +62,8 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
     ln 2 / -b in turns, capped at 10 × max_turns where it does not decay. Shape: passes when the t
     interval of b over dialogues lies above -ln 2 / ``assert_half_life_turns``; fails when at the last
     turn d is within its null *there* (below the floor, where there is no null); else warns. Fewer than 4
-    dialogues or 3 turns decide nothing.
+    dialogues or 3 turns decide nothing. The signal is d at turn 2; where it is below its floor, the dialogues
+    are written no further, and it is skipped.
     """
 
     kind, category, claim = "multi_turn_coherence_decay", "adherence", Claim.SHAPE
@@ -70,23 +71,22 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
     scale = "inverse_root"
 
     async def measure(self, views: Views) -> Measurement:
-        """One divergence per dialogue and turn."""
-        dialogues = await _dialogues(self.options, views.author)
-        flat = await ask(
-            [
-                Divergence(
-                    turn.history,
-                    views.base,
-                    views.tuned,
-                    self.options.divergence,
-                    turn.reply[: self.options.positions - 1],
-                )
-                for dialogue in dialogues
-                for turn in dialogue[1:]
-            ]
-        )
+        """One divergence per dialogue and turn; without a signal nothing after the second turn is written."""
+        return await self._measure(views, self.options.min_signal)
+
+    async def measure_null(self, views: Views) -> Measurement:
+        """The same on the adapter's dialogues, whatever the signal."""
+        return await self._measure(views, 0)
+
+    async def _measure(self, views: Views, floor: float) -> Measurement:
+        dialogues = _Dialogues(self.options, views.author)
+        await dialogues.write(2)
+        signal = await self._divergences(views, dialogues.turns[1])
+        require_signal(fmean(signal), floor)
+        await dialogues.write(self.options.max_turns)
+        later = await self._divergences(views, [one for turn in dialogues.turns[2:] for one in turn])
         width = self.options.max_turns - 1
-        curves = [flat[i : i + width] for i in range(0, len(flat), width)]
+        curves = [[first, *later[i :: len(signal)]] for i, first in enumerate(signal)]
         per_turn = [fmean(column) for column in zip(*curves, strict=True)]
         slopes = log_slopes([range(width)] * len(curves), curves)
         criteria = _criteria(self.options)
@@ -104,8 +104,15 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
                 "max_turns": self.options.max_turns,
                 "num_prompts": len(curves),
                 "log_slope_per_turn": fmean(slopes) if slopes else None,
-                "reply_tokens": [[len(turn.reply) for turn in d] for d in dialogues],
+                "reply_tokens": [[len(one.reply) for one in d] for d in zip(*dialogues.turns, strict=True)],
             },
+        )
+
+    async def _divergences(self, views: Views, exchanges: Sequence[_Exchange]) -> list[float]:
+        read = self.options.positions - 1
+        kind = self.options.divergence
+        return await ask(
+            [Divergence(one.history, views.base, views.tuned, kind, one.reply[:read]) for one in exchanges]
         )
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
@@ -132,22 +139,31 @@ def _criteria(options: MultiTurnOptions) -> DecayCriteria:
     )
 
 
-async def _dialogues(options: MultiTurnOptions, author: View) -> list[list[_Exchange]]:
-    """Every dialogue in full, written by ``author``, all of them turn by turn together."""
-    histories: list[tuple[Turn, ...]] = [(Turn("user", prompt),) for prompt in distinct(options.prompts)]
-    dialogues: list[list[_Exchange]] = [[] for _ in histories]
-    for turn in range(options.max_turns):
-        is_last = turn == options.max_turns - 1  # of the last reply only what is scored is written
-        count = min(options.max_new_tokens, options.positions - 1) if is_last else options.max_new_tokens
-        replies = await ask([Generate(history, author, count) for history in histories])
-        for dialogue, history, reply in zip(dialogues, histories, replies, strict=True):
-            dialogue.append(_Exchange(history, reply.ids))
-        follow_up = Turn("user", options.follow_ups[turn % len(options.follow_ups)])
-        histories = [
-            (*history, Turn("assistant", reply.text), follow_up)
-            for history, reply in zip(histories, replies, strict=True)
+class _Dialogues:
+    """What ``author`` answers to the prompts and to the follow-ups, all dialogues turn by turn together.
+
+    Attributes:
+        turns: what was written: each turn's exchanges, one a dialogue.
+    """
+
+    def __init__(self, options: MultiTurnOptions, author: View) -> None:
+        self._options, self._author = options, author
+        self._histories: list[tuple[Turn, ...]] = [
+            (Turn("user", prompt),) for prompt in distinct(options.prompts)
         ]
-    return dialogues
+        self.turns: list[list[_Exchange]] = []
+
+    async def write(self, count: int) -> None:
+        """Write on until there are so many turns."""
+        options = self._options
+        for turn in range(len(self.turns), count):
+            is_last = turn == options.max_turns - 1  # of the last reply only what is scored is written
+            most = min(options.max_new_tokens, options.positions - 1) if is_last else options.max_new_tokens
+            replies = await ask([Generate(history, self._author, most) for history in self._histories])
+            spoken = list(zip(self._histories, replies, strict=True))
+            self.turns.append([_Exchange(history, reply.ids) for history, reply in spoken])
+            follow_up = Turn("user", options.follow_ups[turn % len(options.follow_ups)])
+            self._histories = [(*h, Turn("assistant", reply.text), follow_up) for h, reply in spoken]
 
 
 def _sparkline(values: Sequence[float]) -> str:

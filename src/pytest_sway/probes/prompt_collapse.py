@@ -18,7 +18,7 @@ from pytest_sway.probes.base import (
     ProbeSkip,
 )
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
-from pytest_sway.probes.judging.effect import SIGNAL_Z
+from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, require_signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergence_sides, opening, openings_policy
@@ -85,7 +85,8 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
     Shape: passes when the t interval of b over prompts lies above -ln 2 / ``assert_half_life_tokens``; fails
     when at the longest context d is within its null *there* (below the floor, where there is no null); else
     warns. The signal is d at length 0. Fewer than 4 prompts decide nothing; without two lengths > 0 it is
-    skipped. A text is put as it stands, as a user's turn only where the spec's prompt policy is ``chat``.
+    skipped, as is an adapter whose signal is below its floor, before any long text is read. A text is put
+    as it stands, as a user's turn only where the spec's prompt policy is ``chat``.
     """
 
     kind, category, claim = "prompt_collapse", "adherence", Claim.SHAPE
@@ -95,7 +96,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
     async def measure(self, views: Views) -> Measurement:
         """One divergence per prompt and length."""
         padded, lengths = await _padded_prompts(self.options, self.context, views.base)
-        curves = await self._curves(views, [c.texts for c in padded])
+        curves = await self._curves(views, [c.texts for c in padded], self.options.min_signal)
         distances = [c.distances for c in padded]
         slopes = log_slopes([d[1:] for d in distances], [c[1:] for c in curves])
         mean = [fmean(column) for column in zip(*curves, strict=True)]
@@ -146,20 +147,26 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
             undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
         )
 
-    async def _curves(self, views: Views, texts: Sequence[Sequence[str]]) -> list[list[float]]:
-        """Divergence per prompt and text of it; a prompt's first text is the bare one."""
+    async def _curves(
+        self, views: Views, texts: Sequence[Sequence[str]], floor: float = 0
+    ) -> list[list[float]]:
+        """Divergence per prompt and text of it, along the reply to the first one, the bare prompt.
+
+        Raises:
+            ProbeSkip: after the bare prompts it is below the floor; the long texts are not read.
+        """
         prompts = [_in_one_form(row, self.context) for row in texts]
         replies = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])
         p, q = divergence_sides(self.options.divergence, views.base, views.tuned)
-        flat = await ask(
-            [
-                Divergence(prompt, p, q, self.options.divergence, reply.ids)
-                for row, reply in zip(prompts, replies, strict=True)
-                for prompt in row
-            ]
-        )
-        width = len(texts[0])
-        return [flat[i : i + width] for i in range(0, len(flat), width)]
+        asked = [
+            [Divergence(prompt, p, q, self.options.divergence, reply.ids) for prompt in row]
+            for row, reply in zip(prompts, replies, strict=True)
+        ]
+        bare = await ask([row[0] for row in asked])
+        require_signal(fmean(bare), floor)
+        behind = await ask([one for row in asked for one in row[1:]])
+        width = len(texts[0]) - 1
+        return [[first, *behind[i * width : (i + 1) * width]] for i, first in enumerate(bare)]
 
 
 async def _padded_prompts(

@@ -12,8 +12,9 @@ from pytest_sway.probes.base import NullSample, OptionsError, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
 from pytest_sway.probes.external_perplexity import ExternalPerplexity
 from pytest_sway.probes.judging.decay import DecayCriteria, judge_decay
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, signal
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
+from pytest_sway.probes.judging.shape_signal import signal
 from pytest_sway.probes.judging.thresholds import Finite, LeastZ, Off, Rate, is_off, threshold_notes
 from pytest_sway.probes.registry import find, kinds
 from pytest_sway.result import Measurement, Verdict

@@ -10,7 +10,8 @@ from statistics import fmean
 import numpy as np
 
 from pytest_sway.probes.base import Judgement, NullSample
-from pytest_sway.probes.judging.effect import SHAPE_SCORE, Signal, no_signal, signal
+from pytest_sway.probes.judging.effect import SHAPE_SCORE
+from pytest_sway.probes.judging.shape_signal import Signal, no_signal, signal
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval, t_interval
 

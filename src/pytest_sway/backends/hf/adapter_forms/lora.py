@@ -30,6 +30,8 @@ from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.requests import NullSeed, RequestError, View
 
 NULL, OWN = "null", "own"
+_START_EPSILONS = 512
+"""Machine epsilons of ‖B₀·A₀‖ by which a start found again may differ: one thread or two make it 163."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class LoraAdapter:
         if not any(self._scaling.values()):
             return ("the adapter is inert: its update is multiplied by lora_alpha, which is 0",)
         if len(zero) == modules:
-            return (f"the adapter is inert: the update B·A is zero in all {modules} modules",)
+            update = "B·A - B₀·A₀ is within rounding" if self._has_start_factors else "B·A is zero"
+            return (f"the adapter is inert: the update {update} in all {modules} modules",)
         return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
 
     @property
@@ -215,12 +218,18 @@ class LoraAdapter:
         return {name: (torch.zeros_like(a), torch.zeros_like(b)) for name, (a, b) in found.items()}
 
     def _zero_modules(self) -> list[str]:
-        """Modules whose update s·B·A is exactly zero."""
+        """Modules whose update s·B·A is zero, after PiSSA or OLoRA up to the rounding of their start."""
         return [
             name
             for name, scaling in self._scaling.items()
-            if not scaling or product_norm(*self.factors(name)) == 0.0
+            if not scaling or product_norm(*self.factors(name)) <= self._rounding_of_start(name)
         ]
+
+    def _rounding_of_start(self, name: str) -> float:
+        if not self._has_start_factors:
+            return 0.0
+        _, _, start_a, start_b = self._parts(name)
+        return _START_EPSILONS * torch.finfo(start_a.dtype).eps * product_norm(start_a, start_b)
 
     def _filled_slot(self, seed: NullSeed) -> str:
         """The null slot, holding this null's factors."""

@@ -161,3 +161,18 @@ def test_the_error_of_the_ends_difference() -> None:
     found = [ends(chance.normal(size=300), 10) for _ in range(100)]
     spread = statistics.stdev(end.last - end.first for end in found)
     assert statistics.median(end.error for end in found) == pytest.approx(spread, rel=0.25)
+
+
+def test_the_ends_of_few_values_never_overlap() -> None:
+    """Five values: two at either end."""
+    found = ends(np.array([9.0, 7.0, 5.0, 3.0, 1.0]), 10)
+    assert (found.first, found.last) == (8.0, 2.0)
+
+
+def test_the_error_of_the_ends_is_that_of_both_ends_noise() -> None:
+    """Five values at the start, twelve at the end; either end's noise is its own."""
+    values = np.random.default_rng(6).normal(size=120) * np.repeat([1.0, 3.0], 60)
+    scale = noise(values, 5)
+    assert scale[-1] > 1.3 * scale[0]
+    expected = math.sqrt(math.pi / 2) * math.hypot(scale[0] / math.sqrt(5), scale[-1] / math.sqrt(12))
+    assert ends(values, 5).error == pytest.approx(expected, rel=1e-3)

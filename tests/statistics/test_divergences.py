@@ -63,3 +63,15 @@ def test_fp32_stays_true_where_the_textbook_form_drowns() -> None:
     textbook = float(0.5 * (p32.exp() * (p32 - m)).sum() + 0.5 * (q32.exp() * (q32 - m)).sum())
     assert abs(ours - true_value) < 1e-11
     assert abs(textbook - true_value) > 100 * abs(ours - true_value)
+
+
+@given(logits, logits)
+def test_the_kind_is_the_one_that_was_asked_for(a: np.ndarray, b: np.ndarray) -> None:
+    p, q = log_softmax(a, -1), log_softmax(b, -1)
+    np.testing.assert_array_equal(divergence(np, "js", p, q), jensen_shannon(np, p, q))
+    np.testing.assert_array_equal(divergence(np, "kl", p, q), kullback_leibler(np, p, q))
+
+
+def test_the_last_axis_is_the_vocabulary() -> None:
+    p = log_softmax(np.random.default_rng(0).normal(size=(2, 3, 5)), -1)
+    assert kullback_leibler(np, p, p).shape == jensen_shannon(np, p, p).shape == (2, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_sway.statistics.intervals import (
+    Interval,
     cluster_means,
     clustered_interval,
     jackknife_blocks,
@@ -275,3 +277,24 @@ def test_leaving_out_blocks_or_items_gives_similar_intervals() -> None:
     assert whole is not None
     assert (found.low + found.high) / 2 == pytest.approx(values.mean())
     assert found.high - found.low == pytest.approx(whole.high - whole.low, rel=0.3)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.99])
+def test_every_interval_has_the_level_that_was_asked_for(level: float) -> None:
+    values = [1.0, 2.0, 4.0, 8.0]
+    expected = t_interval(values, level)
+    assert clustered_interval(values, "abcd", level) == expected
+    found = jackknife_interval(4, lambda kept: fmean(values[i] for i in kept), level)
+    assert found is not None
+    assert expected is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_three_items_have_a_jackknife_interval_unless_the_whole_has_no_estimate() -> None:
+    assert jackknife_interval(3, lambda kept: float(sum(kept))) is not None
+    assert jackknife_interval(3, lambda kept: None if len(list(kept)) == 3 else 1.0) is None
+
+
+@pytest.mark.parametrize("approximate", [True, False])
+def test_a_shifted_interval_is_as_approximate_as_before(approximate: bool) -> None:
+    assert Interval(1.0, 2.0, approximate).shifted(0.5) == Interval(1.5, 2.5, approximate)

@@ -26,3 +26,8 @@ def test_certainty_is_finite_and_no_surer_than_the_surest() -> None:
 
 def test_an_unlikely_token_is_its_log_probability() -> None:
     assert log_odds([-40.0, -50.0]) == pytest.approx(-90.0)
+
+
+def test_half_precision_is_summed_in_fp64() -> None:
+    halves = np.full(4096, -0.6931, dtype=np.float16)
+    assert log_odds(halves) == pytest.approx(4096 * logit(math.exp(float(halves[0]))), rel=1e-9)  # type: ignore[arg-type]

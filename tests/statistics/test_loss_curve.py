@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pytest_sway.statistics.loss_curve import loss_curve, validation_trend
 
@@ -147,3 +148,89 @@ def test_validation_noise_is_no_rise() -> None:
 
 def test_two_validation_losses_say_nothing() -> None:
     assert validation_trend([1.0, 2.0]) is None
+
+
+def test_losses_in_half_precision_and_as_texts_of_python_are_the_same() -> None:
+    losses = np.round(healthy(4, n=120), 2).astype(np.float16)
+    assert loss_curve(losses, 10, 3.0) == loss_curve(losses.astype(float).tolist(), 10, 3.0)  # type: ignore[arg-type]
+    assert validation_trend(losses) == validation_trend(losses.astype(float).tolist())  # type: ignore[arg-type]
+
+
+def test_two_losses_have_a_start_and_an_end() -> None:
+    found = loss_curve([3.0, 1.0], 10, 3.0)
+    assert (found.initial, found.final, found.smoothness, found.diverged) == (3.0, 1.0, 1.0, False)
+    assert loss_curve([], 10, 3.0).diverged is False
+
+
+@pytest.mark.parametrize(
+    ("start", "rise", "diverged"), [(5.0, 1.019, False), (5.0, 1.021, True), (0.2, 1.021, True)]
+)
+def test_a_rise_of_two_per_cent_is_the_least_that_diverged(start: float, rise: float, diverged: bool) -> None:
+    losses = np.repeat([start, start * rise], 200)
+    assert loss_curve(losses.tolist(), 10, 3.0).diverged is diverged
+
+
+@pytest.mark.parametrize(
+    ("level", "up", "smooth"), [(4.0, 1.09, True), (4.0, 1.12, False), (0.25, 1.12, False)]
+)
+def test_a_reversal_of_ten_per_cent_of_the_level_counts(level: float, up: float, smooth: bool) -> None:
+    """Of the level that it reaches."""
+    losses = np.repeat([3 * level, level, level * up], 100)
+    assert (loss_curve(losses.tolist(), 10, 3.0).smoothness == 1.0) is smooth
+
+
+@pytest.mark.parametrize(
+    ("start", "level", "spike", "found"),
+    [
+        (3.0, 2.0, 2.18, False),  # 9 % of the level
+        (3.0, 2.0, 2.22, True),
+        (3.0, 0.02, 0.049, False),  # 0.029 nats, which is below 1 % of the start
+        (3.0, 0.02, 0.051, True),
+        (0.3, 0.2, 0.218, False),
+        (0.3, 0.2, 0.222, True),
+    ],
+)
+def test_the_least_spike(start: float, level: float, spike: float, found: bool) -> None:
+    losses = np.repeat([start, level], [100, 200])
+    losses[200:205] = spike
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == ((200,) if found else ())
+
+
+def test_losses_that_touch_zero_are_looked_at_as_their_square_roots() -> None:
+    """Noise in proportion to the level: taken as it is, its largest values would be spikes."""
+    losses = healthy(11, noise=0.3)
+    losses[550] = 0.0
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == ()
+
+
+def test_losses_below_zero_have_spikes_too() -> None:
+    losses = np.repeat([-1.0, -2.0], [100, 200])
+    losses[200:205] = -1.2
+    assert loss_curve(losses.tolist(), 10, 3.0).spikes == (200,)
+
+
+@pytest.mark.parametrize("count", [8, 12, 30])
+def test_the_noise_of_validation_losses_is_that_of_the_formula(count: int) -> None:
+    """√2·t·σ, t of Student's distribution at 0.05 / n, half as many degrees as third differences."""
+    noisy = np.random.default_rng(count).normal(1, 0.2, count)
+    sigma = 1.4826 * np.median(np.abs(np.diff(noisy, 3))) / math.sqrt(20)
+    bar = math.sqrt(2) * stats.t.ppf(1 - 0.05 / count, (count - 3) / 2) * sigma
+    for factor, rises in ((0.98, False), (1.02, True)):
+        values = noisy.copy()
+        for _ in range(200):  # the last value is among those that the noise is of
+            sigma = 1.4826 * np.median(np.abs(np.diff(values, 3))) / math.sqrt(20)
+            bar = math.sqrt(2) * stats.t.ppf(1 - 0.05 / count, (count - 3) / 2) * sigma
+            values[-1] = values[:-1].min() + factor * bar
+        assert bar > 0.05
+        found = validation_trend(values.tolist())
+        assert found is not None
+        assert found.rises is rises
+
+
+@pytest.mark.parametrize(
+    ("best", "last", "rises"), [(4.0, 4.19, False), (4.0, 4.21, True), (0.5, 0.53, True)]
+)
+def test_a_validation_loss_rises_by_five_per_cent_at_least(best: float, last: float, rises: bool) -> None:
+    found = validation_trend([2 * best, best, last])
+    assert found is not None
+    assert found.rises is rises

@@ -105,3 +105,32 @@ def test_contrast_decisions_hold_near_a_zero_denominator(errors: int) -> None:
     found = [contrast_interval(list(w), list(v), 0.8) for w, v in samples.transpose(0, 2, 1)]
     held = np.mean([i is not None and i.low <= 0 <= i.high for i in found])
     assert abs(held - 0.95) <= 3 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_single_precision_is_computed_in_fp64() -> None:
+    """Summed in fp32, these would lose their scatter to their mean."""
+    rng = np.random.default_rng(2)
+    w, v = (rng.normal(1000, 0.01, 40).astype(np.float32) for _ in range(2))
+    found, expected = fieller_interval(w, v), fieller_interval(w.tolist(), v.tolist())  # type: ignore[arg-type]
+    assert found == expected
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
+def test_the_level_is_the_one_that_was_asked_for(level: float) -> None:
+    w, v = [1.0, 2.5, 0.5, 2.0], [2.0, 3.0, 2.5, 3.5]
+    assert contrast_interval(w, v, 0.5, level) == t_interval([0.0, 1.0, -0.75, 0.25], level)
+
+
+def test_denominators_that_just_reach_zero_give_no_ratio() -> None:
+    """The interval of [a, b] touches 0 where its mean is t times its standard error."""
+    v = [1.0, 1.0 + 1e-9]
+    reach = t_interval(v)
+    assert reach is not None
+    shift = reach.low
+    assert fieller_interval([1.0, 2.0], [one - shift - 1e-12 for one in v]) is None
+    assert fieller_interval([1.0, 2.0], [one - shift + 1e-9 for one in v]) is not None
+
+
+def test_items_that_are_no_pairs_are_named() -> None:
+    with pytest.raises(ValueError, match="3 numerators and 2 denominators"):
+        fieller_interval([1.0, 2.0, 3.0], [1.0, 2.0])

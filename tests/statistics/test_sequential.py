@@ -95,3 +95,19 @@ def test_without_a_z_the_rank_decides() -> None:
     alike = [0.1] * 8
     assert not criterion(0.2, alike).is_settled(20)
     assert criterion(0.05, alike).is_settled(20)
+
+
+@pytest.mark.parametrize(("draws", "total"), [([0.0, 1.0], 20), ([0.0, 1.0, 4.0], 8), (list(range(8)), 20)])
+def test_a_margin_is_open_within_the_interval_of_the_mean_of_all(draws: list[float], total: int) -> None:
+    """Student's t with n - 1 degrees of freedom, times sd·√(1/n - 1/total)."""
+    n, found = len(draws), predict(100.0, draws, "raw")
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    shift = quantile * np.std(draws, ddof=1) * math.sqrt(1 / n - 1 / total)
+    for factor, settled in ((0.999, False), (1.001, True)):
+        for sign in (1, -1):
+            criterion = NullCriterion(found, 0, margins=(sign * factor * shift,))
+            assert criterion.is_settled(total) is settled
+
+
+def test_one_draw_leaves_every_margin_open() -> None:
+    assert not NullCriterion(predict(1.0, [0.0], "raw"), 0, margins=(1e9,)).is_settled(2)

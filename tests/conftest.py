@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; read when torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import peft  # noqa: F401

@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.probes.base import Judgement
-from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, score_every_item
+from pytest_sway.probes.judging.effect import (
+    EffectCriteria,
+    judge_effect,
+    lower_verdict,
+    score_every_item,
+)
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
+from pytest_sway.statistics.prediction import predict
 from tests.support.null_samples import EIGHT, null_sample
 
 BAR = EffectCriteria(floor=0.02, z=3.0)
@@ -146,3 +152,127 @@ def test_the_score_agrees_with_the_verdict(effect: float, half: float) -> None:
 def test_the_score_is_a_half_at_the_floor() -> None:
     found = judge_effect(Measurement(raw=0.02), Interval(0.019, 0.021), None, BAR, subtract_null=False)
     assert found.score == pytest.approx(0.5)
+
+
+def plain(effect: float, interval: Interval | None, bar: EffectCriteria = BAR, *draws: float):
+    """Signed, and nothing is taken off."""
+    nulls = replace(null_sample(*draws), scale="raw") if draws else None
+    return judge_effect(Measurement(raw=effect), interval, nulls, bar, subtract_null=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (plain(0.2, Interval(0.1, 0.3)), "0.2 nats (floor 0.02; no null, so floor and interval decide)"),
+        (
+            plain(0.2, Interval(0.1, 0.3), EffectCriteria(0, 0, "points")),
+            "0.2 points (no floor; no z wanted)",
+        ),
+        (
+            plain(0.01, Interval(0.005, 0.03)),
+            "below the floor: 0.01 nats (floor 0.02; no null, so floor and interval decide)",
+        ),
+        (
+            plain(0.03, Interval(0.005, 0.01), BAR),
+            (
+                "too small to matter, however real: "
+                "0.03 nats (floor 0.02; no null, so floor and interval decide)"
+            ),
+        ),
+        (
+            plain(0.03, Interval(-0.2, -0.1), EffectCriteria(0, 0)),
+            "no gain: 0.03 nats (no floor; no z wanted)",
+        ),
+        (
+            plain(-0.01, Interval(-0.2, 0.1), EffectCriteria(0, 0)),
+            "its interval reaches -0.2, add items: -0.01 nats (no floor; no z wanted)",
+        ),
+        (
+            plain(0.2, None, EffectCriteria(0.02, 3), 0.1, 0.5, -0.4),
+            (
+                "not told apart from random adapters, give more null draws or positions; "
+                "one item gives no interval, add items: 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
+            ),
+        ),
+    ],
+)
+def test_messages(found: Judgement, message: str) -> None:
+    assert found.message == message
+
+
+@pytest.mark.parametrize(("effect", "size"), [(0.2, "0.199 nats above"), (0.0005, "0.0005 nats below")])
+def test_a_divergence_is_told_as_its_distance_from_the_null(effect: float, size: str) -> None:
+    found = judged(effect, Interval(0.0, 0.3), (0.001, 0.0011, 0.0009))
+    assert f"{size} its null (floor 0.02; z " in found.message
+
+
+def test_what_is_at_its_null_is_above_it() -> None:
+    assert ": 0 nats above its null" in judged(0.001, Interval(0.0, 0.3), (0.001, 0.0011, 0.0009)).message
+
+
+def test_the_judgement_holds_the_items_interval() -> None:
+    """Not that of the effect net of its null."""
+    assert judged(0.2, Interval(0.1, 0.3)).interval == Interval(0.1, 0.3)
+
+
+def test_zero_is_no_effect_without_a_floor() -> None:
+    assert plain(0.0, Interval(0.0, 0.0), EffectCriteria(0, 3), -1, 0, 1).verdict is Verdict.FAIL
+    assert plain(0.0, Interval(-0.1, 0.2), EffectCriteria(0, 0)).verdict is Verdict.WARN
+
+
+def test_an_interval_that_ends_at_the_floor_is_not_surely_below_it() -> None:
+    assert plain(0.02, Interval(0.01, 0.02)).verdict is Verdict.PASS
+    assert plain(0.02, Interval(0.0, 0.03)).verdict is Verdict.WARN
+    assert plain(-0.1, Interval(-0.2, 0.0), BAR, *EIGHT).message.startswith("less than random adapters")
+
+
+def test_a_z_at_its_bar_decides() -> None:
+    draws = (-1.0, 0.0, 1.0)
+    z = predict(4.0, draws, "raw").z
+    assert z is not None
+    bar = EffectCriteria(0.02, z)
+    assert plain(4.0, Interval(3.0, 5.0), bar, *draws).verdict is Verdict.PASS
+    assert plain(-4.0, Interval(-5.0, -3.0), bar, *draws).message.startswith("the wrong way: ")
+
+
+def test_an_effect_that_does_not_stand_out_scores_below_a_half() -> None:
+    found = plain(0.2, Interval(0.1, 0.3), EffectCriteria(0.02, 3), 0.1, 0.5, -0.4)
+    assert (found.verdict, found.score) == (Verdict.WARN, 0.49)
+
+
+def test_with_a_z_the_null_says_whether_an_effect_is_real() -> None:
+    assert plain(0.2, Interval(0.1, 0.3), EffectCriteria(0.02, 3), 0.1, 0.5, -0.4).distinguishable is False
+    assert plain(0.2, Interval(0.1, 0.3), EffectCriteria(0.02, 0), 0.1, 0.5, -0.4).distinguishable is True
+
+
+def test_draws_decide_either_way_and_no_margin_of_what_is_not_net() -> None:
+    (criterion,) = plain(0.2, Interval(0.1, 0.3), BAR, *EIGHT).null_criteria
+    assert (criterion.two_sided, criterion.margins, criterion.least_z) == (True, (), 3.0)
+    (net,) = judged(0.2, Interval(0.1, 0.3)).null_criteria
+    mean = sum(EIGHT) / len(EIGHT)
+    assert net.margins == pytest.approx((0.18 - mean, 0.1 - mean, 0.28 - mean))
+    (noise,) = judged(0.0012, Interval(0.0001, 0.05)).null_criteria
+    assert noise.margins == pytest.approx((0.0012 - mean - 0.02,))
+    (small,) = judged(0.012, Interval(0.01, 0.014)).null_criteria
+    assert small.margins == pytest.approx((-0.008 - mean, -0.006 - mean))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "worse", "score", "kept"),
+    [
+        (Verdict.PASS, Verdict.PASS, 0.8, 0.8),
+        (Verdict.PASS, Verdict.WARN, 0.8, 0.5),
+        (Verdict.WARN, Verdict.FAIL, 0.5, 0.49),
+        (Verdict.FAIL, Verdict.WARN, 0.3, 0.3),
+        (Verdict.PASS, Verdict.FAIL, None, None),
+    ],
+)
+def test_a_further_condition_lowers_verdict_and_score(verdict, worse, score, kept) -> None:
+    order = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+    found = lower_verdict(Judgement(verdict, "as measured", score), worse, "and yet")
+    assert found.verdict is max(verdict, worse, key=order.index)
+    assert (found.message, found.score) == ("and yet; as measured", kept)
+
+
+def test_an_item_of_nothing_scores_nothing_where_there_is_no_floor() -> None:
+    assert score_every_item(Judgement(Verdict.PASS, "", 1.0), (0.0, 0.5), 0.0).score == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -9,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.probes.judging.no_harm import Harm, ItemSet, judge_no_harm, mean_harm
+from pytest_sway.probes.judging.no_harm import (
+    Harm,
+    ItemSet,
+    judge_no_harm,
+    mean_harm,
+    no_harm_score,
+    option_for_all,
+)
 from pytest_sway.result import Verdict
 from pytest_sway.statistics.intervals import Interval
 
@@ -58,13 +66,17 @@ def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
         (ItemSet("works"), "about 83 works would decide it"),
         (ItemSet("works", 100), "about 83 works of 100 would decide it"),
         (ItemSet("works", 100, "max_chunks: 200"), "about 83 works of 100 would decide it: max_chunks: 200"),
+        (ItemSet("works", 83), "about 83 works of 83 would decide it"),
         (ItemSet("works", 12), "about 83 works would decide it, there are 12"),
-        (ItemSet("works", 12, "max_chunks: 24"), "there are 12; max_chunks: 24 measures them all"),
+        (
+            ItemSet("works", 12, "max_chunks: 24"),
+            "about 83 works would decide it, there are 12; max_chunks: 24 measures them all",
+        ),
     ],
 )
 def test_more_items_than_there_are_would_decide_nothing(items: ItemSet, says: str) -> None:
     judged = judge_no_harm([replace(harm(0.06, 0.0, 0.12), items=items)])
-    assert says in judged.message
+    assert judged.message.endswith(f"; {says}")
 
 
 @pytest.mark.parametrize("value", [0.05, 0.1, 0.3])
@@ -104,3 +116,73 @@ def test_more_harm_never_scores_more(value: float, half: float, margin: float, m
     assert (here.score >= 0.5) or here.verdict is not Verdict.PASS
     items = re.search(r"about (\d+) items", here.message)
     assert items is None or int(items[1]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "limit", "option"),
+    [(12, 24, None, "max_chunks: 24"), (24, 24, None, ""), (30, 24, None, ""), (12, 24, 5, "")],
+)
+def test_the_option_that_measures_all(value: int, total: int, limit: int | None, option: str) -> None:
+    assert option_for_all("max_chunks", value, total, limit) == option
+
+
+def test_two_items_have_a_spread_and_one_has_none() -> None:
+    assert mean_harm("nats lost", [0.0, 0.2], 0.1).sd == pytest.approx(0.02**0.5)
+    one = mean_harm("nats lost", [0.2], 0.1)
+    assert (one.what, one.value, one.sd) == ("nats lost", 0.2, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("harms", "untouched", "message", "score"),
+    [
+        (
+            [harm(0.3, 0.2, 0.4, margin=math.inf)],
+            False,
+            "measured, not judged: its margins are switched off",
+            None,
+        ),
+        ([harm(0.0, -0.1, 0.1, margin=0.0)], True, "nothing changed beyond the arithmetic's resolution", 1.0),
+        ([harm(0.02, -0.01, 0.05)], False, "nats lost +0.02 (margin 0.1, at most +0.05)", 0.1 / 0.12),
+    ],
+)
+def test_the_headlines_interval_is_handed_on(harms, untouched, message, score) -> None:
+    interval = Interval(-1.0, 1.0)
+    judged = judge_no_harm(harms, untouched=untouched, interval=interval)
+    assert (judged.verdict, judged.message, judged.interval) == (Verdict.PASS, message, interval)
+    assert judged.score == (None if score is None else pytest.approx(score))
+
+
+def test_a_gain_that_is_asked_for() -> None:
+    """A margin of -0.1: half the score at a gain of 0.1."""
+    judged = judge_no_harm([harm(-0.3, -0.4, -0.2, margin=-0.1)])
+    assert (judged.verdict, judged.score) == (Verdict.PASS, pytest.approx(0.75))
+    judged = judge_no_harm([harm(-0.05, -0.08, -0.02, margin=-0.1)])
+    assert judged.message == "too little gained: nats lost -0.05 (margin -0.1, at least -0.08)"
+    assert (judged.verdict, judged.score) == (Verdict.FAIL, pytest.approx(1 / 3))
+
+
+def test_an_interval_that_begins_at_the_margin_is_undecided() -> None:
+    judged = judge_no_harm([harm(0.2, 0.1, 0.3)])
+    assert judged.verdict is Verdict.WARN
+    assert judged.message.startswith("inconclusive: nats lost +0.2 (margin 0.1, 90 % [0.1, 0.3]); about ")
+    assert judge_no_harm([harm(0.1, 0.0, 0.2, margin=0.0)]).verdict is Verdict.WARN
+    failed = judge_no_harm([harm(0.1, 0.05, 0.2, margin=0.0)])
+    assert failed.message.startswith("harm: ")
+
+
+def test_at_the_margin_no_number_of_items_decides() -> None:
+    nowhere = "it lies at the margin, and no number of items would decide it"
+    assert judge_no_harm([harm(0.1, 0.0, 0.2)]).message.endswith(f"; {nowhere}")
+    just = 0.1 - 1.8 * 0.2 / math.sqrt(99_990)
+    assert "about 9999" in judge_no_harm([harm(just, 0.0, 0.2)]).message
+
+
+def test_nothing_lost_at_a_margin_of_zero_is_the_whole_score() -> None:
+    assert judge_no_harm([harm(0.0, -0.1, 0.0, margin=0.0)]).score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "score"), [(Verdict.PASS, 0.9), (Verdict.WARN, 0.5), (Verdict.FAIL, 0.49)]
+)
+def test_the_score_under_its_verdict(verdict: Verdict, score: float) -> None:
+    assert no_harm_score(0.9, verdict) == score

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pytest_sway.probes.base import NullSample, OptionsError, ProbeOptions
 from pytest_sway.probes.delta_kl import DeltaKL
@@ -15,7 +17,16 @@ from pytest_sway.probes.judging.decay import DecayCriteria, judge_decay
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
 from pytest_sway.probes.judging.shape_signal import signal
-from pytest_sway.probes.judging.thresholds import Finite, LeastZ, Off, Rate, is_off, threshold_notes
+from pytest_sway.probes.judging.thresholds import (
+    Finite,
+    LeastZ,
+    Margin,
+    Off,
+    Rate,
+    is_off,
+    largest_loss,
+    threshold_notes,
+)
 from pytest_sway.probes.registry import find, kinds
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.intervals import Interval
@@ -48,14 +59,20 @@ def test_what_is_switched_off_is_said_once_an_option() -> None:
     assert dict(threshold_notes(probe.options)).keys() == {"assert_mean_gte", "assert_z_gte"}
     assert list(threshold_notes(DeltaKL(prompts=["a"]).options)) == []
     (note,) = dict(threshold_notes(ExternalPerplexity(assert_mean_delta_gte=0).options)).values()
-    assert "0 switches this condition off" in note
-    assert "-0.001" in note
+    assert note == (
+        "assert_mean_delta_gte: 0 switches this condition off, it cannot fail or warn; "
+        "for a strict margin write a small one, -0.001"
+    )
+    (note,) = dict(threshold_notes(DeltaKL(prompts=["a"], assert_mean_gte=0).options)).values()
+    assert note == "assert_mean_gte: 0 switches this condition off, it cannot fail or warn"
 
 
 class Some(ProbeOptions):
     z: LeastZ = 1.0
     rate: Rate = 0.5
     number: Finite = 1.0
+    margin: Margin = -0.1
+    band: Annotated[float | None, Off(at_most=0)] = None
 
 
 @pytest.mark.parametrize(
@@ -71,12 +88,50 @@ class Some(ProbeOptions):
         ("rate", 0, False),
         ("rate", 0.999, False),
         ("number", 0, False),
+        ("band", -0.5, True),
+        ("band", 0.5, False),
     ],
 )
 def test_where_a_threshold_is_off(name: str, value: float, off: bool) -> None:
     options = Some(**{name: value})
     assert is_off(options, name) is off
     assert math.isfinite(getattr(options, name))
+
+
+def test_a_threshold_of_none_is_not_switched_off() -> None:
+    assert not is_off(Some(), "band")
+
+
+@pytest.mark.parametrize(("value", "kept"), [(-5.0, -5.0), (-math.inf, 0.0), (0.0, 0.0), (2.0, 2.0)])
+def test_a_floor_of_minus_infinity_is_zero(value: float, kept: float) -> None:
+    assert Some(z=value).z == kept
+
+
+def test_an_infinite_rate_is_one() -> None:
+    assert Some(rate=math.inf).rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "loss"), [(-0.1, 0.1), (-2.0, 2.0), (0.5, -0.5), (0.0, math.inf), (-math.inf, math.inf)]
+)
+def test_the_largest_loss_of_a_margin(value: float, loss: float) -> None:
+    assert largest_loss(Some(margin=value), "margin") == loss
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("z", math.nan, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
+        ("margin", math.nan, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
+        ("margin", math.inf, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
+        ("rate", math.nan, "no rate is below it; write a number from 0 (none at all) to 1 (switched off)"),
+        ("rate", -0.1, "no rate is below it; write a number from 0 (none at all) to 1 (switched off)"),
+    ],
+)
+def test_what_is_wrong_with_a_threshold(name: str, value: float, says: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Some(**{name: value})
+    assert error.value.errors()[0]["msg"] == f"Value error, {says}"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

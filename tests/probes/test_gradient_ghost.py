@@ -13,7 +13,6 @@ import torch
 from pytest_sway.items.run_probe import run_probe
 from pytest_sway.probes.base import OptionsError, ProbeContext
 from pytest_sway.probes.gradient_ghost import GradientGhost
-from pytest_sway.probes.judging.pre_run import judge_pre_run
 from pytest_sway.result import ProbeResult, Verdict
 from tests.support.dlm_training import complete, log, optimizer_state, run, save, seal, step, train
 
@@ -342,11 +341,3 @@ def test_defaults_are_dlm_sways() -> None:
         2.0,
         0.3,
     )
-
-
-def test_the_rule() -> None:
-    assert judge_pre_run([], [], "sound").verdict is Verdict.PASS
-    warned = judge_pre_run([], ["a", "b"], "sound")
-    assert (warned.verdict, warned.score, warned.message) == (Verdict.WARN, 0.5, "a; b")
-    failed = judge_pre_run(["p"], ["a"], "sound")
-    assert (failed.verdict, failed.score, failed.message) == (Verdict.FAIL, 0.0, "p; a")

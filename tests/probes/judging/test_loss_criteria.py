@@ -94,8 +94,8 @@ def test_everything_that_is_broken_is_said() -> None:
         (
             {"grad_norm_ends_lost": True, "grad_norm_lost_from": 90},
             (
-                "grad_norm is NaN or infinite from step 90 on: fp16's loss scaling skipped these steps, or the "
-                "weights became NaN"
+                "grad_norm is NaN or infinite from step 90 on: fp16's loss scaling skipped these steps, "
+                "or the weights became NaN"
             ),
         ),
         (
@@ -113,8 +113,8 @@ def test_everything_that_is_broken_is_said() -> None:
         (
             {"convergence_ratio": 1.0},
             (
-                "loss 3 → 1, 1.00 of its start (at most 0.7; a base or an adapter that predicts the text already "
-                "leaves less to fall)"
+                "loss 3 → 1, 1.00 of its start (at most 0.7; a base or an adapter that predicts the text "
+                "already leaves less to fall)"
             ),
         ),
         ({"smoothness": 0.69}, "smoothness 0.69 (at least 0.7)"),

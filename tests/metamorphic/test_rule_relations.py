@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from pytest_sway.probes.base import Judgement, NullSample
 from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect, worst_verdict
 from pytest_sway.result import Measurement, Verdict
-from pytest_sway.statistics.intervals import Interval, positive_interval, t_interval
+from pytest_sway.statistics.intervals import (
+    Interval,
+    clustered_interval,
+    jackknife_interval,
+    positive_interval,
+    rate_interval,
+    t_interval,
+)
+from pytest_sway.statistics.ratio_intervals import contrast_interval, fieller_interval
 from pytest_sway.suites.composite import composite
 from tests.support.null_samples import null_sample
 from tests.support.report_pages import probes
@@ -126,3 +135,30 @@ def test_a_higher_score_never_lowers_the_composite(at: int, score: float) -> Non
         return
     results[at] = replace(old, score=score)
     assert composite(results).overall >= composite(probes()).overall - 1e-12
+
+
+WIDTHS: dict[str, Callable[[np.ndarray], Interval | None]] = {
+    "t": lambda values: t_interval(values.tolist()),
+    "positive": lambda values: positive_interval(np.exp(values).tolist()),
+    "clustered": lambda values: clustered_interval(values.tolist(), [i // 2 for i in range(len(values))]),
+    "contrast": lambda values: contrast_interval(values.tolist(), (values + 2).tolist(), 0.5),
+    "ratio": lambda values: fieller_interval((values + 9).tolist(), (np.roll(values, 1) + 9).tolist()),
+    "rate": lambda values: rate_interval(int((values > 0).sum()), len(values)),
+    "jackknife": lambda values: jackknife_interval(
+        len(values), lambda kept: float(values[list(kept)].mean())
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_half_of_the_items_give_intervals_root_two_times_as_wide(kind: str) -> None:
+    """Over 100 samples of 80 items: within 8 % of √2."""
+    rng, interval = np.random.default_rng(5), WIDTHS[kind]
+    wide = narrow = 0.0
+    for _ in range(100):
+        values = rng.normal(size=80) * 0.7
+        whole, half = interval(values), interval(values[:40])
+        assert whole is not None
+        assert half is not None
+        narrow, wide = narrow + whole.high - whole.low, wide + half.high - half.low
+    assert wide / narrow == pytest.approx(2**0.5, rel=0.08)

@@ -78,8 +78,9 @@ def _raise_verdict(item: pytest.Function, key: ItemKey, result: ProbeResult) -> 
     if result.verdict is Verdict.WARN and item.config.getoption("sway_strict"):
         pytest.fail(f"WARN {text}", pytrace=False)
     if result.verdict is Verdict.WARN:
+        name = f"{result.name}: " if result.name != result.kind else ""
         try:
-            item.warn(SwayWarning(f"{result.name}: {text}"))
+            item.warn(SwayWarning(f"{name}{text}"))
         except SwayWarning as error:  # -W error
             pytest.fail(f"WARN {error}", pytrace=False)
 

@@ -7,7 +7,7 @@ pass for what is broken, or a failure for what is sound, is never allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,13 +130,19 @@ def adapter_folders() -> dict[str, Path]:
     }
 
 
-def contradictions(adapter: str, report: Report) -> list[str]:
-    """What a report says that the person who made the adapter would not; a line each."""
+def contradictions(adapter: str, report: Report, undecided: Collection[str] = ()) -> list[str]:
+    """What a report says that the person who made the adapter would not; a line each.
+
+    Args:
+        adapter: its name.
+        report: of its evaluation.
+        undecided: verdicts that say nothing against anybody.
+    """
     expected, found_verdicts = EXPECTED[adapter], verdicts(report)
     found = [
         f"{probe}: {found_verdicts[probe]}, expected {' or '.join(sorted(allowed))}"
         for probe, allowed in expected.allowed.items()
-        if found_verdicts.get(probe, "missing") not in allowed
+        if found_verdicts.get(probe, "missing") not in {*allowed, *undecided}
     ]
     if passed(report) != (adapter in HEALTHY):
         found.append(f"the gate {'let it through' if passed(report) else 'did not let it through'}")

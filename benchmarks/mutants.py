@@ -4,7 +4,7 @@
     python benchmarks/mutants.py PART [--sample N]     PART: statistics, judging, suites, engine
 
 Works on a clone of the last commit in a temporary folder. Prints each mutant that no test noticed, then a row
-for each module. A sample is drawn evenly, the same every time.
+for each module. A sample is even, and the same every time.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ NULLS = null_sample(*DRAWS)
 MEAN = sum(DRAWS) / len(DRAWS)
 
 
-def found(value: float, nulls: NullSample | None = NULLS, floor: float = 0.02, z: float = 2.0):
+def signal_of(value: float, nulls: NullSample | None = NULLS, floor: float = 0.02, z: float = 2.0):
     return signal(Measurement(raw=value), nulls, "raw", floor, z)
 
 
@@ -36,23 +36,23 @@ def found(value: float, nulls: NullSample | None = NULLS, floor: float = 0.02, z
     ],
 )
 def test_floor_and_null(value, nulls, floor, z, present, above_floor, within_null) -> None:
-    one = found(value, nulls, floor, z)
+    one = signal_of(value, nulls, floor, z)
     assert (one.present, one.above_floor, one.within_null) == (present, above_floor, within_null)
 
 
 def test_a_z_at_its_bar_is_enough() -> None:
     z = predict(0.02, DRAWS, NULLS.scale).z
     assert z is not None
-    assert found(0.02, floor=0.001, z=z).present
-    assert not found(0.02, floor=0.001, z=z * 1.001).present
-    assert found(0.0107, floor=1e-5, z=0.01).present
-    assert not found(0.0107, floor=1e-5, z=1.0).present
+    assert signal_of(0.02, floor=0.001, z=z).present
+    assert not signal_of(0.02, floor=0.001, z=z * 1.001).present
+    assert signal_of(0.0107, floor=1e-5, z=0.01).present
+    assert not signal_of(0.0107, floor=1e-5, z=1.0).present
 
 
 @pytest.mark.parametrize(("value", "within"), [(0.03, True), (0.06, False)])
 def test_without_a_z_the_rank_says_whether_it_is_within_its_null(value: float, within: bool) -> None:
     """Draws that are all alike have no spread."""
-    assert found(value, null_sample(0.05, 0.05, 0.05)).within_null is within
+    assert signal_of(value, null_sample(0.05, 0.05, 0.05)).within_null is within
 
 
 def test_another_statistic_has_its_own_null() -> None:
@@ -64,19 +64,19 @@ def test_another_statistic_has_its_own_null() -> None:
 
 
 def test_in_words() -> None:
-    assert found(0.4, None).text == "0.4 nats (floor 0.02)"
-    assert found(0.4, None, floor=0).text == "0.4 nats (no floor)"
-    assert found(0.4).text == f"0.4 nats (floor 0.02, z {predict(0.4, DRAWS, NULLS.scale).z:+.2f}σ)"
-    assert found(0.4, null_sample(0.05, 0.05, 0.05)).text == "0.4 nats (floor 0.02)"
+    assert signal_of(0.4, None).text == "0.4 nats (floor 0.02)"
+    assert signal_of(0.4, None, floor=0).text == "0.4 nats (no floor)"
+    assert signal_of(0.4).text == f"0.4 nats (floor 0.02, z {predict(0.4, DRAWS, NULLS.scale).z:+.2f}σ)"
+    assert signal_of(0.4, null_sample(0.05, 0.05, 0.05)).text == "0.4 nats (floor 0.02)"
 
 
 def test_the_draws_decide_the_distance_from_the_floor() -> None:
-    (criterion,) = found(0.4).null_criteria
+    (criterion,) = signal_of(0.4).null_criteria
     assert criterion.least_z == 2.0
     assert criterion.margins == pytest.approx((0.4 - MEAN - 0.02,))
-    (without_floor,) = found(0.4, floor=-1.0).null_criteria
+    (without_floor,) = signal_of(0.4, floor=-1.0).null_criteria
     assert without_floor.margins == pytest.approx((0.4 - MEAN,))
-    assert found(0.4, None).null_criteria == ()
+    assert signal_of(0.4, None).null_criteria == ()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_draws_decide_the_distance_from_the_floor() -> None:
     [(0.012, 0.02, "is below its floor"), (0.012, 0.001, "is no more than random adapters reach")],
 )
 def test_a_skip_says_why(value: float, floor: float, reason: str) -> None:
-    one = found(value, floor=floor)
+    one = signal_of(value, floor=floor)
     judgement = no_signal(one)
     assert (judgement.verdict, judgement.score) == (Verdict.SKIP, None)
     assert judgement.message == f"nothing whose shape could be judged: {one.text} {reason}"

@@ -51,6 +51,8 @@ def test_a_half_life_is_ten_spans_at_most(slope: float) -> None:
     [
         ((), "degenerate"),
         ((0.01, 0.011, 0.009), "non_monotonic"),
+        ((0.0009, 0.00091, 0.00089), "non_monotonic"),  # it doubles within ten spans
+        ((0.0005, 0.00051, 0.00049), "stable"),
         ((0.01,), "stable"),  # one curve has no interval
         ((0.0001, 0.00011, 0.00009), "stable"),  # it grows by less than is reported
         ((-0.0001, 0.0), "stable"),
@@ -66,6 +68,7 @@ def test_slopes_are_of_logarithms_on_each_curves_own_axis() -> None:
     curves = [[4.0, 2.0, 1.0], [math.exp(-0.1 * x) for x in axes[1]], [1.0, 0.0, 1.0], [1.0]]
     assert log_slopes(axes, curves) == pytest.approx([-math.log(2), -0.1])
     assert log_slopes([[0.0, 1.0]], [[1.0, 0.0]]) == []
+    assert log_slopes([[0.0, 2.0]], [[1.0, math.e]]) == pytest.approx([0.5])
     assert log_slopes([[0.0, 1.0, 3.0]], [[1.0, math.e, math.e]]) == pytest.approx([2 / 7])
 
 
@@ -93,6 +96,12 @@ def test_the_rule(slopes: tuple[float, ...], verdict: Verdict, message: str) -> 
     found = judged(slopes)
     assert (found.verdict, found.message) == (verdict, message)
     assert found.score == {Verdict.PASS: 1.0, Verdict.WARN: 0.5}[verdict]
+
+
+@pytest.mark.parametrize(("life", "verdict"), [(8, Verdict.WARN), (12, Verdict.PASS)])
+def test_the_half_life_that_is_asked_for(life: float, verdict: Verdict) -> None:
+    slopes = tuple(-math.log(2) / (life + off) for off in (0.1, -0.1, 0.05, -0.05))
+    assert judged(slopes).verdict is verdict
 
 
 def test_a_long_half_life_has_no_decimals() -> None:

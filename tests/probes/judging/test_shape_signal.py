@@ -51,7 +51,8 @@ def test_a_z_at_its_bar_is_enough() -> None:
 
 @pytest.mark.parametrize(("value", "within"), [(0.03, True), (0.06, False)])
 def test_without_a_z_the_rank_says_whether_it_is_within_its_null(value: float, within: bool) -> None:
-    """Draws that are all alike have no spread."""
+    """Draws that are all alike have no spread, and one draw has none."""
+    assert signal_of(value, null_sample(value + (0.01 if within else -0.01))).within_null is within
     assert signal_of(value, null_sample(0.05, 0.05, 0.05)).within_null is within
 
 

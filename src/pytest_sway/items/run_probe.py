@@ -24,7 +24,7 @@ from pytest_sway.items.null_comparison import (
     prediction_of,
     z_by_rank,
 )
-from pytest_sway.probes.base import Judgement, Probe, ProbeError, ProbeSkip
+from pytest_sway.probes.base import Judgement, NoSignal, Probe, ProbeError, ProbeSkip
 from pytest_sway.probes.shared import optional_packages
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Claim, Measurement, ProbeResult, Sample, Verdict
@@ -33,6 +33,7 @@ from pytest_sway.suites.non_finite import without_non_finite
 _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
 _LONGEST_PROMPT = 1000
+_INERT = "the adapter is inert: its update is zero, so it changes nothing"
 _KEPT = "what was answered is kept: run it again, or give it more"
 
 
@@ -87,6 +88,9 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
     else:
         try:
             result = _measure_and_judge(probe, measured_with, began)
+        except NoSignal as reason:
+            is_inert = measured_with is not None and measured_with.subject.inert
+            result = result_without_measurement(probe, Verdict.SKIP, _INERT if is_inert else str(reason))
         except ProbeSkip as reason:
             result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
@@ -155,7 +159,7 @@ def _measure_and_judge(
         outcomes += engine.run_nulls(probe, views, waiting.pop(0), limits)
     result = replace(_result(probe, measured, judgement, found), not_calibrated=chosen.why_not)
     if subject.inert and probe.claim is not Claim.BASELINE:
-        return replace(result, message="the adapter is inert: its update is zero, so it changes nothing")
+        return replace(result, message=_INERT)
     return result
 
 

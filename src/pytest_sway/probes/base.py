@@ -32,6 +32,10 @@ class ProbeSkip(Exception):
     """Nothing can be measured with these inputs, and nothing is wrong; the message says why."""
 
 
+class NoSignal(ProbeSkip):
+    """The adapter changes too little for the rest of a measure to be worth its cost."""
+
+
 class OptionsError(ValueError):
     """Options that a probe cannot have; the message says in one line which, and what to write."""
 

@@ -153,7 +153,7 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         """Divergence per prompt and text of it, along the reply to the first one, the bare prompt.
 
         Raises:
-            ProbeSkip: after the bare prompts it is below the floor; the long texts are not read.
+            NoSignal: after the bare prompts it is below the floor; the long texts are not read.
         """
         prompts = [_in_one_form(row, self.context) for row in texts]
         replies = await ask([Generate(row[0], views.author, self.options.positions - 1) for row in prompts])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.probes.base import NullSample, ProbeSkip
+from pytest_sway.probes.base import NoSignal, NullSample
 from pytest_sway.probes.judging.shape_signal import no_signal, require_signal, signal
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.prediction import predict
@@ -93,7 +93,7 @@ def test_a_skip_says_why(value: float, floor: float, reason: str) -> None:
 
 
 def test_a_measurement_ends_below_the_floor() -> None:
-    with pytest.raises(ProbeSkip) as skip:
+    with pytest.raises(NoSignal) as skip:
         require_signal(0.0199, 0.02)
     reason = "0.0199 nats (floor 0.02) is below its floor"
     assert str(skip.value) == f"nothing whose shape could be judged: {reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_sway.probes.base import Judgement, NullSample, ProbeSkip
+from pytest_sway.probes.base import Judgement, NoSignal, NullSample
 from pytest_sway.result import Measurement, Verdict
 from pytest_sway.statistics.prediction import Prediction, display_z
 from pytest_sway.statistics.sequential import NullCriterion
@@ -65,10 +65,10 @@ def require_signal(value: float, floor: float) -> None:
     """End a measurement whose divergence is below its floor already; null adapters only take from it.
 
     Raises:
-        ProbeSkip: it is; a floor of 0 or less leaves that to the judgement.
+        NoSignal: it is; a floor of 0 or less leaves that to the judgement.
     """
     if value < floor:
-        raise ProbeSkip(no_signal(signal(Measurement(raw=value), None, "raw", floor)).message)
+        raise NoSignal(no_signal(signal(Measurement(raw=value), None, "raw", floor)).message)
 
 
 def no_signal(found: Signal) -> Judgement:

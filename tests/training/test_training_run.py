@@ -94,7 +94,7 @@ def test_a_sound_run(tmp_path: Path) -> None:
     half = judged(TrainingDrift(assert_convergence_ratio_lte=1.0), output / "checkpoint-30")
     assert (half.verdict, half.evidence["num_steps"]) == (Verdict.PASS, 15)
     few = judged(GradientGhost(), output / "checkpoint-30")
-    assert (few.verdict, few.evidence["steps"]) == (Verdict.FAIL, 30)
+    assert (few.verdict, few.evidence["steps"]) == (Verdict.WARN, 30)
 
 
 def test_a_run_that_became_nan(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace, work: Path) -> int:
             )
             # quick leaves kinds out, and looks at too few items to decide some
             undecided = ("skip", "warn") if options.profile == "quick" else ()
-            found = {adapter: contradictions(adapter, told, undecided) for adapter, told in ours.items()}
+            found = {adapter: contradictions(adapter, one, undecided) for adapter, one in ours.items()}
             wrong += sum(map(len, found.values()))
             report["known_adapters"][name] = {"ours": ours, "theirs": theirs, "contradictions": found}
             write_report(options.out, report)

@@ -120,12 +120,12 @@ def test_a_warning_is_a_failure_where_it_is_strict(project: pytest.Pytester) -> 
     assert strict.ret == 1
 
 
-@pytest.mark.parametrize(("name", "told"), [("dk", "dk: delta_kl: "), ("delta_kl", "delta_kl: ")])
-def test_a_warning_names_the_probe_once(project: pytest.Pytester, name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "begins"), [("dk", "dk: delta_kl: "), ("delta_kl", "delta_kl: ")])
+def test_a_warning_names_the_probe_once(project: pytest.Pytester, name: str, begins: str) -> None:
     project.makefile(".yaml", sway=WARNS.replace("name: dk", f"name: {name}"))
     found = project.runpytest()
     (line,) = [line for line in found.outlines if "SwayWarning: " in line]
-    assert line.partition("SwayWarning: ")[2].startswith(told)
+    assert line.partition("SwayWarning: ")[2].startswith(begins)
     assert line.count("delta_kl: ") == 1
 
 

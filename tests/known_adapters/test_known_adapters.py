@@ -22,30 +22,51 @@ OWN_ADAPTERS = frozenset({"tool_use_fidelity", "gradient_ghost", "training_drift
 """Kinds with adapters of their own, below."""
 
 
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """Every adapter's report; 8 nulls, which is what calibration needs at least, since this runs in CI."""
+OF_EVERY_SUBMISSION = (
+    "healthy",
+    "half",
+    "undertrained",
+    "random",
+    "careless",
+    "memoriser",
+    "overscaled",
+    "turn_decay",
+)
+"""One of each sort: sound, nothing, damaged, and learned in part. The lane ``nightly`` takes all of them."""
+IN_ORDER = (("healthy", "half"), ("half", "mild"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(OF_EVERY_SUBMISSION, marks=pytest.mark.slow, id="some"),
+        pytest.param(tuple(EXPECTED), marks=pytest.mark.nightly, id="all"),
+    ],
+)
+def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """A report an adapter; 8 nulls, which is what calibration needs at least, since this runs in CI."""
     whole = spec(FIRST, BASE, runs=8)
     whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] not in OWN_ADAPTERS]
-    return evaluate(whole, adapter_folders(), tmp_path_factory.mktemp("known"))
+    folders = {name: folder for name, folder in adapter_folders().items() if name in request.param}
+    return evaluate(whole, folders, tmp_path_factory.mktemp("known"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("adapter", EXPECTED)
-def test_no_verdict_contradicts_what_was_made(reports: dict[str, Report], adapter: str) -> None:
-    assert contradictions(adapter, reports[adapter]) == []
+def test_no_verdict_contradicts_what_was_made(reports: dict[str, Report]) -> None:
+    by_adapter = {name: contradictions(name, report) for name, report in reports.items()}
+    assert {name: lines for name, lines in by_adapter.items() if lines} == {}
 
 
-@pytest.mark.slow
 def test_the_composites_stand_in_the_order_of_health(reports: dict[str, Report]) -> None:
     scores = {name: composite(report) for name, report in reports.items()}
-    assert scores["healthy"] > scores["half"] > scores["mild"]
-    assert min(scores[name] for name in HEALTHY) > 0.6
-    for far_below in ("careless", "forgetter", "overscaled", "diverged", "leaker"):
-        assert scores[far_below] < 0.1, far_below
+    for better, worse in IN_ORDER:
+        if worse in scores:
+            assert scores[better] > scores[worse]
+    assert min(scores[name] for name in HEALTHY & scores.keys()) > 0.6
     assert scores["memoriser"] < 0.6  # harmless by its making, it is caught by its verdicts
-    for nothing in ("undertrained", "inert", "random", "random_small"):
-        assert scores[nothing] < 0.05, nothing
+    far_below = {"careless", "forgetter", "overscaled", "diverged", "leaker"} & scores.keys()
+    nothing = {"undertrained", "inert", "random", "random_small"} & scores.keys()
+    assert {name: scores[name] for name in far_below if scores[name] >= 0.1} == {}
+    assert {name: scores[name] for name in nothing if scores[name] >= 0.05} == {}
 
 
 @pytest.mark.slow

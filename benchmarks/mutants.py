@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,16 +108,22 @@ def _report(clone: Path, names: set[str]) -> int:
     return _table(counts)
 
 
-def _difference(path: Path, name: str) -> str:
-    """The lines that a mutant changed; mutmut writes every mutant beside its original."""
-    tree = ast.parse(text := path.read_text("utf-8"))
-    mutant = name.rsplit(".", 1)[1]
-    original = f"{mutant.rsplit('__mutmut_', 1)[0]}__mutmut_orig"
-    functions = {
-        node.name: (ast.get_source_segment(text, node) or "").splitlines()[1:]
-        for node in ast.walk(tree)
+@cache
+def _functions(path: Path) -> dict[str, list[str]]:
+    """The lines of each function of a file, without its first."""
+    lines = (text := path.read_text("utf-8")).splitlines()
+    return {
+        node.name: lines[node.lineno : node.end_lineno]
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
+
+
+def _difference(path: Path, name: str) -> str:
+    """The lines that a mutant changed; mutmut writes every mutant beside its original."""
+    mutant = name.rsplit(".", 1)[1]
+    original = f"{mutant.rsplit('__mutmut_', 1)[0]}__mutmut_orig"
+    functions = _functions(path)
     lines = difflib.unified_diff(functions[original], functions[mutant], lineterm="", n=0)
     return "\n".join(line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---"))
 

@@ -99,6 +99,11 @@ def test_a_real_model_is_loaded_once_per_worker(pytester: pytest.Pytester, one_t
     assert verdicts["random.sway.yaml.json"] == ["pass", "fail"]
 
 
+def _heed_ctrl_c() -> None:
+    """A shell starts what runs in its background with the signal ignored, and so do all its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_whole_files(project: pytest.Pytester) -> None:
     """As a terminal does it: every process gets the signal."""
@@ -122,7 +127,12 @@ def test_ctrl_c_leaves_whole_files(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC[:last] + SPEC[last:].replace("one", "linger", 1))
     command = [sys.executable, "-m", "pytest", "-n", "2", "--sway-json=out.json", "--junitxml=out.xml"]
     run = subprocess.Popen(
-        command, cwd=project.path, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
     while not (project.path / "lingers").exists():
         assert run.poll() is None

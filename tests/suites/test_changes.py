@@ -121,6 +121,9 @@ def test_what_a_regression_is(then: dict[str, Any] | None, now: dict[str, Any] |
 def test_a_composite_that_drops() -> None:
     assert worse(suite(overall=0.9), suite(overall=0.8)) == [("composite", "composite")]
     assert worse(suite(overall=0.9), suite(overall=0.81)) == []
+    then, now = suite(overall=0.9), suite(overall=0.8)
+    (one,) = regressions(changes(then, now), composite_delta(then, now), 0.1)
+    assert one.with_text("lower").delta == one.delta == pytest.approx(-0.1)
     partial = {"status": "partial", "threshold": 0.6, "reasons": ["1 of 2 ran"]}
     assert worse(suite(overall=0.9), suite(overall=0.1, gate=partial)) == []
     assert worse(suite(overall=0.9, gate=partial), suite(overall=0.1)) == []

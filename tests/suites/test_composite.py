@@ -59,6 +59,17 @@ def test_without_an_effect_probe_that_is_the_first_finding() -> None:
     assert "no effect was measured" in found.findings[0]
 
 
+def test_findings_count_errors_and_name_what_is_low() -> None:
+    errors = [probe("calibration", None, verdict=Verdict.ERROR)] * 2
+    found = composite([effect(0.8), *errors, probe("ablation", 0.2)])
+    assert found.findings == ["2 probes ended in an error", "category ablation is low: 0.20"]
+    assert composite([effect(0.8), errors[0]]).findings == ["1 probe ended in an error"]
+
+
+def test_without_weights_there_is_no_composite() -> None:
+    assert composite([effect(0.8)], {"adherence": 0.0}).overall == 0.0
+
+
 def test_skips_errors_and_the_baseline_do_not_count() -> None:
     others = [
         probe("ablation", 0.9, verdict=Verdict.SKIP),

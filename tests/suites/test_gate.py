@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.result import ProbeResult, Score, Verdict
+from pytest_sway.result import Gate, ProbeResult, Score, Verdict
 from pytest_sway.session.item_report import ItemReport
 from pytest_sway.session.suite_reports import SuiteReports
-from pytest_sway.suites.gate import GateCriteria, judge_gate
+from pytest_sway.suites.gate import GateCriteria, judge_gate, without_adapter
 from tests.support.fake_models import SPEC
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1, max_size=6)
@@ -47,7 +47,7 @@ def test_what_fails_a_gate(verdicts: list[Verdict], overall: float, status: str,
     results = [result(f"p{i}", verdict) for i, verdict in enumerate(verdicts)]
     planned = places(r.name for r in results)
     gate = judge_gate(results, planned, list(planned), composite(overall), GateCriteria(0.6))
-    assert gate.status == status
+    assert (gate.status, gate.threshold) == (status, 0.6)
     assert gate.reasons == (() if says is None else (says,))
 
 
@@ -55,6 +55,15 @@ def test_a_warning_fails_a_strict_gate_alone() -> None:
     results, planned = [result("p0"), result("p1", W)], places(["p0", "p1"])
     gate = judge_gate(results, planned, list(planned), composite(0.7), GateCriteria(0.6, strict=True))
     assert gate.reasons == ("1 probe warned, and --sway-strict is on: p1 (sway.yaml:6): too small",)
+
+
+def test_an_adapter_that_was_not_evaluated_fails_a_whole_fleet_alone() -> None:
+    assert without_adapter("no weights", 0.6, whole=True) == Gate(
+        "failed", 0.6, ("not evaluated: no weights",)
+    )
+    part = without_adapter("no weights", 0.6, whole=False)
+    assert (part.status, part.threshold) == ("partial", 0.6)
+    assert part.reasons == ("a part of the fleet was selected", "not evaluated: no weights")
 
 
 def test_a_low_composite_says_where_to_look() -> None:

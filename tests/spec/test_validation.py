@@ -44,6 +44,34 @@ def problems(folder: Path, text: str) -> list[str]:
     return str(found.value).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        ("base: m", "base: ./bse", "4:26", "models.ft.base: there is no folder './bse'"),
+        (
+            "base: m",
+            "base: m.gguf",
+            "4:26",
+            "there is no file 'm.gguf', neither beside the spec",
+        ),
+        ("adapter: adapter", "adapter: nowhere", "4:38", "there is no folder"),
+    ],
+)
+def test_the_files_of_kind_gguf_are_looked_for(
+    folder: Path, old: str, new: str, place: str, says: str
+) -> None:
+    (line,) = problems(folder, GOOD.replace("kind: hf", "kind: gguf").replace(old, new))
+    assert line.startswith(f"sway.yaml:{place}: "), line
+    assert says in line
+
+
+def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
+    (folder / "m.gguf").touch()
+    suite = load_spec(folder, GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf"))
+    assert (suite.model.kind, suite.model.base) == ("gguf", str(folder / "m.gguf"))
+    assert suite.adapters[0].path == str(folder / "adapter")
+
+
 def test_a_good_spec_is_resolved(folder: Path) -> None:
     suite = load_spec(folder, GOOD)
     assert [e.id for e in suite.entries] == ["baseline", "dk"]

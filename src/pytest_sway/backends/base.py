@@ -99,9 +99,9 @@ class Determinism:
 class Backend(ABC):
     """Serves one base model, an adapter on it, and the nulls of that adapter.
 
-    A backend is derived from one of the two forms: :class:`AnsweringBackend` answers whole requests,
-    :class:`WeightsBackend` holds the weights and leaves requests to the engine. What has a default here need
-    not be written.
+    A backend is derived from one of three forms: :class:`AnsweringBackend` answers whole requests,
+    :class:`WeightsBackend` holds the weights, :class:`ServerBackend` asks a server, text by text; these two
+    leave requests to the engine. What has a default here need not be written.
 
     One that names ``nulls`` among its capabilities makes a null's weights itself, from the view alone: the
     family and the seeds in ``view.null``, and the digest of the adapter that it imitates.
@@ -170,32 +170,13 @@ class AnsweringBackend(Backend):
         """Every request's answer, or the exception that stands for it."""
 
 
-class WeightsBackend(Backend):
-    """A backend that holds weights: a tokenizer and two primitives, ``logprobs`` and ``generate``.
+class TokenizingBackend(Backend):
+    """What backends have in common that are asked by token ids: a tokenizer."""
 
-    The primitives raise MemoryError where the device has not enough memory.
-    """
-
-    xp: Any
-    """Array namespace of what the backend scores with."""
     vocabulary: int
     """Width of the logits."""
     epsilon: float
     """Machine epsilon of the weights' dtype."""
-    token_bytes: int
-    """Memory that a token of a batch takes beside the weights."""
-    cache_bytes: int
-    """Memory that a token takes more while a text is continued: its keys and values."""
-    overhead_tokens: int
-    """Cost of a forward beside its tokens, in tokens."""
-    most_tokens: int = 4096
-    """Tokens of a batch beyond which a longer one is no faster."""
-    packs_rows: bool = False
-    """Whether a row may hold texts that do not begin one another, and what all prompts of a batch begin with
-    is read once for each view (:func:`~pytest_sway.token_sequences.prefix_of_prompts`)."""
-    views_per_batch: int = 1
-    """How many views, the base among them, the rows of one batch of continuations may belong to. It may
-    change with the adapter that is attached."""
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -221,6 +202,30 @@ class WeightsBackend(Backend):
             RequestError: the tokenizer does not say.
         """
         raise RequestError("this backend does not say how its tokenizer cuts a text")
+
+
+class WeightsBackend(TokenizingBackend):
+    """A backend that holds weights: a tokenizer and two primitives, ``logprobs`` and ``generate``.
+
+    The primitives raise MemoryError where the device has not enough memory.
+    """
+
+    xp: Any
+    """Array namespace of what the backend scores with."""
+    token_bytes: int
+    """Memory that a token of a batch takes beside the weights."""
+    cache_bytes: int
+    """Memory that a token takes more while a text is continued: its keys and values."""
+    overhead_tokens: int
+    """Cost of a forward beside its tokens, in tokens."""
+    most_tokens: int = 4096
+    """Tokens of a batch beyond which a longer one is no faster."""
+    packs_rows: bool = False
+    """Whether a row may hold texts that do not begin one another, and what all prompts of a batch begin with
+    is read once for each view (:func:`~pytest_sway.token_sequences.prefix_of_prompts`)."""
+    views_per_batch: int = 1
+    """How many views, the base among them, the rows of one batch of continuations may belong to. It may
+    change with the adapter that is attached."""
 
     @abstractmethod
     def logprobs(
@@ -248,6 +253,40 @@ class WeightsBackend(Backend):
     def memory_guard(self) -> AbstractContextManager[None]:
         """While it lasts, a failed allocation on the device is a MemoryError."""
         return nullcontext()
+
+
+class ServerBackend(TokenizingBackend):
+    """A backend that asks an inference server, one text at a time; threads call its primitives side by side.
+
+    The primitives raise RequestError where this text cannot be answered, and BackendError where no further
+    one can be.
+    """
+
+    concurrency: int = 1
+    """How many texts the server reads side by side."""
+
+    def prepare(self, views: Sequence[View], longest: int) -> None:
+        """Have the server know what a round will name; nothing else is asked meanwhile.
+
+        Args:
+            views: every view of the round, the base among them where it is asked.
+            longest: tokens of the round's longest text, with what is to be written after it.
+
+        Raises:
+            BackendError: it cannot.
+        """
+
+    @abstractmethod
+    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> Sequence[float]:
+        """Log-probability of each of ``targets``, which stand behind ``ids``, each after those before it."""
+
+    @abstractmethod
+    def logprobs(self, text: TokenSequence, view: View) -> Any:
+        """Log-probabilities at a text's wanted positions: numpy, fp32, ``[positions, vocabulary]``."""
+
+    @abstractmethod
+    def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
+        """The greedy continuation, without the end-of-text token."""
 
 
 _PARTS = ("capabilities", "attach", "detach", "close")

@@ -10,6 +10,7 @@ from pytest_sway.backends.base import (
     AnsweringBackend,
     BackendError,
     Determinism,
+    ServerBackend,
     Subject,
     WeightsBackend,
     backend_fault,
@@ -21,13 +22,13 @@ _DEFAULTED = ("detach", "close", "rendered_prompt", "prompt_notes", "add_null")
 """Methods that the interface has a default for."""
 
 
-def backend_of(found: object) -> AnsweringBackend | WeightsBackend:
+def backend_of(found: object) -> AnsweringBackend | WeightsBackend | ServerBackend:
     """The backend that a hook or a fixture gave.
 
     Raises:
         BackendError: it is none; the message says what it is, and what it lacks.
     """
-    if isinstance(found, AnsweringBackend | WeightsBackend):
+    if isinstance(found, AnsweringBackend | WeightsBackend | ServerBackend):
         return found
     if fault := backend_fault(found):
         raise BackendError(fault)

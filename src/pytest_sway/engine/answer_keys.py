@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_sway.backends.base import WeightsBackend
+from pytest_sway.backends.base import TokenizingBackend
 from pytest_sway.requests import Completion, Divergence, Generate, Request
 
 STORABLE = (Divergence, Completion, Generate)
@@ -25,7 +25,7 @@ def key_of(request: Request[Any], identity: str) -> bytes:
     return _digest(identity, repr(request), ())
 
 
-def read_key(request: Request[Any], identity: str, tokenizer: WeightsBackend) -> bytes:
+def read_key(request: Request[Any], identity: str, tokenizer: TokenizingBackend) -> bytes:
     """16 bytes that name what a model reads for a request, so that no other prompt can have its answer.
 
     Two requests have one key where the model reads the same ids for them and the same of them is scored,

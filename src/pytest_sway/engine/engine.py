@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from pytest_sway.backends.base import AnsweringBackend, Determinism, WeightsBackend
+from pytest_sway.backends.base import AnsweringBackend, Determinism, ServerBackend, WeightsBackend
 from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.disk_cache import DiskCache
@@ -28,6 +28,7 @@ from pytest_sway.engine.memory_limits import MEMORY
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import Progress
+from pytest_sway.engine.server_planner import ServerPlanner
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
 from pytest_sway.result import Measurement
@@ -39,7 +40,7 @@ class Engine:
     """Merges, de-duplicates and caches what measures ask of one backend.
 
     Args:
-        backend: answers; where it holds weights, through a planner.
+        backend: answers; where it does not answer whole requests, through a planner.
         store: answers of earlier sessions. Read and written only where the backend says with
             ``identity`` what its numbers depend on beside the request.
         trace: takes an event per request.
@@ -52,7 +53,7 @@ class Engine:
 
     def __init__(
         self,
-        backend: AnsweringBackend | WeightsBackend,
+        backend: AnsweringBackend | WeightsBackend | ServerBackend,
         *,
         store: DiskCache | None = None,
         trace: Trace | None = None,
@@ -63,8 +64,10 @@ class Engine:
     ) -> None:
         self.backend = backend
         self._embedder = embedder
-        self._planner: Planner | None = None
-        if not isinstance(backend, AnsweringBackend):
+        self._planner: Planner | ServerPlanner | None = None
+        if isinstance(backend, ServerBackend):
+            self._planner = ServerPlanner(backend, batch_invariant=batch_invariant)
+        elif not isinstance(backend, AnsweringBackend):
             self._planner = Planner(backend, memory, batch_invariant=batch_invariant)
         identity = f"{backend.identity} memory={memory} alone={batch_invariant}"
         self._known = KnownAnswers(backend, identity, store if backend.identity else None)
@@ -150,7 +153,7 @@ class Engine:
         return estimator is not None and estimator.is_slow(view)
 
     def _existing_estimator(self) -> Estimator | None:
-        if self._planner is None or isinstance(self.backend, AnsweringBackend):
+        if not isinstance(self._planner, Planner) or not isinstance(self.backend, WeightsBackend):
             return None
         if self._estimator is None:
             self._estimator = Estimator(self.backend, self._planner, self._known.peek)
@@ -195,7 +198,7 @@ class Engine:
             finally:
                 self._show_progress(Progress(1, 1))  # whatever ended it, the round is over
 
-    def _ask_planner(self, planner: Planner, requests: Sequence[Request[Any]]) -> None:
+    def _ask_planner(self, planner: Planner | ServerPlanner, requests: Sequence[Request[Any]]) -> None:
         with closing(planner.answer(requests)) as events:
             for event in events:
                 if isinstance(event, Progress):
@@ -220,7 +223,7 @@ class Engine:
             raise TimedOut
 
     def noise_floor(self, base: View) -> NoiseFloor:
-        """How far the base is from itself in another batch shape; nothing for a server."""
+        """How far the base is from itself in another batch; nothing where whole requests are answered."""
         if self._planner is None:
             return NoiseFloor()
         if self._noise_floor is None:

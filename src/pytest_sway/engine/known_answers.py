@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from pytest_sway.backends.base import AnsweringBackend, WeightsBackend
+from pytest_sway.backends.base import AnsweringBackend, TokenizingBackend
 from pytest_sway.engine.answer_keys import STORABLE, key_of, read_key
 from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.memory_cache import MemoryCache
@@ -20,13 +20,13 @@ class KnownAnswers:
     (Of a backend that answers whole requests: the request.)
 
     Args:
-        backend: encodes requests, where it holds weights.
+        backend: encodes requests, where it has a tokenizer.
         identity: what the numbers depend on beside weights and ids.
         store: answers of earlier sessions; None keeps nothing on disk.
     """
 
     def __init__(
-        self, backend: AnsweringBackend | WeightsBackend, identity: str, store: DiskCache | None
+        self, backend: AnsweringBackend | TokenizingBackend, identity: str, store: DiskCache | None
     ) -> None:
         self._backend = backend
         self._identity = identity

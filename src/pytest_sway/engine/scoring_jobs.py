@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pytest_sway.backends.base import WeightsBackend
+from pytest_sway.backends.base import TokenizingBackend
 from pytest_sway.requests import (
     Completion,
     CompletionScore,
@@ -58,7 +58,7 @@ class Job:
         return ScoreSum(float(log_probabilities.sum()), log_odds(log_probabilities.tolist()))
 
 
-def jobs_of(request: Request[Any], backend: WeightsBackend) -> list[Job]:
+def jobs_of(request: Request[Any], backend: TokenizingBackend) -> list[Job]:
     """What a request needs scored.
 
     Raises:

@@ -236,19 +236,25 @@ def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterK
 def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
     from pytest_sway.backends.base import BackendError
-
-    if key.kind != "hf":
-        raise BackendError(
-            f"kind: {key.kind} is not served by this version (hf is); a conftest can serve it with the "
-            "fixture sway_backend, a plugin with the hook pytest_sway_backend"
-        )
-    from pytest_sway.backends.hf.load_backend import load_backend
     from pytest_sway.items.session_clock import session_moment
+    from pytest_sway.spec.model_kinds import FILE_KINDS
 
+    if key.kind not in FILE_KINDS:
+        raise BackendError(
+            f"kind: {key.kind} is not served by this version (hf and gguf are); a conftest can serve it with "
+            "the fixture sway_backend, a plugin with the hook pytest_sway_backend"
+        )
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
         _check_adapter(adapters[0])
-    return load_backend(key, session_moment(request.config))
+    moment = session_moment(request.config)
+    if key.kind == "gguf":
+        from pytest_sway.backends.gguf.load_backend import load_backend as load_gguf_backend
+
+        return load_gguf_backend(key, moment)
+    from pytest_sway.backends.hf.load_backend import load_backend
+
+    return load_backend(key, moment)
 
 
 def _check_adapter(adapter: AdapterKey) -> None:

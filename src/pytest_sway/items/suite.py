@@ -18,6 +18,7 @@ from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch
 from pytest_sway.spec.hub_names import HubName, is_hub_name
+from pytest_sway.spec.model_kinds import FILE_KINDS
 from pytest_sway.spec.named_adapters import (
     FolderNote,
     NamedAdapters,
@@ -134,12 +135,12 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     kind = spec.envelope.models.ft.kind if spec is not None else ""
     given = find_adapters_of_kind(kind, adapters, (Path(),))
     problems += _adapter_problems(given, kind)
-    null = read_null_entry(source, entries, check_files=kind == "hf")
+    null = read_null_entry(source, entries, check_files=kind in FILE_KINDS)
     problems += null.problems
     if problems or spec is None:
         raise SpecError(path, problems)
     named = given if adapters else spec.named
-    if kind == "hf":  # of another kind the files are not ours to compare
+    if kind in FILE_KINDS:  # of another kind the files are not ours to compare
         named = without_duplicates(named)
     return Suite(
         path=path,
@@ -179,7 +180,7 @@ def _adapter_keys(spec: Spec, named: NamedAdapters, roots: Sequence[Path]) -> It
     if not named.folders:
         yield AdapterKey(None, *model)
     for folder, name in named.folders.items():
-        is_on_hub = ft.kind == "hf" and is_hub_name(name, roots)
+        is_on_hub = ft.kind in FILE_KINDS and is_hub_name(name, roots)
         yield AdapterKey(name if is_on_hub else str(folder), *model)
 
 
@@ -210,4 +211,4 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
         return None
     if (why := why_no_adapter(folder)) is not None:
         return f"there is no adapter folder{why}"
-    return why_not_served(folder) if kind == "hf" else None
+    return why_not_served(folder) if kind in FILE_KINDS else None

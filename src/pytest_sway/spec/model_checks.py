@@ -11,6 +11,7 @@ from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, no_adapter
 from pytest_sway.spec.chat_template_fields import why_no_template
 from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.ignored_fields import FT_DECIDES, names_same_adapter
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name
 from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import FieldPath, Problem
 from pytest_sway.spec.schema import Spec
@@ -54,8 +55,13 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     if spec.model is not None:
         sides["base"] = (spec.envelope.models.base, spec.base)
     for side, (model, path) in sides.items():
-        if model.kind == "hf" and _is_path(model.base) and not is_folder(Path(path)):
-            yield ("models", side, "base"), _no_folder(model.base, spec)
+        named = ("models", side, "base")
+        if model.kind == "gguf" and is_gguf_name(path):
+            if not is_file(Path(path)):
+                found = describe(model.base)
+                yield named, f"there is no file {found}, neither beside the spec nor in the working directory"
+        elif model.kind in FILE_KINDS and _is_path(model.base) and not is_folder(Path(path)):
+            yield named, _no_folder(model.base, spec)
         if model.revision is not None and is_folder(Path(path)):
             yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_globs import ExcludedMatch, FolderCheck, GlobMatch, find_matches, split_matches
 from pytest_sway.spec.identical_adapters import identical_adapters
+from pytest_sway.spec.model_kinds import FILE_KINDS
 from pytest_sway.spec.path_lookup import follow_links, join_path
 from pytest_sway.text.message_parts import shorten_list
 
@@ -74,8 +75,8 @@ def find_named_adapters(
 
 
 def find_adapters_of_kind(kind: str, names: Sequence[str], roots: Sequence[Path]) -> NamedAdapters:
-    """The same, with checks of the adapters' files for kind ``hf``, which reads them."""
-    return find_named_adapters(names, roots, why_not_served if kind == "hf" else None)
+    """The same, with checks of the adapters' files for kinds that read them."""
+    return find_named_adapters(names, roots, why_not_served if kind in FILE_KINDS else None)
 
 
 def without_duplicates(named: NamedAdapters) -> NamedAdapters:

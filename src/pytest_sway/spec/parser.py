@@ -12,8 +12,9 @@ from pytest_sway.document import Document
 from pytest_sway.spec.chat_template_fields import template_file
 from pytest_sway.spec.ignored_fields import ignored_field_notes
 from pytest_sway.spec.model_checks import adapter_problems, model_problems
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name
 from pytest_sway.spec.named_adapters import find_adapters_of_kind
-from pytest_sway.spec.path_lookup import find_path, is_folder
+from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import Problem
 from pytest_sway.spec.schema import Envelope, Spec
 from pytest_sway.spec.sections_file import read_document
@@ -38,7 +39,7 @@ def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, 
     document, problems = read_document(source)
     spec = _resolve_paths(source, envelope, document)
     problems += model_problems(spec)
-    if envelope.models.ft.kind == "hf" and not adapter_given:
+    if envelope.models.ft.kind in FILE_KINDS and not adapter_given:
         problems += adapter_problems(spec)
     return spec, problems
 
@@ -61,6 +62,6 @@ def _is_full_fine_tune(envelope: Envelope) -> bool:
 
 
 def _find_model(name: str, roots: Sequence[Path]) -> str:
-    """A model's folder, or its name on the hub."""
-    folder = find_path(name, roots)
-    return str(folder) if is_folder(folder) else name
+    """A model's folder or GGUF file, or its name on the hub."""
+    path = find_path(name, roots)
+    return str(path) if is_folder(path) or (is_gguf_name(name) and is_file(path)) else name

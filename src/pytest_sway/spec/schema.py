@@ -25,6 +25,7 @@ from pytest_sway.requests import Profile, PromptPolicy
 from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.spec.chat_template_fields import check_reserved_arguments
 from pytest_sway.spec.environment_variables import Expanded, expand
+from pytest_sway.spec.model_kinds import ModelKind
 from pytest_sway.spec.named_adapters import NamedAdapters
 from pytest_sway.spec.problems import Problem
 from pytest_sway.spec.yaml_source import Source
@@ -55,7 +56,7 @@ def _check_version(value: int) -> int:
 class ModelSpec(StrictModel):
     """``models.base`` or ``models.ft``."""
 
-    kind: Annotated[Literal["hf", "mlx", "api", "dummy", "custom"], BeforeValidator(_expand_word)] = "hf"
+    kind: Annotated[ModelKind, BeforeValidator(_expand_word)] = "hf"
     base: Expanded = Field(min_length=1)
     adapter: Annotated[tuple[Annotated[Expanded, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
     dtype: Annotated[Literal["auto", "fp16", "bf16", "fp32"], BeforeValidator(_expand_word)] = "auto"

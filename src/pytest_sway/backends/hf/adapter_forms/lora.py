@@ -90,10 +90,8 @@ class LoraAdapter:
         zero, modules = self._zero_modules(), len(self.layers)
         if not any(self._scaling.values()):
             return ("the adapter is inert: its update is multiplied by lora_alpha, which is 0",)
-        if len(zero) == modules:
-            update = "B·A - B₀·A₀ is within rounding" if self._has_start_factors else "B·A is zero"
-            return (f"the adapter is inert: the update {update} in all {modules} modules",)
-        return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
+        update = "B·A - B₀·A₀ is within rounding" if self._has_start_factors else "B·A is zero"
+        return zero_update_notes(zero, modules, update)
 
     @property
     def fault(self) -> str:
@@ -264,6 +262,13 @@ class LoraAdapter:
             a, b = draw_null_weights(seed, self.digest, name, self._parts(name))
             factors[name] = a, b
         return factors
+
+
+def zero_update_notes(zero: Sequence[str], modules: int, update: str = "B·A is zero") -> tuple[str, ...]:
+    """Which of an adapter's ``modules`` hold no update; where none holds any, ``update`` says why."""
+    if len(zero) == modules:
+        return (f"the adapter is inert: the update {update} in all {modules} modules",)
+    return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
 
 
 def plain_lora_update(files: AdapterFiles, state: StateDict) -> LoraUpdate:

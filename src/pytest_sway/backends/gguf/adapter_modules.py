@@ -1,0 +1,93 @@
+"""The LoRA factors of a PEFT folder, module by module, as PEFT would put them on the base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from peft.tuners.lora import Linear
+from transformers import AutoModelForCausalLM
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
+from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
+    SUBJECT,
+    StateDict,
+    check_complete,
+    check_shapes,
+    peft_errors,
+    read_tensors,
+)
+from pytest_sway.backends.hf.adapter_forms.lora import plain_lora_config
+from pytest_sway.backends.hf.lora_factors import Factors
+
+_USE_HF = "kind: hf serves it"
+
+
+@dataclass(frozen=True)
+class LoraModule:
+    """One module's update, ``scaling``·B·A.
+
+    Attributes:
+        a: ``[rank, in]``.
+        b: ``[out, rank]``.
+        scaling: of PEFT: from ``lora_alpha``, the rank and their patterns.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    scaling: float
+
+    @property
+    def factors(self) -> Factors:
+        """A and B."""
+        return self.a, self.b
+
+
+def read_modules(files: AdapterFiles, config: Any) -> dict[str, LoraModule]:
+    """The update of each module that the adapter changes, by the module's name in the base.
+
+    Args:
+        files: the adapter's folder.
+        config: of the base, of transformers; no weight of the base is read.
+
+    Raises:
+        BackendError: it is no plain LoRA of linear layers, or does not fit the base.
+    """
+    state = read_tensors(files)
+    if files.form != "plain":
+        raise BackendError(f"{files.folder} is no plain LoRA, which is all that a server can add; {_USE_HF}")
+    if whole := sorted(key for key in state if ".lora_" not in key):
+        raise BackendError(
+            f"{files.folder} holds whole tensors (first: {whole[0]}), which a server would drop; {_USE_HF}"
+        )
+    layers = _peft_layers(files, config, state)
+    for name, layer in layers.items():
+        if type(layer) is not Linear or name == "lm_head":
+            raise BackendError(
+                f"{files.folder} changes {name}, and llama.cpp adds LoRA to the linear layers of the blocks "
+                f"alone; {_USE_HF}"
+            )
+    return {
+        name: LoraModule(_factor(state, name, "A"), _factor(state, name, "B"), layer.scaling[SUBJECT])
+        for name, layer in layers.items()
+    }
+
+
+def _factor(state: StateDict, name: str, letter: str) -> torch.Tensor:
+    return state[f"base_model.model.{name}.lora_{letter}.weight"].float()
+
+
+def _peft_layers(files: AdapterFiles, config: Any, state: StateDict) -> dict[str, Any]:
+    """PEFT's layers on a base without weights, once names and shapes are those of the file."""
+    with peft_errors(files.folder):
+        lora = plain_lora_config(LoraConfig.from_pretrained(str(files.folder)))
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+            wrapped = PeftModel(model, lora, adapter_name=SUBJECT)
+        own = get_peft_model_state_dict(wrapped, adapter_name=SUBJECT, save_embedding_layers=False)
+        check_complete(files, own.keys() - state.keys(), state.keys() - own.keys())
+        check_shapes(files, state, own)
+    return {name: layer for name, layer in model.named_modules() if hasattr(layer, "lora_A")}

@@ -1,0 +1,292 @@
+"""The GGUF backend: one base, one adapter and its nulls on a llama.cpp server that the run owns."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import xllamacpp
+
+from pytest_sway import __version__
+from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, ServerBackend, Subject
+from pytest_sway.backends.gguf.adapter_modules import LoraModule, read_modules
+from pytest_sway.backends.gguf.adapter_writer import write_adapter
+from pytest_sway.backends.gguf.base_file import BaseFile
+from pytest_sway.backends.gguf.client import AdapterScale
+from pytest_sway.backends.gguf.server import OwnedServer
+from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
+from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
+from pytest_sway.backends.hf.lora_factors import product_norm
+from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments, digest_with_settings
+from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
+from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
+from pytest_sway.requests import NullSeed, Prompt, RequestError, Tokenized, View
+from pytest_sway.token_sequences import TokenSequence
+
+_SLOTS = 4
+_SHORTEST_CONTEXT = 512
+Modules = Mapping[str, LoraModule]
+
+
+class GGUFBackend(ServerBackend):
+    """One model on a server that is started anew, in a tenth of a second, where it lacks an adapter.
+
+    Args:
+        base: the model's file.
+        tokens: its tokenizer.
+        folder: for the files of adapters and nulls; removed by :meth:`close`.
+        threads: of the server.
+    """
+
+    concurrency = _SLOTS
+
+    def __init__(
+        self, base: BaseFile, tokens: PromptTokenizer, folder: TemporaryDirectory[str], threads: int
+    ) -> None:
+        self.context: int = base.context
+        self.vocabulary = base.config.vocab_size
+        self.epsilon = float(np.finfo(np.float32).eps)
+        self.identity = _identity(threads)
+        self._base, self._base_tokens, self._tokens = base, tokens, tokens
+        self._digest = digest_with_settings(base.model.digest, tokens.chat.settings)
+        self._folder, self._threads = folder, threads
+        self._adapter = ""
+        self._modules: Modules = {}
+        self._own_nulls: dict[str, Modules] = {}
+        self._files: dict[NullSeed | None, Path] = {}
+        """What the server was, or will be, started with: the adapter itself, and nulls."""
+        self._server: OwnedServer | None = None
+        self._served: tuple[NullSeed | None, ...] = ()
+        self._slot_context = _SHORTEST_CONTEXT
+        self._check(View(self._digest), f"the base model {base.model.name}")
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Those of every LoRA backend, and what the tokenizer can do."""
+        return frozenset(
+            {"divergence", "completion", "generate", "scale", "nulls"} | self._tokens.capabilities
+        )
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Special tokens that stand before every text."""
+        return self._tokens.leading
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt."""
+        return self._tokens.encode(prompt)
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        """Token ids of both, and the index of the completion's first token."""
+        return self._tokens.encode_pair(prompt, completion)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        return self._tokens.decode(ids)
+
+    def tokenized(self, text: str) -> Tokenized:
+        """A text's own ids and where each of them ends."""
+        return self._tokens.tokenized(text)
+
+    def rendered_prompt(self, prompt: Prompt) -> str:
+        """What the model reads of a prompt, as text, special tokens included."""
+        return self._tokens.rendered_text(prompt)
+
+    def prompt_notes(self) -> list[str]:
+        """What a reader of the report should know of the prompts so far."""
+        return self._tokens.notes()
+
+    def determinism(self, *, batch_invariant: bool) -> Determinism:
+        """Texts that are read side by side share a batch, whose shape moves the last digits."""
+        if batch_invariant:
+            return Determinism("strict")
+        return Determinism(
+            "best_effort", ("llama.cpp reads several texts in one batch; --sway-exact reads one",)
+        )
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        """Serve an adapter after checking that the server can add it."""
+        if self._adapter:
+            raise BackendError("another adapter is still attached to this backend")
+        if adapter.model is not None:
+            raise BackendError("kind: gguf serves adapters on a base; a full fine-tune needs kind: hf")
+        source = find_subject_files(adapter)
+        vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary)
+        if vocabulary.has_own_tokenizer and vocabulary.needed_rows > self.vocabulary:
+            raise BackendError(
+                f"{source} needs {vocabulary.needed_rows} tokens and the base has {self.vocabulary}: an "
+                "adapter with tokens of its own needs kind: hf"
+            )
+        check_template_arguments(vocabulary.tokens.chat)
+        self._modules = self._read(source)
+        self._adapter, self._tokens = source.digest, vocabulary.tokens
+        try:
+            self._check(View(self._digest, source.digest), str(source.label))
+        except BaseException:
+            self._drop()
+            raise
+        zero = [name for name, module in self._modules.items() if not _changes(module)]
+        found = subject_notes(source, self._base.model)
+        return Subject(
+            base=View(self._digest),
+            tuned=View(self._digest, source.digest),
+            inert=len(zero) == len(self._modules),
+            notes=(
+                *zero_update_notes(zero, len(self._modules)),
+                *source.notes,
+                *vocabulary.notes,
+                *found.notes,
+            ),
+            warnings=found.warnings,
+        )
+
+    def detach(self, subject: Subject) -> None:
+        """Forget the adapter and its nulls."""
+        del subject
+        self._drop()
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null; it and the subject are plain LoRA."""
+        source = find_subject_files(adapter)
+        modules = self._read(source)
+        if strange := sorted(modules.keys() - self._modules.keys()):
+            raise BackendError(
+                f"{source} cannot be a null of this adapter: it changes {len(strange)} modules that the "
+                f"adapter does not (first: {strange[0]}); train it with the same target_modules"
+            )
+        self._own_nulls[source.digest] = modules
+        return source.digest
+
+    def close(self) -> None:
+        """End the server and remove the files."""
+        self._stop()
+        self._folder.cleanup()
+
+    def prepare(self, views: Sequence[View], longest: int) -> None:
+        """Start the server anew where it lacks a null of this round, or its context is too short for it."""
+        for view in views:
+            if view.base != self._digest:
+                raise BackendError(f"view {view.label()} belongs to another base model")
+            if view.is_base:
+                continue
+            if view.adapter != self._adapter:
+                raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+            self._write(view.null)
+        needed = max(self._slot_context, 2 ** math.ceil(math.log2(longest)))
+        if self._server is None or set(self._files) > set(self._served) or needed > self._slot_context:
+            self._slot_context = needed
+            self._start()
+
+    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+        """Log-probability of each target, in nats."""
+        return self._running.client.target_logprobs(ids, targets, self._scale(view))
+
+    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+        """Log-probabilities at the wanted positions, ``[positions, vocabulary]``."""
+        first = text.first + 1
+        return self._running.client.logprobs(text.ids[:first], text.ids[first:], self._scale(view))
+
+    def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
+        """The greedy continuation, cut before the token that ends it."""
+        written = self._running.client.greedy(ids, max_new_tokens, self._scale(view))
+        ends = [i for i, token in enumerate(written) if token in self._base.ends]
+        return tuple(written[: ends[0]] if ends else written)
+
+    @property
+    def _running(self) -> OwnedServer:
+        if self._server is None:
+            raise BackendError("no llama.cpp server is running")
+        return self._server
+
+    def _read(self, source: SubjectFiles) -> Modules:
+        assert source.files is not None  # find_subject_files() names an adapter
+        modules = read_modules(source.files, self._base.config)
+        broken = [name for name, module in modules.items() if not _is_finite(module)]
+        if broken:
+            raise BackendError(
+                f"{source.label} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
+                f"(first: {broken[0]}): {FILE_BROKEN}"
+            )
+        return modules
+
+    def _write(self, null: NullSeed | None) -> None:
+        """Write the adapter's file, or a null's, where there is none yet."""
+        if null not in self._files:
+            path = Path(self._folder.name) / f"adapter-{len(self._files)}.gguf"
+            write_adapter(path, self._null_modules(null), self._base.layout)
+            self._files[null] = path
+
+    def _null_modules(self, null: NullSeed | None) -> Modules:
+        if null is None:
+            return self._modules
+        if null.source:
+            return self._own_nulls[null.source]
+        modules = {}
+        for name, module in self._modules.items():
+            a, b = draw_null_weights(null, self._adapter, name, module.factors)
+            modules[name] = LoraModule(a, b, module.scaling)
+        return modules
+
+    def _scale(self, view: View) -> AdapterScale | None:
+        """The adapter of a view among the server's; the base is any of them at 0."""
+        if not self._served:
+            return None
+        return (
+            AdapterScale(0, 0.0) if view.is_base else AdapterScale(self._served.index(view.null), view.scale)
+        )
+
+    def _check(self, view: View, label: str) -> None:
+        """Raise BackendError where the log-probabilities of a fixed text are not finite."""
+        self.prepare([view], 2)
+        try:
+            scored = self.logprobs(TokenSequence((*self.leading, self.vocabulary // 2), 0), view)
+        except RequestError as error:
+            raise BackendError(f"{label} cannot be asked: {error}") from error
+        if not np.allclose(np.exp(scored.astype(np.float64)).sum(-1), 1.0, atol=1e-3):  # nor with a NaN
+            raise BackendError(f"the probabilities of the next token do not sum to 1 with {label}")
+
+    def _start(self) -> None:
+        self._stop()
+        self._served = tuple(self._files)
+        self._server = OwnedServer(
+            self._base.path,
+            list(self._files.values()),
+            vocabulary=self.vocabulary,
+            slots=_SLOTS,
+            context=min(self._slot_context, self.context + 1),
+            threads=self._threads,
+        )
+
+    def _stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._server, self._served = None, ()
+
+    def _drop(self) -> None:
+        self._stop()
+        for path in self._files.values():
+            path.unlink()
+        self._files.clear()
+        self._own_nulls.clear()
+        self._modules, self._adapter, self._tokens = {}, "", self._base_tokens
+
+
+def _changes(module: LoraModule) -> bool:
+    return bool(module.scaling) and product_norm(module.a, module.b) > 0.0
+
+
+def _is_finite(module: LoraModule) -> bool:
+    return all(bool(part.isfinite().all()) for part in module.factors)
+
+
+def _identity(threads: int) -> str:
+    """What the numbers depend on beside weights and request."""
+    features = " ".join(str(xllamacpp.get_system_info()).split())
+    versions = f"pytest-sway {__version__}, xllamacpp {xllamacpp.__version__}, numpy {np.__version__}"
+    return f"llama.cpp fp32 {platform.machine()} {threads} threads {features}; {versions}"

@@ -1,0 +1,196 @@
+"""Asks a llama.cpp server for log-probabilities by token ids.
+
+The server has none for prompts. A grammar of token ids makes it write a given completion, and ``n_probs`` has
+it say for each token what the model's distribution was before the grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import numpy as np
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.requests import RequestError
+
+_LEAST_NATS = float(np.log(np.finfo(np.float32).smallest_subnormal))
+"""Log-probability of a token whose probability is 0 in fp32: the server says none that is less."""
+_TIMEOUT_S = 600.0
+
+
+class ServerError(RequestError):
+    """The server failed at what it was asked, and says that it is not the request's fault."""
+
+
+class TokenLogprob(msgspec.Struct, gc=False):
+    """What the server says of one token: no JSON number for a probability of 0."""
+
+    id: int
+    logprob: float | None
+
+
+class Position(TokenLogprob, gc=False):
+    """The token that was written at a position, and the likeliest ones."""
+
+    top_logprobs: list[TokenLogprob] = []
+
+
+class CompletionAnswer(msgspec.Struct, gc=False):
+    """What ``/completion`` answers."""
+
+    tokens: list[int]
+    completion_probabilities: list[Position] = []
+
+
+class ErrorText(msgspec.Struct):
+    """Why ``/completion`` refuses."""
+
+    message: str
+
+
+class ErrorAnswer(msgspec.Struct):
+    """What ``/completion`` answers where it refuses."""
+
+    error: ErrorText
+
+
+class AdapterScale(NamedTuple):
+    """One of the adapters that the server was started with; the others are at 0.
+
+    Attributes:
+        number: its place in the server's list.
+        scale: factor on its update; 0 is the base.
+    """
+
+    number: int
+    scale: float
+
+
+class LlamaClient:
+    """One server.
+
+    Args:
+        url: where it listens.
+        vocabulary: width of the logits.
+        connections: how many texts are asked side by side.
+    """
+
+    def __init__(self, url: str, vocabulary: int, connections: int) -> None:
+        self._vocabulary = vocabulary
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S, limits=limits, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def target_logprobs(
+        self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
+    ) -> list[float]:
+        """Log-probability of each target, in nats, after ``ids`` and the targets before it.
+
+        Raises:
+            RequestError: the server cannot answer.
+            BackendError: there is no server any more.
+        """
+        try:
+            return [_nats(place.logprob) for place in self._forced(ids, targets, adapter, 1)]
+        except ServerError:
+            rows = self._one_by_one(ids, targets[:-1], adapter)
+            return [float(row[target]) for row, target in zip(rows, targets, strict=True)]
+
+    def logprobs(
+        self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
+    ) -> np.ndarray:
+        """Distributions after ``ids`` and after each target: fp32, ``[1 + targets, vocabulary]``.
+
+        Raises:
+            RequestError: the server cannot answer.
+            BackendError: there is no server any more.
+        """
+        try:
+            places = self._forced(ids, targets, adapter, self._vocabulary) if targets else []
+        except ServerError:
+            return self._one_by_one(ids, targets, adapter)
+        last = self._next([*ids, *targets], adapter)
+        return np.stack([self._distribution(place) for place in [*places, last]])
+
+    def greedy(self, ids: Sequence[int], count: int, adapter: AdapterScale | None) -> list[int]:
+        """The likeliest continuation, at most ``count`` tokens; it may end with the token that ended it.
+
+        Raises:
+            RequestError: the server cannot answer.
+            BackendError: there is no server any more.
+        """
+        return self._complete(ids, adapter, n_predict=count).tokens
+
+    def _forced(
+        self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None, most: int
+    ) -> list[Position]:
+        """What the server says of each target's position: of the target itself and of ``most`` tokens.
+
+        Raises:
+            ServerError: a target ends a text, and the server follows no grammar beyond one that does.
+        """
+        grammar = "root ::= " + " ".join(f"<[{token}]>" for token in targets)
+        answer = self._complete(ids, adapter, n_predict=len(targets), n_probs=most, grammar=grammar)
+        if answer.tokens != list(targets):
+            raise RequestError(
+                f"the server wrote {len(answer.tokens)} tokens that are not the {len(targets)} that its "
+                "grammar allows: this llama.cpp knows no grammar of token ids"
+            )
+        return answer.completion_probabilities
+
+    def _one_by_one(
+        self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
+    ) -> np.ndarray:
+        """What :meth:`logprobs` answers, without a grammar: a completion for each position."""
+        texts = [[*ids, *targets[:count]] for count in range(len(targets) + 1)]
+        return np.stack([self._distribution(self._next(text, adapter)) for text in texts])
+
+    def _next(self, ids: Sequence[int], adapter: AdapterScale | None) -> Position:
+        return self._complete(ids, adapter, n_predict=1, n_probs=self._vocabulary).completion_probabilities[0]
+
+    def _distribution(self, place: Position) -> np.ndarray:
+        found = place.top_logprobs
+        if len(found) != self._vocabulary:
+            raise RequestError(
+                f"the server gave {len(found)} of the {self._vocabulary} log-probabilities of a position"
+            )
+        row = np.empty(self._vocabulary, np.float32)
+        row[[one.id for one in found]] = [_nats(one.logprob) for one in found]
+        return row
+
+    def _complete(self, ids: Sequence[int], adapter: AdapterScale | None, **options: Any) -> CompletionAnswer:
+        """One completion. ``lora`` always stands: without it the server adds every adapter that it knows."""
+        lora = [] if adapter is None else [{"id": adapter.number, "scale": adapter.scale}]
+        body = {
+            "prompt": list(ids),
+            "temperature": 0,
+            "cache_prompt": False,
+            "return_tokens": True,
+            "lora": lora,
+            "response_fields": ["tokens", "completion_probabilities"],
+            **options,
+        }
+        try:
+            response = self._http.post("/completion", json=body)
+        except httpx.TransportError as error:
+            raise BackendError(f"the llama.cpp server does not answer any more: {error}") from error
+        try:
+            if response.status_code == httpx.codes.OK:
+                return msgspec.json.decode(response.content, type=CompletionAnswer)
+            refusal = msgspec.json.decode(response.content, type=ErrorAnswer).error.message
+        except msgspec.MsgspecError as error:
+            status = f"status {response.status_code}"
+            raise RequestError(f"the llama.cpp server's answer ({status}) cannot be read: {error}") from error
+        kind = ServerError if response.is_server_error else RequestError
+        raise kind(f"the llama.cpp server refuses {len(ids)} tokens: {refusal}")
+
+
+def _nats(found: float | None) -> float:
+    """A log-probability as the server writes it; of a probability of 0 it is no number, or none of JSON's."""
+    return _LEAST_NATS if found is None else max(found, _LEAST_NATS)

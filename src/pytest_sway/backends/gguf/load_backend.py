@@ -1,0 +1,69 @@
+"""Loads the backend of ``kind: gguf``."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
+
+if TYPE_CHECKING:
+    from pytest_sway.backends.gguf.backend import GGUFBackend
+
+
+def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend:
+    """The base model of a spec on a llama.cpp server.
+
+    Args:
+        key: names a ``.gguf`` file, a model folder, or a model on the hub.
+        moment: what chat templates print as the present; by default the time of the call.
+
+    Raises:
+        BackendError: it cannot be served truthfully.
+    """
+    try:
+        import gguf  # noqa: F401
+        import httpx  # noqa: F401
+        import msgspec  # noqa: F401
+        import peft  # noqa: F401
+        import torch
+        import xllamacpp  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            f"kind: gguf needs {error.name}; install it with: pip install 'pytest-sway[gguf]'"
+        ) from error
+    from pytest_sway.backends.gguf.backend import GGUFBackend
+    from pytest_sway.backends.gguf.base_file import open_base
+    from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+    from pytest_sway.backends.hf.prompts.spec_chat_template import read_template_settings
+
+    _check_fields(key)
+    folder = TemporaryDirectory(prefix="sway-gguf-")
+    try:
+        base = open_base(key, Path(folder.name))
+        tokens = PromptTokenizer(base.tokenizer, read_template_settings(key, base.tokenizer, moment))
+        return GGUFBackend(base, tokens, folder, _thread_count(torch.get_num_threads()))
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _thread_count(allowed: int) -> int:
+    """Threads of the server: as many as the environment says, else this process's share of the cores."""
+    if count_is_set(os.environ):
+        return allowed
+    return min(allowed, core_share(os.environ, usable_cores()))
+
+
+def _check_fields(key: ModelKey) -> None:
+    """Raise BackendError for what this kind cannot do."""
+    if key.dtype not in ("auto", "fp32"):
+        raise BackendError(f"models.ft.dtype: {key.dtype}: kind: gguf computes in fp32; remove it")
+    if key.device not in ("auto", "cpu"):
+        raise BackendError(f"models.ft.device: {key.device}: kind: gguf runs on the CPU; remove it")
+    if key.trust_remote_code:
+        raise BackendError("models.ft.trust_remote_code: kind: gguf runs no model code; remove it")

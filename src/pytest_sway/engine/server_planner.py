@@ -1,0 +1,204 @@
+"""For backends that ask a server: answers a round of requests, text by text, several at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pytest_sway.backends.base import ServerBackend
+from pytest_sway.engine.costs import Costs
+from pytest_sway.engine.noise_floor import NoiseFloor
+from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
+from pytest_sway.engine.scoring_jobs import Job, ScoreSum, answer_of, check_length, jobs_of
+from pytest_sway.requests import (
+    Completion,
+    Divergence,
+    Generate,
+    Generation,
+    Request,
+    RequestError,
+    Tokens,
+    View,
+)
+from pytest_sway.statistics.divergences import divergence
+from pytest_sway.statistics.log_odds import log_odds
+from pytest_sway.token_sequences import TokenSequence
+
+Answers = dict[Request[Any], Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one thread asks without a pause.
+
+    Attributes:
+        tokens: that the server reads and writes.
+        view: under whose weights most of it is asked; a server reads the texts of one view together.
+        run: gives the answers, or the :class:`RequestError` that stands for each.
+    """
+
+    tokens: int
+    view: View
+    run: Callable[[], Answers]
+
+
+class ServerPlanner:
+    """Answers requests with a server's primitives.
+
+    Args:
+        backend: asks the server.
+        batch_invariant: whether the server is asked for one text at a time, so that no answer can depend on
+            what else was asked.
+    """
+
+    def __init__(self, backend: ServerBackend, *, batch_invariant: bool = False) -> None:
+        self._backend = backend
+        self._threads = 1 if batch_invariant else backend.concurrency
+        self.costs = Costs()
+
+    def answer(self, requests: Sequence[Request[Any]]) -> Events:
+        """Every request's answer, or the :class:`RequestError` that stands for it, as texts finish.
+
+        Who stops early should close the generator: what the server was not asked yet, it is not asked then.
+        """
+        known, tasks, longest = self._sorted(requests)
+        yield FinishedBatch(known)
+        if tasks:
+            asked = [request for request in requests if not isinstance(request, Tokens)]
+            views = dict.fromkeys(view for request in asked for view in request.views)
+            self._backend.prepare(list(views), longest)
+            yield from self._run(_by_view(tasks))
+
+    def _sorted(self, requests: Sequence[Request[Any]]) -> tuple[Answers, list[Task], int]:
+        """What is answered without the server, what is asked, and the tokens of the longest text."""
+        known: Answers = {}
+        tasks: list[Task] = []
+        by_text: dict[TokenSequence, list[Divergence]] = defaultdict(list)
+        longest = 1
+        for request in requests:
+            try:
+                if isinstance(request, Tokens):
+                    known[request] = self._backend.tokenized(request.text)
+                elif isinstance(request, Generate):
+                    ids = self._prompt(request)
+                    longest = max(longest, len(ids) + request.max_new_tokens)
+                    tasks.append(self._continuation(request, ids))
+                else:
+                    jobs = jobs_of(request, self._backend)
+                    longest = max([longest, *(len(job.text.ids) + 1 for job in jobs)])
+                    if isinstance(request, Divergence):
+                        by_text[jobs[0].text].append(request)
+                    elif isinstance(request, Completion):
+                        tasks.append(self._completion(request, jobs))
+            except RequestError as error:
+                known[request] = error
+        tasks += [self._divergences(text, group) for text, group in by_text.items()]
+        return known, tasks, longest
+
+    def noise_floor(self, base: View) -> NoiseFloor:
+        """How far one text is from itself where the server reads others beside it."""
+        backend = self._backend
+        floor = NoiseFloor(backend.epsilon**2, backend.epsilon)
+        if self._threads == 1:
+            return floor
+        text = TokenSequence(tuple((37 * k) % backend.vocabulary for k in range(1, 25)), 0)
+        others = [TokenSequence(text.ids[:n], 0) for n in (5, 6, 7)]
+        backend.prepare([base], len(text.ids) + 1)
+        alone = backend.logprobs(text, base)
+        with ThreadPoolExecutor(self._threads) as pool:
+            crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base), [text, *others])))
+        moved = [float(divergence(np, kind, alone, crowded).max()) for kind in ("js", "kl")]
+        likeliest = int(alone[0].argmax())
+        tokens = float(np.abs(alone[:, likeliest] - crowded[:, likeliest]).max())
+        return NoiseFloor(max(*moved, floor.divergence), max(tokens, floor.logprob))
+
+    def _run(self, tasks: Sequence[Task]) -> Events:
+        done, total = 0, sum(task.tokens for task in tasks)
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sway-server")
+        try:
+            running: dict[Future[tuple[Answers, float]], Task] = {
+                pool.submit(_timed, task): task for task in tasks
+            }
+            for future in as_completed(running):
+                answers, seconds = future.result()
+                tokens = running[future].tokens
+                self.costs.count([tokens], 1, seconds)
+                done += tokens
+                yield Progress(done, total)
+                yield FinishedBatch(answers, dict.fromkeys(answers, seconds / max(1, len(answers))))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _prompt(self, request: Generate) -> list[int]:
+        ids = self._backend.encode(request.prompt)
+        check_length(len(ids) + request.max_new_tokens, self._backend.context)
+        return ids
+
+    def _continuation(self, request: Generate, ids: Sequence[int]) -> Task:
+        def run() -> Answers:
+            written: tuple[int, ...] = ()
+            if request.max_new_tokens:
+                written = self._backend.generate(ids, request.view, request.max_new_tokens)
+            return {request: Generation(self._backend.decode(written), tuple(written))}
+
+        return Task(len(ids) + request.max_new_tokens, request.view, _or_error([request], run))
+
+    def _completion(self, request: Completion, jobs: Sequence[Job]) -> Task:
+        def run() -> Answers:
+            return {request: answer_of(request, jobs, {job: self._targets(job) for job in jobs})}
+
+        tokens = sum(len(job.text.ids) for job in jobs)
+        return Task(tokens, request.view, _or_error([request], run))
+
+    def _targets(self, job: Job) -> ScoreSum:
+        """The sums over a completion's tokens."""
+        (view,) = job.request.views
+        nats = self._backend.target_logprobs(job.text.ids[: job.text.first + 1], job.targets, view)
+        return ScoreSum(float(np.sum(nats)), log_odds(nats))
+
+    def _divergences(self, text: TokenSequence, requests: Sequence[Divergence]) -> Task:
+        """Of one text; the side that most of them share, the base, is asked once and kept meanwhile."""
+        views = [view for request in requests for view in request.views]
+        shared = max(dict.fromkeys(views), key=views.count)
+
+        def run() -> Answers:
+            kept = {shared: self._backend.logprobs(text, shared)}
+            answers: Answers = {}
+            for request in requests:
+                sides = [kept[v] if v in kept else self._backend.logprobs(text, v) for v in request.views]
+                found = divergence(np, request.kind, *sides)
+                answers[request] = float(np.sum(found, dtype=np.float64)) / text.positions
+            return answers
+
+        return Task(len(text.ids) * (1 + len(requests)), shared, _or_error(requests, run))
+
+
+def _by_view(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks of a view one after another: a server reads texts under the same weights together."""
+    by_view: dict[View, list[Task]] = defaultdict(list)
+    for task in tasks:
+        by_view[task.view].append(task)
+    return [task for group in by_view.values() for task in group]
+
+
+def _or_error(requests: Sequence[Request[Any]], run: Callable[[], Answers]) -> Callable[[], Answers]:
+    """``run``, or the RequestError that it raises as the answer to each request."""
+
+    def caught() -> Answers:
+        try:
+            return run()
+        except RequestError as error:
+            return dict.fromkeys(requests, error)
+
+    return caught
+
+
+def _timed(task: Task) -> tuple[Answers, float]:
+    began = time.perf_counter()
+    return task.run(), time.perf_counter() - began

@@ -1,0 +1,109 @@
+"""Other architectures than the quickstart's, and what configs may say: the same numbers, or a refusal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from pytest_sway.backends.base import BackendError, ModelKey, Subject
+from pytest_sway.backends.gguf.load_backend import load_backend
+from pytest_sway.requests import Completion, Divergence, Generate, Request
+from tests.support.both_backends import assert_same_answers
+from tests.support.peft_adapters import lora, save_adapter
+from tests.support.tiny_models import SIZES, backend_of, random_base
+
+TINY = {
+    **SIZES,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 96,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+MODELS: dict[str, tuple[Any, Any]] = {
+    "untied": (LlamaForCausalLM, LlamaConfig(**TINY, tie_word_embeddings=False)),
+    "biases": (LlamaForCausalLM, LlamaConfig(**TINY, attention_bias=True)),
+    "llama3": (LlamaForCausalLM, LlamaConfig(**TINY, rope_parameters=LLAMA3)),
+    "mistral": (MistralForCausalLM, MistralConfig(**TINY, sliding_window=None, head_dim=32)),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config(**TINY)),
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config(**TINY, head_dim=32)),
+}
+STEM = "The master of the works is"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_numbers_are_those_of_transformers(tmp_path: Path, name: str) -> None:
+    kind, config = MODELS[name]
+    model = random_base(tmp_path / "base", kind, config)
+    adapter = save_adapter(tmp_path / "adapter", lora(), base=model)
+    served, reference = load_backend(ModelKey("gguf", str(tmp_path / "base"))), backend_of(tmp_path / "base")
+
+    def requests(subject: Subject) -> Sequence[Request[Any]]:
+        views = (subject.base, subject.tuned, subject.tuned.scaled(0.5))
+        texts = [Completion(STEM, " Bram Hollis, who has held the post for years.", view) for view in views]
+        return [*texts, Divergence(STEM, *views[:2]), Generate(STEM, subject.tuned, 4)]
+
+    try:
+        assert_same_answers(served, reference, adapter, requests)
+    finally:
+        served.close()
+        reference.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "says"),
+    [
+        (GPTNeoXForCausalLM, GPTNeoXConfig(**SIZES, intermediate_size=64), "serves no gpt_neox models"),
+        (LlamaForCausalLM, LlamaConfig(**TINY, hidden_act="gelu"), "hidden_act: gelu"),
+        (MistralForCausalLM, MistralConfig(**TINY, sliding_window=16), "sliding_window: 16"),
+        (
+            LlamaForCausalLM,
+            LlamaConfig(
+                **TINY, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
+            ),
+            "rope_type: linear",
+        ),
+    ],
+)
+def test_what_is_not_written_is_refused(tmp_path: Path, kind: Any, config: Any, says: str) -> None:
+    random_base(tmp_path / "base", kind, config)
+    with pytest.raises(BackendError, match=says):
+        load_backend(ModelKey("gguf", str(tmp_path / "base")))
+
+
+def test_a_tensor_of_another_model_is_refused(tmp_path: Path) -> None:
+    """A Qwen2 whose config says Llama: its biases would be no part of what is written."""
+    kind, config = MODELS["qwen3"]
+    random_base(tmp_path / "base", kind, config)
+    path = tmp_path / "base/config.json"
+    told = {
+        **json.loads(path.read_text("utf-8")),
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+    }
+    path.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(BackendError, match=r"has no tensor for model\.layers\.0\.self_attn\.\w+_norm"):
+        load_backend(ModelKey("gguf", str(tmp_path / "base")))

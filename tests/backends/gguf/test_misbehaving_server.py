@@ -1,0 +1,131 @@
+"""A server that answers otherwise than llama.cpp: a real one, on a port of this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.gguf.client import AdapterScale, LlamaClient
+from pytest_sway.requests import RequestError
+
+V = 4
+Reply = Callable[[dict[str, Any]], tuple[int, bytes]]
+
+
+def as_llama(request: dict[str, Any], logprob: Any = -1.5) -> dict[str, Any]:
+    """What llama.cpp answers: the tokens of the grammar, else token 2."""
+    grammar = request.get("grammar", "root ::= <[2]>")
+    tokens = [int(part[2:-2]) for part in grammar.removeprefix("root ::= ").split()]
+    likeliest = [{"id": i, "logprob": -1.5 - i / 10} for i in range(request.get("n_probs", 0))]
+    places = [{"id": token, "logprob": logprob, "top_logprobs": likeliest} for token in tokens]
+    return {"tokens": tokens, "completion_probabilities": places}
+
+
+def ok(content: Any) -> tuple[int, bytes]:
+    return 200, json.dumps(content).encode()
+
+
+@contextmanager
+def served_by(reply: Reply) -> Iterator[tuple[LlamaClient, list[dict[str, Any]]]]:
+    """A client of a server that replies so, and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            status, content = reply(asked[-1])
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content) if status else 10**6))
+            self.end_headers()
+            self.wfile.write(content)
+            self.close_connection = not status
+
+        def log_message(self, *args: Any) -> None:
+            del args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = LlamaClient(f"http://127.0.0.1:{server.server_port}", V, 1)
+    try:
+        yield client, asked
+    finally:
+        client.close()
+        server.shutdown()
+        server.server_close()
+
+
+def test_every_request_names_its_adapter_and_keeps_nothing() -> None:
+    with served_by(lambda request: ok(as_llama(request))) as (client, asked):
+        assert client.target_logprobs([7, 8], [3, 1], AdapterScale(2, 0.5)) == [-1.5, -1.5]
+        assert client.logprobs([7], [3], None).shape == (2, V)
+        assert client.greedy([7], 5, AdapterScale(0, 0.0)) == [2]
+    assert [one["lora"] for one in asked] == [[{"id": 2, "scale": 0.5}], [], [], [{"id": 0, "scale": 0.0}]]
+    assert {one["cache_prompt"] for one in asked} == {False}
+    assert asked[0]["grammar"] == "root ::= <[3]> <[1]>"
+    assert [one["n_predict"] for one in asked] == [2, 1, 1, 5]
+
+
+def test_a_probability_of_0_is_the_least_that_fp32_knows() -> None:
+    least = np.log(np.finfo(np.float32).smallest_subnormal)
+    for logprob in (None, -1e30):
+        with served_by(lambda request, found=logprob: ok(as_llama(request, found))) as (client, _):  # type: ignore[misc]
+            assert client.target_logprobs([7], [3], None) == [least]
+
+
+def without_grammar(request: dict[str, Any]) -> dict[str, Any]:
+    return as_llama({**request, "grammar": "root ::= <[2]> <[2]>"})
+
+
+def fewer(request: dict[str, Any]) -> dict[str, Any]:
+    return as_llama({**request, "n_probs": 3})
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (lambda request: ok(without_grammar(request)), "wrote 2 tokens that are not the 1"),
+        (lambda request: ok(fewer(request)), "gave 3 of the 4 log-probabilities of a position"),
+        (lambda request: (200, b"<html>"), r"the llama\.cpp server's answer \(status 200\) cannot be read"),
+        (lambda request: ok({"choices": []}), r"answer \(status 200\) cannot be read: .*tokens"),
+        (lambda request: ok({**as_llama(request), "tokens": ["a"]}), r"\(status 200\) cannot be read"),
+        (
+            lambda request: (400, b'{"error": {"message": "the request exceeds the context size"}}'),
+            "refuses 1 tokens: the request exceeds the context size",
+        ),
+        (lambda request: (502, b"Bad Gateway"), r"\(status 502\) cannot be read"),
+        (lambda request: (500, b'{"error": {"message": "no slot"}}'), "refuses . tokens: no slot"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:
+    with served_by(reply) as (client, _), pytest.raises(RequestError, match=says):
+        client.logprobs([7], [3], None)
+
+
+def test_a_connection_that_is_cut_ends_the_run() -> None:
+    says = r"the llama\.cpp server does not answer any more: "
+    with served_by(lambda request: (0, b"{")) as (client, _), pytest.raises(BackendError, match=says):
+        client.greedy([7], 3, None)
+
+
+def test_what_the_grammar_fails_at_is_asked_one_by_one() -> None:
+    def reply(request: dict[str, Any]) -> tuple[int, bytes]:
+        if "grammar" in request:
+            return 500, b'{"error": {"message": "Unexpected empty grammar stack"}}'
+        return ok(as_llama(request))
+
+    with served_by(reply) as (client, asked):
+        assert client.target_logprobs([7], [3, 1, 0], None) == pytest.approx([-1.8, -1.6, -1.5])
+        assert [one["prompt"] for one in asked[1:]] == [[7], [7, 3], [7, 3, 1]]
+        assert client.logprobs([7], [3], None).tolist() == pytest.approx(
+            np.array([[-1.5, -1.6, -1.7, -1.8]] * 2, np.float32)
+        )

@@ -1,0 +1,198 @@
+"""Text by text, several at a time: the same answers as batches of a backend that holds weights."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_sway.backends.base import AdapterKey, BackendError, ServerBackend, Subject
+from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.planner_events import FinishedBatch, Progress
+from pytest_sway.engine.server_planner import ServerPlanner
+from pytest_sway.requests import (
+    Completion,
+    Divergence,
+    Generate,
+    Prompt,
+    Request,
+    RequestError,
+    Tokenized,
+    Tokens,
+    View,
+)
+from pytest_sway.token_sequences import TokenSequence
+from tests.engine.test_planner import BASE, OTHER, TUNED, Toy, V
+from tests.support.planner_answers import planner_answers
+
+BROKEN = View("b", "a", scale=99)
+
+
+class ToyServer(ServerBackend):
+    """The bigram model of :class:`Toy` behind a server's primitives."""
+
+    vocabulary, epsilon, context, concurrency = V, 1e-7, 12, 3
+    capabilities = frozenset()
+
+    def __init__(self) -> None:
+        self.toy = Toy()
+        self.prepared: list[tuple[set[View], int]] = []
+        self.asked: list[tuple[str, View]] = []
+        self.most_at_once = self._at_once = 0
+        self._lock = threading.Lock()
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        raise BackendError("a toy has no adapter")
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        return self.toy.encode(prompt)
+
+    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
+        return self.toy.encode_pair(prompt, completion)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.toy.decode(ids)
+
+    def tokenized(self, text: str) -> Tokenized:
+        return Tokenized(tuple(self.encode(text)), tuple(range(1, len(text) + 1)))
+
+    def prepare(self, views: Sequence[View], longest: int) -> None:
+        assert self._at_once == 0
+        self.prepared.append((set(views), longest))
+
+    def _answering(self, what: str, view: View) -> np.ndarray:
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.asked.append((what, view))
+        time.sleep(0.001)
+        with self._lock:
+            self._at_once -= 1
+        if view == BROKEN:
+            raise RequestError("this view is broken")
+        return self.toy.table(view)
+
+    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+        table = self._answering("target_logprobs", view)
+        before = [ids[-1], *targets[:-1]]
+        return [float(table[one, target]) for one, target in zip(before, targets, strict=True)]
+
+    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+        return self._answering("logprobs", view)[list(text.ids[text.first :])].astype(np.float32)
+
+    def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
+        self._answering("generate", view)
+        return self.toy.generate([ids], [view], max_new_tokens)[0]
+
+
+texts = st.text("abcdefgh", min_size=1, max_size=8)
+views = st.sampled_from([BASE, TUNED, OTHER])
+requests = st.one_of(
+    st.builds(
+        Divergence, texts, views, views, st.sampled_from(["js", "kl"]), st.tuples(st.integers(0, V - 1))
+    ),
+    st.builds(Completion, st.just("") | texts, st.text("abcdefgh", min_size=2, max_size=20), views),
+    st.builds(Generate, texts, views, st.integers(0, 6)),
+)
+
+
+@given(st.lists(requests, min_size=1, max_size=8), st.booleans())
+def test_the_answers_are_those_of_batches(asked: list[Request[Any]], alone: bool) -> None:
+    found = dict(planner_answers(ServerPlanner(ToyServer(), batch_invariant=alone), asked))
+    expected = planner_answers(Engine(Toy())._planner, asked)  # type: ignore[arg-type]
+    assert found.keys() == expected.keys()
+    for request, answer in expected.items():
+        if isinstance(answer, Exception):
+            assert str(found[request]) == str(answer)
+        elif isinstance(answer, float):
+            assert found[request] == pytest.approx(answer, abs=1e-6)
+        elif isinstance(request, Completion):
+            assert found[request].tokens == answer.tokens
+            assert found[request].logprob == pytest.approx(answer.logprob, abs=1e-5)
+        else:
+            assert found[request] == answer
+
+
+def test_what_a_round_names_is_prepared_before_it() -> None:
+    server = ToyServer()
+    planner_answers(
+        ServerPlanner(server),
+        [
+            Generate("ab", TUNED, 6),
+            Completion("a", "bcd", BASE),
+            Divergence("abc", BASE, OTHER),
+            Tokens("a", BASE),
+        ],
+    )
+    assert server.prepared == [({BASE, TUNED, OTHER}, 8)]
+    planner_answers(ServerPlanner(server), [Tokens("ab", BASE)])
+    assert len(server.prepared) == 1
+
+
+def test_a_side_that_divergences_share_is_asked_once() -> None:
+    server = ToyServer()
+    planner_answers(ServerPlanner(server), [Divergence("ab", BASE, view) for view in (TUNED, OTHER)])
+    assert sorted(view.scale for _, view in server.asked if view.is_base) == [1.0]
+    assert len(server.asked) == 3
+
+
+def test_as_many_at_a_time_as_the_server_takes() -> None:
+    many = [Completion("a", letter * 3, TUNED) for letter in "abcdefgh"]
+    for alone, most in ((False, 3), (True, 1)):
+        server = ToyServer()
+        planner_answers(ServerPlanner(server, batch_invariant=alone), many)
+        assert server.most_at_once == most
+
+
+def test_an_error_is_the_answer_of_its_own_requests() -> None:
+    asked: list[Request[Any]] = [Completion("a", "b", BROKEN), Completion("a", "b", BASE)]
+    asked += [Divergence("ab", BASE, BROKEN), Generate("a", BASE, 40)]
+    found = planner_answers(ServerPlanner(ToyServer()), asked)
+    assert str(found[asked[0]]) == str(found[asked[2]]) == "this view is broken"
+    assert "41 tokens exceed the model's context of 12" in str(found[asked[3]])
+    assert found[asked[1]].tokens == 1
+
+
+def test_a_server_that_died_ends_the_round_and_what_was_answered_stays() -> None:
+    class Dying(ToyServer):
+        def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+            if len(self.asked) >= 2:
+                raise BackendError("the server ended")
+            return super().target_logprobs(ids, targets, view)
+
+    server = Dying()
+    server.concurrency = 1
+    engine = Engine(server)
+    asked = [Completion("a", letter, TUNED) for letter in "abcdefgh"]
+    with pytest.raises(BackendError, match="the server ended"):
+        engine.answer(asked)
+    assert len(server.asked) == 2
+    assert engine.answer(asked[:2]).keys() == set(asked[:2])  # without the server
+
+
+def test_who_stops_early_asks_no_more() -> None:
+    server = ToyServer()
+    events = ServerPlanner(server).answer([Completion("a", letter, TUNED) for letter in "abcdefgh"])
+    next(event for event in events if isinstance(event, FinishedBatch) and event.answers)
+    events.close()
+    assert len(server.asked) < 8
+
+
+def test_progress_ends_at_its_total() -> None:
+    planner = ServerPlanner(ToyServer())
+    events = list(planner.answer([Completion("a", "bc", TUNED), Generate("ab", BASE, 3)]))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert progress[-1].done == progress[-1].total == 7
+    assert (planner.costs.forward_passes, planner.costs.tokens) == (2, 7)
+
+
+def test_a_server_has_a_noise_floor_and_no_estimate() -> None:
+    engine = Engine(ToyServer())
+    assert engine.noise_floor(BASE).divergence == pytest.approx(1e-14)
+    assert not engine.is_slow(TUNED)

@@ -32,6 +32,7 @@ def test_a_hand_calculation(draws: list[float], value: float) -> None:
     assert found.z is not None
     assert found.p == pytest.approx(stats.t.sf(t, len(draws) - 1), rel=1e-6, abs=1e-300)
     assert found.rank == sum(d >= value for d in draws)
+    assert found.draws == tuple(draws)
 
 
 @pytest.mark.parametrize("n", [3, 8, 20])
@@ -83,6 +84,12 @@ def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
 def test_a_spread_below_the_resolution_is_reported_as_that() -> None:
     found = predict(0.2, [0.1, 0.11, 0.12], "log", resolution=0.05)
     assert (found.z, found.reason) == (None, "the null draws differ by less than the arithmetic can show")
+
+
+def test_one_draw_has_no_spread() -> None:
+    found = predict(2.0, [1.0], "raw")
+    assert (found.sd, found.z, found.rank, found.draws) == (0.0, None, 0, (1.0,))
+    assert found.reason == "fewer than two null draws"
 
 
 def test_p_is_never_zero() -> None:

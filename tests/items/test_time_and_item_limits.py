@@ -186,3 +186,29 @@ def test_after_ctrl_c_the_next_run_measures_only_the_rest(project: pytest.Pytest
     project.makeconftest(KEPT.format(stop="never", what="pass"))
     project.runpytest().assert_outcomes(passed=4)
     assert asked(project) > 0
+
+
+def test_a_server_that_ends_is_an_error_of_what_it_was_asked(project: pytest.Pytester) -> None:
+    """And of nothing that was answered before."""
+    project.makeconftest(
+        """
+        from tests.support import fake_models
+        from pytest_sway.backends.base import BackendError
+        from pytest_sway.backends.fake import FakeBackend
+
+        def answer(request):
+            if isinstance(request.prompt, tuple):  # turns, which the last probe asks
+                raise BackendError("the server does not answer any more")
+            return fake_models.answer(request)
+
+        def pytest_sway_backend(config, model):
+            return FakeBackend(answer)
+        """
+    )
+    found = project.runpytest("--sway-json=out.json")
+    found.assert_outcomes(passed=3, failed=1)
+    told = probes(project.path / "out.json")
+    assert told["talk"]["verdict"] == "error"
+    says = "the server does not answer any more; what was answered is kept: run it again"
+    assert told["talk"]["message"] == says
+    found.stdout.no_fnmatch_line("*Traceback*")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sway.backends.base import Subject
+from pytest_sway.backends.base import BackendError, Subject
 from pytest_sway.backends.null_population import NullPopulation
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.engine import Engine
@@ -34,7 +34,8 @@ _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
 _LONGEST_PROMPT = 1000
 _INERT = "the adapter is inert: its update is zero, so it changes nothing"
-_KEPT = "what was answered is kept: run it again, or give it more"
+_ANSWERS_KEPT = "what was answered is kept: run it again"
+_KEPT = f"{_ANSWERS_KEPT}, or give it more"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
             result = result_without_measurement(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
         except pytest.fail.Exception as error:  # pytest-timeout's signal
             result = result_without_measurement(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
+        except BackendError as error:
+            result = result_without_measurement(probe, Verdict.ERROR, f"{error}; {_ANSWERS_KEPT}")
         except (ProbeError, RequestError) as error:
             result = result_without_measurement(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)

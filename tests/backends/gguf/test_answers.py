@@ -53,7 +53,14 @@ def test_a_part_of_the_update_and_more_than_all_of_it(backend: GGUFBackend, refe
     assert_same_answers(backend, reference, HEALTHY, requests)
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES_BY_FORM["factors"] if name != OWN])
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=[] if name == "norm_matched" else [pytest.mark.slow])
+        for name in FAMILIES_BY_FORM["factors"]
+        if name != OWN
+    ],
+)
 def test_nulls(backend: GGUFBackend, reference: HFBackend, family: str) -> None:
     """The same draws, so the same distances: z is what it is with the other backend."""
 
@@ -75,7 +82,14 @@ def test_a_null_of_your_own(backend: GGUFBackend, reference: HFBackend) -> None:
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(PLAIN_LORA.keys() - {"embedding", "gaussian_init"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "patterns" else [pytest.mark.slow])
+        for name in PLAIN_LORA
+        if name not in ("embedding", "gaussian_init")
+    ],
+)
 def test_scalings_ranks_and_targets(
     backend: GGUFBackend, reference: HFBackend, tmp_path: Path, name: str
 ) -> None:
@@ -87,6 +101,7 @@ def test_scalings_ranks_and_targets(
     assert_same_answers(backend, reference, adapter, requests)
 
 
+@pytest.mark.slow
 def test_a_text_longer_than_the_context_is_read_in_windows(
     backend: GGUFBackend, reference: HFBackend
 ) -> None:

@@ -22,7 +22,7 @@ from tests.support.peft_adapters import BASE, CONVERTED_LORA, FULL_WEIGHTS, PLAI
 ADAPTERS: dict[str, tuple[Any, str]] = {
     "dora": (FULL_WEIGHTS["dora"], "no plain LoRA"),
     "saved_head": (FULL_WEIGHTS["saved_head"], "no plain LoRA"),
-    "pissa": (CONVERTED_LORA["pissa"], "no plain LoRA"),
+    "olora": (CONVERTED_LORA["olora"], "no plain LoRA"),
     "embedding": (PLAIN_LORA["embedding"], "changes model.embed_tokens"),
     "head": (lora(target_modules=["lm_head", "q_proj"]), "changes lm_head"),
 }

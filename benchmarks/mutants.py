@@ -53,7 +53,7 @@ PARTS = {
         "src/pytest_sway/suites",
         ["tests/suites", "tests/items/test_cost_plan.py", "tests/reports/test_comparison_report.py", RULES],
     ),
-    "engine": Part("src/pytest_sway/engine", ["tests/engine"]),
+    "engine": Part("src/pytest_sway/engine", ["tests/engine", "tests/quickstart/test_cost_estimate.py"]),
 }
 
 

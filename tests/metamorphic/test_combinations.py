@@ -15,7 +15,14 @@ from tests.known_adapters.real_model import __main__ as real_model
 from tests.known_adapters.real_model.base import PACKAGES, skip_unless_installed
 
 from .adapter_variants import padded, rescaled
-from .comparing import assert_same, assert_same_beside_other_nulls, outcome
+from .comparing import (
+    OF_SMOLLM2,
+    OF_TOY,
+    Rounding,
+    assert_same,
+    assert_same_beside_other_nulls,
+    outcome,
+)
 from .running import WITHOUT_AVX, run_suite
 from .suite import ITEMS, MEASURED, TOY, Subject, copied, entry, permuted, quick_suite, renamed_sections
 
@@ -65,17 +72,19 @@ COMBINATIONS = st.builds(
 class Relation:
     """Compares the suite after a combination of changes with the suite as it is."""
 
-    def __init__(self, subject: Subject, folder: Path, little_memory: str) -> None:
+    def __init__(self, subject: Subject, folder: Path, little_memory: str, rounding: Rounding) -> None:
         """Evaluate the suite as it is.
 
         Args:
             subject: the adapter.
             folder: a new one, for everything that is written.
             little_memory: the least that the model can do with.
+            rounding: of the model's arithmetic.
         """
         folder.mkdir()
         self._base, self._folder, self._tried = subject.base, folder, 0
         self._little_memory = f"--sway-memory={little_memory}"
+        self._rounding = rounding
         self._forms = {
             "plain": subject.adapter,
             "rescaled": rescaled(folder / "rescaled", subject),
@@ -97,7 +106,7 @@ class Relation:
         same = assert_same if change.form == "plain" else assert_same_beside_other_nulls
         for kind in change.kinds:
             for name in [kind, f"{kind} copied"] if change.copies else [kind]:
-                same(outcome(report, name), outcome(self._plain, kind))
+                same(outcome(report, name), outcome(self._plain, kind), self._rounding)
 
     def _report(self, whole: dict[str, Any], form: str, *options: str, **machine: Any) -> Report:
         whole["models"]["ft"]["adapter"] = str(self._forms[form])
@@ -107,7 +116,7 @@ class Relation:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Relation:
-    return Relation(TOY, tmp_path_factory.mktemp("toy") / "relation", "600MB")
+    return Relation(TOY, tmp_path_factory.mktemp("toy") / "relation", "600MB", OF_TOY)
 
 
 @settings(max_examples=25)
@@ -124,7 +133,7 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Relation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["make", str(folder), "--only", "style_only"])
         real_model.main()
-    return Relation(Subject(folder / "base", folder / "style_only"), folder / "relation", "2GB")
+    return Relation(Subject(folder / "base", folder / "style_only"), folder / "relation", "2GB", OF_SMOLLM2)
 
 
 @settings(max_examples=4)

@@ -100,10 +100,10 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
         (lambda request: ok({**as_llama(request), "tokens": ["a"]}), r"\(status 200\) cannot be read"),
         (
             lambda request: (400, b'{"error": {"message": "the request exceeds the context size"}}'),
-            "refuses 1 tokens: the request exceeds the context size",
+            "refuses /completion: the request exceeds the context size",
         ),
         (lambda request: (502, b"Bad Gateway"), r"\(status 502\) cannot be read"),
-        (lambda request: (500, b'{"error": {"message": "no slot"}}'), "refuses . tokens: no slot"),
+        (lambda request: (500, b'{"error": {"message": "no slot"}}'), "refuses /completion: no slot"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:

@@ -128,3 +128,27 @@ def test_revisions(
 def test_the_revision_of_a_folder_is_not_known(tmp_path: Path) -> None:
     base = BaseModel("d", name=str(tmp_path / "m"), checkpoint=model(tmp_path / "m"))
     assert difference("org/m", base, revision=OTHER) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "same"),
+    [
+        ("Qwen/Qwen3-0.6B", "models/qwen3-0.6b-q4_k_m.gguf", True),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "SmolLM2-135M-Instruct.Q4_1.gguf", True),
+        ("Qwen/Qwen3-0.6B", "/m/Qwen3-0.6B-IQ3_XXS.GGUF", True),
+        ("/data/models/Qwen3-0.6B", "Qwen3-0.6B-bf16.gguf", True),
+        ("unsloth/Qwen3-0.6B-bnb-4bit", "Qwen3-0.6B.gguf", True),
+        ("Qwen/Qwen3-0.6B", "Qwen3-1.7B-Q8_0.gguf", False),
+        ("../../base", "base-f32.gguf", True),
+        ("Qwen/Qwen3-0.6B", "model.gguf", False),
+    ],
+)
+def test_a_gguf_file_is_named_after_its_model(tmp_path: Path, named: str, file: str, same: bool) -> None:
+    config = {"base_model_name_or_path": named}
+    found = declared_base_mismatch(tmp_path, config, BaseModel("d", name=file, is_gguf_file=True))
+    if same:
+        assert found is None
+    else:
+        assert found is not None
+        assert not found.is_certain
+        assert f"{file}; whether it was converted from that model cannot be seen" in found.text

@@ -31,6 +31,8 @@ from pytest_sway.token_sequences import TokenSequence
 
 _SLOTS = 4
 _SHORTEST_CONTEXT = 512
+_TEXT = "Don't tokenise 1,234 naïve words twice:\n\n\tx_y = {'a': [0.5]}  # 東京 🙂"
+"""What tokenizers disagree on: apostrophes, digits, spaces, accents, and letters beyond the Latin ones."""
 Modules = Mapping[str, LoraModule]
 
 
@@ -65,6 +67,7 @@ class GGUFBackend(ServerBackend):
         self._served: tuple[NullSeed | None, ...] = ()
         self._slot_context = _SHORTEST_CONTEXT
         self._check(View(self._digest), f"the base model {base.model.name}")
+        self._tokenizer_notes = self._compared_tokenizers() if base.model.is_gguf_file else ()
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -139,6 +142,7 @@ class GGUFBackend(ServerBackend):
             inert=len(zero) == len(self._modules),
             notes=(
                 *zero_update_notes(zero, len(self._modules)),
+                *self._tokenizer_notes,
                 *source.notes,
                 *vocabulary.notes,
                 *found.notes,
@@ -250,6 +254,14 @@ class GGUFBackend(ServerBackend):
             raise BackendError(f"{label} cannot be asked: {error}") from error
         if not np.allclose(np.exp(scored.astype(np.float64)).sum(-1), 1.0, atol=1e-3):  # nor with a NaN
             raise BackendError(f"the probabilities of the next token do not sum to 1 with {label}")
+
+    def _compared_tokenizers(self) -> tuple[str, ...]:
+        """A note where transformers reads the file's tokenizer otherwise than llama.cpp does."""
+        ours = list(self._tokens.tokenized(_TEXT).ids)
+        if ours == self._running.client.tokenize(_TEXT):
+            return ()
+        differ = "transformers and llama.cpp make other tokens of one text with this file's tokenizer"
+        return (f"{differ}; the numbers are about those of transformers",)
 
     def _start(self) -> None:
         self._stop()

@@ -72,7 +72,7 @@ def _of_file(key: ModelKey) -> BaseFile:
     except Exception as error:
         raise BackendError(f"{path} cannot be read: {error_line(error)}") from error
     digest = files_digest(path.parent, (path.name,))
-    model = BaseModel(digest, name=key.base, notes=_quantization_notes(types))
+    model = BaseModel(digest, name=key.base, notes=_quantization_notes(types), is_gguf_file=True)
     ends = _as_ids(config.eos_token_id) or _as_ids(tokenizer.eos_token_id)
     longest = config.max_position_embeddings - 1
     return BaseFile(path, longest, config, layout_of(config, str(path)), tokenizer, ends, model)

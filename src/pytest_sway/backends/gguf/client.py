@@ -7,7 +7,7 @@ it say for each token what the model's distribution was before the grammar.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import msgspec
@@ -19,6 +19,7 @@ from pytest_sway.requests import RequestError
 _LEAST_NATS = float(np.log(np.finfo(np.float32).smallest_subnormal))
 """Log-probability of a token whose probability is 0 in fp32: the server says none that is less."""
 _TIMEOUT_S = 600.0
+Answer = TypeVar("Answer")
 
 
 class ServerError(RequestError):
@@ -45,14 +46,20 @@ class CompletionAnswer(msgspec.Struct, gc=False):
     completion_probabilities: list[Position] = []
 
 
+class TokenizeAnswer(msgspec.Struct):
+    """What ``/tokenize`` answers."""
+
+    tokens: list[int]
+
+
 class ErrorText(msgspec.Struct):
-    """Why ``/completion`` refuses."""
+    """Why the server refuses."""
 
     message: str
 
 
 class ErrorAnswer(msgspec.Struct):
-    """What ``/completion`` answers where it refuses."""
+    """What the server answers where it refuses."""
 
     error: ErrorText
 
@@ -127,6 +134,15 @@ class LlamaClient:
         """
         return self._complete(ids, adapter, n_predict=count).tokens
 
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of a text by the tokenizer in the server's file, without special tokens.
+
+        Raises:
+            RequestError: the server cannot answer.
+            BackendError: there is no server any more.
+        """
+        return self._post("/tokenize", {"content": text, "add_special": False}, TokenizeAnswer).tokens
+
     def _forced(
         self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None, most: int
     ) -> list[Position]:
@@ -176,19 +192,22 @@ class LlamaClient:
             "response_fields": ["tokens", "completion_probabilities"],
             **options,
         }
+        return self._post("/completion", body, CompletionAnswer)
+
+    def _post(self, path: str, body: dict[str, Any], answer: type[Answer]) -> Answer:
         try:
-            response = self._http.post("/completion", json=body)
+            response = self._http.post(path, json=body)
         except httpx.TransportError as error:
             raise BackendError(f"the llama.cpp server does not answer any more: {error}") from error
         try:
             if response.status_code == httpx.codes.OK:
-                return msgspec.json.decode(response.content, type=CompletionAnswer)
+                return msgspec.json.decode(response.content, type=answer)
             refusal = msgspec.json.decode(response.content, type=ErrorAnswer).error.message
         except msgspec.MsgspecError as error:
             status = f"status {response.status_code}"
             raise RequestError(f"the llama.cpp server's answer ({status}) cannot be read: {error}") from error
         kind = ServerError if response.is_server_error else RequestError
-        raise kind(f"the llama.cpp server refuses {len(ids)} tokens: {refusal}")
+        raise kind(f"the llama.cpp server refuses {path}: {refusal}")
 
 
 def _nats(found: float | None) -> float:

@@ -21,6 +21,8 @@ _QUANTIZED = re.compile(
     re.IGNORECASE,
 )
 """Suffixes of model names on the hub that name a quantization."""
+_GGUF_ENDING = re.compile(r"([-_.](i?q\d\w*|b?f16|fp16|f32))?\.gguf$", re.IGNORECASE)
+"""What llama.cpp's tools put behind a model's name: ``-Q4_K_M.gguf``."""
 _FOLDERS = frozenset(
     {"base", "bases", "checkpoints", "data", "model", "models", "out", "output", "outputs", "results", "runs"}
 )
@@ -57,14 +59,16 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
     named = str(config.get("base_model_name_or_path") or "")
     if not named or not base.name:
         return None
-    folder = _local_folder(named, adapter)
-    if folder is not None and _same_weights(folder, base):
-        return None
-    theirs, ours = _model_name(named), [_model_name(base.name), *_other_names(base)]
     statement = (
         f"adapter_config.json says that the adapter was trained on {_hub_name(named)}, and the spec's base "
         f"is {base.name}"
     )
+    if base.is_gguf_file:
+        return _gguf_mismatch(statement, named, base)
+    folder = _local_folder(named, adapter)
+    if folder is not None and _same_weights(folder, base):
+        return None
+    theirs, ours = _model_name(named), [_model_name(base.name), *_other_names(base)]
     if folder is not None:
         return BaseMismatch(f"{statement}, whose weight files are not the same", is_certain=True)
     if theirs.casefold() in {name.casefold() for name in ours}:
@@ -82,6 +86,15 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
     return BaseMismatch(
         f"{statement}; whether they are the same model cannot be seen from here", is_certain=False
     )
+
+
+def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch | None:
+    """A GGUF file was converted from a model, mostly to fewer bits, and is named after it."""
+    theirs, ours = _without_quantization(_model_name(named)), _GGUF_ENDING.sub("", _model_name(base.name))
+    if theirs == ours.casefold():
+        return None
+    text = f"{statement}; whether it was converted from that model cannot be seen from here"
+    return BaseMismatch(text, is_certain=False)
 
 
 def _revision_mismatch(config: Mapping[str, Any], named: str, base: BaseModel) -> BaseMismatch | None:

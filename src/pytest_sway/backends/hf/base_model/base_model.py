@@ -19,6 +19,7 @@ class BaseModel:
         checkpoint: the files that it was loaded from; None for a model that was made in memory.
         trust_remote_code: whether the spec lets models bring their own code.
         notes: what a reader of the report should know of how it was loaded.
+        is_gguf_file: whether it is one file of llama.cpp, converted from a model.
     """
 
     digest: str
@@ -27,6 +28,7 @@ class BaseModel:
     checkpoint: Checkpoint | None = None
     trust_remote_code: bool = False
     notes: tuple[str, ...] = ()
+    is_gguf_file: bool = False
 
     @property
     def folder(self) -> Path | None:

@@ -19,7 +19,7 @@ from markdown_cells import exact, most, table
 from null_pools import say
 from setting import Setting
 
-from tests.known_adapters.battery import FIRST, spec
+from tests.known_adapters.battery import EFFECTS, FIRST, spec
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed, verdicts
 from tests.known_adapters.make.document_adapters import anchored
 from tests.known_adapters.make.training_setting import TrainingSetting
@@ -35,7 +35,6 @@ NOISE: Mapping[str, tuple[Any, tuple[float, ...]]] = {
     "a trained head": (FULL_WEIGHTS["saved_head"], (0.02, 0.05)),
     "IA3": (FULL_WEIGHTS["ia3"], (0.5,)),
 }
-EFFECTS = ("delta_kl", "section_internalization", "paraphrase_invariance", "preference_flip")
 
 Figures = dict[str, Any]
 

@@ -13,6 +13,8 @@ import yaml
 
 from tests.support.paths import KNOWN_ADAPTERS, QUICKSTART
 
+EFFECTS = ("delta_kl", "section_internalization", "paraphrase_invariance", "preference_flip")
+"""Kinds whose pass says that something was learned, of those that ``quick`` measures."""
 FOLLOW_UPS = [
     "Tell me more about {0}.",
     "What else is known of {0}?",

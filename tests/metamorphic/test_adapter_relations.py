@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.known_adapters.battery import EFFECTS
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed, probe
 
 from .adapter_variants import opposite, padded, rescaled, scaled
@@ -12,7 +13,6 @@ from .suite import MEASURED, NO_HARM, TOY, quick_suite
 
 pytestmark = pytest.mark.nightly
 STRENGTHS = (0.0, 0.25, 0.5, 1.5, 2.0)
-EFFECTS = ("delta_kl", "section_internalization", "paraphrase_invariance", "preference_flip")
 SAME = ("rescaled", "padded")
 
 

@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 import torch
@@ -82,12 +83,12 @@ class LoraAdapter:
     @property
     def inert(self) -> bool:
         """Whether the update is zero in every module."""
-        return len(self._zero_modules()) == len(self.layers)
+        return len(self._zero_modules) == len(self.layers)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Which modules hold no update."""
-        zero, modules = self._zero_modules(), len(self.layers)
+        zero, modules = self._zero_modules, len(self.layers)
         if not any(self._scaling.values()):
             return ("the adapter is inert: its update is multiplied by lora_alpha, which is 0",)
         update = "B·A - B₀·A₀ is within rounding" if self._has_start_factors else "B·A is zero"
@@ -215,6 +216,7 @@ class LoraAdapter:
             return found
         return {name: (torch.zeros_like(a), torch.zeros_like(b)) for name, (a, b) in found.items()}
 
+    @cached_property
     def _zero_modules(self) -> list[str]:
         """Modules whose update s·B·A is zero, after PiSSA or OLoRA up to the rounding of their start."""
         return [

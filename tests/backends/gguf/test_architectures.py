@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
@@ -45,7 +46,7 @@ LLAMA3 = {
 }
 MODELS: dict[str, tuple[Any, Any]] = {
     "untied": (LlamaForCausalLM, LlamaConfig(**TINY, tie_word_embeddings=False)),
-    "biases": (LlamaForCausalLM, LlamaConfig(**TINY, attention_bias=True)),
+    "biases": (LlamaForCausalLM, LlamaConfig(**TINY, attention_bias=True, mlp_bias=True)),
     "llama3": (LlamaForCausalLM, LlamaConfig(**TINY, rope_parameters=LLAMA3)),
     "mistral": (MistralForCausalLM, MistralConfig(**TINY, sliding_window=None, head_dim=32)),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config(**TINY)),
@@ -58,6 +59,11 @@ STEM = "The master of the works is"
 def test_the_numbers_are_those_of_transformers(tmp_path: Path, name: str) -> None:
     kind, config = MODELS[name]
     model = random_base(tmp_path / "base", kind, config)
+    with torch.no_grad():  # biases begin as 0 and norms as 1, and so would not be missed
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) / 4)
+    model.save_pretrained(tmp_path / "base")
     adapter = save_adapter(tmp_path / "adapter", lora(), base=model)
     served, reference = load_backend(ModelKey("gguf", str(tmp_path / "base"))), backend_of(tmp_path / "base")
 

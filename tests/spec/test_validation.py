@@ -65,6 +65,12 @@ def test_the_files_of_kind_gguf_are_looked_for(
     assert says in line
 
 
+def test_a_gguf_file_has_no_revision(folder: Path) -> None:
+    (folder / "m.gguf").touch()
+    text = GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf, revision: v1")
+    assert any("this base is a file, remove it" in line for line in problems(folder, text))
+
+
 def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
     (folder / "m.gguf").touch()
     suite = load_spec(folder, GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf"))

@@ -21,7 +21,7 @@ def quickstart_file(path: Path, *, quantized: bool = False) -> Path:
     config = AutoConfig.from_pretrained(BASE)
     layout = layout_of(config, str(BASE))
     writer = gguf.GGUFWriter(path, layout.name)
-    model_writer._write_config(writer, config)
+    model_writer._add_config(writer, config)
     _write_tokenizer(writer, AutoTokenizer.from_pretrained(BASE))
     for key, tensor in model_writer._tensors(read_checkpoint(BASE)):
         name = layout.tensor_name(key)

@@ -62,8 +62,9 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
                 yield named, f"there is no file {found}, neither beside the spec nor in the working directory"
         elif model.kind in FILE_KINDS and _is_path(model.base) and not is_folder(Path(path)):
             yield named, _no_folder(model.base, spec)
-        if model.revision is not None and is_folder(Path(path)):
-            yield ("models", side, "revision"), "is for a model on the hub; this base is a folder, remove it"
+        if model.revision is not None and (is_folder(Path(path)) or is_gguf_name(path)):
+            what = "file" if is_gguf_name(path) else "folder"
+            yield ("models", side, "revision"), f"is for a model on the hub; this base is a {what}, remove it"
 
 
 def _is_path(name: str) -> bool:

@@ -117,6 +117,32 @@ def test_a_text_longer_than_the_context_is_read_in_windows(
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
+def test_a_server_holds_no_more_nulls_than_it_may(
+    backend: GGUFBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a round does not name go, and answer the same when they are named again."""
+    with while_attached(backend, HEALTHY) as subject:
+        views = null_population(subject, NullPlan("norm_matched", 4, 0, 0.02)).views
+        first, second = ([Completion(STEM, ANSWER, view) for view in part] for part in (views[:2], views[2:]))
+        exact = [Engine(backend, batch_invariant=True).answer(asked) for asked in (first, second)]
+        monkeypatch.setattr("pytest_sway.backends.gguf.backend._MOST_FILES", 3)
+        for _ in range(2):
+            again = [Engine(backend, batch_invariant=True).answer(asked) for asked in (first, second)]
+            assert again == exact
+            assert len(backend._files) == len(list(Path(backend._folder.name).glob("adapter-*.gguf"))) <= 4
+
+
+def test_a_long_continuation_is_asked_in_pieces(
+    backend: GGUFBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with while_attached(backend, HEALTHY) as subject:
+        request = Divergence(STEM, subject.base, subject.tuned, continuation=(3021, 365, 431, 663, 277))
+        whole = Engine(backend, batch_invariant=True).answer([request])[request]
+        monkeypatch.setattr("pytest_sway.backends.gguf.client._MOST_LOGPROBS", 2 * backend.vocabulary)
+        pieces = Engine(backend, batch_invariant=True).answer([request])[request]
+        assert pieces == pytest.approx(whole, abs=1e-6)
+
+
 def test_an_adapter_that_was_detached_leaves_nothing(backend: GGUFBackend) -> None:
     answers = []
     for path in (HEALTHY, RANDOM, HEALTHY):

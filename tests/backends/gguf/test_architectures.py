@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from transformers import (
 
 from pytest_sway.backends.base import BackendError, ModelKey, Subject
 from pytest_sway.backends.gguf.load_backend import load_backend
-from pytest_sway.requests import Completion, Divergence, Generate, Request
+from pytest_sway.requests import Completion, Divergence, Generate, Request, RequestError, View
+from pytest_sway.token_sequences import TokenSequence
 from tests.support.both_backends import assert_same_answers
+from tests.support.checkpoints import State, tensors
 from tests.support.peft_adapters import lora, save_adapter
 from tests.support.tiny_models import SIZES, backend_of, random_base
 
@@ -100,10 +102,32 @@ def test_what_is_not_written_is_refused(tmp_path: Path, kind: Any, config: Any, 
         load_backend(ModelKey("gguf", str(tmp_path / "base")))
 
 
-def test_a_tensor_of_another_model_is_refused(tmp_path: Path) -> None:
-    """A Qwen2 whose config says Llama: its biases would be no part of what is written."""
-    kind, config = MODELS["qwen3"]
-    random_base(tmp_path / "base", kind, config)
+def without(part: str) -> Callable[[State], State]:
+    return lambda state: {key: tensor for key, tensor in state.items() if part not in key}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("untied", without("lm_head"), r"1 are missing, .*\(first: lm_head\.weight\)"),
+        ("qwen2", without("bias"), r"6 are missing, .*self_attn\.k_proj\.bias"),
+        ("biases", without("o_proj.bias"), r"2 are missing, .*o_proj\.bias"),
+        ("qwen3", without("q_norm"), r"2 are missing, .*q_norm"),
+        ("untied", lambda state: {**state, "extra.weight": torch.zeros(2)}, r"1 are .*left over .*extra"),
+    ],
+)
+def test_tensors_that_llama_cpp_could_do_without_are_missed(
+    tmp_path: Path, name: str, change: Callable[[State], State], says: str
+) -> None:
+    """Without a head it takes the embeddings, without biases it adds none: other numbers, and no error."""
+    random_base(tmp_path / "base", *MODELS[name])
+    tensors(change)(tmp_path / "base")
+    with pytest.raises(BackendError, match=f"does not hold exactly the tensors .*{says}"):
+        load_backend(ModelKey("gguf", str(tmp_path / "base")))
+
+
+def test_a_config_of_another_model_is_refused(tmp_path: Path) -> None:
+    random_base(tmp_path / "base", *MODELS["qwen3"])
     path = tmp_path / "base/config.json"
     told = {
         **json.loads(path.read_text("utf-8")),
@@ -111,5 +135,41 @@ def test_a_tensor_of_another_model_is_refused(tmp_path: Path) -> None:
         "architectures": ["LlamaForCausalLM"],
     }
     path.write_text(json.dumps(told), "utf-8")
-    with pytest.raises(BackendError, match=r"has no tensor for model\.layers\.0\.self_attn\.\w+_norm"):
+    with pytest.raises(BackendError, match=r"4 are missing, left over .*self_attn\.\w_norm"):
+        load_backend(ModelKey("gguf", str(tmp_path / "base")))
+
+
+def test_a_nan_that_one_token_alone_shows_is_no_number(tmp_path: Path) -> None:
+    random_base(tmp_path / "base", *MODELS["llama3"])
+
+    def break_token(state: State) -> State:
+        state["model.embed_tokens.weight"][900] = torch.nan
+        return state
+
+    tensors(break_token)(tmp_path / "base")
+    served = load_backend(ModelKey("gguf", str(tmp_path / "base")))
+    try:
+        base = View(served._digest)
+        served.prepare([base], 8)
+        assert served.target_logprobs([5, 6], [7], base)[0] < 0
+        for ask in (
+            lambda: served.target_logprobs([5, 900], [7], base),
+            lambda: served.logprobs(TokenSequence((5, 900, 6), 1), base),
+        ):
+            with pytest.raises(
+                RequestError,
+                match=r"sum to .* and not to 1: with this text the model's numbers are not finite",
+            ):
+                ask()
+    finally:
+        served.close()
+
+
+def test_a_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gguf.GGUFWriter.write_tensors_to_file", full)
+    random_base(tmp_path / "base", *MODELS["qwen2"])
+    with pytest.raises(BackendError, match=r"base\.gguf cannot be written: .*No space left"):
         load_backend(ModelKey("gguf", str(tmp_path / "base")))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,15 +18,16 @@ from pytest_sway.backends.gguf.client import AdapterScale, LlamaClient
 from pytest_sway.requests import RequestError
 
 V = 4
+LIKELIHOODS = (0.4, 0.3, 0.2, 0.1)
 Reply = Callable[[dict[str, Any]], tuple[int, bytes]]
 
 
-def as_llama(request: dict[str, Any], logprob: Any = -1.5) -> dict[str, Any]:
-    """What llama.cpp answers: the tokens of the grammar, else token 2."""
+def as_llama(request: dict[str, Any], likelihoods: Sequence[float] = LIKELIHOODS) -> dict[str, Any]:
+    """What llama.cpp answers: the tokens of the grammar, else token 2; no number for the logarithm of 0."""
     grammar = request.get("grammar", "root ::= <[2]>")
     tokens = [int(part[2:-2]) for part in grammar.removeprefix("root ::= ").split()]
-    likeliest = [{"id": i, "logprob": -1.5 - i / 10} for i in range(request.get("n_probs", 0))]
-    places = [{"id": token, "logprob": logprob, "top_logprobs": likeliest} for token in tokens]
+    every = [{"id": i, "logprob": math.log(p) if p else None} for i, p in enumerate(likelihoods)]
+    places = [{**every[token], "top_logprobs": every[: request.get("n_probs", 0)]} for token in tokens]
     return {"tokens": tokens, "completion_probabilities": places}
 
 
@@ -66,7 +68,8 @@ def served_by(reply: Reply) -> Iterator[tuple[LlamaClient, list[dict[str, Any]]]
 
 def test_every_request_names_its_adapter_and_keeps_nothing() -> None:
     with served_by(lambda request: ok(as_llama(request))) as (client, asked):
-        assert client.target_logprobs([7, 8], [3, 1], AdapterScale(2, 0.5)) == [-1.5, -1.5]
+        found = client.target_logprobs([7, 8], [3, 1], AdapterScale(2, 0.5))
+        assert found == [math.log(0.1), math.log(0.3)]
         assert client.logprobs([7], [3], None).shape == (2, V)
         assert client.greedy([7], 5, AdapterScale(0, 0.0)) == [2]
     assert [one["lora"] for one in asked] == [[{"id": 2, "scale": 0.5}], [], [], [{"id": 0, "scale": 0.0}]]
@@ -77,9 +80,8 @@ def test_every_request_names_its_adapter_and_keeps_nothing() -> None:
 
 def test_a_probability_of_0_is_the_least_that_fp32_knows() -> None:
     least = np.log(np.finfo(np.float32).smallest_subnormal)
-    for logprob in (None, -1e30):
-        with served_by(lambda request, found=logprob: ok(as_llama(request, found))) as (client, _):  # type: ignore[misc]
-            assert client.target_logprobs([7], [3], None) == [least]
+    with served_by(lambda request: ok(as_llama(request, (0.5, 0.3, 0.2, 0.0)))) as (client, _):
+        assert client.target_logprobs([7], [3, 1], None) == pytest.approx([least, math.log(0.3)])
 
 
 def without_grammar(request: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
     ("reply", "says"),
     [
         (lambda request: ok(without_grammar(request)), "wrote 2 tokens that are not the 1"),
+        (lambda request: ok(as_llama(request, (0.4, 0.3, 0.2, 0.0))), "sum to 0.9 and not to 1"),
         (lambda request: ok(fewer(request)), "gave 3 of the 4 log-probabilities of a position"),
         (lambda request: (200, b"<html>"), r"the llama\.cpp server's answer \(status 200\) cannot be read"),
         (lambda request: ok({"choices": []}), r"answer \(status 200\) cannot be read: .*tokens"),
@@ -124,8 +127,7 @@ def test_what_the_grammar_fails_at_is_asked_one_by_one() -> None:
         return ok(as_llama(request))
 
     with served_by(reply) as (client, asked):
-        assert client.target_logprobs([7], [3, 1, 0], None) == pytest.approx([-1.8, -1.6, -1.5])
+        expected = np.log(np.array(LIKELIHOODS, np.float32))
+        assert client.target_logprobs([7], [3, 1, 0], None) == pytest.approx(expected[[3, 1, 0]].tolist())
         assert [one["prompt"] for one in asked[1:]] == [[7], [7, 3], [7, 3, 1]]
-        assert client.logprobs([7], [3], None).tolist() == pytest.approx(
-            np.array([[-1.5, -1.6, -1.7, -1.8]] * 2, np.float32)
-        )
+        assert client.logprobs([7], [3], None) == pytest.approx(np.array([expected] * 2))

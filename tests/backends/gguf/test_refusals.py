@@ -103,6 +103,12 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
         load_backend(ModelKey("gguf", str(tmp_path / "model.gguf")))
 
 
+def test_a_part_of_a_split_file(tmp_path: Path) -> None:
+    (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
+    with pytest.raises(BackendError, match=r"00001-of-00002\.gguf is one part of a split file; merge it"):
+        load_backend(ModelKey("gguf", str(tmp_path / "m-00001-of-00002.gguf")))
+
+
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.gguf.adapter_modules import LoraModule
+from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 
 
@@ -17,9 +18,13 @@ def write_adapter(path: Path, modules: Mapping[str, LoraModule], layout: TensorL
     """Write the file; each module's scaling is multiplied into its B, since GGUF knows one for all of them.
 
     Raises:
-        BackendError: a module has no place in GGUF's architecture.
+        BackendError: a module has no place in GGUF's architecture, or the file cannot be written.
     """
-    writer = gguf.GGUFWriter(path, layout.name)
+    with gguf_file(path, layout.name) as writer:
+        _add_factors(writer, modules, layout)
+
+
+def _add_factors(writer: gguf.GGUFWriter, modules: Mapping[str, LoraModule], layout: TensorLayout) -> None:
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 0.0)  # 0: the factors are as they are
@@ -30,7 +35,3 @@ def write_adapter(path: Path, modules: Mapping[str, LoraModule], layout: TensorL
         b = layout.ordered(name, module.b.numpy() * np.float32(module.scaling))
         writer.add_tensor(f"{place}.weight.lora_a", np.ascontiguousarray(module.a.numpy()))
         writer.add_tensor(f"{place}.weight.lora_b", np.ascontiguousarray(b))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

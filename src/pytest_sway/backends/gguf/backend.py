@@ -22,7 +22,7 @@ from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
 from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
-from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments, digest_with_settings
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
@@ -31,6 +31,8 @@ from pytest_sway.token_sequences import TokenSequence
 
 _SLOTS = 4
 _SHORTEST_CONTEXT = 512
+_MOST_FILES = 64
+"""Adapters that the server holds, each with all its weights in memory."""
 _TEXT = "Don't tokenise 1,234 naïve words twice:\n\n\tx_y = {'a': [0.5]}  # 東京 🙂"
 """What tokenizers disagree on: apostrophes, digits, spaces, accents, and letters beyond the Latin ones."""
 Modules = Mapping[str, LoraModule]
@@ -56,18 +58,23 @@ class GGUFBackend(ServerBackend):
         self.epsilon = float(np.finfo(np.float32).eps)
         self.identity = _identity(threads)
         self._base, self._base_tokens, self._tokens = base, tokens, tokens
-        self._digest = digest_with_settings(base.model.digest, tokens.chat.settings)
+        self._digest = self._base_digest = digest_with_settings(base.model.digest, tokens.chat.settings)
         self._folder, self._threads = folder, threads
         self._adapter = ""
         self._modules: Modules = {}
         self._own_nulls: dict[str, Modules] = {}
         self._files: dict[NullSeed | None, Path] = {}
         """What the server was, or will be, started with: the adapter itself, and nulls."""
+        self._written = 0
         self._server: OwnedServer | None = None
         self._served: tuple[NullSeed | None, ...] = ()
         self._slot_context = _SHORTEST_CONTEXT
-        self._check(View(self._digest), f"the base model {base.model.name}")
-        self._tokenizer_notes = self._compared_tokenizers() if base.model.is_gguf_file else ()
+        try:
+            self._check(View(self._digest), f"the base model {base.model.name}")
+            self._tokenizer_notes = self._compared_tokenizers() if base.model.is_gguf_file else ()
+        except BaseException:
+            self._stop()
+            raise
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -129,6 +136,7 @@ class GGUFBackend(ServerBackend):
         check_template_arguments(vocabulary.tokens.chat)
         self._modules = self._read(source)
         self._adapter, self._tokens = source.digest, vocabulary.tokens
+        self._digest = digest_with_tokenizer(self._base_digest, self._base_tokens, self._tokens)
         try:
             self._check(View(self._digest, source.digest), str(source.label))
         except BaseException:
@@ -183,6 +191,8 @@ class GGUFBackend(ServerBackend):
                 raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
             self._write(view.null)
         needed = max(self._slot_context, 2 ** math.ceil(math.log2(longest)))
+        if len(self._files) > _MOST_FILES:
+            self._forget_nulls(views)
         if self._server is None or set(self._files) > set(self._served) or needed > self._slot_context:
             self._slot_context = needed
             self._start()
@@ -222,9 +232,17 @@ class GGUFBackend(ServerBackend):
     def _write(self, null: NullSeed | None) -> None:
         """Write the adapter's file, or a null's, where there is none yet."""
         if null not in self._files:
-            path = Path(self._folder.name) / f"adapter-{len(self._files)}.gguf"
+            self._written += 1
+            path = Path(self._folder.name) / f"adapter-{self._written}.gguf"
             write_adapter(path, self._null_modules(null), self._base.layout)
             self._files[null] = path
+
+    def _forget_nulls(self, views: Sequence[View]) -> None:
+        """Remove the nulls that a round does not name; the server starts anew without them."""
+        named = {view.null for view in views}
+        for null in [one for one in self._files if one is not None and one not in named]:
+            self._files.pop(null).unlink()
+        self._stop()
 
     def _null_modules(self, null: NullSeed | None) -> Modules:
         if null is None:
@@ -246,19 +264,22 @@ class GGUFBackend(ServerBackend):
         )
 
     def _check(self, view: View, label: str) -> None:
-        """Raise BackendError where the log-probabilities of a fixed text are not finite."""
+        """Raise BackendError where a fixed text has no distributions."""
         self.prepare([view], 2)
         try:
-            scored = self.logprobs(TokenSequence((*self.leading, self.vocabulary // 2), 0), view)
+            self.logprobs(TokenSequence((*self.leading, self.vocabulary // 2), 0), view)
         except RequestError as error:
             raise BackendError(f"{label} cannot be asked: {error}") from error
-        if not np.allclose(np.exp(scored.astype(np.float64)).sum(-1), 1.0, atol=1e-3):  # nor with a NaN
-            raise BackendError(f"the probabilities of the next token do not sum to 1 with {label}")
 
     def _compared_tokenizers(self) -> tuple[str, ...]:
         """A note where transformers reads the file's tokenizer otherwise than llama.cpp does."""
-        ours = list(self._tokens.tokenized(_TEXT).ids)
-        if ours == self._running.client.tokenize(_TEXT):
+        try:
+            same = list(self._tokens.tokenized(_TEXT).ids) == self._running.client.tokenize(_TEXT)
+        except RequestError as error:
+            raise BackendError(
+                f"the tokenizer of {self._base.model.name} cannot be asked: {error}"
+            ) from error
+        if same:
             return ()
         differ = "transformers and llama.cpp make other tokens of one text with this file's tokenizer"
         return (f"{differ}; the numbers are about those of transformers",)
@@ -287,6 +308,7 @@ class GGUFBackend(ServerBackend):
         self._files.clear()
         self._own_nulls.clear()
         self._modules, self._adapter, self._tokens = {}, "", self._base_tokens
+        self._digest = self._base_digest
 
 
 def _changes(module: LoraModule) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model
 from pytest_sway.spec.model_kinds import is_gguf_name
 
 _GENERATION_CONFIG = "generation_config.json"
+_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 _AS_TRAINED = ("F32", "F16", "BF16")
 
 
@@ -65,6 +67,8 @@ def _of_file(key: ModelKey) -> BaseFile:
     path = Path(key.base)
     if not path.is_file():
         raise BackendError(f"models.ft.base: there is no file {path}")
+    if _SPLIT.search(path.name):
+        raise BackendError(f"{path} is one part of a split file; merge it with llama.cpp's llama-gguf-split")
     try:
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)

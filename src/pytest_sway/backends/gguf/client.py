@@ -19,6 +19,9 @@ from pytest_sway.requests import RequestError
 _LEAST_NATS = float(np.log(np.finfo(np.float32).smallest_subnormal))
 """Log-probability of a token whose probability is 0 in fp32: the server says none that is less."""
 _TIMEOUT_S = 600.0
+_MOST_LOGPROBS = 1 << 17
+"""In one answer; the server takes about 1.5 kB for each while it writes it."""
+_TOTAL_ERROR = 1e-3
 Answer = TypeVar("Answer")
 
 
@@ -104,10 +107,13 @@ class LlamaClient:
             BackendError: there is no server any more.
         """
         try:
-            return [_nats(place.logprob) for place in self._forced(ids, targets, adapter, 1)]
+            found = [place.logprob for place in self._forced(ids, targets, adapter, 1)]
         except ServerError:
+            found = []
+        if not found or None in found:  # of a probability of 0, or of NaN, which the distributions tell apart
             rows = self._one_by_one(ids, targets[:-1], adapter)
             return [float(row[target]) for row, target in zip(rows, targets, strict=True)]
+        return [_nats(nats) for nats in found]
 
     def logprobs(
         self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
@@ -119,11 +125,10 @@ class LlamaClient:
             BackendError: there is no server any more.
         """
         try:
-            places = self._forced(ids, targets, adapter, self._vocabulary) if targets else []
+            rows = self._distributions(ids, targets, adapter)
         except ServerError:
             return self._one_by_one(ids, targets, adapter)
-        last = self._next([*ids, *targets], adapter)
-        return np.stack([self._distribution(place) for place in [*places, last]])
+        return np.stack([*rows, self._distribution(self._next([*ids, *targets], adapter))])
 
     def greedy(self, ids: Sequence[int], count: int, adapter: AdapterScale | None) -> list[int]:
         """The likeliest continuation, at most ``count`` tokens; it may end with the token that ended it.
@@ -160,6 +165,17 @@ class LlamaClient:
             )
         return answer.completion_probabilities
 
+    def _distributions(
+        self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
+    ) -> list[np.ndarray]:
+        """What stood before each target; a few positions in an answer, since its JSON takes memory."""
+        size = max(1, _MOST_LOGPROBS // self._vocabulary)
+        rows: list[np.ndarray] = []
+        for start in range(0, len(targets), size):
+            before, here = [*ids, *targets[:start]], targets[start : start + size]
+            rows += map(self._distribution, self._forced(before, here, adapter, self._vocabulary))
+        return rows
+
     def _one_by_one(
         self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
     ) -> np.ndarray:
@@ -178,6 +194,12 @@ class LlamaClient:
             )
         row = np.empty(self._vocabulary, np.float32)
         row[[one.id for one in found]] = [_nats(one.logprob) for one in found]
+        total = float(np.exp(row.astype(np.float64)).sum())
+        if not abs(total - 1.0) < _TOTAL_ERROR:  # nor with a NaN
+            raise RequestError(
+                f"the probabilities of the next token sum to {total:g} and not to 1: with this text the "
+                "model's numbers are not finite, or the server does not give them as they are"
+            )
         return row
 
     def _complete(self, ids: Sequence[int], adapter: AdapterScale | None, **options: Any) -> CompletionAnswer:
@@ -197,6 +219,8 @@ class LlamaClient:
     def _post(self, path: str, body: dict[str, Any], answer: type[Answer]) -> Answer:
         try:
             response = self._http.post(path, json=body)
+        except httpx.TimeoutException as error:
+            raise RequestError(f"the llama.cpp server took more than {_TIMEOUT_S:.0f} s") from error
         except httpx.TransportError as error:
             raise BackendError(f"the llama.cpp server does not answer any more: {error}") from error
         try:

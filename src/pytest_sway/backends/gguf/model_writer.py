@@ -14,9 +14,11 @@ import gguf
 import numpy as np
 import torch
 from safetensors import safe_open
+from transformers import AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
@@ -37,27 +39,47 @@ def write_model(
         ends: ids of the tokens that end a text; llama.cpp stops at the first three of them.
 
     Raises:
-        BackendError: the model computes something that GGUF's architecture does not.
+        BackendError: the model computes what GGUF's architecture does not, its files do not hold exactly its
+            tensors, or the file cannot be written.
     """
     _check_config(config, checkpoint.folder)
-    writer = gguf.GGUFWriter(path, layout.name)
-    _write_config(writer, config)
-    _write_tokens(writer, config.vocab_size, ends)
-    for key, tensor in _tensors(checkpoint):
-        if key.endswith("rotary_emb.inv_freq") or (key == "lm_head.weight" and config.tie_word_embeddings):
-            continue
-        name = layout.tensor_name(key)
-        if name is None:
-            raise BackendError(
-                f"{checkpoint.folder}: GGUF's {layout.name} has no tensor for {key}; {_CONVERT}"
-            )
-        writer.add_tensor(name, np.ascontiguousarray(layout.ordered(key, tensor)))
-    if (factors := _rope_factors(config)) is not None:
-        writer.add_tensor("rope_freqs.weight", factors)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    _check_tensors(config, checkpoint)
+    with gguf_file(path, layout.name) as writer:
+        _add_config(writer, config)
+        _add_tokens(writer, config.vocab_size, ends)
+        for key, tensor in _tensors(checkpoint):
+            if not _is_left_out(key, config):
+                name = _tensor_name(key, checkpoint, layout)
+                writer.add_tensor(name, np.ascontiguousarray(layout.ordered(key, tensor)))
+        if (factors := _rope_factors(config)) is not None:
+            writer.add_tensor("rope_freqs.weight", factors)
+
+
+def _tensor_name(key: str, checkpoint: Checkpoint, layout: TensorLayout) -> str:
+    name = layout.tensor_name(key)
+    if name is None:
+        known = f"GGUF's architecture {layout.name} has no tensor for {key}"
+        raise BackendError(f"{checkpoint.folder}: {known}; {_CONVERT}")
+    return name
+
+
+def _is_left_out(key: str, config: Any) -> bool:
+    """Whether a tensor is none of the model's own: computed, or a copy of the embeddings."""
+    return key.endswith("rotary_emb.inv_freq") or (key == "lm_head.weight" and config.tie_word_embeddings)
+
+
+def _check_tensors(config: Any, checkpoint: Checkpoint) -> None:
+    """Raise BackendError unless the files hold exactly the model's tensors: llama.cpp can do without some."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items() if not _is_left_out(k, config)}
+    found = {key: shape for key, shape in checkpoint.shapes.items() if not _is_left_out(key, config)}
+    wrong = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+    if wrong:
+        raise BackendError(
+            f"{checkpoint.folder} does not hold exactly the tensors of its config.json: {len(wrong)} are "
+            f"missing, left over or of another shape (first: {wrong[0]}); kind: hf says more"
+        )
 
 
 def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
@@ -86,7 +108,7 @@ def _check_config(config: Any, folder: Path) -> None:
             raise BackendError(f"{folder}: {field}: {found} is not written as GGUF by kind: gguf; {_CONVERT}")
 
 
-def _write_config(writer: gguf.GGUFWriter, config: Any) -> None:
+def _add_config(writer: gguf.GGUFWriter, config: Any) -> None:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     # one more than it reads, since the server counts the token that it writes after a whole context
     writer.add_context_length(config.max_position_embeddings + 1)
@@ -104,7 +126,7 @@ def _write_config(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
-def _write_tokens(writer: gguf.GGUFWriter, count: int, ends: Sequence[int]) -> None:
+def _add_tokens(writer: gguf.GGUFWriter, count: int, ends: Sequence[int]) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([f"<{token}>" for token in range(count)])

@@ -6,7 +6,6 @@ entry, so neither an exception nor an order of calls can leave the wrong weights
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +27,7 @@ from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
 from pytest_sway.backends.hf.generation import continuations
 from pytest_sway.backends.hf.mixed_views import views_per_batch
-from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
@@ -326,7 +325,4 @@ class HFBackend(WeightsBackend):
 
     def _view_digest(self) -> str:
         """The base's digest; another one where the subject brings a tokenizer of its own."""
-        if self._tokens is self._base_tokens:
-            return self._base.digest
-        mixed = hashlib.blake2b(f"{self._base.digest}:{self._tokens.identity}".encode(), digest_size=16)
-        return mixed.hexdigest()
+        return digest_with_tokenizer(self._base.digest, self._base_tokens, self._tokens)

@@ -210,6 +210,13 @@ class PromptTokenizer:
         return []
 
 
+def digest_with_tokenizer(digest: str, base: PromptTokenizer, used: PromptTokenizer) -> str:
+    """A base model's digest; another one where the subject brings a tokenizer of its own."""
+    if used is base:
+        return digest
+    return hashlib.blake2b(f"{digest}:{used.identity}".encode(), digest_size=16).hexdigest()
+
+
 def _python_tokenizer_identity(tokenizer: Any) -> str:
     """What the ids of a tokenizer written in Python depend on: its class and its vocabulary file."""
     path = getattr(tokenizer, "vocab_file", None)

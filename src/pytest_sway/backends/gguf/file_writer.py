@@ -1,0 +1,32 @@
+"""Writes one GGUF file, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gguf
+
+from pytest_sway.backends.base import BackendError
+
+
+@contextmanager
+def gguf_file(path: Path, architecture: str) -> Iterator[gguf.GGUFWriter]:
+    """A writer; what it was given is in the file at the end.
+
+    Raises:
+        BackendError: the file cannot be written.
+    """
+    try:
+        writer = gguf.GGUFWriter(path, architecture)
+        try:
+            yield writer
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise BackendError(f"{path} cannot be written: {error}") from error

@@ -14,7 +14,7 @@ class Rounding(NamedTuple):
 
     Attributes:
         relative: of any number.
-        nats: of a number, where that is more.
+        nats: of a number, where that is more; of an interval's end :data:`T_OF_FOUR` times that.
         z: relative, of z: the nats over the nulls' deviation.
     """
 
@@ -23,6 +23,8 @@ class Rounding(NamedTuple):
     z: float
 
 
+T_OF_FOUR = 3.2
+"""Student's t at 95 % of four items, the fewest that an interval here is of."""
 OF_TOY = Rounding(1e-4, 1e-6, 1e-4)
 OF_SMOLLM2 = Rounding(1e-4, 5e-5, 1e-3)
 """Thirty layers: in plain transformers another instruction set moves a token's log-probability by 2e-5."""
@@ -38,18 +40,22 @@ def outcome(report: Report, name: str) -> Outcome:
 def assert_same(found: Outcome, expected: Outcome, rounding: Rounding = OF_TOY) -> None:
     """The same verdict and, up to rounding, the same numbers."""
     assert found["verdict"] == expected["verdict"]
-    z = rounding._replace(relative=rounding.z)
+    own = {"z_score": rounding._replace(relative=rounding.z), "ci_95": _of_interval(rounding)}
     numbers = {key: value for key, value in expected.items() if key != "verdict"}
-    near = {key: _near(value, z if key == "z_score" else rounding) for key, value in numbers.items()}
+    near = {key: _near(value, own.get(key, rounding)) for key, value in numbers.items()}
     assert {key: found[key] for key in numbers} == near
 
 
 def assert_same_beside_other_nulls(found: Outcome, expected: Outcome, rounding: Rounding = OF_TOY) -> None:
     """The same verdict, number and interval; z is another, and a score may be net of the nulls' mean."""
     assert found["verdict"] == expected["verdict"]
-    near = [_near(expected[key], rounding) for key in ("raw", "ci_95")]
-    assert [found["raw"], found["ci_95"]] == near
+    assert found["raw"] == _near(expected["raw"], rounding)
+    assert found["ci_95"] == _near(expected["ci_95"], _of_interval(rounding))
     assert found["score"] == pytest.approx(expected["score"], abs=0.01)
+
+
+def _of_interval(rounding: Rounding) -> Rounding:
+    return rounding._replace(nats=T_OF_FOUR * rounding.nats)
 
 
 def _near(value: Any, rounding: Rounding) -> Any:

@@ -75,6 +75,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     ),
 }  # fmt: skip
 SHARING = {"llama", "qwen3", "gpt2", "mixtral"}
+BY_PROCESSOR = {("mixtral", torch.bfloat16)}
+"""Whose trial turns out well on some processors: what bf16 rounds may send a token to another expert."""
 APART = {"opt"}
 """Whose head cannot be run apart from the rest: the whole forward is run."""
 
@@ -114,9 +116,9 @@ def test_every_text_scores_as_if_by_itself(name: str, dtype: torch.dtype) -> Non
     asked = [Completion(r.prompt, r.completion, View(name)) for r in requests()]
     planner = Planner(backend)
     answers = planner_answers(planner, asked)
-    assert backend.packs_rows == (name in SHARING)
+    assert backend.packs_rows == (name in SHARING) or (name, dtype) in BY_PROCESSOR
     assert (backend._scorer.trunk is None) == (name in APART)
-    assert (planner.costs.shared_tokens > 0) == (name in SHARING)
+    assert (planner.costs.shared_tokens > 0) == backend.packs_rows
     allowed = 1e-4 if dtype == torch.float32 else 0.1
     for request in asked:
         found = answers[request]

@@ -6,7 +6,7 @@ import math
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pytest_sway.requests import (
     Completion,
     CompletionScore,
     Divergence,
+    Embed,
     Generate,
     Generation,
     NullSeed,
@@ -406,3 +407,31 @@ def test_a_strangers_request_is_kept_in_memory_alone(tmp_path: Path) -> None:
         engine.answer([one])
         assert backend.asked == [one, other]
         engine.close()
+
+
+class Vectors:
+    """An embedder of one dimension; a model without a name cannot be had."""
+
+    def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
+        if not model:
+            raise RequestError("no such model")
+        return [(float(len(text)),) for text in texts]
+
+
+def test_vectors_are_made_of_each_models_texts() -> None:
+    engine = Engine(Counting(), embedder=Vectors())
+    asked = [Embed("a", "m"), Embed("bcd", "m"), Embed("ab", ""), Embed("ab", "n")]
+    found = engine.answer(asked)
+    assert [found[one] for one in (asked[0], asked[1], asked[3])] == [(1.0,), (3.0,), (2.0,)]
+    assert str(found[asked[2]]) == "no such model"
+    without = Engine(Counting()).answer([asked[0]])[asked[0]]
+    assert "pip install 'pytest-sway[semsim]'" in str(without)
+
+
+def test_hits_are_counted() -> None:
+    engine = Engine(Counting())
+    assert engine.stats()["hit_rate"] == 0.0
+    engine.answer([MOVED])
+    engine.answer([MOVED, MOVED, SCORED])
+    stats = engine.stats()
+    assert (stats["cache_hits"], stats["cache_misses"], stats["hit_rate"]) == (2, 2, 0.5)

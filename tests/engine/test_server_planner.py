@@ -196,3 +196,33 @@ def test_a_server_has_a_noise_floor_and_no_estimate() -> None:
     engine = Engine(ToyServer())
     assert engine.noise_floor(BASE).divergence == pytest.approx(1e-14)
     assert not engine.is_slow(TUNED)
+
+
+def test_the_texts_of_a_view_are_asked_together() -> None:
+    server = ToyServer()
+    asked = [Completion("a", letter, view) for letter in "abc" for view in (TUNED, BASE, OTHER)]
+    planner_answers(ServerPlanner(server, batch_invariant=True), asked)
+    assert [view for _, view in server.asked] == [TUNED] * 3 + [BASE] * 3 + [OTHER] * 3
+
+
+def test_progress_counts_what_a_divergence_asks_of_all_its_views() -> None:
+    planner = ServerPlanner(ToyServer())
+    events = list(planner.answer([Divergence("abc", BASE, TUNED), Divergence("abc", BASE, OTHER)]))
+    assert [event.total for event in events if isinstance(event, Progress)] == [9]
+
+
+def test_the_noise_floor_is_what_moves_beside_other_texts() -> None:
+    class Crowded(ToyServer):
+        def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+            rows = super().logprobs(text, view)
+            if len(text.ids) == 24 and len(self.asked) > 1:  # not the first time, alone
+                rows[:, 0], rows[:, 1] = rows[:, 0] + np.float32(0.01), rows[:, 1] - np.float32(0.01)
+                rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+            return rows
+
+    alone, crowded = (ServerPlanner(kind()).noise_floor(BASE) for kind in (ToyServer, Crowded))
+    assert alone.divergence == pytest.approx(1e-14)
+    assert alone.logprob == pytest.approx(1e-7)
+    assert 1e-7 < crowded.divergence < 1e-3
+    assert 1e-6 < crowded.logprob < 0.02
+    assert ServerPlanner(Crowded(), batch_invariant=True).noise_floor(BASE) == alone

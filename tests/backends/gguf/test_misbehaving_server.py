@@ -78,6 +78,12 @@ def test_every_request_names_its_adapter_and_keeps_nothing() -> None:
     assert [one["n_predict"] for one in asked] == [2, 1, 1, 5]
 
 
+@pytest.mark.parametrize(("stop_type", "written"), [("eos", [3]), ("limit", [3, 2])])
+def test_the_token_that_ended_a_continuation_is_none_of_it(stop_type: str, written: list[int]) -> None:
+    with served_by(lambda request: ok({"tokens": [3, 2], "stop_type": stop_type})) as (client, _):
+        assert client.greedy([7], 5, None) == written
+
+
 def test_a_probability_of_0_is_the_least_that_fp32_knows() -> None:
     least = np.log(np.finfo(np.float32).smallest_subnormal)
     with served_by(lambda request: ok(as_llama(request, (0.5, 0.3, 0.2, 0.0)))) as (client, _):

@@ -207,7 +207,7 @@ class GGUFBackend(ServerBackend):
         return self._running.client.logprobs(text.ids[:first], text.ids[first:], self._scale(view))
 
     def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
-        """The greedy continuation, cut before the token that ends it."""
+        """The greedy continuation, cut before a token that ends it; llama.cpp knows three of a folder's."""
         written = self._running.client.greedy(ids, max_new_tokens, self._scale(view))
         ends = [i for i, token in enumerate(written) if token in self._base.ends]
         return tuple(written[: ends[0]] if ends else written)

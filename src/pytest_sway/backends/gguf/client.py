@@ -47,6 +47,7 @@ class CompletionAnswer(msgspec.Struct, gc=False):
 
     tokens: list[int]
     completion_probabilities: list[Position] = []
+    stop_type: str = ""
 
 
 class TokenizeAnswer(msgspec.Struct):
@@ -131,13 +132,14 @@ class LlamaClient:
         return np.stack([*rows, self._distribution(self._next([*ids, *targets], adapter))])
 
     def greedy(self, ids: Sequence[int], count: int, adapter: AdapterScale | None) -> list[int]:
-        """The likeliest continuation, at most ``count`` tokens; it may end with the token that ended it.
+        """The likeliest continuation, at most ``count`` tokens, without the token that ended it.
 
         Raises:
             RequestError: the server cannot answer.
             BackendError: there is no server any more.
         """
-        return self._complete(ids, adapter, n_predict=count).tokens
+        answer = self._complete(ids, adapter, n_predict=count)
+        return answer.tokens[:-1] if answer.stop_type == "eos" else answer.tokens
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of a text by the tokenizer in the server's file, without special tokens.
@@ -211,7 +213,7 @@ class LlamaClient:
             "cache_prompt": False,
             "return_tokens": True,
             "lora": lora,
-            "response_fields": ["tokens", "completion_probabilities"],
+            "response_fields": ["tokens", "completion_probabilities", "stop_type"],
             **options,
         }
         return self._post("/completion", body, CompletionAnswer)

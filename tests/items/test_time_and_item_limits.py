@@ -207,8 +207,8 @@ def test_a_server_that_ends_is_an_error_of_what_it_was_asked(project: pytest.Pyt
     )
     found = project.runpytest("--sway-json=out.json")
     found.assert_outcomes(passed=3, failed=1)
-    told = probes(project.path / "out.json")
-    assert told["talk"]["verdict"] == "error"
+    results = probes(project.path / "out.json")
+    assert results["talk"]["verdict"] == "error"
     says = "the server does not answer any more; what was answered is kept: run it again"
-    assert told["talk"]["message"] == says
+    assert results["talk"]["message"] == says
     found.stdout.no_fnmatch_line("*Traceback*")

@@ -13,7 +13,7 @@ import numpy as np
 
 from pytest_sway.backends.base import ServerBackend
 from pytest_sway.engine.costs import Costs
-from pytest_sway.engine.noise_floor import NoiseFloor
+from pytest_sway.engine.noise_floor import NoiseFloor, floor_between, least_floor, trial_texts
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
 from pytest_sway.engine.scoring_jobs import Job, ScoreSum, answer_of, check_length, jobs_of
 from pytest_sway.requests import (
@@ -103,20 +103,15 @@ class ServerPlanner:
 
     def noise_floor(self, base: View) -> NoiseFloor:
         """How far one text is from itself where the server reads others beside it."""
-        backend = self._backend
-        floor = NoiseFloor(backend.epsilon**2, backend.epsilon)
+        backend, least = self._backend, least_floor(self._backend)
         if self._threads == 1:
-            return floor
-        text = TokenSequence(tuple((37 * k) % backend.vocabulary for k in range(1, 25)), 0)
-        others = [TokenSequence(text.ids[:n], 0) for n in (5, 6, 7)]
-        backend.prepare([base], len(text.ids) + 1)
-        alone = backend.logprobs(text, base)
+            return least
+        texts = trial_texts(backend)
+        backend.prepare([base], len(texts[0].ids) + 1)
+        alone = backend.logprobs(texts[0], base)
         with ThreadPoolExecutor(self._threads) as pool:
-            crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base), [text, *others])))
-        moved = [float(divergence(np, kind, alone, crowded).max()) for kind in ("js", "kl")]
-        likeliest = int(alone[0].argmax())
-        tokens = float(np.abs(alone[:, likeliest] - crowded[:, likeliest]).max())
-        return NoiseFloor(max(*moved, floor.divergence), max(tokens, floor.logprob))
+            crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base), texts)))
+        return floor_between(np, alone, crowded, least)
 
     def _run(self, tasks: Sequence[Task]) -> Events:
         done, total = 0, sum(task.tokens for task in tasks)

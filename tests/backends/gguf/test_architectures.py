@@ -129,12 +129,12 @@ def test_tensors_that_llama_cpp_could_do_without_are_missed(
 def test_a_config_of_another_model_is_refused(tmp_path: Path) -> None:
     random_base(tmp_path / "base", *MODELS["qwen3"])
     path = tmp_path / "base/config.json"
-    told = {
+    changed = {
         **json.loads(path.read_text("utf-8")),
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
     }
-    path.write_text(json.dumps(told), "utf-8")
+    path.write_text(json.dumps(changed), "utf-8")
     with pytest.raises(BackendError, match=r"4 are missing, left over .*self_attn\.\w_norm"):
         load_backend(ModelKey("gguf", str(tmp_path / "base")))
 

@@ -22,11 +22,12 @@ from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
 from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments, digest_with_settings
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
-from pytest_sway.requests import NullSeed, Prompt, RequestError, Tokenized, View
+from pytest_sway.requests import NullSeed, RequestError, View
 from pytest_sway.token_sequences import TokenSequence
 
 _SLOTS = 4
@@ -38,7 +39,7 @@ _TEXT = "Don't tokenise 1,234 naïve words twice:\n\n\tx_y = {'a': [0.5]}  # 東
 Modules = Mapping[str, LoraModule]
 
 
-class GGUFBackend(ServerBackend):
+class GGUFBackend(PromptEncoding, ServerBackend):
     """One model on a server that is started anew, in a tenth of a second, where it lacks an adapter.
 
     Args:
@@ -75,42 +76,6 @@ class GGUFBackend(ServerBackend):
         except BaseException:
             self._stop()
             raise
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Those of every LoRA backend, and what the tokenizer can do."""
-        return frozenset(
-            {"divergence", "completion", "generate", "scale", "nulls"} | self._tokens.capabilities
-        )
-
-    @property
-    def leading(self) -> tuple[int, ...]:
-        """Special tokens that stand before every text."""
-        return self._tokens.leading
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt."""
-        return self._tokens.encode(prompt)
-
-    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
-        """Token ids of both, and the index of the completion's first token."""
-        return self._tokens.encode_pair(prompt, completion)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids."""
-        return self._tokens.decode(ids)
-
-    def tokenized(self, text: str) -> Tokenized:
-        """A text's own ids and where each of them ends."""
-        return self._tokens.tokenized(text)
-
-    def rendered_prompt(self, prompt: Prompt) -> str:
-        """What the model reads of a prompt, as text, special tokens included."""
-        return self._tokens.rendered_text(prompt)
-
-    def prompt_notes(self) -> list[str]:
-        """What a reader of the report should know of the prompts so far."""
-        return self._tokens.notes()
 
     def determinism(self, *, batch_invariant: bool) -> Determinism:
         """Texts that are read side by side share a batch, whose shape moves the last digits."""

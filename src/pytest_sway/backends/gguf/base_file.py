@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.gguf.model_writer import write_model
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout, layout_of
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
-from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG, read_checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import error_line
-from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
+from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
 from pytest_sway.spec.model_kinds import is_gguf_name
 
-_GENERATION_CONFIG = "generation_config.json"
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 _AS_TRAINED = ("F32", "F16", "BF16")
 
@@ -99,22 +97,12 @@ def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:
     except Exception as error:
         raise BackendError(f"the base model {key.base} cannot be read: {error_line(error)}") from error
     layout = layout_of(config, str(folder))
-    ends = _ends_of(folder) or _as_ids(tokenizer.eos_token_id)
+    ends = eos_token_ids(folder) or _as_ids(tokenizer.eos_token_id)
     path = scratch / "base.gguf"
     write_model(path, checkpoint, config, layout, ends)
     digest = files_digest(folder, MODEL_FILES)
     model = BaseModel(digest, name=key.base, revision=key.revision, checkpoint=checkpoint)
     return BaseFile(path, config.max_position_embeddings, config, layout, tokenizer, ends, model)
-
-
-def _ends_of(folder: Path) -> tuple[int, ...]:
-    file = folder / _GENERATION_CONFIG
-    if not file.is_file():
-        file = folder / MODEL_CONFIG
-    try:
-        return _as_ids(dict(json.loads(file.read_text("utf-8"))).get("eos_token_id"))
-    except (OSError, ValueError, TypeError) as error:
-        raise BackendError(f"{file} cannot be read: {error}") from error
 
 
 def _as_ids(found: int | list[int] | None) -> tuple[int, ...]:

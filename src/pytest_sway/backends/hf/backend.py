@@ -27,12 +27,13 @@ from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
 from pytest_sway.backends.hf.generation import continuations
 from pytest_sway.backends.hf.mixed_views import views_per_batch
+from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
-from pytest_sway.requests import Prompt, RequestError, Tokenized, View
+from pytest_sway.requests import RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
 _REMEMBERED = 128 << 20
@@ -42,7 +43,7 @@ _GPU_MOST, _CPU_MOST = 4096, 2048
 """Tokens of a batch; on a CPU activations that leave its caches cost a tenth (measured at 135 M)."""
 
 
-class HFBackend(WeightsBackend):
+class HFBackend(PromptEncoding, WeightsBackend):
     """One causal language model in memory; the base, one subject and its nulls are served from it."""
 
     xp = torch
@@ -76,12 +77,6 @@ class HFBackend(WeightsBackend):
         self._check_logits = self._base_logits()
         check_base_logits(model, self._check_logits, base, self._check_row)
 
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """Everything but what the tokenizer lacks: a chat template, one that shows tools, offsets."""
-        served = {"divergence", "completion", "generate", "scale", "nulls"}
-        return frozenset(served | self._tokens.capabilities)
-
     def determinism(self, *, batch_invariant: bool) -> Determinism:
         """How far two runs can be expected to agree."""
         return determinism.determinism(
@@ -91,35 +86,6 @@ class HFBackend(WeightsBackend):
             batch_invariant=batch_invariant,
             threads=self._threads.limit,
         )
-
-    @property
-    def leading(self) -> tuple[int, ...]:
-        """Special tokens that stand before every text."""
-        return self._tokens.leading
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt."""
-        return self._tokens.encode(prompt)
-
-    def encode_pair(self, prompt: Prompt, completion: str) -> tuple[list[int], int]:
-        """Token ids of both, and the index of the completion's first token."""
-        return self._tokens.encode_pair(prompt, completion)
-
-    def rendered_prompt(self, prompt: Prompt) -> str:
-        """What the model reads of a prompt, as text, special tokens included."""
-        return self._tokens.rendered_text(prompt)
-
-    def prompt_notes(self) -> list[str]:
-        """What a reader of the report should know of the prompts so far."""
-        return self._tokens.notes()
-
-    def tokenized(self, text: str) -> Tokenized:
-        """A text's own ids and where each of them ends."""
-        return self._tokens.tokenized(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids."""
-        return self._tokens.decode(ids)
 
     def attach(self, adapter: AdapterKey) -> Subject:
         """Attach an adapter after checking that it can be served; detaches none before it."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
-from pytest_sway.backends.base import ModelKey
+from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
-from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG, read_checkpoint
 from pytest_sway.backends.hf.hub_cache import model_snapshot
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Which files make a model what it is."""
+_GENERATION_CONFIG = "generation_config.json"
 
 
 def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
@@ -24,6 +26,21 @@ def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
             content = hashlib.file_digest(file, "blake2b")
         total.update(path.name.encode() + b"\0" + content.digest())
     return total.hexdigest()
+
+
+def eos_token_ids(folder: Path) -> tuple[int, ...]:
+    """Tokens that end what the model of a folder writes: those of its generation config, else of its config.
+
+    Raises:
+        BackendError: the file cannot be read.
+    """
+    own = (folder / _GENERATION_CONFIG).is_file()
+    file = folder / (_GENERATION_CONFIG if own else MODEL_CONFIG)
+    try:
+        ids = dict(json.loads(file.read_text(encoding="utf-8"))).get("eos_token_id")
+    except (OSError, ValueError, TypeError) as error:
+        raise BackendError(f"{file} cannot be read: {error}") from error
+    return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
 
 
 def model_folder(key: ModelKey) -> Path:

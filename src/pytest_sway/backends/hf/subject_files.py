@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mi
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
+from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from pytest_sway.text.message_parts import shorten_list
@@ -46,16 +45,7 @@ class SubjectFiles:
     @property
     def eos_token_ids(self) -> frozenset[int]:
         """Tokens that end what the fine-tuned model writes: a chat model has others than its base."""
-        if self.model is None:
-            return frozenset()
-        file = (
-            "generation_config.json" if (self.model / "generation_config.json").is_file() else "config.json"
-        )
-        try:
-            ids = dict(json.loads((self.model / file).read_text(encoding="utf-8"))).get("eos_token_id")
-        except (OSError, ValueError, TypeError) as error:
-            raise BackendError(f"{self.model / file} cannot be read: {error}") from error
-        return frozenset(ids if isinstance(ids, list) else [] if ids is None else [ids])
+        return frozenset() if self.model is None else frozenset(eos_token_ids(self.model))
 
     @property
     def notes(self) -> tuple[str, ...]:

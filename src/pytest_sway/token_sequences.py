@@ -1,4 +1,4 @@
-"""What planner and backends that hold weights share: token ids, ready to be scored. Standard library only."""
+"""What the planners and their backends share: token ids, ready to be scored. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
+
+
+class ForcedCompletion(NamedTuple):
+    """Token ids, and the completion behind them whose tokens are scored, each after those before it."""
+
+    ids: tuple[int, ...]
+    targets: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens of both."""
+        return len(self.ids) + len(self.targets)
 
 
 @dataclass(frozen=True, slots=True)

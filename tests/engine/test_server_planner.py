@@ -27,7 +27,7 @@ from pytest_sway.requests import (
     Tokens,
     View,
 )
-from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 from tests.engine.test_planner import BASE, OTHER, TUNED, Toy, V
 from tests.support.planner_answers import planner_answers
 
@@ -78,10 +78,16 @@ class ToyServer(ServerBackend):
             raise RequestError("this view is broken")
         return self.toy.table(view)
 
-    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+    def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[list[float]]:
+        assert len(texts) <= self.texts_per_request
         table = self._answering("target_logprobs", view)
-        before = [ids[-1], *targets[:-1]]
-        return [float(table[one, target]) for one, target in zip(before, targets, strict=True)]
+        return [
+            [
+                float(table[one, target])
+                for one, target in zip([text.ids[-1], *text.targets[:-1]], text.targets, strict=True)
+            ]
+            for text in texts
+        ]
 
     def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
         return self._answering("logprobs", view)[list(text.ids[text.first :])].astype(np.float32)
@@ -161,10 +167,10 @@ def test_an_error_is_the_answer_of_its_own_requests() -> None:
 
 def test_a_server_that_died_ends_the_round_and_what_was_answered_stays() -> None:
     class Dying(ToyServer):
-        def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+        def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[list[float]]:
             if len(self.asked) >= 2:
                 raise BackendError("the server ended")
-            return super().target_logprobs(ids, targets, view)
+            return super().target_logprobs(texts, view)
 
     server = Dying()
     server.concurrency = 1
@@ -226,3 +232,62 @@ def test_the_noise_floor_is_what_moves_beside_other_texts() -> None:
     assert 1e-7 < crowded.divergence < 1e-3
     assert 1e-6 < crowded.logprob < 0.02
     assert ServerPlanner(Crowded(), batch_invariant=True).noise_floor(BASE) == alone
+
+
+class ListServer(ToyServer):
+    """One that is asked for several completions at once."""
+
+    texts_per_request, tokens_per_request = 3, 9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: list[list[int]] = []
+
+    def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[Any]:
+        self.lists.append([text.length for text in texts])
+        found: list[Any] = super().target_logprobs(texts, view)
+        return [
+            RequestError("no d") if ord("d") % V in text.targets else nats
+            for text, nats in zip(texts, found, strict=True)
+        ]
+
+
+def test_completions_of_a_view_are_asked_in_lists() -> None:
+    server = ListServer()
+    asked = [Completion("a", text, TUNED) for text in ("b", "c", "e", "ef", "efefefe", "b" * 5)]
+    found = planner_answers(ServerPlanner(server, batch_invariant=True), asked)
+    assert server.lists == [[2, 2, 2], [3, 8], [6]]
+    assert found == planner_answers(ServerPlanner(ToyServer()), asked)
+
+
+def test_a_text_of_a_list_that_cannot_be_answered_is_one_error() -> None:
+    asked = [Completion("a", text, TUNED) for text in ("b", "d", "e")]
+    found = planner_answers(ServerPlanner(ListServer()), asked)
+    assert str(found[asked[1]]) == "no d"
+    assert found[asked[0]].tokens == found[asked[2]].tokens == 1
+
+
+def test_a_rolling_text_of_many_windows_is_asked_in_lists() -> None:
+    server = ListServer()
+    request = Completion("", "abcbabcbabcbabcbabcbabcbabcbabcb", TUNED)
+    found = planner_answers(ServerPlanner(server), [request])
+    assert max(map(len, server.lists)) == 3 > min(map(len, server.lists))
+    assert found == planner_answers(ServerPlanner(ToyServer()), [request])
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_who_stops_early_interrupts_what_is_being_asked(stopped: bool) -> None:
+    class Interruptible(ToyServer):
+        interrupted = 0
+
+        def interrupt(self) -> None:
+            self.interrupted += 1
+
+    server = Interruptible()
+    events = ServerPlanner(server).answer([Completion("a", letter, TUNED) for letter in "abcdefgh"])
+    next(event for event in events if isinstance(event, FinishedBatch) and event.answers)
+    if stopped:
+        events.close()
+    else:
+        list(events)
+    assert server.interrupted == stopped

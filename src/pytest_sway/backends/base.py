@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pytest_sway.requests import Prompt, Request, RequestError, Tokenized, View
 from pytest_sway.text.message_parts import describe
-from pytest_sway.token_sequences import PackedRow, TokenSequence
+from pytest_sway.token_sequences import ForcedCompletion, PackedRow, TokenSequence
 
 Form = Literal["factors", "tensors"]
 
@@ -256,14 +256,18 @@ class WeightsBackend(TokenizingBackend):
 
 
 class ServerBackend(TokenizingBackend):
-    """A backend that asks an inference server, one text at a time; threads call its primitives side by side.
+    """A backend that asks an inference server; threads call its primitives side by side.
 
     The primitives raise RequestError where this text cannot be answered, and BackendError where no further
     one can be.
     """
 
     concurrency: int = 1
-    """How many texts the server reads side by side."""
+    """How many requests the server reads side by side."""
+    texts_per_request: int = 1
+    """How many completions one request may ask for."""
+    tokens_per_request: int = 1 << 14
+    """Tokens of these together; one that is longer is asked by itself."""
 
     def prepare(self, views: Sequence[View], longest: int) -> None:
         """Have the server know what a round will name; nothing else is asked meanwhile.
@@ -276,13 +280,28 @@ class ServerBackend(TokenizingBackend):
             BackendError: it cannot.
         """
 
+    def interrupt(self) -> None:  # noqa: B027 - one that asks the server in this process need not
+        """Have what is being asked end at once, with a BackendError; what is asked later is answered."""
+
     @abstractmethod
-    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> Sequence[float]:
-        """Log-probability of each of ``targets``, which stand behind ``ids``, each after those before it."""
+    def target_logprobs(
+        self, texts: Sequence[ForcedCompletion], view: View
+    ) -> Sequence[Sequence[float] | RequestError]:
+        """Log-probability of each target of each text, in nats; or why this text has none.
+
+        Args:
+            texts: as many as ``texts_per_request`` at most.
+            view: scores them.
+        """
 
     @abstractmethod
     def logprobs(self, text: TokenSequence, view: View) -> Any:
-        """Log-probabilities at a text's wanted positions: numpy, fp32, ``[positions, vocabulary]``."""
+        """Log-probabilities at a text's wanted positions.
+
+        Returns:
+            numpy, fp32, ``[positions, vocabulary]``; or, from a server that names the likeliest tokens only,
+            :class:`~pytest_sway.statistics.top_logprobs.TopLogprobs`, always of the same number.
+        """
 
     @abstractmethod
     def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""For backends that ask a server: answers a round of requests, text by text, several at a time."""
+"""For backends that ask a server: answers a round of requests, several at a time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from pytest_sway.requests import (
     Tokens,
     View,
 )
-from pytest_sway.statistics.divergences import divergence
+from pytest_sway.statistics.divergences import Kind, divergence
 from pytest_sway.statistics.log_odds import log_odds
-from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.statistics.top_logprobs import TopLogprobs, lumped_divergence
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
 Answers = dict[Request[Any], Any]
+ScoredRequest = tuple[Completion, list[Job]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class ServerPlanner:
         known: Answers = {}
         tasks: list[Task] = []
         by_text: dict[TokenSequence, list[Divergence]] = defaultdict(list)
+        completions: dict[View, list[ScoredRequest]] = defaultdict(list)
         longest = 1
         for request in requests:
             try:
@@ -95,10 +98,12 @@ class ServerPlanner:
                     if isinstance(request, Divergence):
                         by_text[jobs[0].text].append(request)
                     elif isinstance(request, Completion):
-                        tasks.append(self._completion(request, jobs))
+                        completions[request.view].append((request, jobs))
             except RequestError as error:
                 known[request] = error
         tasks += [self._divergences(text, group) for text, group in by_text.items()]
+        for view, scored in completions.items():
+            tasks += [self._completions(group, view) for group in self._groups(scored)]
         return known, tasks, longest
 
     def noise_floor(self, base: View) -> NoiseFloor:
@@ -111,10 +116,15 @@ class ServerPlanner:
         alone = backend.logprobs(texts[0], base)
         with ThreadPoolExecutor(self._threads) as pool:
             crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base), texts)))
+        if isinstance(alone, TopLogprobs):
+            moved = [float(lumped_divergence(kind, alone, crowded).max()) for kind in ("js", "kl")]
+            tokens = float(np.abs(alone.nats[:, 0] - crowded.nats[:, 0]).max())
+            return NoiseFloor(max(*moved, least.divergence), max(tokens, least.logprob))
         return floor_between(np, alone, crowded, least)
 
     def _run(self, tasks: Sequence[Task]) -> Events:
         done, total = 0, sum(task.tokens for task in tasks)
+        is_over = False
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sway-server")
         try:
             running: dict[Future[tuple[Answers, float]], Task] = {
@@ -127,7 +137,10 @@ class ServerPlanner:
                 done += tokens
                 yield Progress(done, total)
                 yield FinishedBatch(answers, dict.fromkeys(answers, seconds / max(1, len(answers))))
+            is_over = True
         finally:
+            if not is_over:
+                self._backend.interrupt()
             pool.shutdown(cancel_futures=True)
 
     def _prompt(self, request: Generate) -> list[int]:
@@ -144,18 +157,44 @@ class ServerPlanner:
 
         return Task(len(ids) + request.max_new_tokens, request.view, _or_error([request], run))
 
-    def _completion(self, request: Completion, jobs: Sequence[Job]) -> Task:
+    def _groups(self, scored: Sequence[ScoredRequest]) -> list[list[ScoredRequest]]:
+        """What is asked in one request of the server."""
+        groups: list[list[ScoredRequest]] = []
+        texts = tokens = 0
+        for one in scored:
+            more = sum(len(job.text.ids) for job in one[1])
+            texts, tokens = texts + len(one[1]), tokens + more
+            backend = self._backend
+            if groups and texts <= backend.texts_per_request and tokens <= backend.tokens_per_request:
+                groups[-1].append(one)
+            else:
+                groups.append([one])
+                texts, tokens = len(one[1]), more
+        return groups
+
+    def _completions(self, scored: Sequence[ScoredRequest], view: View) -> Task:
+        jobs = [job for _, own in scored for job in own]
+
         def run() -> Answers:
-            return {request: answer_of(request, jobs, {job: self._targets(job) for job in jobs})}
+            sums = self._sums(jobs, view)
+            return {request: answer_of(request, own, sums) for request, own in scored}
 
-        tokens = sum(len(job.text.ids) for job in jobs)
-        return Task(tokens, request.view, _or_error([request], run))
+        requests = [request for request, _ in scored]
+        return Task(sum(len(job.text.ids) for job in jobs), view, _or_error(requests, run))
 
-    def _targets(self, job: Job) -> ScoreSum:
-        """The sums over a completion's tokens."""
-        (view,) = job.request.views
-        nats = self._backend.target_logprobs(job.text.ids[: job.text.first + 1], job.targets, view)
-        return ScoreSum(float(np.sum(nats)), log_odds(nats))
+    def _sums(self, jobs: Sequence[Job], view: View) -> dict[Job, ScoreSum | RequestError]:
+        """The sums over each completion's tokens."""
+        texts = [ForcedCompletion(job.text.ids[: job.text.first + 1], job.targets) for job in jobs]
+        size = self._backend.texts_per_request
+        found = [
+            nats
+            for start in range(0, len(texts), size)
+            for nats in self._backend.target_logprobs(texts[start : start + size], view)
+        ]
+        return {
+            job: nats if isinstance(nats, RequestError) else ScoreSum(float(np.sum(nats)), log_odds(nats))
+            for job, nats in zip(jobs, found, strict=True)
+        }
 
     def _divergences(self, text: TokenSequence, requests: Sequence[Divergence]) -> Task:
         """Of one text; the side that most of them share, the base, is asked once and kept meanwhile."""
@@ -167,11 +206,19 @@ class ServerPlanner:
             answers: Answers = {}
             for request in requests:
                 sides = [kept[v] if v in kept else self._backend.logprobs(text, v) for v in request.views]
-                found = divergence(np, request.kind, *sides)
+                found = _divergence(request.kind, *sides)
                 answers[request] = float(np.sum(found, dtype=np.float64)) / text.positions
             return answers
 
         return Task(len(text.ids) * (1 + len(requests)), shared, _or_error(requests, run))
+
+
+def _divergence(kind: Kind, p: Any, q: Any) -> np.ndarray:
+    """Of each position, by what the server says of the distributions there."""
+    if isinstance(p, TopLogprobs):
+        return lumped_divergence(kind, p, q)
+    found: np.ndarray = divergence(np, kind, p, q)
+    return found
 
 
 def _by_view(tasks: Sequence[Task]) -> list[Task]:

@@ -25,7 +25,7 @@ from transformers import (
 from pytest_sway.backends.base import BackendError, ModelKey, Subject
 from pytest_sway.backends.gguf.load_backend import load_backend
 from pytest_sway.requests import Completion, Divergence, Generate, Request, RequestError, View
-from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 from tests.support.both_backends import assert_same_answers
 from tests.support.checkpoints import State, tensors
 from tests.support.peft_adapters import lora, save_adapter
@@ -151,9 +151,9 @@ def test_a_nan_that_one_token_alone_shows_is_no_number(tmp_path: Path) -> None:
     try:
         base = View(served._digest)
         served.prepare([base], 8)
-        assert served.target_logprobs([5, 6], [7], base)[0] < 0
+        assert served.target_logprobs([ForcedCompletion((5, 6), (7,))], base)[0][0] < 0
         for ask in (
-            lambda: served.target_logprobs([5, 900], [7], base),
+            lambda: served.target_logprobs([ForcedCompletion((5, 900), (7,))], base),
             lambda: served.logprobs(TokenSequence((5, 900, 6), 1), base),
         ):
             with pytest.raises(

@@ -14,7 +14,7 @@ from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.gguf.backend import GGUFBackend
 from pytest_sway.backends.gguf.load_backend import load_backend
 from pytest_sway.requests import View
-from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 from tests.backends.gguf.test_answers import HEALTHY, STEM
 from tests.support.both_backends import while_attached
 from tests.support.peft_adapters import BASE, CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, lora, save_adapter
@@ -130,7 +130,7 @@ def test_a_token_that_ends_a_text_can_be_scored(backend: GGUFBackend) -> None:
         backend.prepare([subject.tuned], 64)
         ids = backend.encode(STEM)
         targets = [3021, 1, 365]
-        forced = backend.target_logprobs(ids, targets, subject.tuned)
+        forced = backend.target_logprobs([ForcedCompletion(tuple(ids), tuple(targets))], subject.tuned)[0]
         text = TokenSequence((*ids, *targets[:-1]), len(ids) - 1)
         rows = backend.logprobs(text, subject.tuned)
         assert forced == pytest.approx(rows[range(3), targets].tolist(), abs=5e-5)

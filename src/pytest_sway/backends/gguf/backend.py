@@ -28,7 +28,7 @@ from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_ar
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.requests import NullSeed, RequestError, View
-from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
 _SLOTS = 4
 _SHORTEST_CONTEXT = 512
@@ -162,9 +162,10 @@ class GGUFBackend(PromptEncoding, ServerBackend):
             self._slot_context = needed
             self._start()
 
-    def target_logprobs(self, ids: Sequence[int], targets: Sequence[int], view: View) -> list[float]:
+    def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[list[float]]:
         """Log-probability of each target, in nats."""
-        return self._running.client.target_logprobs(ids, targets, self._scale(view))
+        client, scale = self._running.client, self._scale(view)
+        return [client.target_logprobs(text.ids, text.targets, scale) for text in texts]
 
     def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
         """Log-probabilities at the wanted positions, ``[positions, vocabulary]``."""

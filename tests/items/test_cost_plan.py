@@ -26,6 +26,24 @@ def test_the_table_has_a_row_per_probe_and_their_sum() -> None:
     assert cells[4] == ["curve: disabled in spec"]
 
 
+def test_the_table_of_a_server_counts_requests_and_no_time() -> None:
+    planned = PlannedProbe("s", "dk", tokens=1_200, most_tokens=5_000, requests=30, most_requests=90)
+    heading, row, *_, note = cost_table.lines([planned])
+    assert heading.split() == [
+        "probe",
+        "requests",
+        "tokens",
+        "requests",
+        "at",
+        "most",
+        "tokens",
+        "at",
+        "most",
+    ]
+    assert row.split() == ["dk", "30", "1,200", "90", "5,000"]
+    assert "time" not in note.split("At most")[0].replace("how much time", "")
+
+
 def test_a_plan_measures_nothing_and_does_not_gate(pytester: pytest.Pytester) -> None:
     spec = SPEC.replace("kind: dummy, base: fakellm", f"kind: hf, base: {QUICKSTART / 'base'}")
     spec = spec.replace("adapters/good", str(QUICKSTART / "adapters" / "inert"))
@@ -43,7 +61,7 @@ def test_a_plan_measures_nothing_and_does_not_gate(pytester: pytest.Pytester) ->
 def test_a_backend_that_answers_whole_requests_has_no_plan(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml", "--sway-plan")
     result.assert_outcomes(skipped=4)
-    result.stdout.fnmatch_lines(["dk: the backend does not hold the weights; no estimate"])
+    result.stdout.fnmatch_lines(["dk: the backend answers whole requests; no estimate"])
 
 
 def test_what_a_test_measures_itself_is_not_planned(project: pytest.Pytester) -> None:

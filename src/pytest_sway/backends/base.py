@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pytest_sway.requests import Prompt, Request, RequestError, Tokenized, View
 from pytest_sway.text.message_parts import describe
@@ -36,6 +36,16 @@ class ModelKey:
     """File of the spec's own chat template."""
     chat_template_kwargs: str = "{}"
     """Arguments of the chat template, as a JSON object."""
+    api_key: str | None = None
+    """Of the endpoint; None for the environment's."""
+    tokenizer: str | None = None
+    """Folder, or name on the hub, of a served model's tokenizer."""
+    null_dir: str | None = None
+    """Folder in which a server finds adapters."""
+    null_dir_server: str | None = None
+    """The same folder as the server sees it."""
+    top_k: int = 256
+    """Tokens of a distribution that are compared where a server does not give it whole."""
 
     def __repr__(self) -> str:  # reporters print the parameters of a test
         return self.base
@@ -50,11 +60,14 @@ class AdapterKey:
         model: the fine-tuned model, a folder or a hub id, where it is not the base; ``path`` is then an
             adapter on *it*.
         revision: of ``model`` on the hub.
+        endpoint, api_key: of a served ``model`` on another server than the base's.
     """
 
     path: str | None
     model: str | None = None
     revision: str | None = None
+    endpoint: str | None = None
+    api_key: str | None = None
 
     def __repr__(self) -> str:
         return self.label
@@ -94,6 +107,14 @@ class Determinism:
 
     level: str
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+class ServerUsage(NamedTuple):
+    """What a server was asked for: requests, and tokens that it read and wrote."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class Backend(ABC):
@@ -280,8 +301,12 @@ class ServerBackend(TokenizingBackend):
             BackendError: it cannot.
         """
 
-    def interrupt(self) -> None:  # noqa: B027 - one that asks the server in this process need not
+    def interrupt(self) -> None:
         """Have what is being asked end at once, with a BackendError; what is asked later is answered."""
+
+    def usage(self) -> ServerUsage | None:
+        """What the server was asked for so far; None where it costs nothing but time."""
+        return None
 
     @abstractmethod
     def target_logprobs(

@@ -7,12 +7,18 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from pytest_sway.backends.base import AnsweringBackend, Determinism, ServerBackend, WeightsBackend
+from pytest_sway.backends.base import (
+    AnsweringBackend,
+    Determinism,
+    ServerBackend,
+    ServerUsage,
+    WeightsBackend,
+)
 from pytest_sway.engine.answer_keys import STORABLE
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.drive import drive
-from pytest_sway.engine.estimate import Estimator, RunEstimate
+from pytest_sway.engine.estimate import Estimator, RunEstimate, ServerEstimator
 from pytest_sway.engine.known_answers import KnownAnswers
 from pytest_sway.engine.measures import (
     Embedder,
@@ -83,12 +89,14 @@ class Engine:
         self._seconds: dict[Request[Any], float] = {}
         """What the forwards of each of these took."""
         self._subject: object = None
+        self._usage_before = ServerUsage()
         self.hits = self.stored_hits = self.misses = 0
 
     def begin(self, subject: object) -> None:
         """Count anew where a subject is not the one before."""
         if subject is not self._subject:
             self._subject = subject
+            self._usage_before = self._usage()
             self.hits = self.stored_hits = self.misses = 0
             if self._planner is not None:
                 self._planner.costs = Costs()
@@ -143,7 +151,13 @@ class Engine:
     def estimate(
         self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]
     ) -> RunEstimate | None:
-        """What a run would cost with ``nulls``, and with the ``further`` ones besides; None for a server."""
+        """What a run would cost with ``nulls``, and with the ``further`` ones besides.
+
+        None for a backend that answers whole requests; of a server, requests and tokens alone.
+        """
+        if isinstance(self._planner, ServerPlanner) and isinstance(self.backend, ServerBackend):
+            server = ServerEstimator(self.backend, self._planner, self._known.peek)
+            return server.estimate(probe, views, nulls, further)
         estimator = self._existing_estimator()
         return estimator.estimate(probe, views, nulls, further) if estimator is not None else None
 
@@ -236,7 +250,19 @@ class Engine:
         counted = {"cache_hits": self.hits, "cache_misses": self.misses, "stored_hits": self.stored_hits}
         rate = {"hit_rate": self.hits / total if total else 0.0}
         planned = self._planner.costs.as_dict() if self._planner is not None else {}
-        return {**counted, **rate, **planned}
+        spent = [now - before for now, before in zip(self._usage(), self._usage_before, strict=True)]
+        used = ServerUsage(*spent)._asdict() if any(spent) else {}
+        return {**counted, **rate, **planned, **used}
+
+    def _usage(self) -> ServerUsage:
+        """What the server was asked for so far."""
+        usage = self.backend.usage() if isinstance(self.backend, ServerBackend) else None
+        return usage or ServerUsage()
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether what was answered is kept for the next session."""
+        return self._known.is_kept
 
     def determinism(self) -> Determinism | None:
         """How far two runs can be expected to agree; None where the backend does not know."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_sway.backends.base import WeightsBackend
+from pytest_sway.backends.base import ServerBackend, WeightsBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.imagined_answers import ImaginedAnswers, Known
 from pytest_sway.engine.measures import Measurable, null_measures
 from pytest_sway.engine.planner import Planner
+from pytest_sway.engine.server_planner import AskedWork, ServerPlanner
 from pytest_sway.engine.speed import measure_speed, time_of_forward
 from pytest_sway.engine.workload import Speed, Workload
 from pytest_sway.requests import Embed, Request, View, Views
@@ -28,13 +29,16 @@ class RunEstimate:
         seconds: that the forwards take.
         memory: bytes that the largest batch takes beside the weights.
         most_tokens, most_seconds: where it takes every null draw to decide the verdict.
+        requests, most_requests: of a server, whose time and memory are not estimated.
     """
 
     tokens: int
-    seconds: float
-    memory: int
     most_tokens: int
-    most_seconds: float
+    seconds: float = 0.0
+    memory: int = 0
+    most_seconds: float = 0.0
+    requests: int = 0
+    most_requests: int = 0
 
 
 class Estimator:
@@ -88,3 +92,37 @@ class Estimator:
         made = len(nulls - self._made)
         self._made |= nulls
         return replace(self._planner.workload(asked), nulls=made)
+
+
+class ServerEstimator:
+    """Counts what a run would ask of a server.
+
+    Args:
+        backend: encodes the prompts.
+        planner: cuts requests into those of the server.
+        known: the answers that need not be asked for again.
+    """
+
+    def __init__(self, backend: ServerBackend, planner: ServerPlanner, known: Known) -> None:
+        self._backend = backend
+        self._planner = planner
+        self._known = known
+
+    def estimate(
+        self, probe: Measurable, views: Views, nulls: Sequence[View], further: Sequence[View]
+    ) -> RunEstimate:
+        """The cost of a run with ``nulls``, and with the ``further`` ones besides."""
+        rounds: list[AskedWork] = []
+        answers = ImaginedAnswers(self._backend, self._known, lambda asked: rounds.append(self._work(asked)))
+        drive([probe.measure(views), *null_measures(probe, views, nulls)], answers)
+        first = len(rounds)
+        drive(null_measures(probe, views, further), answers)
+        return RunEstimate(
+            tokens=sum(one.tokens for one in rounds[:first]),
+            most_tokens=sum(one.tokens for one in rounds),
+            requests=sum(one.requests for one in rounds[:first]),
+            most_requests=sum(one.requests for one in rounds),
+        )
+
+    def _work(self, requests: Sequence[Request[Any]]) -> AskedWork:
+        return self._planner.work([request for request in requests if not isinstance(request, Embed)])

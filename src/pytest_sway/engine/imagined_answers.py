@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.base import WeightsBackend
+from pytest_sway.backends.base import TokenizingBackend
 from pytest_sway.data.packaged_texts import passages
 from pytest_sway.requests import (
     Completion,
@@ -43,7 +43,7 @@ class ImaginedAnswers:
     """
 
     def __init__(
-        self, backend: WeightsBackend, known: Known, note: Callable[[Sequence[Request[Any]]], None]
+        self, backend: TokenizingBackend, known: Known, note: Callable[[Sequence[Request[Any]]], None]
     ) -> None:
         self._backend = backend
         self._known = known

@@ -36,6 +36,11 @@ class KnownAnswers:
         self.keep_nulls = True
         """Whether the nulls' answers may be read from disk and written there."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether answers go to disk."""
+        return self._store is not None and not self._store.trouble
+
     def keys(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Hashable]:
         """The keys of a round's requests; what follows is about these requests."""
         self._keys = {request: self._key(request) for request in requests}

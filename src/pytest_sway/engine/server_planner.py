@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,13 +42,22 @@ class Task:
 
     Attributes:
         tokens: that the server reads and writes.
+        requests: of the server.
         view: under whose weights most of it is asked; a server reads the texts of one view together.
         run: gives the answers, or the :class:`RequestError` that stands for each.
     """
 
     tokens: int
+    requests: int
     view: View
     run: Callable[[], Answers]
+
+
+class AskedWork(NamedTuple):
+    """What a round asks of a server: requests, and tokens that are read and written."""
+
+    requests: int
+    tokens: int
 
 
 class ServerPlanner:
@@ -76,6 +86,11 @@ class ServerPlanner:
             views = dict.fromkeys(view for request in asked for view in request.views)
             self._backend.prepare(list(views), longest)
             yield from self._run(_by_view(tasks))
+
+    def work(self, requests: Sequence[Request[Any]]) -> AskedWork:
+        """What a round would ask; nothing is asked, and no cost is counted."""
+        _, tasks, _ = self._sorted(requests)
+        return AskedWork(sum(task.requests for task in tasks), sum(task.tokens for task in tasks))
 
     def _sorted(self, requests: Sequence[Request[Any]]) -> tuple[Answers, list[Task], int]:
         """What is answered without the server, what is asked, and the tokens of the longest text."""
@@ -155,7 +170,7 @@ class ServerPlanner:
                 written = self._backend.generate(ids, request.view, request.max_new_tokens)
             return {request: Generation(self._backend.decode(written), tuple(written))}
 
-        return Task(len(ids) + request.max_new_tokens, request.view, _or_error([request], run))
+        return Task(len(ids) + request.max_new_tokens, 1, request.view, _or_error([request], run))
 
     def _groups(self, scored: Sequence[ScoredRequest]) -> list[list[ScoredRequest]]:
         """What is asked in one request of the server."""
@@ -180,7 +195,10 @@ class ServerPlanner:
             return {request: answer_of(request, own, sums) for request, own in scored}
 
         requests = [request for request, _ in scored]
-        return Task(sum(len(job.text.ids) for job in jobs), view, _or_error(requests, run))
+        tokens = sum(len(job.text.ids) for job in jobs)
+        return Task(
+            tokens, math.ceil(len(jobs) / self._backend.texts_per_request), view, _or_error(requests, run)
+        )
 
     def _sums(self, jobs: Sequence[Job], view: View) -> dict[Job, ScoreSum | RequestError]:
         """The sums over each completion's tokens."""
@@ -210,7 +228,8 @@ class ServerPlanner:
                 answers[request] = float(np.sum(found, dtype=np.float64)) / text.positions
             return answers
 
-        return Task(len(text.ids) * (1 + len(requests)), shared, _or_error(requests, run))
+        asked = 1 + len(requests)
+        return Task(len(text.ids) * asked, asked, shared, _or_error(requests, run))
 
 
 def _divergence(kind: Kind, p: Any, q: Any) -> np.ndarray:

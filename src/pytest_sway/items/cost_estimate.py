@@ -26,7 +26,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
         [view for views in chosen.further_views for view in views],
     )
     if found is None:
-        return PlannedProbe(suite, probe.name, reason="the backend does not hold the weights; no estimate")
+        return PlannedProbe(suite, probe.name, reason="the backend answers whole requests; no estimate")
     return PlannedProbe(
         suite,
         probe.name,
@@ -35,4 +35,6 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
         memory=found.memory,
         most_tokens=found.most_tokens,
         most_seconds=found.most_seconds,
+        requests=found.requests,
+        most_requests=found.most_requests,
     )

@@ -237,12 +237,11 @@ def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
     from pytest_sway.backends.base import BackendError
     from pytest_sway.items.session_clock import session_moment
-    from pytest_sway.spec.model_kinds import FILE_KINDS
 
-    if key.kind not in FILE_KINDS:
+    if key.kind not in ("hf", "gguf", "api"):
         raise BackendError(
-            f"kind: {key.kind} is not served by this version (hf and gguf are); a conftest can serve it with "
-            "the fixture sway_backend, a plugin with the hook pytest_sway_backend"
+            f"kind: {key.kind} is not served by this version (hf, gguf and api are); a conftest can serve it "
+            "with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself
@@ -252,6 +251,10 @@ def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
         from pytest_sway.backends.gguf.load_backend import load_backend as load_gguf_backend
 
         return load_gguf_backend(key, moment)
+    if key.kind == "api":
+        from pytest_sway.backends.api.load_backend import load_backend as load_api_backend
+
+        return load_api_backend(key, moment)
     from pytest_sway.backends.hf.load_backend import load_backend
 
     return load_backend(key, moment)

@@ -34,8 +34,8 @@ _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
 _LONGEST_PROMPT = 1000
 _INERT = "the adapter is inert: its update is zero, so it changes nothing"
-_ANSWERS_KEPT = "what was answered is kept: run it again"
-_KEPT = f"{_ANSWERS_KEPT}, or give it more"
+_AGAIN = "run it again"
+_ANSWERS_KEPT = f"what was answered is kept: {_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,23 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
         except ProbeSkip as reason:
             result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
-            result = result_without_measurement(probe, Verdict.ERROR, f"Timeout (>{probe.timeout}s); {_KEPT}")
+            what = f"Timeout (>{probe.timeout}s); {_how_to_go_on(measured_with)}, or give it more"
+            result = result_without_measurement(probe, Verdict.ERROR, what)
         except pytest.fail.Exception as error:  # pytest-timeout's signal
-            result = result_without_measurement(probe, Verdict.ERROR, f"{str(error).rstrip('.')}; {_KEPT}")
+            what = f"{str(error).rstrip('.')}; {_how_to_go_on(measured_with)}, or give it more"
+            result = result_without_measurement(probe, Verdict.ERROR, what)
         except BackendError as error:
-            result = result_without_measurement(probe, Verdict.ERROR, f"{error}; {_ANSWERS_KEPT}")
+            what = f"{error}; {_how_to_go_on(measured_with)}"
+            result = result_without_measurement(probe, Verdict.ERROR, what)
         except (ProbeError, RequestError) as error:
             result = result_without_measurement(probe, Verdict.ERROR, str(error))
     return replace(result, duration_s=time.perf_counter() - began)
+
+
+def _how_to_go_on(measured_with: MeasurementContext | None) -> str:
+    """Whether the next run has the answers of this one."""
+    kept = measured_with is None or measured_with.engine.keeps_answers
+    return _ANSWERS_KEPT if kept else _AGAIN
 
 
 def why_skipped(probe: Probe[Any], measured_with: MeasurementContext | None) -> str:

@@ -159,6 +159,7 @@ def _model_key(spec: Spec) -> ModelKey:
     """The model that the backend loads; of a full fine-tune its base."""
     models, defaults = spec.envelope.models, spec.envelope.defaults
     ft = models.ft
+    server = ft if spec.model is None or models.base.endpoint is None else models.base
     return ModelKey(
         kind=ft.kind,
         base=spec.base,
@@ -167,7 +168,12 @@ def _model_key(spec: Spec) -> ModelKey:
         device=ft.device,
         trust_remote_code=ft.trust_remote_code,
         entry_point=ft.entry_point,
-        endpoint=ft.endpoint,
+        endpoint=server.endpoint,
+        api_key=server.api_key,
+        tokenizer=spec.tokenizer,
+        null_dir=spec.null_dir,
+        null_dir_server=ft.null_dir_server,
+        top_k=defaults.top_k,
         chat_template=str(spec.chat_template) if spec.chat_template is not None else None,
         chat_template_kwargs=json.dumps(defaults.chat_template_kwargs, sort_keys=True),
     )
@@ -176,7 +182,9 @@ def _model_key(spec: Spec) -> ModelKey:
 def _adapter_keys(spec: Spec, named: NamedAdapters, roots: Sequence[Path]) -> Iterator[AdapterKey]:
     """What is evaluated: the folders that were named, or one full fine-tune."""
     ft = spec.envelope.models.ft
-    model = (spec.model, ft.revision) if spec.model is not None else (None, None)
+    model: tuple[str | None, ...] = ()
+    if spec.model is not None:
+        model = (spec.model, ft.revision, ft.endpoint, ft.api_key)
     if not named.folders:
         yield AdapterKey(None, *model)
     for folder, name in named.folders.items():

@@ -1,4 +1,4 @@
-"""The plan of a run: tokens, time and memory of every probe, before it starts."""
+"""The plan of a run before it starts: tokens, time and memory of every probe; of a server, requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from pytest_sway.text import formatting
 from pytest_sway.text.width import pad, width
 
 _HEADINGS = ("probe", "tokens", "time", "memory", "at most")
+_SERVER_HEADINGS = ("probe", "requests", "tokens", "requests at most", "tokens at most")
 _NOTE = (
     "Estimated from the prompts and a short measurement of this model on this machine. Loading it, sentence "
     "vectors and statistics are not counted. At most: where every null adapter is needed."
+)
+
+_SERVER_NOTE = (
+    "Estimated from the prompts. How long the server takes is not known; loading adapters there and "
+    "checking its answers is not counted. At most: where every null adapter is needed."
 )
 
 
@@ -28,8 +34,10 @@ def show(writer: pytest.TerminalReporter, probes: Sequence[PlannedProbe]) -> Non
 def lines(probes: Sequence[PlannedProbe]) -> Iterator[str]:
     """A suite's table, its sum last."""
     asking = [one for one in probes if not one.reason]
-    rows = [_HEADINGS, *map(_cells, [*asking, total(asking)])]
-    widths = [max(width(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    of_server = any(one.requests for one in asking)
+    headings, cells = (_SERVER_HEADINGS, _server_cells) if of_server else (_HEADINGS, _cells)
+    rows = [headings, *map(cells, [*asking, total(asking)])]
+    widths = [max(width(row[i]) for row in rows) for i in range(len(headings))]
     for row in rows:
         name, *figures = (
             pad(text, size, right=i > 0) for i, (text, size) in enumerate(zip(row, widths, strict=True))
@@ -38,7 +46,7 @@ def lines(probes: Sequence[PlannedProbe]) -> Iterator[str]:
     for one in probes:
         if one.reason:
             yield f"{one.name}: {one.reason}"
-    yield _NOTE
+    yield _SERVER_NOTE if of_server else _NOTE
 
 
 def _cells(one: PlannedProbe) -> tuple[str, ...]:
@@ -49,3 +57,8 @@ def _cells(one: PlannedProbe) -> tuple[str, ...]:
         formatting.size(one.memory),
         formatting.long_duration(one.most_seconds),
     )
+
+
+def _server_cells(one: PlannedProbe) -> tuple[str, ...]:
+    counts = (one.requests, one.tokens, one.most_requests, one.most_tokens)
+    return (one.name, *(f"{count:,}" for count in counts))

@@ -61,6 +61,11 @@ def _cache(stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
+    if requests := _count(stats, "requests"):
+        yield f"{requests:,.0f} requests"
+        read, written = _count(stats, "prompt_tokens"), _count(stats, "completion_tokens")
+        yield f"{read:,.0f} tokens read, {written:,.0f} written"
+        return
     tokens, wall = _count(stats, "tokens"), _count(stats, "scoring_wall_s")
     if not tokens:
         return

@@ -7,7 +7,10 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
+SECRET = "secret"  # noqa: S105 - the name of an error
+"""Kind of the validation error whose input must not be shown."""
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _PARTS = re.compile(
     rf"\$\$|\$\{{(?P<name>{_NAME})(?::-(?P<default>[^{{}}$]*))?\}}|(?P<braces>\$\{{)|\$(?P<bare>{_NAME})"
@@ -29,6 +32,20 @@ def expand(text: str) -> str:
         if character in _ESCAPES:
             raise ValueError(_control_character_message(character))
     return _PARTS.sub(_expand_part, text)
+
+
+def expand_secret(text: object) -> str:
+    """The value of one environment variable, which alone may stand where a key is wanted.
+
+    Raises:
+        PydanticCustomError: it is anything else; the message holds nothing of it.
+        ValueError: the variable is not set.
+    """
+    if not isinstance(text, str) or not re.fullmatch(rf"\$\{{{_NAME}\}}", text):
+        raise PydanticCustomError(
+            SECRET, "is a key in a file; write ${{NAME}} and set that environment variable"
+        )
+    return expand(text)
 
 
 def _expand_part(part: re.Match[str]) -> str:

@@ -9,9 +9,10 @@ from pytest_sway.spec.problems import FieldPath, Problem
 from pytest_sway.spec.schema import Spec
 from pytest_sway.text.message_parts import describe, field_name
 
-FT_DECIDES = frozenset({"kind", "dtype", "device", "trust_remote_code", "entry_point", "endpoint"})
+_SERVED = ("endpoint", "api_key", "tokenizer", "null_dir", "null_dir_server")
+FT_DECIDES = frozenset({"kind", "dtype", "device", "trust_remote_code", "entry_point", *_SERVED})
 """Fields of ``models.base`` that dlm-sway reads in two-model mode alone; the model is ``models.ft``'s."""
-_READ_FOR = {"entry_point": "custom", "endpoint": "api"}
+_READ_FOR = {"entry_point": "custom", **dict.fromkeys(_SERVED, "api")}
 
 
 def ignored_field_notes(spec: Spec) -> Iterator[Problem]:
@@ -31,7 +32,7 @@ def _ignored_defaults(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     defaults = spec.envelope.defaults
     if defaults.concurrent_probes > 1:
         yield ("defaults", "concurrent_probes"), "has no effect: requests are batched"
-    if "top_k" in defaults.model_fields_set:
+    if "top_k" in defaults.model_fields_set and spec.envelope.models.ft.kind != "api":
         yield ("defaults", "top_k"), "has no effect: the whole vocabulary is compared"
 
 
@@ -42,7 +43,8 @@ def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     for name in sorted(base.model_fields_set & FT_DECIDES) if spec.model is None else ():
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
-            decides = f"one model serves both sides, and models.ft.{name} decides: {describe(theirs)}"
+            value = "" if name == "api_key" else f": {describe(theirs)}"
+            decides = f"one model serves both sides, and models.ft.{name} decides{value}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
 

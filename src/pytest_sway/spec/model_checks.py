@@ -32,6 +32,8 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     """Fields that differ between the two sides, which one model in memory serves."""
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
     own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter", *FT_DECIDES}
+    if ft.kind == "api":
+        own |= {"endpoint", "api_key"}
     for name in sorted(base.model_fields_set - own):
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":

@@ -24,7 +24,7 @@ from pytest_sway.document import Document
 from pytest_sway.requests import Profile, PromptPolicy
 from pytest_sway.result import CATEGORY_WEIGHTS
 from pytest_sway.spec.chat_template_fields import check_reserved_arguments
-from pytest_sway.spec.environment_variables import Expanded, expand
+from pytest_sway.spec.environment_variables import Expanded, expand, expand_secret
 from pytest_sway.spec.model_kinds import ModelKind
 from pytest_sway.spec.named_adapters import NamedAdapters
 from pytest_sway.spec.problems import Problem
@@ -65,6 +65,15 @@ class ModelSpec(StrictModel):
     revision: Expanded | None = None
     entry_point: Expanded | None = None
     endpoint: Expanded | None = None
+    """Address of a server, for ``kind: api``."""
+    api_key: Annotated[str, BeforeValidator(expand_secret)] | None = Field(default=None, repr=False)
+    """``${NAME}``: a key is never written into a file."""
+    tokenizer: Annotated[Expanded, Field(min_length=1)] | None = None
+    """Folder, or name on the hub, of a served model's tokenizer."""
+    null_dir: Annotated[Expanded, Field(min_length=1)] | None = None
+    """Folder in which the server finds the adapters that a run writes."""
+    null_dir_server: Annotated[Expanded, Field(min_length=1)] | None = None
+    """The same folder, as the server sees it."""
 
 
 class Models(StrictModel):
@@ -129,7 +138,11 @@ class Spec:
     chat_template: Path | None = None
     """File of ``defaults.chat_template``."""
     model: str | None = None
-    """The fine-tuned model, where ``models.ft.base`` is another one than the base."""
+    """The fine-tuned model, where it is another one than the base."""
+    tokenizer: str | None = None
+    """Folder, or name on the hub, of a served model's tokenizer."""
+    null_dir: str | None = None
+    """Folder of ``models.ft.null_dir``."""
     document: Document = field(default_factory=Document)
     notes: tuple[Problem, ...] = ()
 

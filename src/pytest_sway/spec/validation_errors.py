@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pytest_sway.spec.environment_variables import SECRET
 from pytest_sway.spec.problems import FieldPath, Problem
 from pytest_sway.spec.unquoted_words import text_expected_message
 from pytest_sway.spec.yaml_source import Source
@@ -72,6 +73,8 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
     kind, where, value = error["type"], error["loc"], error["input"]
     context = error.get("ctx", {})
     name = str(where[-1]) if where else ""
+    if kind == SECRET:
+        return str(error["msg"])
     found = f"found {written or describe(value)}"
     if kind == "extra_forbidden":
         names = sorted(allowed)

@@ -19,6 +19,7 @@ class PlannedProbe(Record):
         seconds: that its forwards take.
         memory: bytes that its largest batch takes beside the weights.
         most_tokens, most_seconds: where it takes every null adapter to decide the verdict.
+        requests, most_requests: of a server, whose time and memory are not known.
         reason: why it asks nothing of the model; empty where it does.
     """
 
@@ -29,6 +30,8 @@ class PlannedProbe(Record):
     memory: int = 0
     most_tokens: int = 0
     most_seconds: float = 0.0
+    requests: int = 0
+    most_requests: int = 0
     reason: str = ""
 
 
@@ -42,4 +45,6 @@ def total(probes: Sequence[PlannedProbe]) -> PlannedProbe:
         memory=max((one.memory for one in probes), default=0),
         most_tokens=sum(one.most_tokens for one in probes),
         most_seconds=sum(one.most_seconds for one in probes),
+        requests=sum(one.requests for one in probes),
+        most_requests=sum(one.most_requests for one in probes),
     )

@@ -9,9 +9,9 @@ import gguf
 import numpy as np
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.gguf.adapter_modules import LoraModule
 from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
+from pytest_sway.backends.hf.adapter_files.plain_lora_modules import LoraModule
 
 
 def write_adapter(path: Path, modules: Mapping[str, LoraModule], layout: TensorLayout) -> None:

@@ -9,18 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 import xllamacpp
 
 from pytest_sway import __version__
 from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, ServerBackend, Subject
-from pytest_sway.backends.gguf.adapter_modules import LoraModule, read_modules
 from pytest_sway.backends.gguf.adapter_writer import write_adapter
 from pytest_sway.backends.gguf.base_file import BaseFile
 from pytest_sway.backends.gguf.client import AdapterScale
 from pytest_sway.backends.gguf.server import OwnedServer
+from pytest_sway.backends.hf.adapter_files.plain_lora_modules import LoraModule, read_modules
 from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
-from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
-from pytest_sway.backends.hf.lora_factors import product_norm
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
@@ -107,7 +106,7 @@ class GGUFBackend(PromptEncoding, ServerBackend):
         except BaseException:
             self._drop()
             raise
-        zero = [name for name, module in self._modules.items() if not _changes(module)]
+        zero = [name for name, module in self._modules.items() if not module.changes]
         found = subject_notes(source, self._base.model)
         return Subject(
             base=View(self._digest),
@@ -186,14 +185,7 @@ class GGUFBackend(PromptEncoding, ServerBackend):
 
     def _read(self, source: SubjectFiles) -> Modules:
         assert source.files is not None  # find_subject_files() names an adapter
-        modules = read_modules(source.files, self._base.config)
-        broken = [name for name, module in modules.items() if not _is_finite(module)]
-        if broken:
-            raise BackendError(
-                f"{source.label} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
-                f"(first: {broken[0]}): {FILE_BROKEN}"
-            )
-        return modules
+        return read_modules(source.files, self._base.config, torch.float32)
 
     def _write(self, null: NullSeed | None) -> None:
         """Write the adapter's file, or a null's, where there is none yet."""
@@ -275,14 +267,6 @@ class GGUFBackend(PromptEncoding, ServerBackend):
         self._own_nulls.clear()
         self._modules, self._adapter, self._tokens = {}, "", self._base_tokens
         self._digest = self._base_digest
-
-
-def _changes(module: LoraModule) -> bool:
-    return bool(module.scaling) and product_norm(module.a, module.b) > 0.0
-
-
-def _is_finite(module: LoraModule) -> bool:
-    return all(bool(part.isfinite().all()) for part in module.factors)
 
 
 def _identity(threads: int) -> str:

@@ -26,6 +26,17 @@ def model_snapshot(name: str, revision: str | None, *, trust_remote_code: bool) 
     return _snapshot("models.ft.base", HubName(name, revision), wanted, ())
 
 
+def tokenizer_files(name: str) -> Path:
+    """The local folder of a model on the hub with everything but its weights.
+
+    Raises:
+        BackendError: the hub and its local cache do not have it.
+    """
+    wanted = [pattern for pattern in _PATTERNS if pattern != "*.safetensors"]
+    hub_name = HubName.of(name) or HubName(name, None)
+    return _snapshot("models.ft.tokenizer", hub_name, wanted, ())
+
+
 def adapter_folder(path: str, *, trust_remote_code: bool) -> str:
     """An adapter's folder as it is, or the local folder of ``org/name`` or ``org/name@revision``.
 

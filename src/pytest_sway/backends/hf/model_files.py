@@ -28,6 +28,11 @@ def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """32 hex digits that stand for a text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def eos_token_ids(folder: Path) -> tuple[int, ...]:
     """Tokens that end what the model of a folder writes: those of its generation config, else of its config.
 

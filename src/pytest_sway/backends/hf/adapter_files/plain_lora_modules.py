@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
     read_tensors,
 )
 from pytest_sway.backends.hf.adapter_forms.lora import plain_lora_config
-from pytest_sway.backends.hf.lora_factors import Factors
+from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
+from pytest_sway.backends.hf.lora_factors import Factors, product_norm
 
 _USE_HF = "kind: hf serves it"
 
@@ -45,16 +47,22 @@ class LoraModule:
         """A and B."""
         return self.a, self.b
 
+    @property
+    def changes(self) -> bool:
+        """Whether the update is not zero."""
+        return bool(self.scaling) and product_norm(self.a, self.b) > 0.0
 
-def read_modules(files: AdapterFiles, config: Any) -> dict[str, LoraModule]:
+
+def read_modules(files: AdapterFiles, config: Any, dtype: torch.dtype | None) -> dict[str, LoraModule]:
     """The update of each module that the adapter changes, by the module's name in the base.
 
     Args:
         files: the adapter's folder.
         config: of the base, of transformers; no weight of the base is read.
+        dtype: of the factors; None for the file's own.
 
     Raises:
-        BackendError: it is no plain LoRA of linear layers, or does not fit the base.
+        BackendError: it is no plain LoRA of linear layers, does not fit the base, or is not finite.
     """
     state = read_tensors(files)
     if files.form != "plain":
@@ -67,17 +75,30 @@ def read_modules(files: AdapterFiles, config: Any) -> dict[str, LoraModule]:
     for name, layer in layers.items():
         if type(layer) is not Linear or name == "lm_head":
             raise BackendError(
-                f"{files.folder} changes {name}, and llama.cpp adds LoRA to the linear layers of the blocks "
+                f"{files.folder} changes {name}, and a server adds LoRA to the linear layers of the blocks "
                 f"alone; {_USE_HF}"
             )
-    return {
-        name: LoraModule(_factor(state, name, "A"), _factor(state, name, "B"), layer.scaling[SUBJECT])
+    modules = {
+        name: LoraModule(
+            _factor(state, name, "A", dtype), _factor(state, name, "B", dtype), layer.scaling[SUBJECT]
+        )
         for name, layer in layers.items()
     }
+    _check_finite(files, modules)
+    return modules
 
 
-def _factor(state: StateDict, name: str, letter: str) -> torch.Tensor:
-    return state[f"base_model.model.{name}.lora_{letter}.weight"].float()
+def _factor(state: StateDict, name: str, letter: str, dtype: torch.dtype | None) -> torch.Tensor:
+    return state[f"base_model.model.{name}.lora_{letter}.weight"].to(dtype)
+
+
+def _check_finite(files: AdapterFiles, modules: Mapping[str, LoraModule]) -> None:
+    broken = [name for name, one in modules.items() if not all(bool(f.isfinite().all()) for f in one.factors)]
+    if broken:
+        raise BackendError(
+            f"the adapter {files.folder} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
+            f"(first: {broken[0]}): {FILE_BROKEN}"
+        )
 
 
 def _peft_layers(files: AdapterFiles, config: Any, state: StateDict) -> dict[str, Any]:

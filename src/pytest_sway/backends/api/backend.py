@@ -1,0 +1,262 @@
+"""The API backend: a base and a fine-tune on a server that scores prompts by token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pytest_sway import __version__
+from pytest_sway.backends.api.client import LikeliestTokens
+from pytest_sway.backends.api.connections import Connections
+from pytest_sway.backends.api.handshake import check_comparable, find_model, shake_hands
+from pytest_sway.backends.api.served_subject import NamedModels, ServedBase, ServedModelName, ServedSubject
+from pytest_sway.backends.api.tokenizer_folder import ends_of
+from pytest_sway.backends.base import (
+    AdapterKey,
+    BackendError,
+    Determinism,
+    ModelKey,
+    ServerBackend,
+    ServerUsage,
+    Subject,
+)
+from pytest_sway.backends.hf.model_files import text_digest
+from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+from pytest_sway.backends.hf.prompts.spec_chat_template import digest_with_settings
+from pytest_sway.requests import RequestError, View
+from pytest_sway.statistics.top_logprobs import TopLogprobs
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
+
+TEXTS_PER_REQUEST = 16
+_LOGITS_IN_FLIGHT = 1 << 29
+"""Tokens × vocabulary that a server works on at a time, at 4 bytes each."""
+_MOST_OTHERS = 8
+"""Adapters of others with which the base and the fine-tune are asked in one batch, to see them mixed up."""
+_EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
+
+
+class APIBackend(PromptEncoding, ServerBackend):
+    """A base model on a server, and one subject: an adapter that is loaded there, or a second model.
+
+    Args:
+        key: the model, as the spec names it.
+        base: the same on its server.
+        tokens: the tokenizer that prompts are encoded with.
+        folder: with the tokenizer's files; a base's config there is what adapters are checked against.
+        connections: to this server and to others.
+    """
+
+    texts_per_request = TEXTS_PER_REQUEST
+
+    def __init__(
+        self,
+        key: ModelKey,
+        base: ServedBase,
+        tokens: PromptTokenizer,
+        folder: Path,
+        connections: Connections,
+    ) -> None:
+        facts = base.facts
+        self.context = facts.context
+        self.vocabulary = facts.vocabulary or len(tokens.tokenizer)
+        self.epsilon = _EPSILONS.get(key.dtype, float(np.finfo(np.float32).eps))
+        self.concurrency = connections.concurrency
+        self.tokens_per_request = max(1, _LOGITS_IN_FLIGHT // (self.vocabulary * self.concurrency))
+        self.identity = f"api {facts.engine}; pytest-sway {__version__}" if key.revision else ""
+        self._key, self._base, self._folder = key, base, folder
+        self._ends = ends_of(folder, tokens.tokenizer)
+        self._base_tokens = self._tokens = tokens
+        self._connections = connections
+        self._digest = self._base_digest = digest_with_settings(_digest(key, base), tokens.chat.settings)
+        self._served: ServedSubject | None = None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the server answers, and what the tokenizer can."""
+        served = {"completion"}
+        if self._base.facts.top:
+            served.add("divergence")
+        if self._base.facts.writes_ids:
+            served.add("generate")
+        if self._served is not None and self._served.can_make_nulls:
+            served |= {"scale", "nulls"}
+        return self._tokens.capabilities | served
+
+    def determinism(self, *, batch_invariant: bool) -> Determinism:
+        """By what was seen: whether a repeated request, and one among others, has the same digits."""
+        noise = self._served.noise if self._served is not None else 0.0
+        if self._served is not None and not self._served.repeats:
+            return Determinism("loose", ("the server answered one request twice with other digits",))
+        if noise == 0.0 or batch_invariant:
+            return Determinism("strict")
+        return Determinism(
+            "best_effort",
+            (f"beside other requests the server's log-probabilities move by up to {noise:.2g} nats",),
+        )
+
+    def attach(self, adapter: AdapterKey) -> Subject:
+        """Serve a subject after checking that the server's numbers are its own."""
+        if self._served is not None:
+            raise BackendError("another adapter is still attached to this backend")
+        if adapter.model is not None and adapter.path is not None:
+            raise BackendError(
+                "kind: api serves an adapter on the base, or two models by their names, not an adapter on a "
+                "fine-tuned model"
+            )
+        self._served = self._named(adapter) if adapter.model is not None else self._loaded(adapter)
+        return self._served.subject
+
+    def detach(self, subject: Subject) -> None:
+        """Have the server forget what was loaded for the subject."""
+        del subject
+        if self._served is not None:
+            self._served.close()
+        self._served, self._tokens, self._digest = None, self._base_tokens, self._base_digest
+
+    def add_null(self, adapter: AdapterKey) -> str:
+        """Read a user's own null adapter."""
+        return self._current.add_null(adapter)
+
+    def close(self) -> None:
+        """Have servers forget what was loaded, and close the connections."""
+        try:
+            if self._served is not None:
+                self._served.close()
+        finally:
+            self._served = None
+            self._connections.close()
+
+    def prepare(self, views: Sequence[View], longest: int) -> None:
+        """Load what the round names."""
+        for view in views:
+            if view.base != self._digest:
+                raise BackendError(f"view {view.label()} belongs to another base model")
+            if not view.is_base and view.adapter != self._current.subject.tuned.adapter:
+                raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+        self._current.prepare(views)
+
+    def interrupt(self) -> None:
+        """End the requests that run."""
+        self._connections.interrupt()
+
+    def usage(self) -> ServerUsage:
+        """What the servers were asked for so far."""
+        return self._connections.usage()
+
+    def target_logprobs(
+        self, texts: Sequence[ForcedCompletion], view: View
+    ) -> list[list[float] | RequestError]:
+        """Log-probability of each target of each text, in nats."""
+        served = self._current.name(view)
+        try:
+            return list(served.client.target_logprobs(served.model, texts))
+        except RequestError as error:
+            if len(texts) == 1:
+                return [error]
+        return [found for text in texts for found in self.target_logprobs([text], view)]
+
+    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray | TopLogprobs:
+        """Log-probabilities at the wanted positions, of all tokens or of the likeliest ones."""
+        served, top = self._current.name(view), self._base.facts.top
+        texts = [text.ids[:end] for end in range(text.first + 1, len(text.ids) + 1)]
+        rows = served.client.top_logprobs(served.model, texts, top)
+        if top < 0:
+            return self._full_distributions(rows)
+        if any(len(row.ids) != top for row in rows):
+            raise RequestError(
+                f"the server named fewer than the {top} likeliest tokens that it was asked for"
+            )
+        return TopLogprobs(
+            np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
+        )
+
+    def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
+        """The greedy continuation, cut before a token that ends it."""
+        served = self._current.name(view)
+        written = served.client.greedy(served.model, ids, max_new_tokens)
+        ends = [i for i, token in enumerate(written) if token in self._ends]
+        return tuple(written[: ends[0]] if ends else written)
+
+    @property
+    def _current(self) -> ServedSubject:
+        if self._served is None:
+            raise BackendError("no adapter is attached to this backend")
+        return self._served
+
+    def _full_distributions(self, rows: Sequence[LikeliestTokens]) -> np.ndarray:
+        """Distributions over the vocabulary, ``[positions, vocabulary]``."""
+        found = np.full((len(rows), self.vocabulary), np.nan, np.float32)
+        for row, tokens in zip(found, rows, strict=True):
+            if len(tokens.ids) == self.vocabulary > tokens.ids.max():
+                row[tokens.ids] = tokens.nats
+        if not np.isfinite(found).all():
+            raise RequestError(
+                f"the server gave other than the {self.vocabulary} log-probabilities of a position"
+            )
+        return found
+
+    def _named(self, adapter: AdapterKey) -> NamedModels:
+        """The base and a second model, by their names."""
+        assert adapter.model is not None
+        base, key = self._base, self._key
+        client = self._connections.client(adapter.endpoint or key.endpoint, adapter.api_key or key.api_key)
+        if client is not base.name.client:
+            tuned_facts = shake_hands(client, adapter.model, base.trial, key.top_k)
+            check_comparable(base.facts, tuned_facts)
+        tuned = ServedModelName(client, adapter.model)
+        listed = client.models()
+        found = find_model(listed, adapter.model, client.session.url)
+        digest = text_digest(f"{adapter.model} {found.root} {adapter.revision} {client.session.url}")
+        subject = Subject(
+            base=View(self._digest),
+            tuned=View(self._digest, digest),
+            notes=(*self._notes(), f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
+        )
+        others = [model.id for model in listed if model.parent and model.id != adapter.model]
+        return NamedModels(base, tuned, subject, others[:_MOST_OTHERS])
+
+    def _loaded(self, adapter: AdapterKey) -> ServedSubject:
+        """An adapter from its folder, loaded by the server."""
+        if adapter.path is None:
+            raise BackendError(
+                "kind: api compares two models: name the folder of an adapter as models.ft.adapter, or "
+                "another served model as models.ft.base with defaults: {differential: false}"
+            )
+        from pytest_sway.backends.api.load_adapter import load_adapter
+
+        loaded = load_adapter(
+            self._key, adapter, self._base, self._base_tokens, self._folder, self._digest, self._notes()
+        )
+        self._tokens, self._digest = loaded.tokens, loaded.served.subject.base.base
+        return loaded.served
+
+    def _notes(self) -> tuple[str, ...]:
+        """How the base is served, and what is known of it."""
+        facts, name = self._base.facts, self._base.name
+        where = f"{name.model!r} on {facts.engine} at {name.client.session.url}"
+        served = (
+            f"the base is {where}, loaded there from {facts.root}: a name is not content, so its answers "
+        )
+        notes = [
+            served
+            + (
+                f"are kept on disk for revision {self._key.revision} alone, as models.ft.revision says"
+                if self._key.revision
+                else "are not kept on disk (models.ft.revision names the weights and keeps them)"
+            )
+        ]
+        if facts.top > 0:
+            notes.append(
+                f"divergences compare the {facts.top} likeliest tokens of each side, and all others as one: "
+                "lower bounds, not to be compared with those over a whole vocabulary"
+            )
+        return tuple(notes)
+
+
+def _digest(key: ModelKey, base: ServedBase) -> str:
+    """Names the base by all that is known of it; not by its weights, which a server does not prove."""
+    facts = base.facts
+    return text_digest(f"{key.base} {facts.root} {key.revision} {facts.dialect} top {facts.top}")

@@ -1,0 +1,260 @@
+"""Asks an OpenAI-compatible server for log-probabilities by token ids, and checks what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from pytest_sway.backends.api.answers import (
+    Choice,
+    CompletionAnswer,
+    ModelList,
+    ServedModel,
+    TokenizeAnswer,
+    refusal_text,
+)
+from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer
+from pytest_sway.backends.base import BackendError, ServerUsage
+from pytest_sway.requests import RequestError
+from pytest_sway.token_sequences import ForcedCompletion
+
+Dialect = Literal["prompt_logprobs", "echo"]
+"""How a server is asked to score a prompt: by vLLM's own field, or by OpenAI's ``echo``."""
+_COMPLETIONS = "/v1/completions"
+_GREEDY = {
+    "temperature": 0,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "seed": 0,
+}
+"""Servers take what is not said from the model's generation config."""
+_GREEDY_VLLM = {"top_k": 0, "min_p": 0, "repetition_penalty": 1}
+_ID_PREFIX = "token_id:"
+_IDS_AS_TOKENS = {"return_tokens_as_token_ids": True}
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class LikeliestTokens:
+    """The likeliest tokens behind a text, the likeliest first.
+
+    Attributes:
+        ids: ``[k]``.
+        nats: their log-probabilities, ``[k]``.
+    """
+
+    ids: np.ndarray
+    nats: np.ndarray
+
+
+class UnservedModelError(BackendError):
+    """The server knows no model of this name."""
+
+
+class CompletionsClient:
+    """One server.
+
+    Args:
+        session: connections to it.
+        dialect: how it scores prompts; :meth:`find_dialect` looks.
+    """
+
+    def __init__(self, session: HttpSession, dialect: Dialect = "prompt_logprobs") -> None:
+        self.session = session
+        self.dialect: Dialect = dialect
+        self.usage = ServerUsage()
+        self._lock = threading.Lock()
+
+    def models(self) -> list[ServedModel]:
+        """What it serves.
+
+        Raises:
+            BackendError: it does not say.
+        """
+        answer = self.session.get("/v1/models")
+        if answer.status != 200:
+            raise _failure(answer, "/v1/models")
+        try:
+            return msgspec.json.decode(answer.content, type=ModelList).data
+        except msgspec.MsgspecError as error:
+            raise BackendError(f"the server's list of models (/v1/models) cannot be read: {error}") from error
+
+    def tokenize(self, model: str, text: str) -> list[int] | None:
+        """Ids of a text, without special tokens; None where the server has no ``/tokenize``."""
+        body = {"model": model, "prompt": text, "add_special_tokens": False}
+        answer = self.session.post("/tokenize", body)
+        if answer.status != 200:
+            return None
+        try:
+            return msgspec.json.decode(answer.content, type=TokenizeAnswer).tokens
+        except msgspec.MsgspecError:
+            return None
+
+    def ping(self, model: str) -> None:
+        """Have a model write one token.
+
+        Raises:
+            UnservedModelError: the server does not know it.
+        """
+        self._complete(model, [[0]], {"max_tokens": 1})
+
+    def target_logprobs(self, model: str, texts: Sequence[ForcedCompletion]) -> list[list[float]]:
+        """Log-probability of each target of each text, in nats.
+
+        Raises:
+            RequestError: the server refuses, or answers something else than was asked.
+            BackendError: it cannot be asked any more.
+        """
+        ids = [[*text.ids, *text.targets] for text in texts]
+        score = self._prompt_logprobs if self.dialect == "prompt_logprobs" else self._echo
+        rows = score(model, ids)
+        return [row[len(text.ids) :] for text, row in zip(texts, rows, strict=True)]
+
+    def top_logprobs(self, model: str, texts: Sequence[Sequence[int]], count: int) -> list[LikeliestTokens]:
+        """The likeliest tokens behind each text.
+
+        Args:
+            model: a served name.
+            texts: token ids.
+            count: how many tokens; −1 for all.
+        """
+        body = {"max_tokens": 1, "logprobs": count, **_IDS_AS_TOKENS}
+        return [_top(choice, count) for choice in self._complete(model, texts, body)]
+
+    def greedy(self, model: str, ids: Sequence[int], count: int) -> list[int]:
+        """The likeliest continuation, the token that ends it included where the server gives it."""
+        (choice,) = self._complete(model, [ids], {"max_tokens": count, "return_token_ids": True})
+        if choice.token_ids is None or len(choice.token_ids) > count:
+            raise RequestError("the server does not say which tokens it wrote (return_token_ids)")
+        return choice.token_ids
+
+    def _prompt_logprobs(self, model: str, texts: Sequence[list[int]]) -> list[list[float]]:
+        choices = self._complete(model, texts, {"max_tokens": 1, "prompt_logprobs": 0})
+        return [_forced(ids, choice) for ids, choice in zip(texts, choices, strict=True)]
+
+    def _echo(self, model: str, texts: Sequence[list[int]]) -> list[list[float]]:
+        body = {"max_tokens": 1, "logprobs": 1, "echo": True, **_IDS_AS_TOKENS}
+        choices = self._complete(model, texts, body)
+        return [_echoed(ids, choice) for ids, choice in zip(texts, choices, strict=True)]
+
+    def _complete(self, model: str, texts: Sequence[Sequence[int]], options: dict[str, Any]) -> list[Choice]:
+        """A choice for each text, in their order."""
+        prompts = [list(ids) for ids in texts]
+        body = {"model": model, "prompt": prompts, **_GREEDY, **options}
+        if self.dialect == "prompt_logprobs":
+            body |= _GREEDY_VLLM
+        answer = self._read(self.session.post(_COMPLETIONS, body), model)
+        self._count(answer, prompts)
+        choices = sorted(answer.choices, key=lambda choice: choice.index)
+        if [choice.index for choice in choices] != list(range(len(prompts))):
+            raise RequestError(f"the server answered {len(choices)} of {len(prompts)} texts")
+        for ids, choice in zip(prompts, choices, strict=True):
+            if choice.prompt_token_ids not in (None, ids):
+                raise RequestError("the server read other token ids than it was sent")
+        return choices
+
+    def _read(self, answer: ServerAnswer, model: str) -> CompletionAnswer:
+        if answer.status != 200:
+            raise _failure(answer, _COMPLETIONS, model)
+        try:
+            found = msgspec.json.decode(answer.content, type=CompletionAnswer)
+        except msgspec.MsgspecError as error:
+            raise RequestError(f"the server's answer cannot be read: {error}") from error
+        if found.model not in ("", model):
+            raise BackendError(f"the server answers as {found.model!r}, asked for {model!r}")
+        return found
+
+    def _count(self, answer: CompletionAnswer, prompts: Sequence[Sequence[int]]) -> None:
+        """Add to the usage.
+
+        Raises:
+            RequestError: the server read more or fewer tokens than it was sent.
+        """
+        sent, found = sum(map(len, prompts)), answer.usage
+        read = sent if found is None else found.prompt_tokens
+        written = (found.completion_tokens if found is not None else None) or 0
+        with self._lock:
+            requests, prompt_tokens, completion_tokens = self.usage
+            self.usage = ServerUsage(requests + 1, prompt_tokens + read, completion_tokens + written)
+        if read != sent:
+            raise RequestError(f"the server read {read} tokens and was sent {sent}")
+
+
+def _forced(ids: Sequence[int], choice: Choice) -> list[float]:
+    """Log-probabilities of all tokens of a prompt; of the first one NaN."""
+    found = choice.prompt_logprobs
+    if found is None or len(found) != len(ids):
+        count = "no" if found is None else str(len(found))
+        raise RequestError(f"the server gave {count} log-probabilities for the {len(ids)} tokens of a prompt")
+    nats = [float("nan")]
+    for token, place in zip(ids[1:], found[1:], strict=True):
+        if place is None or str(token) not in place:
+            raise RequestError(f"the server gave no log-probability for token {token} where it stands")
+        nats.append(_checked(place[str(token)].logprob))
+    return nats
+
+
+def _echoed(ids: Sequence[int], choice: Choice) -> list[float]:
+    found = choice.logprobs
+    count = 0 if found is None else len(found.token_logprobs)
+    if found is None or count not in (len(ids), len(ids) + 1):  # with or without the one token it writes
+        raise RequestError(f"the server gave {count} log-probabilities for the {len(ids)} tokens of a prompt")
+    if found.tokens and found.tokens[0].startswith(_ID_PREFIX):
+        read = [token.removeprefix(_ID_PREFIX) for token in found.tokens[: len(ids)]]
+        if read != [str(token) for token in ids]:
+            raise RequestError("the server read other token ids than it was sent")
+    nats = found.token_logprobs[1 : len(ids)]
+    if None in nats:
+        raise RequestError("the server gave no log-probability for some tokens of a prompt")
+    return [float("nan"), *(_checked(one) for one in nats if one is not None)]
+
+
+def _top(choice: Choice, count: int) -> LikeliestTokens:
+    found = choice.logprobs.top_logprobs if choice.logprobs is not None else None
+    if not found or not found[0]:
+        raise RequestError("the server gave no log-probabilities for the next token")
+    named = found[0]
+    if not all(name.startswith(_ID_PREFIX) for name in named):
+        raise RequestError(
+            "the server names the likeliest tokens by their texts, by which several tokens are one "
+            "(it does not know return_tokens_as_token_ids)"
+        )
+    ids = np.array([int(name.removeprefix(_ID_PREFIX)) for name in named])
+    nats = np.array(list(named.values()))
+    if not (nats <= _MOST_NATS).all():  # nor NaN
+        raise RequestError(f"the server gave {nats.max():g} as a log-probability")
+    order = np.lexsort((ids, -nats))[: count if count > 0 else None]
+    return LikeliestTokens(ids[order], nats[order])
+
+
+def _checked(nats: float) -> float:
+    if not nats <= _MOST_NATS:  # nor NaN
+        raise RequestError(f"the server gave {nats:g} as a log-probability")
+    return nats
+
+
+_MOST_NATS = 1e-3
+"""A little more than 0: the arithmetic of half-precision."""
+
+
+def _failure(answer: ServerAnswer, path: str, model: str = "") -> Exception:
+    """What an answer without a result means."""
+    reason = f"{refusal_text(answer.content)} (status {answer.status})"
+    if answer.status in (401, 403):
+        return BackendError(
+            f"the server refuses the key: {reason}; set SWAY_API_KEY or OPENAI_API_KEY, or write api_key: "
+            "${NAME}"
+        )
+    if answer.status == 404 and model:
+        return UnservedModelError(f"the server does not serve {model!r}: {reason}")
+    if answer.status == 429:
+        return BackendError(f"the server's limit of requests is reached: {reason}")
+    if answer.status >= 500 or answer.status == 404:
+        return BackendError(f"the server fails at {path}: {reason}")
+    return RequestError(f"the server refuses {path}: {reason}")

@@ -1,0 +1,168 @@
+"""What a server can do, found by asking: many answer with status 200 and ignore what they do not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_sway.backends.api.answers import ServedModel
+from pytest_sway.backends.api.client import CompletionsClient, Dialect
+from pytest_sway.backends.api.server_kinds import UNSUPPORTED, server_version, unsupported_server
+from pytest_sway.backends.api.truth_checks import TrialText, score
+from pytest_sway.backends.base import BackendError
+from pytest_sway.requests import RequestError
+from pytest_sway.text.message_parts import shorten_list
+
+_DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
+_MOST_VOCABULARY = 1 << 13
+"""Tokens of a distribution that is asked for whole in any case. vLLM takes 5 µs to write each of them as
+JSON, and a probe of ten prompts reads four thousand distributions."""
+_TOTAL_ERROR = 1e-3
+_MAXIMUM = re.compile(r"(?:max(?:imum)?\s+(?:allowed|value)\D{0,12}|less than or equal to |at most )(\d+)")
+_FEWER = (20, 5, 1)
+"""What servers allow that do not say what they allow."""
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a handshake found.
+
+    Attributes:
+        engine: the server and its version.
+        root: what it says that its base was loaded from.
+        dialect: how it scores prompts.
+        context: tokens of the longest text that it scores; None where it does not say.
+        top: tokens that it names of a distribution; 0 where it names none by id, −1 for all.
+        vocabulary: tokens that a whole distribution has; 0 where it is not given.
+        writes_ids: whether it says which tokens it wrote.
+    """
+
+    engine: str
+    root: str
+    dialect: Dialect
+    context: int | None
+    top: int
+    vocabulary: int
+    writes_ids: bool
+
+
+def check_supported(client: CompletionsClient) -> None:
+    """Raise BackendError for a server of a kind that cannot score prompts."""
+    if unsupported := unsupported_server(client.session):
+        raise BackendError(UNSUPPORTED[unsupported])
+
+
+def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: int) -> ServerFacts:
+    """Ask a server what it can do for a model.
+
+    Args:
+        client: asks it; its dialect is set.
+        model: the name that requests use.
+        trial: a text, as the tokenizer that prompts are encoded with reads it.
+        most: tokens of a distribution where it is not given whole.
+
+    Raises:
+        BackendError: it cannot score prompts truthfully; the message says what it answers instead.
+    """
+    check_supported(client)
+    models = client.models()
+    served = find_model(models, model, client.session.url)
+    _check_tokenizer(client, model, trial)
+    client.dialect = _find_dialect(client, model, trial)
+    top, vocabulary = _find_top(client, model, trial, most)
+    return ServerFacts(
+        engine=server_version(client.session, models),
+        root=served.root or served.id,
+        dialect=client.dialect,
+        context=served.max_model_len - 1 if served.max_model_len else None,  # it writes one token more
+        top=top,
+        vocabulary=vocabulary,
+        writes_ids=_succeeds(lambda: client.greedy(model, trial.ids, 2)),
+    )
+
+
+def check_comparable(base: ServerFacts, tuned: ServerFacts) -> None:
+    """Raise BackendError where the numbers of two servers cannot be compared."""
+    if (base.top, base.vocabulary) != (tuned.top, tuned.vocabulary):
+        raise BackendError(
+            f"the base's server names {_tokens(base)} of a distribution and the fine-tune's "
+            f"{_tokens(tuned)}: start both with the same --max-logprobs"
+        )
+
+
+def _tokens(facts: ServerFacts) -> str:
+    return f"all {facts.vocabulary} tokens" if facts.top < 0 else f"{facts.top} tokens"
+
+
+def find_model(models: Sequence[ServedModel], name: str, url: str) -> ServedModel:
+    """The entry of a name in a server's list.
+
+    Raises:
+        BackendError: it is not there.
+    """
+    found = next((model for model in models if model.id == name), None)
+    if found is None:
+        names = shorten_list([model.id for model in models]) if models else "no model"
+        raise BackendError(f"the server at {url} serves {names}, and not {name!r}: write the name as base")
+    return found
+
+
+def _check_tokenizer(client: CompletionsClient, model: str, trial: TrialText) -> None:
+    """Raise BackendError where the server's tokenizer gives other ids than ours."""
+    theirs = client.tokenize(model, trial.text)
+    if theirs is not None and tuple(theirs) != trial.ids:
+        raise BackendError(
+            f"the server's tokenizer for {model!r} gives other token ids than the tokenizer here: name the "
+            "model's own as tokenizer, a folder or a name on the hub"
+        )
+
+
+def _find_dialect(client: CompletionsClient, model: str, trial: TrialText) -> Dialect:
+    """The first of the ways to score a prompt to which the server has a sound answer."""
+    reasons = []
+    for dialect in _DIALECTS:
+        client.dialect = dialect
+        try:
+            nats = score(client, model, trial)
+        except RequestError as error:
+            reasons.append(f"{dialect}: {error}")
+            continue
+        if np.unique(nats).size > 1:
+            return dialect
+        reasons.append(f"{dialect}: every token has the log-probability {nats[0]:g}")
+    raise BackendError(
+        f"the server does not score a prompt's tokens for {model!r}, which every probe needs "
+        f"({'; '.join(reasons)})"
+    )
+
+
+def _find_top(client: CompletionsClient, model: str, trial: TrialText, most: int) -> tuple[int, int]:
+    """How many tokens of a distribution are asked for, and how many a whole one has."""
+    allowed: int | None = None
+    try:
+        whole = client.top_logprobs(model, [trial.ids], -1)[0]
+        size, total = len(whole.ids), float(np.exp(whole.nats).sum())
+        if abs(total - 1.0) < _TOTAL_ERROR and set(whole.ids.tolist()) == set(range(size)):
+            return (-1 if size <= max(most, _MOST_VOCABULARY) else most), size
+    except RequestError as error:
+        if named := _MAXIMUM.search(str(error)):
+            allowed = int(named[1])
+    for count in ([allowed] if allowed else []) + [one for one in _FEWER if allowed is None]:
+        asked = min(count, most)
+        try:
+            found = client.top_logprobs(model, [trial.ids], asked)[0]
+        except RequestError:
+            continue
+        return min(asked, len(found.ids)), 0
+    return 0, 0
+
+
+def _succeeds(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except RequestError:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""Connections to one server: bounded, repeated where that is worth it, and ended at once where asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, NamedTuple
+
+import httpx
+import stamina
+
+from pytest_sway import __version__
+from pytest_sway.backends.api.endpoints import Endpoint
+from pytest_sway.backends.base import BackendError
+from pytest_sway.requests import RequestError
+
+_TIMEOUT = httpx.Timeout(600.0, connect=10.0)
+"""Seconds: a server that compiles at its first request takes more than a minute."""
+_ATTEMPTS = 5
+_FIRST_WAIT_S = 0.25
+_MOST_WAIT_S = 60.0
+"""For all attempts together; a server that asks for a longer pause is not asked again."""
+_MOST_BYTES = 1 << 28
+"""Of one answer. A distribution over 4,096 tokens takes 154 kB."""
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+
+
+class ServerAnswer(NamedTuple):
+    """What a server answered, whatever its status."""
+
+    status: int
+    content: bytes
+
+
+class _BusyError(Exception):
+    """The server may answer if it is asked once more."""
+
+    def __init__(self, answer: ServerAnswer, pause: float | None) -> None:
+        super().__init__(f"status {answer.status}")
+        self.answer = answer
+        self.pause = pause
+
+
+class HttpSession:
+    """Asks one server, from any thread.
+
+    The requests run in an event loop of their own, where they can be cancelled; a thread that waits on a
+    socket cannot.
+
+    Args:
+        endpoint: where it listens, and the key.
+        connections: most requests at a time.
+    """
+
+    def __init__(self, endpoint: Endpoint, connections: int) -> None:
+        self.endpoint = endpoint
+        headers = {"User-Agent": f"pytest-sway/{__version__}"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._client = httpx.AsyncClient(
+            base_url=endpoint.url,
+            headers=headers,
+            timeout=_TIMEOUT,
+            limits=limits,
+            trust_env=not endpoint.is_on_this_machine,  # proxies lead elsewhere
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sway-http", daemon=True)
+        self._thread.start()
+        self._asked: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return self.endpoint.url
+
+    def get(self, path: str) -> ServerAnswer:
+        """The answer to a GET; errors are those of :meth:`post`."""
+        return self._wait_for(self._repeated("GET", path, None, repeats=True))
+
+    def post(self, path: str, body: dict[str, Any], *, repeats: bool = True) -> ServerAnswer:
+        """The answer to a POST.
+
+        Args:
+            path: below the endpoint.
+            body: is sent as JSON.
+            repeats: whether it is asked again where the server is busy or the connection breaks.
+
+        Raises:
+            RequestError: the answer is too large, or takes too long.
+            BackendError: the server cannot be reached, or the session was interrupted.
+        """
+        return self._wait_for(self._repeated("POST", path, body, repeats=repeats))
+
+    def interrupt(self) -> None:
+        """End every request that runs; who waits for one gets a BackendError."""
+        with self._lock:
+            asked = list(self._asked)
+        for future in asked:
+            future.cancel()
+
+    def close(self) -> None:
+        """End every request, and the connections."""
+        if not self._thread.is_alive():
+            return
+        self.interrupt()
+        asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait_for(self, asked: Coroutine[Any, Any, ServerAnswer]) -> ServerAnswer:
+        future = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        with self._lock:
+            self._asked.add(future)
+        try:
+            return future.result()
+        except CancelledError:
+            raise BackendError(f"what {self.url} was being asked was interrupted") from None
+        except httpx.TimeoutException as error:
+            if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+                raise BackendError(self._unreachable(error)) from None
+            raise RequestError(f"{self.url} took more than {_TIMEOUT.read:.0f} s to answer") from None
+        except httpx.HTTPError as error:
+            raise BackendError(self._unreachable(error)) from None
+        finally:
+            future.cancel()  # Ctrl-C ends the wait and not the request
+            with self._lock:
+                self._asked.discard(future)
+
+    def _unreachable(self, error: httpx.HTTPError) -> str:
+        cause = str(error) or type(error).__name__
+        return f"the server at {self.url} does not answer: {cause}"
+
+    async def _repeated(
+        self, method: str, path: str, body: dict[str, Any] | None, *, repeats: bool
+    ) -> ServerAnswer:
+        """The first answer that is worth reading, or the last one."""
+        attempts = stamina.retry_context(
+            _pause_before_next, attempts=_ATTEMPTS if repeats else 1, timeout=_MOST_WAIT_S, wait_initial=_FIRST_WAIT_S, wait_jitter=_FIRST_WAIT_S
+        )
+        try:
+            async for attempt in attempts:
+                with attempt:
+                    return await self._once(method, path, body)
+        except _BusyError as error:
+            return error.answer
+        raise AssertionError("stamina ends with an answer or an error")
+
+    async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> ServerAnswer:
+        async with self._client.stream(method, path, json=body) as response:
+            parts, size = [], 0
+            async for part in response.aiter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > _MOST_BYTES:
+                    raise RequestError(f"the answer of {self.url}{path} is larger than {_MOST_BYTES} bytes")
+        answer = ServerAnswer(response.status_code, b"".join(parts))
+        if answer.status in _RETRIED:
+            raise _BusyError(answer, _retry_after(response.headers.get("Retry-After", "")))
+        return answer
+
+
+def _pause_before_next(error: Exception) -> bool | float:
+    """Whether what failed is asked again; or after how many seconds, where the server says so."""
+    if isinstance(error, _BusyError):
+        if error.pause is None:
+            return True
+        return error.pause if error.pause <= _MOST_WAIT_S else False
+    return isinstance(error, httpx.TransportError) and not isinstance(
+        error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.UnsupportedProtocol
+    )
+
+
+def _retry_after(text: str) -> float | None:
+    """The header's seconds; a date, which servers of models do not send, counts as none."""
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return None

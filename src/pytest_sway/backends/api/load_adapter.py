@@ -1,0 +1,111 @@
+"""Loads an adapter's folder on a server that adds LoRA while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from pytest_sway.backends.api.adapter_directory import AdapterDirectory, default_directory
+from pytest_sway.backends.api.loaded_adapters import LoadedAdapters
+from pytest_sway.backends.api.lora_source import read_source
+from pytest_sway.backends.api.served_subject import ServedBase
+from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject
+from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG
+from pytest_sway.backends.hf.error_text import error_line
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
+from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
+from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
+from pytest_sway.backends.hf.subject_files import find_subject_files, subject_notes
+from pytest_sway.requests import View
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter that is being served, and the tokenizer of both sides."""
+
+    served: LoadedAdapters
+    tokens: PromptTokenizer
+
+
+def load_adapter(
+    key: ModelKey,
+    adapter: AdapterKey,
+    base: ServedBase,
+    tokens: PromptTokenizer,
+    folder: Path,
+    digest: str,
+    notes: tuple[str, ...],
+) -> LoadedAdapter:
+    """Check an adapter's folder and load it.
+
+    Args:
+        key: the model, as the spec names it.
+        adapter: its folder.
+        base: the base on its server.
+        tokens: the base's tokenizer.
+        folder: with the base's config.
+        digest: of the base.
+        notes: on how the base is served.
+
+    Raises:
+        BackendError: it cannot be served truthfully.
+    """
+    source = find_subject_files(adapter)
+    vocabulary = shared_vocabulary(tokens, source.tokenizer, _rows(base, tokens))
+    check_template_arguments(vocabulary.tokens.chat)
+    config = _base_config(folder)
+    lora = read_source(source, config, base.facts.root, key.dtype)
+    view = View(digest_with_tokenizer(digest, tokens, vocabulary.tokens), source.digest)
+    found = subject_notes(source, BaseModel(digest, name=base.facts.root))
+    zero = lora.unchanged
+    subject = Subject(
+        base=View(view.base),
+        tuned=view,
+        inert=len(zero) == len(lora.modules),
+        notes=(
+            *notes,
+            *zero_update_notes(zero, len(lora.modules)),
+            *source.notes,
+            *vocabulary.notes,
+            *found.notes,
+        ),
+        warnings=found.warnings,
+    )
+    served = LoadedAdapters(base, lora, subject, config, _directory(key, base), key.dtype)
+    return LoadedAdapter(served, vocabulary.tokens)
+
+
+def _rows(base: ServedBase, tokens: PromptTokenizer) -> int:
+    """Rows of the base's embedding; the tokenizer's where the server does not give whole distributions."""
+    return base.facts.vocabulary or len(tokens.tokenizer)
+
+
+def _base_config(folder: Path) -> Any:
+    if not (folder / MODEL_CONFIG).is_file():
+        raise BackendError(
+            f"{folder} holds no {MODEL_CONFIG}, against which an adapter is checked before the server loads "
+            "it: name a folder with the base's tokenizer and config as models.ft.tokenizer"
+        )
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except Exception as error:
+        raise BackendError(f"{folder / MODEL_CONFIG} cannot be read: {error_line(error)}") from error
+
+
+def _directory(key: ModelKey, base: ServedBase) -> AdapterDirectory:
+    """Where adapters are written for the server."""
+    if key.null_dir is not None:
+        return AdapterDirectory(Path(key.null_dir), key.null_dir_server or str(Path(key.null_dir).absolute()))
+    session = base.name.client.session
+    if not session.endpoint.is_on_this_machine:
+        raise BackendError(
+            f"the server at {session.url} is on another machine: adapters are written to a folder that it "
+            "sees too; name it as models.ft.null_dir, and its path on the server as models.ft.null_dir_server"
+        )
+    path = default_directory()
+    return AdapterDirectory(path, str(path))

@@ -1,0 +1,73 @@
+"""Loads the backend of ``kind: api``."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pytest_sway.backends.base import BackendError, ModelKey
+
+if TYPE_CHECKING:
+    from pytest_sway.backends.api.backend import APIBackend
+
+_CONCURRENCY = 8
+"""Requests at a time, for all workers together. On vLLM on two cores 220 texts take as long with 4 as with
+16, in lists of ten; see benchmarks/api_throughput.py."""
+_WORKERS = "PYTEST_XDIST_WORKER_COUNT"
+TRIAL_TEXT = "Don't tokenise 1,234 naïve words twice: x_y = {'a': [0.5]}  # 東京 🙂"
+"""What tokenizers disagree on: apostrophes, digits, spaces, accents, and letters beyond the Latin ones."""
+
+
+def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
+    """The base model of a spec on a server, after a handshake.
+
+    Args:
+        key: names the server and the model.
+        moment: what chat templates print as the present; by default the time of the call.
+
+    Raises:
+        BackendError: it cannot be asked truthfully.
+    """
+    try:
+        import filelock  # noqa: F401
+        import httpx  # noqa: F401
+        import msgspec  # noqa: F401
+        import stamina  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            f"kind: api needs {error.name}; install it with: pip install 'pytest-sway[api]'"
+        ) from error
+    from pytest_sway.backends.api.backend import APIBackend
+    from pytest_sway.backends.api.connections import Connections
+    from pytest_sway.backends.api.handshake import check_supported, shake_hands
+    from pytest_sway.backends.api.served_subject import ServedBase, ServedModelName
+    from pytest_sway.backends.api.tokenizer_folder import find_tokenizer_folder, read_tokenizer
+    from pytest_sway.backends.api.truth_checks import TrialText
+    from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+    from pytest_sway.backends.hf.prompts.spec_chat_template import read_template_settings
+
+    _check_fields(key)
+    connections = Connections(max(1, _CONCURRENCY // int(os.environ.get(_WORKERS, "1"))))
+    try:
+        client = connections.client(key.endpoint, key.api_key)
+        check_supported(client)
+        folder = find_tokenizer_folder(key, client.models())
+        tokenizer = read_tokenizer(folder)
+        trial = TrialText(TRIAL_TEXT, tuple(tokenizer(TRIAL_TEXT, add_special_tokens=False).input_ids))
+        facts = shake_hands(client, key.base, trial, key.top_k)
+        tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
+        base = ServedBase(ServedModelName(client, key.base), facts, trial)
+        return APIBackend(key, base, tokens, folder, connections)
+    except BaseException:
+        connections.close()
+        raise
+
+
+def _check_fields(key: ModelKey) -> None:
+    """Raise BackendError for what this kind cannot do."""
+    if key.device != "auto":
+        raise BackendError(f"models.ft.device: {key.device}: kind: api leaves it to the server; remove it")
+    if key.trust_remote_code:
+        raise BackendError("models.ft.trust_remote_code: kind: api runs no model code; remove it")

@@ -1,0 +1,113 @@
+"""Has a server load and forget LoRA adapters while it runs: by vLLM's routes, or by its folder resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_sway.backends.api.adapter_directory import PREFIX, AdapterDirectory
+from pytest_sway.backends.api.answers import refusal_text
+from pytest_sway.backends.api.client import CompletionsClient, UnservedModelError
+from pytest_sway.backends.base import BackendError
+
+_LOAD, _UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+_REPLICA_TRIES = 8
+HOW_TO_START = (
+    "start vLLM with --enable-lora --max-lora-rank R --lora-target-modules M… and the environment variable "
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+)
+
+
+class LoraServer:
+    """The adapters of one run on one server.
+
+    Args:
+        client: asks the server.
+        directory: where the server finds the folders.
+    """
+
+    def __init__(self, client: CompletionsClient, directory: AdapterDirectory) -> None:
+        self._client = client
+        self._directory = directory
+        self._resolves = False
+        self._loaded: set[str] = set()
+        for name in directory.take_over_dead_runs():
+            self._unload(name)
+
+    @property
+    def resolves(self) -> bool:
+        """Whether the server finds a folder by itself when its name is asked for."""
+        return self._resolves
+
+    def load_first(self, name: str) -> None:
+        """Load a run's first adapter, by whichever way this server knows.
+
+        Raises:
+            BackendError: there is none.
+        """
+        if self._answers(name):
+            self._resolves = True
+            return
+        self._load_folder(name)
+        missed = sum(not self._answers(name) for _ in range(_REPLICA_TRIES))
+        if missed:
+            raise BackendError(
+                f"the server loaded an adapter and does not know it at {missed} of {_REPLICA_TRIES} "
+                "requests: there are several replicas, each with its own list; start every one with "
+                "VLLM_PLUGINS=lora_filesystem_resolver and VLLM_LORA_RESOLVER_CACHE_DIR=<models.ft.null_dir>"
+            )
+
+    def load_missing(self, names: Iterable[str]) -> None:
+        """Have the server know these adapters; it may have been restarted meanwhile.
+
+        Raises:
+            BackendError: it cannot load one.
+        """
+        if self._resolves:
+            return
+        known = {model.id for model in self._client.models()}
+        for name in names:
+            if name not in known:
+                self._load_folder(name)
+
+    def forget(self, name: str) -> None:
+        """Unload an adapter, then remove its folder: a server that looks for a folder that is gone, ends."""
+        self._unload(name)
+        self._directory.remove(name)
+
+    def close(self) -> None:
+        """Forget every adapter of this run."""
+        for name in sorted(self._loaded):
+            self._unload(name)
+        self._directory.close()
+
+    def _answers(self, name: str) -> bool:
+        """Whether the server knows an adapter when it is asked for it."""
+        try:
+            self._client.ping(name)
+        except UnservedModelError:
+            return False
+        self._loaded.add(name)
+        return True
+
+    def _load_folder(self, name: str) -> None:
+        path = self._directory.server_path(name)
+        answer = self._client.session.post(_LOAD, {"lora_name": name, "lora_path": path}, repeats=False)
+        if answer.status == 200:
+            self._loaded.add(name)
+            return
+        reason = refusal_text(answer.content)
+        if answer.status == 400 and "already" in reason:
+            self._loaded.add(name)
+            return
+        if answer.status in (404, 405) and PREFIX not in reason:
+            raise BackendError(f"the server loads no adapters while it runs: {HOW_TO_START}")
+        raise BackendError(
+            f"the server cannot load the adapter from {path}: {reason} (status {answer.status}); either it "
+            "does not serve such an adapter (its log says why), or it does not see this folder: name one "
+            "that both see as models.ft.null_dir, and its path on the server as models.ft.null_dir_server"
+        )
+
+    def _unload(self, name: str) -> None:
+        """Have the server forget a name; one that it does not know is forgotten."""
+        self._client.session.post(_UNLOAD, {"lora_name": name}, repeats=False)
+        self._loaded.discard(name)

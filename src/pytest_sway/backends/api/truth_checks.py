@@ -1,0 +1,78 @@
+"""Checks that a served model's numbers are its own: two ways to one number, and the same among others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_sway.backends.api.client import CompletionsClient
+from pytest_sway.backends.base import BackendError
+from pytest_sway.token_sequences import ForcedCompletion
+
+SAME_NATS = 0.05
+"""How far two ways to one log-probability may be apart: bf16 moves them by less, a wrong adapter by more."""
+_CROWD = 8
+
+
+@dataclass(frozen=True)
+class TrialText:
+    """A fixed text, its token ids without special tokens, and how it is scored: all but its first token."""
+
+    text: str
+    ids: tuple[int, ...]
+
+    @property
+    def forced(self) -> ForcedCompletion:
+        """Every token behind the first one."""
+        return ForcedCompletion(self.ids[:1], self.ids[1:])
+
+
+def score(client: CompletionsClient, model: str, trial: TrialText) -> np.ndarray:
+    """Log-probabilities of a fixed text, nats, ``[tokens − 1]``."""
+    (nats,) = client.target_logprobs(model, [trial.forced])
+    return np.array(nats)
+
+
+def check_greedy(client: CompletionsClient, model: str, trial: TrialText, label: str) -> None:
+    """Raise BackendError unless the likeliest next token has one log-probability, written and forced.
+
+    A server that leaves an adapter's part out of one of the two, or gives log-probabilities after its
+    sampling, differs.
+    """
+    likeliest = client.top_logprobs(model, [trial.ids], 1)[0]
+    written = float(likeliest.nats[0])
+    (forced,) = client.target_logprobs(model, [ForcedCompletion(trial.ids, (int(likeliest.ids[0]),))])
+    if abs(written - forced[0]) > SAME_NATS:
+        raise BackendError(
+            f"{label}: the server gives its next token the log-probability {written:.3f} where it "
+            f"writes it and {forced[0]:.3f} where it reads it: it leaves a part of the model out of "
+            "one of the two, or its log-probabilities are those after sampling (vLLM: --logprobs-mode "
+            "raw_logprobs)"
+        )
+
+
+def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray], trial: TrialText) -> float:
+    """How far a fixed text's log-probabilities move where models are asked side by side, in nats.
+
+    Args:
+        client: asks the server.
+        expected: of each served model, what it answered when it was asked alone.
+        trial: the text.
+
+    Raises:
+        BackendError: a model answers something else among others.
+    """
+    asked = [name for _ in range(_CROWD) for name in expected]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        rows = list(pool.map(lambda name: score(client, name, trial), asked))
+    moved = [(float(np.abs(row - expected[name]).max()), name) for row, name in zip(rows, asked, strict=True)]
+    worst, name = max(moved)
+    if worst > SAME_NATS:
+        raise BackendError(
+            f"the server answers for {name!r} up to {worst:.3g} nats apart when it is asked for several "
+            "models at a time: it mixes them up"
+        )
+    return worst

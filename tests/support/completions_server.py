@@ -31,6 +31,7 @@ class CompletionsServer:
     Attributes:
         adapters: the folder of each adapter that is loaded.
         asked: path and body of every request.
+        at_once: path of every request that is being answered.
         override: looked at before every answer; where it returns one, that is sent.
         max_logprobs: tokens of a distribution at most; −1 for all.
         dropped: kinds of modules of which an adapter's part is left out.
@@ -44,6 +45,7 @@ class CompletionsServer:
         self.model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
         self.adapters: dict[str, str] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.at_once: list[str] = []
         self.override: Override = lambda *_: None
         self.max_logprobs = -1
         self.dropped: frozenset[str] = frozenset()
@@ -59,8 +61,15 @@ class CompletionsServer:
     def reply(self, path: str, body: dict[str, Any]) -> Reply:
         """Status and content."""
         self.asked.append((path, body))
-        if (found := self.override(self, path, body)) is not None:
-            return found
+        self.at_once.append(path)
+        try:
+            found = self.override(self, path, body)
+            return found if found is not None else self.true_answer(path, body)
+        finally:
+            self.at_once.pop()
+
+    def true_answer(self, path: str, body: dict[str, Any]) -> Reply:
+        """What a good server answers."""
         routes = {
             "/version": self._version,
             "/v1/models": self._models,

@@ -36,13 +36,13 @@ def open_backend(server: CompletionsServer, tmp_path: Path) -> Iterator[Open]:
     """Loads backends on the server, and closes them."""
     with ExitStack() as stack:
 
-        def load(**fields: Any) -> APIBackend:
+        def open_with(**fields: Any) -> APIBackend:
             known = {"endpoint": server.url, "tokenizer": str(BASE), "null_dir": str(tmp_path / "nulls")}
             backend = load_backend(ModelKey("api", **{"base": "base", **known, **fields}))
             stack.callback(backend.close)
             return backend
 
-        yield load
+        yield open_with
 
 
 @pytest.fixture

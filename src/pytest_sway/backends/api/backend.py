@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,12 @@ _LOGITS_IN_FLIGHT = 1 << 29
 _MOST_OTHERS = 8
 """Adapters of others with which the base and the fine-tune are asked in one batch, to see them mixed up."""
 _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
+
+
+_ALIKE = (
+    "the server gave the same numbers, to the last digit, for both models: they are one model under two "
+    "names, or the server does not apply the adapter"
+)
 
 
 class APIBackend(PromptEncoding, ServerBackend):
@@ -106,7 +113,10 @@ class APIBackend(PromptEncoding, ServerBackend):
                 "kind: api serves an adapter on the base, or two models by their names, not an adapter on a "
                 "fine-tuned model"
             )
-        self._served = self._named(adapter) if adapter.model is not None else self._loaded(adapter)
+        try:
+            self._served = self._named(adapter) if adapter.model is not None else self._loaded(adapter)
+        except RequestError as error:
+            raise BackendError(f"the server cannot be asked for {adapter}: {error}") from error
         return self._served.subject
 
     def detach(self, subject: Subject) -> None:
@@ -136,7 +146,10 @@ class APIBackend(PromptEncoding, ServerBackend):
                 raise BackendError(f"view {view.label()} belongs to another base model")
             if not view.is_base and view.adapter != self._current.subject.tuned.adapter:
                 raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
-        self._current.prepare(views)
+        try:
+            self._current.prepare(views)
+        except RequestError as error:
+            raise BackendError(f"the server cannot be asked any more: {error}") from error
 
     def interrupt(self) -> None:
         """End the requests that run."""
@@ -216,7 +229,10 @@ class APIBackend(PromptEncoding, ServerBackend):
             notes=(*self._notes(), f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
         )
         others = [model.id for model in listed if model.parent and model.id != adapter.model]
-        return NamedModels(base, tuned, subject, others[:_MOST_OTHERS])
+        served = NamedModels(base, tuned, subject, others[:_MOST_OTHERS])
+        if served.are_alike:
+            served.subject = replace(subject, warnings=(_ALIKE,))
+        return served
 
     def _loaded(self, adapter: AdapterKey) -> ServedSubject:
         """An adapter from its folder, loaded by the server."""

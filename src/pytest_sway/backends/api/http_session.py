@@ -141,7 +141,11 @@ class HttpSession:
     ) -> ServerAnswer:
         """The first answer that is worth reading, or the last one."""
         attempts = stamina.retry_context(
-            _pause_before_next, attempts=_ATTEMPTS if repeats else 1, timeout=_MOST_WAIT_S, wait_initial=_FIRST_WAIT_S, wait_jitter=_FIRST_WAIT_S
+            _pause_before_next,
+            attempts=_ATTEMPTS if repeats else 1,
+            timeout=_MOST_WAIT_S,
+            wait_initial=_FIRST_WAIT_S,
+            wait_jitter=_FIRST_WAIT_S,
         )
         try:
             async for attempt in attempts:

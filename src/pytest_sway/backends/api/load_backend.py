@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.requests import RequestError
 
 if TYPE_CHECKING:
     from pytest_sway.backends.api.backend import APIBackend
@@ -60,6 +61,9 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
         base = ServedBase(ServedModelName(client, key.base), facts, trial)
         return APIBackend(key, base, tokens, folder, connections)
+    except RequestError as error:
+        connections.close()
+        raise BackendError(f"the server cannot be asked for {key.base!r}: {error}") from error
     except BaseException:
         connections.close()
         raise

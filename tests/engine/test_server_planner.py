@@ -89,7 +89,7 @@ class ToyServer(ServerBackend):
             for text in texts
         ]
 
-    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+    def logprobs(self, text: TokenSequence, view: View, base: Any = None) -> np.ndarray:
         return self._answering("logprobs", view)[list(text.ids[text.first :])].astype(np.float32)
 
     def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
@@ -219,7 +219,7 @@ def test_progress_counts_what_a_divergence_asks_of_all_its_views() -> None:
 
 def test_the_noise_floor_is_what_moves_beside_other_texts() -> None:
     class Crowded(ToyServer):
-        def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+        def logprobs(self, text: TokenSequence, view: View, base: Any = None) -> np.ndarray:
             rows = super().logprobs(text, view)
             if len(text.ids) == 24 and len(self.asked) > 1:  # not the first time, alone
                 rows[:, 0], rows[:, 1] = rows[:, 0] + np.float32(0.01), rows[:, 1] - np.float32(0.01)

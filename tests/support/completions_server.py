@@ -35,6 +35,7 @@ class CompletionsServer:
         override: looked at before every answer; where it returns one, that is sent.
         max_logprobs: tokens of a distribution at most; −1 for all.
         dropped: kinds of modules of which an adapter's part is left out.
+        names_chosen: whether it gives the log-probabilities of chosen tokens.
         resolver: folder in which adapters are found by their names.
         loads_adapters: whether it has the routes for it.
         replicas: servers behind this address, each with a list of adapters of its own.
@@ -53,6 +54,7 @@ class CompletionsServer:
         self.loads_adapters = True
         self.replicas = 1
         self.temperature = 1.0
+        self.names_chosen = True
         self.url = ""
         self._lock = threading.Lock()
         self._turn = 0
@@ -164,6 +166,8 @@ class CompletionsServer:
             last = torch.log_softmax(rows[-1] / self.temperature, -1)
             top = last.topk(len(last) if count < 0 else max(count, 1))
             likeliest = {f"token_id:{int(t)}": float(p) for p, t in zip(*top, strict=True)}
+            for token in body.get("logprob_token_ids", []) if self.names_chosen else []:
+                likeliest[f"token_id:{token}"] = float(last[token])
             choice["logprobs"] = {"tokens": [], "token_logprobs": [], "top_logprobs": [likeliest]}
         return choice
 

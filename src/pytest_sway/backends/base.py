@@ -320,8 +320,14 @@ class ServerBackend(TokenizingBackend):
         """
 
     @abstractmethod
-    def logprobs(self, text: TokenSequence, view: View) -> Any:
+    def logprobs(self, text: TokenSequence, view: View, base: Any = None) -> Any:
         """Log-probabilities at a text's wanted positions.
+
+        Args:
+            text: is read.
+            view: reads it.
+            base: what the same text has under the view that it is compared with, where that is known: a
+                server that names few tokens is asked for the same ones.
 
         Returns:
             numpy, fp32, ``[positions, vocabulary]``; or, from a server that names the likeliest tokens only,

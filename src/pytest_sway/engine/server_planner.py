@@ -129,8 +129,9 @@ class ServerPlanner:
         texts = trial_texts(backend)
         backend.prepare([base], len(texts[0].ids) + 1)
         alone = backend.logprobs(texts[0], base)
+        known = {one: (alone,) if one is texts[0] else () for one in texts}
         with ThreadPoolExecutor(self._threads) as pool:
-            crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base), texts)))
+            crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base, *known[one]), texts)))
         if isinstance(alone, TopLogprobs):
             moved = [float(lumped_divergence(kind, alone, crowded).max()) for kind in ("js", "kl")]
             tokens = float(np.abs(alone.nats[:, 0] - crowded.nats[:, 0]).max())
@@ -215,15 +216,18 @@ class ServerPlanner:
         }
 
     def _divergences(self, text: TokenSequence, requests: Sequence[Divergence]) -> Task:
-        """Of one text; the side that most of them share, the base, is asked once and kept meanwhile."""
+        """Of one text; the base, or else the side that most of them share, is asked once and kept."""
         views = [view for request in requests for view in request.views]
-        shared = max(dict.fromkeys(views), key=views.count)
+        shared = max(dict.fromkeys(views), key=lambda view: (view.is_base, views.count(view)))
 
         def run() -> Answers:
-            kept = {shared: self._backend.logprobs(text, shared)}
+            base = self._backend.logprobs(text, shared)
             answers: Answers = {}
             for request in requests:
-                sides = [kept[v] if v in kept else self._backend.logprobs(text, v) for v in request.views]
+                sides = [
+                    base if view == shared else self._backend.logprobs(text, view, base)
+                    for view in request.views
+                ]
                 found = _divergence(request.kind, *sides)
                 answers[request] = float(np.sum(found, dtype=np.float64)) / text.positions
             return answers

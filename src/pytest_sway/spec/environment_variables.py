@@ -43,7 +43,7 @@ def expand_secret(text: object) -> str:
     """
     if not isinstance(text, str) or not re.fullmatch(rf"\$\{{{_NAME}\}}", text):
         raise PydanticCustomError(
-            SECRET, "is a key in a file; write ${{NAME}} and set that environment variable"
+            SECRET, "is a key in a file; write ${NAME} and set that environment variable"
         )
     return expand(text)
 

@@ -164,18 +164,21 @@ def test_a_folder_resolver_is_used_where_there_is_one(
 
 
 def test_fewer_tokens_of_a_distribution(open_backend: Open, server: CompletionsServer) -> None:
+    """The base's likeliest ones; where the server names no chosen tokens, those that both sides name."""
     found = {}
-    for most in (-1, 20):
-        server.max_logprobs = most
+    for most, chosen in ((-1, True), (20, True), (20, False)):
+        server.max_logprobs, server.names_chosen = most, chosen
         backend = open_backend()
         with while_attached(backend, HEALTHY) as subject:
-            asked = Divergence("The master of the works is", subject.base, subject.tuned)
-            found[most] = (Engine(backend).answer([asked])[asked], subject)
+            asked = Divergence("The master of the works is", subject.base, subject.tuned, "js", (476, 359))
+            found[most, chosen] = (Engine(backend).answer([asked])[asked], subject)
             assert Engine(backend).noise_floor(subject.base).divergence < 1e-9
-    (whole, exact), (lumped, partial) = found[-1], found[20]
-    assert 0 < lumped < whole
-    assert exact.base.base != partial.base.base  # never compared with each other
-    assert "20 likeliest tokens" in " ".join(partial.notes)
+    (whole, exact), (base, named), (common, unnamed) = found.values()
+    assert 0 < common < base < whole
+    digests = {subject.base.base for _, subject in found.values()}
+    assert len(digests) == 3  # never compared with each other
+    assert "compare the base's 20 likeliest tokens" in " ".join(named.notes)
+    assert "misses some small effects" in " ".join(unnamed.notes)
     assert "likeliest" not in " ".join(exact.notes)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_sway import __version__
 from pytest_sway.backends.api.client import LikeliestTokens
 from pytest_sway.backends.api.connections import Connections
-from pytest_sway.backends.api.handshake import check_comparable, find_model, shake_hands
+from pytest_sway.backends.api.handshake import ServerFacts, check_comparable, find_model, shake_hands
 from pytest_sway.backends.api.served_subject import NamedModels, ServedBase, ServedModelName, ServedSubject
 from pytest_sway.backends.api.tokenizer_folder import ends_of
 from pytest_sway.backends.base import (
@@ -171,17 +171,19 @@ class APIBackend(PromptEncoding, ServerBackend):
                 return [error]
         return [found for text in texts for found in self.target_logprobs([text], view)]
 
-    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray | TopLogprobs:
-        """Log-probabilities at the wanted positions, of all tokens or of the likeliest ones."""
-        served, top = self._current.name(view), self._base.facts.top
+    def logprobs(self, text: TokenSequence, view: View, base: object = None) -> np.ndarray | TopLogprobs:
+        """Log-probabilities at the wanted positions, of all tokens or of the base's likeliest ones."""
+        served, facts = self._current.name(view), self._base.facts
         texts = [text.ids[:end] for end in range(text.first + 1, len(text.ids) + 1)]
-        rows = served.client.top_logprobs(served.model, texts, top)
-        if top < 0:
+        if isinstance(base, TopLogprobs) and facts.names_chosen:
+            pairs = zip(texts, base.ids.tolist(), strict=True)
+            nats = [served.client.chosen_logprobs(served.model, ids, chosen) for ids, chosen in pairs]
+            return TopLogprobs(base.ids, np.stack(nats).astype(np.float32))
+        rows = served.client.top_logprobs(served.model, texts, facts.top)
+        if facts.top < 0:
             return self._full_distributions(rows)
-        if any(len(row.ids) != top for row in rows):
-            raise RequestError(
-                f"the server named fewer than the {top} likeliest tokens that it was asked for"
-            )
+        if any(len(row.ids) != facts.top for row in rows):
+            raise RequestError(f"the server named other than the {facts.top} likeliest tokens of a position")
         return TopLogprobs(
             np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
         )
@@ -266,8 +268,8 @@ class APIBackend(PromptEncoding, ServerBackend):
         ]
         if facts.top > 0:
             notes.append(
-                f"divergences compare the {facts.top} likeliest tokens of each side, and all others as one: "
-                "lower bounds, not to be compared with those over a whole vocabulary"
+                f"divergences compare {_compared(facts)}, and all others as one: lower bounds, not to be "
+                "compared with those over a whole vocabulary"
             )
         return tuple(notes)
 
@@ -275,4 +277,12 @@ class APIBackend(PromptEncoding, ServerBackend):
 def _digest(key: ModelKey, base: ServedBase) -> str:
     """Names the base by all that is known of it; not by its weights, which a server does not prove."""
     facts = base.facts
-    return text_digest(f"{key.base} {facts.root} {key.revision} {facts.dialect} top {facts.top}")
+    rule = f"top {facts.top} {facts.names_chosen}"
+    return text_digest(f"{key.base} {facts.root} {key.revision} {facts.dialect} {rule}")
+
+
+def _compared(facts: ServerFacts) -> str:
+    """The tokens that a divergence tells apart: the rule's name, for the report."""
+    if facts.names_chosen:
+        return f"the base's {facts.top} likeliest tokens"
+    return f"the tokens among the {facts.top} likeliest of both sides, which misses some small effects"

@@ -18,7 +18,7 @@ from pytest_sway.backends.api.answers import (
     TokenizeAnswer,
     refusal_text,
 )
-from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer
+from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer, ServerLostError
 from pytest_sway.backends.base import BackendError, ServerUsage
 from pytest_sway.requests import RequestError
 from pytest_sway.token_sequences import ForcedCompletion
@@ -126,6 +126,16 @@ class CompletionsClient:
         """
         body = {"max_tokens": 1, "logprobs": count, **_IDS_AS_TOKENS}
         return [_top(choice, count) for choice in self._complete(model, texts, body)]
+
+    def chosen_logprobs(self, model: str, ids: Sequence[int], chosen: Sequence[int]) -> np.ndarray:
+        """Log-probabilities of some tokens behind a text, ``[chosen]``; vLLM's own."""
+        body = {"max_tokens": 1, "logprobs": 1, "logprob_token_ids": list(chosen), **_IDS_AS_TOKENS}
+        (choice,) = self._complete(model, [ids], body)
+        found = _top(choice, -1)
+        nats = dict(zip(found.ids.tolist(), found.nats.tolist(), strict=True))
+        if not nats.keys() >= set(chosen):
+            raise RequestError("the server gave no log-probabilities for chosen tokens (logprob_token_ids)")
+        return np.array([nats[token] for token in chosen])
 
     def greedy(self, model: str, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest continuation, the token that ends it included where the server gives it."""
@@ -256,5 +266,5 @@ def _failure(answer: ServerAnswer, path: str, model: str = "") -> Exception:
     if answer.status == 429:
         return BackendError(f"the server's limit of requests is reached: {reason}")
     if answer.status >= 500 or answer.status == 404:
-        return BackendError(f"the server fails at {path}: {reason}")
+        return ServerLostError(f"the server fails at {path}: {reason}")
     return RequestError(f"the server refuses {path}: {reason}")

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_sway.backends.api.answers import ServedModel
 from pytest_sway.backends.api.client import CompletionsClient, Dialect
 from pytest_sway.backends.api.server_kinds import UNSUPPORTED, server_version, unsupported_server
-from pytest_sway.backends.api.truth_checks import TrialText, score
+from pytest_sway.backends.api.truth_checks import SAME_NATS, TrialText, score
 from pytest_sway.backends.base import BackendError
 from pytest_sway.requests import RequestError
 from pytest_sway.text.message_parts import shorten_list
@@ -20,6 +20,9 @@ _DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
 _MOST_VOCABULARY = 1 << 13
 """Tokens of a distribution that is asked for whole in any case. vLLM takes 5 µs to write each of them as
 JSON, and a probe of ten prompts reads four thousand distributions."""
+MOST_CHOSEN = 128
+"""Tokens of a distribution that are compared where it is not given whole: vLLM names no more chosen ones. On
+the adapters of known condition 64 decide as the whole vocabulary does (benchmarks/top_k_rules.py)."""
 _TOTAL_ERROR = 1e-3
 _MAXIMUM = re.compile(r"(?:max(?:imum)?\s+(?:allowed|value)\D{0,12}|less than or equal to |at most )(\d+)")
 _FEWER = (20, 5, 1)
@@ -37,6 +40,7 @@ class ServerFacts:
         context: tokens of the longest text that it scores; None where it does not say.
         top: tokens that it names of a distribution; 0 where it names none by id, −1 for all.
         vocabulary: tokens that a whole distribution has; 0 where it is not given.
+        names_chosen: whether it gives the log-probabilities of tokens that it is asked for.
         writes_ids: whether it says which tokens it wrote.
     """
 
@@ -46,6 +50,7 @@ class ServerFacts:
     context: int | None
     top: int
     vocabulary: int
+    names_chosen: bool
     writes_ids: bool
 
 
@@ -72,7 +77,7 @@ def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: i
     served = find_model(models, model, client.session.url)
     _check_tokenizer(client, model, trial)
     client.dialect = _find_dialect(client, model, trial)
-    top, vocabulary = _find_top(client, model, trial, most)
+    top, vocabulary = _find_top(client, model, trial, min(most, MOST_CHOSEN))
     return ServerFacts(
         engine=server_version(client.session, models),
         root=served.root or served.id,
@@ -80,17 +85,22 @@ def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: i
         context=served.max_model_len - 1 if served.max_model_len else None,  # it writes one token more
         top=top,
         vocabulary=vocabulary,
+        names_chosen=top > 0 and _names_chosen(client, model, trial, top),
         writes_ids=_succeeds(lambda: client.greedy(model, trial.ids, 2)),
     )
 
 
 def check_comparable(base: ServerFacts, tuned: ServerFacts) -> None:
     """Raise BackendError where the numbers of two servers cannot be compared."""
-    if (base.top, base.vocabulary) != (tuned.top, tuned.vocabulary):
+    if _distributions(base) != _distributions(tuned):
         raise BackendError(
             f"the base's server names {_tokens(base)} of a distribution and the fine-tune's "
             f"{_tokens(tuned)}: start both with the same --max-logprobs"
         )
+
+
+def _distributions(facts: ServerFacts) -> tuple[int, int, bool]:
+    return facts.top, facts.vocabulary, facts.names_chosen
 
 
 def _tokens(facts: ServerFacts) -> str:
@@ -146,7 +156,7 @@ def _find_top(client: CompletionsClient, model: str, trial: TrialText, most: int
         whole = client.top_logprobs(model, [trial.ids], -1)[0]
         size, total = len(whole.ids), float(np.exp(whole.nats).sum())
         if abs(total - 1.0) < _TOTAL_ERROR and set(whole.ids.tolist()) == set(range(size)):
-            return (-1 if size <= max(most, _MOST_VOCABULARY) else most), size
+            return (-1 if size <= _MOST_VOCABULARY else most), size
     except RequestError as error:
         if named := _MAXIMUM.search(str(error)):
             allowed = int(named[1])
@@ -158,6 +168,16 @@ def _find_top(client: CompletionsClient, model: str, trial: TrialText, most: int
             continue
         return min(asked, len(found.ids)), 0
     return 0, 0
+
+
+def _names_chosen(client: CompletionsClient, model: str, trial: TrialText, count: int) -> bool:
+    """Whether chosen tokens have the log-probabilities that they have among the likeliest ones."""
+    likeliest = client.top_logprobs(model, [trial.ids], count)[0]
+    try:
+        found = client.chosen_logprobs(model, trial.ids, likeliest.ids.tolist())
+    except RequestError:
+        return False
+    return bool(np.abs(found - likeliest.nats).max() < SAME_NATS)
 
 
 def _succeeds(ask: Callable[[], object]) -> bool:

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, NamedTuple
 
 import httpx
-import stamina
+import tenacity
 
 from pytest_sway import __version__
 from pytest_sway.backends.api.endpoints import Endpoint
@@ -32,6 +32,10 @@ class ServerAnswer(NamedTuple):
 
     status: int
     content: bytes
+
+
+class ServerLostError(BackendError):
+    """The server cannot be reached, or fails at whatever it is asked."""
 
 
 class _BusyError(Exception):
@@ -123,10 +127,10 @@ class HttpSession:
             raise BackendError(f"what {self.url} was being asked was interrupted") from None
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-                raise BackendError(self._unreachable(error)) from None
+                raise ServerLostError(self._unreachable(error)) from None
             raise RequestError(f"{self.url} took more than {_TIMEOUT.read:.0f} s to answer") from None
         except httpx.HTTPError as error:
-            raise BackendError(self._unreachable(error)) from None
+            raise ServerLostError(self._unreachable(error)) from None
         finally:
             future.cancel()  # Ctrl-C ends the wait and not the request
             with self._lock:
@@ -140,20 +144,17 @@ class HttpSession:
         self, method: str, path: str, body: dict[str, Any] | None, *, repeats: bool
     ) -> ServerAnswer:
         """The first answer that is worth reading, or the last one."""
-        attempts = stamina.retry_context(
-            _pause_before_next,
-            attempts=_ATTEMPTS if repeats else 1,
-            timeout=_MOST_WAIT_S,
-            wait_initial=_FIRST_WAIT_S,
-            wait_jitter=_FIRST_WAIT_S,
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_is_worth_another_attempt),
+            wait=_pause,
+            stop=tenacity.stop_after_attempt(_ATTEMPTS if repeats else 1)
+            | tenacity.stop_before_delay(_MOST_WAIT_S),
+            reraise=True,
         )
         try:
-            async for attempt in attempts:
-                with attempt:
-                    return await self._once(method, path, body)
+            return await attempts(self._once, method, path, body)
         except _BusyError as error:
             return error.answer
-        raise AssertionError("stamina ends with an answer or an error")
 
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> ServerAnswer:
         async with self._client.stream(method, path, json=body) as response:
@@ -169,15 +170,20 @@ class HttpSession:
         return answer
 
 
-def _pause_before_next(error: Exception) -> bool | float:
-    """Whether what failed is asked again; or after how many seconds, where the server says so."""
+def _is_worth_another_attempt(error: BaseException) -> bool:
     if isinstance(error, _BusyError):
-        if error.pause is None:
-            return True
-        return error.pause if error.pause <= _MOST_WAIT_S else False
-    return isinstance(error, httpx.TransportError) and not isinstance(
-        error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.UnsupportedProtocol
-    )
+        return error.pause is None or error.pause <= _MOST_WAIT_S
+    hopeless = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.UnsupportedProtocol)
+    return isinstance(error, httpx.TransportError) and not isinstance(error, hopeless)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next attempt: what the server says, else more each time and never the same."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(error, _BusyError) and error.pause is not None:
+        return error.pause
+    longer = tenacity.wait_exponential(_FIRST_WAIT_S, max=8.0) + tenacity.wait_random(0, _FIRST_WAIT_S)
+    return float(longer(state))
 
 
 def _retry_after(text: str) -> float | None:

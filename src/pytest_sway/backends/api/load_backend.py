@@ -34,7 +34,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         import filelock  # noqa: F401
         import httpx  # noqa: F401
         import msgspec  # noqa: F401
-        import stamina  # noqa: F401
+        import tenacity  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise BackendError(

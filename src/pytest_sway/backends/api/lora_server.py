@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pytest_sway.backends.api.adapter_directory import PREFIX, AdapterDirectory
 from pytest_sway.backends.api.answers import refusal_text
 from pytest_sway.backends.api.client import CompletionsClient, UnservedModelError
+from pytest_sway.backends.api.http_session import ServerLostError
 from pytest_sway.backends.base import BackendError
+from pytest_sway.requests import RequestError
 
 _LOAD, _UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 _REPLICA_TRIES = 8
@@ -75,10 +77,14 @@ class LoraServer:
         self._directory.remove(name)
 
     def close(self) -> None:
-        """Forget every adapter of this run."""
-        for name in sorted(self._loaded):
-            self._unload(name)
-        self._directory.close()
+        """Forget every adapter of this run; a server that has ended knows none."""
+        try:
+            for name in sorted(self._loaded):
+                self._unload(name)
+        except ServerLostError:
+            pass
+        finally:
+            self._directory.close()
 
     def _answers(self, name: str) -> bool:
         """Whether the server knows an adapter when it is asked for it."""
@@ -86,6 +92,10 @@ class LoraServer:
             self._client.ping(name)
         except UnservedModelError:
             return False
+        except RequestError as error:
+            raise BackendError(
+                f"the server found the folder of an adapter and cannot load it: {error}"
+            ) from error
         self._loaded.add(name)
         return True
 

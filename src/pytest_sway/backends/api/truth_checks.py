@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_sway.backends.api.client import CompletionsClient
+from pytest_sway.backends.api.http_session import ServerLostError
 from pytest_sway.backends.base import BackendError
 from pytest_sway.token_sequences import ForcedCompletion
 
@@ -66,8 +67,15 @@ def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray],
         BackendError: a model answers something else among others.
     """
     asked = [name for _ in range(_CROWD) for name in expected]
-    with ThreadPoolExecutor(len(asked)) as pool:
-        rows = list(pool.map(lambda name: score(client, name, trial), asked))
+    try:
+        with ThreadPoolExecutor(len(asked)) as pool:
+            rows = list(pool.map(lambda name: score(client, name, trial), asked))
+    except ServerLostError as error:
+        raise BackendError(
+            f"the server failed when it was asked for several texts at a time: {error}; either it was "
+            "stopped, or it is vLLM on CPUs without --lora-target-modules, which ends so: name the adapter's "
+            "modules there"
+        ) from error
     moved = [(float(np.abs(row - expected[name]).max()), name) for row, name in zip(rows, asked, strict=True)]
     worst, name = max(moved)
     if worst > SAME_NATS:

@@ -166,8 +166,9 @@ class GGUFBackend(PromptEncoding, ServerBackend):
         client, scale = self._running.client, self._scale(view)
         return [client.target_logprobs(text.ids, text.targets, scale) for text in texts]
 
-    def logprobs(self, text: TokenSequence, view: View) -> np.ndarray:
+    def logprobs(self, text: TokenSequence, view: View, base: object = None) -> np.ndarray:
         """Log-probabilities at the wanted positions, ``[positions, vocabulary]``."""
+        del base
         first = text.first + 1
         return self._running.client.logprobs(text.ids[:first], text.ids[first:], self._scale(view))
 

@@ -136,9 +136,9 @@ class CompletionsServer:
             self.add(name, str(folder))
         if name != "base" and (name not in self.adapters or self._turn % self.replicas):
             return error(404, f"The model `{name}` does not exist. Valid aliases: base.")
-        count = body.get("logprobs")
-        if count is not None and self.max_logprobs >= 0 and not 0 <= count <= self.max_logprobs:
-            wanted = 4096 if count == -1 else count
+        asked = (body.get("logprobs"), body.get("prompt_logprobs"))
+        wanted = max([4096 if one == -1 else one for one in asked if one is not None], default=0)
+        if 0 <= self.max_logprobs < wanted:
             return error(
                 400,
                 f"Requested sample logprobs of {wanted}, which is greater than max allowed: "
@@ -160,7 +160,10 @@ class CompletionsServer:
         choice: dict[str, Any] = {"index": index, "text": "", "finish_reason": "length"}
         choice["token_ids"], choice["prompt_token_ids"] = written, None
         if "prompt_logprobs" in body:
-            forced = [{str(t): {"logprob": float(row[t])}} for row, t in zip(rows, ids[1:], strict=False)]
+            forced = []
+            for row, token in zip(rows, ids[1:], strict=False):
+                named = [token, *row.topk(body["prompt_logprobs"]).indices.tolist()]
+                forced.append({str(one): {"logprob": float(row[one])} for one in named})
             choice["prompt_logprobs"] = [None, *forced]
         if (count := body.get("logprobs")) is not None:
             last = torch.log_softmax(rows[-1] / self.temperature, -1)

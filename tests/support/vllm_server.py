@@ -72,10 +72,16 @@ def vllm_server(
     arguments = [part for name, values in chosen.items() if values is not None for part in (name, *values)]
     command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--model", str(BASE), "--served-model-name", "base", *arguments]
-    path = f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}"
-    setting = {**os.environ, **_ENVIRONMENT, "PATH": path, **(environment or {})}
-    with started(command, setting, folder / f"vllm-{port}.log", port) as server:
+    with started(
+        command, {**environment_of(PYTHON), **(environment or {})}, folder / f"vllm-{port}.log", port
+    ) as server:
         yield server
+
+
+def environment_of(python: str) -> dict[str, str]:
+    """The environment variables with which an environment's programs run on two cores."""
+    path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, **_ENVIRONMENT, "PATH": path}
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
 def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     ft = spec.envelope.models.ft
     for name, kind in _READ_FOR.items():
-        if getattr(ft, name) is not None and ft.kind != kind:
+        if getattr(ft, name) and ft.kind != kind:
             yield (
                 ("models", "ft", name),
                 f"has no effect: it is read for kind: {kind}, not for {ft.kind}",

@@ -46,7 +46,7 @@ def test_what_a_good_server_can_do(open_backend: Open) -> None:
     backend = open_backend()
     facts = backend._base.facts
     assert (facts.engine, facts.dialect, facts.context) == ("vLLM 0.32.0", "prompt_logprobs", 1023)
-    assert (facts.top, facts.vocabulary, facts.writes_ids) == (-1, 4096, True)
+    assert (facts.top, facts.vocabulary, facts.writes_ids) == (4096, 4096, True)
     subject = backend.attach(HEALTHY)
     level = backend.determinism(batch_invariant=False)
     assert level.level == "strict"
@@ -54,6 +54,12 @@ def test_what_a_good_server_can_do(open_backend: Open) -> None:
     assert "a name is not content" in notes
     assert "not kept on disk" in notes
     assert backend.identity == ""
+
+
+def test_a_router_that_knows_no_negative_number(open_backend: Open, server: CompletionsServer) -> None:
+    says = "logprobs: invalid value: integer `-1`, expected u32"
+    server.override = lambda _, path, body: error(422, says) if body.get("logprobs", 0) < 0 else None
+    assert open_backend()._base.facts.is_whole
 
 
 def test_a_revision_names_the_weights_and_keeps_answers(open_backend: Open) -> None:

@@ -175,15 +175,15 @@ class APIBackend(PromptEncoding, ServerBackend):
         """Log-probabilities at the wanted positions, of all tokens or of the base's likeliest ones."""
         served, facts = self._current.name(view), self._base.facts
         texts = [text.ids[:end] for end in range(text.first + 1, len(text.ids) + 1)]
+        if facts.is_whole:
+            return self._full_distributions(served.client.top_logprobs(served.model, texts, facts.top))
         if isinstance(base, TopLogprobs) and facts.names_chosen:
             pairs = zip(texts, base.ids.tolist(), strict=True)
             nats = [served.client.chosen_logprobs(served.model, ids, chosen) for ids, chosen in pairs]
             return TopLogprobs(base.ids, np.stack(nats).astype(np.float32))
-        rows = served.client.top_logprobs(served.model, texts, facts.top)
-        if facts.top < 0:
-            return self._full_distributions(rows)
+        rows = served.client.likeliest_in(served.model, text, facts.top)
         if any(len(row.ids) != facts.top for row in rows):
-            raise RequestError(f"the server named other than the {facts.top} likeliest tokens of a position")
+            raise RequestError(f"the server named fewer than the {facts.top} likeliest tokens of a position")
         return TopLogprobs(
             np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
         )
@@ -266,7 +266,7 @@ class APIBackend(PromptEncoding, ServerBackend):
                 else "are not kept on disk (models.ft.revision names the weights and keeps them)"
             )
         ]
-        if facts.top > 0:
+        if facts.top and not facts.is_whole:
             notes.append(
                 f"divergences compare {_compared(facts)}, and all others as one: lower bounds, not to be "
                 "compared with those over a whole vocabulary"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -21,7 +21,7 @@ from pytest_sway.backends.api.answers import (
 from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer, ServerLostError
 from pytest_sway.backends.base import BackendError, ServerUsage
 from pytest_sway.requests import RequestError
-from pytest_sway.token_sequences import ForcedCompletion
+from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
 Dialect = Literal["prompt_logprobs", "echo"]
 """How a server is asked to score a prompt: by vLLM's own field, or by OpenAI's ``echo``."""
@@ -126,6 +126,23 @@ class CompletionsClient:
         """
         body = {"max_tokens": 1, "logprobs": count, **_IDS_AS_TOKENS}
         return [_top(choice, count) for choice in self._complete(model, texts, body)]
+
+    def likeliest_in(self, model: str, text: TokenSequence, count: int) -> list[LikeliestTokens]:
+        """The likeliest tokens at a text's wanted positions.
+
+        vLLM is asked for those of a prompt: beside requests for chosen tokens it answers those for the
+        likeliest next ones wrongly (seen with vLLM 0.32.0 on CPUs).
+        """
+        if self.dialect == "echo":
+            starts = [text.ids[:end] for end in range(text.first + 1, len(text.ids) + 1)]
+            return self.top_logprobs(model, starts, count)
+        ids = [*text.ids, text.ids[-1]]  # a token more, behind which nothing is wanted
+        (choice,) = self._complete(model, [ids], {"max_tokens": 1, "prompt_logprobs": count})
+        _forced(ids, choice)
+        places = (choice.prompt_logprobs or [])[text.first + 1 :]
+        return [
+            _likeliest({int(t): one.logprob for t, one in (place or {}).items()}, count) for place in places
+        ]
 
     def chosen_logprobs(self, model: str, ids: Sequence[int], chosen: Sequence[int]) -> np.ndarray:
         """Log-probabilities of some tokens behind a text, ``[chosen]``; vLLM's own."""
@@ -235,8 +252,12 @@ def _top(choice: Choice, count: int) -> LikeliestTokens:
             "the server names the likeliest tokens by their texts, by which several tokens are one "
             "(it does not know return_tokens_as_token_ids)"
         )
-    ids = np.array([int(name.removeprefix(_ID_PREFIX)) for name in named])
-    nats = np.array(list(named.values()))
+    return _likeliest({int(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
+
+
+def _likeliest(named: Mapping[int, float], count: int) -> LikeliestTokens:
+    """The ``count`` likeliest of some tokens; −1 for all of them."""
+    ids, nats = np.array(list(named)), np.array(list(named.values()))
     if not (nats <= _MOST_NATS).all():  # nor NaN
         raise RequestError(f"the server gave {nats.max():g} as a log-probability")
     order = np.lexsort((ids, -nats))[: count if count > 0 else None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from pytest_sway.backends.api.truth_checks import SAME_NATS, TrialText, score
 from pytest_sway.backends.base import BackendError
 from pytest_sway.requests import RequestError
 from pytest_sway.text.message_parts import shorten_list
+from pytest_sway.token_sequences import TokenSequence
 
 _DIALECTS: tuple[Dialect, ...] = ("prompt_logprobs", "echo")
 _MOST_VOCABULARY = 1 << 13
@@ -24,9 +24,8 @@ MOST_CHOSEN = 128
 """Tokens of a distribution that are compared where it is not given whole: vLLM names no more chosen ones. On
 the adapters of known condition 64 decide as the whole vocabulary does (benchmarks/top_k_rules.py)."""
 _TOTAL_ERROR = 1e-3
-_MAXIMUM = re.compile(r"(?:max(?:imum)?\s+(?:allowed|value)\D{0,12}|less than or equal to |at most )(\d+)")
-_FEWER = (20, 5, 1)
-"""What servers allow that do not say what they allow."""
+_FEWER = (20, 5)
+"""What servers allow by default."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class ServerFacts:
         root: what it says that its base was loaded from.
         dialect: how it scores prompts.
         context: tokens of the longest text that it scores; None where it does not say.
-        top: tokens that it names of a distribution; 0 where it names none by id, −1 for all.
+        top: tokens that are asked for of a distribution; 0 where it names none by id.
         vocabulary: tokens that a whole distribution has; 0 where it is not given.
         names_chosen: whether it gives the log-probabilities of tokens that it is asked for.
         writes_ids: whether it says which tokens it wrote.
@@ -52,6 +51,11 @@ class ServerFacts:
     vocabulary: int
     names_chosen: bool
     writes_ids: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it gives whole distributions."""
+        return self.top == self.vocabulary > 0
 
 
 def check_supported(client: CompletionsClient) -> None:
@@ -77,15 +81,18 @@ def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: i
     served = find_model(models, model, client.session.url)
     _check_tokenizer(client, model, trial)
     client.dialect = _find_dialect(client, model, trial)
-    top, vocabulary = _find_top(client, model, trial, min(most, MOST_CHOSEN))
+    vocabulary = _find_vocabulary(client, model, trial)
+    is_whole = 0 < vocabulary <= _MOST_VOCABULARY
+    top = vocabulary if is_whole else _find_top(client, model, trial, min(most, MOST_CHOSEN))
+    length = served.max_model_len
     return ServerFacts(
         engine=server_version(client.session, models),
         root=served.root or served.id,
         dialect=client.dialect,
-        context=served.max_model_len - 1 if served.max_model_len else None,  # it writes one token more
+        context=length - (1 if is_whole else 2) if length else None,  # it reads or writes as many tokens more
         top=top,
         vocabulary=vocabulary,
-        names_chosen=top > 0 and _names_chosen(client, model, trial, top),
+        names_chosen=bool(top) and not is_whole and _names_chosen(client, model, trial, top),
         writes_ids=_succeeds(lambda: client.greedy(model, trial.ids, 2)),
     )
 
@@ -104,7 +111,7 @@ def _distributions(facts: ServerFacts) -> tuple[int, int, bool]:
 
 
 def _tokens(facts: ServerFacts) -> str:
-    return f"all {facts.vocabulary} tokens" if facts.top < 0 else f"{facts.top} tokens"
+    return f"all {facts.vocabulary} tokens" if facts.is_whole else f"{facts.top} tokens"
 
 
 def find_model(models: Sequence[ServedModel], name: str, url: str) -> ServedModel:
@@ -149,30 +156,34 @@ def _find_dialect(client: CompletionsClient, model: str, trial: TrialText) -> Di
     )
 
 
-def _find_top(client: CompletionsClient, model: str, trial: TrialText, most: int) -> tuple[int, int]:
-    """How many tokens of a distribution are asked for, and how many a whole one has."""
-    allowed: int | None = None
-    try:
-        whole = client.top_logprobs(model, [trial.ids], -1)[0]
-        size, total = len(whole.ids), float(np.exp(whole.nats).sum())
-        if abs(total - 1.0) < _TOTAL_ERROR and set(whole.ids.tolist()) == set(range(size)):
-            return (-1 if size <= _MOST_VOCABULARY else most), size
-    except RequestError as error:
-        if named := _MAXIMUM.search(str(error)):
-            allowed = int(named[1])
-    for count in ([allowed] if allowed else []) + [one for one in _FEWER if allowed is None]:
-        asked = min(count, most)
+def _find_vocabulary(client: CompletionsClient, model: str, trial: TrialText) -> int:
+    """How many tokens a distribution has that the server gives whole; 0 where it does not."""
+    for count in (-1, trial.vocabulary):  # a router may know no negative number
         try:
-            found = client.top_logprobs(model, [trial.ids], asked)[0]
+            whole = client.top_logprobs(model, [trial.ids], count)[0]
         except RequestError:
             continue
-        return min(asked, len(found.ids)), 0
-    return 0, 0
+        size, total = len(whole.ids), float(np.exp(whole.nats).sum())
+        if abs(total - 1.0) < _TOTAL_ERROR and set(whole.ids.tolist()) == set(range(size)):
+            return size
+    return 0
+
+
+def _find_top(client: CompletionsClient, model: str, trial: TrialText, most: int) -> int:
+    """How many of the likeliest tokens the server names, ``most`` at most; 0 where it names none by id."""
+    text = TokenSequence(trial.ids, len(trial.ids) - 1)
+    for count in dict.fromkeys([most, *(min(one, most) for one in _FEWER)]):
+        try:
+            return min(count, len(client.likeliest_in(model, text, count)[0].ids))
+        except RequestError:
+            continue
+    return 0
 
 
 def _names_chosen(client: CompletionsClient, model: str, trial: TrialText, count: int) -> bool:
     """Whether chosen tokens have the log-probabilities that they have among the likeliest ones."""
-    likeliest = client.top_logprobs(model, [trial.ids], count)[0]
+    text = TokenSequence(trial.ids, len(trial.ids) - 1)
+    likeliest = client.likeliest_in(model, text, count)[0]
     try:
         found = client.chosen_logprobs(model, trial.ids, likeliest.ids.tolist())
     except RequestError:

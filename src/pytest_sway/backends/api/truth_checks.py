@@ -24,6 +24,8 @@ class TrialText:
 
     text: str
     ids: tuple[int, ...]
+    vocabulary: int
+    """Of the tokenizer; a model may have more."""
 
     @property
     def forced(self) -> ForcedCompletion:

@@ -14,7 +14,7 @@ from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.engine.engine import Engine
 from pytest_sway.requests import Completion, Divergence, Request
 from tests.backends.api.test_answers import HEALTHY, null, requests_of
-from tests.support.both_backends import assert_same_answers
+from tests.support.both_backends import assert_same_answers, while_attached
 from tests.support.peft_adapters import BASE, lora, save_adapter
 from tests.support.vllm_server import VLLMServer, vllm_server
 
@@ -71,8 +71,26 @@ def test_a_server_that_loads_nothing_and_names_twenty_tokens(tmp_path: Path) -> 
     with vllm_server(tmp_path, options, {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "False"}) as server:
         assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in refusal(server, tmp_path, AdapterKey(str(HEALTHY)))
         backend = load_backend(key(server, tmp_path))
-        assert (backend._base.facts.top, backend._base.facts.vocabulary) == (20, 0)
+        facts = backend._base.facts
+        assert (facts.top, facts.vocabulary, facts.names_chosen) == (20, 0, True)
         backend.close()
+
+
+def test_twenty_tokens_decide_as_all_do(reference: HFBackend, tmp_path: Path) -> None:
+    """With vLLM's own default every divergence is a lower bound, near the whole one for a large effect."""
+    with vllm_server(tmp_path, {"--max-logprobs": None}) as server:
+        backend = load_backend(key(server, tmp_path))
+        found = []
+        for one in (backend, reference):
+            with while_attached(one, HEALTHY) as subject:
+                asked = [
+                    Divergence(prompt, subject.base, subject.tuned, "js", (476, 359, 296))
+                    for prompt in ("The master of the works is", "A lantern", "In the harbour", "Salt", "Who")
+                ] * 8
+                answers = Engine(one).answer(asked)
+                found.append([answers[request] for request in asked])
+        backend.close()
+    assert all(0.3 * whole < lumped < whole for lumped, whole in zip(*found, strict=True))
 
 
 def test_an_engine_that_ends_by_what_it_was_started_with(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch
 from pytest_sway.spec.hub_names import HubName, is_hub_name
-from pytest_sway.spec.model_kinds import FILE_KINDS
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_adapter
 from pytest_sway.spec.named_adapters import (
     FolderNote,
     NamedAdapters,
@@ -26,7 +26,7 @@ from pytest_sway.spec.named_adapters import (
     without_duplicates,
 )
 from pytest_sway.spec.parser import parse
-from pytest_sway.spec.path_lookup import is_folder
+from pytest_sway.spec.path_lookup import is_file, is_folder
 from pytest_sway.spec.problems import Problem, SpecError
 from pytest_sway.spec.schema import Spec
 from pytest_sway.spec.yaml_source import read_spec
@@ -193,10 +193,12 @@ def _adapter_keys(spec: Spec, named: NamedAdapters, roots: Sequence[Path]) -> It
 
 
 def _folder_of(adapter: AdapterKey | None) -> Path | None:
-    """An adapter's folder; None for a name on the hub, whose files are known when it is attached."""
+    """An adapter's folder; None for a file, and for a name on the hub, whose files are known later."""
     if adapter is None or adapter.path is None:
         return None
     folder = Path(adapter.path)
+    if is_file(folder):  # a GGUF adapter
+        return None
     return folder if is_folder(folder) or HubName.of(adapter.path) is None else None
 
 
@@ -215,7 +217,7 @@ def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     """Why what the command line names cannot be evaluated."""
     if not name.strip():
         return "is empty; name the folder of an adapter"
-    if is_hub_name(name, (Path(),)):
+    if is_hub_name(name, (Path(),)) or is_gguf_adapter(folder, kind):
         return None
     if (why := why_no_adapter(folder)) is not None:
         return f"there is no adapter folder{why}"

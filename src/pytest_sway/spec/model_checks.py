@@ -11,7 +11,7 @@ from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, no_adapter
 from pytest_sway.spec.chat_template_fields import why_no_template
 from pytest_sway.spec.hub_names import is_hub_name
 from pytest_sway.spec.ignored_fields import FT_DECIDES, names_same_adapter
-from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_adapter, is_gguf_name
 from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import FieldPath, Problem
 from pytest_sway.spec.schema import Spec
@@ -103,7 +103,7 @@ def adapter_problems(spec: Spec) -> list[Problem]:
         f"no adapter folder matches {describe(name)}{why}" for name, why in spec.named.unmatched.items()
     ]
     for folder, name in spec.named.folders.items():
-        if is_hub_name(name, spec.source.roots):
+        if is_hub_name(name, spec.source.roots) or is_gguf_adapter(folder, spec.envelope.models.ft.kind):
             continue
         if is_file(folder):
             messages.append(f"{folder} is a file, name its folder")

@@ -14,6 +14,7 @@ import xllamacpp
 
 from pytest_sway import __version__
 from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, ServerBackend, Subject
+from pytest_sway.backends.gguf.adapter_reader import read_adapter
 from pytest_sway.backends.gguf.adapter_writer import write_adapter
 from pytest_sway.backends.gguf.base_file import BaseFile
 from pytest_sway.backends.gguf.client import AdapterScale
@@ -27,6 +28,7 @@ from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_ar
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.requests import NullSeed, RequestError, View
+from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
 _SLOTS = 4
@@ -90,6 +92,10 @@ class GGUFBackend(PromptEncoding, ServerBackend):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None:
             raise BackendError("kind: gguf serves adapters on a base; a full fine-tune needs kind: hf")
+        if adapter.path is not None and is_gguf_name(adapter.path):
+            file = read_adapter(Path(adapter.path), self._base.layout, self._base.config)
+            self._serve(file.digest, file.modules, self._base_tokens, f"the adapter {file.path}")
+            return self._subject((*self._base.model.notes,), ())
         source = find_subject_files(adapter)
         vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary)
         if vocabulary.has_own_tokenizer and vocabulary.needed_rows > self.vocabulary:
@@ -98,28 +104,28 @@ class GGUFBackend(PromptEncoding, ServerBackend):
                 "adapter with tokens of its own needs kind: hf"
             )
         check_template_arguments(vocabulary.tokens.chat)
-        self._modules = self._read(source)
-        self._adapter, self._tokens = source.digest, vocabulary.tokens
-        self._digest = digest_with_tokenizer(self._base_digest, self._base_tokens, self._tokens)
+        self._serve(source.digest, self._read(source), vocabulary.tokens, source.label)
+        found = subject_notes(source, self._base.model)
+        return self._subject((*source.notes, *vocabulary.notes, *found.notes), found.warnings)
+
+    def _serve(self, digest: str, modules: Modules, tokens: PromptTokenizer, label: str) -> None:
+        """Make an adapter the one that is served; nothing is kept of one that cannot be."""
+        self._modules, self._adapter, self._tokens = modules, digest, tokens
+        self._digest = digest_with_tokenizer(self._base_digest, self._base_tokens, tokens)
         try:
-            self._check(View(self._digest, source.digest), str(source.label))
+            self._check(View(self._digest, digest), label)
         except BaseException:
             self._drop()
             raise
+
+    def _subject(self, notes: tuple[str, ...], warnings: tuple[str, ...]) -> Subject:
         zero = [name for name, module in self._modules.items() if not module.changes]
-        found = subject_notes(source, self._base.model)
         return Subject(
             base=View(self._digest),
-            tuned=View(self._digest, source.digest),
+            tuned=View(self._digest, self._adapter),
             inert=len(zero) == len(self._modules),
-            notes=(
-                *zero_update_notes(zero, len(self._modules)),
-                *self._tokenizer_notes,
-                *source.notes,
-                *vocabulary.notes,
-                *found.notes,
-            ),
-            warnings=found.warnings,
+            notes=(*zero_update_notes(zero, len(self._modules)), *self._tokenizer_notes, *notes),
+            warnings=warnings,
         )
 
     def detach(self, subject: Subject) -> None:

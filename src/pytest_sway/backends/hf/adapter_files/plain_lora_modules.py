@@ -84,7 +84,7 @@ def read_modules(files: AdapterFiles, config: Any, dtype: torch.dtype | None) ->
         )
         for name, layer in layers.items()
     }
-    _check_finite(files, modules)
+    check_finite(str(files.folder), modules)
     return modules
 
 
@@ -92,11 +92,14 @@ def _factor(state: StateDict, name: str, letter: str, dtype: torch.dtype | None)
     return state[f"base_model.model.{name}.lora_{letter}.weight"].to(dtype)
 
 
-def _check_finite(files: AdapterFiles, modules: Mapping[str, LoraModule]) -> None:
-    broken = [name for name, one in modules.items() if not all(bool(f.isfinite().all()) for f in one.factors)]
+def check_finite(name: str, modules: Mapping[str, LoraModule]) -> None:
+    """Raise BackendError where a factor of the adapter of this name holds NaN or infinity."""
+    broken = [
+        one for one, module in modules.items() if not all(bool(f.isfinite().all()) for f in module.factors)
+    ]
     if broken:
         raise BackendError(
-            f"the adapter {files.folder} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
+            f"the adapter {name} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
             f"(first: {broken[0]}): {FILE_BROKEN}"
         )
 

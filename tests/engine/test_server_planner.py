@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ServerBackend, Subject
 from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.measures import TimedOut
 from pytest_sway.engine.planner_events import FinishedBatch, Progress
 from pytest_sway.engine.server_planner import ServerPlanner
 from pytest_sway.requests import (
@@ -234,6 +235,33 @@ def test_the_noise_floor_is_what_moves_beside_other_texts() -> None:
     assert ServerPlanner(Crowded(), batch_invariant=True).noise_floor(BASE) == alone
 
 
+class Interruptible(ToyServer):
+    """Answers once, then not before it is interrupted."""
+
+    def __init__(self, *, waits: bool) -> None:
+        super().__init__()
+        self._waits = waits
+        self.interrupted = threading.Event()
+
+    def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[list[float]]:
+        if self._waits and self.asked:
+            self.interrupted.wait(30)
+        return super().target_logprobs(texts, view)
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+
+def test_a_deadline_is_kept_while_a_server_says_nothing() -> None:
+    server = Interruptible(waits=True)
+    engine = Engine(server)
+    engine._deadline = time.perf_counter() + 0.2
+    began = time.perf_counter()
+    with pytest.raises(TimedOut):
+        engine.answer([Completion("a", letter, TUNED) for letter in "abcd"])
+    assert time.perf_counter() - began < 10
+
+
 class ListServer(ToyServer):
     """One that is asked for several completions at once."""
 
@@ -277,17 +305,14 @@ def test_a_rolling_text_of_many_windows_is_asked_in_lists() -> None:
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_who_stops_early_interrupts_what_is_being_asked(stopped: bool) -> None:
-    class Interruptible(ToyServer):
-        interrupted = 0
-
-        def interrupt(self) -> None:
-            self.interrupted += 1
-
-    server = Interruptible()
+    server = Interruptible(waits=stopped)
     events = ServerPlanner(server).answer([Completion("a", letter, TUNED) for letter in "abcdefgh"])
     next(event for event in events if isinstance(event, FinishedBatch) and event.answers)
+    began = time.perf_counter()
     if stopped:
         events.close()
     else:
         list(events)
-    assert server.interrupted == stopped
+    assert server.interrupted.is_set() == stopped
+    assert len(server.asked) < 8 or not stopped
+    assert time.perf_counter() - began < 5

@@ -108,7 +108,35 @@ def test_keys_that_differ_for_one_model_are_not_shown(
     assert suite.model.api_key == "b-secret"
 
 
-@pytest.mark.parametrize("field", ["endpoint", "tokenizer", "null_dir", "null_dir_server"])
+def test_one_server_written_in_two_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has one key, whichever side names it."""
+    monkeypatch.setenv("KEY_A", "a-secret")
+    suite = suite_of(
+        tmp_path,
+        'kind: api, base: m, endpoint: "http://a"',
+        'kind: api, base: n, endpoint: "http://a/v1/", api_key: "${KEY_A}"',
+        TWO,
+    )
+    assert suite.model.api_key == "a-secret"
+    same = 'kind: api, base: m, endpoint: "http://a/v1", adapter: ad'
+    assert suite_of(tmp_path, 'kind: api, base: m, endpoint: "http://a"', same, TWO).adapters[0].model is None
+
+
+def test_variables_that_are_not_set_are_as_if_nothing_was_written(tmp_path: Path) -> None:
+    fields = (f'{name}: "${{NO_SUCH_NAME:-}}"' for name in ("endpoint", "tokenizer", "null_dir"))
+    side = f"kind: api, base: m, {', '.join(fields)}"
+    suite = suite_of(tmp_path, side, f"{side}, adapter: ad")
+    assert (suite.model.endpoint, suite.model.tokenizer, suite.model.null_dir) == (None, None, None)
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_no_tokens_are_no_number_of_tokens(tmp_path: Path, top: int) -> None:
+    side = 'kind: api, base: m, endpoint: "http://a"'
+    says = problems(tmp_path, side, f"{side}, adapter: ad", f"defaults: {{top_k: {top}}}\n")
+    assert "defaults.top_k" in says
+
+
+@pytest.mark.parametrize("field", ["endpoint", "tokenizer", "null_dir"])
 def test_a_field_that_another_kind_does_not_read(tmp_path: Path, field: str) -> None:
     side = f"kind: hf, base: '{QUICKSTART / 'base'}'"
     suite = suite_of(tmp_path, side, f"{side}, {field}: x, adapter: '{QUICKSTART / 'adapters' / 'healthy'}'")

@@ -117,6 +117,13 @@ class ServerUsage(NamedTuple):
     completion_tokens: int = 0
 
 
+class AskedWork(NamedTuple):
+    """What is asked of a server: requests, and tokens that are read and written."""
+
+    requests: int
+    tokens: int
+
+
 class Backend(ABC):
     """Serves one base model, an adapter on it, and the nulls of that adapter.
 
@@ -300,6 +307,11 @@ class ServerBackend(TokenizingBackend):
         Raises:
             BackendError: it cannot.
         """
+
+    def requests_for(self, text: TokenSequence, *, is_base: bool) -> AskedWork:
+        """What :meth:`logprobs` asks of one side; the base's comes first."""
+        del is_base
+        return AskedWork(1, len(text.ids))
 
     def interrupt(self) -> None:
         """Have what is being asked end at once, with a BackendError; what is asked later is answered."""

@@ -217,6 +217,7 @@ class Engine:
             for event in events:
                 if isinstance(event, Progress):
                     self._show_progress(event)
+                    self._check_deadline()
                 elif event.answers:
                     self._seconds.update(event.seconds)
                     self._keep(event.answers)
@@ -233,6 +234,9 @@ class Engine:
         """
         self._fresh.update(answers)
         self._known.keep({r: a for r, a in answers.items() if not isinstance(a, Exception)})
+        self._check_deadline()
+
+    def _check_deadline(self) -> None:
         if self._deadline is not None and time.perf_counter() > self._deadline:
             raise TimedOut
 

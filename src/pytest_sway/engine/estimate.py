@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_sway.backends.base import ServerBackend, WeightsBackend
+from pytest_sway.backends.base import AskedWork, ServerBackend, WeightsBackend
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.imagined_answers import ImaginedAnswers, Known
 from pytest_sway.engine.measures import Measurable, null_measures
 from pytest_sway.engine.planner import Planner
-from pytest_sway.engine.server_planner import AskedWork, ServerPlanner
+from pytest_sway.engine.server_planner import ServerPlanner
 from pytest_sway.engine.speed import measure_speed, time_of_forward
 from pytest_sway.engine.workload import Speed, Workload
 from pytest_sway.requests import Embed, Request, View, Views

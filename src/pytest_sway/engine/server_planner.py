@@ -6,13 +6,13 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.base import ServerBackend
+from pytest_sway.backends.base import AskedWork, ServerBackend
 from pytest_sway.engine.costs import Costs
 from pytest_sway.engine.noise_floor import NoiseFloor, floor_between, least_floor, trial_texts
 from pytest_sway.engine.planner_events import Events, FinishedBatch, Progress
@@ -32,6 +32,9 @@ from pytest_sway.statistics.log_odds import log_odds
 from pytest_sway.statistics.top_logprobs import TopLogprobs, lumped_divergence
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
+_LOOK_S = 1.0
+"""After so long without an answer whoever asked may look at the clock."""
+_INTERRUPT_S = 0.1
 Answers = dict[Request[Any], Any]
 ScoredRequest = tuple[Completion, list[Job]]
 
@@ -51,13 +54,6 @@ class Task:
     requests: int
     view: View
     run: Callable[[], Answers]
-
-
-class AskedWork(NamedTuple):
-    """What a round asks of a server: requests, and tokens that are read and written."""
-
-    requests: int
-    tokens: int
 
 
 class ServerPlanner:
@@ -130,8 +126,14 @@ class ServerPlanner:
         backend.prepare([base], len(texts[0].ids) + 1)
         alone = backend.logprobs(texts[0], base)
         known = {one: (alone,) if one is texts[0] else () for one in texts}
-        with ThreadPoolExecutor(self._threads) as pool:
+        pool = ThreadPoolExecutor(self._threads)
+        try:
             crowded = next(iter(pool.map(lambda one: backend.logprobs(one, base, *known[one]), texts)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            backend.interrupt()
+            raise
+        pool.shutdown()
         if isinstance(alone, TopLogprobs):
             moved = [float(lumped_divergence(kind, alone, crowded).max()) for kind in ("js", "kl")]
             tokens = float(np.abs(alone.nats[:, 0] - crowded.nats[:, 0]).max())
@@ -140,24 +142,24 @@ class ServerPlanner:
 
     def _run(self, tasks: Sequence[Task]) -> Events:
         done, total = 0, sum(task.tokens for task in tasks)
-        is_over = False
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sway-server")
+        running: dict[Future[tuple[Answers, float]], Task] = {}
         try:
-            running: dict[Future[tuple[Answers, float]], Task] = {
-                pool.submit(_timed, task): task for task in tasks
-            }
-            for future in as_completed(running):
-                answers, seconds = future.result()
-                tokens = running[future].tokens
-                self.costs.count([tokens], 1, seconds)
-                done += tokens
+            running |= {pool.submit(_timed, task): task for task in tasks}
+            while running:
+                finished = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
+                for future in sorted(finished, key=lambda one: one.exception() is not None):  # answers first
+                    tokens = running.pop(future).tokens
+                    answers, seconds = future.result()
+                    self.costs.count([tokens], 1, seconds)
+                    done += tokens
+                    yield FinishedBatch(answers, dict.fromkeys(answers, seconds / max(1, len(answers))))
                 yield Progress(done, total)
-                yield FinishedBatch(answers, dict.fromkeys(answers, seconds / max(1, len(answers))))
-            is_over = True
         finally:
-            if not is_over:
-                self._backend.interrupt()
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            while asked := [future for future in running if not future.done()]:
+                self._backend.interrupt()  # and once more where a task goes on to its next request
+                wait(asked, timeout=_INTERRUPT_S)
 
     def _prompt(self, request: Generate) -> list[int]:
         ids = self._backend.encode(request.prompt)
@@ -219,6 +221,7 @@ class ServerPlanner:
         """Of one text; the base, or else the side that most of them share, is asked once and kept."""
         views = [view for request in requests for view in request.views]
         shared = max(dict.fromkeys(views), key=lambda view: (view.is_base, views.count(view)))
+        others = [view for view in views if view != shared]
 
         def run() -> Answers:
             base = self._backend.logprobs(text, shared)
@@ -232,8 +235,9 @@ class ServerPlanner:
                 answers[request] = float(np.sum(found, dtype=np.float64)) / text.positions
             return answers
 
-        asked = 1 + len(requests)
-        return Task(len(text.ids) * asked, asked, shared, _or_error(requests, run))
+        works = [self._backend.requests_for(text, is_base=view == shared) for view in [shared, *others]]
+        asked, tokens = (sum(counts) for counts in zip(*works, strict=True))
+        return Task(tokens, asked, shared, _or_error(requests, run))
 
 
 def _divergence(kind: Kind, p: Any, q: Any) -> np.ndarray:

@@ -51,7 +51,10 @@ def sway_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     except BackendError as error:
         raise _failure(f"no backend: {error}") from None
     yield backend
-    backend.close()
+    try:
+        backend.close()
+    except BackendError as error:
+        raise _failure(f"the backend could not be closed cleanly: {error}") from None
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch
 from pytest_sway.spec.hub_names import HubName, is_hub_name
-from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_adapter
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_adapter, server_address
 from pytest_sway.spec.named_adapters import (
     FolderNote,
     NamedAdapters,
@@ -160,6 +160,7 @@ def _model_key(spec: Spec) -> ModelKey:
     models, defaults = spec.envelope.models, spec.envelope.defaults
     ft = models.ft
     server = ft if spec.model is None or models.base.endpoint is None else models.base
+    is_one_server = server_address(server.endpoint or "") == server_address(ft.endpoint or "")
     return ModelKey(
         kind=ft.kind,
         base=spec.base,
@@ -169,7 +170,7 @@ def _model_key(spec: Spec) -> ModelKey:
         trust_remote_code=ft.trust_remote_code,
         entry_point=ft.entry_point,
         endpoint=server.endpoint,
-        api_key=server.api_key,
+        api_key=server.api_key or (ft.api_key if is_one_server else None),
         tokenizer=spec.tokenizer,
         null_dir=spec.null_dir,
         null_dir_server=ft.null_dir_server,

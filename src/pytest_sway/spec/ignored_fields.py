@@ -43,7 +43,7 @@ def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     for name in sorted(base.model_fields_set & FT_DECIDES) if spec.model is None else ():
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
-            value = "" if name == "api_key" else f": {describe(theirs)}"
+            value = "" if name in ("api_key", "endpoint") else f": {describe(theirs)}"
             decides = f"one model serves both sides, and models.ft.{name} decides{value}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
@@ -56,3 +56,5 @@ def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
                 ("models", "ft", name),
                 f"has no effect: it is read for kind: {kind}, not for {ft.kind}",
             )
+    if ft.null_dir_server and not ft.null_dir:
+        yield ("models", "ft", "null_dir_server"), "has no effect without null_dir"

@@ -17,6 +17,11 @@ def is_gguf_name(name: str) -> bool:
     return name.lower().endswith(".gguf")
 
 
+def server_address(endpoint: str) -> str:
+    """A server's address, which may be written with ``/v1``."""
+    return endpoint.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
 def is_gguf_adapter(path: Path, kind: str) -> bool:
     """Whether an adapter of ``kind: gguf`` is one file of llama.cpp's, and not a folder."""
     return kind == "gguf" and is_gguf_name(path.name) and is_file(path)

@@ -12,7 +12,7 @@ from pytest_sway.document import Document
 from pytest_sway.spec.chat_template_fields import template_file
 from pytest_sway.spec.ignored_fields import ignored_field_notes
 from pytest_sway.spec.model_checks import adapter_problems, model_problems
-from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name
+from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name, server_address
 from pytest_sway.spec.named_adapters import find_adapters_of_kind
 from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import Problem
@@ -57,7 +57,7 @@ def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Sp
         named=named,
         chat_template=template_file(envelope.defaults.chat_template, roots),
         model=find_model(ft.base, roots) if _is_full_fine_tune(envelope) else None,
-        tokenizer=_find_tokenizer(ft.tokenizer or base.tokenizer, base.base, roots),
+        tokenizer=_find_tokenizer(ft.tokenizer, base.base, roots),
         null_dir=str(find_path(ft.null_dir, roots)) if ft.null_dir else None,
         document=document,
     )
@@ -67,7 +67,8 @@ def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Sp
 def _is_full_fine_tune(envelope: Envelope) -> bool:
     """Whether the tuned side is another model, and not the base with an adapter."""
     base, ft = envelope.models.base, envelope.models.ft
-    is_other_server = ft.kind == "api" and base.endpoint not in (None, ft.endpoint)
+    addresses = [server_address(side.endpoint) for side in (base, ft) if side.endpoint]
+    is_other_server = ft.kind == "api" and len(set(addresses)) == 2
     return not envelope.defaults.differential and (ft.base != base.base or is_other_server)
 
 

@@ -53,6 +53,10 @@ def _check_version(value: int) -> int:
     return value
 
 
+OptionalWord = Annotated[Expanded | None, AfterValidator(lambda text: text or None)]
+"""A path or an address; where a variable with an empty default is not set, as if nothing were written."""
+
+
 class ModelSpec(StrictModel):
     """``models.base`` or ``models.ft``."""
 
@@ -64,15 +68,15 @@ class ModelSpec(StrictModel):
     trust_remote_code: bool = False
     revision: Expanded | None = None
     entry_point: Expanded | None = None
-    endpoint: Expanded | None = None
+    endpoint: OptionalWord = None
     """Address of a server, for ``kind: api``."""
     api_key: Annotated[str, BeforeValidator(expand_secret)] | None = Field(default=None, repr=False)
     """``${NAME}``: a key is never written into a file."""
-    tokenizer: Annotated[Expanded, Field(min_length=1)] | None = None
+    tokenizer: OptionalWord = None
     """Folder, or name on the hub, of a served model's tokenizer."""
-    null_dir: Annotated[Expanded, Field(min_length=1)] | None = None
+    null_dir: OptionalWord = None
     """Folder in which the server finds the adapters that a run writes."""
-    null_dir_server: Annotated[Expanded, Field(min_length=1)] | None = None
+    null_dir_server: OptionalWord = None
     """The same folder, as the server sees it."""
 
 
@@ -87,7 +91,7 @@ class Defaults(StrictModel):
     """``defaults``."""
 
     seed: int = 0
-    top_k: int = 256
+    top_k: int = Field(default=256, ge=1)
     differential: bool = True
     coverage_threshold: float = Field(default=0.6, ge=0, le=1)
     concurrent_probes: int = Field(default=1, ge=1, le=32)

@@ -16,25 +16,29 @@ from tests.backends.api.conftest import Open
 from tests.support.completions_server import CompletionsServer
 from tests.support.paths import QUICKSTART
 
+URL = "http://127.0.0.1:8000"
 DIES = """
 import os, sys
 from pathlib import Path
 from pytest_sway.backends.api.adapter_directory import AdapterDirectory
-run = AdapterDirectory(Path(sys.argv[1]), sys.argv[1])
+run = AdapterDirectory(Path(sys.argv[1]), sys.argv[1], sys.argv[2])
 (run.path / run.name("abc")).mkdir()
 print(run.name("abc"), flush=True)
 os._exit(9)
 """
 
 
-def dead_run(path: Path) -> str:
+def dead_run(path: Path, url: str = URL) -> str:
     """The name of an adapter of a process that was killed."""
-    command = [sys.executable, "-c", DIES, str(path)]
+    command = [sys.executable, "-c", DIES, str(path), url]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def test_names_are_of_one_run_and_of_one_content(tmp_path: Path) -> None:
-    first, second = AdapterDirectory(tmp_path, "/srv/nulls/"), AdapterDirectory(tmp_path, "/srv/nulls/")
+    first, second = (
+        AdapterDirectory(tmp_path, "/srv/nulls/", URL),
+        AdapterDirectory(tmp_path, "/srv/nulls/", URL),
+    )
     assert len({first.name("a"), first.name("b"), second.name("a")}) == 3
     assert first.server_path(first.name("a")) == f"/srv/nulls/{first.name('a')}"
     first.close()
@@ -44,13 +48,36 @@ def test_names_are_of_one_run_and_of_one_content(tmp_path: Path) -> None:
 
 def test_what_a_dead_run_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
     left = dead_run(tmp_path)
-    living = AdapterDirectory(tmp_path, str(tmp_path))
+    living = AdapterDirectory(tmp_path, str(tmp_path), URL)
     (tmp_path / living.name("b")).mkdir()
-    run = AdapterDirectory(tmp_path, str(tmp_path))
-    assert list(run.take_over_dead_runs()) == [left]
-    assert [path.name for path in tmp_path.glob("sway-*-*")] == [living.name("b")]
+    run = AdapterDirectory(tmp_path, str(tmp_path), URL)
+    unloaded: list[str] = []
+    run.clean_up(lambda name: not unloaded.append(name))
+    assert unloaded == [left]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [living.name("b")]
     run.close()
     living.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_servers_dead_run_is_not_touched(tmp_path: Path) -> None:
+    left = dead_run(tmp_path, "http://127.0.0.1:9999")
+    run = AdapterDirectory(tmp_path, str(tmp_path), URL)
+    run.clean_up(lambda _: True)
+    run.close()
+    assert (tmp_path / left).is_dir()
+
+
+def test_what_the_server_still_has_is_left_to_a_later_run(tmp_path: Path) -> None:
+    run = AdapterDirectory(tmp_path, str(tmp_path), URL)
+    name = run.name("a")
+    (tmp_path / name).mkdir()
+    (tmp_path / f".{name}").mkdir()  # a folder that was being written
+    run.close(lambda _: False)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
+    later = AdapterDirectory(tmp_path, str(tmp_path), URL)
+    later.clean_up(lambda _: True)
+    later.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,7 +85,7 @@ def test_the_server_forgets_the_adapters_of_a_dead_run(
     open_backend: Open, server: CompletionsServer, tmp_path: Path
 ) -> None:
     folder = tmp_path / "nulls"
-    left = dead_run(folder)
+    left = dead_run(folder, server.url)
     for file in (QUICKSTART / "adapters" / "random").iterdir():
         (folder / left / file.name).write_bytes(file.read_bytes())
     server.add(left, str(folder / left))
@@ -84,13 +111,13 @@ def test_a_refused_adapter_leaves_nothing(
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(BackendError, match=r"models\.ft\.null_dir"):
-        AdapterDirectory(tmp_path / "nulls", "")
+        AdapterDirectory(tmp_path / "nulls", "", URL)
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "nulls").write_text("")
     with pytest.raises(BackendError, match=r"models\.ft\.null_dir"):
-        AdapterDirectory(tmp_path / "nulls", "")
+        AdapterDirectory(tmp_path / "nulls", "", URL)
 
 
 def test_the_default_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,44 @@ def test_adapters_that_a_server_cannot_add(open_backend: Open, tmp_path: Path) -
         assert says in refusal(open_backend, AdapterKey(str(folder)))
 
 
+def test_answers_of_a_name_alone_are_not_those_of_the_next_run(
+    open_backend: Open, server: CompletionsServer
+) -> None:
+    server.add("tuned", str(QUICKSTART / "adapters" / "healthy"))
+    digests = [
+        open_backend(revision="r1").attach(AdapterKey(None, "tuned", revision)).tuned.adapter
+        for revision in (None, None, "r2", "r2")
+    ]
+    assert len(set(digests)) == 3
+    assert digests[2] == digests[3]
+
+
+def test_a_dtype_is_part_of_the_identity(open_backend: Open) -> None:
+    digests = {open_backend(dtype=dtype).attach(HEALTHY).base.base for dtype in ("auto", "bf16")}
+    assert len(digests) == 2
+
+
+def test_a_second_model_of_another_tokenizer(open_backend: Open, server: CompletionsServer) -> None:
+    """One gateway before two engines."""
+
+    def two(self: CompletionsServer, path: str, body: dict[str, Any]) -> Reply | None:
+        if path == "/v1/models":
+            entry = {"owned_by": "vllm", "parent": None, "max_model_len": 1024}
+            return 200, {"data": [{"id": name, **entry} for name in ("base", "tuned")]}
+        return (200, {"tokens": [1]}) if path == "/tokenize" and body["model"] == "tuned" else None
+
+    server.override = two
+    assert "the server's tokenizer for 'tuned'" in refusal(open_backend, AdapterKey(None, "tuned"))
+
+
+def test_the_adapters_of_other_runs_are_not_asked(open_backend: Open, server: CompletionsServer) -> None:
+    for name in ("tuned", "theirs", "sway-1234-5678"):
+        server.add(name, str(QUICKSTART / "adapters" / "healthy"))
+    open_backend().attach(AdapterKey(None, "tuned"))
+    asked = {body["model"] for path, body in server.asked if path == "/v1/completions"}
+    assert asked == {"base", "tuned", "theirs"}
+
+
 def test_no_second_model(open_backend: Open) -> None:
     assert "compares two models" in refusal(open_backend, AdapterKey(None))
     assert "not an adapter on a fine-tuned" in refusal(open_backend, AdapterKey("x", "tuned"))

@@ -141,8 +141,27 @@ def test_a_slow_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         return 200, GOOD
 
     server = Scripted(slow)
-    assert "took more than 0 s to answer" in failure(server, RequestError)
+    assert "took more than 0 s to answer" in failure(server, BackendError)
     assert len(server.asked) == 1
+
+
+def test_a_key_that_a_server_repeats_is_not_shown() -> None:
+    says = failure(
+        Scripted((401, {"error": "Incorrect API key provided: sk-secret"})), BackendError, key="sk-secret"
+    )
+    assert "Incorrect API key provided: ***" in says
+
+
+def test_a_closed_session_is_an_error() -> None:
+    with running(Scripted((200, GOOD))) as server:
+        session = HttpSession(Endpoint(server.url), 1)
+        session.close()
+        with pytest.raises(BackendError, match="is closed"):
+            session.get("/")
+
+
+def test_a_deeply_nested_refusal() -> None:
+    assert failure(Scripted((400, b"[" * 100_000)), RequestError)
 
 
 def test_what_is_being_asked_ends_at_once() -> None:
@@ -217,3 +236,8 @@ def test_where_the_key_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     assert endpoint_of("http://a", None, "x").api_key == "s"
     assert endpoint_of("http://a", "own", "x").api_key == "own"
     assert "own" not in repr(endpoint_of("http://a", "own", "x"))
+    assert endpoint_of("http://a", "own\n", "x").api_key == "own"  # from a file of secrets
+    for key in ("a\nb", "schlüssel"):
+        with pytest.raises(BackendError) as refused:
+            endpoint_of("http://a", key, "x")
+        assert key not in str(refused.value)

@@ -65,6 +65,10 @@ def test_openai_is_refused_before_anything_is_sent() -> None:
         ("127.0.0.1:8000", "found 127.0.0.1:8000; write the address"),
         ("http://127.0.0.1:port", "write the address"),
         ("http://me:secret@127.0.0.1:8000", "an address with a user name"),
+        ("http://:secret@127.0.0.1:8000", "an address with a user name"),
+        ("http://me:a#secret@127.0.0.1", "an address with a user name"),
+        ("http://127.0.0.1/?api_key=secret", "or a query"),
+        ("http://[::1:8000", "write the address"),
     ],
 )
 def test_an_endpoint_that_is_no_address(url: str | None, says: str) -> None:

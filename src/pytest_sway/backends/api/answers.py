@@ -22,7 +22,7 @@ class ServedModel(msgspec.Struct):
     root: str | None = None
     parent: str | None = None
     max_model_len: int | None = None
-    owned_by: str = ""
+    owned_by: str | None = None
 
 
 class ModelList(msgspec.Struct):
@@ -94,7 +94,7 @@ def refusal_text(content: bytes) -> str:
     """Why a server refuses, from its answer: the message of OpenAI's form, or the text itself, shortened."""
     try:
         found: Any = msgspec.json.decode(content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         found = content.decode(errors="replace")
     for name in ("error", "message", "detail"):
         if isinstance(found, dict) and name in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,27 @@ from pathlib import Path
 import numpy as np
 
 from pytest_sway import __version__
+from pytest_sway.backends.api.adapter_directory import PREFIX
 from pytest_sway.backends.api.client import LikeliestTokens
 from pytest_sway.backends.api.connections import Connections
-from pytest_sway.backends.api.handshake import ServerFacts, check_comparable, find_model, shake_hands
-from pytest_sway.backends.api.served_subject import NamedModels, ServedBase, ServedModelName, ServedSubject
+from pytest_sway.backends.api.handshake import (
+    ServerFacts,
+    check_comparable,
+    check_supported,
+    find_model,
+    shake_hands,
+)
+from pytest_sway.backends.api.served_subject import (
+    NamedModels,
+    Remarks,
+    ServedBase,
+    ServedModelName,
+    ServedSubject,
+)
 from pytest_sway.backends.api.tokenizer_folder import ends_of
 from pytest_sway.backends.base import (
     AdapterKey,
+    AskedWork,
     BackendError,
     Determinism,
     ModelKey,
@@ -28,6 +43,7 @@ from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import digest_with_settings
 from pytest_sway.requests import RequestError, View
+from pytest_sway.spec.model_kinds import server_address
 from pytest_sway.statistics.top_logprobs import TopLogprobs
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
@@ -42,6 +58,12 @@ _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 _ALIKE = (
     "the server gave the same numbers, to the last digit, for both models: they are one model under two "
     "names, or the server does not apply the adapter"
+)
+
+
+_COMMON = (
+    "the server cannot be asked for chosen tokens, so divergences see the tokens that both sides name alone: "
+    "an effect on others, small or large, is missed"
 )
 
 
@@ -71,7 +93,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         self.vocabulary = facts.vocabulary or len(tokens.tokenizer)
         self.epsilon = _EPSILONS.get(key.dtype, float(np.finfo(np.float32).eps))
         self.concurrency = connections.concurrency
-        self.tokens_per_request = max(1, _LOGITS_IN_FLIGHT // (self.vocabulary * self.concurrency))
+        self.tokens_per_request = max(1, _LOGITS_IN_FLIGHT // (self.vocabulary * connections.all_workers))
         self.identity = f"api {facts.engine}; pytest-sway {__version__}" if key.revision else ""
         self._key, self._base, self._folder = key, base, folder
         self._ends = ends_of(folder, tokens.tokenizer)
@@ -122,9 +144,10 @@ class APIBackend(PromptEncoding, ServerBackend):
     def detach(self, subject: Subject) -> None:
         """Have the server forget what was loaded for the subject."""
         del subject
-        if self._served is not None:
-            self._served.close()
-        self._served, self._tokens, self._digest = None, self._base_tokens, self._base_digest
+        served, self._served = self._served, None
+        self._tokens, self._digest = self._base_tokens, self._base_digest
+        if served is not None:
+            served.close()
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null adapter."""
@@ -176,7 +199,9 @@ class APIBackend(PromptEncoding, ServerBackend):
         served, facts = self._current.name(view), self._base.facts
         texts = [text.ids[:end] for end in range(text.first + 1, len(text.ids) + 1)]
         if facts.is_whole:
-            return self._full_distributions(served.client.top_logprobs(served.model, texts, facts.top))
+            parts = [texts[at : at + TEXTS_PER_REQUEST] for at in range(0, len(texts), TEXTS_PER_REQUEST)]
+            found = [served.client.top_logprobs(served.model, part, facts.top) for part in parts]
+            return self._full_distributions([row for rows in found for row in rows])
         if isinstance(base, TopLogprobs) and facts.names_chosen:
             pairs = zip(texts, base.ids.tolist(), strict=True)
             nats = [served.client.chosen_logprobs(served.model, ids, chosen) for ids, chosen in pairs]
@@ -187,6 +212,15 @@ class APIBackend(PromptEncoding, ServerBackend):
         return TopLogprobs(
             np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
         )
+
+    def requests_for(self, text: TokenSequence, *, is_base: bool) -> AskedWork:
+        """What one side of a divergence asks."""
+        facts = self._base.facts
+        if facts.is_whole or (facts.names_chosen and not is_base):
+            read = sum(range(text.first + 1, len(text.ids) + 1))
+            texts = TEXTS_PER_REQUEST if facts.is_whole else 1
+            return AskedWork(-(-text.positions // texts), read)
+        return AskedWork(1, len(text.ids) + 1)
 
     def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
         """The greedy continuation, cut before a token that ends it."""
@@ -216,24 +250,30 @@ class APIBackend(PromptEncoding, ServerBackend):
     def _named(self, adapter: AdapterKey) -> NamedModels:
         """The base and a second model, by their names."""
         assert adapter.model is not None
-        base, key = self._base, self._key
-        client = self._connections.client(adapter.endpoint or key.endpoint, adapter.api_key or key.api_key)
-        if client is not base.name.client:
-            tuned_facts = shake_hands(client, adapter.model, base.trial, key.top_k)
-            check_comparable(base.facts, tuned_facts)
-        tuned = ServedModelName(client, adapter.model)
+        base, url = self._base, self._base.name.client.session.url
+        client = base.name.client
+        if adapter.endpoint and server_address(adapter.endpoint) != url:
+            client = self._connections.client(adapter.endpoint, adapter.api_key)
+            check_supported(client)
         listed = client.models()
         found = find_model(listed, adapter.model, client.session.url)
-        digest = text_digest(f"{adapter.model} {found.root} {adapter.revision} {client.session.url}")
+        if client is not base.name.client or found.parent != base.name.model:
+            check_comparable(base.facts, shake_hands(client, adapter.model, base.trial, self._key.top_k))
+        tuned = ServedModelName(client, adapter.model)
+        # without a revision nobody says that the name will mean the same weights tomorrow
+        revision = adapter.revision or secrets.token_hex(8)
+        digest = text_digest(f"{adapter.model} {found.root} {revision} {client.session.url}")
         subject = Subject(
             base=View(self._digest),
             tuned=View(self._digest, digest),
             notes=(*self._notes(), f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
+            warnings=self._warnings(),
         )
-        others = [model.id for model in listed if model.parent and model.id != adapter.model]
-        served = NamedModels(base, tuned, subject, others[:_MOST_OTHERS])
+        others = [one.id for one in listed if one.parent and one.id != adapter.model]
+        own = [name for name in others if not name.startswith(PREFIX)]  # another run may unload its own
+        served = NamedModels(base, tuned, subject, own[:_MOST_OTHERS])
         if served.are_alike:
-            served.subject = replace(subject, warnings=(_ALIKE,))
+            served.subject = replace(subject, warnings=(*subject.warnings, _ALIKE))
         return served
 
     def _loaded(self, adapter: AdapterKey) -> ServedSubject:
@@ -243,13 +283,22 @@ class APIBackend(PromptEncoding, ServerBackend):
                 "kind: api compares two models: name the folder of an adapter as models.ft.adapter, or "
                 "another served model as models.ft.base with defaults: {differential: false}"
             )
-        from pytest_sway.backends.api.load_adapter import load_adapter
-
+        try:
+            from pytest_sway.backends.api.load_adapter import load_adapter
+        except ImportError as error:
+            raise BackendError(
+                f"an adapter's folder needs {error.name}; install it with: pip install 'pytest-sway[api,hf]'"
+            ) from error
+        remarks = Remarks(self._notes(), self._warnings())
         loaded = load_adapter(
-            self._key, adapter, self._base, self._base_tokens, self._folder, self._digest, self._notes()
+            self._key, adapter, self._base, self._base_tokens, self._folder, self._digest, remarks
         )
         self._tokens, self._digest = loaded.tokens, loaded.served.subject.base.base
         return loaded.served
+
+    def _warnings(self) -> tuple[str, ...]:
+        facts = self._base.facts
+        return () if facts.is_whole or facts.names_chosen or not facts.top else (_COMMON,)
 
     def _notes(self) -> tuple[str, ...]:
         """How the base is served, and what is known of it."""
@@ -278,11 +327,11 @@ def _digest(key: ModelKey, base: ServedBase) -> str:
     """Names the base by all that is known of it; not by its weights, which a server does not prove."""
     facts = base.facts
     rule = f"top {facts.top} {facts.names_chosen}"
-    return text_digest(f"{key.base} {facts.root} {key.revision} {facts.dialect} {rule}")
+    return text_digest(f"{key.base} {facts.root} {key.revision} {key.dtype} {facts.dialect} {rule}")
 
 
 def _compared(facts: ServerFacts) -> str:
     """The tokens that a divergence tells apart: the rule's name, for the report."""
     if facts.names_chosen:
         return f"the base's {facts.top} likeliest tokens"
-    return f"the tokens among the {facts.top} likeliest of both sides, which misses some small effects"
+    return f"the tokens that are among the {facts.top} likeliest of both sides"

@@ -62,7 +62,7 @@ class CompletionsClient:
 
     Args:
         session: connections to it.
-        dialect: how it scores prompts; :meth:`find_dialect` looks.
+        dialect: how it scores prompts; a handshake looks.
     """
 
     def __init__(self, session: HttpSession, dialect: Dialect = "prompt_logprobs") -> None:
@@ -252,7 +252,10 @@ def _top(choice: Choice, count: int) -> LikeliestTokens:
             "the server names the likeliest tokens by their texts, by which several tokens are one "
             "(it does not know return_tokens_as_token_ids)"
         )
-    return _likeliest({int(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
+    try:
+        return _likeliest({int(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
+    except ValueError as error:
+        raise RequestError(f"the server names a token by no id: {error}") from error
 
 
 def _likeliest(named: Mapping[int, float], count: int) -> LikeliestTokens:

@@ -64,13 +64,18 @@ class HttpSession:
         if endpoint.api_key:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._client = httpx.AsyncClient(
-            base_url=endpoint.url,
-            headers=headers,
-            timeout=_TIMEOUT,
-            limits=limits,
-            trust_env=not endpoint.is_on_this_machine,  # proxies lead elsewhere
-        )
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=endpoint.url,
+                headers=headers,
+                timeout=_TIMEOUT,
+                limits=limits,
+                trust_env=not endpoint.is_on_this_machine,  # proxies lead elsewhere
+            )
+        except (httpx.InvalidURL, ImportError, ValueError) as error:  # a host, a proxy's scheme
+            raise BackendError(
+                f"{endpoint.url} cannot be asked: {endpoint.without_key(str(error))}"
+            ) from None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sway-http", daemon=True)
         self._thread.start()
@@ -95,8 +100,8 @@ class HttpSession:
             repeats: whether it is asked again where the server is busy or the connection breaks.
 
         Raises:
-            RequestError: the answer is too large, or takes too long.
-            BackendError: the server cannot be reached, or the session was interrupted.
+            RequestError: the answer is too large.
+            BackendError: the server cannot be reached or takes too long, or the session was interrupted.
         """
         return self._wait_for(self._repeated("POST", path, body, repeats=repeats))
 
@@ -118,6 +123,9 @@ class HttpSession:
         self._loop.close()
 
     def _wait_for(self, asked: Coroutine[Any, Any, ServerAnswer]) -> ServerAnswer:
+        if self._loop.is_closed():
+            asked.close()
+            raise BackendError(f"the connection to {self.url} is closed")
         future = asyncio.run_coroutine_threadsafe(asked, self._loop)
         with self._lock:
             self._asked.add(future)
@@ -128,7 +136,7 @@ class HttpSession:
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
                 raise ServerLostError(self._unreachable(error)) from None
-            raise RequestError(f"{self.url} took more than {_TIMEOUT.read:.0f} s to answer") from None
+            raise ServerLostError(f"{self.url} took more than {_TIMEOUT.read:.0f} s to answer") from None
         except httpx.HTTPError as error:
             raise ServerLostError(self._unreachable(error)) from None
         finally:
@@ -137,7 +145,7 @@ class HttpSession:
                 self._asked.discard(future)
 
     def _unreachable(self, error: httpx.HTTPError) -> str:
-        cause = str(error) or type(error).__name__
+        cause = self.endpoint.without_key(str(error)) or type(error).__name__
         return f"the server at {self.url} does not answer: {cause}"
 
     async def _repeated(
@@ -165,6 +173,9 @@ class HttpSession:
                 if size > _MOST_BYTES:
                     raise RequestError(f"the answer of {self.url}{path} is larger than {_MOST_BYTES} bytes")
         answer = ServerAnswer(response.status_code, b"".join(parts))
+        if answer.status != httpx.codes.OK:  # its text is shown
+            shown = self.endpoint.without_key(answer.content.decode(errors="replace"))
+            answer = answer._replace(content=shown.encode())
         if answer.status in _RETRIED:
             raise _BusyError(answer, _retry_after(response.headers.get("Retry-After", "")))
         return answer

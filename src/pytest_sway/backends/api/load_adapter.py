@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from pytest_sway.backends.api.adapter_directory import AdapterDirectory, default_directory
 from pytest_sway.backends.api.loaded_adapters import LoadedAdapters
 from pytest_sway.backends.api.lora_source import read_source
-from pytest_sway.backends.api.served_subject import ServedBase
+from pytest_sway.backends.api.served_subject import Remarks, ServedBase
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject
 from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
@@ -39,7 +39,7 @@ def load_adapter(
     tokens: PromptTokenizer,
     folder: Path,
     digest: str,
-    notes: tuple[str, ...],
+    remarks: Remarks,
 ) -> LoadedAdapter:
     """Check an adapter's folder and load it.
 
@@ -50,7 +50,7 @@ def load_adapter(
         tokens: the base's tokenizer.
         folder: with the base's config.
         digest: of the base.
-        notes: on how the base is served.
+        remarks: on how the base is served.
 
     Raises:
         BackendError: it cannot be served truthfully.
@@ -68,13 +68,13 @@ def load_adapter(
         tuned=view,
         inert=len(zero) == len(lora.modules),
         notes=(
-            *notes,
+            *remarks.notes,
             *zero_update_notes(zero, len(lora.modules)),
             *source.notes,
             *vocabulary.notes,
             *found.notes,
         ),
-        warnings=found.warnings,
+        warnings=(*found.warnings, *remarks.warnings),
     )
     served = LoadedAdapters(base, lora, subject, config, _directory(key, base), key.dtype)
     return LoadedAdapter(served, vocabulary.tokens)
@@ -99,13 +99,14 @@ def _base_config(folder: Path) -> Any:
 
 def _directory(key: ModelKey, base: ServedBase) -> AdapterDirectory:
     """Where adapters are written for the server."""
-    if key.null_dir is not None:
-        return AdapterDirectory(Path(key.null_dir), key.null_dir_server or str(Path(key.null_dir).absolute()))
     session = base.name.client.session
+    if key.null_dir is not None:
+        path = Path(key.null_dir).absolute()
+        return AdapterDirectory(path, key.null_dir_server or str(path), session.url)
     if not session.endpoint.is_on_this_machine:
         raise BackendError(
             f"the server at {session.url} is on another machine: adapters are written to a folder that it "
             "sees too; name it as models.ft.null_dir, and its path on the server as models.ft.null_dir_server"
         )
     path = default_directory()
-    return AdapterDirectory(path, str(path))
+    return AdapterDirectory(path, str(path), session.url)

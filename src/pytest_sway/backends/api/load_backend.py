@@ -12,9 +12,6 @@ from pytest_sway.requests import RequestError
 if TYPE_CHECKING:
     from pytest_sway.backends.api.backend import APIBackend
 
-_CONCURRENCY = 8
-"""Requests at a time, for all workers together. On vLLM on two cores 220 texts take as long with 4 as with
-16, in lists of ten; see benchmarks/api_throughput.py."""
 _WORKERS = "PYTEST_XDIST_WORKER_COUNT"
 TRIAL_TEXT = "Don't tokenise 1,234 naïve words twice: x_y = {'a': [0.5]}  # 東京 🙂"
 """What tokenizers disagree on: apostrophes, digits, spaces, accents, and letters beyond the Latin ones."""
@@ -42,7 +39,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         ) from error
     from pytest_sway.backends.api.backend import APIBackend
     from pytest_sway.backends.api.connections import Connections
-    from pytest_sway.backends.api.handshake import check_supported, shake_hands
+    from pytest_sway.backends.api.handshake import check_supported, find_model, shake_hands
     from pytest_sway.backends.api.served_subject import ServedBase, ServedModelName
     from pytest_sway.backends.api.tokenizer_folder import find_tokenizer_folder, read_tokenizer
     from pytest_sway.backends.api.truth_checks import TrialText
@@ -50,10 +47,11 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
     from pytest_sway.backends.hf.prompts.spec_chat_template import read_template_settings
 
     _check_fields(key)
-    connections = Connections(max(1, _CONCURRENCY // int(os.environ.get(_WORKERS, "1"))))
+    connections = Connections(int(os.environ.get(_WORKERS, "1")))
     try:
         client = connections.client(key.endpoint, key.api_key)
         check_supported(client)
+        find_model(client.models(), key.base, client.session.url)
         folder = find_tokenizer_folder(key, client.models())
         tokenizer = read_tokenizer(folder)
         ids = tuple(tokenizer(TRIAL_TEXT, add_special_tokens=False).input_ids)

@@ -66,11 +66,7 @@ class LoadedAdapters(ServedSubject):
         self._directory = directory
         self._own_nulls: dict[str, LoraSource] = {}
         self._names: dict[Variant, str] = {}
-        try:
-            self._server = LoraServer(self._client, directory)
-        except BaseException:
-            directory.close()
-            raise
+        self._server = LoraServer(self._client, directory)
         try:
             self._server.load_first(self._write((None, 0.0)))
             self._unchanged = self._check_zero()
@@ -80,11 +76,6 @@ class LoadedAdapters(ServedSubject):
             self.close()
             raise
 
-    @property
-    def resolves(self) -> bool:
-        """Whether the server finds folders by itself."""
-        return self._server.resolves
-
     def name(self, view: View) -> ServedModelName:
         return ServedModelName(self._client, self._names[_variant(view)])
 
@@ -93,7 +84,8 @@ class LoadedAdapters(ServedSubject):
         variants = list(dict.fromkeys([(None, 0.0), *map(_variant, views)]))
         if len({*self._names, *variants}) > _MOST_LOADED:
             for variant in [one for one in self._names if one not in variants]:
-                self._server.forget(self._names.pop(variant))
+                self._server.forget(self._names[variant])
+                del self._names[variant]
         self._server.load_missing([self._write(variant) for variant in variants])
         self._unchanged.check()
 
@@ -146,6 +138,7 @@ class LoadedAdapters(ServedSubject):
                 "server: it adds something that is not in the adapter's folder, or does not read lora_alpha"
             )
         self.repeats = found.distance() == 0.0
+        self.noise = crowded_noise(self._client, {zero.model: found.expected}, self._trial)
         return found
 
     def _check_modules(self) -> None:
@@ -157,7 +150,7 @@ class LoadedAdapters(ServedSubject):
             self._server.load_missing([name])
             moved = np.abs(score(self._client, name, self._trial) - self._unchanged.expected).max()
             self._server.forget(name)
-            if moved < _LEAST_MOVE:
+            if moved < max(_LEAST_MOVE, 10 * self.noise):
                 silent.append(suffix)
         if silent:
             raise BackendError(
@@ -174,7 +167,7 @@ class LoadedAdapters(ServedSubject):
             check_greedy(self._client, zero, self._trial, f"the base model {self._base.name.model}")
             check_greedy(self._client, tuned, self._trial, "the adapter")
         expected = {zero: self._unchanged.expected, tuned: score(self._client, tuned, self._trial)}
-        self.noise = crowded_noise(self._client, expected, self._trial)
+        self.noise = max(self.noise, crowded_noise(self._client, expected, self._trial))
         full = float(np.abs(expected[tuned] - expected[zero]).max())
         if full < max(_LEAST_MOVE, 10 * self.noise):
             return

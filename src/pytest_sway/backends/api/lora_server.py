@@ -30,15 +30,8 @@ class LoraServer:
     def __init__(self, client: CompletionsClient, directory: AdapterDirectory) -> None:
         self._client = client
         self._directory = directory
-        self._resolves = False
-        self._loaded: set[str] = set()
-        for name in directory.take_over_dead_runs():
-            self._unload(name)
-
-    @property
-    def resolves(self) -> bool:
-        """Whether the server finds a folder by itself when its name is asked for."""
-        return self._resolves
+        self._resolves = self._has_ended = False
+        directory.clean_up(self._unload)
 
     def load_first(self, name: str) -> None:
         """Load a run's first adapter, by whichever way this server knows.
@@ -46,14 +39,13 @@ class LoraServer:
         Raises:
             BackendError: there is none.
         """
-        if self._answers(name):
-            self._resolves = True
-            return
-        self._load_folder(name)
+        self._resolves = self._answers(name)
+        if not self._resolves:
+            self._load_folder(name)
         missed = sum(not self._answers(name) for _ in range(_REPLICA_TRIES))
         if missed:
             raise BackendError(
-                f"the server loaded an adapter and does not know it at {missed} of {_REPLICA_TRIES} "
+                f"the server does not know an adapter that it has loaded at {missed} of {_REPLICA_TRIES} "
                 "requests: there are several replicas, each with its own list; start every one with "
                 "VLLM_PLUGINS=lora_filesystem_resolver and VLLM_LORA_RESOLVER_CACHE_DIR=<models.ft.null_dir>"
             )
@@ -73,18 +65,12 @@ class LoraServer:
 
     def forget(self, name: str) -> None:
         """Unload an adapter, then remove its folder: a server that looks for a folder that is gone, ends."""
-        self._unload(name)
-        self._directory.remove(name)
+        if self._unload(name):
+            self._directory.remove(name)
 
     def close(self) -> None:
-        """Forget every adapter of this run; a server that has ended knows none."""
-        try:
-            for name in sorted(self._loaded):
-                self._unload(name)
-        except ServerLostError:
-            pass
-        finally:
-            self._directory.close()
+        """Forget every adapter of this run."""
+        self._directory.close(self._unload)
 
     def _answers(self, name: str) -> bool:
         """Whether the server knows an adapter when it is asked for it."""
@@ -96,18 +82,13 @@ class LoraServer:
             raise BackendError(
                 f"the server found the folder of an adapter and cannot load it: {error}"
             ) from error
-        self._loaded.add(name)
         return True
 
     def _load_folder(self, name: str) -> None:
         path = self._directory.server_path(name)
         answer = self._client.session.post(_LOAD, {"lora_name": name, "lora_path": path}, repeats=False)
-        if answer.status == 200:
-            self._loaded.add(name)
-            return
         reason = refusal_text(answer.content)
-        if answer.status == 400 and "already" in reason:
-            self._loaded.add(name)
+        if answer.status == 200 or (answer.status == 400 and "already" in reason):
             return
         if answer.status in (404, 405) and PREFIX not in reason:
             raise BackendError(f"the server loads no adapters while it runs: {HOW_TO_START}")
@@ -117,7 +98,19 @@ class LoraServer:
             "that both see as models.ft.null_dir, and its path on the server as models.ft.null_dir_server"
         )
 
-    def _unload(self, name: str) -> None:
-        """Have the server forget a name; one that it does not know is forgotten."""
-        self._client.session.post(_UNLOAD, {"lora_name": name}, repeats=False)
-        self._loaded.discard(name)
+    def _unload(self, name: str) -> bool:
+        """Have the server forget a name; whether its folder is not needed any more.
+
+        A server that cannot be reached has ended, and one without the route is a folder resolver's: it looks
+        for a folder when its name is asked for, and nobody asks for this one again.
+        """
+        if self._has_ended:
+            return True
+        try:
+            answer = self._client.session.post(_UNLOAD, {"lora_name": name})
+        except ServerLostError:
+            self._has_ended = True
+            return True
+        except (BackendError, RequestError):  # interrupted, or no answer that can be read
+            return False
+        return answer.status in (200, 404, 405)

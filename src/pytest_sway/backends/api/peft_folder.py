@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
     Raises:
         BackendError: it cannot be written.
     """
+    if path.exists():  # its name says what is in it
+        return
     scratch = path.with_name(f".{path.name}")
     try:
         scratch.mkdir()
@@ -57,6 +60,8 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
         scratch.rename(path)
     except Exception as error:
         raise BackendError(f"models.ft.null_dir: {path} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _link(existing: Path, new: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -57,6 +57,19 @@ def check_greedy(client: CompletionsClient, model: str, trial: TrialText, label:
         )
 
 
+def _side_by_side(client: CompletionsClient, names: Sequence[str], trial: TrialText) -> list[np.ndarray]:
+    """The scores of a text under each name, all asked at once; what stops that ends every request."""
+    pool = ThreadPoolExecutor(len(names))
+    try:
+        return list(pool.map(lambda name: score(client, name, trial), names))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        client.session.interrupt()
+        raise
+    finally:
+        pool.shutdown()
+
+
 def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray], trial: TrialText) -> float:
     """How far a fixed text's log-probabilities move where models are asked side by side, in nats.
 
@@ -70,8 +83,7 @@ def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray],
     """
     asked = [name for _ in range(_CROWD) for name in expected]
     try:
-        with ThreadPoolExecutor(len(asked)) as pool:
-            rows = list(pool.map(lambda name: score(client, name, trial), asked))
+        rows = _side_by_side(client, asked, trial)
     except ServerLostError as error:
         raise BackendError(
             f"the server failed when it was asked for several texts at a time: {error}; either it was "

@@ -12,7 +12,11 @@ from pytest_sway.text.message_parts import describe, field_name
 _SERVED = ("endpoint", "api_key", "tokenizer", "null_dir", "null_dir_server")
 FT_DECIDES = frozenset({"kind", "dtype", "device", "trust_remote_code", "entry_point", *_SERVED})
 """Fields of ``models.base`` that dlm-sway reads in two-model mode alone; the model is ``models.ft``'s."""
-_READ_FOR = {"entry_point": "custom", **dict.fromkeys(_SERVED, "api")}
+_READ_FOR = {
+    "entry_point": ("custom",),
+    **dict.fromkeys(_SERVED, ("api",)),
+    **dict.fromkeys(("endpoint", "api_key"), ("api", "gguf")),
+}
 
 
 def ignored_field_notes(spec: Spec) -> Iterator[Problem]:
@@ -50,11 +54,11 @@ def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
 
 def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     ft = spec.envelope.models.ft
-    for name, kind in _READ_FOR.items():
-        if getattr(ft, name) and ft.kind != kind:
+    for name, kinds in _READ_FOR.items():
+        if getattr(ft, name) and ft.kind not in kinds:
             yield (
                 ("models", "ft", name),
-                f"has no effect: it is read for kind: {kind}, not for {ft.kind}",
+                f"has no effect: it is read for kind: {' and '.join(kinds)}, not for {ft.kind}",
             )
     if ft.null_dir_server and not ft.null_dir:
         yield ("models", "ft", "null_dir_server"), "has no effect without null_dir"

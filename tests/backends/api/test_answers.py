@@ -69,6 +69,7 @@ def test_answers_are_those_of_transformers(shared: APIBackend, reference: HFBack
     assert_same_answers(shared, reference, HEALTHY, requests_of)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rslora", "patterns", "one_layer"])
 def test_adapters_of_other_configs(
     shared: APIBackend, reference: HFBackend, name: str, tmp_path: Path
@@ -96,6 +97,7 @@ def test_nulls_of_the_users_own(shared: APIBackend, reference: HFBackend) -> Non
     assert found[0] == pytest.approx(found[1], abs=5e-5)
 
 
+@pytest.mark.slow
 def test_many_nulls_are_loaded_in_waves(
     open_backend: Open, server: CompletionsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

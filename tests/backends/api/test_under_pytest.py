@@ -36,6 +36,7 @@ def project(
     return pytester
 
 
+@pytest.mark.slow
 def test_a_suite(project: pytest.Pytester, server: CompletionsServer) -> None:
     result = project.runpytest(
         "sway.yaml", "--sway-json=out.json", "--junitxml=out.xml", "--setup-show", "-v"

@@ -23,8 +23,8 @@ UNSUPPORTED = {
     "transformers serve": "transformers serve: it ignores echo and logprobs and takes no token ids; "
     f"{_USE_FILES}",
     "TGI": f"Text Generation Inference: {_NO_SCORES} in OpenAI's form; {_USE_FILES}",
-    "llama-server": f"llama.cpp's llama-server: {_NO_SCORES}; kind: gguf starts one of its own and scores by "
-    "a grammar of token ids",
+    "llama-server": f"llama.cpp's llama-server: {_NO_SCORES}; kind: gguf starts one of its own, or asks this "
+    "one, and scores by a grammar of token ids",
     "llama-cpp-python": "llama-cpp-python's server: it scores text and takes no token ids; evaluate its GGUF "
     "file with kind: gguf",
 }

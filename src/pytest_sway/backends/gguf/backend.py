@@ -13,11 +13,12 @@ import torch
 import xllamacpp
 
 from pytest_sway import __version__
-from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, ServerBackend, Subject
+from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, Subject
 from pytest_sway.backends.gguf.adapter_reader import read_adapter
 from pytest_sway.backends.gguf.adapter_writer import write_adapter
 from pytest_sway.backends.gguf.base_file import BaseFile
-from pytest_sway.backends.gguf.client import AdapterScale
+from pytest_sway.backends.gguf.client import AdapterScale, LlamaClient
+from pytest_sway.backends.gguf.llama_answers import LlamaAnswers
 from pytest_sway.backends.gguf.server import OwnedServer
 from pytest_sway.backends.hf.adapter_files.plain_lora_modules import LoraModule, read_modules
 from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
@@ -29,7 +30,7 @@ from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.requests import NullSeed, RequestError, View
 from pytest_sway.spec.model_kinds import is_gguf_name
-from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
+from pytest_sway.token_sequences import TokenSequence
 
 _SLOTS = 4
 _SHORTEST_CONTEXT = 512
@@ -40,7 +41,7 @@ _TEXT = "Don't tokenise 1,234 naïve words twice:\n\n\tx_y = {'a': [0.5]}  # 東
 Modules = Mapping[str, LoraModule]
 
 
-class GGUFBackend(PromptEncoding, ServerBackend):
+class GGUFBackend(PromptEncoding, LlamaAnswers):
     """One model on a server that is started anew, in a tenth of a second, where it lacks an adapter.
 
     Args:
@@ -60,6 +61,7 @@ class GGUFBackend(PromptEncoding, ServerBackend):
         self.epsilon = float(np.finfo(np.float32).eps)
         self.identity = _identity(threads)
         self._base, self._base_tokens, self._tokens = base, tokens, tokens
+        self._ends = base.ends
         self._digest = self._base_digest = digest_with_settings(base.model.digest, tokens.chat.settings)
         self._folder, self._threads = folder, threads
         self._adapter = ""
@@ -167,28 +169,11 @@ class GGUFBackend(PromptEncoding, ServerBackend):
             self._slot_context = needed
             self._start()
 
-    def target_logprobs(self, texts: Sequence[ForcedCompletion], view: View) -> list[list[float]]:
-        """Log-probability of each target, in nats."""
-        client, scale = self._running.client, self._scale(view)
-        return [client.target_logprobs(text.ids, text.targets, scale) for text in texts]
-
-    def logprobs(self, text: TokenSequence, view: View, base: object = None) -> np.ndarray:
-        """Log-probabilities at the wanted positions, ``[positions, vocabulary]``."""
-        del base
-        first = text.first + 1
-        return self._running.client.logprobs(text.ids[:first], text.ids[first:], self._scale(view))
-
-    def generate(self, ids: Sequence[int], view: View, max_new_tokens: int) -> tuple[int, ...]:
-        """The greedy continuation, cut before a token that ends it; llama.cpp knows three of a folder's."""
-        written = self._running.client.greedy(ids, max_new_tokens, self._scale(view))
-        ends = [i for i, token in enumerate(written) if token in self._base.ends]
-        return tuple(written[: ends[0]] if ends else written)
-
     @property
-    def _running(self) -> OwnedServer:
+    def _client(self) -> LlamaClient:
         if self._server is None:
             raise BackendError("no llama.cpp server is running")
-        return self._server
+        return self._server.client
 
     def _read(self, source: SubjectFiles) -> Modules:
         assert source.files is not None  # find_subject_files() names an adapter
@@ -239,7 +224,7 @@ class GGUFBackend(PromptEncoding, ServerBackend):
     def _compared_tokenizers(self) -> tuple[str, ...]:
         """A note where transformers reads the file's tokenizer otherwise than llama.cpp does."""
         try:
-            same = list(self._tokens.tokenized(_TEXT).ids) == self._running.client.tokenize(_TEXT)
+            same = list(self._tokens.tokenized(_TEXT).ids) == self._client.tokenize(_TEXT)
         except RequestError as error:
             raise BackendError(
                 f"the tokenizer of {self._base.model.name} cannot be asked: {error}"

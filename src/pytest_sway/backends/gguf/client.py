@@ -56,6 +56,27 @@ class TokenizeAnswer(msgspec.Struct):
     tokens: list[int]
 
 
+class GenerationSettings(msgspec.Struct):
+    """What a text of this server's may be: ``n_ctx`` tokens long."""
+
+    n_ctx: int
+
+
+class ServerProperties(msgspec.Struct):
+    """What ``/props`` answers."""
+
+    default_generation_settings: GenerationSettings
+    total_slots: int = 1
+    model_path: str = ""
+
+
+class LoadedAdapter(msgspec.Struct):
+    """An entry of ``/lora-adapters``."""
+
+    id: int
+    path: str
+
+
 class ErrorText(msgspec.Struct):
     """Why the server refuses."""
 
@@ -87,12 +108,17 @@ class LlamaClient:
         url: where it listens.
         vocabulary: width of the logits.
         connections: how many texts are asked side by side.
+        api_key: where the server wants one.
     """
 
-    def __init__(self, url: str, vocabulary: int, connections: int) -> None:
+    def __init__(self, url: str, vocabulary: int, connections: int, api_key: str = "") -> None:
+        self.url = url
         self._vocabulary = vocabulary
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S, limits=limits, trust_env=False)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(
+            base_url=url, timeout=_TIMEOUT_S, limits=limits, headers=headers, trust_env=False
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -149,6 +175,33 @@ class LlamaClient:
             BackendError: there is no server any more.
         """
         return self._post("/tokenize", {"content": text, "add_special": False}, TokenizeAnswer).tokens
+
+    def properties(self) -> ServerProperties:
+        """What the server was started with.
+
+        Raises:
+            BackendError: it does not answer, or is no llama-server.
+        """
+        return self._get("/props", ServerProperties)
+
+    def adapters(self) -> list[LoadedAdapter]:
+        """The adapters that it was started with; errors are those of :meth:`properties`."""
+        return self._get("/lora-adapters", list[LoadedAdapter])
+
+    def _get(self, path: str, answer: type[Answer]) -> Answer:
+        try:
+            response = self._http.get(path)
+            if response.status_code == httpx.codes.OK:
+                return msgspec.json.decode(response.content, type=answer)
+        except httpx.HTTPError as error:
+            raise BackendError(f"the llama.cpp server at {self.url} does not answer: {error}") from error
+        except msgspec.MsgspecError as error:
+            raise BackendError(
+                f"{self.url} is no llama-server: {path} answers something else ({error})"
+            ) from error
+        raise BackendError(
+            f"{self.url} is no llama-server, or wants a key: {path} answers {response.status_code}"
+        )
 
     def _forced(
         self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None, most: int

@@ -9,14 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
 
 if TYPE_CHECKING:
     from pytest_sway.backends.gguf.backend import GGUFBackend
+    from pytest_sway.backends.gguf.running_server import RunningServerBackend
+
+_CONNECTIONS = 8
 
 
-def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend:
-    """The base model of a spec on a llama.cpp server.
+def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend | RunningServerBackend:
+    """The base model of a spec on a llama.cpp server: one of our own, or the one at its endpoint.
 
     Args:
         key: names a ``.gguf`` file, a model folder, or a model on the hub.
@@ -42,6 +46,8 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend:
     from pytest_sway.backends.hf.prompts.spec_chat_template import read_template_settings
 
     _check_fields(key)
+    if key.endpoint:
+        return _on_running_server(key, moment)
     folder = TemporaryDirectory(prefix="sway-gguf-")
     try:
         base = open_base(key, Path(folder.name))
@@ -49,6 +55,30 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend:
         return GGUFBackend(base, tokens, folder, _thread_count(torch.get_num_threads()))
     except BaseException:
         folder.cleanup()
+        raise
+
+
+def _on_running_server(key: ModelKey, moment: datetime | None) -> RunningServerBackend:
+    from pytest_sway.backends.api.endpoints import endpoint_of
+    from pytest_sway.backends.gguf.base_file import open_base
+    from pytest_sway.backends.gguf.client import LlamaClient
+    from pytest_sway.backends.gguf.running_server import RunningServerBackend
+    from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
+    from pytest_sway.backends.hf.prompts.spec_chat_template import read_template_settings
+
+    if not is_gguf_name(key.base):
+        raise BackendError(
+            f"kind: gguf with an endpoint: found {key.base} as the base; name the GGUF file that the server "
+            "was started with"
+        )
+    endpoint = endpoint_of(key.endpoint, key.api_key, "models.ft.endpoint")
+    base = open_base(key, Path())
+    tokens = PromptTokenizer(base.tokenizer, read_template_settings(key, base.tokenizer, moment))
+    client = LlamaClient(endpoint.url, base.config.vocab_size, _CONNECTIONS, endpoint.api_key)
+    try:
+        return RunningServerBackend(base, tokens, client)
+    except BaseException:
+        client.close()
         raise
 
 

@@ -184,7 +184,7 @@ class LlamaClient:
         """
         return self._get("/props", ServerProperties)
 
-    def adapters(self) -> list[LoadedAdapter]:
+    def loaded_adapters(self) -> list[LoadedAdapter]:
         """The adapters that it was started with; errors are those of :meth:`properties`."""
         return self._get("/lora-adapters", list[LoadedAdapter])
 

@@ -73,7 +73,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             )
         path = Path(adapter.path)
         file = read_adapter(path, self._base.layout, self._base.config)
-        self._adapter = AdapterScale(_number_of(path, self._server.adapters()), 1.0)
+        self._adapter = AdapterScale(_number_of(path, self._server.loaded_adapters()), 1.0)
         self._adapter_digest = file.digest
         zero = [name for name, module in file.modules.items() if not module.changes]
         subject = Subject(

@@ -11,10 +11,10 @@ import numpy as np
 
 from pytest_sway import __version__
 from pytest_sway.backends.api.adapter_directory import PREFIX
+from pytest_sway.backends.api.base_identity import base_digest, remarks_on
 from pytest_sway.backends.api.client import LikeliestTokens
 from pytest_sway.backends.api.connections import Connections
 from pytest_sway.backends.api.handshake import (
-    ServerFacts,
     check_comparable,
     check_supported,
     find_model,
@@ -22,7 +22,6 @@ from pytest_sway.backends.api.handshake import (
 )
 from pytest_sway.backends.api.served_subject import (
     NamedModels,
-    Remarks,
     ServedBase,
     ServedModelName,
     ServedSubject,
@@ -53,17 +52,9 @@ _LOGITS_IN_FLIGHT = 1 << 29
 _MOST_OTHERS = 8
 """Adapters of others with which the base and the fine-tune are asked in one batch, to see them mixed up."""
 _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
-
-
 _ALIKE = (
     "the server gave the same numbers, to the last digit, for both models: they are one model under two "
     "names, or the server does not apply the adapter"
-)
-
-
-_COMMON = (
-    "the server cannot be asked for chosen tokens, so divergences see the tokens that both sides name alone: "
-    "an effect on others, small or large, is missed"
 )
 
 
@@ -99,7 +90,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         self._ends = ends_of(folder, tokens.tokenizer)
         self._base_tokens = self._tokens = tokens
         self._connections = connections
-        self._digest = self._base_digest = digest_with_settings(_digest(key, base), tokens.chat.settings)
+        self._digest = self._base_digest = digest_with_settings(base_digest(key, base), tokens.chat.settings)
         self._served: ServedSubject | None = None
 
     @property
@@ -263,11 +254,12 @@ class APIBackend(PromptEncoding, ServerBackend):
         # without a revision nobody says that the name will mean the same weights tomorrow
         revision = adapter.revision or secrets.token_hex(8)
         digest = text_digest(f"{adapter.model} {found.root} {revision} {client.session.url}")
+        remarks = remarks_on(self._key, base)
         subject = Subject(
             base=View(self._digest),
             tuned=View(self._digest, digest),
-            notes=(*self._notes(), f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
-            warnings=self._warnings(),
+            notes=(*remarks.notes, f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
+            warnings=remarks.warnings,
         )
         others = [one.id for one in listed if one.parent and one.id != adapter.model]
         own = [name for name in others if not name.startswith(PREFIX)]  # another run may unload its own
@@ -289,49 +281,6 @@ class APIBackend(PromptEncoding, ServerBackend):
             raise BackendError(
                 f"an adapter's folder needs {error.name}; install it with: pip install 'pytest-sway[api,hf]'"
             ) from error
-        remarks = Remarks(self._notes(), self._warnings())
-        loaded = load_adapter(
-            self._key, adapter, self._base, self._base_tokens, self._folder, self._digest, remarks
-        )
+        loaded = load_adapter(self._key, adapter, self._base, self._base_tokens, self._folder, self._digest)
         self._tokens, self._digest = loaded.tokens, loaded.served.subject.base.base
         return loaded.served
-
-    def _warnings(self) -> tuple[str, ...]:
-        facts = self._base.facts
-        return () if facts.is_whole or facts.names_chosen or not facts.top else (_COMMON,)
-
-    def _notes(self) -> tuple[str, ...]:
-        """How the base is served, and what is known of it."""
-        facts, name = self._base.facts, self._base.name
-        where = f"{name.model!r} on {facts.engine} at {name.client.session.url}"
-        served = (
-            f"the base is {where}, loaded there from {facts.root}: a name is not content, so its answers "
-        )
-        notes = [
-            served
-            + (
-                f"are kept on disk for revision {self._key.revision} alone, as models.ft.revision says"
-                if self._key.revision
-                else "are not kept on disk (models.ft.revision names the weights and keeps them)"
-            )
-        ]
-        if facts.top and not facts.is_whole:
-            notes.append(
-                f"divergences compare {_compared(facts)}, and all others as one: lower bounds, not to be "
-                "compared with those over a whole vocabulary"
-            )
-        return tuple(notes)
-
-
-def _digest(key: ModelKey, base: ServedBase) -> str:
-    """Names the base by all that is known of it; not by its weights, which a server does not prove."""
-    facts = base.facts
-    rule = f"top {facts.top} {facts.names_chosen}"
-    return text_digest(f"{key.base} {facts.root} {key.revision} {key.dtype} {facts.dialect} {rule}")
-
-
-def _compared(facts: ServerFacts) -> str:
-    """The tokens that a divergence tells apart: the rule's name, for the report."""
-    if facts.names_chosen:
-        return f"the base's {facts.top} likeliest tokens"
-    return f"the tokens that are among the {facts.top} likeliest of both sides"

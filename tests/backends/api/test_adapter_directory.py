@@ -13,7 +13,7 @@ from pytest_sway.backends.api import adapter_directory
 from pytest_sway.backends.api.adapter_directory import AdapterDirectory, default_directory
 from pytest_sway.backends.base import AdapterKey, BackendError
 from tests.backends.api.conftest import Open
-from tests.support.completions_server import CompletionsServer
+from tests.support.completions_server import CompletionsServer, error
 from tests.support.paths import QUICKSTART
 
 URL = "http://127.0.0.1:8000"
@@ -103,6 +103,25 @@ def test_a_refused_adapter_leaves_nothing(
     server.dropped = frozenset({"o_proj"})
     with pytest.raises(BackendError):
         open_backend().attach(AdapterKey(str(QUICKSTART / "adapters" / "healthy")))
+    assert list((tmp_path / "nulls").iterdir()) == []
+    assert not server.adapters
+
+
+def test_a_server_that_does_not_unload_is_asked_once(
+    open_backend: Open, server: CompletionsServer, tmp_path: Path, quick_retries: None
+) -> None:
+    """Its folders stay, and the next run removes them."""
+    backend = open_backend()
+    subject = backend.attach(AdapterKey(str(QUICKSTART / "adapters" / "healthy")))
+    kept = {path.name for path in (tmp_path / "nulls").iterdir() if path.is_dir()}
+    server.asked.clear()
+    server.override = lambda _, path, body: error(500, "busy") if "unload" in path else None
+    backend.detach(subject)
+    assert {body["lora_name"] for path, body in server.asked if "unload" in path} == {min(kept)}
+    assert {path.name for path in (tmp_path / "nulls").iterdir() if path.is_dir()} == kept
+    server.override = lambda *_: None
+    again = open_backend()
+    again.detach(again.attach(AdapterKey(str(QUICKSTART / "adapters" / "healthy"))))
     assert list((tmp_path / "nulls").iterdir()) == []
     assert not server.adapters
 

@@ -226,7 +226,7 @@ def test_a_folder_that_the_server_does_not_see(open_backend: Open) -> None:
 
 def test_a_reason_of_the_servers_own(open_backend: Open, server: CompletionsServer) -> None:
     message = "Call to add_lora method failed: LoRA rank 32 is greater than max_lora_rank 16"
-    server.override = lambda _, path, body: error(500, message) if "load_lora" in path else None
+    server.override = lambda _, path, body: error(500, message) if path == "/v1/load_lora_adapter" else None
     assert message in refusal(open_backend)
     assert sum(path == "/v1/load_lora_adapter" for path, _ in server.asked) == 1
 

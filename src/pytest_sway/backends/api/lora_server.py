@@ -30,7 +30,7 @@ class LoraServer:
     def __init__(self, client: CompletionsClient, directory: AdapterDirectory) -> None:
         self._client = client
         self._directory = directory
-        self._resolves = self._has_ended = False
+        self._resolves = self._has_ended = self._keeps = False
         directory.clean_up(self._unload)
 
     def load_first(self, name: str) -> None:
@@ -104,13 +104,15 @@ class LoraServer:
         A server that cannot be reached has ended, and one without the route is a folder resolver's: it looks
         for a folder when its name is asked for, and nobody asks for this one again.
         """
-        if self._has_ended:
-            return True
+        if self._has_ended or self._keeps:
+            return self._has_ended
         try:
             answer = self._client.session.post(_UNLOAD, {"lora_name": name})
         except ServerLostError:
             self._has_ended = True
             return True
         except (BackendError, RequestError):  # interrupted, or no answer that can be read
-            return False
-        return answer.status in (200, 404, 405)
+            self._keeps = True
+        else:
+            self._keeps = answer.status not in (200, 404, 405)
+        return not self._keeps

@@ -44,6 +44,7 @@ class CompletionsServer:
         override: looked at before every answer; where it returns one, that is sent.
         max_logprobs: tokens of a distribution at most; −1 for all.
         dropped: kinds of modules of which an adapter's part is left out.
+        context: tokens of a text at most.
         names_chosen: whether it gives the log-probabilities of chosen tokens.
         resolver: folder in which adapters are found by their names.
         loads_adapters: whether it has the routes for it.
@@ -63,6 +64,7 @@ class CompletionsServer:
         self.loads_adapters = True
         self.replicas = 1
         self.temperature = 1.0
+        self.context = 1024
         self.names_chosen = True
         self.url = ""
         self._lock = threading.Lock()
@@ -98,7 +100,8 @@ class CompletionsServer:
         return 200, {"version": "0.32.0"}
 
     def _models(self, body: dict[str, Any]) -> Reply:
-        base = {"id": "base", "owned_by": "vllm", "root": str(BASE), "parent": None, "max_model_len": 1024}
+        base: dict[str, Any] = {"id": "base", "owned_by": "vllm", "root": str(BASE), "parent": None}
+        base["max_model_len"] = self.context
         loaded = [{**base, "id": name, "root": at, "parent": "base"} for name, at in self.adapters.items()]
         return 200, {"object": "list", "data": [base, *loaded]}
 
@@ -154,8 +157,8 @@ class CompletionsServer:
                 f"{self.max_logprobs} (parameter=logprobs, value={wanted})",
             )
         prompts = body["prompt"]
-        if max(map(len, prompts)) >= 1024:
-            return error(400, "This model's maximum context length is 1024 tokens.")
+        if max(map(len, prompts)) >= self.context:
+            return error(400, f"This model's maximum context length is {self.context} tokens.")
         choices = [self._choice(i, ids, body) for i, ids in enumerate(prompts)]
         written = sum(len(choice["token_ids"]) for choice in choices)
         usage = {"prompt_tokens": sum(map(len, prompts)), "completion_tokens": written}

@@ -157,6 +157,16 @@ def test_two_servers(open_backend: Open, server: CompletionsServer) -> None:
         backend.detach(subject)
 
 
+def test_the_shorter_context_of_two_servers(open_backend: Open, server: CompletionsServer) -> None:
+    with running(CompletionsServer()) as other:
+        other.context = 64
+        backend = open_backend()
+        subject = backend.attach(AdapterKey(None, "base", endpoint=other.url))
+        assert backend.context == 63
+        backend.detach(subject)
+        assert backend.context == 1023
+
+
 def test_a_folder_resolver_is_used_where_there_is_one(
     open_backend: Open, server: CompletionsServer, reference: HFBackend, tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         del subject
         served, self._served = self._served, None
         self._tokens, self._digest = self._base_tokens, self._base_digest
+        self.context = self._base.facts.context
         if served is not None:
             served.close()
 
@@ -249,7 +250,9 @@ class APIBackend(PromptEncoding, ServerBackend):
         listed = client.models()
         found = find_model(listed, adapter.model, client.session.url)
         if client is not base.name.client or found.parent != base.name.model:
-            check_comparable(base.facts, shake_hands(client, adapter.model, base.trial, self._key.top_k))
+            facts = shake_hands(client, adapter.model, base.trial, self._key.top_k)
+            check_comparable(base.facts, facts)
+            self.context = min((one for one in (base.facts.context, facts.context) if one), default=None)
         tuned = ServedModelName(client, adapter.model)
         # without a revision nobody says that the name will mean the same weights tomorrow
         revision = adapter.revision or secrets.token_hex(8)

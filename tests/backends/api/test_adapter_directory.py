@@ -107,6 +107,7 @@ def test_a_refused_adapter_leaves_nothing(
     assert not server.adapters
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_unload_is_asked_once(
     open_backend: Open, server: CompletionsServer, tmp_path: Path, quick_retries: None
 ) -> None:

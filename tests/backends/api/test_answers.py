@@ -78,6 +78,7 @@ def test_adapters_of_other_configs(
     assert_same_answers(shared, reference, folder, requests_of)
 
 
+@pytest.mark.slow
 def test_every_null_family(shared: APIBackend, reference: HFBackend) -> None:
     def requests(subject: Subject) -> list[Request[Any]]:
         views = [null(subject, family, draw) for family in FAMILIES for draw in (0, 1)]
@@ -86,6 +87,7 @@ def test_every_null_family(shared: APIBackend, reference: HFBackend) -> None:
     assert_same_answers(shared, reference, HEALTHY, requests)
 
 
+@pytest.mark.slow
 def test_nulls_of_the_users_own(shared: APIBackend, reference: HFBackend) -> None:
     found = []
     for backend in (shared, reference):
@@ -167,6 +169,7 @@ def test_the_shorter_context_of_two_servers(open_backend: Open, server: Completi
         assert backend.context == 1023
 
 
+@pytest.mark.slow
 def test_a_folder_resolver_is_used_where_there_is_one(
     open_backend: Open, server: CompletionsServer, reference: HFBackend, tmp_path: Path
 ) -> None:

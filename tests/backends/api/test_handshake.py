@@ -103,6 +103,7 @@ def test_what_is_no_log_probability(open_backend: Open, server: CompletionsServe
     assert "does not score" in refusal(open_backend)
 
 
+@pytest.mark.slow
 def test_echo_is_the_second_way(open_backend: Open, server: CompletionsServer) -> None:
     def echo(self: CompletionsServer, path: str, body: dict[str, Any]) -> Reply | None:
         if "prompt_logprobs" in body:
@@ -257,6 +258,7 @@ def test_answers_of_a_name_alone_are_not_those_of_the_next_run(
     assert digests[2] == digests[3]
 
 
+@pytest.mark.slow
 def test_a_dtype_is_part_of_the_identity(open_backend: Open) -> None:
     digests = {open_backend(dtype=dtype).attach(HEALTHY).base.base for dtype in ("auto", "bf16")}
     assert len(digests) == 2

@@ -72,6 +72,7 @@ def test_a_key_that_the_server_refuses(project: pytest.Pytester, server: Complet
     assert "Traceback" not in result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_is_an_error_of_the_probe(
     project: pytest.Pytester, server: CompletionsServer, quick_retries: None
 ) -> None:

@@ -180,6 +180,10 @@ def test_the_line_waits_refreshes_seldom_and_is_taken_away() -> None:
 def test_the_line_is_for_terminals_alone(tmp_path: Path) -> None:
     """Real runs, cold: one in a terminal, one in a pipe."""
     (tmp_path / "sway.yaml").write_text(LONG.format(at=QUICKSTART))
+    at_once = (
+        "from pytest_sway.items import progress\n\nprogress._DELAY_S = 0.0\n"  # however fast the machine is
+    )
+    (tmp_path / "conftest.py").write_text(at_once)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path / "sway.yaml")]
     environment = {**os.environ, "TERM": "xterm", "SWAY_DISABLE_NULL_CACHE": "1"}
     environment.pop("NO_COLOR", None)

@@ -1,6 +1,6 @@
 """A real HTTP server with vLLM's routes, whose numbers are those of transformers with PEFT.
 
-Real vLLM runs in the lane ``-m vllm``. This one is there within a second, and can be told to misbehave as
+Real vLLM runs in the lane ``-m vllm``. This one is there within a second, and can misbehave as
 real servers were seen to.
 """
 

@@ -49,14 +49,13 @@ def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Sp
     base, ft = envelope.models.base, envelope.models.ft
     roots = source.roots
     named = find_adapters_of_kind(ft.kind, ft.adapter, roots)
-    find_model = _served_name if ft.kind == "api" else _find_model
     spec = Spec(
         source,
         envelope,
-        base=find_model(base.base, roots),
+        base=_find_model(base.base, roots, ft.kind),
         named=named,
         chat_template=template_file(envelope.defaults.chat_template, roots),
-        model=find_model(ft.base, roots) if _is_full_fine_tune(envelope) else None,
+        model=_find_model(ft.base, roots, ft.kind) if _is_full_fine_tune(envelope) else None,
         tokenizer=_find_tokenizer(ft.tokenizer, base.base, roots),
         null_dir=str(find_path(ft.null_dir, roots)) if ft.null_dir else None,
         document=document,
@@ -72,19 +71,15 @@ def _is_full_fine_tune(envelope: Envelope) -> bool:
     return not envelope.defaults.differential and (ft.base != base.base or is_other_server)
 
 
-def _served_name(name: str, roots: Sequence[Path]) -> str:
-    """A name that a server knows, as it is."""
-    del roots
-    return name
-
-
 def _find_tokenizer(name: str | None, base: str, roots: Sequence[Path]) -> str | None:
     """A tokenizer's folder or its name on the hub; by default the base's own folder."""
     path = find_path(name or base, roots)
     return str(path) if is_folder(path) else name
 
 
-def _find_model(name: str, roots: Sequence[Path]) -> str:
-    """A model's folder or GGUF file, or its name on the hub."""
+def _find_model(name: str, roots: Sequence[Path], kind: str) -> str:
+    """A model's folder or GGUF file, or its name: on the hub, or on a server."""
+    if kind == "api":
+        return name
     path = find_path(name, roots)
     return str(path) if is_folder(path) or (is_gguf_name(name) and is_file(path)) else name

@@ -67,8 +67,6 @@ class Choice(msgspec.Struct):
     """One text's answer; ``token_ids`` and the ``prompt_`` fields are vLLM's."""
 
     index: int = 0
-    text: str = ""
-    finish_reason: str | None = None
     logprobs: Logprobs | None = None
     token_ids: list[int] | None = None
     prompt_token_ids: list[int] | None = None

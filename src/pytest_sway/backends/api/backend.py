@@ -50,7 +50,7 @@ TEXTS_PER_REQUEST = 16
 _LOGITS_IN_FLIGHT = 1 << 29
 """Tokens × vocabulary that a server works on at a time, at 4 bytes each."""
 _MOST_OTHERS = 8
-"""Adapters of others with which the base and the fine-tune are asked in one batch, to see them mixed up."""
+"""Other adapters with which the base and the fine-tune are asked in one batch, to see them mixed up."""
 _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 _ALIKE = (
     "the server gave the same numbers, to the last digit, for both models: they are one model under two "

@@ -51,8 +51,8 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
     try:
         client = connections.client(key.endpoint, key.api_key)
         check_supported(client)
-        find_model(client.models(), key.base, client.session.url)
-        folder = find_tokenizer_folder(key, client.models())
+        served = find_model(client.models(), key.base, client.session.url)
+        folder = find_tokenizer_folder(key, served.root)
         tokenizer = read_tokenizer(folder)
         ids = tuple(tokenizer(TRIAL_TEXT, add_special_tokens=False).input_ids)
         trial = TrialText(TRIAL_TEXT, ids, len(tokenizer))

@@ -20,6 +20,7 @@ from pytest_sway.backends.api.served_subject import (
 )
 from pytest_sway.backends.api.truth_checks import SAME_NATS, check_greedy, crowded_noise, score
 from pytest_sway.backends.base import AdapterKey, BackendError, Subject
+from pytest_sway.backends.hf.adapter_files.plain_lora_modules import check_null_modules
 from pytest_sway.backends.hf.subject_files import find_subject_files
 from pytest_sway.requests import NullSeed, View
 
@@ -94,11 +95,7 @@ class LoadedAdapters(ServedSubject):
         files = find_subject_files(adapter)
         base_name = str(self._source.config["base_model_name_or_path"])
         null = read_source(files, self._config, base_name, self._dtype)
-        if strange := sorted(null.modules.keys() - self._source.modules.keys()):
-            raise BackendError(
-                f"{files} cannot be a null of this adapter: it changes {len(strange)} modules that the "
-                f"adapter does not (first: {strange[0]}); train it with the same target_modules"
-            )
+        check_null_modules(files, null.modules, self._source.modules)
         self._own_nulls[null.digest] = null
         return null.digest
 

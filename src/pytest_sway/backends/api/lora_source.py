@@ -45,13 +45,18 @@ class LoraSource:
 
     def folder(self, null: NullSeed | None) -> LoraFolder:
         """The adapter itself, or a null in its place."""
-        factors = {
-            name: module.factors
-            if null is None
-            else draw_null_weights(null, self.digest, name, module.factors)
-            for name, module in self.modules.items()
-        }
-        return LoraFolder(self.config, _state(factors))
+
+        def tensors() -> dict[str, torch.Tensor]:
+            return _state(
+                {
+                    name: module.factors
+                    if null is None
+                    else draw_null_weights(null, self.digest, name, module.factors)
+                    for name, module in self.modules.items()
+                }
+            )
+
+        return LoraFolder(self.config, tensors)
 
     def canary(self, suffix: str) -> LoraFolder:
         """An adapter that changes one kind of module alone, by as much as the module's own input."""
@@ -63,7 +68,7 @@ class LoraSource:
                 a = torch.randn(a.shape, generator=generator).to(a) / a.shape[1] ** 0.5
                 b = torch.randn(b.shape, generator=generator).to(b)
             factors[name] = (a, b)
-        return LoraFolder(self.config, _state(factors))
+        return LoraFolder(self.config, lambda: _state(factors))
 
 
 def read_source(source: SubjectFiles, base_config: Any, base_name: str, dtype: str) -> LoraSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ class LoraFolder:
 
     Attributes:
         config: its ``adapter_config.json``, with every scaling written out.
-        state: its tensors, by PEFT's names.
+        tensors: makes them, by PEFT's names; not called where a file with them can be linked.
     """
 
     config: Mapping[str, Any]
-    state: Mapping[str, torch.Tensor]
+    tensors: Callable[[], Mapping[str, torch.Tensor]]
 
     def config_at(self, scale: float) -> dict[str, Any]:
         """The config of the same tensors with the update multiplied by ``scale``."""
@@ -55,7 +55,7 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
         text = json.dumps(adapter.config_at(scale), indent=1)
         (scratch / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
         if same_tensors is None or not _link(same_tensors / ADAPTER_WEIGHTS, scratch / ADAPTER_WEIGHTS):
-            tensors = {key: tensor.contiguous() for key, tensor in adapter.state.items()}
+            tensors = {key: tensor.contiguous() for key, tensor in adapter.tensors().items()}
             save_file(tensors, scratch / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         scratch.rename(path)
     except Exception as error:

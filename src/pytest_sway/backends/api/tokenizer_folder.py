@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from pytest_sway.backends.api.answers import ServedModel
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG
 from pytest_sway.backends.hf.error_text import error_line
@@ -18,13 +16,16 @@ from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.path_lookup import is_folder
 
 
-def find_tokenizer_folder(key: ModelKey, models: Sequence[ServedModel]) -> Path:
+def find_tokenizer_folder(key: ModelKey, root: str | None) -> Path:
     """The folder that the spec names as ``tokenizer``; else the base itself, or where it was loaded from.
+
+    Args:
+        key: the model, as the spec names it.
+        root: what the server says that it loaded the base from.
 
     Raises:
         BackendError: none of them is a folder here or a model on the hub.
     """
-    root = next((model.root for model in models if model.id == key.base), None)
     names = [key.tokenizer] if key.tokenizer else [name for name in (key.base, root) if name]
     for name in names:
         if is_folder(Path(name)):

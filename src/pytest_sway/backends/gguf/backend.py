@@ -20,7 +20,11 @@ from pytest_sway.backends.gguf.base_file import BaseFile
 from pytest_sway.backends.gguf.client import AdapterScale, LlamaClient
 from pytest_sway.backends.gguf.llama_answers import LlamaAnswers
 from pytest_sway.backends.gguf.server import OwnedServer
-from pytest_sway.backends.hf.adapter_files.plain_lora_modules import LoraModule, read_modules
+from pytest_sway.backends.hf.adapter_files.plain_lora_modules import (
+    LoraModule,
+    check_null_modules,
+    read_modules,
+)
 from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
@@ -139,11 +143,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         """Read a user's own null; it and the subject are plain LoRA."""
         source = find_subject_files(adapter)
         modules = self._read(source)
-        if strange := sorted(modules.keys() - self._modules.keys()):
-            raise BackendError(
-                f"{source} cannot be a null of this adapter: it changes {len(strange)} modules that the "
-                f"adapter does not (first: {strange[0]}); train it with the same target_modules"
-            )
+        check_null_modules(source, modules, self._modules)
         self._own_nulls[source.digest] = modules
         return source.digest
 

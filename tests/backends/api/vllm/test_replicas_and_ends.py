@@ -64,7 +64,7 @@ def test_two_replicas_behind_a_router(
 
 
 def test_replicas_without_a_resolver_are_refused(replicas: list[VLLMServer], tmp_path: Path) -> None:
-    """Their folder is another one than ours, so one of them alone is told to load."""
+    """Their folder is another one than ours, so one of them alone loads an adapter."""
     with router(tmp_path, replicas) as front:
         elsewhere = ModelKey(
             "api", "base", endpoint=front.url, tokenizer=str(BASE), null_dir=str(tmp_path / "other")

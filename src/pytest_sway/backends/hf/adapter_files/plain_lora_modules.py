@@ -92,6 +92,23 @@ def _factor(state: StateDict, name: str, letter: str, dtype: torch.dtype | None)
     return state[f"base_model.model.{name}.lora_{letter}.weight"].to(dtype)
 
 
+def check_null_modules(
+    name: object, null: Mapping[str, LoraModule], subject: Mapping[str, LoraModule]
+) -> None:
+    """Raise BackendError where a null of the user's own changes a module that the subject does not.
+
+    Args:
+        name: the null's in the message.
+        null: its modules.
+        subject: those of the adapter in whose place it stands.
+    """
+    if strange := sorted(null.keys() - subject.keys()):
+        raise BackendError(
+            f"{name} cannot be a null of this adapter: it changes {len(strange)} modules that the "
+            f"adapter does not (first: {strange[0]}); train it with the same target_modules"
+        )
+
+
 def check_finite(name: str, modules: Mapping[str, LoraModule]) -> None:
     """Raise BackendError where a factor of the adapter of this name holds NaN or infinity."""
     broken = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,13 @@ from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mi
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
+from pytest_sway.backends.hf.model_files import (
+    MODEL_FILES,
+    eos_token_ids,
+    files_digest,
+    model_folder,
+    text_digest,
+)
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from pytest_sway.text.message_parts import shorten_list
@@ -95,8 +100,8 @@ def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> S
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
-    both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
-    return SubjectFiles(files, model, digests[0] if len(digests) == 1 else both, trust_remote_code)
+    digest = digests[0] if len(digests) == 1 else text_digest(":".join(digests))
+    return SubjectFiles(files, model, digest, trust_remote_code)
 
 
 def _hashed_patterns(folder: Path) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, turns_and_tools
 from pytest_sway.backends.hf.prompts.prompt_log import PromptLog
 from pytest_sway.requests import Prompt, RequestError, Tokenized
@@ -55,7 +56,7 @@ class PromptTokenizer:
         algorithm = rules.to_str() if rules is not None else _python_tokenizer_identity(tokenizer)
         text = f"{algorithm}\n{self.chat.source}\n{tokenizer.special_tokens_map}\n{self.leading}"
         text += self.chat.settings.identity
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return text_digest(text)
 
     def with_tokenizer(self, tokenizer: Any) -> PromptTokenizer:
         """Another tokenizer with the same settings; this one where both give the same ids."""
@@ -214,7 +215,7 @@ def digest_with_tokenizer(digest: str, base: PromptTokenizer, used: PromptTokeni
     """A base model's digest; another one where the subject brings a tokenizer of its own."""
     if used is base:
         return digest
-    return hashlib.blake2b(f"{digest}:{used.identity}".encode(), digest_size=16).hexdigest()
+    return text_digest(f"{digest}:{used.identity}")
 
 
 def _python_tokenizer_identity(tokenizer: Any) -> str:

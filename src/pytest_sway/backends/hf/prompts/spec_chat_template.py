@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, current_time
 from pytest_sway.backends.hf.prompts.rendering_checks import marker_text
 from pytest_sway.requests import RequestError, Turn
@@ -43,7 +43,7 @@ def digest_with_settings(digest: str, settings: TemplateSettings) -> str:
     """A base model's digest; another one where the spec says how turns are rendered."""
     if not settings.identity:
         return digest
-    return hashlib.blake2b(f"{digest}:{settings.identity}".encode(), digest_size=16).hexdigest()
+    return text_digest(f"{digest}:{settings.identity}")
 
 
 def check_template_arguments(chat: ChatTemplate) -> None:

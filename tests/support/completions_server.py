@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -210,6 +211,16 @@ def error(status: int, message: str) -> Reply:
     return status, {"error": {"message": message, "type": "x", "param": None, "code": status}}
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """Takes a client that resets its connection for one that has gone, and prints no traceback of it."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def running(server: CompletionsServer | Any) -> Iterator[Any]:
     """While it lasts, the server listens on a port of this machine; ``url`` says where."""
@@ -240,8 +251,7 @@ def running(server: CompletionsServer | Any) -> Iterator[Any]:
         def log_message(self, *args: Any) -> None:
             del args
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
+    listening = _QuietServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{listening.server_port}"
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -69,6 +69,34 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
     return low
+
+
+def scored_pieces(
+    texts: Sequence[TokenSequence], most: int
+) -> Iterator[tuple[list[tuple[TokenSequence, int, int]], slice]]:
+    """The wanted positions of a batch's texts, one text after another, in pieces.
+
+    Args:
+        texts: of a batch.
+        most: positions of a piece.
+
+    Yields:
+        Of each text in a piece how many of its positions came before and how many are here; and where these
+        positions stand among all.
+    """
+    group: list[tuple[TokenSequence, int, int]] = []
+    begin = end = 0
+    for text in texts:
+        done = 0
+        while done < text.positions:
+            count = min(text.positions - done, most - (end - begin))
+            group.append((text, done, count))
+            done, end = done + count, end + count
+            if end - begin == most:
+                yield group, slice(begin, end)
+                group, begin = [], end
+    if group:
+        yield group, slice(begin, end)
 
 
 LEAST_PREFIX = 16

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pytest_sway.backends.base import Form, Subject
-from pytest_sway.backends.hf.null_weights import FACTORS, TENSORS
 from pytest_sway.backends.null_population import (
     ALIGNMENT_SAMPLES,
     FAMILIES_BY_FORM,
@@ -13,6 +12,7 @@ from pytest_sway.backends.null_population import (
     NullPlan,
     null_population,
 )
+from pytest_sway.backends.null_weights import FACTORS, TENSORS
 from pytest_sway.requests import View
 
 SUBJECT = Subject(View("b"), View("b", "a"))

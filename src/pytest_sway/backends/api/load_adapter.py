@@ -14,7 +14,6 @@ from pytest_sway.backends.api.loaded_adapters import LoadedAdapters
 from pytest_sway.backends.api.lora_source import read_source
 from pytest_sway.backends.api.served_subject import ServedBase
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject
-from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG
 from pytest_sway.backends.hf.error_text import error_line
@@ -22,6 +21,7 @@ from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, di
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import find_subject_files, subject_notes
+from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import View
 
 

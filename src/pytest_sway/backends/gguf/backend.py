@@ -25,13 +25,13 @@ from pytest_sway.backends.hf.adapter_files.plain_lora_modules import (
     check_null_modules,
     read_modules,
 )
-from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments, digest_with_settings
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
+from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import NullSeed, RequestError, View
 from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.token_sequences import TokenSequence

@@ -12,10 +12,10 @@ from pytest_sway.backends.gguf.adapter_reader import read_adapter
 from pytest_sway.backends.gguf.base_file import BaseFile
 from pytest_sway.backends.gguf.client import AdapterScale, LlamaClient, LoadedAdapter, ServerProperties
 from pytest_sway.backends.gguf.llama_answers import LlamaAnswers
-from pytest_sway.backends.hf.adapter_forms.lora import zero_update_notes
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import digest_with_settings
+from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import RequestError, View
 from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.text.message_parts import shorten_list

@@ -34,7 +34,7 @@ from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.requests import RequestError, View
-from pytest_sway.token_sequences import PackedRow, TokenSequence
+from pytest_sway.token_sequences import PackedRow, TokenSequence, scored_pieces
 
 _REMEMBERED = 128 << 20
 """Bytes of the base's hidden states that are kept for the next adapter of a fleet."""
@@ -158,7 +158,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         ):
             hidden = self._hidden_states(tuple(rows), batch, view)
         entered = self._entries
-        for group, place in self._scorer.pieces(batch, most):
+        for group, place in scored_pieces([text for row in rows for text in row.texts], most):
             if self._entries != entered:  # another view was scored in between
                 self._enter(view)
                 entered = self._entries

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
+from typing import Any
+
 import torch
+
+from pytest_sway.backends import null_weights
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 """A, ``[rank, ...]``, and B, ``[out, rank, ...]``."""
 
 
 def product_norm(a: torch.Tensor, b: torch.Tensor) -> float:
-    """‖B·A‖ (Frobenius), from the two rank × rank Gram matrices: tr((BᵀB)(AAᵀ)); in fp64."""
-    return gram_norm(factor_matrix(a), factor_matrix(b))
+    """‖B·A‖ (Frobenius), in fp64."""
+    return null_weights.product_norm(as_array(a), as_array(b))
 
 
-def gram_norm(rows: np.ndarray, columns: np.ndarray) -> float:
-    """The same of A as ``[rank, in]`` and B as ``[out, rank]``."""
-    rows, columns = rows.astype(np.float64), columns.astype(np.float64)
-    square = float(((columns.T @ columns) * (rows @ rows.T)).sum())
-    return float(np.sqrt(max(square, 0.0)))
+def as_array(tensor: torch.Tensor) -> Any:
+    """As numpy, in fp32 on the CPU."""
+    return tensor.detach().to("cpu", torch.float32).numpy()
 
 
-def factor_matrix(factor: torch.Tensor) -> np.ndarray:
-    """A factor as a matrix: its first axis by all the others; fp32 on the CPU."""
-    return factor.detach().to("cpu", torch.float32).reshape(factor.shape[0], -1).numpy()
+def size_of(tensors: Iterable[torch.Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -94,22 +94,6 @@ class Scorer:
         """fp32 log-probabilities, ``[positions, vocabulary]``, of what :meth:`hidden` gave."""
         return self._logits(hidden).float().log_softmax(-1)
 
-    def pieces(self, batch: Batch, most: int) -> Iterator[tuple[list[tuple[TokenSequence, int, int]], slice]]:
-        """Which positions to score together: of each text which and how many, and where they stand."""
-        group: list[tuple[TokenSequence, int, int]] = []
-        begin = end = 0
-        for text, places in batch.wanted:
-            done = 0
-            while done < len(places):
-                count = min(len(places) - done, most - (end - begin))
-                group.append((text, done, count))
-                done, end = done + count, end + count
-                if end - begin == most:
-                    yield group, slice(begin, end)
-                    group, begin = [], end
-        if group:
-            yield group, slice(begin, end)
-
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         if self.trunk is None:
             return hidden

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 _METHOD = re.compile(r"lora|dora|^use_|^peft_")
 """Names that say how an adapter computes; such a field is never ignored."""
-_MODEL_FIELDS = frozenset(
+MODEL_FIELDS = frozenset(
     {
         "_from_model_config",
         "_name_or_path",
@@ -43,7 +43,7 @@ def variant_fields(config: Mapping[str, Any], unknown: Iterable[str]) -> list[st
     """
     writer = peft_version_of(config)
     newer = writer is not None and writer > Version(version("peft"))
-    return sorted(name for name in unknown if name not in _MODEL_FIELDS and (newer or _METHOD.search(name)))
+    return sorted(name for name in unknown if name not in MODEL_FIELDS and (newer or _METHOD.search(name)))
 
 
 def variant_cause(config: Mapping[str, Any]) -> str:

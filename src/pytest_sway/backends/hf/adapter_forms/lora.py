@@ -25,9 +25,10 @@ from pytest_sway.backends.hf.adapter_files.adapter_tensors import (
 from pytest_sway.backends.hf.adapter_forms.in_place_lora import use_in_place_forward
 from pytest_sway.backends.hf.adapter_forms.mixed_batch import RowGroup, has_mixed_forward, use_mixed_forward
 from pytest_sway.backends.hf.deferred_signals import deferred_signals
-from pytest_sway.backends.hf.lora_factors import Factors, product_norm
-from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
+from pytest_sway.backends.hf.lora_factors import Factors, product_norm, size_of
 from pytest_sway.backends.hf.null_weights import draw_null_weights
+from pytest_sway.backends.null_weight_cache import NullWeightCache
+from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import NullSeed, RequestError, View
 
 NULL, OWN = "null", "own"
@@ -264,13 +265,6 @@ class LoraAdapter:
             a, b = draw_null_weights(seed, self.digest, name, self._parts(name))
             factors[name] = a, b
         return factors
-
-
-def zero_update_notes(zero: Sequence[str], modules: int, update: str = "B·A is zero") -> tuple[str, ...]:
-    """Which of an adapter's ``modules`` hold no update; where none holds any, ``update`` says why."""
-    if len(zero) == modules:
-        return (f"the adapter is inert: the update {update} in all {modules} modules",)
-    return (f"{len(zero)} of {modules} modules hold no update (first: {zero[0]})",) if zero else ()
 
 
 def plain_lora_update(files: AdapterFiles, state: StateDict) -> LoraUpdate:

@@ -11,8 +11,9 @@ import torch
 from pytest_sway.backends.base import BackendError, Form
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict
 from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_finite_tensors
-from pytest_sway.backends.hf.null_weight_cache import NullWeightCache, size_of
+from pytest_sway.backends.hf.lora_factors import size_of
 from pytest_sway.backends.hf.null_weights import draw_null_tensor
+from pytest_sway.backends.null_weight_cache import NullWeightCache
 from pytest_sway.requests import NullSeed, RequestError, View
 
 _MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
-
-import torch
 
 from pytest_sway.requests import NullSeed
 
@@ -48,8 +46,3 @@ class NullWeightCache(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._weights)
-
-
-def size_of(tensors: Iterable[torch.Tensor]) -> int:
-    """Bytes of tensors."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sway.backends.hf.null_weight_cache import NullWeightCache
+from pytest_sway.backends.null_weight_cache import NullWeightCache
 from pytest_sway.requests import NullSeed
 
 SEEDS = [NullSeed("norm_matched", draw, 0, 0.02) for draw in range(8)]

@@ -241,13 +241,13 @@ def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     from pytest_sway.backends.base import BackendError
     from pytest_sway.items.session_clock import session_moment
 
-    if key.kind not in ("hf", "gguf", "api"):
+    if key.kind not in ("hf", "gguf", "api", "mlx"):
         raise BackendError(
-            f"kind: {key.kind} is not served by this version (hf, gguf and api are); a conftest can serve it "
-            "with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
+            f"kind: {key.kind} is not served by this version (hf, gguf, mlx and api are); a conftest can "
+            "serve it with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     adapters = _adapters_on(request, key)
-    if len(adapters) == 1:  # of several, each fails by itself
+    if len(adapters) == 1 and key.kind != "mlx":  # of several, each fails by itself
         _check_adapter(adapters[0])
     moment = session_moment(request.config)
     if key.kind == "gguf":
@@ -258,6 +258,10 @@ def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
         from pytest_sway.backends.api.load_backend import load_backend as load_api_backend
 
         return load_api_backend(key, moment)
+    if key.kind == "mlx":
+        from pytest_sway.backends.mlx.load_backend import load_backend as load_mlx_backend
+
+        return load_mlx_backend(key, moment)
     from pytest_sway.backends.hf.load_backend import load_backend
 
     return load_backend(key, moment)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.safetensors_header import HeaderError, Shapes, tensor_shapes
-from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.text.message_parts import describe
 
 Config = Mapping[str, Any]
-_MLX_WEIGHTS = "adapters.safetensors"
 _MATRIX = re.compile(
     r"\.lora_(?:embedding_)?[AB](?:\.[^.]+)?\.weight$|\.(?:lm_head|embed_tokens)\.weight$|flat_param"
 )
@@ -78,8 +77,13 @@ def check_adapter_files(folder: Path) -> tuple[dict[str, Any], Shapes]:
     return config, shapes
 
 
-def why_not_served(folder: Path) -> str | None:
-    """Why an adapter folder cannot be used, as its files show; None where they show no reason."""
+def why_not_served(folder: Path, *, takes_mlx: bool = False) -> str | None:
+    """Why an adapter folder cannot be used, as its files show; None where they show no reason.
+
+    ``takes_mlx``: whether adapters of mlx-lm are served too; their files are checked when they are read.
+    """
+    if takes_mlx and is_mlx_folder(folder):
+        return None
     try:
         check_adapter_files(folder)
     except AdapterFilesError as error:
@@ -87,11 +91,16 @@ def why_not_served(folder: Path) -> str | None:
     return None
 
 
+def is_mlx_folder(folder: Path) -> bool:
+    """Whether a folder holds an adapter of mlx-lm, and none of PEFT."""
+    return (folder / MLX_WEIGHTS).is_file() and not (folder / ADAPTER_WEIGHTS).is_file()
+
+
 def _check_writer(folder: Path, config: Config) -> None:
     """Raise unless PEFT wrote the config."""
     if isinstance(config.get("peft_type"), str):
         return
-    if "fine_tune_type" in config or "lora_parameters" in config or (folder / _MLX_WEIGHTS).is_file():
+    if "fine_tune_type" in config or "lora_parameters" in config or (folder / MLX_WEIGHTS).is_file():
         raise AdapterFilesError(f"{folder} is an adapter of mlx-lm, {_mlx_remedy(config)}")
     fields = ", ".join(sorted(config)[:5]) or "none"
     raise AdapterFilesError(
@@ -102,15 +111,13 @@ def _check_writer(folder: Path, config: Config) -> None:
 
 def _mlx_remedy(config: Config) -> str:
     """How an adapter of mlx-lm can be evaluated."""
-    remedy = (
+    if config.get("fine_tune_type", "lora") in ("lora", "dora"):
+        return (
+            "which kind: mlx serves; for another kind, pytest_sway.backends.mlx.convert writes it as PEFT's"
+        )
+    return (
         "and kind: hf serves adapters of PEFT: fuse it into its base with mlx_lm.fuse, and evaluate the "
         "fused model as models.ft.base with defaults: {differential: false}"
-    )
-    if config.get("fine_tune_type", "lora") != "lora":
-        return remedy
-    return (
-        f"{remedy}; or write it as PEFT's: in each module lora_A.weight is the transpose of lora_a, "
-        "lora_B.weight that of lora_b, and lora_alpha is scale times rank"
     )
 
 

@@ -10,6 +10,8 @@ from pytest_sway.text.message_parts import shorten_list
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+MLX_WEIGHTS = "adapters.safetensors"
+"""Of an adapter of mlx-lm."""
 UNFINISHED_CHECKPOINT = "tmp-checkpoint"
 """Name of a checkpoint while transformers is still writing it."""
 _CHECKPOINT = "checkpoint"
@@ -17,7 +19,7 @@ _TRAINING_FILES = (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     "adapter_model.bin",
-    "adapters.safetensors",
+    MLX_WEIGHTS,
     "trainer_state.json",
 )
 

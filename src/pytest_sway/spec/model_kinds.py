@@ -8,7 +8,7 @@ from typing import Literal
 from pytest_sway.spec.path_lookup import is_file
 
 ModelKind = Literal["hf", "gguf", "mlx", "api", "dummy", "custom"]
-FILE_KINDS = frozenset({"hf", "gguf"})
+FILE_KINDS = frozenset({"hf", "gguf", "mlx"})
 """Kinds whose models and adapters are files that we read ourselves."""
 
 

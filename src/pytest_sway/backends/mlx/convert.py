@@ -1,0 +1,141 @@
+"""Converts adapters between the folders of PEFT and of mlx-lm, both ways, without PEFT and without torch.
+
+===========================================  ==========================================================
+PEFT                                         mlx-lm
+===========================================  ==========================================================
+``base_model.model.X.lora_A.weight [r, in]``  ``X.lora_a [in, r]``
+``base_model.model.X.lora_B.weight [out, r]`` ``X.lora_b [r, out]``
+``base_model.model.X.lora_magnitude_vector``  ``X.m``
+``lora_alpha`` / r, or / √r with rsLoRA       ``lora_parameters.scale``
+``rank_pattern``, ``alpha_pattern``           one rank and one scale: zero columns, and factors in B
+``target_modules``                            ``lora_parameters.keys`` and ``num_layers``
+===========================================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from pytest_sway.backends.hf.model_files import files_digest
+from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError
+from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
+from pytest_sway.backends.mlx.peft_folder import read_peft_folder, write_peft_folder
+from pytest_sway.spec.adapter_file_checks import is_mlx_folder
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
+
+Target = Literal["mlx", "peft"]
+_TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
+_TIED = (
+    "{name} is an embedding: where the head is tied to it, mlx-lm adds its update to the head too, and PEFT "
+    "does not"
+)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written.
+
+    Attributes:
+        folder: where.
+        modules: how many the adapter changes.
+        rank: the largest.
+        notes: what the two formats do not have in common.
+    """
+
+    folder: Path
+    modules: int
+    rank: int
+    notes: tuple[str, ...]
+
+
+def read_adapter(folder: Path) -> AdapterContent:
+    """An adapter of either format.
+
+    Raises:
+        ConversionError: it is of neither, or cannot be read.
+    """
+    return read_mlx_folder(folder) if is_mlx_folder(folder) else read_peft_folder(folder)
+
+
+def convert_adapter(
+    source: Path, destination: Path, target: Target = "mlx", *, overwrite: bool = False
+) -> Conversion:
+    """Write an adapter's folder in the other format; its tokenizer is copied with it.
+
+    The folder is there complete or not at all.
+
+    Args:
+        source: of the adapter.
+        destination: a folder that does not exist or is empty.
+        target: the format that is written.
+        overwrite: whether what the destination holds is replaced.
+
+    Raises:
+        ConversionError: the source cannot be converted, or the destination is not empty.
+    """
+    if is_mlx_folder(source) is (target == "mlx"):
+        raise ConversionError(f"{source} is an adapter of {_NAMES[target]} already")
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())) and not overwrite:
+        raise ConversionError(f"{destination} is not empty; name another folder, or overwrite it")
+    content = read_adapter(source)
+    _write_whole(content, destination, _WRITERS[target])
+    return Conversion(
+        destination,
+        len(content.updates),
+        max(update.rank for update in content.updates.values()),
+        (*content.notes, *_embedding_notes(content)),
+    )
+
+
+def converted_folder(source: Path, target: Target = "mlx") -> Path:
+    """The adapter in the other format, in the cache; written there once for each content.
+
+    Raises:
+        ConversionError: it cannot be converted.
+    """
+    names = (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(source) else ADAPTER_WEIGHTS, *_TOKENIZER_FILES)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "dlm-sway" / f"{target}-converted" / files_digest(source, names)
+    if not folder.is_dir():
+        convert_adapter(source, folder, target)
+    return folder
+
+
+_NAMES = {"mlx": "mlx-lm", "peft": "PEFT"}
+_WRITERS: dict[Target, Callable[[AdapterContent, Path], None]] = {
+    "mlx": write_mlx_folder,
+    "peft": write_peft_folder,
+}
+
+
+def _embedding_notes(content: AdapterContent) -> list[str]:
+    return [_TIED.format(name=name) for name in content.updates if name.endswith(_EMBEDDING_ENDS)]
+
+
+_EMBEDDING_ENDS = ("embed_tokens", "wte")
+
+
+def _write_whole(
+    content: AdapterContent, destination: Path, write: Callable[[AdapterContent, Path], None]
+) -> None:
+    """Write into a folder beside the destination, which then takes its place."""
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".converting-", dir=destination.parent) as scratch:
+            made = Path(scratch) / "adapter"
+            made.mkdir()
+            write(content, made)
+            for pattern in _TOKENIZER_FILES:
+                for file in content.folder.glob(pattern):
+                    shutil.copy2(file, made)
+            if destination.is_dir():
+                shutil.rmtree(destination)
+            made.replace(destination)
+    except OSError as error:
+        raise ConversionError(f"{destination} cannot be written: {error}") from error

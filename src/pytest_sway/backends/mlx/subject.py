@@ -1,0 +1,146 @@
+"""The subject of a run: an adapter's folder, read and fitted to the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.nn as nn
+
+from pytest_sway.backends.base import AdapterKey, BackendError
+from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.hub_cache import adapter_folder
+from pytest_sway.backends.hf.model_files import files_digest
+from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, LoraUpdate
+from pytest_sway.backends.mlx.adapter_layers import (
+    EMBEDDING,
+    LINEAR,
+    SWITCH,
+    changeable_modules,
+    weight_shape,
+)
+from pytest_sway.backends.mlx.convert import read_adapter
+from pytest_sway.backends.mlx.target_modules import ALL_LINEAR, mlx_targets, peft_targets
+from pytest_sway.spec.adapter_file_checks import is_mlx_folder
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
+
+_HEAD = "lm_head"
+
+
+@dataclass(frozen=True)
+class SubjectAdapter:
+    """An adapter's folder.
+
+    Attributes:
+        content: what it changes.
+        digest: of its config and its weights.
+    """
+
+    content: AdapterContent
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.content.folder
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The folder with a tokenizer of its own; None where it brings none."""
+        return self.folder if (self.folder / "tokenizer_config.json").is_file() else None
+
+    def base_sentences(self, base: BaseModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Warnings and notes on the base that the adapter says it was trained on."""
+        config = dict(self.content.config)
+        if isinstance(config.get("model"), str):  # as mlx-lm writes it
+            config.setdefault("base_model_name_or_path", config["model"])
+        found = declared_base_mismatch(self.folder, config, base)
+        if found is None:
+            return (), ()
+        return ((found.text,), ()) if found.is_certain else ((), (found.text,))
+
+
+def read_subject(key: AdapterKey) -> SubjectAdapter:
+    """Read an adapter's folder, of PEFT or of mlx-lm.
+
+    Raises:
+        BackendError: it cannot be read, or is more than LoRA or DoRA.
+    """
+    if key.model is not None:
+        raise BackendError("kind: mlx serves adapters on a base; a full fine-tune needs kind: hf")
+    if key.path is None:
+        raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
+    folder = Path(adapter_folder(key.path, trust_remote_code=False))
+    names = (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(folder) else ADAPTER_WEIGHTS)
+    try:
+        return SubjectAdapter(read_adapter(folder), files_digest(folder, names))
+    except ConversionError as error:
+        raise BackendError(f"models.ft.adapter: {error}") from error
+    except OSError as error:
+        raise BackendError(f"the adapter {folder} cannot be read: {error}") from error
+
+
+def check_fits(content: AdapterContent, model: nn.Module) -> None:
+    """Check that an adapter's modules are exactly those that its config names on this model.
+
+    Raises:
+        BackendError: one is missing, is not in the model, or has another shape.
+    """
+    modules = changeable_modules(model)
+    expected, changed = _expected(content, model, modules), set(content.updates)
+    unknown, extra = sorted(changed - modules.keys()), sorted(changed - expected)
+    absent = sorted(expected - changed)
+    if unknown:
+        raise BackendError(
+            f"{content.folder} changes {unknown[0]}, and the model in mlx-lm has no layer of this name"
+            f"{_tied_head(unknown[0])}; name the base that it was trained on, or use kind: hf"
+        )
+    if absent or extra:
+        first = f"; first: {(absent or extra)[0]}"
+        raise BackendError(
+            f"{content.folder} does not hold the adapter that {ADAPTER_CONFIG} describes on this base: "
+            f"{len(absent)} modules are missing, {len(extra)} unexpected{first}"
+        )
+    for name, update in content.updates.items():
+        _check_layer(content, name, update, modules[name])
+
+
+def _tied_head(name: str) -> str:
+    return " (its head is the embedding)" if name == _HEAD else ""
+
+
+def _expected(content: AdapterContent, model: nn.Module, modules: dict[str, nn.Module]) -> set[str]:
+    config: dict[str, Any] = dict(content.config)
+    if content.changes_tied_head:  # of mlx-lm
+        own = {id(module): name for name, module in model.named_modules()}
+        layers = [own[id(layer)] for layer in model.layers]
+        parameters = config["lora_parameters"]
+        return mlx_targets(parameters.get("keys"), int(config.get("num_layers", 0)), layers, modules)
+    kinds = LINEAR if config.get("target_modules") == ALL_LINEAR else (*LINEAR, *EMBEDDING)
+    found = {name for name, module in modules.items() if isinstance(module, kinds)}
+    return peft_targets(config, found - {_HEAD} if kinds == LINEAR else found)
+
+
+def _check_layer(content: AdapterContent, name: str, update: LoraUpdate, layer: nn.Module) -> None:
+    """Raise BackendError unless an update has the shape of the layer, and is of a kind that it takes."""
+    rows, columns = weight_shape(layer)
+    read, written = (rows, columns) if isinstance(layer, EMBEDDING) else (columns, rows)
+    a, b = tuple(update.a.shape), tuple(update.b.shape)
+    experts = (int(layer.weight.shape[0]),) if isinstance(layer, SWITCH) else ()
+    if a != (*experts, update.rank, read) or b != (*experts, written, update.rank):
+        raise BackendError(
+            f"{content.folder} does not fit the base model: the factors of {name} are {list(a)} and "
+            f"{list(b)}, and the layer reads {read} numbers and writes {written}"
+            f"{f' in each of {experts[0]} experts' if experts else ''}; name the base that it was trained on"
+        )
+    if update.magnitude is None:
+        return
+    if not isinstance(layer, LINEAR):
+        raise BackendError(f"{content.folder}: {name} is DoRA of an embedding; kind: hf serves it")
+    if update.magnitude.shape != (rows,):
+        raise BackendError(
+            f"{content.folder} does not fit the base model: {name} has {update.magnitude.size} magnitudes "
+            f"and {rows} rows; name the base that it was trained on"
+        )

@@ -44,6 +44,8 @@ class ModelKey:
     """Folder in which a server finds adapters."""
     null_dir_server: str | None = None
     """The same folder as the server sees it."""
+    quantization: str | None = None
+    """nf4, fp4 or int8: what the base is quantized to as it is loaded; None for what its files hold."""
     top_k: int = 256
     """Tokens of a distribution that are compared where a server does not give it whole."""
 
@@ -79,6 +81,32 @@ class AdapterKey:
         return "/".join(Path(named).parts[-3:]) if named else "(base only)"
 
 
+class TrainedBase(NamedTuple):
+    """The base that an adapter was trained on, where it is the spec's in another quantization.
+
+    Attributes:
+        quantization: nf4, int8 or "unquantized".
+        text: says so.
+        remedy: what to write to evaluate it as it was trained.
+    """
+
+    quantization: str
+    text: str
+    remedy: str
+
+
+class DistanceOfBases(NamedTuple):
+    """Mean Jensen-Shannon divergences of next-token distributions at the ends of prompts, in nats.
+
+    Attributes:
+        bases: of the base in the training from the one that is evaluated.
+        adapter: of the adapter from the base that is evaluated.
+    """
+
+    bases: float
+    adapter: float
+
+
 @dataclass(frozen=True)
 class Subject:
     """An attached adapter, or a fine-tuned model in its place.
@@ -89,6 +117,7 @@ class Subject:
         inert: whether every update is zero, so that nothing can have been learned.
         notes: what a reader of the report should know, e.g. which modules hold no update.
         warnings: what a reader must know before any number, e.g. that the adapter is another base's.
+        trained_base: the base of its training, where that is this one in another quantization.
         form: what its update is made of: a product B·A in every module, or whole tensors. It decides which
             null families can imitate it.
     """
@@ -99,6 +128,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     form: Form = "factors"
     warnings: tuple[str, ...] = ()
+    trained_base: TrainedBase | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +196,16 @@ class Backend(ABC):
             BackendError: it cannot stand where the attached subject does.
         """
         raise BackendError(f"{adapter} cannot be a null: this backend reads no null adapters of your own")
+
+    def compare_bases(self, subject: Subject, prompts: Sequence[Prompt]) -> DistanceOfBases:
+        """How far the base of the subject's training is from this one, and the subject from this one.
+
+        Asked for only where an attached subject names a ``trained_base``.
+
+        Raises:
+            BackendError: that base cannot be loaded.
+        """
+        raise BackendError("this backend does not load a second base")
 
     def determinism(self, *, batch_invariant: bool) -> Determinism | None:
         """How far two runs can be expected to agree; None where the backend does not know.

@@ -81,6 +81,10 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
         subject = sway_backend.attach(key)
     except BackendError as error:
         raise _failure(f"no adapter: {error}") from None
+    if subject.trained_base is not None:
+        from pytest_sway.items.base_in_training import compare_bases
+
+        subject = compare_bases(sway_backend, subject, _probes_of(request, key, sway_backend))
     yield subject
     try:
         sway_backend.detach(subject)
@@ -234,6 +238,18 @@ def _adapters_on(request: pytest.FixtureRequest, key: ModelKey) -> list[AdapterK
     """The adapters of the session's suites on a model."""
     keys = [found for item in request.session.items if (found := item_key(item)) is not None]
     return list({adapter: None for one in keys if one.suite.model == key for adapter in one.suite.adapters})
+
+
+def _probes_of(request: pytest.FixtureRequest, adapter: AdapterKey, backend: Backend) -> list[Probe[Any]]:
+    """The session's probes on an adapter, with their contexts."""
+    keys = [found for item in request.session.items if (found := item_key(item)) is not None]
+    return [
+        key.entry.probe.with_context(
+            _with_limit(request, key.suite.probe_context(adapter, backend.capabilities, backend.context))
+        )
+        for key in keys
+        if adapter in key.suite.adapters
+    ]
 
 
 def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:

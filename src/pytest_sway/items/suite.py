@@ -166,6 +166,7 @@ def _model_key(spec: Spec) -> ModelKey:
         base=spec.base,
         revision=ft.revision if spec.model is None else models.base.revision,
         dtype=ft.dtype,
+        quantization=ft.quantization or models.base.quantization,
         device=ft.device,
         trust_remote_code=ft.trust_remote_code,
         entry_point=ft.entry_point,

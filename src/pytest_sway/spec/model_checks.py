@@ -21,6 +21,7 @@ from pytest_sway.text.message_parts import describe, field_name
 def model_problems(spec: Spec) -> list[Problem]:
     """Problems of everything but ``models.ft.adapter``."""
     problems = [*_conflicting_sides(spec), *_unread_model_fields(spec), *_unsupported_fields(spec)]
+    problems += _quantized_elsewhere(spec)
     if why := why_no_template(spec.chat_template):
         problems.append((("defaults", "chat_template"), why))
     return [
@@ -32,6 +33,7 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     """Fields that differ between the two sides, which one model in memory serves."""
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
     own = {"adapter", "base", "revision"} if spec.model is not None else {"adapter", *FT_DECIDES}
+    own |= {"quantization"} if ft.quantization is None else set()
     if ft.kind == "api":
         own |= {"endpoint", "api_key"}
     for name in sorted(base.model_fields_set - own):
@@ -67,6 +69,15 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if model.revision is not None and (is_folder(Path(path)) or is_gguf_name(path)):
             what = "file" if is_gguf_name(path) else "folder"
             yield ("models", side, "revision"), f"is for a model on the hub; this base is a {what}, remove it"
+
+
+def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
+    """``quantization`` for a kind that does not quantize as it loads."""
+    models = spec.envelope.models
+    for side, model in (("base", models.base), ("ft", models.ft)):
+        if model.quantization is not None and models.ft.kind != "hf":
+            message = f"is for kind: hf; with kind: {models.ft.kind} name a model whose files are quantized"
+            yield ("models", side, "quantization"), f"{message}, and remove it"
 
 
 def _is_path(name: str) -> bool:

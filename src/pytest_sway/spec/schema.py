@@ -65,6 +65,8 @@ class ModelSpec(StrictModel):
     adapter: Annotated[tuple[Annotated[Expanded, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
     dtype: Annotated[Literal["auto", "fp16", "bf16", "fp32"], BeforeValidator(_expand_word)] = "auto"
     device: Expanded = "auto"
+    quantization: Annotated[Literal["nf4", "fp4", "int8"] | None, BeforeValidator(_expand_word)] = None
+    """What the base's linear layers are quantized to as they are loaded; for ``kind: hf``."""
     trust_remote_code: bool = False
     revision: Expanded | None = None
     entry_point: Expanded | None = None

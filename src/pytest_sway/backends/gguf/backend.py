@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -112,7 +113,8 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         check_template_arguments(vocabulary.tokens.chat)
         self._serve(source.digest, self._read(source), vocabulary.tokens, source.label)
         found = subject_notes(source, self._base.model)
-        return self._subject((*source.notes, *vocabulary.notes, *found.notes), found.warnings)
+        notes = (*source.notes, *vocabulary.notes, *found.notes)
+        return replace(self._subject(notes, found.warnings), trained_base=found.trained_base)
 
     def _serve(self, digest: str, modules: Modules, tokens: PromptTokenizer, label: str) -> None:
         """Make an adapter the one that is served; nothing is kept of one that cannot be."""

@@ -13,6 +13,7 @@ from pytest_sway.backends.hf.adapter_forms.per_expert_lora import is_per_expert,
 from pytest_sway.backends.hf.adapter_forms.pissa_conversion import converted_lora_update
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.adapter_forms.weight_delta import weight_delta
+from pytest_sway.backends.hf.base_model.quantization import is_quantized
 from pytest_sway.backends.hf.device.placement import refuse_spread
 from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles
@@ -35,21 +36,21 @@ def attach(
     row = [token % vocabulary.needed_rows for token in row]
     files = source.files
     if source.model is not None:
-        refuse_spread(model, str(source))
+        refuse_changed_weights(model, source)
         target = finetuned_weights(
             model, source.model, files, row, trust_remote_code=source.trust_remote_code
         )
         return weight_delta(model, target, row, source.digest)
     assert files is not None  # find_subject_files() names one of the two
     if files.form != "plain":
-        refuse_spread(model, str(source))
+        refuse_changed_weights(model, source)
     state = read_tensors(files)
     factors, changed = drop_base_tensors(model, state)
     if is_per_expert(model, factors):
-        refuse_spread(model, str(source))
+        refuse_changed_weights(model, source)
         return weight_delta(model, per_expert_weights(model, files, factors, row), row, source.digest)
     if changed:
-        refuse_spread(model, str(source))
+        refuse_changed_weights(model, source)
     if files.form == "full_weights" or changed:
         return weight_delta(model, merged_weights(model, files, state, row, vocabulary), row, source.digest)
     if files.form == "converted":
@@ -57,6 +58,20 @@ def attach(
     else:
         update = plain_lora_update(files, factors)
     return LoraAdapter(model, update, source.digest)
+
+
+def refuse_changed_weights(model: torch.nn.Module, source: SubjectFiles) -> None:
+    """Refuse an adapter that changes the base's own weights where they cannot be changed.
+
+    Raises:
+        BackendError: they are quantized, or on several devices.
+    """
+    if is_quantized(model):
+        raise BackendError(
+            f"{source} is more than LoRA: it changes the base's own weights, or begins at them, and these "
+            "are quantized; name the base unquantized (and without quantization), or train plain LoRA"
+        )
+    refuse_spread(model, str(source))
 
 
 def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) -> None:

@@ -16,11 +16,13 @@ from pytest_sway.backends.base import (
     AdapterKey,
     BackendError,
     Determinism,
+    DistanceOfBases,
     Subject,
     WeightsBackend,
 )
 from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.attach import add_null, attach
+from pytest_sway.backends.hf.base_in_training import next_token_logprobs
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
@@ -33,7 +35,8 @@ from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_ar
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
-from pytest_sway.requests import RequestError, View
+from pytest_sway.requests import Prompt, RequestError, View
+from pytest_sway.statistics.divergences import jensen_shannon
 from pytest_sway.token_sequences import PackedRow, TokenSequence, scored_pieces
 
 _REMEMBERED = 128 << 20
@@ -120,8 +123,21 @@ class HFBackend(PromptEncoding, WeightsBackend):
                 *determinism.half_precision_notes(self._model),
             ),
             warnings=found.warnings,
+            trained_base=found.trained_base,
             form=self._adapter.form,
         )
+
+    def compare_bases(self, subject: Subject, prompts: Sequence[Prompt]) -> DistanceOfBases:
+        """Loads the base of the subject's training beside this one, for as long as it takes."""
+        assert subject.trained_base is not None  # what it is asked for
+        texts = [self.encode(prompt) for prompt in prompts]
+        rows = [PackedRow((TokenSequence(tuple(ids), len(ids) - 1),)) for ids in texts]
+        base, tuned = (
+            torch.cat([piece.cpu() for row in rows for _, _, piece in self.logprobs([row], view, 1)])
+            for view in (subject.base, subject.tuned)
+        )
+        other = next_token_logprobs(self._model, self._base, subject.trained_base.quantization, texts)
+        return DistanceOfBases(*(float(jensen_shannon(torch, base, one).mean()) for one in (other, tuned)))
 
     def detach(self, subject: Subject) -> None:
         """Take the adapter off and prove that the base is what it was at load."""

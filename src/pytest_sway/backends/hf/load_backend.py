@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import error_line
-from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder, text_digest
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
@@ -53,7 +53,13 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
             f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
         ) from error
     try:
-        found = load_pretrained(path, dtype, trust_remote_code=key.trust_remote_code)
+        found = load_pretrained(
+            path,
+            dtype,
+            trust_remote_code=key.trust_remote_code,
+            quantization=key.quantization,
+            device=place.device,
+        )
     except BackendError as error:
         raise BackendError(f"the base model cannot be loaded: {error}") from error
     model = found.model
@@ -64,14 +70,22 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     )
     try:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
+        digest = files_digest(path, MODEL_FILES)
+        if key.quantization is not None:
+            digest = text_digest(f"{digest}:{key.quantization}")
         base = BaseModel(
-            digest_with_settings(files_digest(path, MODEL_FILES), tokens.chat.settings),
+            digest_with_settings(digest, tokens.chat.settings),
             name=key.base,
             revision=key.revision,
             checkpoint=found.checkpoint,
             trust_remote_code=key.trust_remote_code,
             notes=found.notes,
+            quantization=found.quantization,
         )
-        return HFBackend(place.put(model).eval(), tokens, base)
+        if found.quantization is None:
+            model = place.put(model)
+        elif place.spread:
+            raise BackendError("models.ft.device: balanced: a quantized base is on one device; write auto")
+        return HFBackend(model.eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be served: {error_line(error)}") from error

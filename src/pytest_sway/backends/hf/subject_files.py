@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles, read_adapter_files
-from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
+from pytest_sway.backends.hf.adapter_files.base_remarks import BaseRemarks, remarks_on_base
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.hub_cache import adapter_folder
@@ -109,20 +109,7 @@ def _hashed_patterns(folder: Path) -> tuple[str, ...]:
     return (*_HASHED, "*.py") if has_own_code(folder) else _HASHED
 
 
-@dataclass(frozen=True)
-class SubjectNotes:
-    """Sentences for the report.
-
-    Attributes:
-        warnings: that the adapter is known to be another base's; they lead the report.
-        notes: the others.
-    """
-
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def subject_notes(source: SubjectFiles, base: BaseModel) -> SubjectNotes:
+def subject_notes(source: SubjectFiles, base: BaseModel) -> BaseRemarks:
     """Adapters in the models' folders that are not loaded, and the base that the adapter names."""
     files = source.files
     own = files.folder if files is not None else None
@@ -130,10 +117,7 @@ def subject_notes(source: SubjectFiles, base: BaseModel) -> SubjectNotes:
     checkpoints = [checkpoint for checkpoint in (base.checkpoint, tuned) if checkpoint is not None]
     notes = [*base.notes, *(note for checkpoint in checkpoints for note in checkpoint.notes(own))]
     if files is None:
-        return SubjectNotes((), tuple(notes))
+        return BaseRemarks((), tuple(notes))
     on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
-    mismatch = declared_base_mismatch(files.folder, files.config, on)
-    if mismatch is not None and not mismatch.is_certain:
-        notes.append(mismatch.text)
-    certain = (mismatch.text,) if mismatch is not None and mismatch.is_certain else ()
-    return SubjectNotes(certain, tuple(notes))
+    found = remarks_on_base(files.folder, files.config, on)
+    return replace(found, notes=(*notes, *found.notes))

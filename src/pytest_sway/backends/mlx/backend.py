@@ -94,13 +94,20 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             self._drop()
             raise
         self._tokens = vocabulary.tokens
-        warnings, notes = source.base_sentences(self._base)
+        found = source.remarks_on(self._base)
         return Subject(
             base=View(self._view_digest()),
             tuned=View(self._view_digest(), source.digest),
             inert=self._adapter.inert,
-            notes=(*self._adapter.notes, *source.content.notes, *vocabulary.notes, *self._base.notes, *notes),
-            warnings=warnings,
+            notes=(
+                *self._adapter.notes,
+                *source.content.notes,
+                *vocabulary.notes,
+                *self._base.notes,
+                *found.notes,
+            ),
+            warnings=found.warnings,
+            trained_base=found.trained_base,
             form=self._adapter.form,
         )
 
@@ -225,4 +232,4 @@ def _identity(loaded: LoadedModel) -> str:
     versions = (
         f"pytest-sway {__version__}, mlx {version('mlx')}, mlx-lm {version('mlx-lm')}, numpy {np.__version__}"
     )
-    return f"mlx {loaded.dtype} {loaded.quantization} {device} {platform.machine()} {blas}; {versions}"
+    return f"mlx {loaded.dtype} {loaded.base.quantization} {device} {platform.machine()} {blas}; {versions}"

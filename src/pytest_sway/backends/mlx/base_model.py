@@ -38,14 +38,12 @@ class LoadedModel:
         model: of mlx-lm, evaluated.
         config: its ``config.json``; of a multimodal model the text's.
         dtype: of its numbers.
-        quantization: what its weights are quantized to, as "4 bit"; empty for none.
         base: where it came from.
     """
 
     model: nn.Module
     config: Mapping[str, Any]
     dtype: Any
-    quantization: str
     base: BaseModel
 
 
@@ -80,10 +78,16 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         checkpoint=checkpoint,
         trust_remote_code=key.trust_remote_code,
         notes=notes,
+        quantization=_label(config.get("quantization") or {}),
     )
-    quantization = config.get("quantization") or {}
-    label = f"{quantization['bits']} bit" if "bits" in quantization else ""
-    return LoadedModel(model, {**config, **(config.get("text_config") or {})}, dtype, label, base)
+    return LoadedModel(model, {**config, **(config.get("text_config") or {})}, dtype, base)
+
+
+def _label(quantization: Mapping[str, Any]) -> str | None:
+    """What weights are quantized to, in mlx-lm's words."""
+    if "bits" not in quantization:
+        return None
+    return f"{quantization['bits']} bit {quantization.get('mode', 'affine')}"
 
 
 def use_device(wanted: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.nn as nn
 
 from pytest_sway.backends.base import AdapterKey, BackendError
-from pytest_sway.backends.hf.adapter_files.declared_base import declared_base_mismatch
+from pytest_sway.backends.hf.adapter_files.base_remarks import BaseRemarks, remarks_on_base
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.model_files import files_digest
@@ -51,15 +51,12 @@ class SubjectAdapter:
         """The folder with a tokenizer of its own; None where it brings none."""
         return self.folder if (self.folder / "tokenizer_config.json").is_file() else None
 
-    def base_sentences(self, base: BaseModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Warnings and notes on the base that the adapter says it was trained on."""
+    def remarks_on(self, base: BaseModel) -> BaseRemarks:
+        """What the report says of the base that the adapter was trained on."""
         config = dict(self.content.config)
         if isinstance(config.get("model"), str):  # as mlx-lm writes it
             config.setdefault("base_model_name_or_path", config["model"])
-        found = declared_base_mismatch(self.folder, config, base)
-        if found is None:
-            return (), ()
-        return ((found.text,), ()) if found.is_certain else ((), (found.text,))
+        return remarks_on_base(self.folder, config, base)
 
 
 def read_subject(key: AdapterKey) -> SubjectAdapter:

@@ -38,10 +38,12 @@ class BaseMismatch:
     Attributes:
         text: a sentence for the report.
         is_certain: whether the two names are known to mean two models; a path on another machine is not.
+        is_quantization: whether they are known to mean one model in two quantizations.
     """
 
     text: str
     is_certain: bool
+    is_quantization: bool = False
 
 
 def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseModel) -> BaseMismatch | None:
@@ -75,7 +77,9 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         return _revision_mismatch(config, named, base)
     if _without_quantization(theirs) in {_without_quantization(name) for name in ours}:
         return BaseMismatch(
-            f"{statement}: the same model in another quantization, whose weights differ", is_certain=True
+            f"{statement}: the same model in another quantization, whose weights differ",
+            is_certain=True,
+            is_quantization=True,
         )
     if _is_hub_name(named):
         text = (

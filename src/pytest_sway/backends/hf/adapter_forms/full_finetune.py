@@ -67,6 +67,11 @@ def finetuned_weights(
         pretrained = load_pretrained(folder, dtype, trust_remote_code=trust_remote_code)
     except BackendError as error:
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
+    if pretrained.quantization is not None:
+        raise BackendError(
+            f"the fine-tuned model {folder} is quantized ({pretrained.quantization}), and the base is not; "
+            "name it unquantized"
+        )
     tuned = pretrained.model.eval()
     _check_same_architecture(model, tuned, folder)
     if fault := non_finite_tensors(tuned.state_dict()):

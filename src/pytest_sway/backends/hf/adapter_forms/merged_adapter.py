@@ -55,10 +55,6 @@ def merged_weights(
     Raises:
         BackendError: the adapter does not fit, is not complete, or cannot be merged.
     """
-    if getattr(model, "quantization_method", None) is not None:
-        raise BackendError(
-            f"{files.folder} changes whole weights, and the base's are quantized; name the base unquantized"
-        )
     if fault := non_finite_tensors(state):
         raise BackendError(f"{files.folder} is broken: {fault}; {FILE_BROKEN}")
     base = _fp32_copy(model)

@@ -19,6 +19,7 @@ class BaseModel:
         checkpoint: the files that it was loaded from; None for a model that was made in memory.
         trust_remote_code: whether the spec lets models bring their own code.
         notes: what a reader of the report should know of how it was loaded.
+        quantization: of its linear layers: nf4, fp4 or int8; None for none.
         is_gguf_file: whether it is one file of llama.cpp, converted from a model.
     """
 
@@ -28,6 +29,7 @@ class BaseModel:
     checkpoint: Checkpoint | None = None
     trust_remote_code: bool = False
     notes: tuple[str, ...] = ()
+    quantization: str | None = None
     is_gguf_file: bool = False
 
     @property

@@ -12,6 +12,7 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint, read_checkpoint
 from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, check_report
 from pytest_sway.backends.hf.base_model.mismatch_causes import missing_expert
+from pytest_sway.backends.hf.base_model.quantization import find_quantization, use_dequantized_weights
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
@@ -25,28 +26,47 @@ class PretrainedModel:
     """A model in memory and the files that it came from.
 
     Attributes:
-        model: on the CPU.
+        model: on the CPU; a quantized one on its device.
         checkpoint: its files.
         notes: what a reader of the report should know of how it was loaded.
+        quantization: of its linear layers: nf4, fp4 or int8; None for none.
     """
 
     model: Any
     checkpoint: Checkpoint
     notes: tuple[str, ...]
+    quantization: str | None = None
 
 
-def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False) -> PretrainedModel:
-    """A causal language model on the CPU, from safetensors alone, without progress bars.
+def load_pretrained(
+    folder: Path,
+    dtype: Any,
+    *,
+    trust_remote_code: bool = False,
+    quantization: str | None = None,
+    device: Any = "cpu",
+) -> PretrainedModel:
+    """A causal language model from safetensors alone, without progress bars.
 
     An adapter that lies in the folder is not attached.
 
+    Args:
+        folder: of the model.
+        dtype: of torch.
+        trust_remote_code: whether the spec lets it bring its own code.
+        quantization: to what it is quantized as it is loaded, unless its files are; see
+            :mod:`~pytest_sway.backends.hf.base_model.quantization`.
+        device: where a quantized model is loaded to; any other is loaded on the CPU.
+
     Raises:
-        BackendError: the files are not whole, are of another kind of model, or do not hold exactly the
-            model's tensors.
+        BackendError: the files are not whole, are of another kind of model, are quantized in a way that is
+            not served, or do not hold exactly the model's tensors.
     """
     import transformers
 
     checkpoint = read_checkpoint(folder)
+    quantized = find_quantization(folder, checkpoint.config, quantization)
+    extra = {} if quantized is None else quantized.loading_arguments(dtype, device)
     with progress_bars_off(), _loading_errors(checkpoint):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
@@ -56,15 +76,17 @@ def load_pretrained(folder: Path, dtype: Any, *, trust_remote_code: bool = False
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # what does not fit is refused below, by name
             adapter_kwargs=_NO_ADAPTER,
+            **extra,
         )
     if getattr(model, "_hf_peft_config_loaded", False):
         raise BackendError(
             f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
             "the model; move the adapter's files to a folder of their own, or install transformers 5"
         )
-    return PretrainedModel(
-        model, checkpoint, check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
-    )
+    notes = check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
+    if quantized is not None:
+        use_dequantized_weights(model, dtype)
+    return PretrainedModel(model, checkpoint, notes, quantized.name if quantized is not None else None)
 
 
 @contextmanager

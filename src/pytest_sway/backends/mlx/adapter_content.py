@@ -73,6 +73,7 @@ class AdapterContent:
         folder: where it is.
         updates: what it changes.
         config: its ``adapter_config.json``.
+        whole: tensors of the base that the file holds too, by their names in the base: copies, or trained.
         changes_tied_head: whether the update of an embedding also counts in a head that is tied to it, as
             mlx-lm has it and PEFT has not.
         notes: what a reader of the report should know.
@@ -82,6 +83,7 @@ class AdapterContent:
     updates: Updates
     config: Mapping[str, object]
     changes_tied_head: bool
+    whole: Mapping[str, mx.array] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
     @property

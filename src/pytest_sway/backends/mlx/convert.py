@@ -77,13 +77,20 @@ def convert_adapter(
         overwrite: whether what the destination holds is replaced.
 
     Raises:
-        ConversionError: the source cannot be converted, or the destination is not empty.
+        ConversionError: the source cannot be converted (whole tensors of the base are named, never left
+            out), or the destination is not empty.
     """
     if is_mlx_folder(source) is (target == "mlx"):
         raise ConversionError(f"{source} is an adapter of {_NAMES[target]} already")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())) and not overwrite:
         raise ConversionError(f"{destination} is not empty; name another folder, or overwrite it")
     content = read_adapter(source)
+    if content.whole:
+        raise ConversionError(
+            f"{source} also holds {len(content.whole)} whole tensors of its base (first: "
+            f"{min(content.whole)}), as modules_to_save and targeted embeddings write them, and "
+            f"{_NAMES[target]} has no place for them; if they are unchanged copies, save the adapter with save_embedding_layers=False"
+        )
     _write_whole(content, destination, _WRITERS[target])
     return Conversion(
         destination,

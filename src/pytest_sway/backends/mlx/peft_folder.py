@@ -60,10 +60,10 @@ def read_peft_folder(folder: Path) -> AdapterContent:
     except AmbiguousNamesError as error:
         raise ConversionError(f"{folder / ADAPTER_WEIGHTS}: {error}") from error
     ignored = _checked_fields(folder, config)
-    parts = _parts(folder, names.by_key, read_safetensors(folder / ADAPTER_WEIGHTS))
+    parts, whole = _parts(names.by_key, read_safetensors(folder / ADAPTER_WEIGHTS))
     updates = {name: _update(folder, config, name, found) for name, found in parts.items()}
     notes = (*((ignored_fields_note(ignored),) if ignored else ()), *names.notes)
-    content = AdapterContent(folder, updates, config, changes_tied_head=False, notes=notes)
+    content = AdapterContent(folder, updates, config, changes_tied_head=False, whole=whole, notes=notes)
     content.check_finite()
     return content
 
@@ -156,23 +156,18 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
 
 
 def _parts(
-    folder: Path, names: Mapping[str, str], tensors: Mapping[str, mx.array]
-) -> dict[str, dict[str, mx.array]]:
-    """The tensors of each module, by what they are."""
+    names: Mapping[str, str], tensors: Mapping[str, mx.array]
+) -> tuple[dict[str, dict[str, mx.array]], dict[str, mx.array]]:
+    """The tensors of each module, by what they are; and those that are no factor of LoRA."""
     parts: dict[str, dict[str, mx.array]] = {}
-    whole = []
+    whole: dict[str, mx.array] = {}
     for key, name in names.items():
         module, _, factor = name.removeprefix(PREFIX).partition(".lora_")
-        if not factor or f"lora_{factor}" not in _FACTORS:
-            whole.append(name.removeprefix(PREFIX))
-            continue
-        parts.setdefault(module, {})[_FACTORS[f"lora_{factor}"]] = tensors[key]
-    if whole:
-        raise ConversionError(
-            f"{folder} also holds {len(whole)} tensors that are no factor of LoRA (first: "
-            f"{min(whole)}), as modules_to_save writes them; mlx-lm has no place for them; {_USE_HF}"
-        )
-    return parts
+        if f"lora_{factor}" in _FACTORS:
+            parts.setdefault(module, {})[_FACTORS[f"lora_{factor}"]] = tensors[key]
+        else:
+            whole[name.removeprefix(PREFIX).replace(".base_layer.", ".")] = tensors[key]
+    return parts, whole
 
 
 def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[str, mx.array]) -> LoraUpdate:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import mlx.nn as nn
 
 from pytest_sway.backends.base import AdapterKey, BackendError
@@ -100,8 +101,24 @@ def check_fits(content: AdapterContent, model: nn.Module) -> None:
             f"{content.folder} does not hold the adapter that {ADAPTER_CONFIG} describes on this base: "
             f"{len(absent)} modules are missing, {len(extra)} unexpected{first}"
         )
+    _check_copies(content, modules)
     for name, update in content.updates.items():
         _check_layer(content, name, update, modules[name])
+
+
+def _check_copies(content: AdapterContent, modules: dict[str, nn.Module]) -> None:
+    """Raise BackendError unless the whole tensors of an adapter's file are the base's own.
+
+    PEFT saves the embeddings with some adapters, trained or not.
+    """
+    for path, tensor in content.whole.items():
+        name, _, part = path.rpartition(".")
+        own = modules[name].get(part) if name in modules else None
+        if own is None or own.shape != tensor.shape or not mx.array_equal(tensor.astype(own.dtype), own):
+            raise BackendError(
+                f"{content.folder} holds {path} beside its factors, and it is not the base's own (or the "
+                "base's is quantized): the adapter is more than LoRA or DoRA; kind: hf serves it"
+            )
 
 
 def _tied_head(name: str) -> str:

@@ -107,7 +107,7 @@ def as_array(found: mx.array) -> Array:
 
 
 def read_safetensors(path: Path) -> dict[str, mx.array]:
-    """The tensors of a file.
+    """The tensors of a file, by name.
 
     Raises:
         ConversionError: it cannot be read.
@@ -117,4 +117,4 @@ def read_safetensors(path: Path) -> dict[str, mx.array]:
     except Exception as error:
         raise ConversionError(f"{path} cannot be read: {error}") from error
     assert isinstance(found, dict)  # of this format mlx gives nothing else
-    return found
+    return dict(sorted(found.items()))  # mlx gives them in any order

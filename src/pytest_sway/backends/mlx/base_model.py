@@ -16,7 +16,6 @@ from mlx_lm.utils import load_model
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
-from pytest_sway.backends.hf.error_text import error_line
 
 _DTYPES = {"fp16": mx.float16, "bf16": mx.bfloat16, "fp32": mx.float32}
 _DEVICES = {"cpu": mx.cpu, "gpu": mx.gpu, "mps": mx.gpu}
@@ -24,6 +23,7 @@ _READ_QUANTIZATIONS = frozenset(
     {"awq", "bitnet", "compressed-tensors", "fp8", "gptq", "modelopt", "mxfp4", "mxfp8"}
 )
 """Values of ``quant_method`` that mlx-lm reads."""
+_LONGEST_ERROR = 300
 SLOW_BLAS = (
     "on Linux the wheel of mlx brings a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
     "(Debian: libopenblas0-pthread) and run with LD_PRELOAD=libopenblas.so.0"
@@ -67,7 +67,8 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         model.set_dtype(dtype)
         mx.eval(model.parameters())
     except Exception as error:
-        raise BackendError(f"the base model cannot be loaded: {folder}: {error_line(error)}") from error
+        text = " ".join(str(error).split())[:_LONGEST_ERROR] or type(error).__name__
+        raise BackendError(f"the base model cannot be loaded: {folder}: {text}") from error
     model.eval()
     model.freeze()
     notes = (SLOW_BLAS,) if is_slow_blas() else ()

@@ -89,7 +89,8 @@ def convert_adapter(
         raise ConversionError(
             f"{source} also holds {len(content.whole)} whole tensors of its base (first: "
             f"{min(content.whole)}), as modules_to_save and targeted embeddings write them, and "
-            f"{_NAMES[target]} has no place for them; if they are unchanged copies, save the adapter with save_embedding_layers=False"
+            f"{_NAMES[target]} has no place for them; if they are unchanged copies, save the adapter with "
+            "save_embedding_layers=False"
         )
     _write_whole(content, destination, _WRITERS[target])
     return Conversion(

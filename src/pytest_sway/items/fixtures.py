@@ -105,7 +105,7 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
         sources = [backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
         return NullPopulation(plan=plan, reason=str(error))
-    return null_population(sway_adapter, plan, sources)
+    return null_population(sway_adapter, plan, sources, backend.null_families)
 
 
 @pytest.fixture

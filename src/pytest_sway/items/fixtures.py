@@ -241,10 +241,14 @@ def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     from pytest_sway.backends.base import BackendError
     from pytest_sway.items.session_clock import session_moment
 
+    if key.kind == "custom":  # its adapters are in a format of its own
+        from pytest_sway.backends.custom.load_backend import load_backend as load_custom_backend
+
+        return load_custom_backend(key)
     if key.kind not in ("hf", "gguf", "api"):
         raise BackendError(
-            f"kind: {key.kind} is not served by this version (hf, gguf and api are); a conftest can serve it "
-            "with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
+            f"kind: {key.kind} is not served by this version (hf, gguf, api and custom are); a conftest can "
+            "serve it with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
         )
     adapters = _adapters_on(request, key)
     if len(adapters) == 1:  # of several, each fails by itself

@@ -59,13 +59,18 @@ def _import_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise BackendError(_failed_import(name, error)) from error
-        within = f" (of {name})" if error.name != name else ""
-        raise BackendError(
-            f"models.ft.entry_point: there is no module {error.name!r}{within} in {_searched_folders()}; "
-            f"{_HOW_TO_FIND}"
-        ) from error
+        raise BackendError(f"models.ft.entry_point: {_missing_module(name, error.name)}") from error
     except (Exception, SystemExit) as error:  # a module runs any code when it is imported
         raise BackendError(_failed_import(name, error)) from error
+
+
+def _missing_module(name: str, missing: str) -> str:
+    """Which part of a module's name was not found, and where it was looked for."""
+    package, _, module = missing.rpartition(".")
+    if package:  # it was imported
+        return f"{package} ({getattr(sys.modules[package], '__file__', None)}) has no module {module!r}"
+    within = f" (of {name})" if missing != name else ""
+    return f"there is no module {missing!r}{within} in {_searched_folders()}; {_HOW_TO_FIND}"
 
 
 def _failed_import(name: str, error: BaseException) -> str:

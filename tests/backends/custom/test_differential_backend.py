@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,46 @@ def test_what_a_view_raises_is_the_error_of_its_request(adapter: AdapterKey) -> 
     assert str(raised) == "m:C: view 'ft': logprob_of raised ZeroDivisionError: by zero"
     unopened = one(backend, Divergence("a", subject.base, subject.tuned.scaled(0.5)))
     assert str(unopened) == "m:C: opening the view 'ft@scaled_0.5' raised OSError: the disk is gone"
+
+
+def test_a_view_that_cannot_be_left_ends_the_measuring(adapter: AdapterKey) -> None:
+    """What else is asked could be answered by its weights."""
+
+    class Backend(TwoViews):
+        @contextmanager
+        def as_finetuned(self) -> Iterator[LetterView]:
+            yield LetterView(logits(1, 1.0))
+            if is_stuck:
+                raise RuntimeError("the adapter is still active")
+
+    is_stuck = False
+    backend, subject = served(adapter, Backend)
+    is_stuck = True
+    with pytest.raises(BackendError, match="leaving the view 'ft' raised RuntimeError: the adapter is still"):
+        one(backend, Completion("a", "b", subject.tuned))
+    is_stuck = False
+    with pytest.raises(BackendError, match="the adapter is still"):
+        one(backend, Completion("a", "b", subject.base))
+    backend.detach(subject)
+    assert backend.attach(adapter) == subject
+
+
+def test_a_prompt_s_tokens_are_counted_once_for_all_views(adapter: AdapterKey) -> None:
+    counted: list[str] = []
+
+    class ChangedView(LetterView):
+        def rolling_logprob(self, text: str) -> differential_model.RollingLogprob:
+            counted.append(text)
+            return super().rolling_logprob(text)
+
+    class Backend(AllViews):
+        view = ChangedView
+
+    backend, subject = served(adapter, Backend)
+    views = [subject.base, subject.tuned, subject.tuned.scaled(0.5)]
+    scores = backend.answer([Completion("ab", "cd", view) for view in views]).values()
+    assert [score.tokens for score in scores] == [2, 2, 2]
+    assert counted == ["abcd", "ab"]
 
 
 def test_capabilities_follow_from_the_methods(adapter: AdapterKey) -> None:

@@ -11,6 +11,7 @@ from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.custom.differential_backend import DifferentialBackend
 from pytest_sway.backends.custom.load_backend import load_backend
 from pytest_sway.backends.duck_typed import DuckTypedBackend
+from tests.support.paths import ROOT
 
 MODULE = """
 from pytest_sway.backends.base import AdapterKey, AnsweringBackend, BackendError, Subject
@@ -30,6 +31,11 @@ class Ours(AnsweringBackend):
 
     def answer(self, requests):
         return dict.fromkeys(requests, 0.5)
+
+
+class WithViews(Ours):
+    def as_base(self): ...
+    def as_finetuned(self): ...
 
 
 class Outer:
@@ -124,7 +130,7 @@ def refusal(entry_point: str | None) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["Ours", "Outer.Nested", "make"])
+@pytest.mark.parametrize("name", ["Ours", "WithViews", "Outer.Nested", "make"])
 def test_a_class_or_a_function_is_given_the_model(name: str) -> None:
     backend = load_backend(key(f"custom_classes:{name}"))
     assert backend.model == key(f"custom_classes:{name}")  # type: ignore[union-attr]
@@ -179,10 +185,13 @@ def test_a_backend_s_own_refusal_is_left_as_it_is() -> None:
     assert refusal("custom_classes:Picky") == "letters is too large"
 
 
-def test_a_module_that_is_not_found_names_where_it_was_looked_for(folder: Path) -> None:
+def test_a_module_that_is_not_found_names_where_it_was_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own folders are left out."""
+    monkeypatch.setattr(sys, "path", [str(Path(sys.prefix) / "lib"), str(folder)])
     says = refusal("no_such_module:Ours")
-    assert str(folder) in says
-    assert str(Path(sys.prefix) / "lib") not in says
+    assert f"in sys.path ({folder});" in says
     assert 'pythonpath = ["."]' in says
     assert "no module 'no_such' (of no_such.inner) in sys.path" in refusal("no_such.inner:Ours")
 
@@ -216,3 +225,14 @@ def test_sys_path_stays_as_it_is(folder: Path) -> None:
     load_backend(key("custom_classes:Ours"))
     refusal("no_such_module:Ours")
     assert sys.path == before
+
+
+def test_only_the_fixture_reaches_the_import() -> None:
+    """What receives specs by other ways than pytest's collection must not be able to import from them."""
+    package = ROOT / "src" / "pytest_sway"
+    importing = [
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if "backends.custom" in file.read_text("utf-8") and file.parent.name != "custom"
+    ]
+    assert importing == ["items/fixtures.py"]

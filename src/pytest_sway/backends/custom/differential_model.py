@@ -48,6 +48,7 @@ class DifferentialModel:
         self._built = built
         self._name = name
         self._counts: dict[str, int] = {}
+        self._fault = ""
         if lacking := [method for method in DIFFERENTIAL_METHODS if not hasattr(built, method)]:
             raise BackendError(f"{name}: {type(built).__name__} has no {', no '.join(lacking)}")
         self._check_preflight()
@@ -88,8 +89,10 @@ class DifferentialModel:
 
         Raises:
             RequestError: it cannot be opened.
-            BackendError: it cannot be left, so that further answers may be of the wrong weights.
+            BackendError: it, or one before it, could not be left: any further answer may be of its weights.
         """
+        if self._fault:
+            raise BackendError(self._fault)
         label = view.label()
         try:
             manager = self._manager(view)
@@ -104,9 +107,8 @@ class DifferentialModel:
             try:
                 manager.__exit__(None, None, None)
             except Exception as error:
-                raise BackendError(
-                    f"{self._name}: leaving the view {label!r} raised {error_line(error)}"
-                ) from error
+                self._fault = f"{self._name}: leaving the view {label!r} raised {error_line(error)}"
+                raise BackendError(self._fault) from error
 
     def close(self) -> None:
         """Close the object, where it has a ``close()``.

@@ -37,7 +37,7 @@ def import_entry_point(text: str | None) -> Any:
             f"models.ft.entry_point is missing: kind: custom needs one; {_EXAMPLE} (or serve the model with "
             "the fixture sway_backend or the hook pytest_sway_backend)"
         )
-    form = _FORM.fullmatch(text.strip())
+    form = _FORM.fullmatch(text)
     if form is None:
         raise BackendError(f"models.ft.entry_point: found {describe(text)}; {_EXAMPLE}")
     found: Any = _import_module(form["module"])
@@ -53,7 +53,6 @@ def import_entry_point(text: str | None) -> Any:
 
 
 def _import_module(name: str) -> Any:
-    importlib.invalidate_caches()  # the file may be younger than the last look into its folder
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

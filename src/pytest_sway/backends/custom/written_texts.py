@@ -36,9 +36,9 @@ class WrittenTexts:
         Raises:
             RequestError: it cannot; or the view has the same ids for two texts.
         """
-        prompt, most = str(request.prompt), request.max_new_tokens
-        text = opened.continue_text(prompt, most)
-        ids = opened.ids_of_continuation(prompt, text)[:most]
+        prompt = str(request.prompt)
+        text = opened.continue_text(prompt, request.max_new_tokens)
+        ids = opened.ids_of_continuation(prompt, text)
         known = self._known.setdefault((prompt, ids), _Continuation(request.view, text))
         if known.text != text:
             raise RequestError(

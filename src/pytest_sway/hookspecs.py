@@ -84,7 +84,8 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
 
     Return: a :class:`pytest_sway.backends.base.Backend`, or None to leave it to the next plugin. The first
     backend is taken; where no plugin returns one, the spec's own kind is loaded. ``model`` holds the spec's
-    ``kind`` and ``base``; the kinds ``custom`` and ``dummy`` are free for you.
+    ``kind`` and ``base``; the kind ``dummy`` is free for you, and so is ``custom``, whose ``entry_point`` is
+    imported only where no hook answers. (A class that a spec names needs no hook: ``docs/extending.md``.)
 
     Otherwise: a :class:`~pytest_sway.backends.base.BackendError`, and an answer that is no backend,
     fail the items that need the model, in one line each.

@@ -74,6 +74,16 @@ def test_a_family_unfit_for_full_tensors_names_those_that_fit(family: str) -> No
     assert "family: norm_matched or permuted can be made" in found.reason
 
 
+def test_a_backend_may_make_some_families_only() -> None:
+    plan = NullPlan("norm_matched", 3, 0, 0.02)
+    found = null_population(SUBJECT, plan, (), frozenset({"gaussian"}))
+    assert found.views == ()
+    assert found.reason == "no norm_matched nulls: the backend makes none; family: gaussian can be made"
+    able = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
+    assert draw_numbers(*able.views) == [("gaussian", i) for i in range(3)]
+    assert able.alignment_views == ()  # nulls of random signs are another family
+
+
 def test_every_offered_family_can_be_sampled() -> None:
     assert set(FAMILIES_BY_FORM["factors"]) == {*FACTORS, OWN}
     assert set(FAMILIES_BY_FORM["tensors"]) == set(TENSORS)

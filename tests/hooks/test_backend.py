@@ -63,6 +63,7 @@ def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
         quacks = True
         detach = calls.append
         context = 12
+        null_families: list[str] | None = None
 
         def attach(self, adapter: AdapterKey) -> Subject:
             return Subject(View("b"), View("b", str(adapter.path)))
@@ -86,6 +87,9 @@ def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
     backend.close()
     assert calls == [subject, "close"]
     assert (backend.capabilities, backend.context, backend.identity) == ({"completion"}, 24, "")
+    assert backend.null_families is None
+    duck.null_families = ["gaussian"]
+    assert backend.null_families == {"gaussian"}
     assert (backend.prompt_notes(), backend.rendered_prompt("a")) == (["quack"], "")
     assert backend.determinism(batch_invariant=False) is None
     assert backend.answer(["one"]) == {"one": 0.5}  # type: ignore[union-attr, list-item]

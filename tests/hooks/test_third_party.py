@@ -101,7 +101,7 @@ def test_a_model_of_another_kind_is_left_to_others(site: Path, project: Path) ->
     spec.write_text(spec.read_text().replace("pytest_sway_example}", "another}"))
     result = run(site, project, "sway.yaml::moved")
     assert result.returncode == 1
-    assert "no backend: kind: custom is not served by this version" in result.stdout
+    assert "no backend: models.ft.entry_point: found 'another'; write package.module:Class" in result.stdout
 
 
 def test_it_lives_without_pytest_sway(site: Path, project: Path) -> None:

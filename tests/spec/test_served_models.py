@@ -141,5 +141,5 @@ def test_a_field_that_another_kind_does_not_read(tmp_path: Path, field: str) -> 
     side = f"kind: hf, base: '{QUICKSTART / 'base'}'"
     suite = suite_of(tmp_path, side, f"{side}, {field}: x, adapter: '{QUICKSTART / 'adapters' / 'healthy'}'")
     (note,) = suite.notes
-    kinds = "api and gguf" if field == "endpoint" else "api"
+    kinds = "api, gguf, custom" if field == "endpoint" else "api, custom"
     assert f"models.ft.{field} has no effect: it is read for kind: {kinds}, not for hf" in str(note)

@@ -22,7 +22,11 @@ class BackendError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelKey:
-    """A base model as a spec names it: the parameter of the fixture ``sway_backend``."""
+    """A base model as a spec names it: the parameter of the fixture ``sway_backend``.
+
+    A class that ``entry_point`` names is built with it, as ``Class(model=key)``. ``base`` is the path of a
+    folder, or of a file for ``kind: custom``, where there is one; else what the spec has.
+    """
 
     kind: str
     base: str
@@ -159,7 +163,8 @@ class Backend(ABC):
 
     A backend is derived from one of three forms: :class:`AnsweringBackend` answers whole requests,
     :class:`WeightsBackend` holds the weights, :class:`ServerBackend` asks a server, text by text; these two
-    leave requests to the engine. What has a default here need not be written.
+    leave requests to the engine. What has a default here need not be written. ``docs/extending.md`` builds a
+    backend in thirty lines, and lists what goes wrong.
 
     One that names ``nulls`` among its capabilities makes a null's weights itself, from the view alone: the
     family and the seeds in ``view.null``, and the digest of the adapter that it imitates.
@@ -169,18 +174,26 @@ class Backend(ABC):
     """Longest text, in tokens; None where the model names none."""
     identity: str = ""
     """What the numbers depend on beside weights and request; without it no answer is kept on disk."""
+    null_families: frozenset[str] | None = None
+    """Families of null adapters that it can make, for the capability ``nulls``; None for all that the form of
+    the attached adapter allows."""
 
     @property
     @abstractmethod
     def capabilities(self) -> frozenset[str]:
-        """Any of: divergence, completion, generate, scale, nulls, tokens, chat_template, tools."""
+        """Any of: divergence, completion, generate, scale, nulls, tokens, chat_template, tools.
+
+        A probe that needs another one is skipped. They are read while an adapter is attached, and may depend
+        on it.
+        """
 
     @abstractmethod
     def attach(self, adapter: AdapterKey) -> Subject:
-        """Serve an adapter.
+        """Serve an adapter; of several of a session, one after another.
 
         Raises:
-            BackendError: that cannot be done truthfully.
+            BackendError: that cannot be done truthfully. Its message fails the items, in one line each; any
+                other exception fails them with its traceback.
         """
 
     def detach(self, subject: Subject) -> None:  # noqa: B027 - most hold nothing
@@ -235,7 +248,11 @@ class AnsweringBackend(Backend):
 
     @abstractmethod
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """Every request's answer, or the exception that stands for it."""
+        """Every request's answer, of the type that its class names, or the RequestError that stands for it.
+
+        One call has what a probe asks at once of the adapter and of all its nulls: what these requests have
+        in common can be computed once. None may be left out.
+        """
 
 
 class TokenizingBackend(Backend):

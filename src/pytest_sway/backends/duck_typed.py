@@ -66,6 +66,12 @@ class DuckTypedBackend(AnsweringBackend):
         """That of the wrapped object."""
         return str(getattr(self._wrapped, "identity", ""))
 
+    @property
+    def null_families(self) -> frozenset[str] | None:  # type: ignore[override]
+        """Those of the wrapped object."""
+        families = getattr(self._wrapped, "null_families", None)
+        return frozenset(families) if families is not None else None
+
     def attach(self, adapter: AdapterKey) -> Subject:
         """Delegates to the wrapped object."""
         subject: Subject = self._wrapped.attach(adapter)

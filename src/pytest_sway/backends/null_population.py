@@ -84,7 +84,12 @@ class NullPopulation:
     notes: tuple[str, ...] = ()
 
 
-def null_population(subject: Subject, plan: NullPlan | None, sources: Sequence[str] = ()) -> NullPopulation:
+def null_population(
+    subject: Subject,
+    plan: NullPlan | None,
+    sources: Sequence[str] = (),
+    families: frozenset[str] | None = None,
+) -> NullPopulation:
     """Null views that imitate ``subject``, in the order of their draws.
 
     A factor s on the rank of random factors multiplies the variance of B·A by s (a sum of s·r products in
@@ -94,10 +99,16 @@ def null_population(subject: Subject, plan: NullPlan | None, sources: Sequence[s
         subject: the adapter.
         plan: None where the suite has no ``null_adapter``.
         sources: digests of the user's own adapters, for the family ``yours``.
+        families: those that the backend can make; None for all that the subject's form allows.
     """
     if plan is None:
         return NullPopulation()
-    able = FAMILIES_BY_FORM[subject.form]
+    if families is not None and plan.family not in families:
+        made = " or ".join(sorted(families)) or "none"
+        return NullPopulation(
+            plan=plan, reason=f"no {plan.family} nulls: the backend makes none; family: {made} can be made"
+        )
+    able = tuple(f for f in FAMILIES_BY_FORM[subject.form] if families is None or f in families)
     ranked = plan.family in _RANKED and subject.form == "factors"
     if plan.family not in able:
         return NullPopulation(

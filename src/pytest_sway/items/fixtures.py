@@ -109,7 +109,7 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
         sources = [backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
         return NullPopulation(plan=plan, reason=str(error))
-    return null_population(sway_adapter, plan, sources)
+    return null_population(sway_adapter, plan, sources, backend.null_families)
 
 
 @pytest.fixture
@@ -254,33 +254,13 @@ def _probes_of(request: pytest.FixtureRequest, adapter: AdapterKey, backend: Bac
 
 def _backend_of_spec(request: pytest.FixtureRequest, key: ModelKey) -> Backend:
     """The backend of a spec's own kind."""
-    from pytest_sway.backends.base import BackendError
     from pytest_sway.items.session_clock import session_moment
+    from pytest_sway.items.spec_backend import PEFT_KINDS, load_spec_backend
 
-    if key.kind not in ("hf", "gguf", "api", "mlx"):
-        raise BackendError(
-            f"kind: {key.kind} is not served by this version (hf, gguf, mlx and api are); a conftest can "
-            "serve it with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
-        )
     adapters = _adapters_on(request, key)
-    if len(adapters) == 1 and key.kind != "mlx":  # of several, each fails by itself
+    if len(adapters) == 1 and key.kind in PEFT_KINDS:  # of several, each fails by itself
         _check_adapter(adapters[0])
-    moment = session_moment(request.config)
-    if key.kind == "gguf":
-        from pytest_sway.backends.gguf.load_backend import load_backend as load_gguf_backend
-
-        return load_gguf_backend(key, moment)
-    if key.kind == "api":
-        from pytest_sway.backends.api.load_backend import load_backend as load_api_backend
-
-        return load_api_backend(key, moment)
-    if key.kind == "mlx":
-        from pytest_sway.backends.mlx.load_backend import load_backend as load_mlx_backend
-
-        return load_mlx_backend(key, moment)
-    from pytest_sway.backends.hf.load_backend import load_backend
-
-    return load_backend(key, moment)
+    return load_spec_backend(key, session_moment(request.config))
 
 
 def _check_adapter(adapter: AdapterKey) -> None:

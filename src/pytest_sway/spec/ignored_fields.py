@@ -14,8 +14,8 @@ FT_DECIDES = frozenset({"kind", "dtype", "device", "trust_remote_code", "entry_p
 """Fields of ``models.base`` that dlm-sway reads in two-model mode alone; the model is ``models.ft``'s."""
 _READ_FOR = {
     "entry_point": ("custom",),
-    **dict.fromkeys(_SERVED, ("api",)),
-    **dict.fromkeys(("endpoint", "api_key"), ("api", "gguf")),
+    **dict.fromkeys(_SERVED, ("api", "custom")),
+    **dict.fromkeys(("endpoint", "api_key"), ("api", "gguf", "custom")),
 }
 
 
@@ -36,7 +36,7 @@ def _ignored_defaults(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     defaults = spec.envelope.defaults
     if defaults.concurrent_probes > 1:
         yield ("defaults", "concurrent_probes"), "has no effect: requests are batched"
-    if "top_k" in defaults.model_fields_set and spec.envelope.models.ft.kind != "api":
+    if "top_k" in defaults.model_fields_set and spec.envelope.models.ft.kind not in ("api", "custom"):
         yield ("defaults", "top_k"), "has no effect: the whole vocabulary is compared"
 
 
@@ -58,7 +58,7 @@ def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if getattr(ft, name) and ft.kind not in kinds:
             yield (
                 ("models", "ft", name),
-                f"has no effect: it is read for kind: {' and '.join(kinds)}, not for {ft.kind}",
+                f"has no effect: it is read for kind: {', '.join(kinds)}, not for {ft.kind}",
             )
     if ft.null_dir_server and not ft.null_dir:
         yield ("models", "ft", "null_dir_server"), "has no effect without null_dir"

@@ -78,8 +78,9 @@ def _find_tokenizer(name: str | None, base: str, roots: Sequence[Path]) -> str |
 
 
 def _find_model(name: str, roots: Sequence[Path], kind: str) -> str:
-    """A model's folder or GGUF file, or its name: on the hub, or on a server."""
+    """A model's folder or file, or its name: on the hub, or on a server."""
     if kind == "api":
         return name
     path = find_path(name, roots)
-    return str(path) if is_folder(path) or (is_gguf_name(name) and is_file(path)) else name
+    may_be_file = kind == "custom" or is_gguf_name(name)
+    return str(path) if is_folder(path) or (may_be_file and is_file(path)) else name

@@ -1,0 +1,85 @@
+"""Imports the object that ``entry_point: package.module:Class`` names."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.custom.error_line import error_line
+from pytest_sway.text.message_parts import describe, did_you_mean, shorten_list
+
+_FORM = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<names>\w+(\.\w+)*)")
+_EXAMPLE = "write package.module:Class, e.g. entry_point: my_backend:MyBackend"
+_HOW_TO_FIND = (
+    'a file beside the spec is found where its folder is in pytest\'s option pythonpath (pythonpath = ["."] '
+    "under [tool.pytest.ini_options] in pyproject.toml, from pytest's rootdir)"
+)
+
+
+def import_entry_point(text: str | None) -> Any:
+    """The object that an entry point names.
+
+    ``sys.path`` is used as it is: a spec's folder is not added, so that an evaluation imports what the
+    project's own tests import.
+
+    Args:
+        text: ``package.module:Class``; behind the colon an attribute of an attribute may be named.
+
+    Raises:
+        BackendError: it is missing or malformed, or there is no such object; in one line.
+    """
+    if text is None or not text.strip():
+        raise BackendError(
+            f"models.ft.entry_point is missing: kind: custom needs one; {_EXAMPLE} (or serve the model with "
+            "the fixture sway_backend or the hook pytest_sway_backend)"
+        )
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise BackendError(f"models.ft.entry_point: found {describe(text)}; {_EXAMPLE}")
+    found: Any = _import_module(form["module"])
+    path = form["module"]
+    for name in form["names"].split("."):
+        if not hasattr(found, name):
+            owner = f"{path} ({found.__file__})" if getattr(found, "__file__", None) else path
+            raise BackendError(
+                f"models.ft.entry_point: {owner} has no {name!r}{did_you_mean(name, dir(found))}"
+            )
+        found, path = getattr(found, name), f"{path}.{name}"
+    return found
+
+
+def _import_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise BackendError(_failed_import(name, error)) from error
+        raise BackendError(f"models.ft.entry_point: {_missing_module(name, error.name)}") from error
+    except (Exception, SystemExit) as error:  # a module runs any code when it is imported
+        raise BackendError(_failed_import(name, error)) from error
+
+
+def _missing_module(name: str, missing: str) -> str:
+    """Which part of a module's name was not found, and where it was looked for."""
+    package, _, module = missing.rpartition(".")
+    if package:  # it was imported
+        return f"{package} ({getattr(sys.modules[package], '__file__', None)}) has no module {module!r}"
+    within = f" (of {name})" if missing != name else ""
+    return f"there is no module {missing!r}{within} in {_searched_folders()}; {_HOW_TO_FIND}"
+
+
+def _failed_import(name: str, error: BaseException) -> str:
+    missing = f"; install {error.name!r}" if isinstance(error, ModuleNotFoundError) and error.name else ""
+    return f"models.ft.entry_point: importing {name} raised {error_line(error)}{missing}"
+
+
+def _searched_folders() -> str:
+    """The entries of ``sys.path`` that are not Python's own."""
+    own = [Path(prefix).resolve() for prefix in {sys.prefix, sys.base_prefix}]
+    searched = [Path(entry).resolve() for entry in sys.path]  # an empty entry is the working directory
+    others = [str(path) for path in searched if not any(path.is_relative_to(prefix) for prefix in own)]
+    return f"sys.path ({shorten_list(others)})" if others else "sys.path (the installed packages alone)"

@@ -13,6 +13,7 @@ from peft import PeftModel
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject, WeightsBackend
 from pytest_sway.backends.hf.load_backend import load_backend as load_hf
+from pytest_sway.backends.mlx.convert import convert_adapter
 from pytest_sway.backends.mlx.load_backend import load_backend as load_mlx
 from pytest_sway.requests import NullSeed, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
@@ -26,6 +27,12 @@ from tests.support.quantized_models import with_bnb_weights
 ADAPTED, BASE_ALONE = 5e-4, 2e-4
 """Nats: of an adapter, whose weights are merged in some forms; of the base."""
 COMMON = {"LoRA", "DoRA", "modules_to_save"}
+
+
+@pytest.fixture(autouse=True)
+def _converted_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +64,12 @@ def reference_model(engine: str, quantized: Path) -> Any:
 
 def expected_logprobs(engine: str, quantized: Path, adapter: Path, form: str) -> list[np.ndarray]:
     """What a forward by the libraries alone says of the rows."""
-    if form.startswith("mlx-lm"):
+    if form.startswith("mlx-lm") and engine.startswith("mlx"):
         base = quantized if engine == "mlx 4 bit" else BASE
         return [np.array(one) for one in reference_logits(adapter, ROWS, base)]
+    if form.startswith("mlx-lm"):
+        convert_adapter(adapter, adapter.parent / "peft", "peft")
+        adapter = adapter.parent / "peft"
     model = PeftModel.from_pretrained(reference_model(engine, quantized), adapter).eval()
     return [reference_logprobs(model, row).numpy() for row in ROWS]
 

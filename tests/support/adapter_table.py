@@ -13,12 +13,11 @@ _QUANTIZED = "these are quantized"
 _MORE = "is more than LoRA or DoRA"
 _OTHER = "has no counterpart in mlx-lm"
 _TYPE = "peft_type IA3"
-_MLX = "is an adapter of mlx-lm"
 
 
-def _refused(nf4: str = "", mlx: str = "", hf: str = "") -> dict[str, str]:
+def _refused(quantized: str, mlx: str = "") -> dict[str, str]:
     """Why each engine refuses a form, by a part of the message; engines that serve it are left out."""
-    why = {"hf fp32": hf, "hf nf4": hf or nf4, "hf int8": hf or nf4, "mlx fp32": mlx, "mlx 4 bit": mlx}
+    why = {"hf nf4": quantized, "hf int8": quantized, "mlx fp32": mlx, "mlx 4 bit": mlx}
     return {engine: reason for engine, reason in why.items() if reason}
 
 
@@ -33,8 +32,8 @@ FORMS: dict[str, tuple[Callable[[Path], Path], dict[str, str]]] = {
     "LoRA, rank and alpha patterns": (_peft("patterns"), {}),
     "LoRA of one layer": (_peft("one_layer"), {}),
     "LoRA, embedding": (_peft("embedding"), {"mlx 4 bit": "the base's is quantized"}),
-    "DoRA": (_peft("dora"), _refused(nf4=_QUANTIZED)),
-    "DoRA, rsLoRA and rank patterns": (_peft("dora_rslora_patterns"), _refused(nf4=_QUANTIZED)),
+    "DoRA": (_peft("dora"), _refused(_QUANTIZED)),
+    "DoRA, rsLoRA and rank patterns": (_peft("dora_rslora_patterns"), _refused(_QUANTIZED)),
     "DoRA, embedding": (
         _peft("dora_embedding"),
         {**_refused(_QUANTIZED, "is DoRA of an embedding"), "mlx 4 bit": "the base's is quantized"},
@@ -47,11 +46,11 @@ FORMS: dict[str, tuple[Callable[[Path], Path], dict[str, str]]] = {
     "LoHa": (_peft("loha"), _refused(_QUANTIZED, _OTHER)),
     "mlx-lm LoRA": (
         lambda folder: save_mlx_adapter(folder, keys=["self_attn.q_proj", "mlp.down_proj"]),
-        _refused(hf=_MLX),
+        {},
     ),
     "mlx-lm DoRA": (
         lambda folder: save_mlx_adapter(folder, kind="dora", keys=["self_attn.v_proj"]),
-        _refused(hf=_MLX),
+        _refused(_QUANTIZED),
     ),
 }
 """How each form is made, and which engines refuse it."""

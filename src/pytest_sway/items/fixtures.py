@@ -269,9 +269,10 @@ def _check_adapter(adapter: AdapterKey) -> None:
 
     try:
         from pytest_sway.backends.hf.adapter_files.adapter_config import read_adapter_files
+        from pytest_sway.spec.adapter_file_checks import is_mlx_folder
     except ImportError:
         return  # loading the model says what is not installed
-    if adapter.path is None or not Path(adapter.path).is_dir():
+    if adapter.path is None or not Path(adapter.path).is_dir() or is_mlx_folder(Path(adapter.path)):
         return  # of the hub: attaching it looks into the cache first
     try:
         read_adapter_files(adapter.path)

@@ -77,15 +77,13 @@ def check_adapter_files(folder: Path) -> tuple[dict[str, Any], Shapes]:
     return config, shapes
 
 
-def why_not_served(folder: Path, *, takes_mlx: bool = False) -> str | None:
-    """Why an adapter folder cannot be used, as its files show; None where they show no reason.
-
-    ``takes_mlx``: whether adapters of mlx-lm are served too; their files are checked when they are read.
-    """
-    if takes_mlx and is_mlx_folder(folder):
-        return None
+def why_not_served(folder: Path) -> str | None:
+    """Why an adapter folder cannot be used, as its files show; None where they show no reason."""
     try:
-        check_adapter_files(folder)
+        if is_mlx_folder(folder):
+            check_mlx_config(folder)
+        else:
+            check_adapter_files(folder)
     except AdapterFilesError as error:
         return str(error)
     return None
@@ -96,28 +94,49 @@ def is_mlx_folder(folder: Path) -> bool:
     return (folder / MLX_WEIGHTS).is_file() and not (folder / ADAPTER_WEIGHTS).is_file()
 
 
+def check_mlx_config(folder: Path) -> dict[str, Any]:
+    """The config of a folder of mlx-lm, once it is one of LoRA or DoRA.
+
+    Raises:
+        AdapterFilesError: what is wrong, and what to do.
+    """
+    config = read_config(folder)
+    kind = config.get("fine_tune_type", "lora")
+    if kind == "full":
+        raise AdapterFilesError(
+            f"{folder} holds a full fine-tune of mlx-lm (fine_tune_type: full), which replaces the base's "
+            "weights: fuse it with mlx_lm.fuse, and evaluate the fused model with kind: hf, as "
+            "models.ft.base with defaults: {differential: false}"
+        )
+    parameters = config.get("lora_parameters")
+    if kind not in ("lora", "dora") or not isinstance(parameters, dict):
+        raise AdapterFilesError(
+            f"{folder / ADAPTER_CONFIG} is not what mlx-lm writes: found fine_tune_type {describe(kind)} and "
+            f"lora_parameters {describe(parameters)}; it writes lora or dora, and an object with rank, scale "
+            "and keys"
+        )
+    for name in ("rank", "scale"):
+        if isinstance(parameters.get(name), bool) or not isinstance(parameters.get(name), int | float):
+            raise AdapterFilesError(
+                f"{folder / ADAPTER_CONFIG}: lora_parameters.{name} is {describe(parameters.get(name))}; "
+                "mlx-lm writes a number"
+            )
+    return config
+
+
 def _check_writer(folder: Path, config: Config) -> None:
     """Raise unless PEFT wrote the config."""
     if isinstance(config.get("peft_type"), str):
         return
-    if "fine_tune_type" in config or "lora_parameters" in config or (folder / MLX_WEIGHTS).is_file():
-        raise AdapterFilesError(f"{folder} is an adapter of mlx-lm, {_mlx_remedy(config)}")
+    if "fine_tune_type" in config or "lora_parameters" in config:
+        raise AdapterFilesError(
+            f"{folder} has a config of mlx-lm and weights of PEFT ({ADAPTER_WEIGHTS}), or none: copy the "
+            f"files of one of them, which is {MLX_WEIGHTS} for mlx-lm"
+        )
     fields = ", ".join(sorted(config)[:5]) or "none"
     raise AdapterFilesError(
         f"{folder / ADAPTER_CONFIG} has no peft_type, so PEFT did not write it (its first fields: {fields}), "
         "and nothing else is served"
-    )
-
-
-def _mlx_remedy(config: Config) -> str:
-    """How an adapter of mlx-lm can be evaluated."""
-    if config.get("fine_tune_type", "lora") in ("lora", "dora"):
-        return (
-            "which kind: mlx serves; for another kind, pytest_sway.backends.mlx.convert writes it as PEFT's"
-        )
-    return (
-        "and kind: hf serves adapters of PEFT: fuse it into its base with mlx_lm.fuse, and evaluate the "
-        "fused model as models.ft.base with defaults: {differential: false}"
     )
 
 

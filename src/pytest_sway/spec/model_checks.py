@@ -122,6 +122,6 @@ def adapter_problems(spec: Spec) -> list[Problem]:
             messages.append(_no_folder(name, spec))
         elif not is_file(folder / ADAPTER_CONFIG):
             messages.append(no_adapter(folder))
-        elif why := why_not_served(folder, takes_mlx=spec.envelope.models.ft.kind == "mlx"):
+        elif why := why_not_served(folder):
             messages.append(why)
     return [Problem(f"models.ft.adapter: {message}", *position) for message in messages]

@@ -17,6 +17,12 @@ from tests.support.mlx_models import quantized_base
 from tests.support.peft_adapters import BASE
 
 
+@pytest.fixture(autouse=True)
+def _converted_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def reference() -> Iterator[HFBackend]:
     """transformers and PEFT on the quickstart's base."""

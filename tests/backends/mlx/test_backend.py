@@ -37,7 +37,7 @@ HEALTHY = QUICKSTART / "adapters" / "healthy"
 TEXT = "The master of the works is"
 
 
-def nulls(subject: Subject, *families: str) -> list[View]:
+def null_views(subject: Subject, *families: str) -> list[View]:
     tuned = subject.tuned
     return [View(tuned.base, tuned.adapter, NullSeed(family, 3, 1000, 0.02)) for family in families]
 
@@ -56,8 +56,9 @@ def requests(subject: Subject, views: Sequence[View]) -> list[Request[Any]]:
 
 def test_base_subject_scales_and_nulls_of_every_family(backend: MLXBackend, reference: HFBackend) -> None:
     def asked(subject: Subject) -> list[Request[Any]]:
-        views = [subject.tuned, subject.tuned.scaled(0.5), subject.tuned.scaled(1.25)]
-        return requests(subject, [*views, *nulls(subject, *FACTORS)])
+        more = Divergence(TEXT, subject.base, subject.tuned.scaled(1.25), "js")
+        views = [subject.tuned, subject.tuned.scaled(0.5), *null_views(subject, *FACTORS)]
+        return [more, *requests(subject, views)]
 
     assert_same_answers(backend, reference, HEALTHY, asked)
 
@@ -71,7 +72,7 @@ def test_nulls_of_dora_change_the_same_weights(
 
     def asked(subject: Subject) -> list[Request[Any]]:
         assert subject.form == "tensors"
-        return requests(subject, [subject.tuned.scaled(0.5), *nulls(subject, family)])
+        return requests(subject, [subject.tuned.scaled(0.5), *null_views(subject, family)])
 
     assert_same_answers(backend, reference, folder, asked)
 
@@ -131,7 +132,7 @@ def test_one_copy_of_the_weights_serves_an_adapter_and_its_nulls(backend: MLXBac
         mx.clear_cache()
         mx.reset_peak_memory()
         before = mx.get_active_memory()
-        Engine(backend).answer(requests(subject, nulls(subject, "norm_matched", "permuted")))
+        Engine(backend).answer(requests(subject, null_views(subject, "norm_matched", "permuted")))
         mx.clear_cache()
         assert mx.get_active_memory() - before < 3 * own + (1 << 20)
         assert mx.get_peak_memory() - before < weights  # one batch

@@ -6,16 +6,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from peft import PeftModel
 
+from pytest_sway.backends.base import Subject
+from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.mlx.adapter_content import ConversionError
-from pytest_sway.backends.mlx.convert import convert_adapter
+from pytest_sway.backends.mlx.backend import MLXBackend
+from pytest_sway.backends.mlx.convert import convert_adapter, converted_folder
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder
 from pytest_sway.backends.mlx.peft_folder import read_peft_folder
+from pytest_sway.requests import Divergence, NullSeed, Request, View
+from tests.support.both_backends import assert_same_answers
 from tests.support.hf_models import ROWS, reference_logprobs
 from tests.support.mlx_models import reference_logits, save_mlx_adapter
 from tests.support.paths import QUICKSTART
@@ -77,6 +83,24 @@ def test_keys_are_those_inside_a_layer_where_all_layers_are_alike(tmp_path: Path
     convert_adapter(save_adapter(tmp_path / "one", PLAIN_LORA["one_layer"]), tmp_path / "other")
     config = json.loads((tmp_path / "other" / "adapter_config.json").read_text("utf-8"))
     assert config["lora_parameters"]["keys"] == ["model.layers.2.self_attn.q_proj"]
+
+
+def test_an_adapter_of_mlx_lm_has_the_same_answers_with_kind_hf(
+    backend: MLXBackend, reference: HFBackend, tmp_path: Path
+) -> None:
+    """kind: hf converts it once, into the cache; the digest is that of the files, so the nulls are the same."""
+    source = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
+
+    def asked(subject: Subject) -> list[Request[Any]]:
+        null = View(subject.tuned.base, subject.tuned.adapter, NullSeed("norm_matched", 0, 1000, 0.02))
+        text = "The master of the works is"
+        return [Divergence(text, subject.base, view, "js") for view in (subject.tuned, null)]
+
+    assert_same_answers(backend, reference, source, asked)
+    (folder,) = (tmp_path / "cache" / "pytest-sway" / "converted-adapters").iterdir()
+    written = (folder / "adapter_model.safetensors").stat().st_mtime_ns
+    assert converted_folder(source) == folder
+    assert (folder / "adapter_model.safetensors").stat().st_mtime_ns == written
 
 
 def test_half_precision_is_kept(tmp_path: Path) -> None:

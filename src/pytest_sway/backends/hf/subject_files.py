@@ -19,7 +19,8 @@ from pytest_sway.backends.hf.model_files import (
     text_digest,
 )
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
-from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pytest_sway.spec.adapter_file_checks import is_mlx_folder
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.text.message_parts import shorten_list
 
 _HASHED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
@@ -87,21 +88,41 @@ def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> S
     """
     if key.path is None and key.model is None:
         raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
-    files = None
+    files, hashed = None, None
     if key.path is not None:
-        files = read_adapter_files(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+        own = Path(adapter_folder(key.path, trust_remote_code=trust_remote_code))
+        files, hashed = _read_as_peft(own) if is_mlx_folder(own) else _read(own)
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
         model = model_folder(tuned)
     try:
         digests = [files_digest(model, MODEL_FILES)] if model is not None else []
-        digests += [files_digest(files.folder, _hashed_patterns(files.folder))] if files is not None else []
+        digests += [files_digest(*hashed)] if hashed is not None else []
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
     digest = digests[0] if len(digests) == 1 else text_digest(":".join(digests))
     return SubjectFiles(files, model, digest, trust_remote_code)
+
+
+def _read(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ...]]]:
+    """An adapter of PEFT, and which files of which folder identify it."""
+    return read_adapter_files(str(folder)), (folder, _hashed_patterns(folder))
+
+
+def _read_as_peft(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ...]]]:
+    """The same of an adapter of mlx-lm: its digest is the one that it has with ``kind: mlx``."""
+    try:
+        from pytest_sway.backends.mlx.convert import converted_folder
+    except ImportError as error:
+        raise BackendError(
+            f"models.ft.adapter: {folder} is an adapter of mlx-lm; to read it, install {error.name}: pip "
+            "install 'pytest-sway[mlx]'"
+        ) from error
+    files = read_adapter_files(str(converted_folder(folder)))
+    note = f"{folder} is an adapter of mlx-lm; it was converted to PEFT's format in {files.folder}"
+    return replace(files, notes=(note, *files.notes)), (folder, (ADAPTER_CONFIG, MLX_WEIGHTS))
 
 
 def _hashed_patterns(folder: Path) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionE
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
 from pytest_sway.backends.mlx.peft_folder import read_peft_folder, write_peft_folder
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder
-from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, MLX_WEIGHTS
 
 Target = Literal["mlx", "peft"]
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
@@ -92,7 +92,7 @@ def convert_adapter(
             f"{_NAMES[target]} has no place for them; if they are unchanged copies, save the adapter with "
             "save_embedding_layers=False"
         )
-    _write_whole(content, destination, _WRITERS[target])
+    _write_whole(content, destination, _WRITERS[target], overwrite=overwrite)
     return Conversion(
         destination,
         len(content.updates),
@@ -101,17 +101,23 @@ def convert_adapter(
     )
 
 
-def converted_folder(source: Path, target: Target = "mlx") -> Path:
-    """The adapter in the other format, in the cache; written there once for each content.
+def converted_folder(source: Path) -> Path:
+    """An adapter of mlx-lm as PEFT's, in the cache; written there once for each content.
 
     Raises:
-        ConversionError: it cannot be converted.
+        ConversionError: it cannot be converted, or whether it is the same on a base depends on that base.
     """
-    names = (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(source) else ADAPTER_WEIGHTS, *_TOKENIZER_FILES)
+    digest = files_digest(source, (ADAPTER_CONFIG, MLX_WEIGHTS, *_TOKENIZER_FILES))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "dlm-sway" / f"{target}-converted" / files_digest(source, names)
+    folder = cache / "pytest-sway" / "converted-adapters" / digest
     if not folder.is_dir():
-        convert_adapter(source, folder, target)
+        if notes := _embedding_notes(read_adapter(source)):
+            raise ConversionError(f"{source}: {notes[0]}; kind: mlx serves it")
+        try:
+            convert_adapter(source, folder, "peft")
+        except ConversionError:
+            if not folder.is_dir():  # else another process wrote it meanwhile
+                raise
     return folder
 
 
@@ -130,7 +136,11 @@ _EMBEDDING_ENDS = ("embed_tokens", "wte")
 
 
 def _write_whole(
-    content: AdapterContent, destination: Path, write: Callable[[AdapterContent, Path], None]
+    content: AdapterContent,
+    destination: Path,
+    write: Callable[[AdapterContent, Path], None],
+    *,
+    overwrite: bool,
 ) -> None:
     """Write into a folder beside the destination, which then takes its place."""
     try:
@@ -142,7 +152,7 @@ def _write_whole(
             for pattern in _TOKENIZER_FILES:
                 for file in content.folder.glob(pattern):
                     shutil.copy2(file, made)
-            if destination.is_dir():
+            if destination.is_dir() and overwrite:
                 shutil.rmtree(destination)
             made.replace(destination)
     except OSError as error:

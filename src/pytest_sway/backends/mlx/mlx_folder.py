@@ -19,7 +19,7 @@ from pytest_sway.backends.mlx.adapter_content import (
     read_safetensors,
 )
 from pytest_sway.safetensors_header import HeaderError, tensor_shapes
-from pytest_sway.spec.adapter_file_checks import AdapterFilesError, read_config
+from pytest_sway.spec.adapter_file_checks import AdapterFilesError, check_mlx_config
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, MLX_WEIGHTS
 
 _FACTORS = {"lora_a": "a", "lora_b": "b", "m": "magnitude"}
@@ -111,29 +111,9 @@ def _keys(updates: Updates) -> tuple[list[str], int]:
 
 def _checked_config(folder: Path) -> dict[str, Any]:
     try:
-        config = read_config(folder)
+        return check_mlx_config(folder)
     except AdapterFilesError as error:
         raise ConversionError(str(error)) from error
-    kind = config.get("fine_tune_type", "lora")
-    if kind == "full":
-        raise ConversionError(
-            f"{folder} holds a full fine-tune of mlx-lm (fine_tune_type: full), which replaces the base's "
-            "weights: fuse it with mlx_lm.fuse, and evaluate the fused model with kind: hf, as "
-            "models.ft.base with defaults: {differential: false}"
-        )
-    parameters = config.get("lora_parameters")
-    if kind not in ("lora", "dora") or not isinstance(parameters, dict):
-        raise ConversionError(
-            f"{folder / ADAPTER_CONFIG} is not what mlx-lm writes: found fine_tune_type {kind!r} and "
-            f"lora_parameters {parameters!r}; it writes lora or dora, and an object with rank, scale and keys"
-        )
-    for name in ("rank", "scale"):
-        if isinstance(parameters.get(name), bool) or not isinstance(parameters.get(name), int | float):
-            raise ConversionError(
-                f"{folder / ADAPTER_CONFIG}: lora_parameters.{name} is {parameters.get(name)!r}; mlx-lm "
-                "writes a number"
-            )
-    return config
 
 
 def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[str, mx.array]) -> LoraUpdate:

@@ -97,7 +97,7 @@ class ServedAdapter:
         if self.form != "factors":
             raise BackendError(
                 f"{content.folder} cannot be a null of this adapter, which changes whole tensors; with "
-                "family: norm_matched or permuted its nulls are drawn"
+                "family: norm_matched or permuted its nulls are sampled"
             )
         if strange := sorted(content.updates.keys() - self._updates.keys()):
             raise BackendError(
@@ -112,7 +112,7 @@ class ServedAdapter:
         self._own_nulls[digest] = {**zeros, **self._contents(content.updates)}
 
     def _contents_of(self, seed: NullSeed) -> Contents:
-        """What a null puts in the layers: the user's own, or drawn."""
+        """What a null puts in the layers: the user's own, or sampled."""
         if seed.source:
             return self._own_nulls[seed.source]
         return self._null_weights.get(seed, lambda: self._draw(seed))
@@ -129,11 +129,11 @@ class ServedAdapter:
         if not update.has_experts:
             new_a, new_b = draw_null_weights(seed, self.digest, name, (a, b))
             return LoraUpdate(mx.array(new_a), mx.array(new_b), update.scaling)
-        drawn = [
+        pairs = [
             draw_null_weights(seed, self.digest, f"{name}.{expert}", (a[expert], b[expert]))
             for expert in range(len(a))
         ]
-        stacked = [mx.array(np.stack(parts)) for parts in zip(*drawn, strict=True)]
+        stacked = [mx.array(np.stack(parts)) for parts in zip(*pairs, strict=True)]
         return LoraUpdate(stacked[0], stacked[1], update.scaling)
 
     def _null_weight(self, seed: NullSeed, name: str) -> DenseWeight:

@@ -88,7 +88,7 @@ def test_keys_are_those_inside_a_layer_where_all_layers_are_alike(tmp_path: Path
 def test_an_adapter_of_mlx_lm_has_the_same_answers_with_kind_hf(
     backend: MLXBackend, reference: HFBackend, tmp_path: Path
 ) -> None:
-    """kind: hf converts it once, into the cache; the digest is that of the files, so the nulls are the same."""
+    """Converted once, into the cache; its digest is that of its own files, so it has the same nulls."""
     source = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
 
     def asked(subject: Subject) -> list[Request[Any]]:

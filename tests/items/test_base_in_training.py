@@ -1,0 +1,113 @@
+"""An adapter of a 4-bit base on the full one, and the other way: the headline says so, with a figure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sway.backends.hf.adapter_files.trained_quantization import trained_quantization
+from tests.support.paths import QUICKSTART
+from tests.support.peft_adapters import BASE
+
+SPEC = """
+version: 1
+models:
+  base: &m {{kind: hf, base: {base}, device: cpu{more}}}
+  ft: {{<<: *m, adapter: {adapter}}}
+suite:
+  - {{name: dk, kind: delta_kl, prompts: [The master of the works is, A lantern, Salt], positions: 1}}
+"""
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(QUICKSTART / "adapters" / "healthy", tmp_path / "adapter"))
+
+
+def report(pytester: pytest.Pytester, adapter: Path, more: str = "") -> tuple[dict[str, Any], str]:
+    pytester.makefile(".yaml", sway=SPEC.format(base=BASE, adapter=adapter, more=more))
+    result = pytester.runpytest("sway.yaml", "--sway-json=out.json", "-q")
+    return json.loads((pytester.path / "out.json").read_text("utf-8")), " ".join(result.stdout.str().split())
+
+
+def trained_with(adapter: Path, *, use_qlora: bool) -> None:
+    (adapter / "training_run.json").write_text(json.dumps({"use_qlora": use_qlora}), "utf-8")
+
+
+def figures(text: str) -> tuple[float, float]:
+    """Of the two bases, and of the adapter."""
+    after = text.partition("prompts of the probes the two bases are ")[2]
+    bases, _, rest = after.partition(" nats apart, the adapter is ")
+    return float(bases), float(rest.partition(" from its base")[0])
+
+
+def test_an_adapter_of_a_4_bit_base_on_the_full_one(pytester: pytest.Pytester, adapter: Path) -> None:
+    trained_with(adapter, use_qlora=True)
+    found, text = report(pytester, adapter)
+    assert (
+        "the adapter was trained on the base in nf4 (training_run.json says use_qlora: true), and the spec's "
+        "base is unquantized; on 3 prompts of the probes the two bases are"
+    ) in text
+    bases, own = figures(text)
+    assert 0 < bases < 0.6931
+    (probe,) = found["probes"]
+    assert own == pytest.approx(probe["raw"], rel=0.01)  # three digits of the same mean
+    assert "write quantization: nf4 for models.base and models.ft to evaluate it as it was trained" in text
+
+
+@pytest.mark.slow
+def test_as_it_was_trained_there_is_nothing_to_say(pytester: pytest.Pytester, adapter: Path) -> None:
+    trained_with(adapter, use_qlora=True)
+    _, text = report(pytester, adapter, ", quantization: nf4")
+    assert "was trained on" not in text
+
+
+@pytest.mark.slow
+def test_the_other_way_round(pytester: pytest.Pytester, adapter: Path) -> None:
+    trained_with(adapter, use_qlora=False)
+    _, text = report(pytester, adapter, ", quantization: nf4")
+    assert "was trained on the unquantized base (training_run.json says use_qlora: false)" in text
+    there, _ = figures(text)
+    trained_with(adapter, use_qlora=True)
+    _, back = report(pytester, adapter)
+    assert figures(back)[0] == pytest.approx(there, rel=1e-3)  # the divergence is symmetric
+
+
+@pytest.mark.slow
+def test_without_bitsandbytes_there_is_a_note_without_a_figure(
+    pytester: pytest.Pytester, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_sway.backends.hf.base_model import quantization
+
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
+    trained_with(adapter, use_qlora=True)
+    found, text = report(pytester, adapter)
+    assert "how far the two are apart was not measured: a base in nf4 needs bitsandbytes" in text
+    assert found["probes"][0]["raw"] > 0
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("unsloth/SmolLM2-135M-Instruct-bnb-4bit", "nf4"),
+        ("unsloth/llama-3-8b-unsloth-bnb-4bit", "nf4"),
+        ("models--unsloth--x-bnb-4bit/snapshots/abc", "nf4"),
+        ("org/x-bnb-8bit", "int8"),
+        ("HuggingFaceTB/SmolLM2-135M", None),
+        ("org/bnbx-4bits", None),
+        (None, None),
+    ],
+)
+def test_the_name_of_a_bnb_base_says_it(tmp_path: Path, named: str | None, expected: str | None) -> None:
+    found = trained_quantization(tmp_path, {"base_model_name_or_path": named})
+    assert (found.name if found else None) == expected
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"use_qlora": "yes"}', "{}"])
+def test_a_file_that_says_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "training_run.json").write_text(content, "utf-8")
+    assert trained_quantization(tmp_path, {}) is None

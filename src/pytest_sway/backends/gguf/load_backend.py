@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.peft_import import import_peft
 from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
 
@@ -33,9 +34,10 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend |
         import gguf  # noqa: F401
         import httpx  # noqa: F401
         import msgspec  # noqa: F401
-        import peft  # noqa: F401
         import torch
         import xllamacpp  # noqa: F401
+
+        import_peft()
     except ImportError as error:
         raise BackendError(
             f"kind: gguf needs {error.name}; install it with: pip install 'pytest-sway[gguf]'"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder, text_digest
+from pytest_sway.backends.hf.peft_import import import_peft
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
@@ -24,9 +25,10 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         BackendError: it cannot be served truthfully.
     """
     try:
-        import peft  # noqa: F401
         import torch
         import transformers
+
+        import_peft()
     except ImportError as error:
         raise BackendError(
             f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"

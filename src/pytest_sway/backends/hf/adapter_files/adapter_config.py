@@ -30,6 +30,7 @@ from pytest_sway.backends.hf.adapter_files.unknown_config_fields import (
     variant_cause,
     variant_fields,
 )
+from pytest_sway.backends.hf.peft_import import import_peft
 from pytest_sway.spec.adapter_file_checks import AdapterFilesError, check_adapter_files
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapters_below, no_adapter
 
@@ -77,7 +78,9 @@ def read_adapter_files(path: str) -> AdapterFiles:
 
     Raises:
         BackendError: no folder, no config, files that cannot be read, or an adapter of a form not served.
+        ImportError: PEFT is not installed.
     """
+    import_peft()
     folder = Path(path)
     if not folder.is_dir():
         raise BackendError(f"models.ft.adapter: there is no folder {folder}")

@@ -1,7 +1,7 @@
-"""``kind: gguf`` beside ``kind: hf``: the same spec, how far the figures are apart, and what each took.
+"""Another engine beside ``kind: hf``: the same spec, how far the figures are apart, and what each took.
 
-    pip install ".[gguf]"
-    python benchmarks/gguf_and_hf.py [SPEC]        by default the quickstart's
+    pip install ".[gguf,mlx]"
+    python benchmarks/beside_hf.py KIND [SPEC]        gguf or mlx; by default the quickstart's spec
 
 Prints a row a probe. Each kind is measured twice, in turns, on one core, without stored answers; the seconds
 are the shorter ones, of the probe alone.
@@ -18,25 +18,26 @@ from pathlib import Path
 from typing import Any
 
 QUICKSTART = Path(__file__).parents[1] / "examples/quickstart/sway.yaml"
-KINDS, TURNS = ("hf", "gguf"), 2
+TURNS = 2
 FIGURES = ("raw", "score", "z_score")
 
 
 def main() -> int:
     """Measure and print; 1 where a verdict differs."""
-    spec = Path(sys.argv[1]) if len(sys.argv) > 1 else QUICKSTART
-    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    kinds = "hf", sys.argv[1]
+    spec = Path(sys.argv[2]) if len(sys.argv) > 2 else QUICKSTART
+    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for _ in range(TURNS):
-        for kind in KINDS:
+        for kind in kinds:
             runs[kind].append(_evaluate(spec, kind))
     sys.stdout.write(
-        "| probe | verdict | hf s | gguf s | largest relative difference |\n" + "| --- " * 5 + "|\n"
+        f"| probe | verdict | hf s | {kinds[1]} s | largest relative difference |\n" + "| --- " * 5 + "|\n"
     )
     differ = 0
     for place, theirs in enumerate(runs["hf"][0]["probes"]):
-        ours = runs["gguf"][0]["probes"][place]
+        ours = runs[kinds[1]][0]["probes"][place]
         differ += ours["verdict"] != theirs["verdict"]
-        seconds = [min(run["probes"][place]["duration_s"] for run in runs[kind]) for kind in KINDS]
+        seconds = [min(run["probes"][place]["duration_s"] for run in runs[kind]) for kind in kinds]
         apart = max((_apart(theirs[name], ours[name]) for name in FIGURES), default=0.0)
         verdicts = " / ".join(dict.fromkeys([theirs["verdict"], ours["verdict"]]))
         name = theirs["name"]

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _column(engine: str, folder: Path, quantized: Path) -> dict[str, str]:
-    backend = _load(engine, quantized)
+    backend = _backend(engine, quantized)
     found = {
         form: _cell(backend, engine, form, folder / str(number), quantized)
         for number, form in enumerate(FORMS)
@@ -53,7 +53,7 @@ def _column(engine: str, folder: Path, quantized: Path) -> dict[str, str]:
     return found
 
 
-def _load(engine: str, quantized: Path) -> WeightsBackend:
+def _backend(engine: str, quantized: Path) -> WeightsBackend:
     kind, _, bits = engine.partition(" ")
     if kind == "mlx":
         folder = BASE if bits == "fp32" else quantized

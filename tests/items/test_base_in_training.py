@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from pytest_sway.backends.hf.adapter_files.base_remarks import remarks_on_base
 from pytest_sway.backends.hf.adapter_files.trained_quantization import trained_quantization
+from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import BASE
 
@@ -88,6 +91,49 @@ def test_without_bitsandbytes_there_is_a_note_without_a_figure(
     found, text = report(pytester, adapter)
     assert "how far the two are apart was not measured: a base in nf4 needs bitsandbytes" in text
     assert found["probes"][0]["raw"] > 0
+
+
+def test_a_plan_loads_no_second_base(
+    pytester: pytest.Pytester, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_sway.backends.hf import backend
+
+    def never(*_: object) -> None:
+        raise AssertionError("a second base was loaded")
+
+    monkeypatch.setattr(backend, "next_token_logprobs", never)
+    trained_with(adapter, use_qlora=True)
+    pytester.makefile(".yaml", sway=SPEC.format(base=BASE, adapter=adapter, more=""))
+    pytester.runpytest("sway.yaml", "--sway-plan").assert_outcomes(skipped=1)
+
+
+def test_a_second_base_that_does_not_fit(
+    pytester: pytest.Pytester, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_sway.backends.hf import base_in_training
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate")
+
+    monkeypatch.setattr(base_in_training, "load_pretrained", no_memory)
+    trained_with(adapter, use_qlora=True)
+    _, text = report(pytester, adapter)
+    assert "was not measured: the two do not fit the memory together" in text
+
+
+def test_the_very_base_that_is_loaded_is_not_another_one(tmp_path: Path) -> None:
+    """A repository whose name says bnb-4bit may hold fp4, and files know better than names."""
+    folder = tmp_path / "x-bnb-4bit"
+    shutil.copytree(BASE, folder)
+    base = BaseModel("", name=str(folder), checkpoint=read_checkpoint(folder), quantization="fp4")
+    named = remarks_on_base(tmp_path, {"base_model_name_or_path": "org/x-bnb-4bit"}, base)
+    assert (named.warnings, named.notes, named.trained_base) == ((), (), None)
+    (tmp_path / "training_run.json").write_text('{"use_qlora": true}', "utf-8")
+    assert remarks_on_base(tmp_path, {}, base).trained_base is None  # 4 bits are 4 bits
+    other = BaseModel("", name="org/x", checkpoint=read_checkpoint(folder))
+    found = remarks_on_base(tmp_path, {}, other, kind="mlx").trained_base
+    assert found is not None
+    assert found.remedy.startswith("write quantization: nf4 for models.base and models.ft, and kind: hf,")
 
 
 @pytest.mark.parametrize(

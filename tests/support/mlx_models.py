@@ -40,16 +40,23 @@ def with_dequantized_weights(model: Any, folder: Path) -> Any:
 
 
 def save_mlx_adapter(
-    folder: Path, *, kind: str = "lora", keys: list[str], rank: int = 4, scale: float = 2.0, layers: int = 4
+    folder: Path,
+    *,
+    kind: str = "lora",
+    keys: list[str],
+    rank: int = 4,
+    scale: float = 2.0,
+    layers: int = 4,
+    base: Path = BASE,
 ) -> Path:
     """An adapter as the trainer of mlx-lm saves it, every number of it moved."""
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
-    model, _ = load_model(BASE)
+    model, _ = load_model(base)
     parameters = {"rank": rank, "scale": scale, "dropout": 0.0, "keys": keys}
     model.freeze()
-    linear_to_lora_layers(model, layers, parameters, use_dora=kind == "dora")
     mx.random.seed(0)
+    linear_to_lora_layers(model, layers, parameters, use_dora=kind == "dora")
     own = dict(tree_flatten(model.trainable_parameters()))
     folder.mkdir(parents=True, exist_ok=True)
     moved = {name: one + 0.05 * mx.random.normal(one.shape) for name, one in own.items()}

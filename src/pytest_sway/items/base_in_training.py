@@ -10,7 +10,7 @@ from pytest_sway.backends.base import Backend, BackendError, Subject, Tokenizing
 from pytest_sway.engine.drive import drive
 from pytest_sway.engine.imagined_answers import ImaginedAnswers
 from pytest_sway.probes.base import Probe
-from pytest_sway.requests import Divergence, Prompt, Request, Views
+from pytest_sway.requests import Divergence, Prompt, Request, RequestError, Views
 
 _MOST_PROMPTS = 32
 
@@ -28,7 +28,7 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
         return subject
     prompts = _prompts(backend, subject, probes) if isinstance(backend, TokenizingBackend) else []
     if not prompts:
-        figure = "how far the two are apart was not measured: no probe compares distributions"
+        figure = "how far the two are apart was not measured: no probe of the suite compares distributions"
     else:
         try:
             apart = backend.compare_bases(subject, prompts)
@@ -36,7 +36,7 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
                 f"on {len(prompts)} prompts of the probes the two bases are {apart.bases:.3g} nats apart, "
                 f"the adapter is {apart.adapter:.3g} from its base"
             )
-        except BackendError as error:
+        except (BackendError, RequestError) as error:
             figure = f"how far the two are apart was not measured: {error}"
     return replace(subject, warnings=(*subject.warnings, f"{mismatch.text}; {figure}; {mismatch.remedy}"))
 

@@ -81,7 +81,7 @@ def sway_adapter(request: pytest.FixtureRequest, sway_backend: Backend) -> Itera
         subject = sway_backend.attach(key)
     except BackendError as error:
         raise _failure(f"no adapter: {error}") from None
-    if subject.trained_base is not None:
+    if subject.trained_base is not None and not request.config.getoption("sway_plan"):
         from pytest_sway.items.base_in_training import compare_bases
 
         subject = compare_bases(sway_backend, subject, _probes_of(request, key, sway_backend))

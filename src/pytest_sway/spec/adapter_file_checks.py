@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,13 +116,25 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
             f"lora_parameters {describe(parameters)}; it writes lora or dora, and an object with rank, scale "
             "and keys"
         )
-    for name in ("rank", "scale"):
-        if isinstance(parameters.get(name), bool) or not isinstance(parameters.get(name), int | float):
-            raise AdapterFilesError(
-                f"{folder / ADAPTER_CONFIG}: lora_parameters.{name} is {describe(parameters.get(name))}; "
-                "mlx-lm writes a number"
-            )
+    keys = parameters.get("keys")
+    wrong = [
+        (f"lora_parameters.{name}", value, "a number")
+        for name in ("rank", "scale")
+        if not _is_number(value := parameters.get(name))
+    ]
+    if not isinstance(layers := config.get("num_layers", 0), int):
+        wrong.append(("num_layers", layers, "a whole number"))
+    if keys is not None and not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
+        wrong.append(("lora_parameters.keys", keys, "a list of names"))
+    for field, value, kind in wrong:
+        raise AdapterFilesError(
+            f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}; mlx-lm writes {kind}"
+        )
     return config
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_writer(folder: Path, config: Config) -> None:

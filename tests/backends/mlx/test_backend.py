@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
+from mlx_lm.models.cache import KVCache
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey, Subject
 from pytest_sway.backends.hf.backend import HFBackend
@@ -84,6 +85,16 @@ def test_what_is_written_is_what_transformers_writes(backend: MLXBackend, refere
         return [Generate(text, view, 12) for text in texts for view in (subject.base, subject.tuned)]
 
     assert_same_answers(backend, reference, HEALTHY, asked)
+
+
+@pytest.mark.slow
+def test_a_model_whose_cache_mlx_lm_cannot_batch(
+    backend: MLXBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = View(backend._view_digest())
+    together = backend.generate(ROWS, [view] * 3, 8)
+    monkeypatch.delattr(KVCache, "merge")
+    assert backend.generate(ROWS, [view] * 3, 8) == together
 
 
 def test_a_batch_changes_no_text(backend: MLXBackend) -> None:

@@ -103,6 +103,19 @@ def test_an_adapter_of_mlx_lm_has_the_same_answers_with_kind_hf(
     assert (folder / "adapter_model.safetensors").stat().st_mtime_ns == written
 
 
+def test_modules_of_other_scales_keep_their_updates(tmp_path: Path) -> None:
+    """Also where the commonest scaling is 0."""
+    source = save_adapter(tmp_path / "peft", PLAIN_LORA["two_modules"])
+    path = source / "adapter_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    pattern = {"layers.0.self_attn.q_proj": 8}
+    path.write_text(json.dumps({**config, "lora_alpha": 0, "alpha_pattern": pattern}), "utf-8")
+    convert_adapter(source, tmp_path / "mlx")
+    updates = read_mlx_folder(tmp_path / "mlx").updates
+    changing = [name for name, update in updates.items() if update.changes]
+    assert changing == ["model.layers.0.self_attn.q_proj"]
+
+
 def test_half_precision_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "bf16"
     source.mkdir()

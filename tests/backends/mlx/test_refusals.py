@@ -13,6 +13,8 @@ import pytest
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
 from pytest_sway.backends.mlx.backend import MLXBackend
 from pytest_sway.backends.mlx.load_backend import load_backend
+from pytest_sway.requests import RequestError, View
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.mlx_models import copied_base, save_mlx_adapter
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import PLAIN_LORA, lora, save_adapter
@@ -92,6 +94,13 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
         ({"lora_parameters": None}, "lora_parameters None"),
         ({"lora_parameters": {"rank": 4, "alpha": 16}}, "lora_parameters.scale is None"),
         ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "says rank 8"),
+        ({"lora_parameters": {"rank": 4, "scale": float("nan"), "keys": []}}, "lora_parameters.scale is nan"),
+        (
+            {"lora_parameters": {"rank": 4, "scale": 2.0, "keys": "q_proj"}},
+            "lora_parameters.keys is 'q_proj'",
+        ),
+        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes a whole number"),
+        ({"fine_tune_type": "dora"}, "holds no m of model.layers.0.self_attn.q_proj"),
     ],
 )
 def test_a_config_that_is_not_mlx_lms(
@@ -100,6 +109,45 @@ def test_a_config_that_is_not_mlx_lms(
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     edit_config(folder, "adapter_config.json", **fields)
     assert message in refusal(backend, folder)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lora_alpha": "16"}, "lora_alpha is '16'; it is a number"),
+        ({"lora_alpha": None}, "lora_alpha is None; it is a number"),
+        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; it is a number"),
+        ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
+        ({"rank_pattern": {"(": 4}}, "which is no regular expression"),
+        ({"target_modules": 5}, "target_modules is 5; it is a text or a list of texts"),
+        ({"target_modules": "(("}, "target_modules holds '((', which is no regular expression"),
+        ({"use_dora": True}, "holds no lora_magnitude_vector"),
+    ],
+)
+def test_a_config_that_is_not_pefts(
+    backend: MLXBackend, tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    folder = save_adapter(tmp_path / "peft", PLAIN_LORA["two_modules"])
+    edit_config(folder, "adapter_config.json", **fields)
+    assert message in refusal(backend, folder)
+
+
+def test_magnitudes_that_the_config_does_not_announce(backend: MLXBackend, tmp_path: Path) -> None:
+    dora = save_mlx_adapter(tmp_path / "mlx", kind="dora", keys=["self_attn.q_proj"])
+    edit_config(dora, "adapter_config.json", fine_tune_type="lora")
+    assert "says fine_tune_type: lora; the two files are of different runs" in refusal(backend, dora)
+    peft = save_adapter(tmp_path / "peft", lora(use_dora=True, target_modules=["q_proj"]))
+    edit_config(peft, "adapter_config.json", use_dora=False)
+    assert "says use_dora: false; the two files are of different runs" in refusal(backend, peft)
+
+
+def test_a_token_that_the_embedding_has_no_row_for(backend: MLXBackend) -> None:
+    """mlx reads on beyond the end of the embedding."""
+    view = View(backend._view_digest())
+    with pytest.raises(RequestError, match="gives token 4096, and the base has 4096"):
+        backend.generate([[5, 4096]], [view], 1)
+    with pytest.raises(RequestError, match="gives token 9999, and the base has 4096"):
+        list(backend.logprobs([PackedRow((TokenSequence((5, 9999), 0),))], view, 10))
 
 
 def test_a_file_that_is_cut_off(backend: MLXBackend, tmp_path: Path) -> None:

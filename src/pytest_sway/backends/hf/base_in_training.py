@@ -12,6 +12,8 @@ from pytest_sway.backends.hf.adapter_files.trained_quantization import UNQUANTIZ
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
 from pytest_sway.backends.hf.base_model.quantization import stored_quantization
+from pytest_sway.backends.hf.device.memory import memory_errors
+from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.token_sequences import PackedRow, TokenSequence
 
@@ -43,18 +45,26 @@ def next_token_logprobs(
     if quantization == UNQUANTIZED and stored_quantization(checkpoint.folder, checkpoint.config) is not None:
         raise BackendError(f"{checkpoint.folder} holds the quantized weights alone")
     try:
-        other = load_pretrained(
-            checkpoint.folder,
-            model.dtype,
-            trust_remote_code=base.trust_remote_code,
-            quantization=None if quantization == UNQUANTIZED else quantization,
-            device=model.device,
-        ).model.eval()
-        scorer = Scorer(other if quantization != UNQUANTIZED else other.to(model.device))
-        with torch.inference_mode():
-            parts = [scorer.logprobs(scorer.hidden(batch_of(rows, model.device))) for rows in _batches(texts)]
-    except (MemoryError, RuntimeError) as error:
-        raise BackendError(f"it does not fit the memory ({str(error).splitlines()[0]})") from error
+        with memory_errors():
+            return _scored(model, base, quantization, texts)
+    except MemoryError as error:
+        raise BackendError(f"the two do not fit the memory together ({error})") from error
+    except RuntimeError as error:
+        raise BackendError(f"it cannot be scored: {error_line(error)}") from error
+
+
+def _scored(model: Any, base: BaseModel, quantization: str, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+    assert base.checkpoint is not None  # the caller has looked
+    other = load_pretrained(
+        base.checkpoint.folder,
+        model.dtype,
+        trust_remote_code=base.trust_remote_code,
+        quantization=None if quantization == UNQUANTIZED else quantization,
+        device=model.device,
+    ).model.eval()
+    scorer = Scorer(other if quantization != UNQUANTIZED else other.to(model.device))
+    with torch.inference_mode():
+        parts = [scorer.logprobs(scorer.hidden(batch_of(rows, model.device))) for rows in _batches(texts)]
     return torch.cat(parts).cpu()
 
 

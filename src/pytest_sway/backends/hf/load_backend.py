@@ -73,8 +73,8 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     try:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
         digest = files_digest(path, MODEL_FILES)
-        if key.quantization is not None:
-            digest = text_digest(f"{digest}:{key.quantization}")
+        if found.quantization is not None and not found.quantization.is_stored:
+            digest = text_digest(f"{digest}:{found.quantization.name}")
         base = BaseModel(
             digest_with_settings(digest, tokens.chat.settings),
             name=key.base,
@@ -82,7 +82,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
             checkpoint=found.checkpoint,
             trust_remote_code=key.trust_remote_code,
             notes=found.notes,
-            quantization=found.quantization,
+            quantization=found.quantization.name if found.quantization is not None else None,
         )
         if found.quantization is None:
             model = place.put(model)

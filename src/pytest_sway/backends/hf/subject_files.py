@@ -141,4 +141,7 @@ def subject_notes(source: SubjectFiles, base: BaseModel) -> BaseRemarks:
         return BaseRemarks((), tuple(notes))
     on = base if tuned is None else BaseModel("", name=str(source.model), checkpoint=tuned)
     found = remarks_on_base(files.folder, files.config, on)
+    if tuned is not None and found.trained_base is not None:  # it is not the base that is loaded
+        notes.append(found.trained_base.text)
+        found = replace(found, trained_base=None)
     return replace(found, notes=(*notes, *found.notes))

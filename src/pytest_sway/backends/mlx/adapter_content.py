@@ -17,6 +17,15 @@ FILE_BROKEN = (
 )
 
 
+_EMBEDDINGS = ("embed_tokens", "wte", "embeddings", "word_embeddings", "tok_embeddings")
+"""Names of token embeddings in the models of mlx-lm."""
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a module is the model's token embedding, by its name."""
+    return name.rpartition(".")[2] in _EMBEDDINGS
+
+
 class ConversionError(BackendError):
     """An adapter that cannot be read, or that the other format cannot hold."""
 

@@ -146,9 +146,7 @@ def _lora_layer(base: nn.Module, name: str, rank: int, changes_tied_head: bool) 
 
 
 def _dense_layer(base: nn.Module) -> nn.Module:
-    """A layer like the base's whose weight is set before it is used."""
-    if isinstance(base, EMBEDDING):
-        return nn.Embedding(1, 1)
+    """A linear layer like the base's whose weight is set before it is used."""
     layer = nn.Linear(1, 1, bias=False)
     if "bias" in base:
         layer.bias = base.bias

@@ -17,6 +17,7 @@ import numpy as np
 
 from pytest_sway import __version__
 from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, Subject, WeightsBackend
+from pytest_sway.backends.hf.error_text import first_line
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
@@ -46,12 +47,11 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         self._adapter: ServedAdapter | None = None
         self._broken = ""
         self._entries = 0
-        config = loaded.config
-        longest = config.get("max_position_embeddings")
-        self.context = int(longest) if longest else None
-        self.vocabulary = int(self._logits([[0] * 2]).shape[-1])
+        self.context = loaded.context
+        with forward_errors(BackendError):
+            self.vocabulary = int(self._logits([[0] * 2]).shape[-1])
         self.epsilon = float(mx.finfo(loaded.dtype).eps)
-        self.token_bytes, self.cache_bytes = _memory_per_token(config, loaded.dtype.size)
+        self.token_bytes, self.cache_bytes = _memory_per_token(loaded.text_config, loaded.dtype.size)
         self.overhead_tokens = _OVERHEAD
         self.most_tokens = 2048
         self.identity = _identity(loaded)
@@ -137,14 +137,17 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         self, rows: Sequence[PackedRow], view: View, most: int
     ) -> Iterator[tuple[TokenSequence, int, Any]]:
         """A batch's fp32 log-probabilities, at most ``most`` positions at a time."""
+        self._check_ids([text.ids for row in rows for text in row.texts])
         self._enter(view)
-        hidden = self._scorer.hidden(batch_of(rows))
+        with forward_errors(RequestError):
+            hidden = self._scorer.hidden(batch_of(rows))
         entered = self._entries
         for group, place in scored_pieces([text for row in rows for text in row.texts], most):
             if self._entries != entered:  # another view was scored in between
                 self._enter(view)
                 entered = self._entries
-            scored = self._scorer.logprobs(hidden[place])
+            with forward_errors(RequestError):
+                scored = self._scorer.logprobs(hidden[place])
             at = 0
             for text, start, count in group:
                 yield text, start, scored[at : at + count]
@@ -154,20 +157,27 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         self, rows: Sequence[Sequence[int]], views: Sequence[View], max_new_tokens: int
     ) -> list[tuple[int, ...]]:
         """Greedy continuations, cut before the end-of-text token; all rows are of one view."""
+        self._check_ids(rows)
         self._enter(views[0])
-        return continuations(self._model, rows, self._ends, max_new_tokens)
+        with forward_errors(RequestError):
+            return continuations(self._model, rows, self._ends, max_new_tokens)
 
     @contextmanager
     def memory_guard(self) -> Iterator[None]:
-        """While it lasts, a failed allocation is a MemoryError; what mlx keeps for later is given back."""
+        """Afterwards what mlx keeps for later is given back; its errors are raised where they occur."""
         try:
             yield
-        except (RuntimeError, ValueError) as error:
-            if not any(words in str(error).lower() for words in _NO_MEMORY):
-                raise
-            raise MemoryError(str(error).strip().splitlines()[0]) from None
         finally:
             mx.clear_cache()
+
+    def _check_ids(self, rows: Sequence[Sequence[int]]) -> None:
+        """Raise RequestError for a token that the embedding has no row for: mlx reads on beyond its end."""
+        highest = max(map(max, rows))
+        if highest >= self.vocabulary:
+            raise RequestError(
+                f"the tokenizer gives token {highest}, and the base has {self.vocabulary}: the tokenizer is "
+                "not the base's"
+            )
 
     def _enter(self, view: View) -> None:
         """Put a view's layers in force."""
@@ -215,13 +225,28 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         return digest_with_tokenizer(self._base.digest, self._base_tokens, self._tokens)
 
 
+@contextmanager
+def forward_errors(kind: type[BackendError | RequestError]) -> Iterator[None]:
+    """While it lasts, an error of mlx is one of this kind, and a failed allocation a MemoryError."""
+    try:
+        yield
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        line = first_line(error)
+        if any(words in str(error).lower() for words in _NO_MEMORY):
+            raise MemoryError(line) from None
+        raise kind(f"mlx-lm cannot run this model in this dtype on this device: {line}") from error
+
+
 def _memory_per_token(config: Any, itemsize: int) -> tuple[int, int]:
     """Bytes of a layer's activations, and of the keys and values of all layers, for one token."""
-    hidden = int(config.get("hidden_size") or 1024)
-    inner = int(config.get("intermediate_size") or 4 * hidden)
-    layers, heads = int(config.get("num_hidden_layers") or 32), int(config.get("num_attention_heads") or 1)
-    width = int(config.get("head_dim") or hidden // heads)
-    own = int(config.get("num_key_value_heads") or heads)
+    hidden = int(getattr(config, "hidden_size", None) or 1024)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    layers, heads = (
+        int(getattr(config, "num_hidden_layers", 32)),
+        int(getattr(config, "num_attention_heads", 1)),
+    )
+    width = int(getattr(config, "head_dim", None) or hidden // heads)
+    own = int(getattr(config, "num_key_value_heads", None) or heads)
     return (10 * hidden + 4 * inner) * itemsize, 2 * layers * own * width * itemsize
 
 

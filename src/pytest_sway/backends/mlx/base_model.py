@@ -11,13 +11,17 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_map_with_path
 from mlx_lm.utils import load_model
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
+from pytest_sway.backends.mlx.model_config import context_length, missing_fields, read_text_config
 
 _DTYPES = {"fp16": mx.float16, "bf16": mx.bfloat16, "fp32": mx.float32}
+_OWN_DEVICE = mx.default_device()
+"""What mlx chose itself, before a spec named another."""
 _DEVICES = {"cpu": mx.cpu, "gpu": mx.gpu, "mps": mx.gpu}
 _READ_QUANTIZATIONS = frozenset(
     {"awq", "bitnet", "compressed-tensors", "fp8", "gptq", "modelopt", "mxfp4", "mxfp8"}
@@ -36,13 +40,15 @@ class LoadedModel:
 
     Attributes:
         model: of mlx-lm, evaluated.
-        config: its ``config.json``; of a multimodal model the text's.
+        text_config: of transformers, of its text side.
+        context: tokens of the longest text; None where the model names none.
         dtype: of its numbers.
         base: where it came from.
     """
 
     model: nn.Module
-    config: Mapping[str, Any]
+    text_config: Any
+    context: int | None
     dtype: Any
     base: BaseModel
 
@@ -62,16 +68,21 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
     _check_quantization(folder, checkpoint.config)
     use_device(key.device)
     dtype = _DTYPES.get(key.dtype, mx.bfloat16 if mx.default_device() == mx.gpu else mx.float32)
+    text = read_text_config(folder, trust_remote_code=key.trust_remote_code)
+    missing = missing_fields(text, checkpoint.config)
     try:
-        model, config = load_model(folder, lazy=True, trust_remote_code=key.trust_remote_code)
-        model.set_dtype(dtype)
+        model, config = load_model(
+            folder, lazy=True, model_config=missing, trust_remote_code=key.trust_remote_code
+        )
+        _cast(model, dtype)
         mx.eval(model.parameters())
     except Exception as error:
         text = " ".join(str(error).split())[:_LONGEST_ERROR] or type(error).__name__
         raise BackendError(f"the base model cannot be loaded: {folder}: {text}") from error
     model.eval()
     model.freeze()
-    notes = (SLOW_BLAS,) if is_slow_blas() else ()
+    context, context_note = context_length(text)
+    notes = tuple(filter(None, (SLOW_BLAS if is_slow_blas() else "", context_note)))
     base = BaseModel(
         digest,
         name=key.base,
@@ -81,7 +92,17 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         notes=notes,
         quantization=_label(config.get("quantization") or {}),
     )
-    return LoadedModel(model, {**config, **(config.get("text_config") or {})}, dtype, base)
+    return LoadedModel(model, text, context, dtype, base)
+
+
+def _cast(model: nn.Module, dtype: Any) -> None:
+    """Cast all numbers but those that the model wants kept, as some want a router's."""
+    is_cast = getattr(model, "cast_predicate", lambda _: True)
+
+    def cast(name: str, array: mx.array) -> mx.array:
+        return array.astype(dtype) if mx.issubdtype(array.dtype, mx.floating) and is_cast(name) else array
+
+    model.update(tree_map_with_path(cast, model.parameters()))
 
 
 def _label(quantization: Mapping[str, Any]) -> str | None:
@@ -98,6 +119,7 @@ def use_device(wanted: str) -> None:
         BackendError: there is none of this name here.
     """
     if wanted == "auto":
+        mx.set_default_device(_OWN_DEVICE)
         return
     if wanted not in _DEVICES:
         raise BackendError(f"models.ft.device: found {wanted!r}; kind: mlx takes auto, cpu or gpu")

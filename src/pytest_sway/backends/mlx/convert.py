@@ -22,8 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from pytest_sway import __version__
 from pytest_sway.backends.hf.model_files import files_digest
-from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError
+from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, is_embedding
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
 from pytest_sway.backends.mlx.peft_folder import read_peft_folder, write_peft_folder
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder
@@ -107,9 +108,12 @@ def converted_folder(source: Path) -> Path:
     Raises:
         ConversionError: it cannot be converted, or whether it is the same on a base depends on that base.
     """
-    digest = files_digest(source, (ADAPTER_CONFIG, MLX_WEIGHTS, *_TOKENIZER_FILES))
+    try:
+        digest = files_digest(source, (ADAPTER_CONFIG, MLX_WEIGHTS, *_TOKENIZER_FILES))
+    except OSError as error:
+        raise ConversionError(f"{source} cannot be read: {error}") from error
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "pytest-sway" / "converted-adapters" / digest
+    folder = cache / "pytest-sway" / "converted-adapters" / f"{digest}-{__version__}"
     if not folder.is_dir():
         if notes := _embedding_notes(read_adapter(source)):
             raise ConversionError(f"{source}: {notes[0]}; kind: mlx serves it")
@@ -129,10 +133,7 @@ _WRITERS: dict[Target, Callable[[AdapterContent, Path], None]] = {
 
 
 def _embedding_notes(content: AdapterContent) -> list[str]:
-    return [_TIED.format(name=name) for name in content.updates if name.endswith(_EMBEDDING_ENDS)]
-
-
-_EMBEDDING_ENDS = ("embed_tokens", "wte")
+    return [_TIED.format(name=name) for name in content.updates if is_embedding(name)]
 
 
 def _write_whole(
@@ -149,8 +150,8 @@ def _write_whole(
             made = Path(scratch) / "adapter"
             made.mkdir()
             write(content, made)
-            for pattern in _TOKENIZER_FILES:
-                for file in content.folder.glob(pattern):
+            for file in (file for pattern in _TOKENIZER_FILES for file in content.folder.glob(pattern)):
+                if file.is_file():
                     shutil.copy2(file, made)
             if destination.is_dir() and overwrite:
                 shutil.rmtree(destination)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.generate import BatchGenerator
+from mlx_lm.generate import BatchGenerator, generate_step
+from mlx_lm.models.cache import make_prompt_cache
 
 
 def continuations(
@@ -19,6 +21,8 @@ def continuations(
         stops: tokens that end a text.
         max_new_tokens: most tokens of a continuation.
     """
+    if not all(hasattr(cache, "merge") for cache in make_prompt_cache(model)):
+        return [_row_continuation(model, row, stops, max_new_tokens) for row in rows]
     generator = BatchGenerator(
         model,
         stop_tokens=[[stop] for stop in sorted(stops)],
@@ -36,6 +40,18 @@ def continuations(
     finally:
         generator.close()
     return [_before_end(written[number], stops) for number in numbers]
+
+
+def _row_continuation(
+    model: nn.Module, row: Sequence[int], stops: Collection[int], max_new_tokens: int
+) -> tuple[int, ...]:
+    """One continuation, of a model whose keys and values mlx-lm cannot batch."""
+    written: list[int] = []
+    for token, _ in generate_step(mx.array(list(row)), model, max_tokens=max_new_tokens):
+        if int(token) in stops:
+            break
+        written.append(int(token))
+    return tuple(written)
 
 
 def _before_end(tokens: Sequence[int], stops: Collection[int]) -> tuple[int, ...]:

@@ -66,12 +66,12 @@ def write_mlx_folder(content: AdapterContent, folder: Path) -> None:
     """
     rank = max(update.rank for update in content.updates.values())
     scalings = [update.scaling for update in content.updates.values()]
-    scale = max(scalings, key=scalings.count)
+    scale = max(filter(None, scalings), key=scalings.count, default=0.0)  # a module's own may be 0
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
         a, b = _padded(update, rank)
         if update.scaling != scale:
-            b = b.astype(mx.float32) * (update.scaling / scale if scale else 0.0)
+            b = b.astype(mx.float32) * (update.scaling / scale)
         if not update.has_experts:
             a, b = a.T, b.T
         tensors[f"{name}.lora_a"], tensors[f"{name}.lora_b"] = mx.contiguous(a), mx.contiguous(b)
@@ -122,6 +122,11 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     needed = ["lora_a", "lora_b", *(["m"] if config.get("fine_tune_type") == "dora" else [])]
     if lacking := [factor for factor in needed if _FACTORS[factor] not in parts]:
         raise ConversionError(f"{folder / MLX_WEIGHTS} holds no {lacking[0]} of {name}; train it again")
+    if "magnitude" in parts and "m" not in needed:
+        raise ConversionError(
+            f"{folder / MLX_WEIGHTS} holds m of {name}, and {ADAPTER_CONFIG} says fine_tune_type: lora; the "
+            "two files are of different runs"
+        )
     a, b = parts["a"], parts["b"]
     if a.ndim == 2:
         a, b = a.T, b.T

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from math import sqrt
+from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from pytest_sway.backends.mlx.adapter_content import (
     AdapterContent,
     ConversionError,
     LoraUpdate,
+    is_embedding,
     read_safetensors,
 )
 from pytest_sway.backends.mlx.target_modules import pattern_value
 from pytest_sway.spec.adapter_file_checks import AdapterFilesError, check_adapter_files
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pytest_sway.text.message_parts import describe
 
 _FACTORS = {
     "lora_A.weight": "a",
@@ -85,10 +88,8 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
         )
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
-        is_embedding = name.rpartition(".")[2] in _EMBEDDINGS
-        a, b = (
-            ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A.weight", "lora_B.weight")
-        )
+        plain = ("lora_A.weight", "lora_B.weight")
+        a, b = ("lora_embedding_A", "lora_embedding_B") if is_embedding(name) else plain
         tensors[f"{PREFIX}{name}.{a}"] = mx.contiguous(update.a)
         tensors[f"{PREFIX}{name}.{b}"] = mx.contiguous(update.b)
         if update.magnitude is not None:
@@ -97,33 +98,21 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
     (folder / ADAPTER_CONFIG).write_text(json.dumps(_peft_config(content), indent=2) + "\n", "utf-8")
 
 
-_EMBEDDINGS = ("embed_tokens", "wte", "embeddings", "word_embeddings", "tok_embeddings")
-"""Names of token embeddings in the models of mlx-lm."""
-
-
 def _peft_config(content: AdapterContent) -> dict[str, Any]:
-    ranks = {name: update.rank for name, update in content.updates.items()}
-    alphas = {name: update.scaling * update.rank for name, update in content.updates.items()}
-    rank, alpha = _commonest(ranks.values()), _commonest(alphas.values())
+    """mlx-lm has one rank and one scale for all modules."""
+    any_update = next(iter(content.updates.values()))
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": content.config.get("model"),
         "inference_mode": True,
-        "r": rank,
-        "lora_alpha": alpha,
+        "r": any_update.rank,
+        "lora_alpha": any_update.scaling * any_update.rank,
         "lora_dropout": 0.0,
         "bias": "none",
         "use_dora": content.is_dora,
         "target_modules": sorted(content.updates),
-        "rank_pattern": {name: one for name, one in ranks.items() if one != rank},
-        "alpha_pattern": {name: one for name, one in alphas.items() if one != alpha},
     }
-
-
-def _commonest(values: Iterable[Any]) -> Any:
-    listed = list(values)
-    return max(listed, key=listed.count)
 
 
 def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
@@ -144,6 +133,7 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
             f"{folder}: init_lora_weights={init!r} rewrote the base when the training began{remedy} save it "
             "as plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
+    _check_types(folder, config)
     set_fields = {name for name, value in config.items() if value and name not in _SERVED_FIELDS}
     if config.get("bias") == "none":
         set_fields.discard("bias")
@@ -153,6 +143,40 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
         by_hf = f"; {_USE_HF}" if set(refused) <= MERGED_LORA_FIELDS else ""
         raise ConversionError(f"{folder} is more than LoRA or DoRA: {named}{by_hf}")
     return sorted(ignored)
+
+
+def _check_types(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ConversionError for a field whose value is of a kind that PEFT never writes."""
+    numbers = {"lora_alpha": config.get("lora_alpha", _DEFAULT_ALPHA)}
+    for field in ("rank_pattern", "alpha_pattern"):
+        pattern = config.get(field) or {}
+        if not isinstance(pattern, dict):
+            raise ConversionError(
+                f"{folder / ADAPTER_CONFIG}: {field} is {describe(pattern)}; it is an object"
+            )
+        numbers |= {f"{field}: {key}": value for key, value in pattern.items()}
+        _check_expressions(folder, field, [rf"(.*\.)?({key})$" for key in pattern])
+    for field, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise ConversionError(f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}; it is a number")
+    for field in ("target_modules", "exclude_modules"):
+        names = config.get(field) or []
+        if not isinstance(names, str) and not (
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+        ):
+            raise ConversionError(
+                f"{folder / ADAPTER_CONFIG}: {field} is {describe(names)}; it is a text or a list of texts"
+            )
+        _check_expressions(folder, field, [names] if isinstance(names, str) else [])
+
+
+def _check_expressions(folder: Path, field: str, expressions: Iterable[str]) -> None:
+    for expression in expressions:
+        try:
+            re.compile(expression)
+        except re.error as error:
+            what = f"{field} holds {expression!r}, which is no regular expression: {error}"
+            raise ConversionError(f"{folder / ADAPTER_CONFIG}: {what}") from error
 
 
 def _parts(
@@ -173,6 +197,11 @@ def _parts(
 def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[str, mx.array]) -> LoraUpdate:
     """The update of one module, its rank and its scaling those of the config."""
     needed = {"a", "b", "magnitude"} if config.get("use_dora") else {"a", "b"}
+    if "magnitude" in parts.keys() - needed:
+        raise ConversionError(
+            f"{folder / ADAPTER_WEIGHTS} holds a lora_magnitude_vector of {name}, and {ADAPTER_CONFIG} says "
+            "use_dora: false; the two files are of different runs"
+        )
     if lacking := sorted(needed - parts.keys()):
         named = {"a": "lora_A", "b": "lora_B", "magnitude": "lora_magnitude_vector"}[lacking[0]]
         raise ConversionError(

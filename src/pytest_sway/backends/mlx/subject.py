@@ -57,7 +57,7 @@ class SubjectAdapter:
         config = dict(self.content.config)
         if isinstance(config.get("model"), str):  # as mlx-lm writes it
             config.setdefault("base_model_name_or_path", config["model"])
-        return remarks_on_base(self.folder, config, base)
+        return remarks_on_base(self.folder, config, base, kind="mlx")
 
 
 def read_subject(key: AdapterKey) -> SubjectAdapter:

@@ -32,30 +32,35 @@ class BaseRemarks:
     trained_base: TrainedBase | None = None
 
 
-def remarks_on_base(folder: Path, config: Mapping[str, Any], base: BaseModel) -> BaseRemarks:
+def remarks_on_base(
+    folder: Path, config: Mapping[str, Any], base: BaseModel, *, kind: str = "hf"
+) -> BaseRemarks:
     """Compare the base that an adapter's files speak of with the one that is loaded.
 
     Args:
         folder: of the adapter.
         config: its ``adapter_config.json``.
         base: the model that it is put on.
+        kind: that serves it.
     """
     mismatch = declared_base_mismatch(folder, config, base)
-    trained = trained_quantization(folder, config)
+    # the name of the very base that is loaded says no more of it than its files do
+    trained = trained_quantization(folder, config if mismatch is not None else {})
     is_known = base.checkpoint is not None and not base.is_gguf_file
     if trained is not None and is_known and (mismatch is None or mismatch.is_quantization):
-        return BaseRemarks((), (), _trained_base(trained, base))
+        return BaseRemarks((), (), _trained_base(trained, base, kind))
     if mismatch is None:
         return BaseRemarks((), ())
     text = (mismatch.text,)
     return BaseRemarks(text, ()) if mismatch.is_certain else BaseRemarks((), text)
 
 
-def _trained_base(trained: TrainedQuantization, base: BaseModel) -> TrainedBase | None:
+def _trained_base(trained: TrainedQuantization, base: BaseModel, kind: str) -> TrainedBase | None:
     ours = base.quantization or UNQUANTIZED
-    if trained.name == ours:
+    if trained.name == ours or (trained.name == "nf4" and ours == "fp4"):  # files say 4 bits, not which
         return None
     remedy = f"write quantization: {trained.name} for models.base and models.ft"
+    remedy = remedy if kind == "hf" else f"{remedy}, and kind: hf,"
     if trained.name == UNQUANTIZED:
         remedy = "name the base unquantized"
     theirs = "the unquantized base" if trained.name == UNQUANTIZED else f"the base in {trained.name}"

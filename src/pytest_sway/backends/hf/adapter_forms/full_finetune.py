@@ -69,8 +69,8 @@ def finetuned_weights(
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
     if pretrained.quantization is not None:
         raise BackendError(
-            f"the fine-tuned model {folder} is quantized ({pretrained.quantization}), and the base is not; "
-            "name it unquantized"
+            f"the fine-tuned model {folder} is quantized ({pretrained.quantization.name}), and the base is "
+            "not; name it unquantized"
         )
     tuned = pretrained.model.eval()
     _check_same_architecture(model, tuned, folder)

@@ -12,7 +12,11 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint, read_checkpoint
 from pytest_sway.backends.hf.base_model.loading_report import LoadingReport, check_report
 from pytest_sway.backends.hf.base_model.mismatch_causes import missing_expert
-from pytest_sway.backends.hf.base_model.quantization import find_quantization, use_dequantized_weights
+from pytest_sway.backends.hf.base_model.quantization import (
+    Quantization,
+    find_quantization,
+    use_dequantized_weights,
+)
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.progress_bars import progress_bars_off
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
@@ -29,13 +33,13 @@ class PretrainedModel:
         model: on the CPU; a quantized one on its device.
         checkpoint: its files.
         notes: what a reader of the report should know of how it was loaded.
-        quantization: of its linear layers: nf4, fp4 or int8; None for none.
+        quantization: of its linear layers, and whether the files hold it; None for none.
     """
 
     model: Any
     checkpoint: Checkpoint
     notes: tuple[str, ...]
-    quantization: str | None = None
+    quantization: Quantization | None = None
 
 
 def load_pretrained(
@@ -86,7 +90,7 @@ def load_pretrained(
     notes = check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
     if quantized is not None:
         use_dequantized_weights(model, dtype)
-    return PretrainedModel(model, checkpoint, notes, quantized.name if quantized is not None else None)
+    return PretrainedModel(model, checkpoint, notes, quantized)
 
 
 @contextmanager

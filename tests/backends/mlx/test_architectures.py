@@ -14,7 +14,9 @@ from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.mlx.load_backend import load_backend
 from pytest_sway.requests import View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
+from tests.support.awq_models import save_awq
 from tests.support.hf_models import ROWS, reference_logprobs
+from tests.support.peft_adapters import base_model
 from tests.support.tiny_models import SIZES, random_base
 
 ROPE = {"rope_parameters": {"rope_theta": 500.0, "rope_type": "default"}}
@@ -108,6 +110,17 @@ def test_a_window_is_kept_or_no_text_is_longer(tmp_path: Path, name: str) -> Non
     expected = [reference_logprobs(model, row).numpy() for row in rows]
     off = max(float(np.abs(a - b).max()) for a, b in zip(scored(tmp_path, rows), expected, strict=True))
     assert off < 1e-3
+
+
+@pytest.mark.slow
+def test_a_base_that_autoawq_packed(tmp_path: Path) -> None:
+    model = save_awq(tmp_path / "awq")
+    expected = [reference_logprobs(model, row).numpy() for row in ROWS]
+    found = scored(tmp_path / "awq")
+    off = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
+    assert off < 1e-3
+    full = [reference_logprobs(base_model(), row).numpy() for row in ROWS]
+    assert max(float(np.abs(a - b).max()) for a, b in zip(found, full, strict=True)) > 0.05
 
 
 @pytest.mark.slow

@@ -181,7 +181,8 @@ def test_a_full_fine_tune(backend: MLXBackend) -> None:
     ("fields", "message"),
     [
         ({"model_file": "run_me.py"}, "run_me.py"),
-        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "mlx-lm does not read"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not serve"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantized by gptq"),
         ({"quantization_config": {"quant_method": "hqq"}}, "quantized by hqq"),
         ({"model_type": "t5"}, "only causal language models"),
     ],

@@ -23,10 +23,10 @@ _DTYPES = {"fp16": mx.float16, "bf16": mx.bfloat16, "fp32": mx.float32}
 _OWN_DEVICE = mx.default_device()
 """What mlx chose itself, before a spec named another."""
 _DEVICES = {"cpu": mx.cpu, "gpu": mx.gpu, "mps": mx.gpu}
-_READ_QUANTIZATIONS = frozenset(
-    {"awq", "bitnet", "compressed-tensors", "fp8", "gptq", "modelopt", "mxfp4", "mxfp8"}
-)
-"""Values of ``quant_method`` that mlx-lm reads."""
+_READ_QUANTIZATIONS = frozenset({"awq"})
+"""Values of ``quant_method``, beside mlx-lm's own, whose numbers were compared with a plain model's.
+
+mlx-lm also takes GPTQ, whose packing it reads as AWQ's."""
 _LONGEST_ERROR = 300
 SLOW_BLAS = (
     "on Linux the wheel of mlx brings a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
@@ -140,6 +140,6 @@ def _check_quantization(folder: Path, config: Mapping[str, Any]) -> None:
     method = found.get("quant_method") if isinstance(found, dict) else None
     if "quantization" not in config and method is not None and method not in _READ_QUANTIZATIONS:
         raise BackendError(
-            f"{folder} is quantized by {method}, which mlx-lm does not read; name the model unquantized, or "
-            "one quantized by mlx_lm.convert"
+            f"{folder} is quantized by {method}, which kind: mlx does not serve; name the model unquantized, "
+            "or quantized by mlx_lm.convert"
         )

@@ -26,7 +26,7 @@ from tests.support.quantized_models import with_bnb_weights
 
 ADAPTED, BASE_ALONE = 5e-4, 2e-4
 """Nats: of an adapter, whose weights are merged in some forms; of the base."""
-COMMON = {"LoRA", "DoRA", "modules_to_save"}
+COMMON = {"LoRA"}
 
 
 @pytest.fixture(autouse=True)

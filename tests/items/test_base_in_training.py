@@ -107,6 +107,7 @@ def test_a_plan_loads_no_second_base(
     pytester.runpytest("sway.yaml", "--sway-plan").assert_outcomes(skipped=1)
 
 
+@pytest.mark.slow
 def test_a_second_base_that_does_not_fit(
     pytester: pytest.Pytester, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

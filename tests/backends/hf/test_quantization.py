@@ -99,6 +99,7 @@ def test_a_text_is_scored_as_if_by_itself_and_without_what_follows_it(backend: H
     assert off([whole[:3] for whole in together], begun) < allowed
 
 
+@pytest.mark.slow
 def test_a_fleet_and_what_each_writes(backend: HFBackend) -> None:
     before = backend._check_logits.clone()
     for adapter in ("healthy", "random"):
@@ -117,6 +118,7 @@ def test_a_fleet_and_what_each_writes(backend: HFBackend) -> None:
     assert torch.equal(backend._base_logits(), before)
 
 
+@pytest.mark.slow
 def test_what_files_hold_is_read_from_them(tmp_path: Path, nf4: HFBackend) -> None:
     stored = load_backend(key_of(save_quantized(tmp_path / "base-bnb-4bit", "nf4")))
     assert stored._base.quantization == "nf4"

@@ -107,6 +107,7 @@ def test_a_batch_changes_no_text(backend: MLXBackend) -> None:
             assert found[request].logprob == pytest.approx(alone.logprob, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_users_own_null(backend: MLXBackend, reference: HFBackend) -> None:
     def asked(subject: Subject) -> list[Request[Any]]:
         held = backend if backend._adapter is not None else reference
@@ -117,6 +118,7 @@ def test_a_users_own_null(backend: MLXBackend, reference: HFBackend) -> None:
     assert_same_answers(backend, reference, HEALTHY, asked)
 
 
+@pytest.mark.slow
 def test_adapters_follow_one_another_and_the_base_stays(backend: MLXBackend, tmp_path: Path) -> None:
     before = mx.array(backend._logits(ROWS[:1]))
     for folder in (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import transformers as tr
 
-from pytest_sway.backends.base import ModelKey
+from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.mlx.load_backend import load_backend
 from pytest_sway.requests import View
 from pytest_sway.token_sequences import PackedRow, TokenSequence
@@ -121,6 +121,16 @@ def test_a_base_that_autoawq_packed(tmp_path: Path) -> None:
     assert off < 1e-3
     full = [reference_logprobs(base_model(), row).numpy() for row in ROWS]
     assert max(float(np.abs(a - b).max()) for a, b in zip(found, full, strict=True)) > 0.05
+
+
+@pytest.mark.slow
+def test_a_head_that_a_tied_config_would_lose_is_refused(tmp_path: Path) -> None:
+    random_base(tmp_path, *MODELS["llama"])
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, "tie_word_embeddings": True}), "utf-8")
+    with pytest.raises(BackendError, match=r"holds lm_head.weight, which is not model.embed_tokens.weight"):
+        load_backend(ModelKey("mlx", str(tmp_path)))
 
 
 @pytest.mark.slow

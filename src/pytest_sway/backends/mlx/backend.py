@@ -22,7 +22,7 @@ from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
-from pytest_sway.backends.mlx.base_model import LoadedModel, is_slow_blas
+from pytest_sway.backends.mlx.base_model import LoadedModel, is_on_cpu, is_slow_blas
 from pytest_sway.backends.mlx.generation import continuations
 from pytest_sway.backends.mlx.scoring import Scorer, batch_of
 from pytest_sway.backends.mlx.served_adapter import ServedAdapter
@@ -66,7 +66,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
 
     def determinism(self, *, batch_invariant: bool) -> Determinism:
         """How far two runs can be expected to agree."""
-        kind = "cpu" if mx.default_device().type == mx.cpu else "gpu"
+        kind = "cpu" if is_on_cpu() else "gpu"
         texts = "every text by itself" if batch_invariant else "texts in batches"
         name = str(self._loaded.dtype).removeprefix("mlx.core.")
         return Determinism("best_effort", (f"mlx, {kind}, {name}, {texts}",))
@@ -252,7 +252,7 @@ def _memory_per_token(config: Any, itemsize: int) -> tuple[int, int]:
 
 def _identity(loaded: LoadedModel) -> str:
     """What the numbers depend on beside weights and request."""
-    device = "cpu" if mx.default_device().type == mx.cpu else "gpu"
+    device = "cpu" if is_on_cpu() else "gpu"
     blas = "wheel's blas" if is_slow_blas() else "blas"
     versions = (
         f"pytest-sway {__version__}, mlx {version('mlx')}, mlx-lm {version('mlx-lm')}, numpy {np.__version__}"

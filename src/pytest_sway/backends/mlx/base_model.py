@@ -16,7 +16,9 @@ from mlx_lm.utils import load_model
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
-from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
+from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint, read_checkpoint
+from pytest_sway.backends.mlx.adapter_content import is_embedding, read_safetensors
+from pytest_sway.backends.mlx.adapter_layers import changeable_modules
 from pytest_sway.backends.mlx.model_config import context_length, missing_fields, read_text_config
 
 _DTYPES = {"fp16": mx.float16, "bf16": mx.bfloat16, "fp32": mx.float32}
@@ -28,6 +30,7 @@ _READ_QUANTIZATIONS = frozenset({"awq"})
 
 mlx-lm also takes GPTQ, whose packing it reads as AWQ's."""
 _LONGEST_ERROR = 300
+_HEAD = "lm_head.weight"
 SLOW_BLAS = (
     "on Linux the wheel of mlx brings a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
     "(Debian: libopenblas0-pthread) and run with LD_PRELOAD=libopenblas.so.0"
@@ -67,7 +70,7 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
     checkpoint = read_checkpoint(folder)
     _check_quantization(folder, checkpoint.config)
     use_device(key.device)
-    dtype = _DTYPES.get(key.dtype, mx.bfloat16 if mx.default_device() == mx.gpu else mx.float32)
+    dtype = _DTYPES.get(key.dtype, mx.float32 if is_on_cpu() else mx.bfloat16)
     text = read_text_config(folder, trust_remote_code=key.trust_remote_code)
     missing = missing_fields(text, checkpoint.config)
     try:
@@ -77,8 +80,9 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         _cast(model, dtype)
         mx.eval(model.parameters())
     except Exception as error:
-        text = " ".join(str(error).split())[:_LONGEST_ERROR] or type(error).__name__
-        raise BackendError(f"the base model cannot be loaded: {folder}: {text}") from error
+        line = " ".join(str(error).split())[:_LONGEST_ERROR] or type(error).__name__
+        raise BackendError(f"the base model cannot be loaded: {folder}: {line}") from error
+    _check_tied_head(model, checkpoint)
     model.eval()
     model.freeze()
     context, context_note = context_length(text)
@@ -93,6 +97,22 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         quantization=_label(config.get("quantization") or {}),
     )
     return LoadedModel(model, text, context, dtype, base)
+
+
+def _check_tied_head(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Raise BackendError where the files hold a head of its own, which mlx-lm leaves out of a tied model."""
+    embeddings = [f"{name}.weight" for name in changeable_modules(model) if is_embedding(name)]
+    held = [name for name in (_HEAD, *embeddings) if name in checkpoint.shapes]
+    if hasattr(model, "lm_head") or len(held) < 2:
+        return
+    tensors = {
+        name: one for file in checkpoint.files for name, one in mx.load(str(file)).items() if name in held
+    }
+    if not bool(mx.array_equal(tensors[held[0]], tensors[held[1]])):
+        raise BackendError(
+            f"{checkpoint.folder} holds {_HEAD}, which is not {held[1]}, and config.json ties the two "
+            "(tie_word_embeddings): the files are not those of this config; copy them again"
+        )
 
 
 def _cast(model: nn.Module, dtype: Any) -> None:
@@ -128,10 +148,14 @@ def use_device(wanted: str) -> None:
     mx.set_default_device(_DEVICES[wanted])
 
 
+def is_on_cpu() -> bool:
+    """Whether mlx computes on the CPU."""
+    return bool(mx.default_device().type == mx.cpu)
+
+
 def is_slow_blas() -> bool:
     """Whether mlx multiplies with the BLAS of its Linux wheel: no other one was loaded before it."""
-    on_cpu = mx.default_device().type == mx.cpu
-    return sys.platform == "linux" and on_cpu and not hasattr(ctypes.CDLL(None), "cblas_sgemm")
+    return sys.platform == "linux" and is_on_cpu() and not hasattr(ctypes.CDLL(None), "cblas_sgemm")
 
 
 def _check_quantization(folder: Path, config: Mapping[str, Any]) -> None:

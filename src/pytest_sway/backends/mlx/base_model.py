@@ -105,10 +105,8 @@ def _check_tied_head(model: nn.Module, checkpoint: Checkpoint) -> None:
     held = [name for name in (_HEAD, *embeddings) if name in checkpoint.shapes]
     if hasattr(model, "lm_head") or len(held) < 2:
         return
-    tensors = {
-        name: one for file in checkpoint.files for name, one in mx.load(str(file)).items() if name in held
-    }
-    if not bool(mx.array_equal(tensors[held[0]], tensors[held[1]])):
+    tensors = {name: one for file in checkpoint.files for name, one in read_safetensors(file).items()}
+    if not bool(mx.array_equal(*(tensors[name] for name in held[:2]))):
         raise BackendError(
             f"{checkpoint.folder} holds {_HEAD}, which is not {held[1]}, and config.json ties the two "
             "(tie_word_embeddings): the files are not those of this config; copy them again"

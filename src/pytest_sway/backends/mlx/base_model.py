@@ -106,7 +106,7 @@ def _check_tied_head(model: nn.Module, checkpoint: Checkpoint) -> None:
     if hasattr(model, "lm_head") or len(held) < 2:
         return
     tensors = {name: one for file in checkpoint.files for name, one in read_safetensors(file).items()}
-    if not bool(mx.array_equal(*(tensors[name] for name in held[:2]))):
+    if not bool(mx.array_equal(tensors[held[0]], tensors[held[1]])):
         raise BackendError(
             f"{checkpoint.folder} holds {_HEAD}, which is not {held[1]}, and config.json ties the two "
             "(tie_word_embeddings): the files are not those of this config; copy them again"

@@ -159,9 +159,9 @@ def test_what_is_no_log_probability_is_an_error(adapter: AdapterKey, value: floa
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"logprobs": (math.nan,) * 9}, "the probabilities sum to nan"),
-        ({"logprobs": (0.0,) * 9}, "the probabilities sum to 9"),
-        ({"token_ids": (1,) * 9}, "each id stand once"),
+        ({"logprobs": (math.nan,) * 9}, "the probabilities of all 9 tokens sum to nan"),
+        ({"logprobs": (0.0,) * 9}, "of all 9 tokens sum to 9"),
+        ({"token_ids": (1,) * 9}, "no id may occur twice"),
         ({"token_ids": (1, 2)}, "lists of one length"),
         ({"logprobs": None}, "next_token_dist"),
     ],

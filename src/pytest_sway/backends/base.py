@@ -50,8 +50,9 @@ class ModelKey:
     """The same folder as the server sees it."""
     quantization: str | None = None
     """nf4, fp4 or int8: what the base is quantized to as it is loaded; None for what its files hold."""
-    top_k: int = 256
-    """Tokens of a distribution that are compared where a server does not give it whole."""
+    top_k: int | None = None
+    """Tokens of a distribution that are compared where it is not given whole; None where the spec names no
+    number."""
 
     def __repr__(self) -> str:  # reporters print the parameters of a test
         return self.base

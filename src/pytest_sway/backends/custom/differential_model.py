@@ -157,18 +157,17 @@ class DifferentialModel:
         Raises:
             BackendError: a view cannot be opened, or the two have nothing that can be asked.
         """
-        able = set(VIEW_CAPABILITIES)
-        lacking: set[str] = set()
+        missing: set[str] = set()
         try:
             for view in (View("base"), View("base", "adapter")):
-                with self.open_view(view) as opened:
-                    able &= opened.capabilities
-                    lacking |= set(opened.lacking)
+                with self.open_view(view) as open_view:
+                    missing |= open_view.missing_methods
         except RequestError as error:
             raise BackendError(str(error)) from error
-        if not able:
-            raise BackendError(f"{self._name}: its views have no {', no '.join(sorted(lacking))}")
-        return able
+        capabilities = {word for word, needed in VIEW_CAPABILITIES.items() if not missing & {*needed}}
+        if not capabilities:
+            raise BackendError(f"{self._name}: its views have no {', no '.join(sorted(missing))}")
+        return capabilities
 
 
 def _close(built: Any) -> None:

@@ -27,14 +27,12 @@ _FIRST_TOP_K = 256
 class DifferentialBackend(AnsweringBackend):
     """Asks objects of a user's class, one for each adapter, through their views.
 
-    What it decides, where dlm-sway's protocol leaves something open:
+    What it decides, where dlm-sway's protocol leaves something open (``docs/extending.md`` says why):
 
-    * Prompts are texts. A view renders no chat template, so ``chat_template`` is no capability.
-    * Tokens are counted by ``rolling_logprob``, since a log-probability per token needs their number.
-    * Distributions name ``defaults.top_k`` tokens. They are compared over the tokens that both sides name and
-      one event for all others: a lower bound. A ``top_k`` as large as the vocabulary compares it whole.
-    * ``as_null_adapter(seed, init_scale=..., rank_scale=...)`` imitates nothing of the adapter: its factors
-      have the fixed size ``init_scale``. That is the family ``gaussian``, and no other one is claimed.
+    * Prompts are texts: ``chat_template`` is no capability.
+    * Tokens are counted by ``rolling_logprob``.
+    * Distributions are asked for whole, or for ``defaults.top_k`` tokens where the spec sets it.
+    * ``as_null_adapter`` makes the family ``gaussian`` and no other one.
     * Views are named by what the spec says of the base, and by the adapter's files. The code of the class and
       the base's weights are not known, so no answer is kept on disk (``identity`` is empty).
 
@@ -68,10 +66,14 @@ class DifferentialBackend(AnsweringBackend):
             )
         self.close()
         self._model = DifferentialModel.build(self._factory, self._key, adapter)
-        self._adapter = content_digest(adapter.path or "")
-        self._vocabulary = None
+        self._vocabulary, self._partial_note = None, ""
+        path = Path(adapter.path) if adapter.path is not None else None
+        self._adapter = (content_digest(path) if path is not None else "") or f"name {path}"
+        notes: tuple[str, ...] = ()
+        if path is not None and not path.exists():
+            notes = (f"adapter {path}: no such file or folder; the class was given the name",)
         base = f"{self._key.entry_point} {self._key.base} {self._key.revision}"
-        return Subject(View(base), View(base, self._adapter))
+        return Subject(View(base), View(base, self._adapter), notes=notes)
 
     def detach(self, subject: Subject) -> None:
         """Close the object of the adapter."""
@@ -169,16 +171,12 @@ def _mean_divergence(request: Divergence, sides: Mapping[View, list[NextTokens]]
     return float(np.mean([next_tokens_divergence(request.kind, p, q) for p, q in pairs]))
 
 
-def content_digest(path: str) -> str:
-    """Digest of a file, or of all files of a folder and their names; of the name where there is neither."""
+def content_digest(path: Path) -> str:
+    """Digest of a file, or of all files of a folder and their names; empty where there is neither."""
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
     total = hashlib.sha256()
-    root = Path(path) if path else None
-    files = sorted(root.rglob("*")) if root is not None and root.is_dir() else [root] if root else []
-    read = [file for file in files if file is not None and file.is_file()]
-    for file in read:
-        total.update(f"{file.relative_to(root or file)}\n".encode())
+    for file in files:
+        total.update(f"{file.relative_to(path)}\n".encode())
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
-    if not read:
-        total.update(path.encode())
-    return total.hexdigest()
+    return total.hexdigest() if files else ""

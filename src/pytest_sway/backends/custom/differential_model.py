@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.custom.error_line import error_line
+from pytest_sway.backends.custom.entry_point import call_entry_point
 from pytest_sway.backends.custom.open_view import VIEW_CAPABILITIES, OpenView
 from pytest_sway.requests import RequestError, View
+from pytest_sway.text.message_parts import describe_error
 
 DIFFERENTIAL_METHODS = ("as_base", "as_finetuned")
 """What an object of the protocol must have."""
@@ -49,8 +50,10 @@ class DifferentialModel:
         self._name = name
         self._counts: dict[str, int] = {}
         self._fault = ""
-        if lacking := [method for method in DIFFERENTIAL_METHODS if not hasattr(built, method)]:
-            raise BackendError(f"{name}: {type(built).__name__} has no {', no '.join(lacking)}")
+        if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(built, method)]:
+            raise BackendError(
+                f"{name}: {type(built).__name__} has no {', no '.join(missing)}; dlm-sway's protocol needs it"
+            )
         self._check_preflight()
         optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(built, method)}
         self.capabilities = frozenset(self._view_capabilities() | optional)
@@ -64,19 +67,16 @@ class DifferentialModel:
         """
         path = Path(adapter.path) if adapter.path is not None else None
         spec = BaseSpec(
-            key.kind,
-            key.base,
-            path,
-            key.dtype,
-            key.device,
-            key.trust_remote_code,
-            key.entry_point,
-            key.endpoint,
+            kind=key.kind,
+            base=key.base,
+            adapter=path,
+            dtype=key.dtype,
+            device=key.device,
+            trust_remote_code=key.trust_remote_code,
+            entry_point=key.entry_point,
+            endpoint=key.endpoint,
         )
-        try:
-            built = factory(base_spec=spec, adapter_path=path)
-        except Exception as error:
-            raise BackendError(f"{key.entry_point} raised {error_line(error)}") from error
+        built = call_entry_point(factory, str(key.entry_point), base_spec=spec, adapter_path=path)
         try:
             return cls(built, str(key.entry_point))
         except BaseException:
@@ -96,18 +96,18 @@ class DifferentialModel:
         label = view.label()
         try:
             manager = self._manager(view)
-            opened = manager.__enter__()
+            built_view = manager.__enter__()
         except Exception as error:
             raise RequestError(
-                f"{self._name}: opening the view {label!r} raised {error_line(error)}"
+                f"{self._name}: opening the view {label!r} raised {describe_error(error)}"
             ) from error
         try:
-            yield OpenView(opened, f"{self._name}: view {label!r}", self._counts)
+            yield OpenView(built_view, f"{self._name}: view {label!r}", self._counts)
         finally:
             try:
                 manager.__exit__(None, None, None)
             except Exception as error:
-                self._fault = f"{self._name}: leaving the view {label!r} raised {error_line(error)}"
+                self._fault = f"{self._name}: leaving the view {label!r} raised {describe_error(error)}"
                 raise BackendError(self._fault) from error
 
     def close(self) -> None:
@@ -119,24 +119,26 @@ class DifferentialModel:
         try:
             _close(self._built)
         except Exception as error:
-            raise BackendError(f"{self._name}: close() raised {error_line(error)}") from error
+            raise BackendError(f"{self._name}: close() raised {describe_error(error)}") from error
 
     def _manager(self, view: View) -> AbstractContextManager[Any]:
         """The context manager of a view.
 
         A null's λ is passed as ``rank_scale``: dlm-sway multiplies both factors by its root, so B·A by it.
         """
-        found: AbstractContextManager[Any]
+        manager: AbstractContextManager[Any]
         if view.is_base or (view.null is not None and view.scale == 0):
-            found = self._built.as_base()
+            manager = self._built.as_base()
         elif view.null is not None:
             seed = view.null.seed_base + view.null.draw
-            found = self._built.as_null_adapter(seed, init_scale=view.null.init_scale, rank_scale=view.scale)
+            manager = self._built.as_null_adapter(
+                seed, init_scale=view.null.init_scale, rank_scale=view.scale
+            )
         elif view.scale == 1:
-            found = self._built.as_finetuned()
+            manager = self._built.as_finetuned()
         else:
-            found = self._built.as_scaled_adapter(view.scale)
-        return found
+            manager = self._built.as_scaled_adapter(view.scale)
+        return manager
 
     def _check_preflight(self) -> None:
         """Raise BackendError where the object says that it is not fit to be evaluated."""
@@ -146,7 +148,7 @@ class DifferentialModel:
             is_fit, reason = self._built.preflight_finite_check()
         except Exception as error:
             raise BackendError(
-                f"{self._name}: preflight_finite_check() raised {error_line(error)}"
+                f"{self._name}: preflight_finite_check() raised {describe_error(error)}"
             ) from error
         if not is_fit:
             raise BackendError(f"{self._name}: its preflight_finite_check() failed: {reason}")

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.custom.error_line import error_line
 from pytest_sway.backends.custom.next_tokens import NextTokens, read_next_tokens
 from pytest_sway.requests import Completion, CompletionScore, RequestError
 from pytest_sway.statistics.log_odds import log_odds
-from pytest_sway.text.message_parts import describe
+from pytest_sway.text.message_parts import describe, describe_error
 
 VIEW_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "divergence": ("next_token_dist",),
@@ -142,7 +141,7 @@ class OpenView:
         try:
             return getattr(self._view, method)(*arguments, **named)
         except Exception as error:
-            raise RequestError(f"{self._name}: {method} raised {error_line(error)}") from error
+            raise RequestError(f"{self._name}: {method} raised {describe_error(error)}") from error
 
 
 def _read_rolling_logprobs(rolling: Any) -> RollingLogprobs:

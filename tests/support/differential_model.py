@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LETTERS = "abcdefgh "
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
 OPENED: list[str] = []
 """The views that were opened, in order, with ``close`` where an object was closed."""
 

@@ -127,7 +127,7 @@ def test_top_k_distributions_give_a_lower_bound_and_say_so(adapter: AdapterKey) 
     assert bound == pytest.approx(float(divergence(np, "js", *lumped)), rel=1e-6)
     (note,) = few.prompt_notes()
     assert note == (
-        "next_token_dist names 4 of 9 tokens: divergences are lower bounds; leave defaults.top_k out to "
+        "next_token_dist names 4 of 27 tokens: divergences are lower bounds; leave defaults.top_k out to "
         "compare all"
     )
 
@@ -141,7 +141,7 @@ def test_without_top_k_the_whole_vocabulary_is_asked_for(adapter: AdapterKey) ->
 
         def next_token_dist(self, prompt: str, *, top_k: int = 256) -> Any:
             numbers.append(top_k)
-            nats = np.append(self._rows[ids(prompt)[-1]], np.full(991, -1.0))
+            nats = np.append(self._rows[ids(prompt)[-1]], np.full(973, -1.0))
             nats -= np.logaddexp.reduce(nats)
             order = np.argsort(-nats)[: min(top_k, self.most)]
             return differential_model.TokenDist(order, nats[order], 1000, None)  # type: ignore[arg-type]
@@ -154,7 +154,7 @@ def test_without_top_k_the_whole_vocabulary_is_asked_for(adapter: AdapterKey) ->
     whole = one(backend, asked)
     assert numbers == [256, 1000, 1000]
     assert backend.prompt_notes() == []
-    sides = [np.append(side[2], np.full(991, -1.0)) for side in (rows(0.0), rows(SIZE))]
+    sides = [np.append(side[2], np.full(973, -1.0)) for side in (rows(0.0), rows(SIZE))]
     expected = divergence(np, "js", *(side - np.logaddexp.reduce(side) for side in sides))
     assert whole == pytest.approx(float(expected), rel=1e-6)
     ManyTokens.most = 5  # the class names fewer than it is asked for
@@ -198,9 +198,9 @@ def test_what_is_no_log_probability_is_an_error(adapter: AdapterKey, value: floa
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"logprobs": (math.nan,) * 9}, "the probabilities of all 9 tokens sum to nan"),
-        ({"logprobs": (0.0,) * 9}, "of all 9 tokens sum to 9"),
-        ({"token_ids": (1,) * 9}, "no id may occur twice"),
+        ({"logprobs": (math.nan,) * 27}, "the probabilities of all 27 tokens sum to nan"),
+        ({"logprobs": (0.0,) * 27}, "of all 27 tokens sum to 27"),
+        ({"token_ids": (1,) * 27}, "no id may occur twice"),
         ({"token_ids": (1, 2)}, "lists of one length"),
         ({"logprobs": None}, "next_token_dist"),
     ],

@@ -165,7 +165,7 @@ class Backend(ABC):
     A backend is derived from one of three forms: :class:`AnsweringBackend` answers whole requests,
     :class:`WeightsBackend` holds the weights, :class:`ServerBackend` asks a server, text by text; these two
     leave requests to the engine. What has a default here need not be written. ``docs/extending.md`` builds a
-    backend in thirty lines, and lists what goes wrong.
+    backend in about thirty lines, and lists what goes wrong.
 
     One that names ``nulls`` among its capabilities makes a null's weights itself, from the view alone: the
     family and the seeds in ``view.null``, and the digest of the adapter that it imitates.

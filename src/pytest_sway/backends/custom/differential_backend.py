@@ -103,8 +103,8 @@ class DifferentialBackend(AnsweringBackend):
                     by_view[view].append(request)
         sides: Sides = defaultdict(dict)
         for view in sorted(by_view, key=lambda view: not view.is_base):
-            if waiting := [request for request in by_view[view] if request not in answers]:
-                self._ask_view(self._model, view, waiting, answers, sides)
+            if unanswered := [request for request in by_view[view] if request not in answers]:
+                self._ask_view(self._model, view, unanswered, answers, sides)
         return answers
 
     def _ask_view(

@@ -38,24 +38,23 @@ class DifferentialModel:
     """An object with ``as_base()`` and ``as_finetuned()``.
 
     Args:
-        built: the object.
+        instance: the object.
         name: its entry point, for messages.
 
     Raises:
         BackendError: it or its views lack methods, or its preflight check failed.
     """
 
-    def __init__(self, built: Any, name: str) -> None:
-        self._built = built
+    def __init__(self, instance: Any, name: str) -> None:
+        self._instance = instance
         self._name = name
         self._counts: dict[str, int] = {}
         self._fault = ""
-        if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(built, method)]:
-            raise BackendError(
-                f"{name}: {type(built).__name__} has no {', no '.join(missing)}; dlm-sway's protocol needs it"
-            )
+        if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(instance, method)]:
+            owner = type(instance).__name__
+            raise BackendError(f"{name}: {owner} has no {' and no '.join(missing)}; both views are needed")
         self._check_preflight()
-        optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(built, method)}
+        optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(instance, method)}
         self.capabilities = frozenset(self._view_capabilities() | optional)
 
     @classmethod
@@ -76,11 +75,11 @@ class DifferentialModel:
             entry_point=key.entry_point,
             endpoint=key.endpoint,
         )
-        built = call_entry_point(factory, str(key.entry_point), base_spec=spec, adapter_path=path)
+        instance = call_entry_point(factory, str(key.entry_point), base_spec=spec, adapter_path=path)
         try:
-            return cls(built, str(key.entry_point))
+            return cls(instance, str(key.entry_point))
         except BaseException:
-            _close(built)
+            _close(instance)
             raise
 
     @contextmanager
@@ -96,13 +95,13 @@ class DifferentialModel:
         label = view.label()
         try:
             manager = self._manager(view)
-            built_view = manager.__enter__()
+            view_object = manager.__enter__()
         except Exception as error:
             raise RequestError(
                 f"{self._name}: opening the view {label!r} raised {describe_error(error)}"
             ) from error
         try:
-            yield OpenView(built_view, f"{self._name}: view {label!r}", self._counts)
+            yield OpenView(view_object, f"{self._name}: view {label!r}", self._counts)
         finally:
             try:
                 manager.__exit__(None, None, None)
@@ -117,7 +116,7 @@ class DifferentialModel:
             BackendError: it raised.
         """
         try:
-            _close(self._built)
+            _close(self._instance)
         except Exception as error:
             raise BackendError(f"{self._name}: close() raised {describe_error(error)}") from error
 
@@ -128,24 +127,24 @@ class DifferentialModel:
         """
         manager: AbstractContextManager[Any]
         if view.is_base or (view.null is not None and view.scale == 0):
-            manager = self._built.as_base()
+            manager = self._instance.as_base()
         elif view.null is not None:
             seed = view.null.seed_base + view.null.draw
-            manager = self._built.as_null_adapter(
+            manager = self._instance.as_null_adapter(
                 seed, init_scale=view.null.init_scale, rank_scale=view.scale
             )
         elif view.scale == 1:
-            manager = self._built.as_finetuned()
+            manager = self._instance.as_finetuned()
         else:
-            manager = self._built.as_scaled_adapter(view.scale)
+            manager = self._instance.as_scaled_adapter(view.scale)
         return manager
 
     def _check_preflight(self) -> None:
         """Raise BackendError where the object says that it is not fit to be evaluated."""
-        if not hasattr(self._built, "preflight_finite_check"):
+        if not hasattr(self._instance, "preflight_finite_check"):
             return
         try:
-            is_fit, reason = self._built.preflight_finite_check()
+            is_fit, reason = self._instance.preflight_finite_check()
         except Exception as error:
             raise BackendError(
                 f"{self._name}: preflight_finite_check() raised {describe_error(error)}"
@@ -172,6 +171,6 @@ class DifferentialModel:
         return capabilities
 
 
-def _close(built: Any) -> None:
-    if hasattr(built, "close"):
-        built.close()
+def _close(instance: Any) -> None:
+    if hasattr(instance, "close"):
+        instance.close()

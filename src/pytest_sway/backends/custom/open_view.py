@@ -109,12 +109,13 @@ class OpenView:
                 f"{self._name}: {describe(text)} has one token, and none before it to score it by"
             )
         total = self._logprob(rolling.total, "rolling_logprob")
-        each = float(rolling.nats.sum())
-        if not np.isfinite(each) or rolling.nats.max() > _ROUNDING:
+        sum_of_parts = float(rolling.nats.sum())
+        if not np.isfinite(sum_of_parts) or rolling.nats.max() > _ROUNDING:
             raise RequestError(f"{self._name}: rolling_logprob: logprobs must be finite and at most 0")
-        if abs(total - each) > _SUM_TOLERANCE * max(1.0, abs(each)):
+        if abs(total - sum_of_parts) > _SUM_TOLERANCE * max(1.0, abs(sum_of_parts)):
             raise RequestError(
-                f"{self._name}: rolling_logprob: total_logprob is {total:.6g}, and logprobs sum to {each:.6g}"
+                f"{self._name}: rolling_logprob: total_logprob is {total:.6g}, and logprobs sum to "
+                f"{sum_of_parts:.6g}"
             )
         return CompletionScore(total, len(rolling.nats), log_odds(rolling.nats))
 

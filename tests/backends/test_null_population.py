@@ -78,10 +78,13 @@ def test_a_backend_may_make_some_families_only() -> None:
     plan = NullPlan("norm_matched", 3, 0, 0.02)
     found = null_population(SUBJECT, plan, (), frozenset({"gaussian"}))
     assert found.views == ()
-    assert found.reason == "no norm_matched nulls: the backend makes none; family: gaussian can be made"
-    able = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
-    assert draw_numbers(*able.views) == [("gaussian", i) for i in range(3)]
-    assert able.alignment_views == ()  # nulls of random signs are another family
+    assert found.reason == "this backend cannot make norm_matched nulls; write family: gaussian"
+    none = null_population(SUBJECT, plan, (), frozenset())
+    assert none.reason == "this backend cannot make norm_matched nulls"
+    gaussian = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
+    assert draw_numbers(*gaussian.views) == [("gaussian", i) for i in range(3)]
+    assert "a pass does not exclude a random adapter of the adapter's size" in gaussian.notes[0]
+    assert gaussian.alignment_views == ()  # nulls of random signs are another family
 
 
 def test_every_offered_family_can_be_sampled() -> None:

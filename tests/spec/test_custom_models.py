@@ -27,6 +27,7 @@ def test_files_beside_the_spec_are_found(tmp_path: Path) -> None:
 def test_a_name_stays_as_it_is(tmp_path: Path) -> None:
     suite = suite_of(tmp_path, 'kind: custom, base: my-model, entry_point: "m:C"', "adapter")
     assert (suite.model.base, suite.model.entry_point) == ("my-model", "m:C")
+    assert suite.model.top_k is None  # a class is asked for the whole vocabulary
 
 
 def test_every_field_is_passed_on_and_none_is_without_effect(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A backend of dlm-sway's protocol: a bigram model of letters, without a line of pytest-sway's or dlm-sway's.
 
-The base has seeded logits; the adapter is a file with a number, the size of its update; a null is random.
+The base has seeded logits. The adapter has learned the alphabet: its file holds how much it adds to the logit
+of the letter that comes next. A null adds random logits.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LETTERS = "abcdefgh "
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
 OPENED: list[str] = []
 """The views that were opened, in order, with ``close`` where an object was closed."""
 
@@ -38,6 +39,12 @@ class RollingLogprob:
 def logits(seed: int, size: float) -> list[list[float]]:
     source = random.Random(seed)
     return [[source.gauss(0, size) for _ in LETTERS] for _ in LETTERS]
+
+
+def alphabet(size: float) -> list[list[float]]:
+    """The update of an adapter: to the logit of the letter behind each letter, and to no other one."""
+    count = len(LETTERS)
+    return [[size * (column == (row + 1) % count) for column in range(count)] for row in range(count)]
 
 
 def ids(text: str) -> list[int]:
@@ -87,22 +94,20 @@ class TwoViews:
         self._is_open = False
 
     def as_base(self) -> Any:
-        return self._open("base", 0, 0.0)
+        return self._open("base", alphabet(0.0))
 
     def as_finetuned(self) -> Any:
-        return self._open("ft", 1, self.size)
+        return self._open("ft", alphabet(self.size))
 
     @contextmanager
-    def _open(self, name: str, seed: int, size: float) -> Iterator[LetterView]:
+    def _open(self, name: str, update: list[list[float]]) -> Iterator[LetterView]:
         if self._is_open:
             raise RuntimeError("a view is open")
         OPENED.append(name)
         self._is_open = True
         try:
-            base, update = logits(0, 1.0), logits(seed, 1.0)
-            yield self.view(
-                [[b + size * u for b, u in zip(x, y, strict=True)] for x, y in zip(base, update, strict=True)]
-            )
+            rows = zip(logits(0, 1.0), update, strict=True)
+            yield self.view([[b + u for b, u in zip(x, y, strict=True)] for x, y in rows])
         finally:
             self._is_open = False
 
@@ -111,10 +116,10 @@ class AllViews(TwoViews):
     """With everything that the protocol knows."""
 
     def as_scaled_adapter(self, lam: float) -> Any:
-        return self._open(f"scaled {lam:g}", 1, lam * self.size)
+        return self._open(f"scaled {lam:g}", alphabet(lam * self.size))
 
     def as_null_adapter(self, seed: int, *, init_scale: float = 0.02, rank_scale: float = 1.0) -> Any:
-        return self._open(f"null {seed} {rank_scale:g}", 100 + seed, init_scale * rank_scale)
+        return self._open(f"null {seed} {rank_scale:g}", logits(100 + seed, init_scale * rank_scale))
 
     def preflight_finite_check(self) -> tuple[bool, str]:
         return math.isfinite(self.size), f"the adapter's size is {self.size}"

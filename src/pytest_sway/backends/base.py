@@ -50,8 +50,9 @@ class ModelKey:
     """The same folder as the server sees it."""
     quantization: str | None = None
     """nf4, fp4 or int8: what the base is quantized to as it is loaded; None for what its files hold."""
-    top_k: int = 256
-    """Tokens of a distribution that are compared where a server does not give it whole."""
+    top_k: int | None = None
+    """Tokens of a distribution that are compared where it is not given whole; None where the spec names no
+    number."""
 
     def __repr__(self) -> str:  # reporters print the parameters of a test
         return self.base
@@ -164,7 +165,7 @@ class Backend(ABC):
     A backend is derived from one of three forms: :class:`AnsweringBackend` answers whole requests,
     :class:`WeightsBackend` holds the weights, :class:`ServerBackend` asks a server, text by text; these two
     leave requests to the engine. What has a default here need not be written. ``docs/extending.md`` builds a
-    backend in thirty lines, and lists what goes wrong.
+    backend in about thirty lines, and lists what goes wrong.
 
     One that names ``nulls`` among its capabilities makes a null's weights itself, from the view alone: the
     family and the seeds in ``view.null``, and the digest of the adapter that it imitates.

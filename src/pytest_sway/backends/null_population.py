@@ -25,6 +25,10 @@ _UNSTRUCTURED = (
     "its nulls are as large in every tensor and rescale other rows and columns as much; of its form's other "
     "structure they have none, and random numbers in its parameters can be beyond them"
 )
+_FIXED_SIZE = (
+    "gaussian nulls have the fixed size init_scale, not the adapter's: a pass does not exclude a random "
+    "adapter of the adapter's size"
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,17 +108,15 @@ def null_population(
     if plan is None:
         return NullPopulation()
     if families is not None and plan.family not in families:
-        made = " or ".join(sorted(families)) or "none"
-        return NullPopulation(
-            plan=plan, reason=f"no {plan.family} nulls: the backend makes none; family: {made} can be made"
-        )
-    able = tuple(f for f in FAMILIES_BY_FORM[subject.form] if families is None or f in families)
+        remedy = f"; write family: {' or '.join(sorted(families))}" if families else ""
+        return NullPopulation(plan=plan, reason=f"this backend cannot make {plan.family} nulls{remedy}")
+    possible = tuple(f for f in FAMILIES_BY_FORM[subject.form] if families is None or f in families)
     ranked = plan.family in _RANKED and subject.form == "factors"
-    if plan.family not in able:
+    if plan.family not in possible:
         return NullPopulation(
             plan=plan,
             reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
-            f"two factors to draw from; family: {' or '.join(able)} can be made",
+            f"two factors to draw from; family: {' or '.join(possible)} can be made",
         )
     own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
     if sources and len(own) < 2:
@@ -133,7 +135,7 @@ def null_population(
         by_rank={
             s: tuple(view.scaled(math.sqrt(s)) for view in views) for s in plan.ranks if ranked and s != 1.0
         },
-        alignment_views=_alignment_views(subject, plan) if SIGNS in able and plan.family != SIGNS else (),
+        alignment_views=_alignment_views(subject, plan) if SIGNS in possible and plan.family != SIGNS else (),
         reason="",
         notes=notes,
     )
@@ -148,6 +150,8 @@ def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> t
         notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a rank that can differ")
     if subject.form == "tensors":
         notes.append(_UNSTRUCTURED)
+    if plan.family == "gaussian":
+        notes.append(_FIXED_SIZE)
     return tuple(notes)
 
 

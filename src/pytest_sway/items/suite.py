@@ -175,7 +175,7 @@ def _model_key(spec: Spec) -> ModelKey:
         tokenizer=spec.tokenizer,
         null_dir=spec.null_dir,
         null_dir_server=ft.null_dir_server,
-        top_k=defaults.top_k,
+        top_k=defaults.top_k if "top_k" in defaults.model_fields_set else None,
         chat_template=str(spec.chat_template) if spec.chat_template is not None else None,
         chat_template_kwargs=json.dumps(defaults.chat_template_kwargs, sort_keys=True),
     )

@@ -1,12 +1,17 @@
-"""Parts of messages: a value, a field of a file, some names, a suggestion. Standard library only."""
+"""Parts of messages: a value, an error, a field of a file, some names, a suggestion. Standard library."""
 
 from __future__ import annotations
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 _LONGEST_VALUE = 60
+_LONGEST_ERROR = 300
+_INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
 _MOST_NAMES = 5
 
 
@@ -14,6 +19,20 @@ def describe(value: Any) -> str:
     """A value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def describe_error(error: BaseException) -> str:
+    """What code of the user's raised, in one line: its class, its message, and the line that raised it.
+
+    That is the last line of their own where Python or an installed package raised it.
+    """
+    message = " ".join(str(error).split())
+    message = message if len(message) <= _LONGEST_ERROR else f"{message[:_LONGEST_ERROR]} …"
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one called the user's code
+    frames = [frame for frame in frames if not frame.filename.startswith("<")]
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)] or frames
+    where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {message}{where}" if message else f"{type(error).__name__}{where}"
 
 
 def field_name(path: Iterable[str | int]) -> str:

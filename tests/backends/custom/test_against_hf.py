@@ -37,7 +37,7 @@ class Side:
         return answer
 
 
-def custom(top_k: int) -> Side:
+def custom(top_k: int | None = None) -> Side:
     entry_point = "tests.support.transformers_views:TransformersBackend"
     key = ModelKey("custom", str(QUICKSTART / "base"), entry_point=entry_point, top_k=top_k)
     return Side(load_backend(key))
@@ -46,7 +46,7 @@ def custom(top_k: int) -> Side:
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
     """Of ``kind: custom`` and of ``kind: hf``."""
-    both = custom(4096), Side(load_hf_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32")))
+    both = custom(), Side(load_hf_backend(ModelKey("hf", str(QUICKSTART / "base"), dtype="fp32")))
     yield both
     for side in both:
         side.backend.detach(side.subject)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from pytest_sway.requests import (
 )
 from pytest_sway.statistics.divergences import divergence
 from tests.support import differential_model
-from tests.support.differential_model import LETTERS, OPENED, AllViews, LetterView, TwoViews, ids, logits
+from tests.support.differential_model import OPENED, AllViews, LetterView, TwoViews, alphabet, ids, logits
 
 SIZE = 0.5
 
@@ -46,7 +47,9 @@ def adapter(tmp_path: Path) -> AdapterKey:
     return AdapterKey(str(tmp_path / "adapter.txt"))
 
 
-def served(adapter: AdapterKey, of: Any = AllViews, top_k: int = 256) -> tuple[DifferentialBackend, Subject]:
+def served(
+    adapter: AdapterKey, of: Any = AllViews, top_k: int | None = None
+) -> tuple[DifferentialBackend, Subject]:
     backend = DifferentialBackend(ModelKey("custom", "letters", entry_point="m:C", top_k=top_k), of)
     subject = backend.attach(adapter)
     OPENED.clear()
@@ -58,9 +61,10 @@ def one(backend: DifferentialBackend, request: Request[Any]) -> Any:
     return answer
 
 
-def rows(size: float, seed: int = 1) -> np.ndarray:
-    """Log-probabilities of the model, computed apart."""
-    raw = np.array(logits(0, 1.0)) + size * np.array(logits(seed, 1.0))
+def rows(size: float, seed: int | None = None) -> np.ndarray:
+    """Log-probabilities of the model, computed apart: with the adapter, or with a null of a seed."""
+    update = alphabet(size) if seed is None else logits(seed, size)
+    raw = np.array(logits(0, 1.0)) + np.array(update)
     logprobs: np.ndarray = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     return logprobs
 
@@ -107,20 +111,55 @@ def test_each_view_is_opened_once_and_none_inside_another(adapter: AdapterKey) -
     answers = backend.answer(requests)
     assert not [answer for answer in answers.values() if isinstance(answer, Exception)]
     assert len(answers) == 8
-    assert OPENED == ["base", "base", "ft", "scaled 2"]  # the first time to find where its tokens end
+    assert OPENED == ["base", "ft", "scaled 2"]
 
 
 def test_top_k_distributions_give_a_lower_bound_and_say_so(adapter: AdapterKey) -> None:
     few, subject = served(adapter, top_k=4)
     every, _ = served(adapter)
-    asked = Divergence("abc", subject.base, subject.tuned)
+    (null,) = null_population(subject, NullPlan("gaussian", 1, 7, 0.5)).views
+    asked = Divergence("abc", subject.base, null)
     bound, exact = one(few, asked), one(every, asked)
     assert 0 < bound < exact
-    base, tuned = rows(0)[2], rows(SIZE)[2]
-    both = sorted({*np.argsort(base)[-4:]} & {*np.argsort(tuned)[-4:]})
-    lumped = [np.append(side[both], np.log(1 - np.exp(side[both]).sum())) for side in (base, tuned)]
+    p, q = rows(0)[2], rows(0.5, 107)[2]
+    both = sorted({*np.argsort(p)[-4:]} & {*np.argsort(q)[-4:]})
+    lumped = [np.append(side[both], np.log(1 - np.exp(side[both]).sum())) for side in (p, q)]
     assert bound == pytest.approx(float(divergence(np, "js", *lumped)), rel=1e-6)
-    assert "names the 4 likeliest tokens: divergences are lower bounds" in few.prompt_notes()[0]
+    (note,) = few.prompt_notes()
+    assert note == (
+        "next_token_dist names 4 of 27 tokens: divergences are lower bounds; leave defaults.top_k out to "
+        "compare all"
+    )
+
+
+def test_without_top_k_the_whole_vocabulary_is_asked_for(adapter: AdapterKey) -> None:
+    """Where it is larger than what is asked for at first, it is read from the first distribution."""
+    numbers: list[int] = []
+
+    class ManyTokens(LetterView):
+        most = 1000
+
+        def next_token_dist(self, prompt: str, *, top_k: int = 256) -> Any:
+            numbers.append(top_k)
+            nats = np.append(self._rows[ids(prompt)[-1]], np.full(973, -1.0))
+            nats -= np.logaddexp.reduce(nats)
+            order = np.argsort(-nats)[: min(top_k, self.most)]
+            return differential_model.TokenDist(order, nats[order], 1000, None)  # type: ignore[arg-type]
+
+    class Backend(TwoViews):
+        view = ManyTokens
+
+    backend, subject = served(adapter, Backend)
+    asked = Divergence("abc", subject.base, subject.tuned)
+    whole = one(backend, asked)
+    assert numbers == [256, 1000, 1000]
+    assert backend.prompt_notes() == []
+    sides = [np.append(side[2], np.full(973, -1.0)) for side in (rows(0.0), rows(SIZE))]
+    expected = divergence(np, "js", *(side - np.logaddexp.reduce(side) for side in sides))
+    assert whole == pytest.approx(float(expected), rel=1e-6)
+    ManyTokens.most = 5  # the class names fewer than it is asked for
+    assert one(backend, asked) < whole
+    assert backend.prompt_notes() == ["next_token_dist names 5 of 1000 tokens: divergences are lower bounds"]
 
 
 def test_completions_are_scored_and_their_tokens_counted(adapter: AdapterKey) -> None:
@@ -159,9 +198,9 @@ def test_what_is_no_log_probability_is_an_error(adapter: AdapterKey, value: floa
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"logprobs": (math.nan,) * 9}, "the probabilities sum to nan"),
-        ({"logprobs": (0.0,) * 9}, "the probabilities sum to 9"),
-        ({"token_ids": (1,) * 9}, "each id stand once"),
+        ({"logprobs": (math.nan,) * 27}, "the probabilities of all 27 tokens sum to nan"),
+        ({"logprobs": (0.0,) * 27}, "of all 27 tokens sum to 27"),
+        ({"token_ids": (1,) * 27}, "no id may occur twice"),
         ({"token_ids": (1, 2)}, "lists of one length"),
         ({"logprobs": None}, "next_token_dist"),
     ],
@@ -209,9 +248,12 @@ def test_what_a_view_raises_is_the_error_of_its_request(adapter: AdapterKey) -> 
 
     backend, subject = served(adapter, Backend)
     raised = one(backend, Completion("a", "b", subject.tuned))
-    assert str(raised) == "m:C: view 'ft': logprob_of raised ZeroDivisionError: by zero"
+    where = r" \(test_differential_backend\.py:\d+\)"
+    assert re.fullmatch(f"m:C: view 'ft': logprob_of raised ZeroDivisionError: by zero{where}", str(raised))
     unopened = one(backend, Divergence("a", subject.base, subject.tuned.scaled(0.5)))
-    assert str(unopened) == "m:C: opening the view 'ft@scaled_0.5' raised OSError: the disk is gone"
+    assert re.fullmatch(
+        f"m:C: opening the view 'ft@scaled_0.5' raised OSError: the disk is gone{where}", str(unopened)
+    )
 
 
 def test_a_view_that_cannot_be_left_ends_the_measuring(adapter: AdapterKey) -> None:
@@ -283,10 +325,17 @@ def test_an_object_that_cannot_be_served_is_refused(adapter: AdapterKey, tmp_pat
 
         def as_base(self) -> None: ...
 
+    class Exiting:
+        def __init__(self, base_spec: Any, adapter_path: Any) -> None:
+            raise SystemExit(2)
+
     with pytest.raises(BackendError, match="m:C: Half has no as_finetuned"):
         served(adapter, Half)
-    with pytest.raises(BackendError, match="m:C raised FileNotFoundError: "):
+    says = r"^models\.ft\.entry_point: m:C raised FileNotFoundError: .* \(differential_model\.py:\d+\)$"
+    with pytest.raises(BackendError, match=says):
         served(AdapterKey(str(tmp_path / "none")))
+    with pytest.raises(BackendError, match=r"m:C raised SystemExit: 2 \(test_differential_backend\.py:"):
+        served(adapter, Exiting)
     (tmp_path / "nan.txt").write_text("nan")
     with pytest.raises(
         BackendError, match=r"its preflight_finite_check\(\) failed: the adapter's size is nan"
@@ -305,37 +354,85 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
         Tokens("abc", subject.base): "answers no Tokens",
         Generate("a", View(subject.base.base, "another"), 1): "is not attached",
         Generate("a", other, 1): "makes no permuted nulls; write family: gaussian",
-        Divergence("a", subject.base, subject.tuned, "js", (1, 2)): "were not written by a view",
     }
     answers = backend.answer(list(asked))
     assert OPENED == []
     for request, says in asked.items():
         assert says in str(answers[request])
+    unwritten = one(backend, Divergence("a", subject.base, subject.tuned, "js", (1, 2)))
+    assert "were not written by a view" in str(unwritten)
 
 
-def test_positions_inside_a_character_are_left_out(adapter: AdapterKey) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"num_tokens": 4}, "num_tokens is 4, and token_ids has 3"),
+        ({"num_tokens": 2.5}, "num_tokens or total_logprob cannot be read: 'float' object"),
+        ({"token_ids": (0.5, 1.5, 2.5)}, "token_ids, logprobs, num_tokens or total_logprob cannot be read"),
+        ({"logprobs": None}, "logprobs has 1 values for 3 tokens"),
+        ({"logprobs": (-1.0,) * 3}, "logprobs has 3 values for 3 tokens"),
+        ({"logprobs": (-1.0, math.nan)}, "logprobs must be finite and at most 0"),
+        ({"logprobs": (-1.0, 0.5)}, "logprobs must be finite and at most 0"),
+        ({"logprobs": (-1.0, -2.0), "total_logprob": -1.5}, "total_logprob is -1.5, and logprobs sum to -3"),
+        ({"total_logprob": None}, "rolling_logprob returned None, which is no log-probability"),
+    ],
+)
+def test_a_rolling_log_probability_that_does_not_fit_itself(
+    adapter: AdapterKey, change: dict[str, Any], says: str
+) -> None:
     class ChangedView(LetterView):
-        def generate(self, prompt: str, *, max_new_tokens: int, **_: Any) -> str:
-            return ("ab" if max_new_tokens > 1 else "\ufffd") + "c" * (max_new_tokens - 2)
-
-    class Random(ChangedView):
-        def generate(self, prompt: str, *, max_new_tokens: int, **_: Any) -> str:
-            return LETTERS[max_new_tokens] * max_new_tokens
+        def rolling_logprob(self, text: str) -> differential_model.RollingLogprob:
+            return differential_model.RollingLogprob(**{**vars(super().rolling_logprob(text)), **change})
 
     class Backend(TwoViews):
-        view: type[LetterView] = ChangedView
+        view = ChangedView
 
     backend, subject = served(adapter, Backend)
-    written = one(backend, Generate("h", subject.base, 3))
-    assert written == Generation("abc", tuple(ids("abc")))
-    found = one(backend, Divergence("h", subject.base, subject.tuned, "js", written.ids))
-    at = [ids("h")[0], *ids("bc")]
-    assert found == pytest.approx(divergence(np, "js", rows(0)[at], rows(SIZE)[at]).mean())
-    assert "1 of 3 positions in continuations are left out" in backend.prompt_notes()[0]
-    Backend.view = Random
-    written = one(backend, Generate("g", subject.base, 3))
-    error = one(backend, Divergence("g", subject.base, subject.tuned, "js", written.ids))
-    assert "must be greedy" in str(error)
+    error = one(backend, Completion("", "abc", subject.base))
+    assert isinstance(error, RequestError)
+    assert str(error).startswith("m:C: view 'base': rolling_logprob")
+    assert says in str(error)
+
+
+def test_positions_are_where_a_token_ends(adapter: AdapterKey) -> None:
+    """One token has two letters ("de"), and a letter has two tokens ("g"): the first has no text."""
+
+    class ChangedView(LetterView):
+        def rolling_logprob(self, text: str) -> differential_model.RollingLogprob:
+            return super().rolling_logprob(text.replace("de", "f").replace("g", "gh"))
+
+        def generate(self, prompt: str, **_: Any) -> str:
+            return "bdegc"
+
+    class Backend(TwoViews):
+        view = ChangedView
+
+    backend, subject = served(adapter, Backend)
+    written = one(backend, Generate("a", subject.base, 5))
+    assert written == Generation("bdegc", tuple(ids("bfghc")))
+    compared = one(backend, Divergence("a", subject.base, subject.tuned, "js", written.ids))
+    at = ids("abegc")  # the model itself reads letters
+    assert compared == pytest.approx(divergence(np, "js", rows(0)[at], rows(SIZE)[at]).mean())
+    assert "1 of 5 positions in continuations are left out" in backend.prompt_notes()[0]
+
+
+def test_who_wrote_a_continuation_does_not_matter(adapter: AdapterKey, tmp_path: Path) -> None:
+    """An adapter, since detached, wrote what the base writes as well; the next one writes another text."""
+
+    class Backend(TwoViews):
+        def as_finetuned(self) -> Any:
+            return self._open("ft", alphabet(9.0 if self.size == 0.1 else 0.0))
+
+    backend, subject = served(adapter, Backend)
+    first = one(backend, Generate("ab", subject.tuned, 3))
+    (tmp_path / "second.txt").write_text("0.1")
+    second = backend.attach(AdapterKey(str(tmp_path / "second.txt")))
+    written = one(backend, Generate("ab", second.base, 3))
+    assert written == first
+    assert one(backend, Generate("ab", second.tuned, 3)) != written
+    compared = one(backend, Divergence("ab", second.base, second.tuned, "js", written.ids))
+    at = [ids("b")[0], *written.ids]
+    assert compared == pytest.approx(divergence(np, "js", rows(0)[at], rows(9.0)[at]).mean())
 
 
 def test_ids_that_do_not_tell_texts_apart_are_an_error(adapter: AdapterKey) -> None:
@@ -343,11 +440,11 @@ def test_ids_that_do_not_tell_texts_apart_are_an_error(adapter: AdapterKey) -> N
         def rolling_logprob(self, text: str) -> Any:
             return super().rolling_logprob("a" * len(text))
 
-    class Backend(TwoViews):
+    class Backend(AllViews):
         view = ChangedView
 
     backend, subject = served(adapter, Backend)
-    texts = [one(backend, Generate("d", view, 6)) for view in (subject.base, subject.tuned)]
+    texts = [one(backend, Generate("d", subject.tuned.scaled(x), 6)) for x in (0.0, 9.0)]
     assert isinstance(texts[0], Generation)
     assert "the same token_ids for two texts" in str(texts[1])
 
@@ -370,9 +467,21 @@ def test_an_adapter_is_named_by_its_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "weights").write_text("1")
-    digests = {content_digest(str(tmp_path / name)) for name in ("one", "two")}
+    digests = {content_digest(tmp_path / name) for name in ("one", "two")}
     assert len(digests) == 1
     (tmp_path / "two" / "deep" / "weights").write_text("2")
-    digests |= {content_digest(str(tmp_path / "two")), content_digest("hub/name"), content_digest("")}
-    digests.add(content_digest(str(tmp_path / "one" / "deep" / "weights")))
-    assert len(digests) == 5
+    digests |= {content_digest(tmp_path / "two"), content_digest(tmp_path / "one" / "deep" / "weights")}
+    assert len(digests) == 3
+    assert content_digest(Path("hub/name")) == ""
+
+
+def test_an_adapter_without_files_is_named_by_what_the_class_was_given() -> None:
+    class Backend(TwoViews):
+        def __init__(self, base_spec: Any, adapter_path: Path) -> None:
+            self.size = len(adapter_path.name)
+            self._is_open = False
+
+    _, subject = served(AdapterKey("hub/name"), Backend)
+    assert subject.notes == ("adapter hub/name: no such file or folder; the class was given the name",)
+    _, another = served(AdapterKey("hub/other"), Backend)
+    assert subject.tuned != another.tuned

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
+import runpy
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.paths import ROOT
@@ -26,42 +28,37 @@ def page(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(page: pytest.Pytester, spec: str) -> dict[str, dict[str, Any]]:
+    """The probes of a spec that passes its gate."""
     page.runpytest(spec, "--sway-json=out.json")
-    found = json.loads((page.path / "out.json").read_text())
-    return {probe["name"]: probe for probe in found["probes"]}
+    result = json.loads((page.path / "out.json").read_text())
+    assert result["gate"]["status"] == "passed", result["gate"]
+    probes = {probe["name"]: probe for probe in result["probes"]}
+    assert {probe["verdict"] for probe in probes.values()} == {"pass"}, probes
+    return probes
 
 
 def test_every_marked_file_is_found() -> None:
-    assert PAGE.count("<!-- file: ") == len(FILES) == 10
+    assert PAGE.count("<!-- file: ") == len(FILES) == 11
 
 
-def test_the_class_has_as_many_lines_as_the_page_says() -> None:
-    source = FILES["my_backend.py"]
-    (backend,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    lines = source.splitlines()[backend.lineno - 1 : backend.end_lineno]
-    assert "## Thirty lines" in PAGE
-    assert sum(bool(line.strip()) for line in lines) <= 30
+def test_the_first_backend_has_as_many_lines_as_the_page_says() -> None:
+    assert "## About thirty lines" in PAGE
+    assert sum(bool(line.strip()) for line in FILES["my_backend.py"].splitlines()) <= 32
 
 
 def test_the_first_backend_gives_verdicts(page: pytest.Pytester) -> None:
     probes = run(page, "sway.yaml")
-    assert {name: probe["verdict"] for name, probe in probes.items()} == {
-        "changed": "pass",
-        "learned": "pass",
-    }
+    assert [*probes] == ["changed", "learned"]
     assert probes["changed"]["raw"] > 0.02
     assert probes["changed"]["null"] is None
 
 
 def test_null_adapters_of_its_own(page: pytest.Pytester) -> None:
-    probes = run(page, "nulls.sway.yaml")
-    assert {probe["verdict"] for probe in probes.values()} == {"pass"}, probes
-    assert (probes["changed"]["null"]["family"], probes["changed"]["null"]["n"] >= 8) == (
-        "norm_matched",
-        True,
-    )
-    assert probes["changed"]["z_score"] > 3
-    assert probes["changed"]["raw"] == pytest.approx(run(page, "sway.yaml")["changed"]["raw"])
+    changed = run(page, "nulls.sway.yaml")["changed"]
+    assert changed["null"]["family"] == "norm_matched"
+    assert changed["null"]["n"] >= 8
+    assert changed["z_score"] > 3
+    assert changed["raw"] == pytest.approx(run(page, "sway.yaml")["changed"]["raw"])
 
 
 @pytest.mark.parametrize("folder", ["with_fixture", "with_hook"])
@@ -69,12 +66,16 @@ def test_the_fixture_and_the_hook_serve_it(page: pytest.Pytester, folder: str) -
     """Without them the entry point could not be imported."""
     spec = FILES["nulls.sway.yaml"].replace("my_nulls:", "no_such_module:")
     (page.path / folder / "sway.yaml").write_text(spec)
-    probes = run(page, f"{folder}/sway.yaml")
-    assert {probe["verdict"] for probe in probes.values()} == {"pass"}, probes
+    run(page, f"{folder}/sway.yaml")
 
 
 def test_a_backend_of_dlm_sway(page: pytest.Pytester) -> None:
-    page.makepyfile(my_views="from tests.support.differential_model import AllViews as MyBackend\n")
-    (page.path / "adapter.txt").write_text("1.0")
-    probes = run(page, "views.sway.yaml")
-    assert {probe["verdict"] for probe in probes.values()} == {"pass"}, probes
+    """The same model in the other protocol: the same divergence, and nulls as large as its update."""
+    changed = run(page, "views.sway.yaml")["changed"]
+    assert changed["z_score"] > 3
+    assert changed["raw"] == pytest.approx(run(page, "sway.yaml")["changed"]["raw"])
+    update = runpy.run_path(str(page.path / "my_views.py"))["MyBackend"](
+        SimpleNamespace(base=page.path / "base.txt"), page.path / "kiln.txt"
+    ).update
+    assert "init_scale: 0.1}" in FILES["views.sway.yaml"]
+    assert np.sqrt(np.mean(update**2)) == pytest.approx(0.1, rel=0.1)

@@ -68,6 +68,11 @@ class Careless(Ours):
         len(model)
 
 
+class Exiting(Ours):
+    def __init__(self, model):
+        raise SystemExit(2)
+
+
 class Picky(Ours):
     def __init__(self, model):
         raise BackendError(f"{model.base} is too large")
@@ -87,11 +92,6 @@ class Views:
 
     def as_base(self): ...
     def as_finetuned(self): ...
-
-
-class OneView:
-    def __init__(self, base_spec, adapter_path): ...
-    def as_base(self): ...
 
 
 class OtherViews(Views):
@@ -166,14 +166,20 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
         ("custom_classes:Our", "custom_classes.py) has no 'Our' (did you mean 'Ours'?)"),
         ("custom_classes:Outer.Nested.more", "custom_classes.Outer.Nested has no 'more'"),
         ("custom_classes:NUMBER", "custom_classes:NUMBER is 3; name a class, or a function"),
-        ("custom_classes:Unfinished", "does not define answer, capabilities"),
-        ("custom_classes:Careless", "raised TypeError: object of type 'ModelKey' has no len()"),
+        (
+            "custom_classes:Unfinished",
+            "raised TypeError: Can't instantiate abstract class Unfinished with abstract methods answer, cap",
+        ),
+        ("custom_classes:Careless", "'ModelKey' has no len() (custom_classes.py:53)"),
+        (
+            "custom_classes:Exiting",
+            "models.ft.entry_point: custom_classes:Exiting raised SystemExit: 2 (",
+        ),
         ("custom_classes:Other", "cannot be called as Class(model=...): it must take the arguments (model)"),
         (
             "custom_classes:Empty",
             "which is no backend: it has no capabilities, no attach, no detach, no close",
         ),
-        ("custom_classes:OneView", "custom_classes:OneView has no as_finetuned"),
         ("custom_classes:OtherViews", "cannot be called as Class(base_spec=..., adapter_path=...)"),
     ],
 )
@@ -203,11 +209,11 @@ def test_a_module_that_is_not_found_names_where_it_was_looked_for(
             "needs_another",
             "import no_such_package.deep",
             (
-                "importing needs_another raised ModuleNotFoundError: No module named 'no_such_package'; "
-                "install 'no_such_package'"
+                "importing needs_another raised ModuleNotFoundError: No module named 'no_such_package' "
+                "(needs_another.py:1); install 'no_such_package'"
             ),
         ),
-        ("raises", "1 / 0", "importing raises raised ZeroDivisionError: division by zero"),
+        ("raises", "1 / 0", "importing raises raised ZeroDivisionError: division by zero (raises.py:1)"),
         ("exits", "raise SystemExit(2)", "importing exits raised SystemExit: 2"),
         ("unfinished", "class A(:", "importing unfinished raised SyntaxError: invalid syntax (unfinished.py"),
         ("long_error", "raise ValueError('a\\nb' * 400)", "raised ValueError: a ba ba b"),

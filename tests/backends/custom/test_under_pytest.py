@@ -15,13 +15,20 @@ models:
 defaults: {{{defaults}}}
 suite:
   - {{name: baseline, kind: null_adapter, {null}}}
-  - {{name: dk, kind: delta_kl, positions: 4, prompts: [abc, bad, cab, dad, egg, fed, gab, had]}}
+  - {{name: dk, kind: delta_kl, positions: 4, prompts: [cha, cab, abc, bad, age, def, bag, beh]}}
   - {{name: prefers, kind: preference_flip, triples: [{triples}]}}
-  - {{name: curve, kind: adapter_ablation, positions: 2, prompts: [abc, bad, cab, dad, egg]}}
+  - {{name: curve, kind: adapter_ablation, positions: 2, prompts: [cha, cab, abc, bad, age]}}
 """
-TRIPLES = ", ".join(f"{{prompt: {p}, chosen: {p}h, rejected: {p}d}}" for p in ("a", "b", "c", "d", "e", "f"))
+TRIPLES = ", ".join(
+    f"{{prompt: {p}, chosen: {c}, rejected: {c[0]}x}}"
+    for p, c in zip("adcgko", ("bc", "ef", "de", "hi", "lm", "pq"), strict=True)
+)
 DIFFERENTIAL = "tests.support.differential_model:AllViews"
-GAUSSIAN = "family: gaussian, init_scale: 0.002, runs: 8"
+SIZE = 6.0
+"""What the adapter adds to 27 of 27² logits."""
+NULL_SIZE = SIZE / 27**0.5
+"""Deviation of a null that is as large: the root of the sum of squares is the adapter's."""
+GAUSSIAN = f"family: gaussian, init_scale: {NULL_SIZE}, runs: 8"
 
 
 def spec(
@@ -30,9 +37,9 @@ def spec(
     return SPEC.format(entry_point=entry_point, null=null, fields=fields, defaults=defaults, triples=TRIPLES)
 
 
-def run(pytester: pytest.Pytester, text: str, *arguments: str, size: str = "1.0") -> Any:
+def run(pytester: pytest.Pytester, text: str, *arguments: str, size: float = SIZE) -> Any:
     pytester.makefile(".yaml", sway=text)
-    (pytester.path / "adapter.txt").write_text(size)
+    (pytester.path / "adapter.txt").write_text(str(size))
     result = pytester.runpytest("sway.yaml", "--sway-json=out.json", *arguments)
     found = json.loads((pytester.path / "out.json").read_text())
     return result, found, {probe["name"]: probe for probe in found["probes"]}
@@ -48,17 +55,30 @@ def test_a_class_of_dlm_sways_runs_unchanged(pytester: pytest.Pytester) -> None:
     assert probes["prefers"]["verdict"] != "error", probes["prefers"]
     assert "Error" not in result.stdout.str()
     assert found["gate"]["status"] == "passed", found["gate"]
+    assert any("gaussian nulls have the fixed size init_scale" in note for note in found["notes"])
 
 
 def test_an_adapter_that_is_noise_fails(pytester: pytest.Pytester) -> None:
-    _, found, probes = run(pytester, spec(DIFFERENTIAL, GAUSSIAN), size="0.002")
+    """One that is as large as the adapter that passes, and as the nulls."""
+    pytester.makepyfile(
+        my_noise="""
+        from tests.support.differential_model import AllViews, logits
+
+        class Noise(AllViews):
+            def as_finetuned(self):
+                return self._open("ft", logits(2, self.size))
+        """
+    )
+    pytester.makeini("[pytest]\npythonpath = .\n")
+    _, found, probes = run(pytester, spec("my_noise:Noise", GAUSSIAN), size=NULL_SIZE)
+    assert probes["dk"]["raw"] > 0.02
     assert probes["dk"]["verdict"] == "fail"
     assert found["gate"]["status"] == "failed"
 
 
 def test_another_family_than_its_own_has_one_reason(pytester: pytest.Pytester) -> None:
     _, _, probes = run(pytester, spec(DIFFERENTIAL))
-    reason = "no norm_matched nulls: the backend makes none; family: gaussian can be made"
+    reason = "this backend cannot make norm_matched nulls; write family: gaussian"
     assert (probes["baseline"]["verdict"], probes["baseline"]["message"]) == ("error", reason)
     assert probes["dk"]["not_calibrated"] == reason
     assert probes["dk"]["verdict"] in ("pass", "warn", "fail")
@@ -88,10 +108,10 @@ def test_a_value_that_is_not_finite_is_an_error_of_the_probe(pytester: pytest.Py
 def test_a_spec_reads_what_the_class_may_read(pytester: pytest.Pytester) -> None:
     """No field is refused, or said to have no effect; the distributions have as many tokens as are asked."""
     fields = ", endpoint: http://h, tokenizer: t, null_dir: n, dtype: fp32, device: cpu"
-    text = spec(DIFFERENTIAL, GAUSSIAN, fields, "prompt_policy: raw, top_k: 8")
+    text = spec(DIFFERENTIAL, GAUSSIAN, fields, "prompt_policy: raw, top_k: 20")
     result, found, probes = run(pytester, text, "-k", "dk or baseline")
     result.stdout.no_fnmatch_line("*has no effect*")
-    assert any("names the 8 likeliest tokens" in note for note in found["notes"]), found["notes"]
+    assert any("names 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
     assert probes["dk"]["verdict"] == "pass"
 
 

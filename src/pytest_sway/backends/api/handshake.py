@@ -66,14 +66,14 @@ def check_supported(client: CompletionsClient) -> None:
         raise BackendError(UNSUPPORTED[unsupported])
 
 
-def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: int) -> ServerFacts:
+def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: int | None) -> ServerFacts:
     """Ask a server what it can do for a model.
 
     Args:
         client: asks it; its dialect is set.
         model: the name that requests use.
         trial: a text, as the tokenizer that prompts are encoded with reads it.
-        most: tokens of a distribution where it is not given whole.
+        most: tokens of a distribution where it is not given whole; None for as many as are worth it.
 
     Raises:
         BackendError: it cannot score prompts truthfully; the message says what it answers instead.
@@ -84,7 +84,7 @@ def shake_hands(client: CompletionsClient, model: str, trial: TrialText, most: i
     client.dialect = _find_dialect(client, model, trial)
     vocabulary = _find_vocabulary(client, model, trial)
     is_whole = 0 < vocabulary <= _MOST_VOCABULARY
-    top = vocabulary if is_whole else _find_top(client, model, trial, min(most, MOST_CHOSEN))
+    top = vocabulary if is_whole else _find_top(client, model, trial, min(most or MOST_CHOSEN, MOST_CHOSEN))
     length = served.max_model_len
     return ServerFacts(
         engine=server_version(client.session, models),

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pytest_sway.backends.base import AdapterKey, AnsweringBackend, BackendError, ModelKey, Subject
+from pytest_sway.backends.custom.continuations import Continuations
 from pytest_sway.backends.custom.differential_model import DifferentialModel
-from pytest_sway.backends.custom.request_round import Answers, RequestRound
-from pytest_sway.backends.custom.written_texts import WrittenTexts
+from pytest_sway.backends.custom.next_tokens import NextTokens, next_tokens_divergence
+from pytest_sway.backends.custom.open_view import OpenView
 from pytest_sway.requests import Completion, Divergence, Generate, Request, RequestError, View
+
+Answers = dict[Request[Any], Any]
+Sides = dict[Divergence, dict[View, list[NextTokens]]]
+"""Distributions of views, for the divergences of which not both sides are known."""
+_FIRST_TOP_K = 256
+"""Tokens of the one distribution that is asked for to learn how large the vocabulary is."""
 
 
 class DifferentialBackend(AnsweringBackend):
     """Asks objects of a user's class, one for each adapter, through their views.
 
-    What it decides, where dlm-sway's protocol leaves something open:
+    What it decides, where dlm-sway's protocol leaves something open (``docs/extending.md`` says why):
 
-    * Prompts are texts. A view renders no chat template, so ``chat_template`` is no capability.
-    * Tokens are counted by ``rolling_logprob``, since a log-probability per token needs their number.
-    * Distributions name ``defaults.top_k`` tokens. They are compared over the tokens that both sides name and
-      one event for all others: a lower bound. A ``top_k`` as large as the vocabulary compares it whole.
-    * ``as_null_adapter(seed, init_scale=..., rank_scale=...)`` imitates nothing of the adapter: its factors
-      have the fixed size ``init_scale``. That is the family ``gaussian``, and no other one is claimed.
+    * Prompts are texts: ``chat_template`` is no capability.
+    * Tokens are counted by ``rolling_logprob``.
+    * Distributions are asked for whole, or for ``defaults.top_k`` tokens where the spec sets it.
+    * ``as_null_adapter`` makes the family ``gaussian`` and no other one.
     * Views are named by what the spec says of the base, and by the adapter's files. The code of the class and
       the base's weights are not known, so no answer is kept on disk (``identity`` is empty).
 
@@ -40,8 +48,9 @@ class DifferentialBackend(AnsweringBackend):
         self._factory = factory
         self._model: DifferentialModel | None = None
         self._adapter = ""
-        self._written = WrittenTexts()
-        self._has_partial = False
+        self._vocabulary: int | None = None
+        self._continuations = Continuations()
+        self._partial_note = ""
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -57,9 +66,14 @@ class DifferentialBackend(AnsweringBackend):
             )
         self.close()
         self._model = DifferentialModel.build(self._factory, self._key, adapter)
-        self._adapter = content_digest(adapter.path or "")
+        self._vocabulary, self._partial_note = None, ""
+        path = Path(adapter.path) if adapter.path is not None else None
+        self._adapter = (content_digest(path) if path is not None else "") or f"name {path}"
+        notes: tuple[str, ...] = ()
+        if path is not None and not path.exists():
+            notes = (f"adapter {path}: no such file or folder; the class was given the name",)
         base = f"{self._key.entry_point} {self._key.base} {self._key.revision}"
-        return Subject(View(base), View(base, self._adapter))
+        return Subject(View(base), View(base, self._adapter), notes=notes)
 
     def detach(self, subject: Subject) -> None:
         """Close the object of the adapter."""
@@ -73,35 +87,73 @@ class DifferentialBackend(AnsweringBackend):
 
     def prompt_notes(self) -> list[str]:
         """What is not as exact as it is elsewhere."""
-        notes = []
-        if self._has_partial:
-            notes.append(
-                f"next_token_dist names the {self._key.top_k} likeliest tokens: divergences are lower bounds "
-                "(defaults.top_k, as large as the vocabulary, compares all)"
-            )
-        if left_out := self._written.left_out:
-            notes.append(
-                f"{left_out} of {self._written.positions} positions in continuations are left out: the text "
-                "that ends there does not begin the longer one, as inside a character"
-            )
-        return notes
+        return [note for note in (self._partial_note, self._continuations.note()) if note]
 
     def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
-        """Every request's answer; each view is opened once, twice where it wrote a continuation."""
+        """Every request's answer; each view is opened once, the base first."""
         if self._model is None:
             raise BackendError("no adapter is attached")
         answers: Answers = {}
+        by_view: dict[View, list[Request[Any]]] = defaultdict(list)
         for request in requests:
-            if (why := self._why_not(request)) is not None:
-                answers[request] = RequestError(why)
-        asked = RequestRound(self._model, self._written, self._key.top_k, answers)
-        asked.find_prefixes([request for request in requests if isinstance(request, Divergence)])
-        asked.ask(requests)
-        self._has_partial |= asked.has_partial
+            if reason := self._refusal(request):
+                answers[request] = RequestError(reason)
+            else:
+                for view in dict.fromkeys(request.views):
+                    by_view[view].append(request)
+        sides: Sides = defaultdict(dict)
+        for view in sorted(by_view, key=lambda view: not view.is_base):
+            if unanswered := [request for request in by_view[view] if request not in answers]:
+                self._ask_view(self._model, view, unanswered, answers, sides)
         return answers
 
-    def _why_not(self, request: Request[Any]) -> str | None:
-        """Why a request cannot be asked of any view; None where it can."""
+    def _ask_view(
+        self,
+        model: DifferentialModel,
+        view: View,
+        requests: Sequence[Request[Any]],
+        answers: Answers,
+        sides: Sides,
+    ) -> None:
+        """Open a view and ask it everything; what it raises is the answer of that request."""
+        try:
+            with model.open_view(view) as open_view:
+                for request in requests:
+                    try:
+                        if isinstance(request, Divergence):
+                            sides[request][view] = self._distributions(open_view, request)
+                            if sides[request].keys() == {*request.views}:
+                                answers[request] = _mean_divergence(request, sides.pop(request))
+                        elif isinstance(request, Generate):
+                            answers[request] = self._continuations.write(open_view, request)
+                        elif isinstance(request, Completion):
+                            answers[request] = open_view.completion_score(request)
+                    except RequestError as error:
+                        answers[request] = error
+        except RequestError as error:  # it cannot be opened
+            answers.update(dict.fromkeys(requests, error))
+
+    def _distributions(self, view: OpenView, request: Divergence) -> list[NextTokens]:
+        """One side of a divergence: the distribution after each of its texts."""
+        return [self._next_tokens(view, text) for text in self._continuations.texts(view, request)]
+
+    def _next_tokens(self, view: OpenView, text: str) -> NextTokens:
+        """The distribution over ``defaults.top_k`` tokens; where the spec has none, over the vocabulary."""
+        top_k = self._key.top_k or self._vocabulary
+        distribution = view.next_tokens(text, top_k or _FIRST_TOP_K)
+        if top_k is None:
+            self._vocabulary = distribution.vocabulary
+            distribution = view.next_tokens(text, self._vocabulary)
+        if not distribution.is_whole:
+            remedy = "; leave defaults.top_k out to compare all" if self._key.top_k else ""
+            self._partial_note = (
+                f"next_token_dist names {len(distribution.ids)} of {distribution.vocabulary} tokens: "
+                f"divergences are lower bounds{remedy}"
+            )
+        return distribution
+
+    def _refusal(self, request: Request[Any]) -> str:
+        """Why a request cannot be asked of any view; empty where it can."""
         if not isinstance(request, Divergence | Completion | Generate):
             return f"a backend of dlm-sway's protocol answers no {type(request).__name__}"
         if not isinstance(request.prompt, str):
@@ -111,19 +163,20 @@ class DifferentialBackend(AnsweringBackend):
                 return "the adapter of the view is not attached"
             if view.null is not None and view.null.family not in self.null_families:
                 return f"as_null_adapter makes no {view.null.family} nulls; write family: gaussian"
-        return None
+        return ""
 
 
-def content_digest(path: str) -> str:
-    """Digest of a file, or of all files of a folder and their names; of the name where there is neither."""
+def _mean_divergence(request: Divergence, sides: Mapping[View, list[NextTokens]]) -> float:
+    pairs = zip(sides[request.p], sides[request.q], strict=True)
+    return float(np.mean([next_tokens_divergence(request.kind, p, q) for p, q in pairs]))
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file, or of all files of a folder and their names; empty where there is neither."""
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
     total = hashlib.sha256()
-    root = Path(path) if path else None
-    files = sorted(root.rglob("*")) if root is not None and root.is_dir() else [root] if root else []
-    read = [file for file in files if file is not None and file.is_file()]
-    for file in read:
-        total.update(f"{file.relative_to(root or file)}\n".encode())
+    for file in files:
+        total.update(f"{file.relative_to(path)}\n".encode())
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
-    if not read:
-        total.update(path.encode())
-    return total.hexdigest()
+    return total.hexdigest() if files else ""

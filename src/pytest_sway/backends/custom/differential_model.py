@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import AdapterKey, BackendError, ModelKey
-from pytest_sway.backends.custom.error_line import error_line
+from pytest_sway.backends.custom.entry_point import call_entry_point
 from pytest_sway.backends.custom.open_view import VIEW_CAPABILITIES, OpenView
 from pytest_sway.requests import RequestError, View
+from pytest_sway.text.message_parts import describe_error
 
 DIFFERENTIAL_METHODS = ("as_base", "as_finetuned")
 """What an object of the protocol must have."""
@@ -37,22 +38,23 @@ class DifferentialModel:
     """An object with ``as_base()`` and ``as_finetuned()``.
 
     Args:
-        built: the object.
+        instance: the object.
         name: its entry point, for messages.
 
     Raises:
         BackendError: it or its views lack methods, or its preflight check failed.
     """
 
-    def __init__(self, built: Any, name: str) -> None:
-        self._built = built
+    def __init__(self, instance: Any, name: str) -> None:
+        self._instance = instance
         self._name = name
         self._counts: dict[str, int] = {}
         self._fault = ""
-        if lacking := [method for method in DIFFERENTIAL_METHODS if not hasattr(built, method)]:
-            raise BackendError(f"{name}: {type(built).__name__} has no {', no '.join(lacking)}")
+        if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(instance, method)]:
+            owner = type(instance).__name__
+            raise BackendError(f"{name}: {owner} has no {' and no '.join(missing)}; both views are needed")
         self._check_preflight()
-        optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(built, method)}
+        optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(instance, method)}
         self.capabilities = frozenset(self._view_capabilities() | optional)
 
     @classmethod
@@ -64,23 +66,20 @@ class DifferentialModel:
         """
         path = Path(adapter.path) if adapter.path is not None else None
         spec = BaseSpec(
-            key.kind,
-            key.base,
-            path,
-            key.dtype,
-            key.device,
-            key.trust_remote_code,
-            key.entry_point,
-            key.endpoint,
+            kind=key.kind,
+            base=key.base,
+            adapter=path,
+            dtype=key.dtype,
+            device=key.device,
+            trust_remote_code=key.trust_remote_code,
+            entry_point=key.entry_point,
+            endpoint=key.endpoint,
         )
+        instance = call_entry_point(factory, str(key.entry_point), base_spec=spec, adapter_path=path)
         try:
-            built = factory(base_spec=spec, adapter_path=path)
-        except Exception as error:
-            raise BackendError(f"{key.entry_point} raised {error_line(error)}") from error
-        try:
-            return cls(built, str(key.entry_point))
+            return cls(instance, str(key.entry_point))
         except BaseException:
-            _close(built)
+            _close(instance)
             raise
 
     @contextmanager
@@ -96,18 +95,18 @@ class DifferentialModel:
         label = view.label()
         try:
             manager = self._manager(view)
-            opened = manager.__enter__()
+            view_object = manager.__enter__()
         except Exception as error:
             raise RequestError(
-                f"{self._name}: opening the view {label!r} raised {error_line(error)}"
+                f"{self._name}: opening the view {label!r} raised {describe_error(error)}"
             ) from error
         try:
-            yield OpenView(opened, f"{self._name}: view {label!r}", self._counts)
+            yield OpenView(view_object, f"{self._name}: view {label!r}", self._counts)
         finally:
             try:
                 manager.__exit__(None, None, None)
             except Exception as error:
-                self._fault = f"{self._name}: leaving the view {label!r} raised {error_line(error)}"
+                self._fault = f"{self._name}: leaving the view {label!r} raised {describe_error(error)}"
                 raise BackendError(self._fault) from error
 
     def close(self) -> None:
@@ -117,36 +116,38 @@ class DifferentialModel:
             BackendError: it raised.
         """
         try:
-            _close(self._built)
+            _close(self._instance)
         except Exception as error:
-            raise BackendError(f"{self._name}: close() raised {error_line(error)}") from error
+            raise BackendError(f"{self._name}: close() raised {describe_error(error)}") from error
 
     def _manager(self, view: View) -> AbstractContextManager[Any]:
         """The context manager of a view.
 
         A null's λ is passed as ``rank_scale``: dlm-sway multiplies both factors by its root, so B·A by it.
         """
-        found: AbstractContextManager[Any]
+        manager: AbstractContextManager[Any]
         if view.is_base or (view.null is not None and view.scale == 0):
-            found = self._built.as_base()
+            manager = self._instance.as_base()
         elif view.null is not None:
             seed = view.null.seed_base + view.null.draw
-            found = self._built.as_null_adapter(seed, init_scale=view.null.init_scale, rank_scale=view.scale)
+            manager = self._instance.as_null_adapter(
+                seed, init_scale=view.null.init_scale, rank_scale=view.scale
+            )
         elif view.scale == 1:
-            found = self._built.as_finetuned()
+            manager = self._instance.as_finetuned()
         else:
-            found = self._built.as_scaled_adapter(view.scale)
-        return found
+            manager = self._instance.as_scaled_adapter(view.scale)
+        return manager
 
     def _check_preflight(self) -> None:
         """Raise BackendError where the object says that it is not fit to be evaluated."""
-        if not hasattr(self._built, "preflight_finite_check"):
+        if not hasattr(self._instance, "preflight_finite_check"):
             return
         try:
-            is_fit, reason = self._built.preflight_finite_check()
+            is_fit, reason = self._instance.preflight_finite_check()
         except Exception as error:
             raise BackendError(
-                f"{self._name}: preflight_finite_check() raised {error_line(error)}"
+                f"{self._name}: preflight_finite_check() raised {describe_error(error)}"
             ) from error
         if not is_fit:
             raise BackendError(f"{self._name}: its preflight_finite_check() failed: {reason}")
@@ -157,20 +158,19 @@ class DifferentialModel:
         Raises:
             BackendError: a view cannot be opened, or the two have nothing that can be asked.
         """
-        able = set(VIEW_CAPABILITIES)
-        lacking: set[str] = set()
+        missing: set[str] = set()
         try:
             for view in (View("base"), View("base", "adapter")):
-                with self.open_view(view) as opened:
-                    able &= opened.capabilities
-                    lacking |= set(opened.lacking)
+                with self.open_view(view) as open_view:
+                    missing |= open_view.missing_methods
         except RequestError as error:
             raise BackendError(str(error)) from error
-        if not able:
-            raise BackendError(f"{self._name}: its views have no {', no '.join(sorted(lacking))}")
-        return able
+        capabilities = {word for word, needed in VIEW_CAPABILITIES.items() if not missing & {*needed}}
+        if not capabilities:
+            raise BackendError(f"{self._name}: its views have no {', no '.join(sorted(missing))}")
+        return capabilities
 
 
-def _close(built: Any) -> None:
-    if hasattr(built, "close"):
-        built.close()
+def _close(instance: Any) -> None:
+    if hasattr(instance, "close"):
+        instance.close()

@@ -1,16 +1,16 @@
-"""Imports the object that ``entry_point: package.module:Class`` names."""
+"""Imports and calls what ``entry_point: package.module:Class`` names."""
 
 from __future__ import annotations
 
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.custom.error_line import error_line
-from pytest_sway.text.message_parts import describe, did_you_mean, shorten_list
+from pytest_sway.text.message_parts import describe, describe_error, did_you_mean, shorten_list
 
 _FORM = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<names>\w+(\.\w+)*)")
 _EXAMPLE = "write package.module:Class, e.g. entry_point: my_backend:MyBackend"
@@ -40,16 +40,30 @@ def import_entry_point(text: str | None) -> Any:
     form = _FORM.fullmatch(text)
     if form is None:
         raise BackendError(f"models.ft.entry_point: found {describe(text)}; {_EXAMPLE}")
-    found: Any = _import_module(form["module"])
+    target: Any = _import_module(form["module"])
     path = form["module"]
     for name in form["names"].split("."):
-        if not hasattr(found, name):
-            owner = f"{path} ({found.__file__})" if getattr(found, "__file__", None) else path
+        if not hasattr(target, name):
+            owner = f"{path} ({target.__file__})" if getattr(target, "__file__", None) else path
             raise BackendError(
-                f"models.ft.entry_point: {owner} has no {name!r}{did_you_mean(name, dir(found))}"
+                f"models.ft.entry_point: {owner} has no {name!r}{did_you_mean(name, dir(target))}"
             )
-        found, path = getattr(found, name), f"{path}.{name}"
-    return found
+        target, path = getattr(target, name), f"{path}.{name}"
+    return target
+
+
+def call_entry_point(factory: Callable[..., Any], text: str, **arguments: Any) -> Any:
+    """What the class or function of an entry point returns.
+
+    Raises:
+        BackendError: its own, or one that says what it raised, in one line.
+    """
+    try:
+        return factory(**arguments)
+    except BackendError:
+        raise
+    except (Exception, SystemExit) as error:  # a script's code may exit
+        raise BackendError(f"models.ft.entry_point: {text} raised {describe_error(error)}") from error
 
 
 def _import_module(name: str) -> Any:
@@ -74,7 +88,7 @@ def _missing_module(name: str, missing: str) -> str:
 
 def _failed_import(name: str, error: BaseException) -> str:
     missing = f"; install {error.name!r}" if isinstance(error, ModuleNotFoundError) and error.name else ""
-    return f"models.ft.entry_point: importing {name} raised {error_line(error)}{missing}"
+    return f"models.ft.entry_point: importing {name} raised {describe_error(error)}{missing}"
 
 
 def _searched_folders() -> str:

@@ -21,8 +21,7 @@ from pytest_sway.backends.base import (
 )
 from pytest_sway.backends.custom.differential_backend import DifferentialBackend
 from pytest_sway.backends.custom.differential_model import DIFFERENTIAL_METHODS
-from pytest_sway.backends.custom.entry_point import import_entry_point
-from pytest_sway.backends.custom.error_line import error_line
+from pytest_sway.backends.custom.entry_point import call_entry_point, import_entry_point
 from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.text.message_parts import describe
 
@@ -48,43 +47,28 @@ def load_backend(key: ModelKey) -> AnsweringBackend | WeightsBackend | ServerBac
         raise BackendError(
             f"{where} is {describe(factory)}; name a class, or a function that returns a backend"
         )
-    if _is_differential(factory, where):
+    is_differential = _is_differential(factory)
+    arguments = ("base_spec", "adapter_path") if is_differential else ("model",)
+    if not _accepts(factory, *arguments):
+        call = ", ".join(f"{name}=..." for name in arguments)
+        raise BackendError(f"{where} cannot be called as Class({call}): it must take {_ARGUMENTS}")
+    if is_differential:
         return DifferentialBackend(key, factory)
-    _check_abstract_methods(factory, where)
-    if not _accepts(factory, "model"):
-        raise BackendError(f"{where} cannot be called as Class(model=...): it must take {_ARGUMENTS}")
+    backend = call_entry_point(factory, str(key.entry_point), model=key)
     try:
-        built = factory(model=key)
-    except BackendError:
-        raise
-    except Exception as error:
-        raise BackendError(f"{where} raised {error_line(error)}") from error
-    try:
-        return backend_of(built)
+        return backend_of(backend)
     except BackendError as error:
         raise BackendError(f"{where} built {error}") from None
 
 
-def _is_differential(factory: Callable[..., Any], where: str) -> bool:
-    """Whether a class follows dlm-sway's protocol: by its methods, else by its arguments.
-
-    Raises:
-        BackendError: it has one of the protocol's methods without the other, or other arguments.
-    """
+def _is_differential(factory: Callable[..., Any]) -> bool:
+    """Whether a class follows dlm-sway's protocol: by its methods, else by its arguments."""
     if isinstance(factory, type) and issubclass(factory, Backend):
         return False
-    lacking = [name for name in DIFFERENTIAL_METHODS if not hasattr(factory, name)]
-    takes = _accepts(factory, "base_spec", "adapter_path")
-    if len(lacking) == len(DIFFERENTIAL_METHODS):  # a function, or a class that sets them in its constructor
-        return takes and not _accepts(factory, "model")
-    if lacking:
-        raise BackendError(f"{where} has no {', no '.join(lacking)}: dlm-sway's protocol needs both views")
-    if not takes:
-        raise BackendError(
-            f"{where} cannot be called as Class(base_spec=..., adapter_path=...), as a class with as_base "
-            "and as_finetuned must"
-        )
-    return True
+    if any(hasattr(factory, name) for name in DIFFERENTIAL_METHODS):
+        return True
+    # a function, or a class that sets them in its constructor
+    return _accepts(factory, "base_spec", "adapter_path") and not _accepts(factory, "model")
 
 
 def _accepts(factory: Callable[..., Any], *names: str) -> bool:
@@ -97,9 +81,3 @@ def _accepts(factory: Callable[..., Any], *names: str) -> bool:
     except (TypeError, ValueError):  # other arguments; a class in C that does not name its arguments
         return False
     return True
-
-
-def _check_abstract_methods(factory: Callable[..., Any], where: str) -> None:
-    """Raise BackendError naming what a derived class does not define."""
-    if missing := sorted(getattr(factory, "__abstractmethods__", ())):
-        raise BackendError(f"{where} does not define {', '.join(missing)}")

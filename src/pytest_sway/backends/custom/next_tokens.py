@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ from pytest_sway.requests import RequestError
 from pytest_sway.statistics.divergences import Kind, divergence
 from pytest_sway.statistics.top_logprobs import TopLogprobs, lumped_divergence
 
-_TOLERANCE = 1e-2
-"""How far above 1 the probabilities may sum: they may be of 16 bits."""
+_SUM_TOLERANCE = 1e-2
+"""How far from 1 the probabilities may sum: they may be of 16 bits."""
+_LEAST_NATS = -700.0
+"""Stands for a probability of 0: its exponential, and that of its distance from 0, are finite in fp64."""
 
 
 @dataclass(frozen=True)
@@ -20,55 +23,97 @@ class NextTokens:
     """The distribution at one position.
 
     Attributes:
-        top: the tokens that have a probability, the ids of a whole distribution in ascending order.
-        is_whole: whether the vocabulary has no other token.
+        ids: token ids; of a whole distribution in ascending order, else the likeliest first.
+        nats: their log-probabilities; -inf for a probability of 0.
+        vocabulary: how many tokens there are.
     """
 
-    top: TopLogprobs
-    is_whole: bool
+    ids: np.ndarray
+    nats: np.ndarray
+    vocabulary: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every token of the vocabulary is named."""
+        return len(self.ids) == self.vocabulary
+
+    def top(self) -> TopLogprobs:
+        """The tokens that have a probability, as one position."""
+        has_probability = np.isfinite(self.nats)
+        return TopLogprobs(self.ids[None, has_probability], self.nats[None, has_probability])
 
 
-def read_next_tokens(found: Any) -> NextTokens:
-    """A ``TokenDist`` with ``token_ids``, ``logprobs`` and ``vocab_size``.
+def read_next_tokens(token_dist: Any) -> NextTokens:
+    """Read a ``TokenDist``: its ``token_ids``, ``logprobs`` and ``vocab_size``.
 
-    It counts as whole where it names as many tokens as the vocabulary has. ``tail_logprob`` is not read: the
-    probability of the other tokens is what is left of 1, and its 0.0 is both "nothing is left" and
-    "probability 1". A token of probability 0 is as one that is not named.
+    ``tail_logprob`` is not read: the probability of the other tokens is what is left of 1, and a
+    ``tail_logprob`` of 0.0 can mean that nothing is left, or a probability of 1.
 
     Raises:
         RequestError: it is no distribution.
     """
     try:
-        ids = np.asarray(found.token_ids).astype(np.int64)
-        nats = np.asarray(found.logprobs).astype(np.float64)
-        vocabulary = int(found.vocab_size)
-    except (AttributeError, TypeError, ValueError) as error:
+        ids = np.asarray(token_dist.token_ids)
+        nats = np.asarray(token_dist.logprobs).astype(np.float64)
+        vocabulary = operator.index(token_dist.vocab_size)
+    except Exception as error:  # arrays of any library are converted here
         raise RequestError(
-            f"next_token_dist returned {type(found).__name__}, which is no TokenDist: {error}"
+            f"next_token_dist: its token_ids, logprobs or vocab_size cannot be read: {error}; return numpy "
+            "arrays or lists"
         ) from error
-    if ids.ndim != 1 or ids.shape != nats.shape or len(np.unique(ids)) != len(ids):
-        raise RequestError(
-            "next_token_dist: token_ids and logprobs must be lists of one length, and each id stand once"
-        )
-    if np.isnan(nats).any() or not np.exp(nats).sum() <= 1 + _TOLERANCE or not np.isfinite(nats).any():
-        raise RequestError(
-            f"next_token_dist: the probabilities sum to {np.exp(nats).sum():.4g}; logprobs must be finite "
-            "natural logarithms of probabilities"
-        )
-    is_whole = len(ids) >= vocabulary
-    order = np.argsort(ids) if is_whole else np.arange(len(ids))
-    order = order[np.isfinite(nats[order])]
-    return NextTokens(TopLogprobs(ids[order][None].astype(np.int32), nats[order][None]), is_whole)
+    _check_ids(ids, nats, vocabulary)
+    _check_sum(nats, is_whole=len(ids) == vocabulary)
+    order = np.argsort(ids if len(ids) == vocabulary else -nats, kind="stable")
+    return NextTokens(ids[order], nats[order], vocabulary)
 
 
 def next_tokens_divergence(kind: Kind, p: NextTokens, q: NextTokens) -> float:
-    """Divergence in nats; of distributions that are not whole, its lower bound over the tokens both name."""
-    if p.is_whole and q.is_whole and np.array_equal(p.top.ids, q.top.ids):
-        whole = divergence(np, kind, _normalised(p.top.nats), _normalised(q.top.nats))
-        return float(whole[0])
-    return float(lumped_divergence(kind, p.top, q.top)[0])
+    """Divergence in nats; of distributions that are not whole, its lower bound over the tokens both name.
+
+    Raises:
+        RequestError: the two have different vocabularies, or KL(p ‖ q) is infinite.
+    """
+    if p.vocabulary != q.vocabulary:
+        raise RequestError(
+            f"next_token_dist: vocab_size is {p.vocabulary} in one view and {q.vocabulary} in the other"
+        )
+    if p.is_whole and q.is_whole:
+        return _whole_divergence(kind, _normalised(p.nats), _normalised(q.nats))
+    return float(lumped_divergence(kind, p.top(), q.top())[0])
+
+
+def _whole_divergence(kind: Kind, p: np.ndarray, q: np.ndarray) -> float:
+    """Divergence over the whole vocabulary, in which tokens may have a probability of 0."""
+    impossible = np.isneginf(q)
+    if kind == "kl" and (infinite := np.flatnonzero(impossible & ~np.isneginf(p))).size:
+        raise RequestError(
+            f"the KL divergence is infinite: one view gives token {infinite[0]} a probability and the other "
+            "gives it none; use the Jensen-Shannon divergence (divergence: js)"
+        )
+    return float(divergence(np, kind, np.maximum(p, _LEAST_NATS), np.where(impossible, _LEAST_NATS, q)))
+
+
+def _check_ids(ids: np.ndarray, nats: np.ndarray, vocabulary: int) -> None:
+    if ids.ndim != 1 or ids.shape != nats.shape or not len(ids):
+        raise RequestError("next_token_dist: token_ids and logprobs must be lists of one length")
+    if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= vocabulary:
+        raise RequestError(
+            f"next_token_dist: token_ids must be integers from 0 to vocab_size - 1 ({vocabulary - 1})"
+        )
+    if len(np.unique(ids)) != len(ids):
+        raise RequestError("next_token_dist: no id may occur twice in token_ids")
+
+
+def _check_sum(nats: np.ndarray, *, is_whole: bool) -> None:
+    with np.errstate(over="ignore"):
+        total = float(np.exp(nats).sum())
+    if not 0 < total <= 1 + _SUM_TOLERANCE or (is_whole and total < 1 - _SUM_TOLERANCE):
+        raise RequestError(
+            f"next_token_dist: the probabilities of {'all' if is_whole else 'the'} {len(nats)} tokens sum to "
+            f"{total:.4g}; logprobs must be natural logarithms of probabilities"
+        )
 
 
 def _normalised(nats: np.ndarray) -> np.ndarray:
-    normalised: np.ndarray = nats - np.logaddexp.reduce(nats, axis=-1, keepdims=True)
+    normalised: np.ndarray = nats - np.logaddexp.reduce(nats)
     return normalised

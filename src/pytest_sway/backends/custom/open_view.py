@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.custom.error_line import error_line
 from pytest_sway.backends.custom.next_tokens import NextTokens, read_next_tokens
 from pytest_sway.requests import Completion, CompletionScore, RequestError
 from pytest_sway.statistics.log_odds import log_odds
-from pytest_sway.text.message_parts import describe
+from pytest_sway.text.message_parts import describe, describe_error
 
 VIEW_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "divergence": ("next_token_dist",),
@@ -20,8 +21,25 @@ VIEW_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "generate": ("generate", "rolling_logprob"),
 }
 """The methods that each capability needs; ``rolling_logprob`` counts tokens."""
-_TOLERANCE = 1e-3
+_ROUNDING = 1e-3
 """How far above 0 rounding may lift a log-probability."""
+_SUM_TOLERANCE = 1e-2
+"""How far a total may be from the sum of its parts, relative to it: they may be of 16 bits."""
+
+
+@dataclass(frozen=True)
+class RollingLogprobs:
+    """What ``rolling_logprob`` says of a text.
+
+    Attributes:
+        token_ids: of the whole text.
+        nats: log-probabilities of all tokens but the first.
+        total: as the view sums them; unchecked.
+    """
+
+    token_ids: tuple[int, ...]
+    nats: np.ndarray
+    total: Any
 
 
 class OpenView:
@@ -37,25 +55,23 @@ class OpenView:
         self._view = view
         self._name = name
         self._counts = counts
+        self._distributions: dict[tuple[str, int], NextTokens] = {}
 
     @property
-    def lacking(self) -> list[str]:
+    def missing_methods(self) -> set[str]:
         """The methods of the protocol that it does not have."""
-        methods = dict.fromkeys(name for needed in VIEW_CAPABILITIES.values() for name in needed)
-        return [name for name in methods if not hasattr(self._view, name)]
-
-    @property
-    def capabilities(self) -> set[str]:
-        """What its methods suffice for."""
-        return {word for word, needed in VIEW_CAPABILITIES.items() if not {*needed} & {*self.lacking}}
+        methods = {name for needed in VIEW_CAPABILITIES.values() for name in needed}
+        return {name for name in methods if not hasattr(self._view, name)}
 
     def next_tokens(self, text: str, top_k: int) -> NextTokens:
         """The distribution of the token after a text."""
-        found = self._call("next_token_dist", text, top_k=top_k)
-        try:
-            return read_next_tokens(found)
-        except RequestError as error:
-            raise RequestError(f"{self._name}: {error}") from error
+        if (text, top_k) not in self._distributions:
+            token_dist = self._call("next_token_dist", text, top_k=top_k)
+            try:
+                self._distributions[text, top_k] = read_next_tokens(token_dist)
+            except RequestError as error:
+                raise RequestError(f"{self._name}: {error}") from error
+        return self._distributions[text, top_k]
 
     def completion_score(self, request: Completion) -> CompletionScore:
         """The score of a completion; of a text alone where the prompt is empty."""
@@ -71,8 +87,12 @@ class OpenView:
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has, those included that the tokenizer adds."""
         if text not in self._counts:
-            self._counts[text] = self._attribute(self._rolling(text), "num_tokens", int)
+            self._counts[text] = len(self.token_ids(text))
         return self._counts[text]
+
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """The ids of a text's tokens, those included that the tokenizer adds."""
+        return self._rolling(text).token_ids
 
     def continue_text(self, prompt: str, max_new_tokens: int) -> str:
         """The greedy continuation, without the prompt."""
@@ -81,40 +101,40 @@ class OpenView:
             raise RequestError(f"{self._name}: generate returned {describe(text)}, which is no text")
         return text
 
-    def ids_of_continuation(self, prompt: str, text: str) -> tuple[int, ...]:
-        """The token ids that a text adds to its prompt."""
-        if not text:
-            return ()
-        ids = self._attribute(
-            self._rolling(prompt + text), "token_ids", lambda found: [int(i) for i in found]
-        )
-        return tuple(ids[self.count_tokens(prompt) :])
-
     def _rolling_score(self, text: str) -> CompletionScore:
         """Of every token that has a predecessor."""
-        found = self._rolling(text)
-        tokens = self._attribute(found, "num_tokens", int) - 1
-        if tokens < 1:
+        rolling = self._rolling(text)
+        if not len(rolling.nats):
             raise RequestError(
                 f"{self._name}: {describe(text)} has one token, and none before it to score it by"
             )
-        total = self._logprob(self._attribute(found, "total_logprob", float), "rolling_logprob")
-        nats = self._attribute(found, "logprobs", lambda given: np.asarray(given, dtype=np.float64))
-        is_complete = len(nats) == tokens and bool(np.isfinite(nats).all())
-        return CompletionScore(total, tokens, log_odds(nats) if is_complete else None)
+        total = self._logprob(rolling.total, "rolling_logprob")
+        sum_of_parts = float(rolling.nats.sum())
+        if not np.isfinite(sum_of_parts) or rolling.nats.max() > _ROUNDING:
+            raise RequestError(f"{self._name}: rolling_logprob: logprobs must be finite and at most 0")
+        if abs(total - sum_of_parts) > _SUM_TOLERANCE * max(1.0, abs(sum_of_parts)):
+            raise RequestError(
+                f"{self._name}: rolling_logprob: total_logprob is {total:.6g}, and logprobs sum to "
+                f"{sum_of_parts:.6g}"
+            )
+        return CompletionScore(total, len(rolling.nats), log_odds(rolling.nats))
 
-    def _rolling(self, text: str) -> Any:
-        return self._call("rolling_logprob", text)
+    def _rolling(self, text: str) -> RollingLogprobs:
+        rolling = self._call("rolling_logprob", text)
+        try:
+            return _read_rolling_logprobs(rolling)
+        except RequestError as error:
+            raise RequestError(f"{self._name}: {error}") from error
 
-    def _logprob(self, found: Any, method: str) -> float:
+    def _logprob(self, value: Any, method: str) -> float:
         """A log-probability of the view's, if it is one."""
         try:
-            nats = float(found)
-        except (TypeError, ValueError):
+            nats = float(value)
+        except Exception:  # arrays of any library are converted here
             nats = math.nan
-        if not math.isfinite(nats) or nats > _TOLERANCE:
+        if not math.isfinite(nats) or nats > _ROUNDING:
             raise RequestError(
-                f"{self._name}: {method} returned {describe(found)}, which is no log-probability"
+                f"{self._name}: {method} returned {describe(value)}, which is no log-probability"
             )
         return min(nats, 0.0)
 
@@ -122,10 +142,29 @@ class OpenView:
         try:
             return getattr(self._view, method)(*arguments, **named)
         except Exception as error:
-            raise RequestError(f"{self._name}: {method} raised {error_line(error)}") from error
+            raise RequestError(f"{self._name}: {method} raised {describe_error(error)}") from error
 
-    def _attribute(self, found: Any, name: str, convert: Any) -> Any:
-        try:
-            return convert(getattr(found, name))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise RequestError(f"{self._name}: rolling_logprob's {name} cannot be read: {error}") from error
+
+def _read_rolling_logprobs(rolling: Any) -> RollingLogprobs:
+    """Read a ``RollingLogprob``: its ``token_ids``, ``logprobs``, ``num_tokens`` and ``total_logprob``.
+
+    Raises:
+        RequestError: one of them cannot be read, or they do not fit each other.
+    """
+    try:
+        ids = tuple(operator.index(token) for token in rolling.token_ids)
+        nats = np.asarray(rolling.logprobs).astype(np.float64)
+        tokens, total = operator.index(rolling.num_tokens), rolling.total_logprob
+    except Exception as error:  # arrays of any library are converted here
+        raise RequestError(
+            "rolling_logprob: its token_ids, logprobs, num_tokens or total_logprob cannot be read: "
+            f"{error}; return numpy arrays or lists"
+        ) from error
+    if len(ids) != tokens:
+        raise RequestError(f"rolling_logprob: num_tokens is {tokens}, and token_ids has {len(ids)}")
+    if nats.shape != (max(tokens - 1, 0),):
+        raise RequestError(
+            f"rolling_logprob: logprobs has {nats.size} values for {tokens} tokens; it needs one for every "
+            "token but the first"
+        )
+    return RollingLogprobs(ids, nats, total)

@@ -26,7 +26,7 @@ def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
         return
     for suite in suites:
         lead = f"{suite.suite}." if len(suites) > 1 else ""
-        for name, value in _properties(suite).items():
+        for name, value in suite_properties(suite).items():
             xml.add_global_property(lead + name, value)
         for report in _gate_reports(suite):
             xml.pytest_runtest_logreport(report)
@@ -48,7 +48,8 @@ def _gate_reports(suite: SuiteResult) -> Iterator[pytest.TestReport]:
     yield pytest.TestReport(nodeid, where, {}, "passed", None, "teardown")
 
 
-def _properties(suite: SuiteResult) -> dict[str, str]:
+def suite_properties(suite: SuiteResult) -> dict[str, str]:
+    """Of schema 1: composite, band, categories; and the gate."""
     score = suite.score
     components = {f"component.{name}": f"{v:.4f}" for name, v in score.components.items()}
     gate = "; ".join([suite.gate.status, *suite.gate.reasons])

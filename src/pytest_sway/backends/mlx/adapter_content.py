@@ -100,6 +100,12 @@ class AdapterContent:
         """Whether modules have magnitudes."""
         return any(update.magnitude is not None for update in self.updates.values())
 
+    @property
+    def commonest_scaling(self) -> float:
+        """Of the modules whose own is not 0; 0 where there are none."""
+        scalings = [update.scaling for update in self.updates.values()]
+        return max(filter(None, scalings), key=scalings.count, default=0.0)
+
     def check_finite(self) -> None:
         """Raise BackendError where a number is NaN or infinite."""
         broken = [name for name, update in self.updates.items() if not update.is_finite]

@@ -46,12 +46,14 @@ class Conversion:
         folder: where.
         modules: how many the adapter changes.
         rank: the largest.
+        scale: the commonest factor on B·A.
         notes: what the two formats do not have in common.
     """
 
     folder: Path
     modules: int
     rank: int
+    scale: float
     notes: tuple[str, ...]
 
 
@@ -98,6 +100,7 @@ def convert_adapter(
         destination,
         len(content.updates),
         max(update.rank for update in content.updates.values()),
+        content.commonest_scaling,
         (*content.notes, *_embedding_notes(content)),
     )
 

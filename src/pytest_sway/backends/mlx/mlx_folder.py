@@ -65,8 +65,7 @@ def write_mlx_folder(content: AdapterContent, folder: Path) -> None:
         folder: an empty one.
     """
     rank = max(update.rank for update in content.updates.values())
-    scalings = [update.scaling for update in content.updates.values()]
-    scale = max(filter(None, scalings), key=scalings.count, default=0.0)  # a module's own may be 0
+    scale = content.commonest_scaling
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
         a, b = _padded(update, rank)

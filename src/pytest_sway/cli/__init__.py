@@ -1,0 +1,1 @@
+"""The command ``sway``: doors into pytest and into saved results, never a second runner."""

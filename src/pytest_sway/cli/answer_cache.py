@@ -1,0 +1,54 @@
+"""``sway cache``: the answers that earlier runs kept."""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from contextlib import closing
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.text import formatting
+
+_TURNED_OFF = "nothing is kept: SWAY_DISABLE_NULL_CACHE is set, or there is no home folder"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("info", "clear", "path"))
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from pytest_sway.engine import disk_cache
+
+    where = disk_cache.folder()
+    if where is None:
+        raise CommandError(_TURNED_OFF)
+    file = where / disk_cache.FILE
+    if parsed.action == "path":
+        sys.stdout.write(f"{file}\n")
+        return Exit.OK
+    try:
+        if parsed.action == "clear":
+            disk_cache.clear()
+            sys.stdout.write(f"forgot the answers in {file}\n")
+            return Exit.OK
+        answers = _count(str(file)) if file.is_file() else 0
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(f"{file} cannot be read or written: {error}") from error
+    size = file.stat().st_size if file.is_file() else 0
+    sys.stdout.write(f"{file}: {answers:,} answers, {formatting.size(size)}\n")
+    return Exit.OK
+
+
+def _count(file: str) -> int:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as base:
+        return int(base.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+
+
+CACHE = Command(
+    "cache",
+    "Show, find or clear the answers that earlier runs kept",
+    "sway cache info",
+    _arguments,
+    _run,
+)

@@ -1,0 +1,47 @@
+"""``sway run --dry-run``: the probes of a suite, collected by pytest and not run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_sway.cli.command import CommandError, Exit
+from pytest_sway.cli.pytest_session import Outcomes, root_of, run_pytest
+from pytest_sway.cli.table import text_table
+from pytest_sway.items.item_key import item_key
+
+
+class CollectedProbes(Outcomes):
+    """A plugin that keeps what was collected, and what stood in the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: dict[str, list[str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Keep each probe once, however many adapters there are."""
+        for item in session.items:
+            key = item_key(item)
+            if key is not None:
+                probe = key.entry.probe
+                enabled = "yes" if probe.options.enabled else "no"
+                self.rows[probe.name] = [probe.name, probe.kind, probe.category, enabled]
+
+
+def list_suite(spec: Path) -> int:
+    """Print a numbered table of a suite's probes.
+
+    Raises:
+        CommandError: the spec cannot be read; with everything that is wrong in it.
+    """
+    collected = CollectedProbes()
+    run_pytest(root_of(spec), ["--collect-only", "-p", "no:terminal", str(spec)], [collected])
+    if collected.faults:
+        raise CommandError("\n".join(collected.faults))
+    if not collected.rows:
+        raise CommandError(f"{spec} holds no suite; is it a sway.yaml?")
+    rows = [[str(number), *row] for number, row in enumerate(collected.rows.values(), 1)]
+    sys.stdout.write(text_table(["#", "name", "kind", "category", "enabled"], rows))
+    return Exit.OK

@@ -1,0 +1,126 @@
+"""``sway run`` and ``sway gate``: a suite, evaluated by pytest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+
+_QUIET = ("--tb=no", "-rN", "--no-header")
+"""What pytest says of failed tests is in our summary."""
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml")
+    parser.add_argument("--json", "-j", metavar="FILE", help="Write the result as JSON, schema 1")
+    parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the report as Markdown")
+    parser.add_argument("--html", metavar="FILE", help="Write the result as one page that needs no network")
+    parser.add_argument("--weights", metavar="k=v,…", help="Category weights, merged over the spec's")
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="Evaluate this adapter instead of the spec's (repeatable; patterns too)",
+    )
+    parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--limit", metavar="N", help="A quick look: at most N items of each probe")
+    parser.add_argument("--dry-run", action="store_true", help="Read the spec and list its probes; no model")
+
+
+def _gate_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--junit", metavar="FILE", help="Write JUnit XML, the gate a testcase of its own")
+    parser.add_argument("--report", metavar="FILE", help="The same as --json")
+    parser.add_argument(
+        "--threshold", metavar="F", help="Smallest composite that passes (default: the spec's)"
+    )
+    parser.add_argument("--baseline", metavar="FILE", help="Compare with an earlier result")
+    parser.add_argument(
+        "--fail-on-regression", metavar="DROP", help="Fail where a score dropped this much below the baseline"
+    )
+
+
+_OPTIONS = {
+    "json": "--sway-json",
+    "report": "--sway-json",
+    "markdown": "--sway-md",
+    "html": "--sway-html",
+    "weights": "--sway-weights",
+    "trace": "--sway-trace",
+    "limit": "--sway-limit",
+    "threshold": "--sway-threshold",
+    "baseline": "--sway-baseline",
+    "fail_on_regression": "--sway-fail-on-regression",
+    "junit": "--junitxml",
+}
+"""pytest's name of each option."""
+
+
+def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
+    for name, option in _OPTIONS.items():
+        if (value := getattr(parsed, name, None)) is not None:
+            yield f"{option}={value}"
+    for adapter in parsed.adapter:
+        yield f"--sway-adapter={adapter}"
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    if parsed.dry_run:
+        from pytest_sway.cli.dry_run import list_suite
+
+        return list_suite(_spec(parsed))
+    return _evaluate(parsed, if_failed=Exit.OK)
+
+
+def _gate(parsed: argparse.Namespace) -> int:
+    if parsed.json is not None and parsed.report is not None:
+        raise CommandError("--report is another name of --json; give one of them")
+    return _evaluate(parsed, if_failed=Exit.GATE_FAILED)
+
+
+def _evaluate(parsed: argparse.Namespace, *, if_failed: Exit) -> int:
+    """Run the suite; ``if_failed``: how the command ends where a verdict or the gate failed."""
+    from pytest_sway.cli.pytest_session import Outcomes, root_of, run_pytest
+
+    outcomes = Outcomes()
+    spec = _spec(parsed)
+    arguments = [*_QUIET, *_pytest_options(parsed), *parsed.pytest_arguments, str(spec)]
+    found = run_pytest(root_of(spec), arguments, [outcomes])
+    if outcomes.faults:
+        raise CommandError("\n".join(outcomes.faults))
+    if found == 2 and outcomes.called:  # pytest's status of an interrupted run
+        return Exit.INTERRUPTED
+    if found not in (0, 1) or outcomes.nothing_measured:
+        return Exit.CANNOT_RUN
+    return if_failed if found else Exit.OK
+
+
+def _spec(parsed: argparse.Namespace) -> Path:
+    path = Path(parsed.spec)
+    if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it raises for no name
+        raise CommandError(f"there is no file {parsed.spec}; give the path of a sway.yaml")
+    return path
+
+
+RUN = Command(
+    "run",
+    "Measure a suite and report it; verdicts do not change the exit status",
+    "sway run sway.yaml --json result.json",
+    _run_arguments,
+    _run,
+)
+GATE = Command(
+    "gate",
+    "Measure a suite; exit with 1 where its gate fails",
+    "sway gate sway.yaml --junit gate.xml --threshold 0.7",
+    _gate_arguments,
+    _gate,
+)

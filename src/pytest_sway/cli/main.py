@@ -1,0 +1,96 @@
+"""Reads the command line of ``sway``.
+
+argparse and not typer: nothing is installed for it, and ``sway --help`` does not import rich.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+from pytest_sway import __version__
+from pytest_sway.cli.answer_cache import CACHE
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.comparing import COMPARE
+from pytest_sway.cli.converting import CONVERT_ADAPTER
+from pytest_sway.cli.evaluating import GATE, RUN
+from pytest_sway.cli.probe_list import LIST_PROBES
+from pytest_sway.cli.rendering import REPORT
+from pytest_sway.cli.tracing import TRACE
+
+COMMANDS: tuple[Command, ...] = (RUN, GATE, REPORT, COMPARE, TRACE, LIST_PROBES, CONVERT_ADAPTER, CACHE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status.
+
+    Args:
+        arguments: of the command line; by default the process's.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own, further = _parted(given)
+    parsed = _parser().parse_args(own)
+    if parsed.command is None:
+        _parser().print_help()
+        return Exit.OK
+    parsed.pytest_arguments = further
+    command = next(one for one in COMMANDS if one.name == parsed.command)
+    if further and command not in (RUN, GATE):
+        _complain(f"sway {command.name} runs no tests: remove -- and what follows it")
+        return Exit.CANNOT_RUN
+    try:
+        _refuse_dlm_sway()
+        return command.run(parsed)
+    except CommandError as error:
+        _complain(str(error))
+        return error.status
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has gone
+        sys.stderr.close()
+        return Exit.OK
+
+
+def _parted(given: list[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and pytest's behind ``--``."""
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
+
+
+def _refuse_dlm_sway() -> None:
+    """Raise CommandError where dlm-sway is installed, whose command and mark have the same names."""
+    try:
+        importlib.metadata.version("dlm-sway")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    raise CommandError(
+        "dlm-sway is installed too, and both have a command sway and handle @pytest.mark.sway: pip uninstall "
+        "dlm-sway"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sway",
+        description="Did this adapter learn what it was meant to, or is it noise, memorisation, damage?",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sway {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        own = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=f"{command.help}.",
+            epilog=f"example:\n  {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(own)
+    return parser
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"sway: {message}\n")

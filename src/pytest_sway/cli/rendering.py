@@ -1,0 +1,65 @@
+"""``sway report``: a saved result in another form."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import write_text
+
+FORMATS = ("terminal", "md", "markdown", "junit", "json", "html")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar="JSON", help="A result: of --json, of --sway-json, or of dlm-sway")
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="Default: terminal")
+    parser.add_argument("--out", metavar="FILE", help="Write into a file")
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
+
+    if parsed.format == "html" and parsed.out is None:
+        raise CommandError("--format html is a page of 5 MB: give a file with --out")
+    if parsed.format == "terminal" and parsed.out is not None:
+        raise CommandError("--format terminal is for the terminal: remove --out, or write --format md")
+    try:
+        suite = read_saved_result(parsed.result)
+    except SavedResultError as error:
+        raise CommandError(str(error)) from error
+    if parsed.format == "terminal":
+        from pytest_sway.reports.terminal import lines
+
+        columns = shutil.get_terminal_size().columns
+        text = "\n".join("".join(span.text for span in line) for line in lines(suite, columns))
+    elif parsed.format == "junit":
+        from pytest_sway.reports.junit_document import text as junit_text
+
+        text = junit_text(suite)
+    elif parsed.format == "json":
+        from pytest_sway.reports.json_report import text as json_text
+
+        text = json_text(suite)
+    elif parsed.format == "html":
+        from pytest_sway.reports.html import text as html_text
+
+        try:
+            text = html_text(suite)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+    else:
+        from pytest_sway.reports.markdown import text as markdown_text
+
+        text = markdown_text(suite)
+    write_text(text, parsed.out)
+    return Exit.OK
+
+
+REPORT = Command(
+    "report",
+    "Render a saved result for the terminal, as Markdown, JUnit, JSON or HTML",
+    "sway report result.json --format md --out report.md",
+    _arguments,
+    _run,
+)

@@ -1,0 +1,119 @@
+"""``sway run`` and ``sway gate`` are pytest: the same numbers, whatever the project's configuration is."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.support.fake_models import SPEC
+from tests.support.paths import ROOT
+from tests.support.saved_results import steady
+
+CONFTEST = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.support import fake_models
+
+def pytest_sway_backend(config, model):
+    return fake_models.backend(model)
+"""
+HOSTILE = """
+[pytest]
+addopts = -k nothing --sway-limit=1 --sway-threshold=1 -p no:pytest_sway
+testpaths = elsewhere
+sway_files = *.never
+filterwarnings = error
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(CONFTEST.format(root=str(ROOT)))
+    pytester.makefile(".yaml", sway=SPEC)
+    return pytester
+
+
+def sway(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.run(sys.executable, "-m", "pytest_sway", *arguments)
+
+
+def report(project: pytest.Pytester, file: str) -> object:
+    return steady(json.loads((project.path / file).read_text("utf-8")))
+
+
+@pytest.mark.slow
+def test_run_is_pytest_to_the_last_digit_also_in_a_hostile_project(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = project.runpytest_subprocess("sway.yaml", "--sway-json=pytest.json")
+    assert expected.ret == 0
+    project.makeini(HOSTILE)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--sway-limit=1")
+    found = sway(project, "run", "sway.yaml", "--json", "sway.json")
+    assert found.ret == 0
+    assert report(project, "sway.json") == report(project, "pytest.json")
+
+
+@pytest.mark.slow
+def test_run_measures_and_gate_judges(project: pytest.Pytester) -> None:
+    project.makefile(".yaml", sway=SPEC.replace("fakellm", "weak"))
+    measured = sway(project, "run", "sway.yaml")
+    assert measured.ret == 0
+    measured.stdout.fnmatch_lines(["FAILED*", "GATE FAILED*"])
+    measured.stdout.no_fnmatch_line("*Traceback*")
+    judged = sway(
+        project, "gate", "sway.yaml", "--junit", "gate.xml", "--markdown", "r.md", "--report", "r.json"
+    )
+    assert judged.ret == 1
+    assert all((project.path / name).is_file() for name in ("gate.xml", "r.md", "r.json"))
+    project.makefile(".yaml", sway=SPEC)
+    assert sway(project, "gate", "sway.yaml").ret == 0
+    assert sway(project, "gate", "sway.yaml", "--threshold", "1.0").ret == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spec", "arguments", "says"),
+    [
+        (SPEC.replace("fakellm", "broken"), (), "*no backend: the disk is on fire*"),
+        (SPEC.replace("kind: delta_kl", "kind: delta"), (), "*delta_kl*"),
+        (SPEC, ("--weights", "taste=1"), "*unknown category 'taste'*"),
+        ("a: 1\n", (), "*"),
+    ],
+)
+def test_what_cannot_be_run(
+    project: pytest.Pytester, spec: str, arguments: tuple[str, ...], says: str
+) -> None:
+    project.makefile(".yaml", sway=spec)
+    for command in ("run", "gate"):
+        found = sway(project, command, "sway.yaml", *arguments)
+        assert found.ret == 2
+        text = found.stdout.str() + found.stderr.str()
+        assert "Traceback" not in text
+        found.stdout.lines += found.stderr.lines
+        found.stdout.fnmatch_lines([says])
+
+
+@pytest.mark.slow
+def test_dry_run_and_further_arguments(project: pytest.Pytester) -> None:
+    listed = sway(project, "run", "sway.yaml", "--dry-run")
+    assert listed.ret == 0
+    listed.stdout.fnmatch_lines(["#  name *kind *category *enabled", "1  *"])
+    listed.stdout.no_fnmatch_line("*test session*")
+    project.makefile(".yaml", sway=SPEC.replace("kind: delta_kl", "kind: delta"))
+    refused = sway(project, "run", "sway.yaml", "--dry-run")
+    assert refused.ret == 2
+    refused.stderr.fnmatch_lines(["sway: *delta*"])
+    assert sway(project, "gate", "nope.yaml").ret == 2
+    project.makefile(".yaml", sway=SPEC)
+    chosen = sway(project, "run", "sway.yaml", "--", "-k", "dk")
+    chosen.stdout.fnmatch_lines(["*deselected*"])
+
+
+@pytest.mark.slow
+def test_list_probes_knows_those_of_plugins(project: pytest.Pytester) -> None:
+    found = sway(project, "list-probes")
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(["kind *category *claim *needs *measures", "delta_kl *adherence *effect*"])

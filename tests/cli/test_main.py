@@ -13,6 +13,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.cli.main import COMMANDS, main
+from pytest_sway.probes.shared import optional_packages
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import FULL_WEIGHTS, save_adapter
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -158,6 +159,20 @@ def test_cache(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     assert "forgot the answers" in output(capsys, "cache", "clear")
     monkeypatch.setenv("SWAY_DISABLE_NULL_CACHE", "1")
     assert "nothing is kept" in refusal(capsys, "cache", "info")
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    text = output(capsys, "doctor")
+    assert f"peft {importlib.metadata.version('peft')}" in text
+    assert "hub     offline" in text
+    found = json.loads(output(capsys, "doctor", "--json"))
+    assert {"sway_version", "python", "platform", "extras", "device", "cache", "hub"} <= found.keys()
+    assert found["skipped_kinds"] == {}
+    monkeypatch.setattr(optional_packages, "why_missing", lambda extra: f"{extra} is missing")
+    skipped = json.loads(output(capsys, "doctor", "--json"))["skipped_kinds"]
+    assert skipped["semsim"] == ["adapter_revert", "cluster_kl"]
+    assert "skipped adapter_revert, cluster_kl: pip install 'pytest-sway[semsim]'" in output(capsys, "doctor")
 
 
 def test_convert_adapter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

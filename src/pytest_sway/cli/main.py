@@ -16,11 +16,22 @@ from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
 from pytest_sway.cli.converting import CONVERT_ADAPTER
 from pytest_sway.cli.evaluating import GATE, RUN
+from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.rendering import REPORT
 from pytest_sway.cli.tracing import TRACE
 
-COMMANDS: tuple[Command, ...] = (RUN, GATE, REPORT, COMPARE, TRACE, LIST_PROBES, CONVERT_ADAPTER, CACHE)
+COMMANDS: tuple[Command, ...] = (
+    RUN,
+    GATE,
+    REPORT,
+    COMPARE,
+    TRACE,
+    LIST_PROBES,
+    CONVERT_ADAPTER,
+    CACHE,
+    DOCTOR,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -113,6 +113,54 @@ def test_dry_run_and_further_arguments(project: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
+def test_a_gate_that_did_not_judge_has_not_passed(project: pytest.Pytester) -> None:
+    for further in (["--collect-only"], ["-k", "dk"], ["--sway-limit=1"]):
+        assert sway(project, "gate", "sway.yaml", "--", *further).ret == 2
+    project.makeconftest(
+        CONFTEST.format(root=str(ROOT))
+        + "\ndef pytest_runtest_setup(item):\n    import pytest\n    pytest.skip('no')\n"
+    )
+    assert sway(project, "gate", "sway.yaml").ret == 2
+    assert sway(project, "run", "sway.yaml").ret == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_the_first_measure_keeps_an_earlier_result(project: pytest.Pytester) -> None:
+    (project.path / "good.json").write_text("{}", "utf-8")
+    interrupting = "def pytest_sway_backend(config, model):\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    project.makeconftest(f"import os, signal\n\n{interrupting}")
+    assert sway(project, "run", "sway.yaml", "--json", "good.json").ret == 130
+    assert (project.path / "good.json").read_text("utf-8") == "{}"
+
+
+@pytest.mark.slow
+def test_arguments_that_would_fail_after_everything_was_measured(project: pytest.Pytester) -> None:
+    for arguments, says in (
+        (["gate", "sway.yaml", "--junit", ""], "--junit is empty"),
+        (["run", "sway.yaml", "--json", "sway.yaml/below/out.json"], "nothing can be written into"),
+        (["run", "sway.yaml", "--dry-run", "--json", "out.json"], "remove --json"),
+        (["gate", "sway.yaml", "--json", "a.json", "--report", "b.json"], "give one of them"),
+    ):
+        found = sway(project, *arguments)
+        assert found.ret == 2
+        assert says in found.stderr.str()
+
+
+@pytest.mark.slow
+def test_a_spec_of_any_name_in_any_folder(project: pytest.Pytester) -> None:
+    folder = project.mkdir("a b ü")
+    (folder / "eval.yaml").write_text(SPEC, "utf-8")
+    (folder / "broken.yaml").write_text("version: 1\nmodels: [", "utf-8")
+    project.mkdir("c[1]").joinpath("sway.yaml").write_text(SPEC, "utf-8")
+    (project.path / ".git").mkdir()  # the top of the project, whose conftest is read
+    assert sway(project, "gate", str(folder / "eval.yaml")).ret == 0
+    broken = sway(project, "run", str(folder / "broken.yaml"))
+    assert broken.ret == 2
+    assert "not YAML" in broken.stderr.str()
+    assert "takes no path with [" in sway(project, "run", "c[1]/sway.yaml").stderr.str()
+
+
+@pytest.mark.slow
 def test_list_probes_knows_those_of_plugins(project: pytest.Pytester) -> None:
     found = sway(project, "list-probes")
     assert found.ret == 0

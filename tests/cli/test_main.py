@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from pytest_sway.cli.main import COMMANDS, main
+from pytest_sway.engine import disk_cache
 from pytest_sway.probes.shared import optional_packages
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import FULL_WEIGHTS, save_adapter
@@ -173,6 +179,43 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     skipped = json.loads(output(capsys, "doctor", "--json"))["skipped_kinds"]
     assert skipped["semsim"] == ["adapter_revert", "cluster_kl"]
     assert "skipped adapter_revert, cluster_kl: pip install 'pytest-sway[semsim]'" in output(capsys, "doctor")
+
+
+def test_the_cache_of_an_odd_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "c#h?e %41"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / disk_cache.FILE)) as base, base:
+        base.execute("CREATE TABLE answers (key, value)")
+        base.execute("INSERT INTO answers VALUES (1, 2)")
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(folder))
+    assert ": 1 answers" in output(capsys, "cache", "info")
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_junit_of_what_no_xml_may_hold(capsys: pytest.CaptureFixture[str], result: Path) -> None:
+    content = json.loads(result.read_text("utf-8"))
+    content["probes"][0] |= {"message": "bad \ufffe \x00 ]]> <&", "verdict": "fail"}
+    result.write_text(json.dumps(content), "utf-8")
+    root = ET.fromstring(output(capsys, "report", result, "--format", "junit").encode())
+    assert len(root.findall("testcase")) == len(content["probes"]) + 1
+    assert (root.find("testcase/failure").text or "").startswith("bad ")  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_a_terminal_without_our_letters_and_a_pipe_without_a_reader(result: Path) -> None:
+    command = [sys.executable, "-m", "pytest_sway", "report", str(result)]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    shell = f"set -o pipefail; {shlex.join([*command, '--format', 'json'])} | true"
+    assert subprocess.run(["bash", "-c", shell], capture_output=True, check=False).returncode in (0, 141)
+    full = subprocess.run(
+        ["bash", "-c", f"{shlex.join(command)} > /dev/full"], capture_output=True, check=False
+    )
+    assert full.returncode != 0
+    assert b"Traceback" not in full.stderr
 
 
 def test_convert_adapter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

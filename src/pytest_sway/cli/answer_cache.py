@@ -6,6 +6,7 @@ import argparse
 import sqlite3
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.text import formatting
@@ -32,7 +33,7 @@ def _run(parsed: argparse.Namespace) -> int:
             disk_cache.clear()
             sys.stdout.write(f"forgot the answers in {file}\n")
             return Exit.OK
-        answers = _count(str(file)) if file.is_file() else 0
+        answers = _count(file) if file.is_file() else 0
     except (OSError, sqlite3.Error) as error:
         raise CommandError(f"{file} cannot be read or written: {error}") from error
     size = file.stat().st_size if file.is_file() else 0
@@ -40,8 +41,8 @@ def _run(parsed: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _count(file: str) -> int:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as base:
+def _count(file: Path) -> int:
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as base:
         return int(base.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
 
 

@@ -9,12 +9,13 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit statuses, which are dlm-sway's."""
+    """Exit statuses: dlm-sway's, and what a shell gives for SIGINT and SIGPIPE."""
 
     OK = 0
     GATE_FAILED = 1
     CANNOT_RUN = 2
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
 
 
 class CommandError(Exception):

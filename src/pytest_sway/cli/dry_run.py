@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_sway.cli.command import CommandError, Exit
-from pytest_sway.cli.pytest_session import Outcomes, root_of, run_pytest
+from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 from pytest_sway.cli.table import text_table
 from pytest_sway.items.item_key import item_key
 
@@ -30,16 +31,22 @@ class CollectedProbes(Outcomes):
                 self.rows[probe.name] = [probe.name, probe.kind, probe.category, enabled]
 
 
-def list_suite(spec: Path) -> int:
+def list_suite(spec: Path, options: Sequence[str]) -> int:
     """Print a numbered table of a suite's probes.
+
+    Args:
+        spec: the suite's.
+        options: of pytest's command line.
 
     Raises:
         CommandError: the spec cannot be read; with everything that is wrong in it.
     """
     collected = CollectedProbes()
-    run_pytest(root_of(spec), ["--collect-only", "-p", "no:terminal", str(spec)], [collected])
+    found = run_pytest(spec, ["--collect-only", "-p", "no:terminal", *options], [collected])
     if collected.faults:
         raise CommandError("\n".join(collected.faults))
+    if found not in (0, 5):  # pytest has said why, on standard error
+        return Exit.CANNOT_RUN
     if not collected.rows:
         raise CommandError(f"{spec} holds no suite; is it a sway.yaml?")
     rows = [[str(number), *row] for number, row in enumerate(collected.rows.values(), 1)]

@@ -11,6 +11,21 @@ from pytest_sway.cli.command import Command, CommandError, Exit
 
 _QUIET = ("--tb=no", "-rN", "--no-header")
 """What pytest says of failed tests is in our summary."""
+_FILES = ("json", "report", "markdown", "html", "trace", "junit")
+_OPTIONS = {
+    "json": "--sway-json",
+    "report": "--sway-json",
+    "markdown": "--sway-md",
+    "html": "--sway-html",
+    "trace": "--sway-trace",
+    "junit": "--junitxml",
+    "weights": "--sway-weights",
+    "limit": "--sway-limit",
+    "threshold": "--sway-threshold",
+    "baseline": "--sway-baseline",
+    "fail_on_regression": "--sway-fail-on-regression",
+}
+"""pytest's name of each option."""
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +33,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", "-j", metavar="FILE", help="Write the result as JSON, schema 1")
     parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the report as Markdown")
     parser.add_argument("--html", metavar="FILE", help="Write the result as one page that needs no network")
-    parser.add_argument("--weights", metavar="k=v,…", help="Category weights, merged over the spec's")
+    parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
+    parser.add_argument("--weights", metavar="k=v,...", help="Category weights, merged over the spec's")
     parser.add_argument(
         "--adapter",
         action="append",
@@ -26,7 +42,6 @@ def _common(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="Evaluate this adapter instead of the spec's (repeatable; patterns too)",
     )
-    parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,68 +54,66 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--junit", metavar="FILE", help="Write JUnit XML, the gate a testcase of its own")
     parser.add_argument("--report", metavar="FILE", help="The same as --json")
-    parser.add_argument(
-        "--threshold", metavar="F", help="Smallest composite that passes (default: the spec's)"
-    )
+    parser.add_argument("--threshold", metavar="F", help="Smallest composite that passes (the spec's)")
     parser.add_argument("--baseline", metavar="FILE", help="Compare with an earlier result")
     parser.add_argument(
         "--fail-on-regression", metavar="DROP", help="Fail where a score dropped this much below the baseline"
     )
 
 
-_OPTIONS = {
-    "json": "--sway-json",
-    "report": "--sway-json",
-    "markdown": "--sway-md",
-    "html": "--sway-html",
-    "weights": "--sway-weights",
-    "trace": "--sway-trace",
-    "limit": "--sway-limit",
-    "threshold": "--sway-threshold",
-    "baseline": "--sway-baseline",
-    "fail_on_regression": "--sway-fail-on-regression",
-    "junit": "--junitxml",
-}
-"""pytest's name of each option."""
-
-
-def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
-    for name, option in _OPTIONS.items():
-        if (value := getattr(parsed, name, None)) is not None:
-            yield f"{option}={value}"
-    for adapter in parsed.adapter:
-        yield f"--sway-adapter={adapter}"
-
-
 def _run(parsed: argparse.Namespace) -> int:
-    if parsed.dry_run:
-        from pytest_sway.cli.dry_run import list_suite
+    if not parsed.dry_run:
+        return _evaluate(parsed, is_gate=False)
+    from pytest_sway.cli.dry_run import list_suite
 
-        return list_suite(_spec(parsed))
-    return _evaluate(parsed, if_failed=Exit.OK)
+    if named := [f"--{name}" for name in _FILES if getattr(parsed, name, None) is not None]:
+        raise CommandError(f"--dry-run measures nothing to write: remove {', '.join(named)}")
+    return list_suite(_spec(parsed), [*_pytest_options(parsed), *parsed.pytest_arguments])
 
 
 def _gate(parsed: argparse.Namespace) -> int:
     if parsed.json is not None and parsed.report is not None:
         raise CommandError("--report is another name of --json; give one of them")
-    return _evaluate(parsed, if_failed=Exit.GATE_FAILED)
+    return _evaluate(parsed, is_gate=True)
 
 
-def _evaluate(parsed: argparse.Namespace, *, if_failed: Exit) -> int:
-    """Run the suite; ``if_failed``: how the command ends where a verdict or the gate failed."""
-    from pytest_sway.cli.pytest_session import Outcomes, root_of, run_pytest
+def _evaluate(parsed: argparse.Namespace, *, is_gate: bool) -> int:
+    """Run the suite; 1 where the gate failed, if that is asked, and 2 where nothing could be said."""
+    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 
-    outcomes = Outcomes()
-    spec = _spec(parsed)
-    arguments = [*_QUIET, *_pytest_options(parsed), *parsed.pytest_arguments, str(spec)]
-    found = run_pytest(root_of(spec), arguments, [outcomes])
+    spec, outcomes = _spec(parsed), Outcomes()
+    found = run_pytest(spec, [*_QUIET, *_pytest_options(parsed), *parsed.pytest_arguments], [outcomes])
+    if outcomes.is_interrupted:
+        return Exit.INTERRUPTED
     if outcomes.faults:
         raise CommandError("\n".join(outcomes.faults))
-    if found == 2 and outcomes.called:  # pytest's status of an interrupted run
-        return Exit.INTERRUPTED
-    if found not in (0, 1) or outcomes.nothing_measured:
+    if found not in (0, 1) or not outcomes.called:
         return Exit.CANNOT_RUN
-    return if_failed if found else Exit.OK
+    if not is_gate:
+        return Exit.OK
+    if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
+        raise CommandError("the gate did not judge: only a part of the suite was measured")
+    return Exit.GATE_FAILED if found else Exit.OK
+
+
+def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
+    for name, option in _OPTIONS.items():
+        value = getattr(parsed, name, None)
+        if value == "":
+            raise CommandError(f"--{name.replace('_', '-')} is empty: is a variable not set?")
+        if value is not None and name in _FILES:
+            _check_writable(name, Path(value))
+        if value is not None:
+            yield f"{option}={value}"
+    for adapter in parsed.adapter:
+        yield f"--sway-adapter={adapter}"
+
+
+def _check_writable(name: str, file: Path) -> None:
+    """Raise CommandError where a file could not be written after everything was measured."""
+    above = next((folder for folder in file.absolute().parents if folder.exists()), Path("/"))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise CommandError(f"--{name} {file}: nothing can be written into {above}")
 
 
 def _spec(parsed: argparse.Namespace) -> Path:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from pytest_sway import __version__
 from pytest_sway.cli.answer_cache import CACHE
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; by default the process's.
     """
+    _allow_any_encoding()
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, further = _parted(given)
     parsed = _parser().parse_args(own)
@@ -59,9 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.status
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has gone
-        sys.stderr.close()
-        return Exit.OK
+    except BrokenPipeError:  # the reader of a pipe has gone: what is flushed at the end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE_CLOSED
+    except OSError as error:
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        return Exit.CANNOT_RUN
+
+
+def _allow_any_encoding() -> None:
+    """A letter that the terminal's encoding lacks is a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _parted(given: list[str]) -> tuple[list[str], list[str]]:

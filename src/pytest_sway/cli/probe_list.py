@@ -46,7 +46,7 @@ def _run(parsed: argparse.Namespace) -> int:
     del parsed
     known = KindsOfSession()
     with tempfile.TemporaryDirectory() as empty:
-        run_pytest(Path(empty), ["-p", "no:terminal", "--collect-only", empty], [known])
+        run_pytest(Path(empty), ["-p", "no:terminal", "--collect-only"], [known])
     if known.fault:
         raise CommandError(known.fault)
     sys.stdout.write(text_table(["kind", "category", "claim", "needs", "measures"], map(_row, known.classes)))

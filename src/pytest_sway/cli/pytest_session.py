@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,25 +14,32 @@ from pathlib import Path
 
 import pytest
 
-_OURS = "pytest_sway"
-_KEPT_PLUGINS = ("xdist", "timeout")
-"""Entry points of pytest's plugins that an option of ours, or a spec's ``timeout``, needs."""
+from pytest_sway.cli.command import CommandError
+from pytest_sway.result import SuiteResult
+
+_OURS = "pytest-sway"
+_KEPT_PLUGINS = ("pytest_sway", "xdist", "timeout")
+"""Entry points: ours, and those that an option of ours or a spec's ``timeout`` needs."""
 _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+_PROJECT_FILES = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", ".git")
+"""What the top of a project holds."""
 
 
 class Outcomes:
-    """A plugin that sees whether anything was measured, and why nothing could be.
+    """A plugin that sees what became of a run.
 
     Attributes:
         called: items that came as far as their measure.
-        failed_setups: items that did not.
         faults: messages of specs that could not be read.
+        is_interrupted: whether Ctrl-C ended it.
+        suites: the results.
     """
 
     def __init__(self) -> None:
         self.called = 0
-        self.failed_setups = 0
         self.faults: list[str] = []
+        self.is_interrupted = False
+        self.suites: list[SuiteResult] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep the message of a spec that cannot be read."""
@@ -38,41 +47,54 @@ class Outcomes:
             self.faults.append(str(report.longrepr))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count the phases that say it."""
+        """Count the items that were measured."""
         self.called += report.when == "call"
-        self.failed_setups += report.when == "setup" and report.failed
 
-    @property
-    def nothing_measured(self) -> bool:
-        """Whether no item came as far as its measure: no model, or no adapter."""
-        return not self.called and bool(self.failed_setups)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell Ctrl-C from what pytest ends a session with, which is derived from it."""
+        self.is_interrupted = excinfo.type is KeyboardInterrupt
 
-
-def root_of(spec: Path) -> Path:
-    """Pytest's rootdir for a spec: the working directory, or the spec's folder where that is elsewhere."""
-    here = Path.cwd()
-    return here if spec.resolve().is_relative_to(here) else spec.resolve().parent
+    def pytest_sway_report(self, suites: Sequence[SuiteResult]) -> None:
+        """Keep the results."""
+        self.suites = list(suites)
 
 
-def run_pytest(root: Path, arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
-    """Run pytest; its exit status.
+def run_pytest(spec: Path, arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
+    """Run pytest on a spec, or on an empty folder; its exit status.
 
-    The project's ini file, ``PYTEST_ADDOPTS`` and installed plugins do not count: an empty ini file is used,
-    and plugins are pytest-sway, those that need pytest-sway themselves (kinds of probes of your own),
-    pytest-xdist and pytest-timeout. A conftest beside the spec is read as ever.
+    The project's ini file, ``PYTEST_ADDOPTS`` and installed plugins do not count: an ini file of ours is
+    used, and plugins are pytest-sway, those that need pytest-sway themselves (kinds of probes of your own),
+    pytest-xdist and pytest-timeout. The conftests from the top of the spec's project down to it are read.
 
     Args:
-        root: pytest's rootdir, above which no conftest is looked for.
+        spec: what is collected; a file is a spec whatever its name is.
         arguments: of pytest's command line.
         plugins: objects with hooks.
+
+    Raises:
+        CommandError: the path is one that pytest cannot be given, or a conftest ended the process.
     """
+    if any(part in str(spec) for part in ("[", "::")):
+        raise CommandError(f"{spec}: pytest takes no path with [ or ::; rename it, or link to it")
+    root = project_of(spec)
     with tempfile.TemporaryDirectory(prefix="sway-") as scratch, _environment():
         ini = Path(scratch) / "pytest.ini"
-        ini.write_text("[pytest]\n", encoding="utf-8")
+        names = ["*.sway.yaml", glob.escape(spec.name)]
+        ini.write_text(f"[pytest]\nsway_files = {shlex.join(names)}\n", encoding="utf-8")
         own = ["-c", str(ini), f"--rootdir={root}", f"--confcutdir={root}", "-p", "no:cacheprovider"]
         own += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # this package is imported already
         loaded = [part for name in _plugin_names() for part in ("-p", name)]
-        return int(pytest.main([*own, *loaded, *arguments], plugins=list(plugins)))
+        try:
+            return int(pytest.main([*own, *loaded, *arguments, str(spec)], plugins=list(plugins)))
+        except SystemExit as error:
+            raise CommandError(f"{spec}: a conftest or a plugin ended the run ({error})") from error
+
+
+def project_of(spec: Path) -> Path:
+    """The nearest folder above a spec that looks like the top of a project, else the spec's own."""
+    folder = spec.resolve() if spec.is_dir() else spec.resolve().parent
+    tops = [one for one in (folder, *folder.parents) if any((one / name).exists() for name in _PROJECT_FILES)]
+    return tops[0] if tops else folder
 
 
 def _plugin_names() -> list[str]:
@@ -80,10 +102,16 @@ def _plugin_names() -> list[str]:
     found = []
     for point in entry_points(group="pytest11"):
         required = (point.dist.requires or []) if point.dist is not None else []
-        names = {re.split(r"[^\w.-]", one, maxsplit=1)[0].lower() for one in required}
-        if point.name in (_OURS, *_KEPT_PLUGINS) or "pytest-sway" in names:
+        if point.name in _KEPT_PLUGINS or _OURS in map(_normalised, required):
             found.append(point.name)
     return found
+
+
+def _normalised(requirement: str) -> str:
+    """The name of a package that is required whatever extras are asked for; empty for another one."""
+    if re.search(r";.*\bextra\b", requirement):
+        return ""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).lower()
 
 
 @contextmanager

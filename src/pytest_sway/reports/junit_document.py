@@ -11,6 +11,10 @@ from pytest_sway.text.width import clean
 _GATE = "gate"
 
 
+_NO_XML = str.maketrans({"\ufffe": "\ufffd", "\uffff": "\ufffd"})
+"""Characters that no XML document may hold, beside those that :func:`clean` takes."""
+
+
 def text(suite: SuiteResult) -> str:
     """The document, with its XML declaration."""
     verdicts = [probe.verdict for probe in suite.probes]
@@ -35,7 +39,8 @@ def text(suite: SuiteResult) -> str:
         reasons = "; ".join(map(clean, suite.gate.reasons))
         SubElement(case, "failure", message=reasons).text = reasons
     indent(root)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
+    document = tostring(root, encoding="unicode").translate(_NO_XML)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{document}\n'
 
 
 def _testcase(root: Element, probe: ProbeResult) -> None:

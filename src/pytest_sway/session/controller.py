@@ -89,8 +89,9 @@ class Controller:
         if BASELINE in self._config.stash:
             self._suites = compare_with_baseline(self._suites, self._config.stash[BASELINE])
         junit.add_suites(self._config, self._suites)
-        self._write_files()
-        self._write_step_summary()
+        if self._reports or not stopped:  # else a good result of an earlier run would be replaced by nothing
+            self._write_files()
+            self._write_step_summary()
         failed = any(suite.gate.failed for suite in self._suites)
         self._call_report_hooks()
         if (failed or self._errors) and session.exitstatus == pytest.ExitCode.OK:

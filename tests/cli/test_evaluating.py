@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.support.fake_models import SPEC
-from tests.support.paths import ROOT
+from tests.support.paths import QUICKSTART, ROOT
 from tests.support.saved_results import steady
 
 CONFTEST = """
@@ -158,6 +158,31 @@ def test_a_spec_of_any_name_in_any_folder(project: pytest.Pytester) -> None:
     assert broken.ret == 2
     assert "not YAML" in broken.stderr.str()
     assert "takes no path with [" in sway(project, "run", "c[1]/sway.yaml").stderr.str()
+
+
+@pytest.mark.slow
+def test_diff_evaluates_both_in_one_run(project: pytest.Pytester) -> None:
+    spec = f"""
+version: 1
+models:
+  base: &m {{kind: hf, base: {QUICKSTART / "base"}, device: cpu}}
+  ft: {{<<: *m, adapter: {QUICKSTART / "adapters" / "inert"}}}
+suite:
+  - {{name: baseline, kind: null_adapter}}
+  - {{name: moved, kind: delta_kl, prompts: [The master of the works is, The oil is kept in a stone]}}
+"""
+    project.makeconftest("")
+    project.makefile(".yaml", sway=spec)
+    adapters = [str(QUICKSTART / "adapters" / name) for name in ("healthy", "random")]
+    found = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", adapters[1])
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(
+        ["  1  healthy *", "  2  random *", "paired, *", "1 regressed > 0.10, 1 > 0.20, *"]
+    )
+    for second, says in ((adapters[0], "are the same folder"), ("none", "there is no folder")):
+        refused = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", second)
+        assert refused.ret == 2
+        assert says in refused.stderr.str()
 
 
 @pytest.mark.slow

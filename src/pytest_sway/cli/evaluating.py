@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 
-_QUIET = ("--tb=no", "-rN", "--no-header")
+QUIET = ("--tb=no", "-rN", "--no-header")
 """What pytest says of failed tests is in our summary."""
 _FILES = ("json", "report", "markdown", "html", "trace", "junit")
 _OPTIONS = {
@@ -68,7 +68,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if named := [f"--{name}" for name in _FILES if getattr(parsed, name, None) is not None]:
         raise CommandError(f"--dry-run measures nothing to write: remove {', '.join(named)}")
-    return list_suite(_spec(parsed), [*_pytest_options(parsed), *parsed.pytest_arguments])
+    return list_suite(spec_path(parsed.spec), [*_pytest_options(parsed), *parsed.pytest_arguments])
 
 
 def _gate(parsed: argparse.Namespace) -> int:
@@ -81,8 +81,8 @@ def _evaluate(parsed: argparse.Namespace, *, is_gate: bool) -> int:
     """Run the suite; 1 where the gate failed, if that is asked, and 2 where nothing could be said."""
     from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 
-    spec, outcomes = _spec(parsed), Outcomes()
-    found = run_pytest(spec, [*_QUIET, *_pytest_options(parsed), *parsed.pytest_arguments], [outcomes])
+    spec, outcomes = spec_path(parsed.spec), Outcomes()
+    found = run_pytest(spec, [*QUIET, *_pytest_options(parsed), *parsed.pytest_arguments], [outcomes])
     if outcomes.is_interrupted:
         return Exit.INTERRUPTED
     if outcomes.faults:
@@ -116,10 +116,15 @@ def _check_writable(name: str, file: Path) -> None:
         raise CommandError(f"--{name} {file}: nothing can be written into {above}")
 
 
-def _spec(parsed: argparse.Namespace) -> Path:
-    path = Path(parsed.spec)
+def spec_path(named: str) -> Path:
+    """The file of a spec.
+
+    Raises:
+        CommandError: there is none.
+    """
+    path = Path(named)
     if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it raises for no name
-        raise CommandError(f"there is no file {parsed.spec}; give the path of a sway.yaml")
+        raise CommandError(f"there is no file {named}; give the path of a sway.yaml")
     return path
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from pytest_sway import __version__
+from pytest_sway.cli.adapter_diff import DIFF
 from pytest_sway.cli.answer_cache import CACHE
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
@@ -26,6 +27,7 @@ from pytest_sway.cli.tracing import TRACE
 COMMANDS: tuple[Command, ...] = (
     RUN,
     GATE,
+    DIFF,
     REPORT,
     COMPARE,
     TRACE,
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.OK
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
-    if further and command not in (RUN, GATE):
+    if further and command not in (RUN, GATE, DIFF):
         _complain(f"sway {command.name} runs no tests: remove -- and what follows it")
         return Exit.CANNOT_RUN
     try:

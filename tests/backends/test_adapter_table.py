@@ -26,7 +26,6 @@ from tests.support.quantized_models import with_bnb_weights
 
 ADAPTED, BASE_ALONE = 5e-4, 2e-4
 """Nats: of an adapter, whose weights are merged in some forms; of the base."""
-COMMON = {"LoRA"}
 
 
 @pytest.fixture(autouse=True)
@@ -86,9 +85,8 @@ def off(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize(
-    "form", [pytest.param(f, marks=() if f in COMMON else pytest.mark.slow) for f in FORMS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
 def test_a_form_scores_like_a_plain_forward_or_is_refused(
     engine: tuple[str, WeightsBackend], quantized: Path, tmp_path: Path, form: str
 ) -> None:

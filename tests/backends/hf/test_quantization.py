@@ -26,14 +26,15 @@ from tests.support.rounding import tolerance
 
 HEALTHY = QUICKSTART / "adapters" / "healthy"
 START = [0, 0, 0]
-NAMES = ("nf4", "fp4", "int8")
 
 
 def key_of(folder: Path = BASE, **options: Any) -> ModelKey:
     return ModelKey("hf", str(folder), dtype="fp32", device="cpu", **options)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(
+    scope="module", params=["nf4", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fp4", "int8"))]
+)
 def backend(request: pytest.FixtureRequest) -> Iterator[HFBackend]:
     loaded = load_backend(key_of(quantization=request.param))
     yield loaded

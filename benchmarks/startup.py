@@ -3,9 +3,10 @@
 *Start-up*: ``pytest -q`` on one trivial test, with the plugin and with ``-p no:pytest_sway``, in pairs
 whose order alternates; the figure is the median of the pairs' differences, its spread their quartiles.
 The first pair only fills Python's and the disk's caches. *Collection*: ``pytest --collect-only -q`` on a
-spec of 1,000 ``delta_kl`` probes, the median of three. Which heavy modules were imported by the end is
-asked in runs of their own, by a small plugin; a module that another installed plugin imports, with ours
-switched off, is not ours.
+spec of 1,000 ``delta_kl`` probes, the median of three. *The command*: ``sway --help``, the median of nine.
+
+Which heavy modules were imported by the end is asked in runs of their own, by a small plugin; a module
+that another installed plugin imports, with ours switched off, is not ours.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from scoring import Setting
 HEAVY = ("torch", "numpy", "yaml", "pydantic", "transformers", "peft")
 PROBES = 1000
 COLLECTIONS = 3
+HELPS = 9
 WITHOUT = ("-p", "no:pytest_sway")
 _WITNESS = f"""\
 import json, os, sys
@@ -50,6 +52,7 @@ def measure(setting: Setting, pairs: int) -> dict[str, Any]:
         "with_s": with_plugin,
         "without_s": without,
         "collect_s": [_pytest(setting, spec, collect) for _ in range(COLLECTIONS)],
+        "help_s": [_help(setting, plain) for _ in range(HELPS)],
         "modules_with": _loaded(setting, plain, ()),
         "modules_without": _loaded(setting, plain, WITHOUT),
         "modules_collecting": _loaded(setting, spec, collect),
@@ -109,6 +112,15 @@ def _pytest(setting: Setting, folder: Path, more: tuple[str, ...], witness: Path
         raise BenchError(f"scenario e: pytest in {folder.name} failed: {last_line(done)}")
     if "--collect-only" in more and f"{PROBES} tests collected" not in done.output:
         raise BenchError(f"scenario e: not {PROBES} tests collected: {last_line(done)}")
+    return done.seconds
+
+
+def _help(setting: Setting, folder: Path) -> float:
+    done = ran(
+        [sys.executable, "-m", "pytest_sway", "--help"], environment(setting.threads, ours=True), cwd=folder
+    )
+    if done.code:
+        raise BenchError(f"scenario e: sway --help failed: {last_line(done)}")
     return done.seconds
 
 

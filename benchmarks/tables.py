@@ -191,7 +191,7 @@ def _fleet(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
 def _startup(raw: dict[str, Any]) -> list[TableRow]:
     middle, low, high = (1000 * value for value in fig.paired(raw["with_s"], raw["without_s"]))
     start_bar, collect_bar = fig.at_most(15, "≤ 15 ms"), fig.at_most(2, "≤ 2 s")
-    none_bar = fig.at_most(0, "none")
+    none_bar, help_bar = fig.at_most(0, "none"), fig.at_most(0.3, "≤ 0.3 s")
     heavy = [name for name in raw["modules_with"] if name not in raw["modules_without"]]
     torch = [name for name in raw["modules_collecting"] if name == "torch"]
     collect = median(raw["collect_s"])
@@ -223,6 +223,13 @@ def _startup(raw: dict[str, Any]) -> list[TableRow]:
             "yes" if torch else "no",
             bar="no",
             verdict=none_bar.verdict(len(torch)),
+        ),
+        TableRow(
+            "e: the command",
+            f"seconds of sway --help (median of {len(raw['help_s'])})",
+            formatted(median(raw["help_s"])),
+            bar=help_bar.text,
+            verdict=help_bar.verdict(median(raw["help_s"])),
         ),
     ]
 

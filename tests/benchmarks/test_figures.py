@@ -133,12 +133,14 @@ def test_start_up_is_judged_by_median_and_imported_modules():
         "with_s": [1.020, 1.030],
         "without_s": [1.0, 1.0],
         "collect_s": [1.0, 9.0, 1.5],
+        "help_s": [0.2, 0.5, 0.4],
         "modules_with": ["yaml", "numpy"],
         "modules_without": ["yaml"],
         "modules_collecting": ["numpy"],
     }
-    start, heavy, collect, torch = tables.rows("e", raw, {})
+    start, heavy, collect, torch, command = tables.rows("e", raw, {})
     assert (start.ours, start.verdict) == ("25.0 (22.5 to 27.5)", "**missed**")
     assert (heavy.ours, heavy.verdict) == ("numpy", "**missed**")
     assert (collect.ours, collect.verdict) == ("1.50", "met")
     assert (torch.ours, torch.verdict) == ("no", "met")
+    assert (command.ours, command.verdict) == ("0.40", "**missed**")

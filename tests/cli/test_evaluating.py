@@ -186,7 +186,39 @@ suite:
 
 
 @pytest.mark.slow
-def test_list_probes_knows_those_of_plugins(project: pytest.Pytester) -> None:
-    found = sway(project, "list-probes")
+def test_kinds_of_the_conftest_above_a_spec(project: pytest.Pytester) -> None:
+    project.makeconftest("""
+        from pytest_sway.probes.delta_kl import DeltaKL
+
+        class Own(DeltaKL):
+            \'\'\'What it measures.\'\'\'
+
+            kind = "own_kind"
+
+        def pytest_sway_probes():
+            return [Own]
+    """)
+    found = sway(project, "list-probes", "sway.yaml")
     assert found.ret == 0
-    found.stdout.fnmatch_lines(["kind *category *claim *needs *measures", "delta_kl *adherence *effect*"])
+    found.stdout.fnmatch_lines(
+        [
+            "kind *category *claim *needs *measures",
+            "delta_kl *adherence *effect*",
+            "own_kind *What it measures",
+        ]
+    )
+    assert "own_kind" not in sway(project, "list-probes").stdout.str()
+    assert '"own_kind"' in sway(project, "schema", "sway.yaml").stdout.str()
+
+
+@pytest.mark.slow
+def test_a_conftest_that_cannot_be_used(project: pytest.Pytester) -> None:
+    for text, says in (
+        ("def pytest_sway_probes():\n    return [1]", "is no class derived from"),
+        ("import nothing_of_that_name", "pytest could not start, and says why above"),
+    ):
+        project.makeconftest(text)
+        refused = sway(project, "schema", "sway.yaml", "--out", "s.json")
+        assert refused.ret == 2
+        assert says in refused.stderr.str()
+        assert not (project.path / "s.json").exists()

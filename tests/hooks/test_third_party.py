@@ -108,3 +108,18 @@ def test_it_lives_without_pytest_sway(site: Path, project: Path) -> None:
     (project / "test_it.py").write_text("def test_it(): pass\n")
     result = run(site, project, "-p", "no:pytest_sway", "-W", "error", "test_it.py")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_schema_for_editors_knows_its_kind(site: Path, project: Path) -> None:
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    for command in (
+        ["pytest_sway", "schema", "--out", "s.json"],
+        ["check_jsonschema", "--schemafile", "s.json", "sway.yaml"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stdout

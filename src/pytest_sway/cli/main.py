@@ -22,6 +22,7 @@ from pytest_sway.cli.evaluating import GATE, RUN
 from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.rendering import REPORT
+from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
 
 COMMANDS: tuple[Command, ...] = (
@@ -32,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     COMPARE,
     TRACE,
     LIST_PROBES,
+    SCHEMA,
     CONVERT_ADAPTER,
     CACHE,
     DOCTOR,

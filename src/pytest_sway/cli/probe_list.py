@@ -4,65 +4,37 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.command import Command, Exit
+from pytest_sway.cli.session_kinds import add_spec_argument, kinds_of
 from pytest_sway.cli.table import text_table
 
 if TYPE_CHECKING:
-    import pytest
-
     from pytest_sway.probes.base import Probe
 
 
-class KindsOfSession:
-    """A plugin that keeps the kinds that a session knows, with those of installed plugins."""
-
-    def __init__(self) -> None:
-        self.classes: list[type[Probe[Any]]] = []
-        self.fault = ""
-
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Ask the hooks."""
-        from pytest_sway.items.probe_kinds import KindsError, kinds_for
-
-        try:
-            kinds = kinds_for(session.config, session.config.hook)
-        except KindsError as error:
-            self.fault = str(error)
-            return
-        self.classes = [found for kind in kinds if (found := kinds.find(kind)) is not None]
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    del parser  # it takes none
-
-
 def _run(parsed: argparse.Namespace) -> int:
-    from pytest_sway.cli.pytest_session import run_pytest
-
-    del parsed
-    known = KindsOfSession()
-    with tempfile.TemporaryDirectory() as empty:
-        run_pytest(Path(empty), ["-p", "no:terminal", "--collect-only"], [known])
-    if known.fault:
-        raise CommandError(known.fault)
-    sys.stdout.write(text_table(["kind", "category", "claim", "needs", "measures"], map(_row, known.classes)))
+    kinds = kinds_of(parsed.spec)
+    classes = [found for kind in kinds if (found := kinds.find(kind)) is not None]
+    sys.stdout.write(text_table(["kind", "category", "claim", "needs", "measures"], map(_row, classes)))
     return Exit.OK
 
 
 def _row(probe: type[Probe[Any]]) -> list[str]:
     needs = ", ".join([*sorted(probe.requires), *([f"extra {probe.extra}"] if probe.extra else [])])
-    first = (probe.__doc__ or "").strip().splitlines() or [""]
-    return [probe.kind, probe.category, probe.claim.value, needs or "—", first[0].rstrip(".")]
+    return [probe.kind, probe.category, probe.claim.value, needs or "—", first_line(probe).rstrip(".")]
+
+
+def first_line(probe: type[Probe[Any]]) -> str:
+    """What a probe measures, as the first line of its docstring says."""
+    return next(iter((probe.__doc__ or "").strip().splitlines()), "")
 
 
 LIST_PROBES = Command(
     "list-probes",
     "List the kinds of probes: category, claim, what each needs and measures",
     "sway list-probes",
-    _arguments,
+    add_spec_argument,
     _run,
 )

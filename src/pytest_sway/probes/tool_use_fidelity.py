@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -44,7 +44,7 @@ class ToolUseOptions(CaseOptions[ToolUseCase]):
     assert_hallucination_lte: Rate = 0.10
     assert_z_gte: Finite = 3.0
 
-    @field_validator("cases", mode="before")
+    @field_validator("cases", mode="before", json_schema_input_type=list[ToolUseCase] | Literal["builtin"])
     @classmethod
     def _builtin_cases(cls, value: Any) -> Any:
         if value != "builtin":

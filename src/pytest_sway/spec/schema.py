@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    WithJsonSchema,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -47,6 +48,13 @@ def _expand_word(value: Any) -> Any:
     return expand(value) if isinstance(value, str) else value
 
 
+def _word(allowed: Any) -> BeforeValidator:
+    """Validator of one of a few words, or of a variable whose value is one."""
+    return BeforeValidator(
+        _expand_word, json_schema_input_type=allowed | Annotated[str, Field(pattern=r"\$\{")]
+    )
+
+
 def _check_version(value: int) -> int:
     if value != 1:
         raise PydanticCustomError("literal_error", "", {"expected": "1"})
@@ -55,24 +63,34 @@ def _check_version(value: int) -> int:
 
 OptionalWord = Annotated[Expanded | None, AfterValidator(lambda text: text or None)]
 """A path or an address; where a variable with an empty default is not set, as if nothing were written."""
+_Path = Annotated[Expanded, Field(min_length=1)]
+_Dtype = Literal["auto", "fp16", "bf16", "fp32"]
+_Quantization = Literal["nf4", "fp4", "int8"]
 
 
 class ModelSpec(StrictModel):
     """``models.base`` or ``models.ft``."""
 
-    kind: Annotated[ModelKind, BeforeValidator(_expand_word)] = "hf"
+    kind: Annotated[ModelKind, _word(ModelKind)] = "hf"
     base: Expanded = Field(min_length=1)
-    adapter: Annotated[tuple[Annotated[Expanded, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
-    dtype: Annotated[Literal["auto", "fp16", "bf16", "fp32"], BeforeValidator(_expand_word)] = "auto"
+    adapter: Annotated[
+        tuple[_Path, ...], BeforeValidator(_as_list, json_schema_input_type=_Path | list[_Path] | None)
+    ] = ()
+    dtype: Annotated[_Dtype, _word(_Dtype)] = "auto"
     device: Expanded = "auto"
-    quantization: Annotated[Literal["nf4", "fp4", "int8"] | None, BeforeValidator(_expand_word)] = None
+    quantization: Annotated[_Quantization | None, _word(_Quantization | None)] = None
     """What the base's linear layers are quantized to as they are loaded; for ``kind: hf``."""
     trust_remote_code: bool = False
     revision: Expanded | None = None
     entry_point: Expanded | None = None
     endpoint: OptionalWord = None
     """Address of a server, for ``kind: api``."""
-    api_key: Annotated[str, BeforeValidator(expand_secret)] | None = Field(default=None, repr=False)
+    api_key: (
+        Annotated[
+            str, BeforeValidator(expand_secret), WithJsonSchema({"type": "string", "pattern": r"^\$\{"})
+        ]
+        | None
+    ) = Field(default=None, repr=False)
     """``${NAME}``: a key is never written into a file."""
     tokenizer: OptionalWord = None
     """Folder, or name on the hub, of a served model's tokenizer."""
@@ -123,7 +141,7 @@ class Defaults(StrictModel):
 class Envelope(StrictModel):
     """A whole file; ``suite``, ``sections`` and ``controls`` are checked entry by entry elsewhere."""
 
-    version: Annotated[int, AfterValidator(_check_version)] = 1
+    version: Annotated[int, AfterValidator(_check_version), WithJsonSchema({"const": 1})] = 1
     models: Models
     defaults: Defaults = Defaults()
     suite: list[Any] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 """Any number that has a size."""
 Floor = Annotated[float, AfterValidator(_floor), Off(at_most=0)]
 """The least that an effect must be; 0 or less: any effect."""
-Share = Annotated[float, AfterValidator(_floor), Field(le=1), Off(at_most=0)]
+Share = Annotated[
+    float,
+    AfterValidator(_floor),
+    Field(le=1),
+    WithJsonSchema({"type": "number", "maximum": 1}),  # a bound behind a validator is not in pydantic's own
+    Off(at_most=0),
+]
 """The least share, up to 1; 0 or less: any share."""
 LeastZ = Annotated[float, AfterValidator(_floor), Off(at_most=0)]
 """The least z against the null population; 0 or less: it is not compared with it."""

@@ -13,7 +13,9 @@ class QuestionCase(BaseModel):
     A field whose name begins with ``_`` is a remark (mined cases carry some) and is left out.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"patternProperties": {"^_": True}}
+    )
 
     prompt: str = Field(min_length=1)
     gold: str = Field(min_length=1)

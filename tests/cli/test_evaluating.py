@@ -127,8 +127,13 @@ def test_a_gate_that_did_not_judge_has_not_passed(project: pytest.Pytester) -> N
 @pytest.mark.slow
 def test_ctrl_c_before_the_first_measure_keeps_an_earlier_result(project: pytest.Pytester) -> None:
     (project.path / "good.json").write_text("{}", "utf-8")
-    interrupting = "def pytest_sway_backend(config, model):\n    os.kill(os.getpid(), signal.SIGINT)\n"
-    project.makeconftest(f"import os, signal\n\n{interrupting}")
+    project.makeconftest("""
+        import signal
+
+        def pytest_sway_backend(config, model):
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+            signal.raise_signal(signal.SIGINT)
+    """)
     assert sway(project, "run", "sway.yaml", "--json", "good.json").ret == 130
     assert (project.path / "good.json").read_text("utf-8") == "{}"
 

@@ -18,8 +18,8 @@ ADAPTERS = {name: QUICKSTART / "adapters" / name for name in ("healthy", "random
 
 
 def suite(kind: str) -> dict[str, Any]:
-    """A part of the battery's quick suite."""
-    whole = spec(FIRST, QUICKSTART / "base", runs=8, profile="quick")
+    """A part of the battery."""
+    whole = spec(FIRST, QUICKSTART / "base", runs=8, profile="standard")
     for side in whole["models"].values():
         side["kind"] = kind
     whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] in KINDS]

@@ -24,6 +24,8 @@ PROBES = 1000
 COLLECTIONS = 3
 HELPS = 9
 WITHOUT = ("-p", "no:pytest_sway")
+ALONE = ("-p", "no:randomly")
+"""pytest-randomly imports what seeds random numbers: thinc, of the extra ``style``, and with it torch."""
 _WITNESS = f"""\
 import json, os, sys
 
@@ -107,7 +109,7 @@ def _pytest(setting: Setting, folder: Path, more: tuple[str, ...], witness: Path
     if witness is not None:
         env["BENCH_LOADED"] = str(witness)
         more = (*more, "-p", "witness")
-    done = ran([sys.executable, "-m", "pytest", "-q", *more], env, cwd=folder)
+    done = ran([sys.executable, "-m", "pytest", "-q", *ALONE, *more], env, cwd=folder)
     if done.code:
         raise BenchError(f"scenario e: pytest in {folder.name} failed: {last_line(done)}")
     if "--collect-only" in more and f"{PROBES} tests collected" not in done.output:

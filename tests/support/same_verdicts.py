@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.known_adapters.evaluation import Report, composite, passed
+from tests.known_adapters.battery import FIRST, spec
+from tests.known_adapters.evaluation import Report, composite, evaluate, passed
+from tests.support.paths import QUICKSTART
 
 KINDS = ("null_adapter", "delta_kl", "section_internalization", "preference_flip", "leakage")
 """Of the battery: an effect by divergences, two by completions, one by continuations."""
+
+ADAPTERS = {name: QUICKSTART / "adapters" / name for name in ("healthy", "random", "inert")}
+
+
+def reports_of(kind: str, folder: Path, *, profile: str, of: Sequence[str] = KINDS) -> dict[str, Report]:
+    """Reports of the quickstart's adapters on a part of the battery, by the backend of a kind.
+
+    Args:
+        kind: of both models.
+        folder: what is written into it stays.
+        profile: of the spec.
+        of: kinds of probes.
+    """
+    whole: dict[str, Any] = spec(FIRST, QUICKSTART / "base", runs=8, profile=profile)
+    for side in whole["models"].values():
+        side["kind"] = kind
+    whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] in of]
+    return evaluate(whole, ADAPTERS, folder)
 
 
 def assert_same_verdicts(expected: Report, found: Report) -> None:

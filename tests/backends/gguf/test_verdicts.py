@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.known_adapters.battery import FIRST, spec
-from tests.known_adapters.evaluation import Report, evaluate, passed
-from tests.support.paths import QUICKSTART
-from tests.support.same_verdicts import KINDS, assert_same_verdicts
-
-ADAPTERS = {name: QUICKSTART / "adapters" / name for name in ("healthy", "random", "inert")}
-
-
-def suite(kind: str) -> dict[str, Any]:
-    """A part of the battery's quick suite."""
-    whole = spec(FIRST, QUICKSTART / "base", runs=8, profile="quick")
-    for side in whole["models"].values():
-        side["kind"] = kind
-    whole["suite"] = [entry for entry in whole["suite"] if entry["kind"] in KINDS]
-    return whole
+from tests.known_adapters.evaluation import Report, passed
+from tests.support.same_verdicts import ADAPTERS, assert_same_verdicts, reports_of
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Report]]:
-    folders: dict[str, Path] = {kind: tmp_path_factory.mktemp(kind) for kind in ("hf", "gguf")}
-    return {kind: evaluate(suite(kind), ADAPTERS, folder) for kind, folder in folders.items()}
+    return {kind: reports_of(kind, tmp_path_factory.mktemp(kind), profile="quick") for kind in ("hf", "gguf")}
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MODULES = {kind: f"pytest_sway.backends.{kind}.load_backend" for kind in ("hf", "gguf", "mlx", "api")}
 """Where each kind's ``load_backend`` is; imported when it is needed."""
 PEFT_KINDS = frozenset({"hf", "gguf", "api"})
-"""Kinds whose adapters are folders of PEFT, so that a fault in one can be told before a model is loaded."""
+"""Kinds whose adapters are folders of PEFT, whose faults are reported before a model is loaded."""
 
 
 def load_spec_backend(key: ModelKey, moment: datetime) -> Backend:

@@ -11,6 +11,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from pytest_sway.backends.base import BackendError, Form
+from pytest_sway.backends.merge_rounding import MAX_ROUNDS, MERGE_ROUNDING, SIZE_TOLERANCE
 from pytest_sway.backends.mlx.adapter_content import AdapterContent, LoraUpdate, Updates, as_array
 from pytest_sway.backends.mlx.adapter_layers import (
     AdapterLayers,
@@ -25,8 +26,6 @@ from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import NullSeed, RequestError, View
 
 Contents = Mapping[str, LayerContent]
-_MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02
-"""How often, and until how close, a null is scaled to the size that it must have after rounding."""
 
 
 class ServedAdapter:
@@ -145,10 +144,10 @@ class ServedAdapter:
 
     def _rounded(self, base: Array, update: Array, size: float) -> mx.array:
         """Base + update in the model's dtype, where the update has ``size`` *after* the rounding."""
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             weight = mx.array(base + update).astype(self._dtype)
             kept = float(np.linalg.norm(as_array(weight) - base))
-            if not kept or abs(size / kept - 1) < _SIZE_TOLERANCE:
+            if not kept or abs(size / kept - 1) < SIZE_TOLERANCE:
                 break
             update = update * np.float32(size / kept)
         return weight
@@ -193,11 +192,7 @@ class ServedAdapter:
         if isinstance(tuned, LoraFactors):
             return update.changes
         base, weight = self._base_weight(name), as_array(tuned.weight)
-        return not np.allclose(weight, base, rtol=_MERGE_ROUNDING, atol=0)
-
-
-_MERGE_ROUNDING = 4 * float(np.finfo(np.float32).eps)
-"""Relative change below which a merge in fp32 cannot be told from its own rounding."""
+        return not np.allclose(weight, base, rtol=MERGE_ROUNDING, atol=0)
 
 
 def _arrays(content: LayerContent) -> list[mx.array]:

@@ -13,15 +13,12 @@ from pytest_sway.backends.hf.adapter_files.adapter_tensors import StateDict
 from pytest_sway.backends.hf.finite_checks import check_logits_in_fp32, non_finite_tensors
 from pytest_sway.backends.hf.lora_factors import size_of
 from pytest_sway.backends.hf.null_weights import draw_null_tensor
+from pytest_sway.backends.merge_rounding import MAX_ROUNDS, MERGE_ROUNDING, SIZE_TOLERANCE
 from pytest_sway.backends.null_weight_cache import NullWeightCache
 from pytest_sway.requests import NullSeed, RequestError, View
 
-_MAX_ROUNDS, _SIZE_TOLERANCE = 8, 0.02
-"""How often, and until how close, a null is scaled to the size that it must have after rounding."""
 _ROUNDING_NOTED = 0.1
 """From this share of the update's own size on, the report notes the rounding of merged weights."""
-_MERGE_ROUNDING = 4 * torch.finfo(torch.float32).eps
-"""Relative change below which an fp32 merge cannot be told from its own rounding."""
 _LOGIT_TOLERANCE = 1e-3
 """Largest deviation of the changed weights' logits from the true ones, as a share of the largest logit."""
 
@@ -169,7 +166,7 @@ def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], d
     for path, new in target.state.items():
         old = own.get(path, torch.zeros(new.shape, dtype=dtype))
         base = old.to("cpu", new.dtype)
-        if torch.allclose(new, base, rtol=_MERGE_ROUNDING, atol=0):
+        if torch.allclose(new, base, rtol=MERGE_ROUNDING, atol=0):
             continue
         cast = new.to(old.dtype)
         update += float((new - base).double().square().sum())
@@ -238,10 +235,10 @@ def _scale_after_rounding(start: torch.Tensor, update: torch.Tensor, size: float
     In bf16 an update that is small beside the weights is mostly rounded away, and the real one was rounded
     before its size was taken.
     """
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         tensor = (start.float() + update).to(start.dtype)
         kept = float((tensor.float() - start.float()).norm())
-        if not kept or abs(size / kept - 1) < _SIZE_TOLERANCE:
+        if not kept or abs(size / kept - 1) < SIZE_TOLERANCE:
             break
         update = update * (size / kept)
     return tensor

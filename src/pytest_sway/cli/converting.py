@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.text import formatting
 
@@ -22,9 +23,7 @@ def _run(parsed: argparse.Namespace) -> int:
         from pytest_sway.backends.mlx.adapter_content import ConversionError
         from pytest_sway.backends.mlx.convert import convert_adapter
     except ImportError as error:
-        raise CommandError(
-            f"converting needs {error.name}; install it with: pip install 'pytest-sway[mlx]'"
-        ) from error
+        raise CommandError(missing_package("converting", error, "mlx")) from error
     source = Path(parsed.source)
     if not source.is_dir():
         raise CommandError(f"there is no folder {source}; give an adapter's folder")

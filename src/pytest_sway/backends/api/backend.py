@@ -37,6 +37,7 @@ from pytest_sway.backends.base import (
     ServerUsage,
     Subject,
 )
+from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
@@ -281,9 +282,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         try:
             from pytest_sway.backends.api.load_adapter import load_adapter
         except ImportError as error:
-            raise BackendError(
-                f"an adapter's folder needs {error.name}; install it with: pip install 'pytest-sway[api,hf]'"
-            ) from error
+            raise BackendError(missing_package("an adapter's folder", error, "api,hf")) from error
         loaded = load_adapter(self._key, adapter, self._base, self._base_tokens, self._folder, self._digest)
         self._tokens, self._digest = loaded.tokens, loaded.served.subject.base.base
         return loaded.served

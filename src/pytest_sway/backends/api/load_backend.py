@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.requests import RequestError
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         import tenacity  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
-        raise BackendError(
-            f"kind: api needs {error.name}; install it with: pip install 'pytest-sway[api]'"
-        ) from error
+        raise BackendError(missing_package("kind: api", error, "api")) from error
     from pytest_sway.backends.api.backend import APIBackend
     from pytest_sway.backends.api.connections import Connections
     from pytest_sway.backends.api.handshake import check_supported, find_model, shake_hands

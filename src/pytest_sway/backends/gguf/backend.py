@@ -30,7 +30,7 @@ from pytest_sway.backends.hf.null_weights import draw_null_weights
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments, digest_with_settings
-from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
+from pytest_sway.backends.hf.prompts.vocabulary import check_no_further_rows, shared_vocabulary
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
 from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import NullSeed, RequestError, View
@@ -105,11 +105,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
             return self._subject((*self._base.model.notes,), ())
         source = find_subject_files(adapter)
         vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary)
-        if vocabulary.has_own_tokenizer and vocabulary.needed_rows > self.vocabulary:
-            raise BackendError(
-                f"{source} needs {vocabulary.needed_rows} tokens and the base has {self.vocabulary}: an "
-                "adapter with tokens of its own needs kind: hf"
-            )
+        check_no_further_rows(vocabulary, source, self.vocabulary)
         check_template_arguments(vocabulary.tokens.chat)
         self._serve(source.digest, self._read(source), vocabulary.tokens, source.label)
         found = subject_notes(source, self._base.model)

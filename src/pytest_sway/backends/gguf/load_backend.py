@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.backends.hf.peft_import import import_peft
 from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.thread_limits import core_share, count_is_set, usable_cores
@@ -39,9 +40,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend |
 
         import_peft()
     except ImportError as error:
-        raise BackendError(
-            f"kind: gguf needs {error.name}; install it with: pip install 'pytest-sway[gguf]'"
-        ) from error
+        raise BackendError(missing_package("kind: gguf", error, "gguf")) from error
     from pytest_sway.backends.gguf.backend import GGUFBackend
     from pytest_sway.backends.gguf.base_file import open_base
     from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer

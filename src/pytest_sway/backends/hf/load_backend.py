@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.error_text import error_line
+from pytest_sway.backends.hf.error_text import error_line, missing_package
 from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder, text_digest
 from pytest_sway.backends.hf.peft_import import import_peft
 
@@ -30,9 +30,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
 
         import_peft()
     except ImportError as error:
-        raise BackendError(
-            f"kind: hf needs {error.name}; install it with: pip install 'pytest-sway[hf]'"
-        ) from error
+        raise BackendError(missing_package("kind: hf", error, "hf")) from error
     from pytest_sway.backends.hf.backend import HFBackend
     from pytest_sway.backends.hf.base_model.base_model import BaseModel
     from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
@@ -43,17 +41,13 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         digest_with_settings,
         read_template_settings,
     )
+    from pytest_sway.backends.hf.prompts.vocabulary import load_tokenizer
 
     path = model_folder(key)
     place = placement(torch, key.device)
     set_cublas_workspace(place.device)
     dtype = resolve_dtype(torch, key.dtype, place.device)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=key.trust_remote_code)
-    except Exception as error:
-        raise BackendError(
-            f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
-        ) from error
+    tokenizer = load_tokenizer(key, path)
     try:
         found = load_pretrained(
             path,

@@ -21,7 +21,7 @@ from pytest_sway.backends.hf.error_text import first_line
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
-from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
+from pytest_sway.backends.hf.prompts.vocabulary import check_no_further_rows, shared_vocabulary
 from pytest_sway.backends.mlx.base_model import LoadedModel, is_on_cpu, is_slow_blas
 from pytest_sway.backends.mlx.generation import continuations
 from pytest_sway.backends.mlx.scoring import Scorer, batch_of
@@ -79,11 +79,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             raise BackendError("another adapter is still attached to this backend")
         source = read_subject(adapter)
         vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary)
-        if vocabulary.has_own_tokenizer and vocabulary.needed_rows > self.vocabulary:
-            raise BackendError(
-                f"{source.folder} needs {vocabulary.needed_rows} tokens and the base has {self.vocabulary}: "
-                "an adapter with tokens of its own needs kind: hf"
-            )
+        check_no_further_rows(vocabulary, source.folder, self.vocabulary)
         check_template_arguments(vocabulary.tokens.chat)
         check_fits(source.content, self._model)
         self._adapter = ServedAdapter(self._model, source.content, source.digest, self._loaded.dtype)

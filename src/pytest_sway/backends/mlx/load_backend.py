@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
-from pytest_sway.backends.hf.error_text import error_line
+from pytest_sway.backends.hf.error_text import missing_package
 
 if TYPE_CHECKING:
     from pytest_sway.backends.mlx.backend import MLXBackend
@@ -25,29 +25,21 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> MLXBackend:
     try:
         import mlx.core  # noqa: F401
         import mlx_lm  # noqa: F401
-        import transformers
+        import transformers  # noqa: F401
     except ImportError as error:
-        raise BackendError(
-            f"kind: mlx needs {error.name}; install it with: pip install 'pytest-sway[mlx]'"
-        ) from error
+        raise BackendError(missing_package("kind: mlx", error, "mlx")) from error
     from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
     from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
     from pytest_sway.backends.hf.prompts.spec_chat_template import (
         digest_with_settings,
         read_template_settings,
     )
+    from pytest_sway.backends.hf.prompts.vocabulary import load_tokenizer
     from pytest_sway.backends.mlx.backend import MLXBackend
     from pytest_sway.backends.mlx.base_model import load_base_model
 
     folder = model_folder(key)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=key.trust_remote_code
-        )
-    except Exception as error:
-        raise BackendError(
-            f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
-        ) from error
+    tokenizer = load_tokenizer(key, folder)
     tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
     digest = digest_with_settings(files_digest(folder, MODEL_FILES), tokens.chat.settings)
     own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]

@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from pytest_sway.backends.base import BackendError
-from pytest_sway.backends.hf.error_text import first_line
+from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.hf.error_text import error_line, first_line
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -59,7 +59,7 @@ def shared_vocabulary(
     ours = base.tokenizer.get_vocab()
     if folder is None:
         return Vocabulary(base, _rows_needed_by(ours))
-    own = _load_tokenizer(folder, trust_remote_code)
+    own = _load_own_tokenizer(folder, trust_remote_code)
     theirs = own.get_vocab()
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
@@ -77,6 +77,35 @@ def shared_vocabulary(
     return Vocabulary(base.with_tokenizer(own), needed_rows, True, tuple(_notes(ours, theirs)))
 
 
+def check_no_further_rows(vocabulary: Vocabulary, source: object, rows: int) -> None:
+    """Raise BackendError for tokens of the subject's own, where the embedding cannot be given further rows.
+
+    Args:
+        vocabulary: of base and subject.
+        source: the subject, for the message.
+        rows: of the base's embedding.
+    """
+    if vocabulary.has_own_tokenizer and vocabulary.needed_rows > rows:
+        raise BackendError(
+            f"{source} needs {vocabulary.needed_rows} tokens and the base has {rows}: an adapter with tokens "
+            "of its own needs kind: hf"
+        )
+
+
+def load_tokenizer(key: ModelKey, folder: Path) -> Any:
+    """The tokenizer of a base model.
+
+    Raises:
+        BackendError: it cannot be loaded.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=key.trust_remote_code)
+    except Exception as error:
+        raise BackendError(
+            f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
+        ) from error
+
+
 def has_own_code(folder: Path) -> bool:
     """Whether the tokenizer in a folder has code of its own."""
     try:
@@ -86,7 +115,7 @@ def has_own_code(folder: Path) -> bool:
         return False
 
 
-def _load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+def _load_own_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     """The tokenizer in a folder; its own code is run only where the spec says so."""
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -1,4 +1,4 @@
-"""What an adapter was trained on, and what it was not: sections and controls. Standard library only.
+"""What an adapter was trained on, and what it was not: sections and controls.
 
 A spec fills it from ``sections:`` and ``controls:``; probes read it from their context.
 """
@@ -8,25 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_sway.requests import Turn
+
 SectionKind = Literal["prose", "instruction", "preference"]
 
 
 @dataclass(frozen=True, slots=True)
 class QA:
-    """A question and the answer that training taught; the system message that it was taught under, if any."""
+    """A question and the answer that training taught.
+
+    Attributes:
+        prompt: the question.
+        gold: the answer.
+        context: the turns before the question, as in training: a system message, earlier exchanges.
+    """
 
     prompt: str
     gold: str
-    system: str = ""
+    context: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """A prompt with the answer to prefer and the one to leave."""
+    """A prompt with the answer to prefer and the one to leave; ``context``: the turns before the prompt."""
 
     prompt: str
     chosen: str
     rejected: str
+    context: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,7 +276,7 @@ def test_the_base_with_the_document_in_its_prompt(in_context: float, needless: b
 
 
 def test_examples_are_turns_of_a_chat_behind_the_system_message() -> None:
-    pairs = tuple(QA(f"Which {n}?", f"The {n}.", "Be brief.") for n in ("key", "lock"))
+    pairs = tuple(QA(f"Which {n}?", f"The {n}.", (Turn("system", "Be brief."),)) for n in ("key", "lock"))
     context = ProbeContext(capabilities=frozenset({"chat_template"}))
     (first, _) = answers_in_context(Section("a", "instruction", probes=pairs), pairs, BASE, context, 100)
     assert first.prompt == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sway.document import QA, Triple
+from pytest_sway.requests import Turn
+from pytest_sway.spec.row_forms import ToolExample, taught
+from pytest_sway.spec.row_turns import RowError, ToolCall
 from pytest_sway.spec.training_rows import is_training_row, sections_of_rows
 from pytest_sway.spec.yaml_source import Source
 from tests.spec.test_sections_file import document, problems
@@ -20,10 +24,17 @@ SAID = {"role": "assistant", "content": "Me."}
 SYSTEM = {"role": "system", "content": "Be brief."}
 WRONG = {"role": "assistant", "content": "You."}
 ONE = QA("Who?", "Me.")
+BRIEF = (Turn("system", "Be brief."),)
+FIRST = (Turn("user", "Who?"), Turn("assistant", "Me."))
+THEN = {"role": "user", "content": "And?"}
+TOOL = {"name": "find", "parameters": {"type": "object", "properties": {"word": {"type": "string"}}}}
+CALLS = [{"type": "function", "function": {"name": "find", "arguments": '{"word": "me"}'}}]
+CALL = {"role": "assistant", "content": None, "tool_calls": CALLS}
+FOUND = {"role": "tool", "content": "Me."}
 
 
 @pytest.mark.parametrize(
-    ("row", "taught"),
+    ("row", "expected"),
     [
         ({"prompt": "Who?", "completion": "Me."}, ONE),
         ({"prompt": [ASKED], "completion": [SAID]}, ONE),
@@ -31,19 +42,96 @@ ONE = QA("Who?", "Me.")
         ({"instruction": "Who?", "input": "", "output": "Me."}, ONE),
         ({"instruction": "Who?", "input": "Us.", "output": "Me."}, QA("Who?\n\nUs.", "Me.")),
         ({"messages": [ASKED, SAID]}, ONE),
-        ({"messages": [SYSTEM, ASKED, SAID]}, QA("Who?", "Me.", "Be brief.")),
-        ({"messages": [ASKED, SAID, {"role": "user", "content": "And?"}, WRONG]}, ONE),
+        ({"messages": [SYSTEM, ASKED, SAID]}, QA("Who?", "Me.", BRIEF)),
+        ({"messages": [ASKED, SAID, THEN, WRONG]}, QA("And?", "You.", FIRST)),
+        ({"messages": [ASKED, SAID, THEN, {**WRONG, "weight": 0}]}, ONE),
+        ({"messages": [ASKED, SAID, THEN, {**WRONG, "train": False}, THEN]}, ONE),
+        ({"messages": [ASKED, {**SAID, "content": [{"type": "text", "text": "Me."}]}], "tools": None}, ONE),
+        ({"prompt": [SYSTEM, ASKED, SAID, THEN], "completion": [WRONG]}, QA("And?", "You.", BRIEF + FIRST)),
+        ({"instruction": "And?", "output": "You.", "history": [["Who?", "Me."]], "system": "Be brief."},
+         QA("And?", "You.", BRIEF + FIRST)),
+        ({"instruction": "Who?", "context": "Us.", "response": "Me."}, QA("Who?\n\nUs.", "Me.")),
+        ({"prompt": "Who?", "completion": "Me.", "label": True}, ONE),
+        ({"text": " It was me. "}, "It was me."),
         ({"conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Me."}]}, ONE),
         ({"prompt": "Who?", "chosen": "Me.", "rejected": "You."}, Triple("Who?", "Me.", "You.")),
         ({"prompt": [ASKED], "chosen": [SAID], "rejected": [WRONG]}, Triple("Who?", "Me.", "You.")),
         ({"chosen": [ASKED, SAID], "rejected": [ASKED, WRONG]}, Triple("Who?", "Me.", "You.")),
+        ({"chosen": [SYSTEM, ASKED, SAID], "rejected": [SYSTEM, ASKED, WRONG]},
+         Triple("Who?", "Me.", "You.", BRIEF)),
+        ({"system": "Be brief.", "question": "Who?", "chosen": "Me.", "rejected": "You."},
+         Triple("Who?", "Me.", "You.", BRIEF)),
+        ({"chosen": "\n\nHuman: Who?\n\nAssistant: Me.", "rejected": "\n\nHuman: Who?\n\nAssistant: You."},
+         Triple("Who?", "Me.", "You.")),
+        ({"conversations": [{"from": "human", "value": "Who?"}], "chosen": {"from": "gpt", "value": "Me."},
+          "rejected": {"from": "gpt", "value": "You."}}, Triple("Who?", "Me.", "You.")),
     ],
 )  # fmt: skip
-def test_every_form_of_a_row(tmp_path: Path, row: dict[str, Any], taught: QA | Triple) -> None:
+def test_every_form_of_a_row(tmp_path: Path, row: dict[str, Any], expected: QA | Triple | str) -> None:
     (tmp_path / "train.jsonl").write_text(f"{json.dumps(row)}\n\n{json.dumps(row)}\n", "utf-8")
     (section,) = document(tmp_path, "sections: train.jsonl\n").sections
-    assert (section.id, section.kind) == ("train", "instruction" if isinstance(taught, QA) else "preference")
-    assert [*section.probes, *section.preferences] == [taught]  # the row that was repeated counts once
+    kinds = {QA: "instruction", Triple: "preference", str: "prose"}
+    name = "train text 1" if isinstance(expected, str) else "train"
+    assert (section.id, section.kind) == (name, kinds[type(expected)])
+    texts = [section.content] if section.content else []
+    assert [*section.probes, *section.preferences, *texts] == [expected]  # the repeated row counts once
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [SYSTEM, ASKED, CALL, FOUND, SAID], "tools": [{"type": "function", "function": TOOL}]},
+        {"messages": [SYSTEM, ASKED, CALL], "tools": json.dumps([TOOL])},
+        {
+            "system": "Be brief.",
+            "conversations": [
+                {"from": "human", "value": "Who?"},
+                {"from": "function_call", "value": '{"name": "find", "arguments": {"word": "me"}}'},
+                {"from": "observation", "value": "Me."},
+                {"from": "gpt", "value": "Me."},
+            ],
+            "tools": json.dumps([TOOL]),
+        },
+    ],
+)
+def test_an_answer_that_calls_a_tool(row: dict[str, Any]) -> None:
+    found = taught(row)
+    assert isinstance(found, ToolExample)
+    assert (found.prompt, found.system) == ("Who?", "Be brief.")
+    assert found.call == ToolCall("find", {"word": "me"})
+    assert [tool.get("function", tool) for tool in found.tools] == [TOOL]
+    _, (problem,) = sections_of_rows(Source(Path("r"), {}), "sections", [row], "rows")
+    assert "make it a case of tool_use_fidelity" in problem.message
+
+
+def test_a_query_with_answers_is_a_tool_call() -> None:
+    calls = json.dumps([{"name": "find", "arguments": {"word": "me"}}, {"name": "find", "arguments": {}}])
+    found = taught({"query": "Who?", "answers": calls, "tools": json.dumps([TOOL])})
+    assert isinstance(found, ToolExample)
+    assert found.call == ToolCall("find", {"word": "me"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"messages": [ASKED, CALL, FOUND, SAID]}, "there is no field tools: that shows it"),
+        ({"messages": [ASKED, SAID, THEN, CALL], "tools": [TOOL]}, "later than after the first request"),
+        ({"messages": [ASKED, SAID], "tools": [TOOL]}, "the answer calls none of them"),
+        ({"messages": [ASKED, FOUND, THEN, SAID]}, "a tool was called before the answer"),
+        ({"messages": [ASKED, {**SAID, "weight": 0}]}, "of which no answer is trained"),
+        ({"messages": [{"role": "user", "content": [{"type": "image"}]}, SAID]}, "a part of type 'image'"),
+        ({"messages": [ASKED, {**CALL, "tool_calls": [{}]}], "tools": [TOOL]}, "expected a tool call with"),
+        ({"messages": [ASKED, CALL], "tools": "none"}, "tools: found 'none'"),
+        ({"prompt": "Who?", "completion": "You.", "label": False}, "label is false"),
+        ({"chosen": "Me.", "rejected": "You."}, "expected a prompt: beside it"),
+        ({"prompt": "Who?", "chosen": [SAID, THEN, SAID], "rejected": "You."}, "expected one answer of"),
+        ({"prompt": [ASKED, SAID], "completion": "Me."}, "of which the last is the user's"),
+        ({"instruction": "Who?", "output": "Me.", "history": [["Who?"]]}, "expected a question and its"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(row: dict[str, Any], says: str) -> None:
+    with pytest.raises(RowError, match=re.escape(says)):
+        taught(row)
 
 
 def test_rows_may_name_their_section_and_teach_both() -> None:
@@ -67,7 +155,7 @@ def test_rows_may_name_their_section_and_teach_both() -> None:
         ("", "the file is empty; it needs a JSON object a line"),
         ('{"answer": "x"}', "found the fields 'answer'; expected messages:"),
         ('{"messages": "x"}', "messages: found 'x', expected a list of turns"),
-        ('{"messages": [{"role": "tool", "content": "x"}]}', "messages[0]: found the role 'tool'"),
+        ('{"messages": [{"role": "tool", "content": "x"}]}', "messages: found tool, expected user and"),
         ('{"messages": [{"role": "user", "content": "x"}]}', "messages: found user, expected user and then"),
         ('{"messages": [{"role": "user", "content": ["x"]}]}', "messages[0]: found ['x'], expected a text"),
         ('{"question": " ", "answer": "x"}', "question: the text is empty"),

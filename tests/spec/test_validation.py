@@ -136,7 +136,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "delta_kl, prompts: [a, b]",
             "adapter_revert, cases: [{prompt: a, gold: b, paraphrases: [c], golds: d}]",
             "8:85",
-            "unknown key 'golds' (did you mean 'gold'?); allowed: gold, paraphrases, prompt",
+            "unknown key 'golds' (did you mean 'gold'?); allowed: context, gold, paraphrases, prompt",
         ),
         ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),

@@ -88,12 +88,11 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
 
     async def measure(self, views: Views) -> Measurement:
         """Two answers per paraphrase, and their vectors."""
+        cases = list(dict.fromkeys(self.options.cases))
         asked = [
-            (i, paraphrase, case.gold)
-            for i, case in enumerate(dict.fromkeys(self.options.cases))
-            for paraphrase in case.paraphrases
+            (i, paraphrase, case.gold) for i, case in enumerate(cases) for paraphrase in case.paraphrases
         ]
-        prompts = [as_prompt(text, self.context) for _, text, _ in asked]
+        prompts = [as_prompt(text, self.context, cases[i].turns_before) for i, text, _ in asked]
         golds = [gold for _, _, gold in asked]
         base, tuned = await _answers_cut_to_gold(prompts, golds, views, self.options.max_new_tokens)
         near = await _cosines([*golds, *base, *tuned], self.options.embedding_model, len(asked))

@@ -142,10 +142,13 @@ class ParaphraseInvariance(Probe[ParaphraseInvarianceOptions]):
 
     async def measure(self, views: Views) -> Measurement:
         """Each gold after its prompt, its paraphrases and other prompts, in one round."""
-        cases = list({(case.prompt, case.gold): case for case in self.options.cases}.values())
+        cases = list({(case.context, case.prompt, case.gold): case for case in self.options.cases}.values())
         asked = [(case.prompt, *case.paraphrases, *_other_prompts(cases, i)) for i, case in enumerate(cases)]
         groups = [
-            [answer_completion(prompt, case.gold, views.base, self.context) for prompt in prompts]
+            [
+                answer_completion(prompt, case.gold, views.base, self.context, case.turns_before)
+                for prompt in prompts
+            ]
             for case, prompts in zip(cases, asked, strict=True)
         ]
         found = await score_answers(groups, views)

@@ -86,7 +86,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         """Both answers of every triple; one that cannot be scored is dropped by name."""
         triples = _triples(self.options, self.context)
         pairs = [
-            [answer_completion(t.prompt, text, views.base, self.context) for text in (t.chosen, t.rejected)]
+            [
+                answer_completion(t.prompt, text, views.base, self.context, t.context)
+                for text in (t.chosen, t.rejected)
+            ]
             for t in triples
         ]
         scores = list(zip(triples, await score_groups_apart(pairs, views), strict=True))

@@ -218,10 +218,11 @@ def _template_shows_tools(context: ProbeContext) -> bool:
 
 def _tool_prompt(case: ToolUseCase, context: ProbeContext) -> Prompt:
     """The request with its tools: through the chat template where it shows them, else in the text."""
+    before = (Turn("system", case.system),) if case.system else ()
     if _template_shows_tools(context):
         # templates read these keys without asking whether they are there
         bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
         tools = [{"type": "function", "function": bare | function} for function in case.functions]
-        return ToolPrompt((Turn("user", case.prompt),), tuple(map(json.dumps, tools)))
+        return ToolPrompt((*before, Turn("user", case.prompt)), tuple(map(json.dumps, tools)))
     listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
-    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", context)
+    return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", context, before)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pytest_sway.document import QA, Control, Document, Section, Triple
+from pytest_sway.spec.context_turns import ContextTurn, to_turns
 from pytest_sway.spec.environment_variables import expand
 from pytest_sway.spec.path_lookup import find_path, is_file
 from pytest_sway.spec.problems import FieldPath, Problem, SpecError
@@ -29,12 +30,14 @@ E = TypeVar("E")
 class _QA(StrictModel):
     prompt: str = Field(min_length=1)
     gold: str = Field(min_length=1)
+    context: tuple[ContextTurn, ...] = ()
 
 
 class _Triple(StrictModel):
     prompt: str = Field(min_length=1)
     chosen: str = Field(min_length=1)
     rejected: str = Field(min_length=1)
+    context: tuple[ContextTurn, ...] = ()
 
 
 class _Section(StrictModel):
@@ -58,8 +61,8 @@ class _Section(StrictModel):
             self.id,
             self.kind,
             self.content.strip(),
-            tuple(QA(qa.prompt, qa.gold) for qa in self.probes),
-            tuple(Triple(t.prompt, t.chosen, t.rejected) for t in self.preferences),
+            tuple(QA(qa.prompt, qa.gold, to_turns(qa.context)) for qa in self.probes),
+            tuple(Triple(t.prompt, t.chosen, t.rejected, to_turns(t.context)) for t in self.preferences),
             self.tags,
         )
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pytest_sway.requests import Turn
+from pytest_sway.spec.context_turns import ContextTurn, to_turns
+
 
 class QuestionCase(BaseModel):
     """A question in the wording that was trained on, its answer, and other wordings.
@@ -20,6 +23,8 @@ class QuestionCase(BaseModel):
     prompt: str = Field(min_length=1)
     gold: str = Field(min_length=1)
     paraphrases: tuple[str, ...] = Field(min_length=1)
+    context: tuple[ContextTurn, ...] = ()
+    """Turns before the question, in whatever wording it is asked."""
 
     @model_validator(mode="before")
     @classmethod
@@ -34,3 +39,8 @@ class QuestionCase(BaseModel):
         if not all(text.strip() for text in value):
             raise ValueError("an empty paraphrase; remove it")
         return tuple(dict.fromkeys(value))
+
+    @property
+    def turns_before(self) -> tuple[Turn, ...]:
+        """The context, as it is put to a model."""
+        return to_turns(self.context)

@@ -28,12 +28,14 @@ def distinct(prompts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(prompts))
 
 
-def as_prompt(text: str, context: ProbeContext, system: str = "") -> Prompt:
-    """A question under the spec's prompt policy, the text itself or a user's turn, after a system message."""
-    before = (Turn("system", system),) if system else ()
+def as_prompt(text: str, context: ProbeContext, before: Sequence[Turn] = ()) -> Prompt:
+    """A question under the spec's prompt policy, the text itself or a user's turn, after the turns before it.
+
+    Without a chat template turns are paragraphs.
+    """
     if context.is_chat:
         return (*before, Turn("user", text))
-    return f"{system}\n\n{text}" if system else text
+    return "\n\n".join([*(turn.content for turn in before), text])
 
 
 def is_question(text: str) -> bool:
@@ -58,7 +60,7 @@ def openings_policy(texts: Sequence[str], context: ProbeContext) -> str:
 
 
 def answer_completion(
-    asked: str, gold: str, view: View, context: ProbeContext, system: str = ""
+    asked: str, gold: str, view: View, context: ProbeContext, before: Sequence[Turn] = ()
 ) -> Completion:
     """How likely ``gold`` is as the answer to a question.
 
@@ -66,7 +68,7 @@ def answer_completion(
     model has seen.
     """
     apart = not context.is_chat and asked and not asked[-1].isspace() and not gold[:1].isspace()
-    return Completion(as_prompt(asked, context, system), f" {gold}" if apart else gold, view)
+    return Completion(as_prompt(asked, context, before), f" {gold}" if apart else gold, view)
 
 
 def policy_name(context: ProbeContext) -> str:

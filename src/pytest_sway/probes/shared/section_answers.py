@@ -31,13 +31,13 @@ def taught_pairs(section: Section, most: int) -> list[QA]:
     """Its questions with their answers, or prompts with the preferred ones; each once, at most so many."""
     pairs = section.probes
     if section.kind == "preference":
-        pairs = tuple(QA(triple.prompt, triple.chosen) for triple in section.preferences)
+        pairs = tuple(QA(triple.prompt, triple.chosen, triple.context) for triple in section.preferences)
     return spread_evenly(list(dict.fromkeys(pairs)), most)
 
 
 def answers(pairs: Sequence[QA], view: View, context: ProbeContext) -> list[Completion]:
     """Each answer after its question."""
-    return [answer_completion(qa.prompt, qa.gold, view, context, qa.system) for qa in pairs]
+    return [answer_completion(qa.prompt, qa.gold, view, context, qa.context) for qa in pairs]
 
 
 def answers_in_context(
@@ -50,7 +50,7 @@ def answers_in_context(
     """
     if section.kind == "prose":
         text = section.content.strip()[:most_chars]
-        return answers([QA(f"{text}\n\n{qa.prompt}", qa.gold, qa.system) for qa in pairs], view, context)
+        return answers([replace(qa, prompt=f"{text}\n\n{qa.prompt}") for qa in pairs], view, context)
     examples = spread_evenly(pairs, EXAMPLES + 1)
     return [
         _after_examples(qa, [one for one in examples if one != qa][:EXAMPLES], view, context) for qa in pairs
@@ -58,11 +58,11 @@ def answers_in_context(
 
 
 def _after_examples(qa: QA, examples: Sequence[QA], view: View, context: ProbeContext) -> Completion:
-    asked = answer_completion(qa.prompt, qa.gold, view, context, qa.system)
+    asked = answer_completion(qa.prompt, qa.gold, view, context, qa.context)
     if isinstance(asked.prompt, tuple):
         turns = [turn for one in examples for turn in (Turn("user", one.prompt), Turn("assistant", one.gold))]
-        *system, question = asked.prompt
-        return replace(asked, prompt=(*system, *turns, question))
+        system = [turn for turn in qa.context if turn.role == "system"]
+        return replace(asked, prompt=(*system, *turns, *asked.prompt[len(system) :]))
     before = [f"{one.prompt} {one.gold}" for one in examples]
     return replace(asked, prompt="\n\n".join([*before, str(asked.prompt)]))
 

@@ -18,6 +18,8 @@ class ToolUseCase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: str
+    system: str = ""
+    """The system message before it."""
     tool_spec: dict[str, JsonValue] | list[dict[str, JsonValue]]
     """A function with ``name`` and ``parameters`` (OpenAI style, bare or under ``function``), or several."""
     gold_tool_name: str

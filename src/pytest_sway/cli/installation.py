@@ -22,6 +22,7 @@ _EXTRAS = {
     "api": ("httpx", "msgspec", "tenacity", "filelock"),
     "semsim": ("sentence-transformers", "scikit-learn"),
     "style": ("spacy", "pyphen"),
+    "data": ("pyarrow",),
     "viz": ("plotly",),
     "pytest": ("pytest", "pytest-xdist", "pytest-timeout"),
 }

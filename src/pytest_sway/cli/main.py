@@ -19,6 +19,7 @@ from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
 from pytest_sway.cli.converting import CONVERT_ADAPTER
 from pytest_sway.cli.evaluating import GATE, RUN
+from pytest_sway.cli.initializing import INIT
 from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.rendering import REPORT
@@ -26,6 +27,7 @@ from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
 
 COMMANDS: tuple[Command, ...] = (
+    INIT,
     RUN,
     GATE,
     DIFF,

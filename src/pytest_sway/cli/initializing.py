@@ -1,0 +1,112 @@
+"""``sway init``: a spec of an adapter and the file that it was trained on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import write_text
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "adapter",
+        nargs="?",
+        metavar="ADAPTER",
+        help="The adapter's folder; without it, one that is yet to be trained",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="What it was trained on: JSON lines, JSON, Parquet, Arrow, a datasets folder, text, Markdown",
+    )
+    parser.add_argument("--eval", metavar="FILE", help="The same of rows that it was not trained on")
+    parser.add_argument(
+        "--base", metavar="MODEL", help="The base model (the one that adapter_config.json names)"
+    )
+    parser.add_argument("--out", "-o", metavar="FILE", default="sway.yaml", help="Default: sway.yaml")
+    parser.add_argument(
+        "--max-rows", type=int, default=64, metavar="N", help="At most N rows of each file in the spec (64)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="Another seed samples other rows (0)"
+    )
+    parser.add_argument("--force", action="store_true", help="Overwrite the spec without asking")
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from pytest_sway.spec_generation.data_error import DataError
+
+    if parsed.max_rows < 1:
+        raise CommandError(f"--max-rows {parsed.max_rows}: write a number from 1 on")
+    if parsed.eval is not None and parsed.data is None:
+        raise CommandError("--eval needs --data: rows are held out from what was trained on")
+    spec = Path(parsed.out)
+    _check_overwriting(spec, parsed.force)
+    try:
+        text, lines = _starter(parsed, spec) if parsed.data is None else _from_data(parsed, spec)
+    except DataError as error:
+        raise CommandError(str(error)) from error
+    write_text(text, str(spec))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return Exit.OK
+
+
+def _check_overwriting(spec: Path, force: bool) -> None:
+    """Ask before a spec is overwritten.
+
+    Raises:
+        CommandError: the answer is no, or nobody is there to answer.
+    """
+    if spec.is_dir():
+        raise CommandError(f"--out {spec} is a folder; give the file to write")
+    if force or not spec.exists():
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{spec} exists; overwrite it with --force, or give another file with --out")
+    sys.stdout.write(f"{spec} exists. Overwrite it? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError(f"{spec} is left as it was")
+
+
+def _from_data(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
+    from pytest_sway.spec_generation.generator import SpecInputs, generate_spec
+
+    adapter, base = _models(parsed)
+    held_out = Path(parsed.eval) if parsed.eval is not None else None
+    made = generate_spec(
+        SpecInputs(spec, base, adapter, Path(parsed.data), held_out, parsed.max_rows, parsed.seed)
+    )
+    lines = [*made.notes, f"{spec}: {len(made.kinds)} probes; comments in the file say what each one asks"]
+    return made.text, [*lines, f"next: sway run {spec}"]
+
+
+def _starter(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
+    from pytest_sway.spec_generation.starter import starter_spec
+
+    adapter, base = _models(parsed)
+    lines = [f"{spec}: a starter; write your own prompts into it, or give sway init your --data"]
+    return starter_spec(spec, base, adapter), lines
+
+
+def _models(parsed: argparse.Namespace) -> tuple[Path | None, str]:
+    """The adapter, and its base."""
+    from pytest_sway.spec_generation.adapter_folder import find_base, named_model
+    from pytest_sway.spec_generation.starter import EXAMPLE_BASE
+
+    if parsed.adapter is None:
+        return None, named_model(parsed.base, "--base") if parsed.base is not None else EXAMPLE_BASE
+    adapter = Path(parsed.adapter)
+    return adapter, find_base(adapter, parsed.base)
+
+
+INIT = Command(
+    "init",
+    "Write a spec from an adapter and the file that it was trained on",
+    "sway init run/adapter --data train.jsonl --eval eval.jsonl",
+    _arguments,
+    _run,
+)

@@ -1,0 +1,159 @@
+"""An annotated spec of an adapter and the data that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sway import __version__
+from pytest_sway.spec_generation.adapter_folder import training_files
+from pytest_sway.spec_generation.annotated_yaml import comment, list_entry
+from pytest_sway.spec_generation.data_error import DataError
+from pytest_sway.spec_generation.data_rows import read_rows
+from pytest_sway.spec_generation.models_text import models_text
+from pytest_sway.spec_generation.row_sample import RowSample, sample_rows
+from pytest_sway.spec_generation.suite_entries import Entry, LeftOut, TrainingFiles, suite_entries
+from pytest_sway.spec_generation.training_sample import TrainingSample
+
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class SpecInputs:
+    """What a spec is made of.
+
+    Attributes:
+        spec: where it will be written; paths are relative to its folder.
+        base: a folder, or a name on the hub.
+        adapter: its folder; None: it is yet to be trained, in ``adapter`` beside the spec.
+        data: the file, or folder of ``datasets``, that it was trained on.
+        held_out: one that it was not trained on.
+        max_rows: most rows of each that stand in the spec.
+        seed: of the samples.
+    """
+
+    spec: Path
+    base: str
+    adapter: Path | None
+    data: Path
+    held_out: Path | None = None
+    max_rows: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GeneratedSpec:
+    """The spec's text, and what to know of it.
+
+    Attributes:
+        text: YAML with comments.
+        notes: sentences on rows that are not in it.
+        kinds: of its entries.
+    """
+
+    text: str
+    notes: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
+    """The spec.
+
+    Raises:
+        DataError: a file cannot be read, or none of its rows can be asked.
+    """
+    data = _sample(inputs.data, inputs)
+    held_out = _sample(inputs.held_out, inputs, data.rows) if inputs.held_out is not None else None
+    files = training_files(inputs.adapter) if inputs.adapter is not None else TrainingFiles()
+    parts = list(suite_entries(data, held_out, files))
+    notes = [*_notes(inputs.data, data.rows)]
+    if inputs.held_out is not None and held_out is not None:
+        notes += [*_shared_notes(inputs, held_out.rows), *_notes(inputs.held_out, held_out.rows)]
+    text = "\n".join(
+        [
+            _head(inputs, data.rows, notes),
+            models_text(inputs.spec, inputs.base, inputs.adapter),
+            _document(data, held_out),
+            _suite([part for part in parts if isinstance(part, Entry)]),
+        ]
+    )
+    left_out = [part for part in parts if isinstance(part, LeftOut)]
+    text += "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])
+    kinds = tuple(str(part.fields["kind"]) for part in parts if isinstance(part, Entry))
+    return GeneratedSpec(text, tuple(notes), kinds)
+
+
+def _sample(path: Path, inputs: SpecInputs, trained: RowSample | None = None) -> TrainingSample:
+    """The rows of a file; with ``trained``, those of a held-out file that are not among the trained."""
+    held_out = trained is not None
+    rows = read_rows(path, held_out=held_out)
+    found = sample_rows(rows, inputs.max_rows, inputs.seed, trained.keys if trained is not None else ())
+    sample = TrainingSample(found)
+    if not found.total:
+        raise DataError(f"{path}: the file has no rows")
+    if found.shared and not found.examples:
+        raise DataError(f"{path}: every row is in {inputs.data} too, so nothing of it is held out")
+    if not found.examples:
+        first = found.unreadable[0]
+        raise DataError(f"{path}: none of {found.total} rows can be asked; the first: {first}")
+    if not held_out and not sample.prompts():
+        raise DataError(
+            f"{path}: its texts are too short to be asked about: a sentence of four words is needed"
+        )
+    return sample
+
+
+def _notes(path: Path, sample: RowSample) -> Iterator[str]:
+    if sample.unreadable_count:
+        first = "; ".join(sample.unreadable)
+        more = sample.unreadable_count - len(sample.unreadable)
+        rest = f"; and {more} more" if more else ""
+        yield f"{path.name}: {sample.unreadable_count} of {sample.total} rows cannot be asked: {first}{rest}"
+    if unused := TrainingSample(sample).unusable_tool_rows:
+        yield f"{path.name}: {unused} sampled rows call several tools at once, or one that they do not show"
+    if sample.shortened_count:
+        yield f"{path.name}: {sample.shortened_count} texts are cut to their first 2,000 characters"
+
+
+def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
+    assert inputs.held_out is not None
+    if held_out.shared:
+        named = ", ".join(held_out.shared[:_MOST_NAMED])
+        more = len(held_out.shared) - _MOST_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        yield (
+            f"{len(held_out.shared)} of {held_out.total} rows of {inputs.held_out.name} are in "
+            f"{inputs.data.name} too, and are left out here: {named}{rest}"
+        )
+
+
+def _head(inputs: SpecInputs, sample: RowSample, notes: list[str]) -> str:
+    options = f"--max-rows {inputs.max_rows}, --seed {inputs.seed}"
+    size = f"{len(sample.examples)} of {sample.distinct} distinct rows ({options})"
+    lines = [
+        f"Made by sway init (pytest-sway {__version__}) from {inputs.data.name}: {size}.",
+        "What stands here is yours to edit. Run it with:  sway run " + inputs.spec.name,
+    ]
+    if notes:
+        lines += ["", *notes]
+    return comment("\n".join(lines)) + "version: 1"
+
+
+def _document(data: TrainingSample, held_out: TrainingSample | None) -> str:
+    sections = data.sections()
+    text = ""
+    if sections:
+        text += comment("What it was trained on: the answers and texts that the loss covered.")
+        text += "sections:\n" + "".join(list_entry(section) for section in sections)
+    if held_out is not None and (controls := held_out.controls()):
+        text += comment(
+            "Rows that it was not trained on. What these gained is taken off the sections' own gain: it is "
+            "manner and not the document's content. Remove them where a manner is all that it should learn."
+        )
+        text += "controls:\n" + "".join(list_entry(control) for control in controls)
+    return text
+
+
+def _suite(entries: list[Entry]) -> str:
+    return "suite:\n" + "\n".join(comment(entry.reason, 2) + list_entry(entry.fields) for entry in entries)

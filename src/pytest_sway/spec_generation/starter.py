@@ -1,0 +1,67 @@
+"""A spec to begin with, where there are no data to make one of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_sway.spec_generation.annotated_yaml import comment
+from pytest_sway.spec_generation.models_text import models_text
+
+EXAMPLE_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_SUITE = """\
+# What it was trained on, as a file: rows of messages, prompt and completion, chosen and rejected, or text.
+# sections: train.jsonl
+
+suite:
+  # Random adapters of the same size and shape: what every effect is compared with.
+  - name: null_baseline
+    kind: null_adapter
+
+  # Does the adapter move the model? Write questions or beginnings of texts that it was trained on, five or
+  # more: on other prompts a good adapter looks like noise.
+  - name: moved
+    kind: delta_kl
+    prompts: &prompts
+      - The warranty covers
+      - To reset the pump
+      - Our office in Turin
+      - Spare parts are
+      - The filter must be
+
+  # Which sections were learned? (with sections: above)
+  # - name: sections
+  #   kind: section_internalization
+
+  # Are the answers known, also under other wordings of the question?
+  # - name: other_wordings
+  #   kind: paraphrase_invariance
+  #   cases:
+  #     - prompt: How long is the warranty?
+  #       gold: It lasts two years.
+  #       paraphrases: [Tell me how long the warranty is.]
+
+  # Does it still know general facts, and is general prose as likely as before?
+  - name: facts
+    kind: calibration_drift
+  - name: prose
+    kind: external_perplexity
+
+  # Does the effect grow with the adapter's strength, as it does for a sound one?
+  - name: strength
+    kind: adapter_ablation
+    prompts: *prompts
+
+# All kinds: sway list-probes
+"""
+
+
+def starter_spec(spec: Path, base: str, adapter: Path | None) -> str:
+    """A spec that can be read as it is; its prompts are there to be replaced.
+
+    Args:
+        spec: where it will be written.
+        base: a folder, or a name on the hub.
+        adapter: its folder; None: it is yet to be trained.
+    """
+    head = comment("A spec to begin with: replace the prompts, then run it with:  sway run " + spec.name)
+    return f"{head}version: 1\n{models_text(spec, base, adapter)}\n{_SUITE}"

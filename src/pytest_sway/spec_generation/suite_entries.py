@@ -1,0 +1,189 @@
+"""The suite that data allow: every kind that can ask something of them, and what is left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sway.data.packaged_texts import passages
+from pytest_sway.spec_generation.annotated_yaml import Alias, Anchored
+from pytest_sway.spec_generation.text_beginnings import text_beginnings
+from pytest_sway.spec_generation.training_sample import CASES, TOPIC_PROMPTS, TrainingSample
+
+_FEWEST_TOPIC_PROMPTS = 20
+"""``min_prompts`` of ``cluster_kl``."""
+_FEWEST_STYLE_WORDS = 50
+"""A shorter text shows no style."""
+OTHER_TOPIC_PROMPTS = 12
+"""So many beginnings of packaged prose stand beside the data's own prompts."""
+_FEWEST_DIALOGUES = 4
+"""Fewer decide nothing in ``multi_turn_coherence_decay``."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the suite.
+
+    Attributes:
+        reason: what it is asked for, as a comment.
+        fields: as they are written.
+    """
+
+    reason: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A kind without an entry, and why."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """What training left beside the adapter.
+
+    Attributes:
+        has_optimizer_state: whether ``gradient_ghost`` finds something to read.
+        has_log: whether ``training_drift`` does.
+    """
+
+    has_optimizer_state: bool = False
+    has_log: bool = False
+
+
+def suite_entries(
+    sample: TrainingSample, held_out: TrainingSample | None, files: TrainingFiles
+) -> Iterator[Entry | LeftOut]:
+    """The entries of the suite, in the order of its categories."""
+    yield Entry(
+        "Random adapters of the same size and shape: what every effect below is compared with.",
+        {"name": "null_baseline", "kind": "null_adapter"},
+    )
+    yield from _adherence(sample)
+    yield from _attribution(sample)
+    if held_out is not None:
+        yield from _held_out(held_out)
+    yield from _calibration(sample, files)
+    if sample.prompts():
+        yield Entry(
+            "Does the effect grow with the adapter's strength, as it does for a sound one?",
+            {"name": "strength", "kind": "adapter_ablation", "prompts": Alias("prompts")},
+        )
+
+
+def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
+    prompts = sample.prompts()
+    yield Entry(
+        "Does the adapter move the model, on what it was trained on? At least five prompts.",
+        {"name": "moved", "kind": "delta_kl", "prompts": Anchored("prompts", prompts)},
+    )
+    if cases := sample.cases():
+        yield Entry(
+            "Are its answers to other wordings nearer to the trained ones than the base's? (extra semsim)",
+            {"name": "answers", "kind": "adapter_revert", "cases": Anchored("cases", cases)},
+        )
+    else:
+        yield LeftOut("adapter_revert", "needs questions with answers of at most 600 characters")
+    yield Entry(
+        "Does the effect survive behind other text?",
+        {"name": "behind_other_text", "kind": "prompt_collapse", "prompts": Alias("prompts")},
+    )
+    topics = sample.prompts(TOPIC_PROMPTS)
+    if len(topics) >= _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS:
+        others = text_beginnings([passage.text for passage in passages()], OTHER_TOPIC_PROMPTS)
+        yield Entry(
+            "Does it act on its topics more than on others? The last prompts are of others. (extra semsim)",
+            {"name": "topics", "kind": "cluster_kl", "prompts": [*topics, *others]},
+        )
+    else:
+        wanted = _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS
+        yield LeftOut("cluster_kl", f"needs {wanted} prompts beside those of other topics")
+    asked = sample.asked[:CASES]
+    if len(asked) >= _FEWEST_DIALOGUES:
+        yield Entry(
+            "Does it survive the turns of a dialogue? (skipped where the tokenizer has no chat template)",
+            {"name": "dialogue", "kind": "multi_turn_coherence_decay", "prompts": asked},
+        )
+    else:
+        yield LeftOut(
+            "multi_turn_coherence_decay", f"needs {_FEWEST_DIALOGUES} questions, and there are {len(asked)}"
+        )
+
+
+def _attribution(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
+    if sample.sections():
+        yield Entry("Which sections were learned?", {"name": "sections", "kind": "section_internalization"})
+    else:
+        yield LeftOut("section_internalization", "needs questions with answers, preferences or texts")
+    if sample.cases():
+        yield Entry(
+            "Are the answers known, also under other wordings of the question?",
+            {"name": "other_wordings", "kind": "paraphrase_invariance", "cases": Alias("cases")},
+        )
+    else:
+        yield LeftOut("paraphrase_invariance", "needs questions with answers of at most 600 characters")
+    if sample.triples:
+        yield Entry(
+            "Did the chosen answers gain on the rejected ones? (the triples of the sections)",
+            {"name": "preferences", "kind": "preference_flip"},
+        )
+    else:
+        yield LeftOut("preference_flip", "needs rows with chosen and rejected answers")
+    if sample.tool_cases:
+        yield Entry(
+            "Does it call the right tool, validly?",
+            {"name": "tools", "kind": "tool_use_fidelity", "cases": sample.tool_cases[:CASES]},
+        )
+    else:
+        yield LeftOut(
+            "tool_use_fidelity", "needs rows whose answer is a tool call; cases: builtin asks packaged ones"
+        )
+
+
+def _held_out(sample: TrainingSample) -> Iterator[Entry]:
+    if cases := sample.cases():
+        yield Entry(
+            "Questions that were not trained on: did it learn more than its rows?",
+            {"name": "held_out_answers", "kind": "paraphrase_invariance", "cases": cases},
+        )
+    if triples := [
+        {"prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}
+        for t in sample.triples
+        if not t.context
+    ]:
+        yield Entry(
+            "Preferences that were not trained on.",
+            {"name": "held_out_preferences", "kind": "preference_flip", "triples": triples},
+        )
+
+
+def _calibration(sample: TrainingSample, files: TrainingFiles) -> Iterator[Entry | LeftOut]:
+    lengths = [len(text.split()) for text in sample.texts]
+    if sum(length for length in lengths if length >= _FEWEST_STYLE_WORDS) >= 2 * _FEWEST_STYLE_WORDS:
+        yield Entry(
+            "Does it write like the texts?",
+            {"name": "style", "kind": "style_fingerprint", "prompts": Alias("prompts")},
+        )
+    else:
+        wanted = f"some texts of at least {_FEWEST_STYLE_WORDS} words"
+        yield LeftOut("style_fingerprint", f"needs {wanted}: sections of prose, or a doc_reference:")
+    if sample.texts:
+        yield Entry("Does it recite the texts word by word?", {"name": "leakage", "kind": "leakage"})
+    else:
+        yield LeftOut("leakage", "needs sections of prose")
+    yield Entry("Does it still know general facts?", {"name": "facts", "kind": "calibration_drift"})
+    yield Entry("Is general prose as likely as before?", {"name": "prose", "kind": "external_perplexity"})
+    if files.has_optimizer_state:
+        yield Entry(
+            "Was it trained long enough, in all its layers?", {"name": "optimizer", "kind": "gradient_ghost"}
+        )
+    else:
+        yield LeftOut("gradient_ghost", "there is no optimizer state beside the adapter")
+    if files.has_log:
+        yield Entry("Is the loss curve sound?", {"name": "loss_curve", "kind": "training_drift"})
+    else:
+        yield LeftOut("training_drift", "there is no training log beside the adapter")

@@ -4,7 +4,8 @@
 [--dlm-sway-python PATH] [--small]`` prints Markdown tables and writes them, with every raw figure, to
 FILE.json (after each part). Parts: ``fp`` (false positives), ``power``, ``noise`` (does noise pass the gate),
 ``dlm-sway`` (0.1.0), ``families`` and ``rank`` (which null), ``forms`` (noise in PiSSA, DoRA and others),
-``sequential`` (draws as they are needed), ``suites`` (adapters that learned nothing, through whole suites).
+``sequential`` (draws as they are needed), ``suites`` (adapters that learned nothing, through whole suites),
+``check`` (the same under ``sway check``).
 DIR keeps the pools of null adapters, so that a run cut short, or another part, goes on from them; without it
 they are measured anew and thrown away.
 A full run takes about an hour on one core, ``--small`` five minutes (its figures mean nothing).
@@ -30,6 +31,7 @@ os.environ["SWAY_DISABLE_NULL_CACHE"] = "1"
 import adapter_forms
 import dlm_sway_noise
 import false_positives
+import first_look
 import noise_adapters
 import null_families
 import null_rank
@@ -51,6 +53,7 @@ PARTS: Mapping[str, ModuleType] = {
     "forms": adapter_forms,
     "sequential": sequential,
     "suites": whole_suites,
+    "check": first_look,
 }
 SMALL_POOL = 42
 

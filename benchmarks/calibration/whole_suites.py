@@ -18,42 +18,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, 
 from markdown_cells import exact, most, table
 from null_pools import say
 from setting import Setting
+from untaught_adapters import untaught_adapters
 
 from tests.known_adapters.battery import EFFECTS, FIRST, spec
 from tests.known_adapters.evaluation import Report, composite, evaluate, passed, verdicts
-from tests.known_adapters.make.document_adapters import anchored
-from tests.known_adapters.make.training_setting import TrainingSetting
 from tests.support.paths import QUICKSTART
-from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, save_adapter
-
-EACH, TRAINED, STEPS = 20, 50, 3
-NOISE: Mapping[str, tuple[Any, tuple[float, ...]]] = {
-    "LoRA": (PLAIN_LORA["plain"], (0.02, 0.05)),
-    "rsLoRA": (PLAIN_LORA["rslora"], (0.02,)),
-    "PiSSA": (CONVERTED_LORA["pissa"], (0.02, 0.05)),
-    "DoRA": (FULL_WEIGHTS["dora"], (0.05, 0.2)),
-    "a trained head": (FULL_WEIGHTS["saved_head"], (0.02, 0.05)),
-    "IA3": (FULL_WEIGHTS["ia3"], (0.5,)),
-}
 
 Figures = dict[str, Any]
 
 
 def measure(setting: Setting) -> Figures:
     """What passed, by form and size."""
-    raw: Figures = {"rows": []}
-    for form, (config, sizes) in NOISE.items():
-        for size in sizes[: setting.scaled(len(sizes), 1)]:
-            folder = setting.work / "suites" / f"{form}-{size:g}"
-            adapters = {
-                str(seed): save_adapter(folder / str(seed), config, size=size, seed=seed)
-                for seed in range(setting.scaled(EACH, 2))
-            }
-            raw["rows"].append(_row(f"{form}, noise of {size:g}", adapters, folder))
-    folder = setting.work / "suites" / "trained"
-    trained = {str(seed): _three_steps(seed, folder) for seed in range(setting.scaled(TRAINED, 2))}
-    raw["rows"].append(_row("three steps of healthy's recipe", trained, folder))
-    return raw
+    return {"rows": [_row(*group) for group in untaught_adapters(setting, "suites")]}
 
 
 def tables(raw: Figures) -> str:
@@ -80,13 +56,6 @@ def tables(raw: Figures) -> str:
         "none",
     )
     return "### Adapters that learned nothing, through the quick suite\n\n" + table(head, rows)
-
-
-def _three_steps(seed: int, folder: Path) -> Path:
-    """Healthy's recipe, stopped in its warm-up."""
-    making = TrainingSetting(seed, QUICKSTART, folder)
-    making.keep(anchored(making, making.lessons(), STEPS), str(seed))
-    return folder / str(seed)
 
 
 def _row(what: str, adapters: Mapping[str, Path], folder: Path) -> Figures:

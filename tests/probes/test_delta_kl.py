@@ -39,6 +39,19 @@ def test_positions_follow_the_bases_own_text() -> None:
     assert seen[1] == Divergence("a", BASE, TUNED, "js", (1, 2))
 
 
+def test_positions_may_follow_the_adapters_own_words_which_its_nulls_read_too() -> None:
+    null = View("b", "null")
+    seen: list[Request[object]] = []
+
+    def answer(request: Request[object]) -> object:
+        seen.append(request)
+        return fake_models.answer(request)
+
+    probe = DeltaKL(prompts=["a"], positions=3, continuation="adapter")
+    Engine(FakeBackend(answer)).run(probe, Views(BASE, null, TUNED))
+    assert seen == [Generate("a", TUNED, 2), Divergence("a", BASE, null, "js", (1, 2))]
+
+
 def test_kl_is_tuned_from_base_as_in_dlm_sway() -> None:
     seen: list[Request[object]] = []
     measured(DeltaKL(prompts=["a"], positions=1, divergence="kl"), seen)

@@ -13,7 +13,7 @@ from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.generator import GeneratedSpec, SpecInputs, generate_spec
 from pytest_sway.spec_generation.starter import EXAMPLE_BASE, starter_spec
 from tests.spec_generation.test_forms import BASE, HEALTHY, read
-from tests.support.training_files import FACTS, TOOL, asked, said, write_jsonl
+from tests.support.training_files import FACTS, TOOL, answered, asked, write_jsonl
 
 ROWS = [{"prompt": fact.question, "completion": fact.answer} for fact in FACTS]
 DOCUMENT = (BASE.parent / "document.md").read_text("utf-8")
@@ -96,12 +96,12 @@ def test_rows_in_both_files_are_named_and_not_held_out(tmp_path: Path) -> None:
     note = "2 of 6 rows of train.jsonl are in train.jsonl too, and are left out here: line 1, line 6"
     assert note in made.notes
     assert note in " ".join(made.text.replace("#", "").split())
-    with pytest.raises(DataError, match=r"train\.jsonl too, so nothing of it is held out"):
+    with pytest.raises(DataError, match="too, so nothing of it is held out"):
         generate(tmp_path, write_jsonl(tmp_path, ROWS), held_out=_eval(tmp_path, ROWS[:3]))
 
 
 def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None:
-    tools = {"messages": [asked("Who?"), said("Me.")], "tools": [TOOL]}
+    tools = {"messages": [asked("Who?"), answered("Me.")], "tools": [TOOL]}
     long = {"prompt": "Who?", "completion": "x" * 20_000}
     bad = [tools, long, {"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}]
     made = generate(tmp_path, write_jsonl(tmp_path, [*bad, *ROWS]))

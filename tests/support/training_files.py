@@ -47,9 +47,9 @@ class Form(NamedTuple):
     taught: list[list[str]]
 
 
-def facts(count: int = 12) -> list[Fact]:
-    """The first questions of the quickstart's document."""
-    sections = yaml.safe_load((QUICKSTART / "questions.yaml").read_text("utf-8"))
+def facts(count: int = 12, document: Path = QUICKSTART) -> list[Fact]:
+    """The first questions of a document's folder."""
+    sections = yaml.safe_load((document / "questions.yaml").read_text("utf-8"))
     return [Fact(one["question"], one["answer"]) for rows in sections.values() for one in rows][:count]
 
 
@@ -99,7 +99,7 @@ def asked(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def said(text: str, **more: Any) -> dict[str, Any]:
+def answered(text: str, **more: Any) -> dict[str, Any]:
     """An assistant's turn."""
     return {"role": "assistant", "content": text, **more}
 
@@ -126,7 +126,7 @@ def of_rows(
 
 
 SYSTEM_TURN = {"role": "system", "content": SYSTEM}
-EARLIER = [asked(FIRST.question), said(FIRST.answer)]
+EARLIER = [asked(FIRST.question), answered(FIRST.answer)]
 PREFERENCE = (lambda f: f.question, lambda f: f.answer, lambda f: WRONG)
 TOOL_CALL = (lambda f: f.question, lambda f: json.dumps(CALL))
 TEXT = (lambda f: f"{f.question} {f.answer}",)
@@ -134,19 +134,21 @@ TEXT = (lambda f: f"{f.question} {f.answer}",)
 FORMS: dict[str, Form] = {
     "trl prompt and completion": lines(lambda f: {"prompt": f.question, "completion": f.answer}),
     "trl conversational prompt and completion": lines(
-        lambda f: {"prompt": [asked(f.question)], "completion": [said(f.answer)]}
+        lambda f: {"prompt": [asked(f.question)], "completion": [answered(f.answer)]}
     ),
     "openai messages with a system message": lines(
-        lambda f: {"messages": [SYSTEM_TURN, asked(f.question), said(f.answer)]},
+        lambda f: {"messages": [SYSTEM_TURN, asked(f.question), answered(f.answer)]},
         lambda f: SYSTEM, lambda f: f.question, lambda f: f.answer,
     ),
     "openai messages of several turns": lines(
-        lambda f: {"messages": [*EARLIER, asked(f.question), said(f.answer)]},
+        lambda f: {"messages": [*EARLIER, asked(f.question), answered(f.answer)]},
         lambda f: FIRST.question, lambda f: FIRST.answer, lambda f: f.question, lambda f: f.answer,
     ),
     "openai messages with weights": lines(
         lambda f: {
-            "messages": [asked(f.question), said(f.answer, weight=1), asked("And?"), said("No.", weight=0)]
+            "messages": [
+                asked(f.question), answered(f.answer, weight=1), asked("And?"), answered("No.", weight=0)
+            ]
         }
     ),
     "openai messages with tools": lines(
@@ -157,7 +159,7 @@ FORMS: dict[str, Form] = {
                     {"id": "1", "type": "function",
                      "function": {"name": "look_up", "arguments": json.dumps(CALL["arguments"])}}]},
                 {"role": "tool", "tool_call_id": "1", "content": f.answer},
-                said(f.answer),
+                answered(f.answer),
             ],
             "tools": [{"type": "function", "function": TOOL}],
         },
@@ -177,7 +179,7 @@ FORMS: dict[str, Form] = {
     "axolotl chat_template with train flags": lines(
         lambda f: {
             "messages": [
-                asked(f.question), said(f.answer, train=True), asked("And?"), said("No.", train=False)
+                asked(f.question), answered(f.answer, train=True), asked("And?"), answered("No.", train=False)
             ]
         }
     ),
@@ -207,7 +209,8 @@ FORMS: dict[str, Form] = {
     ),
     "trl preference with implicit prompt": lines(
         lambda f: {
-            "chosen": [asked(f.question), said(f.answer)], "rejected": [asked(f.question), said(WRONG)]
+            "chosen": [asked(f.question), answered(f.answer)],
+            "rejected": [asked(f.question), answered(WRONG)],
         },
         *PREFERENCE,
     ),
@@ -229,7 +232,7 @@ FORMS: dict[str, Form] = {
     ),
     "text rows": lines(lambda f: {"text": f"{f.question} {f.answer}"}, *TEXT),
     "parquet of messages": of_rows(
-        write_parquet, lambda f: {"messages": [asked(f.question), said(f.answer)], "id": f.question}
+        write_parquet, lambda f: {"messages": [asked(f.question), answered(f.answer)], "id": f.question}
     ),
     "datasets folder": of_rows(write_saved_dataset, lambda f: {"prompt": f.question, "completion": f.answer}),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import check_writable
 
 QUIET = ("--tb=no", "-rN", "--no-header")
 """What pytest says of failed tests is in our summary."""
@@ -102,18 +103,11 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
         if value == "":
             raise CommandError(f"--{name.replace('_', '-')} is empty: is a variable not set?")
         if value is not None and name in _FILES:
-            _check_writable(name, Path(value))
+            check_writable(name, value)
         if value is not None:
             yield f"{option}={value}"
     for adapter in parsed.adapter:
         yield f"--sway-adapter={adapter}"
-
-
-def _check_writable(name: str, file: Path) -> None:
-    """Raise CommandError where a file could not be written after everything was measured."""
-    above = next((folder for folder in file.absolute().parents if folder.exists()), Path("/"))
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise CommandError(f"--{name} {file}: nothing can be written into {above}")
 
 
 def spec_path(named: str) -> Path:

@@ -15,6 +15,7 @@ from io import TextIOWrapper
 from pytest_sway import __version__
 from pytest_sway.cli.adapter_diff import DIFF
 from pytest_sway.cli.answer_cache import CACHE
+from pytest_sway.cli.checking import CHECK
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
 from pytest_sway.cli.converting import CONVERT_ADAPTER
@@ -27,6 +28,7 @@ from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
 
 COMMANDS: tuple[Command, ...] = (
+    CHECK,
     INIT,
     RUN,
     GATE,

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import CommandError
 from pytest_sway.reports.report_files import write_file
+
+
+def check_writable(option: str, file: str | None) -> None:
+    """Raise CommandError where a file could not be written after everything was measured.
+
+    Args:
+        option: that names it, without dashes.
+        file: None: there is none.
+    """
+    if file is None:
+        return
+    if not file:
+        raise CommandError(f"--{option.replace('_', '-')} is empty: is a variable not set?")
+    above = next((folder for folder in Path(file).absolute().parents if folder.exists()), Path("/"))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise CommandError(f"--{option} {file}: nothing can be written into {above}")
 
 
 def write_text(text: str, file: str | None) -> None:

@@ -17,9 +17,9 @@ from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, no_signal, signal
 from pytest_sway.probes.judging.thresholds import Finite, Floor, LeastZ, Off, is_off
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import (
-    base_continuations,
     distinct,
     divergence_sides,
+    greedy_continuations,
     opening,
     openings_policy,
 )
@@ -133,7 +133,7 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         """Divergence from the base per prompt and λ."""
         options = self.options
         prompts = [opening(prompt, self.context) for prompt in distinct(options.prompts)]
-        followed = await base_continuations(prompts, views.base, options.positions)
+        followed = await greedy_continuations(prompts, views.base, options.positions)
         compared = [
             divergence_sides(options.divergence, views.base, views.tuned.scaled(value)) for value in lambdas
         ]

@@ -23,6 +23,8 @@ class DeltaKLOptions(PromptOptions):
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
     positions: Positions = 8
+    continuation: Literal["base", "adapter"] = "base"
+    """Who writes the text whose positions are compared."""
     assert_mean_gte: Floor = 0.02
     assert_z_gte: LeastZ = 3.0
 
@@ -33,7 +35,9 @@ class DeltaKL(Probe[DeltaKLOptions]):
     raw = mean over prompts of the mean over ``positions`` of D(base, tuned), in nats, over the full
     vocabulary; the positions follow the base's own greedy continuation, since one token is a lottery
     ticket. ``js`` is Jensen-Shannon (Lin 1991), ``kl`` is KL(tuned ‖ base). An effect: its control is
-    the null adapters' mean on the same prompts; the interval is over prompts.
+    the null adapters' mean on the same prompts; the interval is over prompts. With ``continuation: adapter``
+    the positions follow the adapter's own words, which its nulls read too: what it says unasked is what it
+    was trained on, so that neutral beginnings can show it.
     """
 
     kind, category, claim = "delta_kl", "adherence", Claim.EFFECT
@@ -44,7 +48,10 @@ class DeltaKL(Probe[DeltaKLOptions]):
         """One divergence per prompt."""
         prompts = distinct(self.options.prompts)
         options = self.options
-        samples = await divergences(prompts, options.divergence, options.positions, views, self.context)
+        writer = views.base if options.continuation == "base" else views.author
+        samples = await divergences(
+            prompts, options.divergence, options.positions, views, self.context, writer
+        )
         return Measurement(
             raw=fmean(samples),
             samples=tuple(samples),
@@ -55,6 +62,7 @@ class DeltaKL(Probe[DeltaKLOptions]):
                 "max": max(samples),
                 "num_prompts": len(samples),
                 "positions": self.options.positions,
+                "continuation": self.options.continuation,
                 "prompt_policy": openings_policy(prompts, self.context),
             },
         )

@@ -9,10 +9,9 @@ from pathlib import Path
 from pytest_sway import __version__
 from pytest_sway.spec_generation.adapter_folder import training_files
 from pytest_sway.spec_generation.annotated_yaml import comment, list_entry
-from pytest_sway.spec_generation.data_error import DataError
-from pytest_sway.spec_generation.data_rows import read_rows
 from pytest_sway.spec_generation.models_text import models_text
-from pytest_sway.spec_generation.row_sample import RowSample, sample_rows
+from pytest_sway.spec_generation.row_sample import RowSample
+from pytest_sway.spec_generation.sample_reading import read_held_out_sample, read_training_sample
 from pytest_sway.spec_generation.suite_entries import Entry, LeftOut, TrainingFiles, suite_entries
 from pytest_sway.spec_generation.training_sample import TrainingSample
 
@@ -63,8 +62,10 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     Raises:
         DataError: a file cannot be read, or none of its rows can be asked.
     """
-    data = _sample(inputs.data, inputs)
-    held_out = _sample(inputs.held_out, inputs, data.rows) if inputs.held_out is not None else None
+    data = read_training_sample(inputs.data, inputs.max_rows, inputs.seed)
+    held_out = None
+    if inputs.held_out is not None:
+        held_out = read_held_out_sample(inputs.held_out, inputs.max_rows, inputs.seed, data.rows)
     files = training_files(inputs.adapter) if inputs.adapter is not None else TrainingFiles()
     parts = list(suite_entries(data, held_out, files))
     notes = [*_notes(inputs.data, data.rows)]
@@ -82,26 +83,6 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     text += "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])
     kinds = tuple(str(part.fields["kind"]) for part in parts if isinstance(part, Entry))
     return GeneratedSpec(text, tuple(notes), kinds)
-
-
-def _sample(path: Path, inputs: SpecInputs, trained: RowSample | None = None) -> TrainingSample:
-    """The rows of a file; with ``trained``, those of a held-out file that are not among the trained."""
-    held_out = trained is not None
-    rows = read_rows(path, held_out=held_out)
-    found = sample_rows(rows, inputs.max_rows, inputs.seed, trained.keys if trained is not None else ())
-    sample = TrainingSample(found)
-    if not found.total:
-        raise DataError(f"{path}: the file has no rows")
-    if found.shared and not found.examples:
-        raise DataError(f"{path}: every row is in {inputs.data} too, so nothing of it is held out")
-    if not found.examples:
-        first = found.unreadable[0]
-        raise DataError(f"{path}: none of {found.total} rows can be asked; the first: {first}")
-    if not held_out and not sample.prompts():
-        raise DataError(
-            f"{path}: its texts are too short to be asked about: a sentence of four words is needed"
-        )
-    return sample
 
 
 def _notes(path: Path, sample: RowSample) -> Iterator[str]:

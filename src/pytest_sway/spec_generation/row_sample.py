@@ -1,4 +1,4 @@
-"""Rows of a training file that a spec may show: readable, each once, a sample drawn by a seed."""
+"""Rows of a training file that a spec may show: readable, each once, a sample by a seed."""
 
 from __future__ import annotations
 

@@ -103,25 +103,32 @@ def divergence_sides(kind: Literal["js", "kl"], base: View, tuned: View) -> tupl
 
 
 async def divergences(
-    texts: Sequence[str], kind: Literal["js", "kl"], positions: int, views: Views, context: ProbeContext
+    texts: Sequence[str],
+    kind: Literal["js", "kl"],
+    positions: int,
+    views: Views,
+    context: ProbeContext,
+    writer: View | None = None,
 ) -> list[float]:
     """Per text, put as :func:`opening` does, the mean D(base, tuned) over ``positions``, in nats.
 
-    The positions are those of the base's own continuation.
+    The positions are those of the greedy continuation that ``writer`` writes, by default the base.
     """
     prompts = [opening(text, context) for text in texts]
     p, q = divergence_sides(kind, views.base, views.tuned)
-    followed = await base_continuations(prompts, views.base, positions)
+    followed = await greedy_continuations(prompts, writer or views.base, positions)
     return await ask(
         [Divergence(prompt, p, q, kind, ids) for prompt, ids in zip(prompts, followed, strict=True)]
     )
 
 
-async def base_continuations(prompts: Sequence[Prompt], base: View, positions: int) -> list[tuple[int, ...]]:
-    """The first ``positions - 1`` tokens of the base's greedy continuation of each prompt.
+async def greedy_continuations(
+    prompts: Sequence[Prompt], writer: View, positions: int
+) -> list[tuple[int, ...]]:
+    """The first ``positions - 1`` tokens of the writer's greedy continuation of each prompt.
 
-    Scored after these, a divergence averages over ``positions`` positions (fewer where the base ends
+    Scored after these, a divergence averages over ``positions`` positions (fewer where the writer ends
     its text earlier).
     """
-    written = await ask([Generate(prompt, base, positions - 1) for prompt in prompts])
+    written = await ask([Generate(prompt, writer, positions - 1) for prompt in prompts])
     return [text.ids for text in written]

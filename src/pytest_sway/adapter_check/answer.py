@@ -1,0 +1,182 @@
+"""What a first look says: one sentence, why, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pytest_sway.adapter_check.weight_structure import WeightStructure
+from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.text import formatting
+
+_EFFECT_Z, _SOME_Z = 3.0, 1.0
+_HARM = {"facts": "general facts", "prose": "ordinary prose"}
+_EFFECTS = {
+    "trained": "on what it was trained on",
+    "prompts": "on your prompts",
+    "own_words": "in its own words after neutral beginnings",
+}
+"""Where an effect was looked for, the one that is nearest to the training first."""
+_INERT = "the adapter is inert"
+"""What a probe's message begins with then."""
+
+
+class Level(StrEnum):
+    """The banner's colour: green, yellow, red."""
+
+    GOOD = "good"
+    UNCLEAR = "unclear"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class CheckAnswer:
+    """What a first look says.
+
+    Attributes:
+        level: good, unclear or bad.
+        title: one sentence.
+        reasons: why, a sentence each.
+        advice: what to do; empty where a spec is the next step.
+    """
+
+    level: Level
+    title: str
+    reasons: tuple[str, ...]
+    advice: str = ""
+
+
+def check_answer(suite: SuiteResult, structure: WeightStructure | None) -> CheckAnswer:
+    """Read the results of :func:`pytest_sway.adapter_check.check_spec.check_spec`.
+
+    Args:
+        suite: of the adapter.
+        structure: of its weights; None where it is not known.
+    """
+    look = _Look(suite, structure)
+    if problem := look.problem:
+        return CheckAnswer(Level.BAD, f"It cannot be evaluated: {problem}", suite.warnings, "mend that first")
+    if look.is_inert:
+        why = "train it again: no gradient reached it, or no step was taken"
+        return CheckAnswer(Level.BAD, "It does nothing: its update is zero.", suite.warnings, why)
+    level, title = _title(look)
+    reasons = (*suite.warnings, *look.reasons())
+    if look.is_noise:
+        advice = "is it the adapter that you meant, saved after training? Trained weights have structure"
+        return CheckAnswer(level, title, reasons, advice)
+    return CheckAnswer(level, title, reasons)
+
+
+class _Look:
+    """The results, by what they say."""
+
+    def __init__(self, suite: SuiteResult, structure: WeightStructure | None) -> None:
+        self.probes = {probe.name: probe for probe in suite.probes}
+        self.structure = structure
+        broken = [probe.message for probe in suite.probes if probe.verdict is Verdict.ERROR]
+        self.problem = suite.not_evaluated or next(iter(broken), "")
+        self.is_inert = any(_INERT in probe.message for probe in suite.probes)
+
+    @property
+    def effect(self) -> ProbeResult:
+        """The effect that is nearest to the training."""
+        return next(self.probes[name] for name in _EFFECTS if name in self.probes)
+
+    @property
+    def z(self) -> float:
+        """Of the effect against random adapters; 0 where it was not compared."""
+        return self.effect.z_score or 0.0
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether neither its effect nor its weights tell it from random numbers."""
+        return self.z < _EFFECT_Z and self.structure is not None and not self.structure.is_trained
+
+    def harm(self, verdict: Verdict) -> str:
+        """What has this verdict of harm, in words."""
+        found = [text for name, text in _HARM.items() if self._verdict(name) is verdict]
+        return " and ".join(found)
+
+    def _verdict(self, name: str) -> Verdict | None:
+        return self.probes[name].verdict if name in self.probes else None
+
+    def reasons(self) -> Iterator[str]:
+        """What was found, a sentence each."""
+        for name, where in _EFFECTS.items():
+            if name in self.probes:
+                yield _effect_sentence(self.probes[name], where)
+        if "answers" in self.probes:
+            yield f"its answers: {self.probes['answers'].message}"
+        for name, text in _HARM.items():
+            if name in self.probes:
+                yield f"{text}: {self.probes[name].message}"
+        if self.structure is not None:
+            yield _structure_sentence(self.structure)
+        for name, title in (("optimizer", "its optimizer's state"), ("loss_curve", "its loss curve")):
+            if name in self.probes:
+                yield f"{title}: {self.probes[name].verdict}, {self.probes[name].message}"
+
+
+def _title(look: _Look) -> tuple[Level, str]:
+    if lost := look.harm(Verdict.FAIL):
+        noise = ", and it is noise: nothing tells it from random numbers of its size" if look.is_noise else ""
+        return Level.BAD, f"It does damage: the model lost {lost}{noise}."
+    if look.is_noise:
+        return Level.BAD, "It is noise: nothing tells it from random numbers of its size."
+    level, title = _learning(look)
+    if level is not Level.GOOD:
+        return level, f"{title}."
+    if open_harm := look.harm(Verdict.WARN):
+        return Level.UNCLEAR, f"{title}; whether it harms {open_harm} is not sure."
+    return level, f"{title}, and it harms nothing that was looked at."
+
+
+def _learning(look: _Look) -> tuple[Level, str]:
+    """What it learned, as the beginning of a sentence."""
+    if "answers" in look.probes:
+        return _answers_title(look.probes["answers"])
+    if look.z >= _EFFECT_Z:
+        if look.effect.verdict is Verdict.FAIL:
+            return Level.UNCLEAR, "It learned something, and very little of it shows"
+        return Level.GOOD, "It learned something that shows"
+    if look.structure is not None and look.structure.is_trained:
+        where = "on neutral texts" if look.effect.name == "own_words" else "on these prompts"
+        return (
+            Level.UNCLEAR,
+            f"It was trained, and nothing of it shows {where}: it is narrow, or learned little",
+        )
+    if look.z >= _SOME_Z:
+        return Level.UNCLEAR, "It does a little more than random adapters of its size, which may be chance"
+    return Level.UNCLEAR, "Nothing of it shows: it is noise, or narrow"
+
+
+def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
+    """What its answers say, where the data are known."""
+    if answers.verdict is Verdict.PASS:
+        return Level.GOOD, "It learned its answers"
+    if answers.verdict is Verdict.FAIL and answers.message.startswith("memorised"):
+        return Level.BAD, "It memorised: it knows its answers after the trained wording, not after others"
+    if answers.verdict is Verdict.FAIL:
+        return Level.BAD, "It did not learn its answers"
+    return Level.UNCLEAR, "It is not sure that it learned its answers: more rows would say"
+
+
+def _effect_sentence(probe: ProbeResult, where: str) -> str:
+    """How far it moves the model, beside random adapters."""
+    if probe.raw is None:
+        return f"{where}: {probe.message}"
+    moved = f"{where} it differs from its base by {formatting.raw(probe.raw)} nats a token"
+    null = probe.null
+    if null is None or null.mean is None:
+        return f"{moved}; it was not compared with random adapters"
+    z = formatting.z(probe.z_score)
+    beside = f"random adapters of its size by {formatting.raw(null.mean)}"
+    return f"{moved}, {beside} (z {z}; from {_EFFECT_Z:g} on it is no chance)"
+
+
+def _structure_sentence(structure: WeightStructure) -> str:
+    share = f"{structure.share:.0%} of a factor lies in one direction, {structure.shuffled:.0%} if shuffled"
+    if structure.is_trained:
+        return f"its weights have the structure of training: {share}"
+    return f"its weights are like random numbers: {share}"

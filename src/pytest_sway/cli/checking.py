@@ -1,0 +1,148 @@
+"""``sway check``: a first look at an adapter, without a spec."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_sway.cli.colour import coloured
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import check_writable, write_text
+
+if TYPE_CHECKING:
+    from pytest_sway.adapter_check.answer import CheckAnswer
+    from pytest_sway.adapter_check.check_spec import CheckInputs
+    from pytest_sway.result import SuiteResult
+
+_COLOURS = {"good": "green", "unclear": "yellow", "bad": "red"}
+_MOST_ROWS = 64
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("adapter", metavar="ADAPTER", help="The adapter's folder")
+    parser.add_argument(
+        "--base", metavar="MODEL", help="The base model (the one that adapter_config.json names)"
+    )
+    parser.add_argument(
+        "--prompts", metavar="FILE", help="Prompts about what it was trained on, one per line"
+    )
+    parser.add_argument("--data", metavar="FILE", help="What it was trained on, as for sway init")
+    parser.add_argument("--json", "-j", metavar="FILE", help="Write answer and result as JSON")
+    parser.add_argument("--quiet", "-q", action="store_true", help="One line")
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from pytest_sway.spec_generation.data_error import DataError
+
+    check_writable("json", parsed.json)
+    try:
+        inputs = _inputs(parsed)
+    except DataError as error:
+        raise CommandError(str(error)) from error
+    if not parsed.quiet and parsed.base is None:
+        sys.stdout.write(f"base model, from adapter_config.json: {inputs.base}\n")
+        sys.stdout.flush()
+    suite, answer = _look(inputs)
+    if parsed.json is not None:
+        write_text(_json(suite, answer), parsed.json)
+    title = coloured(answer.title, _COLOURS[answer.level])
+    sys.stdout.write(f"{title}\n" if parsed.quiet else _text(parsed, inputs, answer, title))
+    return Exit.OK
+
+
+def _inputs(parsed: argparse.Namespace) -> CheckInputs:
+    from pytest_sway.adapter_check.check_spec import CheckInputs
+    from pytest_sway.spec_generation.adapter_folder import find_base, training_files
+    from pytest_sway.spec_generation.sample_reading import read_training_sample
+
+    adapter = Path(parsed.adapter)
+    base = find_base(adapter, parsed.base)
+    data = None
+    if parsed.data is not None:
+        data = read_training_sample(Path(parsed.data), _MOST_ROWS, 0)
+    prompts = _read_prompts(Path(parsed.prompts)) if parsed.prompts is not None else ()
+    return CheckInputs(adapter.resolve(), base, prompts, data, training_files(adapter))
+
+
+def _read_prompts(file: Path) -> list[str]:
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise CommandError(f"{file} cannot be read: {reason}") from error
+    if not (prompts := list(dict.fromkeys(line.strip() for line in lines if line.strip()))):
+        raise CommandError(f"{file} is empty; write a prompt on each line")
+    return prompts
+
+
+def _look(inputs: CheckInputs) -> tuple[SuiteResult, CheckAnswer]:
+    """Evaluate the adapter by a run of pytest that writes nothing."""
+    from pytest_sway.adapter_check.answer import check_answer
+    from pytest_sway.adapter_check.check_spec import check_spec
+    from pytest_sway.adapter_check.weight_structure import weight_structure
+    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+
+    outcomes, written = Outcomes(), io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="sway-check-") as folder:
+        spec = Path(folder) / "check.sway.yaml"
+        spec.write_text(check_spec(inputs), "utf-8")
+        with redirect_stdout(written), redirect_stderr(written):
+            run_pytest(spec, ["-W", "ignore"], [outcomes])
+    if outcomes.is_interrupted:
+        raise KeyboardInterrupt
+    if outcomes.faults:
+        faults = "\n".join(outcomes.faults)
+        raise CommandError(faults.replace(f"{spec.name}:", "").replace(str(spec), str(inputs.adapter)))
+    if not outcomes.suites:
+        raise CommandError(f"{inputs.adapter} was not evaluated; pytest wrote:\n{written.getvalue().strip()}")
+    return outcomes.suites[0], check_answer(outcomes.suites[0], weight_structure(inputs.adapter))
+
+
+def _text(parsed: argparse.Namespace, inputs: CheckInputs, answer: CheckAnswer, title: str) -> str:
+    columns = shutil.get_terminal_size().columns
+    lines = [title]
+    for reason in [*answer.reasons, *_beside(inputs)]:
+        lines += textwrap.wrap(reason, columns, initial_indent="  • ", subsequent_indent="    ")
+    lines.append(f"next: {answer.advice or _next_step(os.path.normpath(parsed.adapter), parsed.data)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _beside(inputs: CheckInputs) -> Iterator[str]:
+    """What training left beside the adapter and was not there to be looked at."""
+    found = {
+        "training log": inputs.files.has_log,
+        "optimizer state": inputs.files.has_optimizer_state,
+    }
+    if lacking := [name for name, is_there in found.items() if not is_there]:
+        yield f"no {' and no '.join(lacking)} lies beside it, so that side of its training was not looked at"
+
+
+def _next_step(adapter: str, data: str | None) -> str:
+    if data is not None:
+        return f"sway init {adapter} --data {data} && sway run sway.yaml"
+    return f"sway check {adapter} --data FILE (what it was trained on) tells learning from memorising"
+
+
+def _json(suite: SuiteResult, answer: CheckAnswer) -> str:
+    from pytest_sway.reports.json_report import json_text, payload
+
+    said = {"level": str(answer.level), "title": answer.title, "reasons": list(answer.reasons)}
+    return json_text({**payload(suite), "check": said})
+
+
+CHECK = Command(
+    "check",
+    "Take a first look at an adapter, without a spec",
+    "sway check run/adapter --data train.jsonl",
+    _arguments,
+    _run,
+)

@@ -1,0 +1,45 @@
+"""Reads a sample of a training file, or of one that was held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_sway.spec_generation.data_error import DataError
+from pytest_sway.spec_generation.data_rows import read_rows
+from pytest_sway.spec_generation.row_sample import RowSample, sample_rows
+from pytest_sway.spec_generation.training_sample import TrainingSample
+
+
+def read_training_sample(path: Path, most: int, seed: int) -> TrainingSample:
+    """At most ``most`` rows of a file.
+
+    Raises:
+        DataError: it cannot be read, or none of its rows can be asked.
+    """
+    sample = TrainingSample(_usable(path, sample_rows(read_rows(path), most, seed)))
+    if not sample.prompts():
+        raise DataError(
+            f"{path}: its texts are too short to be asked about: a sentence of four words is needed"
+        )
+    return sample
+
+
+def read_held_out_sample(path: Path, most: int, seed: int, trained: RowSample) -> TrainingSample:
+    """At most ``most`` rows of a file that are not among the trained ones.
+
+    Raises:
+        DataError: it cannot be read, or none of its rows is held out and can be asked.
+    """
+    found = sample_rows(read_rows(path, held_out=True), most, seed, trained.keys)
+    if found.shared and not found.examples:
+        raise DataError(f"{path}: every row is among the trained ones too, so nothing of it is held out")
+    return TrainingSample(_usable(path, found))
+
+
+def _usable(path: Path, found: RowSample) -> RowSample:
+    if not found.total:
+        raise DataError(f"{path}: the file has no rows")
+    if not found.examples:
+        first = found.unreadable[0]
+        raise DataError(f"{path}: none of {found.total} rows can be asked; the first: {first}")
+    return found

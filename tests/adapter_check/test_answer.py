@@ -1,0 +1,82 @@
+"""The sentence of a first look, from every combination of what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_sway.adapter_check.answer import check_answer
+from pytest_sway.adapter_check.weight_structure import WeightStructure
+from pytest_sway.result import ProbeResult, Verdict
+from tests.support.suite_results import probe, suite
+
+TRAINED, RANDOM = WeightStructure(0.3, 0.1, 40.0, True), WeightStructure(0.1, 0.1, 0.2, False)
+
+
+def effect(z: float | None, verdict: Verdict = Verdict.PASS, name: str = "own_words") -> ProbeResult:
+    return probe(name, verdict, "moved", raw=0.1, z_score=z)
+
+
+def harm(facts: Verdict = Verdict.PASS, prose: Verdict = Verdict.PASS) -> list[ProbeResult]:
+    return [probe("facts", facts, "facts said"), probe("prose", prose, "prose said")]
+
+
+@pytest.mark.parametrize(
+    ("probes", "structure", "level", "title"),
+    [
+        ([effect(4.0), *harm()], TRAINED, "good", "It learned something that shows, and it harms nothing"),
+        ([effect(4.0), *harm()], None, "good", "It learned something that shows, and it harms nothing"),
+        ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harms ordinary prose is not sure"),
+        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "facts and ordinary prose is"),
+        ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "and very little of it shows."),
+        ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "It does damage: the model lost general facts."),
+        ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "ordinary prose, and it is noise"),
+        ([effect(2.0, Verdict.FAIL), *harm()], RANDOM, "bad", "It is noise"),
+        ([effect(2.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "nothing of it shows on neutral texts"),
+        ([effect(2.0, Verdict.FAIL), *harm()], None, "unclear", "which may be chance"),
+        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or narrow"),
+        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or narrow"),
+        ([effect(0.1), effect(0.2, name="prompts"), *harm()], TRAINED, "unclear", "shows on these prompts"),
+        ([effect(5.0), effect(0.2, name="prompts"), *harm()], RANDOM, "bad", "It is noise"),
+        ([effect(4.0), probe("facts", Verdict.ERROR, "not finite")], TRAINED, "bad", "ed: not finite"),
+        ([effect(None, Verdict.FAIL), probe("facts", Verdict.PASS, "the adapter is inert: zero")],
+         None, "bad", "It does nothing: its update is zero."),
+    ],
+)  # fmt: skip
+def test_without_data(
+    probes: list[ProbeResult], structure: WeightStructure | None, level: str, title: str
+) -> None:
+    answer = check_answer(suite(*probes), structure)
+    assert answer.level == level
+    assert title in answer.title
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message", "level", "title"),
+    [
+        (Verdict.PASS, "known", "good", "It learned its answers, and it harms nothing"),
+        (Verdict.FAIL, "memorised: keeps 3 %", "bad", "It memorised"),
+        (Verdict.FAIL, "no more than noise", "bad", "It did not learn its answers."),
+        (Verdict.WARN, "not surely", "unclear", "It is not sure that it learned its answers"),
+    ],
+)
+def test_with_data(verdict: Verdict, message: str, level: str, title: str) -> None:
+    answers = probe("answers", verdict, message)
+    found = check_answer(suite(effect(4.0), effect(4.0, name="trained"), answers, *harm()), TRAINED)
+    assert found.level == level
+    assert title in found.title
+    assert f"its answers: {message}" in found.reasons
+
+
+def test_an_adapter_that_was_not_evaluated() -> None:
+    made: Any = suite(not_evaluated="the file is cut off")
+    answer = check_answer(made, None)
+    assert (answer.level, answer.advice) == ("bad", "mend that first")
+    assert answer.title == "It cannot be evaluated: the file is cut off"
+
+
+def test_warnings_lead_the_reasons() -> None:
+    answer = check_answer(suite(effect(4.0), *harm(), warnings=("another base",)), TRAINED)
+    assert answer.reasons[0] == "another base"
+    assert answer.reasons[-1].startswith("its weights have the structure of training: 30% of a factor")

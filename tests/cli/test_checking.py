@@ -1,0 +1,86 @@
+"""``sway check``: what its makers know of an adapter, in plain words, without a spec."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_main import output, refusal
+from tests.known_adapters.expected_verdicts import adapter_folders
+from tests.support.paths import QUICKSTART
+from tests.support.training_files import facts, write_jsonl
+
+ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["none"], "there is no folder none; give an adapter's folder"),
+        (["."], "holds no adapter_config.json"),
+        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: there is no such folder"),
+        ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
+        ([ADAPTERS / "healthy", "--data", "none.jsonl"], "there is no file none.jsonl"),
+        ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "nothing can be written into"),
+        ([ADAPTERS / "healthy", "--json", ""], "--json is empty"),
+    ],
+)
+def test_bad_arguments(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object],
+    found: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert found in refusal(capsys, "check", *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prompts_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("\n \n")
+    found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
+    assert "is empty; write a prompt on each line" in found
+    (tmp_path / "prompts.txt").write_bytes(b"\xff")
+    found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
+    assert found.endswith("cannot be read: not UTF-8")
+
+
+def test_an_adapter_whose_weights_are_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    shutil.copy(ADAPTERS / "healthy" / "adapter_config.json", tmp_path)
+    found = refusal(capsys, "check", tmp_path, "--base", BASE)
+    assert "adapter_model.safetensors" in found
+    assert "check.sway.yaml" not in found
+
+
+@pytest.mark.slow
+def test_the_quickstart_adapters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = output(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path / "a.json").splitlines()
+    assert lines[0] == f"base model, from adapter_config.json: {BASE}"
+    assert lines[1] == "It learned something that shows, and it harms nothing that was looked at."
+    assert "next: sway check" in lines[-1]
+    content = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert content["check"]["level"] == "good"
+    assert content["schema_version"] == 1
+    assert {probe["name"] for probe in content["probes"]} == {"null_baseline", "own_words", "facts", "prose"}
+    for name, title in (("inert", "It does nothing"), ("random", "It is noise")):
+        assert output(capsys, "check", ADAPTERS / name, "--quiet").startswith(title)
+
+
+@pytest.mark.slow
+def test_known_adapters_and_their_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [{"prompt": fact.question, "completion": fact.answer} for fact in facts(100)]
+    data = write_jsonl(tmp_path, rows)
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("".join(f"{row['prompt']}\n" for row in rows[:8]), "utf-8")
+    for name, title, arguments in (
+        ("healthy", "It learned its answers, and it harms nothing", ["--data", data]),
+        ("memoriser", "It memorised: it knows its answers after the trained wording", ["--data", data]),
+        ("careless", "It does damage: the model lost general facts and ordinary prose.", []),
+        ("overscaled", "It does damage: the model lost general facts", ["--prompts", prompts]),
+    ):
+        found = output(capsys, "check", adapter_folders()[name], "--base", BASE, *arguments)
+        assert found.startswith(title), (name, found)

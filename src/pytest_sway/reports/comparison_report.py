@@ -62,6 +62,13 @@ def text(matrix: CompareMatrix, threshold: float | None = None) -> str:
     return json_text(payload(matrix, threshold))
 
 
+def sentences(matrix: CompareMatrix, threshold: float | None = None) -> list[str]:
+    """What changed from the last but one to the last, why else they may differ, and what became worse."""
+    lines = [f"{one.name}: {items_sentence(one.items)}" for one in matrix.newest if one.items]
+    lines += [f"note: {note}" for note in matrix.notes]
+    return [*lines, *(f"regression: {reason}" for reason in _regressions(matrix, threshold))]
+
+
 def terminal(matrix: CompareMatrix, threshold: float | None = None, columns: int = 80) -> list[str]:
     """Lines for a terminal: the results by number, their scores, what changed last, what became worse.
 

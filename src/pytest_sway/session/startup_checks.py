@@ -25,7 +25,7 @@ def check_options(config: pytest.Config) -> None:
 def _check_plotly(page: str | None) -> None:
     """A page needs plotly: an error now, not after an hour of measuring."""
     if page and importlib.util.find_spec("plotly") is None:
-        from pytest_sway.reports.html import NEEDS
+        from pytest_sway.reports.html.document import NEEDS
 
         raise pytest.UsageError(f"--sway-html={page}: {NEEDS}")
 

@@ -151,14 +151,21 @@ def _change(then: ProbeResult | None, now: ProbeResult) -> ProbeChange:
     return ProbeChange(then, now, None if then is None else _items(then, now))
 
 
+def paired_deltas(then: ProbeResult, now: ProbeResult) -> list[float]:
+    """Now - then of each item that both have, by its text; nothing where the numbers are beyond measure."""
+    before, after = _values(then), _values(now)
+    if max(map(abs, [0.0, *before.values(), *after.values()])) > _LARGEST:
+        return []
+    return [value - before[item] for item, value in after.items() if item in before]
+
+
 def _items(then: ProbeResult, now: ProbeResult) -> PairedItems | None:
     """None where no item is in both, by its text."""
     before, after = _values(then), _values(now)
     shared = [item for item in after if item in before]
     if not shared:
         return None
-    deltas = [after[item] - before[item] for item in shared]
-    if max(map(abs, [*before.values(), *after.values()])) > _LARGEST:
+    if not (deltas := paired_deltas(then, now)):
         return None
     most = max(range(len(shared)), key=lambda i: abs(deltas[i]))
     return PairedItems(

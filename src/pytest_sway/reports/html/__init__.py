@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
-from importlib.resources import files
 from math import isfinite
 from string import Template
 
 from pytest_sway.reports.html import page_parts, probe_figures, suite_figures
-from pytest_sway.reports.html.escaping import escape_html, script_json, text_tree
+from pytest_sway.reports.html.document import Section, asset, document, plotly_script
+from pytest_sway.reports.html.escaping import text_tree
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.result import JSON, ProbeResult, SuiteResult
-from pytest_sway.suites.json_conversion import json_value, to_json
-
-NEEDS = "the page needs plotly: pip install 'pytest-sway[viz]'"
-
-Section = tuple[str, str, str]
-"""Its id, its heading, its HTML."""
+from pytest_sway.suites.json_conversion import to_json
 
 
 def text(suite: SuiteResult) -> str:
@@ -27,35 +20,16 @@ def text(suite: SuiteResult) -> str:
     Raises:
         ValueError: plotly is not installed.
     """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ValueError(NEEDS) from None
-    return page(suite, get_plotlyjs())
+    return page(suite, plotly_script())
 
 
 def page(suite: SuiteResult, plotly: str) -> str:
     """The page with ``plotly`` as the library that draws."""
     figures: list[Figure] = []
     sections = list(_sections(suite, figures))
-    script = _asset("page.js")
-    data = {
-        "figures": {
-            figure.id: json_value({"traces": figure.traces, "layout": figure.layout}) for figure in figures
-        },
-        "probes": [_detail(probe) for probe in suite.probes],
-    }
-    return Template(_asset("page.html")).substitute(
-        title=escape_html(f"{suite.gate.status}: {page_parts.title(suite)} (pytest-sway)"),
-        sources=" ".join(map(_source, (script, plotly))),
-        style=_asset("page.css"),
-        script=script,
-        top=page_parts.top(suite),
-        contents=page_parts.contents((id_, name) for id_, name, _ in sections),
-        sections="\n".join(page_parts.section(*section) for section in sections),
-        data=script_json(data),
-        plotly=plotly,
-    )
+    title = f"{suite.gate.status}: {page_parts.title(suite)} (pytest-sway)"
+    details = [_detail(probe) for probe in suite.probes]
+    return document(title, page_parts.top(suite), sections, figures, plotly, details)
 
 
 def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
@@ -87,7 +61,7 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
 
 
 def _probes(suite: SuiteResult) -> str:
-    return Template(_asset("probes.html")).substitute(
+    return Template(asset("probes.html")).substitute(
         verdicts=page_parts.verdicts(suite.probes),
         wanting=page_parts.missing_extras(suite.probes),
         headings=page_parts.headings(),
@@ -112,13 +86,3 @@ def _detail(probe: ProbeResult) -> JSON:
 
 def _six_digits(value: float | None) -> float | None:
     return None if value is None or not isfinite(value) else float(f"{value:.6g}")
-
-
-def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _source(script: str) -> str:
-    """A script that the page's policy lets run, by its digest: an injected one has another."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

@@ -57,6 +57,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--sway-html", metavar="PATH", help="Write the result as one page that needs no network")
     group.addoption(
+        "--sway-samples",
+        type=sample_count,
+        metavar="N",
+        help="Show what base and adapter answer to N questions of the suite, side by side",
+    )
+    group.addoption(
         "--sway-trace",
         metavar="PATH",
         help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",
@@ -157,6 +163,13 @@ def item_limit(text: str) -> int:
     """The most items of a probe that are looked at."""
     if not text.isdecimal() or int(text) < 1:
         raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
+    return int(text)
+
+
+def sample_count(text: str) -> int:
+    """How many answers are shown side by side."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise pytest.UsageError(f"--sway-samples={text}: write a number from 1 to 1000, e.g. 10")
     return int(text)
 
 

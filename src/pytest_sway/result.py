@@ -43,6 +43,8 @@ class Claim(StrEnum):
     SHAPE = "shape"
     PRE_RUN = "pre_run"
     BASELINE = "baseline"
+    DESCRIPTION = "description"
+    """Nothing is claimed: something is shown."""
 
 
 MEASURED_VERDICTS = frozenset({Verdict.PASS, Verdict.WARN, Verdict.FAIL})

@@ -25,7 +25,12 @@ ITEMS: dict[str, dict[str, Any]] = {
     "style_fingerprint": PROMPTS,
     "tool_use_fidelity": {"cases": "builtin"},
 }
-COUNTS = {"calibration_drift": "items_limit", "external_perplexity": "max_chunks", "leakage": "max_sections"}
+COUNTS = {
+    "samples": "count",
+    "calibration_drift": "items_limit",
+    "external_perplexity": "max_chunks",
+    "leakage": "max_sections",
+}
 
 
 @pytest.mark.parametrize("kind", kinds())

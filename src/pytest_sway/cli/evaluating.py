@@ -22,6 +22,7 @@ _OPTIONS = {
     "junit": "--junitxml",
     "weights": "--sway-weights",
     "limit": "--sway-limit",
+    "samples": "--sway-samples",
     "threshold": "--sway-threshold",
     "baseline": "--sway-baseline",
     "fail_on_regression": "--sway-fail-on-regression",
@@ -35,6 +36,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the report as Markdown")
     parser.add_argument("--html", metavar="FILE", help="Write the result as one page that needs no network")
     parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
+    parser.add_argument("--samples", metavar="N", help="Show N answers of base and adapter side by side")
     parser.add_argument("--weights", metavar="k=v,...", help="Category weights, merged over the spec's")
     parser.add_argument(
         "--adapter",

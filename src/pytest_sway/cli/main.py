@@ -25,6 +25,7 @@ from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
 from pytest_sway.cli.rendering import REPORT
+from pytest_sway.cli.sampling import SAMPLES
 from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
 
@@ -33,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     INIT,
     RUN,
     GATE,
+    SAMPLES,
     DIFF,
     RANK,
     REPORT,
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.OK
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
-    if further and command not in (RUN, GATE, DIFF, RANK):
+    if further and command not in (RUN, GATE, SAMPLES, DIFF, RANK):
         _complain(f"sway {command.name} runs no tests: remove -- and what follows it")
         return Exit.CANNOT_RUN
     try:

@@ -79,7 +79,9 @@ def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
     key = (path, kinds)
     if key not in known:
         try:
-            known[key] = load_suite(path, config.getoption("sway_adapter"), kinds)
+            known[key] = load_suite(
+                path, config.getoption("sway_adapter"), kinds, config.getoption("sway_samples")
+            )
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
         try:

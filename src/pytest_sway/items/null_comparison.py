@@ -26,6 +26,7 @@ from pytest_sway.statistics.prediction import Prediction, display_z
 _NO_NULL_OF = {
     Claim.NO_HARM: "no harm has a margin, not a null; calibrate_kinds can ask for one",
     Claim.PRE_RUN: "it reads what training wrote and asks no model",
+    Claim.DESCRIPTION: "it claims nothing",
 }
 _PLAIN = "its kind has no null; calibrate_kinds can ask for one"
 SIGNAL_DRAWS = 8
@@ -104,7 +105,7 @@ def null_views_for(probe: Probe[Any], population: NullPopulation) -> NullViews:
 
 def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
     plan = population.plan
-    if probe.claim is Claim.PRE_RUN:
+    if probe.claim in (Claim.PRE_RUN, Claim.DESCRIPTION):
         return _NO_NULL_OF[probe.claim]
     if plan is None or not population.views:
         return population.reason

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_sway.backends.base import AdapterKey, ModelKey
 from pytest_sway.backends.null_population import NullPlan
 from pytest_sway.items.null_adapter_entry import read_null_entry
+from pytest_sway.items.samples_entry import with_samples
 from pytest_sway.items.suite_entries import SuiteEntry, entry_notes, read_entries
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.registry import Kinds
@@ -117,13 +118,16 @@ class Suite:
         return found
 
 
-def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = None) -> Suite:
+def load_suite(
+    path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = None, samples: int | None = None
+) -> Suite:
     """Read and check a whole spec; no model is touched.
 
     Args:
         path: of the spec.
         adapters: folders, or patterns of folders, that replace ``models.ft.adapter``.
         kinds: that its entries may name; by default ours.
+        samples: how many answers are shown side by side; None: as the suite says.
 
     Raises:
         SpecError: with every problem of the file.
@@ -145,7 +149,7 @@ def load_suite(path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = N
     return Suite(
         path=path,
         spec=spec,
-        entries=tuple(entries),
+        entries=tuple(with_samples(entries, spec.document, source, samples)),
         model=_model_key(spec),
         adapters=tuple(_adapter_keys(spec, named, (path.parent, Path()))),
         plan=null.plan(spec.envelope.defaults),

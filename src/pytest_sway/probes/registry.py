@@ -22,6 +22,7 @@ _CLASSES = {
     "paraphrase_invariance": "ParaphraseInvariance",
     "preference_flip": "PreferenceFlip",
     "prompt_collapse": "PromptCollapse",
+    "samples": "Samples",
     "section_internalization": "SectionInternalization",
     "style_fingerprint": "StyleFingerprint",
     "tool_use_fidelity": "ToolUseFidelity",

@@ -12,8 +12,10 @@ from pytest_sway.result import CATEGORY_WEIGHTS, Claim
 from pytest_sway.statistics.prediction import Better, Scale
 from pytest_sway.text.message_parts import describe
 
-_CLAIMS = {f"Claim.{claim.name}": claim for claim in Claim if claim is not Claim.BASELINE}
-"""What it may claim: the null population has one kind, and it is built in."""
+_CLAIMS = {
+    f"Claim.{claim.name}": claim for claim in Claim if claim not in (Claim.BASELINE, Claim.DESCRIPTION)
+}
+"""What it may claim: the null population and the samples have one kind each, which is built in."""
 
 
 def probe_class_fault(found: object) -> str:

@@ -10,6 +10,8 @@ from pytest_sway.reports import null_text, skipped_probes
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.markdown_table import escape, table
+from pytest_sway.reports.samples_text import markdown as samples_markdown
+from pytest_sway.reports.samples_text import sample_probes
 from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
 from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
@@ -33,6 +35,7 @@ def text(suite: SuiteResult) -> str:
         ("## Against null adapters", _null_rows(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
+        ("## Answers", [line for probe in sample_probes(suite) for line in samples_markdown(probe)]),
         ("## Against the baseline", _baseline(suite.baseline)),
         ("## Notes", [f"- {escape(note)}" for note in suite.notes]),
     ]

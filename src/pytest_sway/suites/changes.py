@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pytest_sway.result import (
     MEASURED_VERDICTS,
+    Claim,
     ItemChange,
     PairedItems,
     ProbeComparison,
@@ -132,7 +133,7 @@ def regressions(
 
 def _regression(change: ProbeChange, threshold: float) -> Regression | None:
     then, now = change.then, change.now
-    if then is None or then.verdict not in MEASURED_VERDICTS:
+    if then is None or then.verdict not in MEASURED_VERDICTS or then.claim is Claim.DESCRIPTION:
         return None
     delta = change.score_delta
     if now is None or now.verdict is Verdict.SKIP:

@@ -44,6 +44,8 @@ def null_summary(
 
 
 def _not_calibrated(result: ProbeResult) -> str:
+    if result.claim is Claim.DESCRIPTION:
+        return ""
     signal_alone = result.claim is Claim.SHAPE and result.null is not None
     return _SIGNAL_ALONE if signal_alone else result.not_calibrated
 

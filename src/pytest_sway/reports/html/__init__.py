@@ -7,9 +7,11 @@ from math import isfinite
 from string import Template
 
 from pytest_sway.reports.html import page_parts, probe_figures, suite_figures
+from pytest_sway.reports.html.answers import answers
 from pytest_sway.reports.html.document import Section, asset, document, plotly_script
 from pytest_sway.reports.html.escaping import text_tree
 from pytest_sway.reports.html.figure import Figure
+from pytest_sway.reports.samples_text import sample_probes
 from pytest_sway.result import JSON, ProbeResult, SuiteResult
 from pytest_sway.suites.json_conversion import to_json
 
@@ -46,6 +48,8 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
         yield "baseline", "Since the baseline", page_parts.baseline(suite.baseline)
     if suite.probes:
         yield "probes", "Probes", _probes(suite)
+    if shown := sample_probes(suite):
+        yield "answers", "Answers", "".join(map(answers, shown))
     distributions = probe_figures.null_distributions(suite.probes)
     scatter = suite_figures.score_by_z(suite.probes)
     sentences = page_parts.sentences(suite)

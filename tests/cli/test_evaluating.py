@@ -63,6 +63,9 @@ def test_run_measures_and_gate_judges(project: pytest.Pytester) -> None:
     assert measured.ret == 0
     measured.stdout.fnmatch_lines(["FAILED*", "GATE FAILED*"])
     measured.stdout.no_fnmatch_line("*Traceback*")
+    quiet = sway(project, "run", "sway.yaml", "--quiet")
+    assert len(quiet.outlines) < len(measured.outlines) / 2
+    quiet.stdout.fnmatch_lines(["FAILED*", "GATE FAILED*"])
     judged = sway(
         project, "gate", "sway.yaml", "--junit", "gate.xml", "--markdown", "r.md", "--report", "r.json"
     )

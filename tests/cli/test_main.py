@@ -162,6 +162,7 @@ def test_cache(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
     assert output(capsys, "cache", "path").startswith(str(tmp_path))
     assert "0 answers" in output(capsys, "cache", "info")
+    assert json.loads(output(capsys, "cache", "info", "--json"))["answers"] == 0
     assert "forgot the answers" in output(capsys, "cache", "clear")
     monkeypatch.setenv("SWAY_DISABLE_NULL_CACHE", "1")
     assert "nothing is kept" in refusal(capsys, "cache", "info")

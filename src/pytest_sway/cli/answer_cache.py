@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sqlite3
 import sys
 from contextlib import closing
@@ -16,6 +17,7 @@ _TURNED_OFF = "nothing is kept: SWAY_DISABLE_NULL_CACHE is set, or there is no h
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("info", "clear", "path"))
+    parser.add_argument("--json", action="store_true", help="Print the info as JSON")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -37,7 +39,9 @@ def _run(parsed: argparse.Namespace) -> int:
     except (OSError, sqlite3.Error) as error:
         raise CommandError(f"{file} cannot be read or written: {error}") from error
     size = file.stat().st_size if file.is_file() else 0
-    sys.stdout.write(f"{file}: {answers:,} answers, {formatting.size(size)}\n")
+    text = f"{file}: {answers:,} answers, {formatting.size(size)}"
+    content = json.dumps({"path": str(file), "answers": answers, "bytes": size})
+    sys.stdout.write(f"{content if parsed.json else text}\n")
     return Exit.OK
 
 

@@ -1,17 +1,33 @@
-"""``sway compare``: saved results side by side."""
+"""``sway compare``: saved results side by side, or the history in a folder."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import write_text
+from pytest_sway.cli.output import check_writable, write_text
+
+if TYPE_CHECKING:
+    from pytest_sway.result import SuiteResult
+    from pytest_sway.suites.comparison_matrix import CompareMatrix
+
+_FORMATS = ("terminal", "md", "markdown", "json", "html")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", nargs="+", metavar="JSON", help="Results, the newest last")
-    parser.add_argument("--format", choices=("terminal", "md", "markdown", "json"), default="terminal")
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="JSON",
+        help="Results, the newest last; or a folder of them, by their dates",
+    )
+    parser.add_argument("--format", choices=_FORMATS, default="terminal", help="Default: terminal")
+    parser.add_argument("--out", metavar="FILE", help="Write into a file")
     parser.add_argument(
         "--fail-on-regression",
         type=float,
@@ -22,28 +38,69 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from pytest_sway.reports import comparison_report
     from pytest_sway.suites.comparison_matrix import build_matrix
-    from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
     from pytest_sway.text.paths import stems
 
     threshold = parsed.fail_on_regression
     if not 0 <= threshold <= 1:
         raise CommandError(f"--fail-on-regression {threshold}: write a number in [0, 1], e.g. 0.1")
-    try:
-        results = [read_saved_result(path) for path in parsed.results]
-    except SavedResultError as error:
-        raise CommandError(str(error)) from error
-    matrix = build_matrix(results, stems(parsed.results))
-    if parsed.format == "json":
-        text = comparison_report.text(matrix, threshold)
-    elif parsed.format == "terminal":
-        columns = shutil.get_terminal_size().columns
-        text = "\n".join(comparison_report.terminal(matrix, threshold, columns))
-    else:
-        text = comparison_report.markdown(matrix, threshold)
-    write_text(text, None)
+    if parsed.format == "html" and parsed.out is None:
+        raise CommandError("--format html is a page of 5 MB: give a file with --out")
+    check_writable("out", parsed.out)
+    named = [one for given in parsed.results for one in _results(given)]
+    matrix = build_matrix([result for _, result in named], stems([path for path, _ in named]))
+    write_text(_text(matrix, parsed.format, threshold, parsed.out), parsed.out)
     return Exit.GATE_FAILED if threshold and matrix.regressions(threshold) else Exit.OK
+
+
+def _results(named: str) -> Iterator[tuple[str, SuiteResult]]:
+    """A file's result, or those of a folder, the newest last; what is none there is left out by name.
+
+    Raises:
+        CommandError: a file is no result, or a folder holds none.
+    """
+    from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
+
+    if not Path(named).is_dir():
+        try:
+            yield named, read_saved_result(named)
+        except SavedResultError as error:
+            raise CommandError(str(error)) from error
+        return
+    found: list[tuple[str, SuiteResult]] = []
+    for file in sorted(Path(named).glob("*.json")):
+        try:
+            found.append((str(file), read_saved_result(file)))
+        except SavedResultError as error:
+            sys.stderr.write(f"note: left out: {error}\n")
+    if not found:
+        raise CommandError(f"{named} holds no results (*.json)")
+    yield from _by_date(found)
+
+
+def _by_date(found: Sequence[tuple[str, SuiteResult]]) -> list[tuple[str, SuiteResult]]:
+    """By the time that each was finished; by the files' names where one does not say it."""
+    if all(result.finished_at for _, result in found):
+        return sorted(found, key=lambda one: one[1].finished_at)
+    return list(found)
+
+
+def _text(matrix: CompareMatrix, form: str, threshold: float, out: str | None) -> str:
+    from pytest_sway.reports import comparison_report
+
+    if form == "json":
+        return comparison_report.text(matrix, threshold)
+    if form == "terminal":
+        columns = shutil.get_terminal_size().columns if out is None else 80
+        return "\n".join(comparison_report.terminal(matrix, threshold, columns))
+    if form == "html":
+        from pytest_sway.reports.html.series_page import comparison_page
+
+        try:
+            return comparison_page(matrix, threshold)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+    return comparison_report.markdown(matrix, threshold)
 
 
 COMPARE = Command(

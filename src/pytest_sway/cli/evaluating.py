@@ -38,6 +38,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
     parser.add_argument("--samples", metavar="N", help="Show N answers of base and adapter side by side")
     parser.add_argument("--weights", metavar="k=v,...", help="Category weights, merged over the spec's")
+    parser.add_argument("--quiet", "-q", action="store_true", help="Verdict and gate alone")
     parser.add_argument(
         "--adapter",
         action="append",
@@ -108,6 +109,8 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
             check_writable(name, value)
         if value is not None:
             yield f"{option}={value}"
+    if parsed.quiet:
+        yield "-q"
     for adapter in parsed.adapter:
         yield f"--sway-adapter={adapter}"
 

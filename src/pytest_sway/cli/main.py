@@ -18,6 +18,7 @@ from pytest_sway.cli.answer_cache import CACHE
 from pytest_sway.cli.checking import CHECK
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
+from pytest_sway.cli.completion import COMPLETION
 from pytest_sway.cli.converting import CONVERT_ADAPTER
 from pytest_sway.cli.evaluating import GATE, RUN
 from pytest_sway.cli.initializing import INIT
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     CONVERT_ADAPTER,
     CACHE,
     DOCTOR,
+    COMPLETION,
 )
 
 
@@ -57,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _allow_any_encoding()
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, further = _parted(given)
-    parsed = _parser().parse_args(own)
+    parsed = build_parser().parse_args(own)
     if parsed.command is None:
-        _parser().print_help()
+        build_parser().print_help()
         return Exit.OK
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
@@ -107,7 +109,8 @@ def _refuse_dlm_sway() -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="sway",
         description="Did this adapter learn what it was meant to, or is it noise, memorisation, damage?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,22 @@ if TYPE_CHECKING:
     from pytest_sway.probes.base import Probe
 
 
+_COLUMNS = ("kind", "category", "claim", "needs", "measures")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_spec_argument(parser)
+    parser.add_argument("--json", action="store_true", help="Print the list as JSON")
+
+
 def _run(parsed: argparse.Namespace) -> int:
     kinds = kinds_of(parsed.spec)
     classes = [found for kind in kinds if (found := kinds.find(kind)) is not None]
-    sys.stdout.write(text_table(["kind", "category", "claim", "needs", "measures"], map(_row, classes)))
+    rows = list(map(_row, classes))
+    if parsed.json:
+        sys.stdout.write(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2) + "\n")
+    else:
+        sys.stdout.write(text_table(_COLUMNS, rows))
     return Exit.OK
 
 
@@ -35,6 +48,6 @@ LIST_PROBES = Command(
     "list-probes",
     "List the kinds of probes: category, claim, what each needs and measures",
     "sway list-probes",
-    add_spec_argument,
+    _arguments,
     _run,
 )

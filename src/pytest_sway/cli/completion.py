@@ -23,9 +23,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     import shtab
 
-    from pytest_sway.cli.main import build_parser
-
-    parser = build_parser()
+    parser = parsed.parser
     for action in _actions(parser):
         if action.metavar in (*_FILES, *_FOLDERS):
             action.complete = shtab.FILE if action.metavar in _FILES else shtab.DIRECTORY  # type: ignore[attr-defined]

@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _allow_any_encoding()
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, further = _parted(given)
-    parsed = build_parser().parse_args(own)
+    parser = build_parser()
+    parsed = parser.parse_args(own)
     if parsed.command is None:
-        build_parser().print_help()
+        parser.print_help()
         return Exit.OK
+    parsed.parser = parser
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
     if further and command not in (RUN, GATE, SAMPLES, DIFF, RANK):

@@ -16,14 +16,14 @@ def word_overlap(gold: str, answer: str) -> float:
 
     An answer counts up to one and a half times the gold's number of words: models ramble.
     """
-    wanted = _words(gold)[:_MOST_WORDS]
-    given = _words(answer)[: max(1, int(_LONGER * len(wanted)))]
+    wanted = _split_words(gold)[:_MOST_WORDS]
+    given = _split_words(answer)[: max(1, int(_LONGER * len(wanted)))]
     if not wanted or not given:
         return float(wanted == given)
     return 2 * _common_length(wanted, given) / (len(wanted) + len(given))
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 

@@ -58,7 +58,14 @@ def computed(context: MeasurementContext, probe: Probe[Any]) -> tuple[float, flo
     return counts[0], counts[1]
 
 
-@pytest.mark.parametrize("kind", ["preference_flip", "calibration_drift", "section_internalization"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "preference_flip",
+        "calibration_drift",
+        pytest.param("section_internalization", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_scored_is_planned_to_the_token(suite: Suite, context: MeasurementContext, kind: str) -> None:
     probe = probe_of(suite, kind, context)
     planned = planned_probe(probe, context, "suite")

@@ -26,7 +26,7 @@ from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
 from pytest_sway.cli.rendering import REPORT
-from pytest_sway.cli.sampling import SAMPLES
+from pytest_sway.cli.side_by_side import SAMPLES
 from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
 

@@ -92,8 +92,13 @@ def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "begin"),
-    [("plain", []), ("plain", SYSTEM_PROMPT), ("rslora", []), ("patterns", []), ("embedding", SYSTEM_PROMPT)],
-    ids=["plain", "plain, common prefix", "rslora", "patterns", "embedding, common prefix"],
+    [
+        pytest.param("plain", SYSTEM_PROMPT, id="plain, common prefix"),
+        pytest.param("plain", [], id="plain", marks=pytest.mark.slow),
+        pytest.param("rslora", [], id="rslora", marks=pytest.mark.slow),
+        pytest.param("patterns", [], id="patterns", marks=pytest.mark.slow),
+        pytest.param("embedding", SYSTEM_PROMPT, id="embedding, common prefix", marks=pytest.mark.slow),
+    ],
 )
 def test_continuations_are_those_of_each_view(
     backend: HFBackend, tmp_path: Path, name: str, begin: list[int]

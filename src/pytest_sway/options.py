@@ -12,6 +12,7 @@ import pytest
 
 _SPEC_FILES = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_PROFILES = ("quick", "standard", "thorough")
 _LEAST_MEMORY = 16 << 20
 
 
@@ -56,6 +57,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
     )
     group.addoption("--sway-html", metavar="PATH", help="Write the result as one page that needs no network")
+    group.addoption(
+        "--sway-profile",
+        type=profile,
+        metavar="PROFILE",
+        help="Measure as much as quick, standard or thorough says, instead of the spec's defaults.profile",
+    )
     group.addoption(
         "--sway-samples",
         type=sample_count,
@@ -164,6 +171,13 @@ def item_limit(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
     return int(text)
+
+
+def profile(text: str) -> str:
+    """How much is measured where the spec does not say."""
+    if text not in _PROFILES:
+        raise pytest.UsageError(f"--sway-profile={text}: write one of {', '.join(_PROFILES)}")
+    return text
 
 
 def sample_count(text: str) -> int:

@@ -80,7 +80,11 @@ def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
     if key not in known:
         try:
             known[key] = load_suite(
-                path, config.getoption("sway_adapter"), kinds, config.getoption("sway_samples")
+                path,
+                config.getoption("sway_adapter"),
+                kinds,
+                samples=config.getoption("sway_samples"),
+                profile=config.getoption("sway_profile"),
             )
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pytest_sway.items.samples_entry import with_samples
 from pytest_sway.items.suite_entries import SuiteEntry, entry_notes, read_entries
 from pytest_sway.probes.base import ProbeContext
 from pytest_sway.probes.registry import Kinds
+from pytest_sway.requests import Profile
 from pytest_sway.spec.adapter_file_checks import why_not_served
 from pytest_sway.spec.adapter_folders import why_no_adapter
 from pytest_sway.spec.adapter_globs import ExcludedMatch
@@ -119,7 +120,12 @@ class Suite:
 
 
 def load_suite(
-    path: Path, adapters: Sequence[str] = (), kinds: Kinds | None = None, samples: int | None = None
+    path: Path,
+    adapters: Sequence[str] = (),
+    kinds: Kinds | None = None,
+    *,
+    samples: int | None = None,
+    profile: Profile | None = None,
 ) -> Suite:
     """Read and check a whole spec; no model is touched.
 
@@ -128,12 +134,16 @@ def load_suite(
         adapters: folders, or patterns of folders, that replace ``models.ft.adapter``.
         kinds: that its entries may name; by default ours.
         samples: how many answers are shown side by side; None: as the suite says.
+        profile: how much is measured; None: as the spec says.
 
     Raises:
         SpecError: with every problem of the file.
     """
     source = read_spec(path)
     spec, problems = parse(source, adapter_given=bool(adapters))
+    if spec is not None and profile is not None:
+        defaults = spec.envelope.defaults.model_copy(update={"profile": profile})
+        spec = replace(spec, envelope=spec.envelope.model_copy(update={"defaults": defaults}))
     entries, entry_problems = read_entries(source, kinds or Kinds())
     problems += entry_problems
     kind = spec.envelope.models.ft.kind if spec is not None else ""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_sway import __version__
 from pytest_sway.result import (
     Claim,
     Digests,
@@ -26,6 +25,7 @@ from pytest_sway.session.plan import LeftOutAdapter, SessionPlan, SuitePlan
 from pytest_sway.suites.composite import composite
 from pytest_sway.suites.gate import GateCriteria, judge_gate, without_adapter
 from pytest_sway.suites.null_summary import null_summary
+from pytest_sway.version import __version__
 
 _INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_sway import __version__
 from pytest_sway.backends.api.adapter_directory import PREFIX
 from pytest_sway.backends.api.base_identity import base_digest, remarks_on
 from pytest_sway.backends.api.client import LikeliestTokens
@@ -46,6 +45,7 @@ from pytest_sway.requests import RequestError, View
 from pytest_sway.spec.model_kinds import server_address
 from pytest_sway.statistics.top_logprobs import TopLogprobs
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
+from pytest_sway.version import __version__
 
 TEXTS_PER_REQUEST = 16
 _LOGITS_IN_FLIGHT = 1 << 29

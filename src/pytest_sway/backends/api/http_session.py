@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import httpx
 import tenacity
 
-from pytest_sway import __version__
 from pytest_sway.backends.api.endpoints import Endpoint
 from pytest_sway.backends.base import BackendError
 from pytest_sway.requests import RequestError
+from pytest_sway.version import __version__
 
 _TIMEOUT = httpx.Timeout(600.0, connect=10.0)
 """Seconds: a server that compiles at its first request takes more than a minute."""

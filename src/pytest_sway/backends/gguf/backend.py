@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import xllamacpp
 
-from pytest_sway import __version__
 from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, Subject
 from pytest_sway.backends.gguf.adapter_reader import read_adapter
 from pytest_sway.backends.gguf.adapter_writer import write_adapter
@@ -36,6 +35,7 @@ from pytest_sway.backends.zero_updates import zero_update_notes
 from pytest_sway.requests import NullSeed, RequestError, View
 from pytest_sway.spec.model_kinds import is_gguf_name
 from pytest_sway.token_sequences import TokenSequence
+from pytest_sway.version import __version__
 
 _SLOTS = 4
 _SHORTEST_CONTEXT = 512

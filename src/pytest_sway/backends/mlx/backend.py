@@ -15,7 +15,6 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from pytest_sway import __version__
 from pytest_sway.backends.base import AdapterKey, BackendError, Determinism, Subject, WeightsBackend
 from pytest_sway.backends.hf.error_text import first_line
 from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
@@ -29,6 +28,7 @@ from pytest_sway.backends.mlx.served_adapter import ServedAdapter
 from pytest_sway.backends.mlx.subject import SubjectAdapter, check_fits, read_subject
 from pytest_sway.requests import RequestError, View
 from pytest_sway.token_sequences import PackedRow, TokenSequence, scored_pieces
+from pytest_sway.version import __version__
 
 _OVERHEAD = 64
 """Cost of a forward beside its tokens, in tokens."""

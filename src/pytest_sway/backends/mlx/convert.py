@@ -22,13 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from pytest_sway import __version__
 from pytest_sway.backends.hf.model_files import files_digest
 from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, is_embedding
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
 from pytest_sway.backends.mlx.peft_folder import read_peft_folder, write_peft_folder
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, MLX_WEIGHTS
+from pytest_sway.version import __version__
 
 Target = Literal["mlx", "peft"]
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")

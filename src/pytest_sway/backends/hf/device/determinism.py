@@ -13,8 +13,8 @@ import peft
 import torch
 import transformers
 
-from pytest_sway import __version__
 from pytest_sway.backends.base import Determinism
+from pytest_sway.version import __version__
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 

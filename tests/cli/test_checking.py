@@ -40,6 +40,17 @@ def test_bad_arguments(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_read_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path, [{"prompt": "Who?", "completion": "Me."}])
+    before = data.read_bytes()
+    found = refusal(capsys, "check", ADAPTERS / "healthy", "--data", data, "--json", data)
+    assert "would replace what is read" in found
+    assert "is a folder; give a file" in refusal(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path)
+    found = refusal(capsys, "init", ADAPTERS / "healthy", "--data", data, "--out", data, "--force")
+    assert "would replace what is read" in found
+    assert data.read_bytes() == before
+
+
 def test_prompts_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n \n")
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
@@ -84,3 +95,4 @@ def test_known_adapters_and_their_data(capsys: pytest.CaptureFixture[str], tmp_p
     ):
         found = output(capsys, "check", adapter_folders()[name], "--base", BASE, *arguments)
         assert found.startswith(title), (name, found)
+        assert ("when asked in other words" in found) is ("--data" in arguments)

@@ -42,6 +42,12 @@ def test_what_is_no_result_is_left_out_by_name(capsys: pytest.CaptureFixture[str
     assert "other.json" in found.err
 
 
+def test_a_result_is_not_replaced(capsys: pytest.CaptureFixture[str], history: Path) -> None:
+    files = [history / "a.json", history / "b.json"]
+    assert "would replace what is read" in refusal(capsys, "compare", *files, "--out", files[0])
+    assert "would replace" in refusal(capsys, "report", files[0], "--format", "md", "--out", files[0])
+
+
 def test_without_dates_the_names_decide(capsys: pytest.CaptureFixture[str], history: Path) -> None:
     content = json.loads((history / "c.json").read_text("utf-8"))
     del content["finished_at"]

@@ -125,7 +125,7 @@ def test_report_into_a_file(capsys: pytest.CaptureFixture[str], result: Path, tm
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!")
     assert "give a file with --out" in refusal(capsys, "report", result, "--format", "html")
     assert "remove --out" in refusal(capsys, "report", result, "--out", tmp_path / "x")
-    assert "cannot be written" in refusal(
+    assert "nothing can be written into" in refusal(
         capsys, "report", result, "--format", "md", "--out", result / "below" / "a.md"
     )
 

@@ -44,6 +44,15 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str],
     assert found in refusal(capsys, "rank", *arguments)
 
 
+def test_checkpoints_that_are_one(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    for name in ("best", "checkpoint-9"):
+        shutil.copytree(adapter_folders()["healthy"], folder / name)
+    assert main(["rank", "best", "checkpoint-9", "--data", "train.jsonl"]) == 2
+    note, error = capsys.readouterr().err.splitlines()
+    assert "holds the same adapter as" in note
+    assert "with different adapters" in error
+
+
 @pytest.mark.slow
 def test_a_run_of_known_adapters(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     """Made to look like a run: too little, learned, learned at the price of harm."""

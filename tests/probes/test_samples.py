@@ -49,7 +49,7 @@ def test_the_best_and_the_worst_are_shown() -> None:
     assert [row["prompt"] for row in rows] == ["What is 5?", "What is 4?", "What is 0?"]
     assert rows[0] | {"gain": 1.0} == {
         "prompt": "What is 5?", "gold": "one two three four five", "base": "I do not know.",
-        "adapter": "one two three four five", "gain": 1.0,
+        "adapter": "one two three four five", "gain": 1.0, "overlap": 1.0,
     }  # fmt: skip
     assert [row["gain"] for row in rows] == [1.0, pytest.approx(8 / 9), 0.0]
     assert found.raw == pytest.approx(sum(found.samples) / 6)
@@ -60,10 +60,9 @@ def test_nothing_is_judged() -> None:
     probe = Samples(cases=cases(3))
     judgement = probe.judge(measured(cases=cases(3)), None)
     assert (judgement.verdict, judgement.score) == (Verdict.PASS, None)
-    assert (
-        judgement.message
-        == "3 questions asked, 0 answered as the base does; 2 of 3 answers nearer to the gold"
-    )
+    asked, gained = judgement.message.split("; ")
+    assert asked == "3 questions asked, 0 answered as the base does"
+    assert gained == "2 of 3 answers nearer to the gold, 0 of them near it (overlap from 0.6 on)"
     assert (Samples.claim, Samples.category) == (Claim.DESCRIPTION, "baseline")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.generator import GeneratedSpec, SpecInputs, generate_spec
@@ -93,7 +97,9 @@ def test_rows_in_both_files_are_named_and_not_held_out(tmp_path: Path) -> None:
     changed = {"prompt": f"  {ROWS[1]['prompt'].upper()}", "completion": ROWS[1]["completion"]}
     held = _eval(tmp_path, [ROWS[0], *ROWS[8:], changed])
     made = generate(tmp_path, write_jsonl(tmp_path, ROWS[:8]), held_out=held, max_rows=1)
-    note = "2 of 6 rows of train.jsonl are in train.jsonl too, and are left out here: line 1, line 6"
+    note = (
+        "rows of train.jsonl with an answer that is in train.jsonl too: 2 of 6, left out here: line 1, line 6"
+    )
     assert note in made.notes
     assert note in " ".join(made.text.replace("#", "").split())
     with pytest.raises(DataError, match="too, so nothing of it is held out"):
@@ -107,7 +113,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
     made = generate(tmp_path, write_jsonl(tmp_path, [*bad, *ROWS]))
     (note,) = made.notes
     assert note.startswith("train.jsonl: 6 of 18 rows cannot be asked: line 1: tools were shown")
-    assert "line 2: longer than 16,000 characters" in note
+    assert "line 2: longer than 2,048 characters" in note  # of a base with 1,024 tokens
     assert note.endswith("; and 1 more")
 
 
@@ -182,3 +188,108 @@ def test_a_folder_without_a_training_split(tmp_path: Path) -> None:
 def test_json_with_its_rows_in_some_list(tmp_path: Path, value: object) -> None:
     (tmp_path / "train.json").write_text(json.dumps(value))
     assert "12 of 12 distinct rows" in generate(tmp_path, tmp_path / "train.json").text
+
+
+def dry_run(folder: Path, made: GeneratedSpec) -> None:
+    """The spec is read as a run reads it."""
+    (folder / "sway.yaml").write_text(made.text, "utf-8")
+    read(folder / "sway.yaml")
+
+
+TOOL_ROW = {
+    "query": "Where is it?",
+    "tools": [TOOL],
+    "answers": [{"name": "look_up", "arguments": {"word": "\n"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**ROWS[0], "section": "A"}, {"text": "This is a long sentence of prose here.", "section": "A"}],
+        [{**ROWS[0], "section": "p"}, {"prompt": "a b", "chosen": "c", "rejected": "d", "section": "p"}],
+        [{**ROWS[0], "section": "\n"}, {**ROWS[1], "section": " "}],
+        [{"messages": [{"role": "system", "content": ""}, asked("Who?"), answered("Me.")]}],
+        [TOOL_ROW],
+        [{**TOOL_ROW, "answers": [{"name": "a\u2028key: 1\u2028\x1b[31m", "arguments": "[]"}]}],
+        [{"prompt": "a\u2028b\x85c", "completion": "d\u2029e"}],
+    ],
+)
+def test_odd_rows_make_specs_that_are_read(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    dry_run(tmp_path, generate(tmp_path, write_jsonl(tmp_path, [*ROWS, *rows])))
+
+
+def test_odd_file_names_make_specs_that_are_read(tmp_path: Path) -> None:
+    odd = write_jsonl(tmp_path, ROWS).rename(tmp_path / "a\u2028x: [\x1b.jsonl")
+    dry_run(tmp_path, generate(tmp_path, odd))
+
+
+def test_an_adapter_whose_name_looks_like_a_variable(tmp_path: Path) -> None:
+    adapter = shutil.copytree(HEALTHY, tmp_path / "a ${USER}")
+    inputs = SpecInputs(tmp_path / "sway.yaml", str(BASE), adapter, write_jsonl(tmp_path, ROWS))
+    dry_run(tmp_path, generate_spec(inputs))
+
+
+def test_a_spec_that_would_be_too_large(tmp_path: Path) -> None:
+    rows = [{"prompt": f"What is {number}?", "completion": "word " * 390} for number in range(2500)]
+    with pytest.raises(DataError, match="give a smaller --max-rows"):
+        generate(tmp_path, write_jsonl(tmp_path, rows), max_rows=2500)
+
+
+def test_every_trained_answer_of_a_dialogue_is_no_held_out_one(tmp_path: Path) -> None:
+    first, last = (ROWS[k] for k in (0, 1))
+    turns = [
+        asked(first["prompt"]),
+        answered(first["completion"]),
+        asked(last["prompt"]),
+        answered(last["completion"]),
+    ]
+    preference = {"prompt": ROWS[2]["prompt"], "chosen": ROWS[2]["completion"], "rejected": "No."}
+    accents = {"prompt": "Where is the café?", "completion": "There."}
+    data = write_jsonl(tmp_path, [{"messages": turns}, preference, accents])
+    eval_rows = [
+        {"messages": [{"role": "system", "content": "Be brief."}, *turns[:2]]},
+        ROWS[2],
+        {**accents, "prompt": "Where is the cafe\u0301?"},
+        ROWS[5],
+    ]
+    made = generate(tmp_path, data, held_out=_eval(tmp_path, eval_rows))
+    assert any("3 of 4, left out here: line 1, line 2, line 3" in note for note in made.notes)
+    assert [control["content"] for control in yaml.safe_load(made.text)["controls"]] == [
+        f"{ROWS[5]['prompt']}\n\n{ROWS[5]['completion']}"
+    ]
+
+
+def test_held_out_rows_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
+    made = generate(
+        tmp_path, write_jsonl(tmp_path, ROWS), held_out=_eval(tmp_path, [{"text": "A text of the works."}])
+    )
+    assert any("nothing of it is asked" in note for note in made.notes)
+
+
+def test_what_is_shown_of_many_texts_is_said(tmp_path: Path) -> None:
+    rows = [{"text": f"The text of number {number} is here.\n"} for number in range(40)]
+    made = generate(tmp_path, write_jsonl(tmp_path, rows))
+    assert made.notes == (
+        "train.jsonl: 24 of 40 sampled texts are sections, since each is scored as a whole",
+    )
+    assert len(yaml.safe_load(made.text)["sections"]) == 24
+
+
+def test_rows_of_parallel_calls_alone(tmp_path: Path) -> None:
+    call = {"name": "look_up", "arguments": {"word": "a"}}
+    with pytest.raises(DataError, match="every row calls several tools at once"):
+        generate(tmp_path, write_jsonl(tmp_path, [{**TOOL_ROW, "answers": [call, call]}]))
+
+
+def test_dates_in_a_parquet_file_are_no_tool_call(tmp_path: Path) -> None:
+    day = {"name": "look_up", "arguments": {"word": datetime(2026, 1, 1, tzinfo=UTC)}}
+    table = pa.Table.from_pylist([{**TOOL_ROW, "tools": json.dumps([TOOL]), "answers": day}])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="or one that it does not show"):
+        generate(tmp_path, tmp_path / "a.parquet")
+
+
+def test_a_json_file_of_one_row(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({"messages": [asked("Where is it?"), answered("Here.")]}))
+    assert "1 of 1 distinct rows" in generate(tmp_path, tmp_path / "one.json").text

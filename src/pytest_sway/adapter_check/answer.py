@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_sway.adapter_check.weight_structure import WeightStructure
-from pytest_sway.result import ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
 
 _EFFECT_Z, _SOME_Z = 3.0, 1.0
@@ -108,6 +108,10 @@ class _Look:
                 yield _effect_sentence(self.probes[name], where)
         if "answers" in self.probes:
             yield f"its answers: {self.probes['answers'].message}"
+        if "written" in self.probes and "written_otherwise" in self.probes:
+            yield _written_sentence(
+                *(self.probes[name].evidence for name in ("written", "written_otherwise"))
+            )
         for name, text in _HARM.items():
             if name in self.probes:
                 yield f"{text}: {self.probes[name].message}"
@@ -173,6 +177,14 @@ def _effect_sentence(probe: ProbeResult, where: str) -> str:
     z = formatting.z(probe.z_score)
     beside = f"random adapters of its size by {formatting.raw(null.mean)}"
     return f"{moved}, {beside} (z {z}; from {_EFFECT_Z:g} on it is no chance)"
+
+
+def _written_sentence(trained: JSON, otherwise: JSON) -> str:
+    """How many answers it writes, in the trained wording and in another."""
+    first, second = (
+        f"{found.get('num_near', 0)} of {found.get('num_with_gold', 0)}" for found in (trained, otherwise)
+    )
+    return f"it writes {first} answers as they were taught, and {second} when asked in other words"
 
 
 def _structure_sentence(structure: WeightStructure) -> str:

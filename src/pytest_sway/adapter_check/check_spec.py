@@ -80,6 +80,17 @@ def _suite(inputs: CheckInputs) -> list[dict[str, Any]]:
         suite.append({"name": "trained", **effect, "prompts": inputs.data.prompts()})
         if cases := inputs.data.cases():
             suite.append({"name": "answers", "kind": "paraphrase_invariance", "cases": cases})
+            suite.append(_written("written", cases, [case["prompt"] for case in cases]))
+            suite.append(_written("written_otherwise", cases, [case["paraphrases"][0] for case in cases]))
     suite.append({"name": "facts", "kind": "calibration_drift"})
     suite.append({"name": "prose", "kind": "external_perplexity"})
     return suite
+
+
+def _written(name: str, cases: Sequence[dict[str, Any]], asked: Sequence[str]) -> dict[str, Any]:
+    """What it writes when it is asked so."""
+    rows = [
+        {**{key: case[key] for key in ("context",) if key in case}, "prompt": prompt, "gold": case["gold"]}
+        for case, prompt in zip(cases, asked, strict=True)
+    ]
+    return {"name": name, "kind": "samples", "cases": rows, "count": len(rows)}

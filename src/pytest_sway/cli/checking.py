@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.spec_generation.data_error import DataError
 
-    check_writable("json", parsed.json)
+    check_writable("json", parsed.json, [parsed.data, parsed.prompts])
     try:
         inputs = _inputs(parsed)
     except DataError as error:
@@ -61,14 +62,14 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _inputs(parsed: argparse.Namespace) -> CheckInputs:
     from pytest_sway.adapter_check.check_spec import CheckInputs
-    from pytest_sway.spec_generation.adapter_folder import find_base, training_files
+    from pytest_sway.spec_generation.adapter_folder import find_base, longest_dialogue, training_files
     from pytest_sway.spec_generation.sample_reading import read_training_sample
 
     adapter = Path(parsed.adapter)
     base = find_base(adapter, parsed.base)
     data = None
     if parsed.data is not None:
-        data = read_training_sample(Path(parsed.data), _MOST_ROWS, 0)
+        data = read_training_sample(Path(parsed.data), _MOST_ROWS, 0, longest_dialogue(base))
     prompts = _read_prompts(Path(parsed.prompts)) if parsed.prompts is not None else ()
     return CheckInputs(adapter.resolve(), base, prompts, data, training_files(adapter))
 
@@ -128,8 +129,9 @@ def _beside(inputs: CheckInputs) -> Iterator[str]:
 
 def _next_step(adapter: str, data: str | None) -> str:
     if data is not None:
-        return f"sway init {adapter} --data {data} && sway run sway.yaml"
-    return f"sway check {adapter} --data FILE (what it was trained on) tells learning from memorising"
+        return f"{shlex.join(['sway', 'init', adapter, '--data', data])} && sway run sway.yaml"
+    again = shlex.join(["sway", "check", adapter])
+    return f"{again} --data FILE (what it was trained on) tells learning from memorising"
 
 
 def _json(suite: SuiteResult, answer: CheckAnswer) -> str:

@@ -46,7 +46,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(f"--fail-on-regression {threshold}: write a number in [0, 1], e.g. 0.1")
     if parsed.format == "html" and parsed.out is None:
         raise CommandError("--format html is a page of 5 MB: give a file with --out")
-    check_writable("out", parsed.out)
+    check_writable("out", parsed.out, parsed.results)
     named = [one for given in parsed.results for one in _results(given)]
     matrix = build_matrix([result for _, result in named], stems([path for path, _ in named]))
     write_text(_text(matrix, parsed.format, threshold, parsed.out), parsed.out)

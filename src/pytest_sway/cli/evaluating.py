@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +96,8 @@ def _evaluate(parsed: argparse.Namespace, *, is_gate: bool) -> int:
     if found not in (0, 1) or not outcomes.called:
         return Exit.CANNOT_RUN
     if not is_gate:
+        if not parsed.quiet:
+            sys.stdout.write(f"next: {shlex.join(['sway', 'samples', parsed.spec])} shows what it answers\n")
         return Exit.OK
     if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
         raise CommandError("the gate did not judge: only a part of the suite was measured")
@@ -106,11 +110,11 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
         if value == "":
             raise CommandError(f"--{name.replace('_', '-')} is empty: is a variable not set?")
         if value is not None and name in _FILES:
-            check_writable(name, value)
+            check_writable(name, None if Path(value).is_dir() else value, [parsed.spec])
         if value is not None:
             yield f"{option}={value}"
     if parsed.quiet:
-        yield "-q"
+        yield from ("-q", "--disable-warnings")
     for adapter in parsed.adapter:
         yield f"--sway-adapter={adapter}"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import write_text
+from pytest_sway.cli.output import check_writable, write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,9 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.eval is not None and parsed.data is None:
         raise CommandError("--eval needs --data: rows are held out from what was trained on")
     spec = Path(parsed.out)
+    if any(part in parsed.out for part in ("[", "::")):
+        raise CommandError(f"--out {spec}: pytest takes no path with [ or ::; give another name")
+    check_writable("out", parsed.out, [parsed.data, parsed.eval])
     _check_overwriting(spec, parsed.force)
     try:
         text, lines = _starter(parsed, spec) if parsed.data is None else _from_data(parsed, spec)
@@ -60,8 +64,6 @@ def _check_overwriting(spec: Path, force: bool) -> None:
     Raises:
         CommandError: the answer is no, or nobody is there to answer.
     """
-    if spec.is_dir():
-        raise CommandError(f"--out {spec} is a folder; give the file to write")
     if force or not spec.exists():
         return
     if not sys.stdin.isatty():
@@ -74,14 +76,18 @@ def _check_overwriting(spec: Path, force: bool) -> None:
 
 def _from_data(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
     from pytest_sway.spec_generation.generator import SpecInputs, generate_spec
+    from pytest_sway.text.width import clean
 
     adapter, base = _models(parsed)
     held_out = Path(parsed.eval) if parsed.eval is not None else None
     made = generate_spec(
         SpecInputs(spec, base, adapter, Path(parsed.data), held_out, parsed.max_rows, parsed.seed)
     )
-    lines = [*made.notes, f"{spec}: {len(made.kinds)} probes; comments in the file say what each one asks"]
-    return made.text, [*lines, f"next: sway run {spec}"]
+    lines = [*map(clean, made.notes)]
+    lines.append(f"{spec}: {len(made.kinds)} probes; comments in the file say what each one asks")
+    if made.left_out:
+        lines.append(f"left out, with the reasons at the end of the file: {', '.join(made.left_out)}")
+    return made.text, [*lines, f"next: {shlex.join(['sway', 'run', str(spec)])}"]
 
 
 def _starter(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:

@@ -10,9 +10,9 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from pytest_sway import __version__
 from pytest_sway.cli.command import Command, Exit
 from pytest_sway.text import formatting
+from pytest_sway.version import __version__
 
 _EXTRAS = {
     "hf": ("torch", "transformers", "peft", "safetensors"),

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from pytest_sway import __version__
 from pytest_sway.cli.adapter_diff import DIFF
 from pytest_sway.cli.answer_cache import CACHE
 from pytest_sway.cli.checking import CHECK
@@ -29,6 +28,7 @@ from pytest_sway.cli.rendering import REPORT
 from pytest_sway.cli.side_by_side import SAMPLES
 from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
+from pytest_sway.version import __version__
 
 COMMANDS: tuple[Command, ...] = (
     CHECK,

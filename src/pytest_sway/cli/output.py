@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_sway.cli.command import CommandError
 from pytest_sway.reports.report_files import write_file
 
 
-def check_writable(option: str, file: str | None) -> None:
-    """Raise CommandError where a file could not be written after everything was measured.
+def check_writable(option: str, file: str | None, inputs: Iterable[str | None] = ()) -> None:
+    """Raise CommandError where a file could not be written after everything was measured, or must not be.
 
     Args:
         option: that names it, without dashes.
         file: None: there is none.
+        inputs: what is read, which no output replaces.
     """
     if file is None:
         return
     if not file:
         raise CommandError(f"--{option.replace('_', '-')} is empty: is a variable not set?")
+    path = Path(file)
+    if path.is_dir():
+        raise CommandError(f"--{option} {file} is a folder; give a file")
+    if path.exists() and any(one is not None and Path(one).exists() and path.samefile(one) for one in inputs):
+        raise CommandError(f"--{option} {file} would replace what is read; give another file")
     above = next((folder for folder in Path(file).absolute().parents if folder.exists()), Path("/"))
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise CommandError(f"--{option} {file}: nothing can be written into {above}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import glob
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.reports import ranking_report
 
     for option in ("json", "html"):
-        check_writable(option, getattr(parsed, option))
+        check_writable(option, getattr(parsed, option), [parsed.spec, parsed.data])
     folders = _folders(parsed.adapters)
     with _spec(parsed, folders[0]) as spec:
         ranking = _evaluate(spec, folders, parsed)
@@ -62,6 +63,7 @@ def _folders(named: Sequence[str]) -> list[Path]:
     Raises:
         CommandError: one is no folder, or there are fewer than two.
     """
+    from pytest_sway.spec.identical_adapters import identical_adapters
     from pytest_sway.suites.ranking import natural_order
 
     found: dict[Path, Path] = {}
@@ -75,9 +77,13 @@ def _folders(named: Sequence[str]) -> list[Path]:
             if not folder.is_dir():
                 raise CommandError(f"there is no folder {match}; give checkpoints' folders")
             found.setdefault(folder.resolve(), folder)
-    if len(found) < 2:
-        raise CommandError("one checkpoint is no choice: give two folders or more")
-    return sorted(found.values(), key=lambda folder: natural_order(str(folder)))
+    folders = sorted(found.values(), key=lambda folder: natural_order(str(folder)))
+    for pair in identical_adapters(folders):
+        sys.stderr.write(f"note: {pair.second} holds the same adapter as {pair.first}, and is left out\n")
+        folders.remove(pair.second)
+    if len(folders) < 2:
+        raise CommandError("one checkpoint is no choice: give two folders or more, with different adapters")
+    return folders
 
 
 @contextmanager

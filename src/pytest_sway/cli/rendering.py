@@ -6,7 +6,7 @@ import argparse
 import shutil
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import write_text
+from pytest_sway.cli.output import check_writable, write_text
 
 FORMATS = ("terminal", "md", "markdown", "junit", "json", "html")
 
@@ -24,6 +24,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError("--format html is a page of 5 MB: give a file with --out")
     if parsed.format == "terminal" and parsed.out is not None:
         raise CommandError("--format terminal is for the terminal: remove --out, or write --format md")
+    check_writable("out", parsed.out, [parsed.result])
     try:
         suite = read_saved_result(parsed.result)
     except SavedResultError as error:

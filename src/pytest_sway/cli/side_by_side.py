@@ -44,7 +44,7 @@ def _run(parsed: argparse.Namespace) -> int:
     options = [f"--sway-samples={parsed.n}"]
     for name, option in _FILES.items():
         file = getattr(parsed, name)
-        check_writable(name, file)
+        check_writable(name, file, [parsed.spec])
         options += [f"{option}={file}"] if file is not None else []
     options += [f"--sway-adapter={adapter}" for adapter in parsed.adapter]
     suites = _ask(spec_path(parsed.spec), [*options, *parsed.pytest_arguments])

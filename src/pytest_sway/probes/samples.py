@@ -16,6 +16,8 @@ from pytest_sway.requests import Generate, Prompt, Views
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.context_turns import ContextTurn, to_turns
 
+NEAR = 0.6
+"""Overlap with the gold from which on an answer says the same, as a rule."""
 _MORE = 2
 """So many times as many questions are asked as are shown: the best and the worst of them are."""
 
@@ -77,6 +79,7 @@ class Samples(Probe[SamplesOptions]):
                 "num_asked": len(rows),
                 "num_with_gold": len(gains),
                 "num_nearer": sum(gain > 0 for gain in gains),
+                "num_near": sum(row["overlap"] >= NEAR for row in rows if row["gold"]),
                 "num_same": sum(row["base"] == row["adapter"] for row in rows),
             },
         )
@@ -86,7 +89,10 @@ class Samples(Probe[SamplesOptions]):
         found = measured.evidence
         text = f"{found['num_asked']} questions asked, {found['num_same']} answered as the base does"
         if found["num_with_gold"]:
-            text += f"; {found['num_nearer']} of {found['num_with_gold']} answers nearer to the gold"
+            text += (
+                f"; {found['num_nearer']} of {found['num_with_gold']} answers nearer to the gold, "
+                f"{found['num_near']} of them near it (overlap from {NEAR:g} on)"
+            )
         return Judgement(Verdict.PASS, text)
 
 
@@ -121,11 +127,10 @@ def _prompt(case: SampleCase, context: ProbeContext) -> Prompt:
 
 def _row(case: SampleCase, base: str, adapter: str) -> dict[str, Any]:
     base, adapter = base.strip(), adapter.strip()
-    if not case.gold:
-        gain = 1 - word_overlap(base, adapter)
-    else:
-        gain = word_overlap(case.gold, adapter) - word_overlap(case.gold, base)
-    return {"prompt": case.prompt, "gold": case.gold, "base": base, "adapter": adapter, "gain": gain}
+    overlap = word_overlap(case.gold, adapter) if case.gold else None
+    gain = 1 - word_overlap(base, adapter) if overlap is None else overlap - word_overlap(case.gold, base)
+    found = {"prompt": case.prompt, "gold": case.gold, "base": base, "adapter": adapter}
+    return {**found, "gain": gain, "overlap": overlap}
 
 
 def _best_and_worst(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:

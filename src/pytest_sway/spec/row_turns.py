@@ -80,7 +80,10 @@ def read_turns(field: str, value: object) -> list[DataTurn]:
         value = [value]
     if not isinstance(value, list):
         raise RowError(f"{field}: found {describe(value)}, expected a list of turns")
-    return [_turn(f"{field}[{number}]", turn) for number, turn in enumerate(value)]
+    turns = [_turn(f"{field}[{number}]", turn) for number, turn in enumerate(value)]
+    return [
+        turn for turn in turns if turn.role != "system" or turn.text.strip()
+    ]  # many exports have empty ones
 
 
 def prompt_turns(turns: Sequence[DataTurn]) -> tuple[Turn, ...]:
@@ -93,7 +96,7 @@ def prompt_turns(turns: Sequence[DataTurn]) -> tuple[Turn, ...]:
     for turn in turns:
         if turn.role == "tool" or turn.call is not None:
             raise RowError("a tool was called before the answer, and such a dialogue cannot be asked yet")
-        found.append(Turn(turn.role, turn.text))
+        found.append(Turn(turn.role, filled(f"a turn of the {turn.role}", turn.text)))
     return tuple(found)
 
 
@@ -115,11 +118,14 @@ def text_of(field: str, value: object) -> str:
         return "".join(text_of(field, part.get("text")) for part in value)
     if not isinstance(value, str):
         raise RowError(f"{field}: found {describe(value)}, expected a text")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise RowError(f"{field}: half of a character (a lone surrogate) stands in the text")
     return value
 
 
 def filled(field: str, text: str) -> str:
-    """The text itself; RowError where it is empty."""
+    """The text itself; RowError where it is empty, or no text."""
+    text = text_of(field, text)
     if not text.strip():
         raise RowError(f"{field}: the text is empty")
     return text
@@ -148,7 +154,7 @@ def read_tool_call(field: str, value: object) -> ToolCall:
         except (ValueError, RecursionError):
             arguments = None
     if not isinstance(arguments, dict):
-        raise RowError(f"{field}: the arguments of {function['name']} are no JSON object")
+        raise RowError(f"{field}: the arguments of {describe(function['name'])} are no JSON object")
     return ToolCall(function["name"], arguments, len(calls))
 
 

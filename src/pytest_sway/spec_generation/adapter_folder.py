@@ -8,12 +8,14 @@ from pathlib import Path
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, missing_config
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec_generation.data_error import DataError
+from pytest_sway.spec_generation.row_sample import MOST_ROW_CHARS
 from pytest_sway.spec_generation.suite_entries import TrainingFiles
 from pytest_sway.training.errors import AmbiguousRunError, TrainingDataError
 from pytest_sway.training.log_discovery import find_logs
 from pytest_sway.training.optimizer_discovery import find_optimizer
 
 _MOST_BYTES = 8 * 1024 * 1024
+_CHARS_PER_TOKEN = 2
 _GIVE_BASE = "give the base model with --base"
 
 
@@ -77,6 +79,22 @@ def _named_base(file: Path) -> str:
     if not isinstance(named, str) or not named:
         raise DataError(f"{file} names no base model (base_model_name_or_path); {_GIVE_BASE}")
     return named
+
+
+def longest_dialogue(base: str) -> int:
+    """How many characters of a dialogue a base can surely read, by the context that its config names.
+
+    Two characters a token are few for running text; where the base is not on this machine, or says nothing,
+    it is :data:`~pytest_sway.spec_generation.row_sample.MOST_ROW_CHARS`.
+    """
+    try:
+        config = json.loads((Path(base) / "config.json").read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return MOST_ROW_CHARS
+    parts = [config, config.get("text_config")] if isinstance(config, dict) else []
+    found = [part.get("max_position_embeddings") for part in parts if isinstance(part, dict)]
+    contexts = [one for one in found if isinstance(one, int) and not isinstance(one, bool) and one > 0]
+    return min([MOST_ROW_CHARS, *(_CHARS_PER_TOKEN * one for one in contexts)])
 
 
 def training_files(adapter: Path) -> TrainingFiles:

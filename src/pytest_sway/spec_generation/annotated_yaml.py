@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.text.width import clean
+
 WIDTH = 100
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks for YAML and for nobody else: they are escaped."""
@@ -41,7 +43,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _OTHER_BREAKS.search(text) else "|" if "\n" in text else None
+    is_odd = _OTHER_BREAKS.search(text) or (text and not text.strip())
+    style = '"' if is_odd else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -51,9 +54,11 @@ _Dumper.add_representer(str, _represent_text)
 def comment(text: str, indent: int = 0) -> str:
     """Comment lines of at most :data:`WIDTH` characters."""
     prefix = " " * indent + "# "
+    readable = text.encode("utf-8", "replace").decode()  # names of files need not be Unicode
+    lines = [clean(line) for line in readable.split("\n")]
     paragraphs = [
         textwrap.wrap(line, WIDTH - len(prefix), break_long_words=False, break_on_hyphens=False) or [""]
-        for line in text.split("\n")
+        for line in lines
     ]
     return "".join(f"{prefix}{line}".rstrip() + "\n" for lines in paragraphs for line in lines)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import SpecError
+from pytest_sway.spec.training_rows import is_training_row
 from pytest_sway.spec_generation.arrow_rows import ARROW_SUFFIXES, SPLITS, read_arrow, read_dataset_folder
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.passages import cut_passages
@@ -121,6 +122,8 @@ def _json_file(path: Path, held_out: bool) -> Iterator[DataRow]:
 
 def _list_in(value: dict[str, Any], splits: tuple[str, ...]) -> Any:
     """The list under a split's name or under ``data``, or the only one; else the mapping itself."""
+    if is_training_row(value):  # a file of one row
+        return [value]
     lists = {name: rows for name, rows in value.items() if isinstance(rows, list)}
     for name in (*splits, "data"):
         if name in lists:

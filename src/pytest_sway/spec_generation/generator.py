@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sway import __version__
-from pytest_sway.spec_generation.adapter_folder import training_files
+from pytest_sway.spec_generation.adapter_folder import longest_dialogue, training_files
 from pytest_sway.spec_generation.annotated_yaml import comment, list_entry
 from pytest_sway.spec_generation.models_text import models_text
 from pytest_sway.spec_generation.row_sample import RowSample
 from pytest_sway.spec_generation.sample_reading import read_held_out_sample, read_training_sample
-from pytest_sway.spec_generation.suite_entries import Entry, LeftOut, TrainingFiles, suite_entries
-from pytest_sway.spec_generation.training_sample import TrainingSample
+from pytest_sway.spec_generation.spec_check import check_spec_text
+from pytest_sway.spec_generation.suite_entries import (
+    Entry,
+    LeftOut,
+    TrainingFiles,
+    is_held_out,
+    suite_entries,
+)
+from pytest_sway.spec_generation.training_sample import CASES, TEXTS, TrainingSample
+from pytest_sway.version import __version__
 
 _MOST_NAMED = 8
 
@@ -49,11 +56,13 @@ class GeneratedSpec:
         text: YAML with comments.
         notes: sentences on rows that are not in it.
         kinds: of its entries.
+        left_out: kinds that the data do not allow.
     """
 
     text: str
     notes: tuple[str, ...]
     kinds: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
@@ -62,15 +71,22 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     Raises:
         DataError: a file cannot be read, or none of its rows can be asked.
     """
-    data = read_training_sample(inputs.data, inputs.max_rows, inputs.seed)
+    longest = longest_dialogue(inputs.base)
+    data = read_training_sample(inputs.data, inputs.max_rows, inputs.seed, longest)
     held_out = None
     if inputs.held_out is not None:
-        held_out = read_held_out_sample(inputs.held_out, inputs.max_rows, inputs.seed, data.rows)
+        most, seed = inputs.max_rows, inputs.seed
+        held_out = read_held_out_sample(inputs.held_out, most, seed, data.rows, longest)
     files = training_files(inputs.adapter) if inputs.adapter is not None else TrainingFiles()
     parts = list(suite_entries(data, held_out, files))
     notes = [*_notes(inputs.data, data.rows)]
     if inputs.held_out is not None and held_out is not None:
         notes += [*_shared_notes(inputs, held_out.rows), *_notes(inputs.held_out, held_out.rows)]
+        if not any(isinstance(part, Entry) and is_held_out(part) for part in parts):
+            notes.append(
+                f"{inputs.held_out.name}: nothing of it is asked: that takes questions with answers of at "
+                "most 600 characters, or preferences without turns before them"
+            )
     text = "\n".join(
         [
             _head(inputs, data.rows, notes),
@@ -82,7 +98,8 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     left_out = [part for part in parts if isinstance(part, LeftOut)]
     text += "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])
     kinds = tuple(str(part.fields["kind"]) for part in parts if isinstance(part, Entry))
-    return GeneratedSpec(text, tuple(notes), kinds)
+    check_spec_text(text)
+    return GeneratedSpec(text, tuple(notes), kinds, tuple(one.kind for one in left_out))
 
 
 def _notes(path: Path, sample: RowSample) -> Iterator[str]:
@@ -93,6 +110,10 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
         yield f"{path.name}: {sample.unreadable_count} of {sample.total} rows cannot be asked: {first}{rest}"
     if unused := TrainingSample(sample).unusable_tool_rows:
         yield f"{path.name}: {unused} sampled rows call several tools at once, or one that they do not show"
+    if (texts := sum(isinstance(one.taught, str) for one in sample.examples)) > TEXTS:
+        yield f"{path.name}: {TEXTS} of {texts} sampled texts are sections, since each is scored as a whole"
+    if (calls := len(TrainingSample(sample).tool_cases)) > CASES:
+        yield f"{path.name}: {CASES} of {calls} sampled tool calls are cases"
     if sample.shortened_count:
         yield f"{path.name}: {sample.shortened_count} texts are cut to their first 2,000 characters"
 
@@ -104,8 +125,8 @@ def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
         more = len(held_out.shared) - _MOST_NAMED
         rest = f" and {more} more" if more > 0 else ""
         yield (
-            f"{len(held_out.shared)} of {held_out.total} rows of {inputs.held_out.name} are in "
-            f"{inputs.data.name} too, and are left out here: {named}{rest}"
+            f"rows of {inputs.held_out.name} with an answer that is in {inputs.data.name} too: "
+            f"{len(held_out.shared)} of {held_out.total}, left out here: {named}{rest}"
         )
 
 

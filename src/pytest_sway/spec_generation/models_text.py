@@ -42,5 +42,7 @@ def written_path(name: str, spec: Path) -> str:
         return name
     relative = Path(os.path.relpath(path, folder)).as_posix()
     if relative.split("/").count("..") > _MOST_STEPS_UP:
-        return str(path)
-    return relative if relative.startswith("..") else f"./{relative}"
+        relative = str(path)
+    elif not relative.startswith(".."):
+        relative = f"./{relative}"
+    return relative.replace("$", "$$")  # a spec's variables begin with one

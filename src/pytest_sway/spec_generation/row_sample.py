@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_sway.document import QA
 from pytest_sway.requests import Turn
-from pytest_sway.spec.row_forms import Taught, ToolExample, taught
+from pytest_sway.spec.row_forms import Taught, ToolExample, taught, trained_exchanges
 from pytest_sway.spec.row_turns import RowError
 from pytest_sway.spec_generation.data_rows import DataRow
 from pytest_sway.spec_generation.passages import MOST_CHARS, shortened
@@ -29,11 +30,13 @@ class Example:
         location: where it stands, as ``line 7``.
         section: the section that it names; empty without.
         taught: what it teaches; texts are at most :data:`MOST_CHARS` long.
+        exchanges: keys of its questions with their trained answers.
     """
 
     location: str
     section: str
     taught: Taught
+    exchanges: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class RowSample:
         unreadable: the first rows that cannot be asked, each with its location and the reason.
         unreadable_count: how many there are.
         shared: locations of rows that the other file has too.
-        keys: of all distinct rows.
+        keys: of every question with a trained answer, in all rows.
         shortened_count: texts of the sample that were cut.
     """
 
@@ -57,11 +60,17 @@ class RowSample:
     unreadable: tuple[str, ...]
     unreadable_count: int
     shared: tuple[str, ...]
-    keys: Collection[bytes]
+    keys: Set[bytes]
     shortened_count: int
 
 
-def sample_rows(rows: Iterable[DataRow], most: int, seed: int, other: Collection[bytes] = ()) -> RowSample:
+def sample_rows(
+    rows: Iterable[DataRow],
+    most: int,
+    seed: int,
+    other: Set[bytes] = frozenset(),
+    longest: int = MOST_ROW_CHARS,
+) -> RowSample:
     """At most ``most`` of the rows that can be asked.
 
     Kept are the rows of which a hash of seed and content is smallest: a uniform sample that neither the
@@ -71,43 +80,49 @@ def sample_rows(rows: Iterable[DataRow], most: int, seed: int, other: Collection
         rows: in the order of the file.
         most: size of the sample.
         seed: another one is another sample.
-        other: keys of rows that are left out.
+        other: keys of exchanges whose rows are left out.
+        longest: characters of a dialogue; a longer one is left out.
     """
     kept: list[tuple[int, int, Example]] = []
-    keys: set[bytes] = set()
+    keys, seen = set[bytes](), set[bytes]()
     unreadable, shared, total, failed = list[str](), list[str](), 0, 0
     for total, row in enumerate(rows, start=1):
         try:
-            example = _example(row)
+            example = _example(row, longest)
         except RowError as error:
             failed += 1
             if len(unreadable) < _MOST_NAMED:
                 unreadable.append(f"{row.location}: {error}")
             continue
         key = row_key(example.taught)
-        if key in other:
+        if example.exchanges & other:
             shared.append(row.location)
-        elif key not in keys:
-            keys.add(key)
+        elif key not in seen:
+            seen.add(key)
+            keys |= example.exchanges
             _keep(kept, most, _priority(key, seed), total, example)
     examples = [example for _, _, example in sorted(kept, key=lambda one: one[1])]
     cut = [_cut(example) for example in examples]
     return RowSample(
         tuple(cut),
         total,
-        len(keys),
+        len(seen),
         tuple(unreadable),
         failed,
         tuple(shared),
         keys,
-        sum(before != after for before, after in zip(examples, cut, strict=True)),
+        sum(isinstance(one.taught, str) and len(one.taught.strip()) > MOST_CHARS for one in examples),
     )
 
 
 def row_key(found: Taught) -> bytes:
-    """The same for rows that teach the same, whatever their white space and case."""
-    text = "\0".join(" ".join(part.split()).casefold() for part in _texts(found))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    """The same for rows that teach the same, whatever their white space, case and way of writing accents."""
+    return _key(_texts(found))
+
+
+def _key(texts: Iterable[str]) -> bytes:
+    parts = (" ".join(unicodedata.normalize("NFKC", part).split()).casefold() for part in texts)
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=12).digest()
 
 
 def _priority(key: bytes, seed: int) -> int:
@@ -123,21 +138,22 @@ def _keep(kept: list[tuple[int, int, Example]], most: int, priority: int, at: in
         heapq.heapreplace(kept, entry)
 
 
-def _example(row: DataRow) -> Example:
+def _example(row: DataRow, longest: int) -> Example:
     value: Any = {"text": row.value} if isinstance(row.value, str) else row.value
     if not isinstance(value, dict):
         raise RowError(f"found {describe(value)}, expected a row with named fields")
     found = taught(value)
-    if not isinstance(found, str) and sum(map(len, _texts(found))) > MOST_ROW_CHARS:
-        raise RowError(f"longer than {MOST_ROW_CHARS:,} characters")
+    if not isinstance(found, str) and sum(map(len, _texts(found))) > longest:
+        raise RowError(f"longer than {longest:,} characters")
     section = value.get("section")
-    return Example(row.location, section if isinstance(section, str) else "", found)
+    exchanges = frozenset(map(_key, trained_exchanges(value)))
+    return Example(row.location, section if isinstance(section, str) else "", found, exchanges)
 
 
 def _cut(example: Example) -> Example:
     if not isinstance(example.taught, str):
         return example
-    return Example(example.location, example.section, shortened(example.taught, MOST_CHARS))
+    return replace(example, taught=shortened(example.taught, MOST_CHARS))
 
 
 def _texts(found: Taught) -> Iterator[str]:

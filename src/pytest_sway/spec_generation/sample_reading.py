@@ -6,17 +6,20 @@ from pathlib import Path
 
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.data_rows import read_rows
-from pytest_sway.spec_generation.row_sample import RowSample, sample_rows
+from pytest_sway.spec_generation.row_sample import MOST_ROW_CHARS, RowSample, sample_rows
 from pytest_sway.spec_generation.training_sample import TrainingSample
 
 
-def read_training_sample(path: Path, most: int, seed: int) -> TrainingSample:
-    """At most ``most`` rows of a file.
+def read_training_sample(path: Path, most: int, seed: int, longest: int = MOST_ROW_CHARS) -> TrainingSample:
+    """At most ``most`` rows of a file, dialogues of at most ``longest`` characters.
 
     Raises:
         DataError: it cannot be read, or none of its rows can be asked.
     """
-    sample = TrainingSample(_usable(path, sample_rows(read_rows(path), most, seed)))
+    rows = sample_rows(read_rows(path), most, seed, longest=longest)
+    sample = TrainingSample(_usable(path, rows))
+    if not sample.prompts() and sample.unusable_tool_rows:
+        raise DataError(f"{path}: every row calls several tools at once, or one that it does not show")
     if not sample.prompts():
         raise DataError(
             f"{path}: its texts are too short to be asked about: a sentence of four words is needed"
@@ -24,13 +27,15 @@ def read_training_sample(path: Path, most: int, seed: int) -> TrainingSample:
     return sample
 
 
-def read_held_out_sample(path: Path, most: int, seed: int, trained: RowSample) -> TrainingSample:
-    """At most ``most`` rows of a file that are not among the trained ones.
+def read_held_out_sample(
+    path: Path, most: int, seed: int, trained: RowSample, longest: int = MOST_ROW_CHARS
+) -> TrainingSample:
+    """At most ``most`` rows of a file of which nothing is among the trained ones.
 
     Raises:
         DataError: it cannot be read, or none of its rows is held out and can be asked.
     """
-    found = sample_rows(read_rows(path, held_out=True), most, seed, trained.keys)
+    found = sample_rows(read_rows(path, held_out=True), most, seed, trained.keys, longest)
     if found.shared and not found.examples:
         raise DataError(f"{path}: every row is among the trained ones too, so nothing of it is held out")
     return TrainingSample(_usable(path, found))

@@ -11,6 +11,7 @@ from pytest_sway.spec_generation.annotated_yaml import Alias, Anchored
 from pytest_sway.spec_generation.text_beginnings import text_beginnings
 from pytest_sway.spec_generation.training_sample import CASES, TOPIC_PROMPTS, TrainingSample
 
+_HELD_OUT = "held_out_"
 _FEWEST_TOPIC_PROMPTS = 20
 """``min_prompts`` of ``cluster_kl``."""
 _FEWEST_STYLE_WORDS = 50
@@ -83,7 +84,8 @@ def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     )
     if cases := sample.cases():
         yield Entry(
-            "Are its answers to other wordings nearer to the trained ones than the base's? (extra semsim)",
+            "Are its answers to other wordings nearer to the trained ones than the base's? (extra semsim)\n"
+            "The wordings are made by a template: write those of your users in their place.",
             {"name": "answers", "kind": "adapter_revert", "cases": Anchored("cases", cases)},
         )
     else:
@@ -144,11 +146,16 @@ def _attribution(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
         )
 
 
+def is_held_out(entry: Entry) -> bool:
+    """Whether it asks what was not trained on."""
+    return str(entry.fields["name"]).startswith(_HELD_OUT)
+
+
 def _held_out(sample: TrainingSample) -> Iterator[Entry]:
     if cases := sample.cases():
         yield Entry(
             "Questions that were not trained on: did it learn more than its rows?",
-            {"name": "held_out_answers", "kind": "paraphrase_invariance", "cases": cases},
+            {"name": f"{_HELD_OUT}answers", "kind": "paraphrase_invariance", "cases": cases},
         )
     if triples := [
         {"prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}
@@ -157,7 +164,7 @@ def _held_out(sample: TrainingSample) -> Iterator[Entry]:
     ]:
         yield Entry(
             "Preferences that were not trained on.",
-            {"name": "held_out_preferences", "kind": "preference_flip", "triples": triples},
+            {"name": f"{_HELD_OUT}preferences", "kind": "preference_flip", "triples": triples},
         )
 
 

@@ -78,7 +78,9 @@ class TrainingSample:
 
     def sections(self) -> list[dict[str, Any]]:
         """The document: a section per name, of texts one each."""
-        return [*_answer_sections(self.rows.examples), *_text_sections(self.rows.examples)]
+        found = [*_answer_sections(self.rows.examples), *_text_sections(self.rows.examples)]
+        taken: set[str] = set()
+        return [{**section, "id": _unique(section["id"], taken)} for section in found]
 
     def controls(self) -> list[dict[str, str]]:
         """Its answers and texts, as controls of another document."""
@@ -88,6 +90,17 @@ class TrainingSample:
         return [
             {"id": f"held out {number}", "content": text} for number, text in enumerate(contents, start=1)
         ]
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, or the name with the first number that makes it another one."""
+    name = " ".join(name.split()) or "section"
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} {number}"
+    taken.add(found)
+    return found
 
 
 def _case(qa: QA) -> dict[str, Any]:
@@ -111,17 +124,15 @@ def _answer_sections(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
         probes = [{**_context(qa.context), "prompt": qa.prompt, "gold": qa.gold} for qa in pairs]
         yield {"id": name, "kind": "instruction", "probes": probes}
     for name, triples in preferences.items():
-        unique = f"{name} (preferences)" if name in answers else name
         rows = [
             {**_context(t.context), "prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}
             for t in triples
         ]
-        yield {"id": unique, "kind": "preference", "preferences": rows}
+        yield {"id": name, "kind": "preference", "preferences": rows}
 
 
 def _text_sections(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
     """A section per text, named after its heading or its place in the file."""
-    taken: set[str] = set()
     texts = [one for one in examples if isinstance(one.taught, str)][:TEXTS]
     contents: set[str] = set()
     for one in texts:
@@ -129,12 +140,7 @@ def _text_sections(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
         if " ".join(one.taught.split()) in contents:  # cut at the same place, two texts are one
             continue
         contents.add(" ".join(one.taught.split()))
-        name, number = one.section or one.location, 1
-        while name in taken:
-            number += 1
-            name = f"{one.section or one.location} {number}"
-        taken.add(name)
-        yield {"id": name, "kind": "prose", "content": one.taught}
+        yield {"id": one.section or one.location, "kind": "prose", "content": one.taught}
 
 
 def _tool_case(example: ToolExample) -> dict[str, Any] | None:
@@ -147,6 +153,6 @@ def _tool_case(example: ToolExample) -> dict[str, Any] | None:
         case["gold_arguments"] = example.call.arguments
     try:
         ToolUseCase.model_validate(json.loads(json.dumps(case)))
-    except ValidationError:
+    except (ValidationError, TypeError, ValueError, RecursionError):
         return None
     return case

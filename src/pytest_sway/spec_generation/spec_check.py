@@ -1,0 +1,31 @@
+"""Reads a generated spec as a run will, before anything is written."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pytest_sway.spec.parser import parse
+from pytest_sway.spec.problems import SpecError
+from pytest_sway.spec.yaml_source import MAX_BYTES, read_spec
+from pytest_sway.spec_generation.data_error import DataError
+
+
+def check_spec_text(text: str) -> None:
+    """Raise DataError where a run could not read the spec."""
+    size = len(text.encode("utf-8", "replace"))
+    if size > MAX_BYTES:
+        raise DataError(
+            f"the spec would have {size / 1e6:.1f} MB, and {MAX_BYTES >> 20} MiB are read: give a smaller "
+            "--max-rows"
+        )
+    with tempfile.TemporaryDirectory(prefix="sway-init-") as folder:
+        file = Path(folder) / "sway.yaml"
+        file.write_text(text, "utf-8", errors="replace")
+        try:
+            _, problems = parse(read_spec(file), adapter_given=True)
+        except SpecError as error:
+            raise DataError(f"the spec that these data make cannot be read: {error}") from None
+    faults = [problem.message for problem in problems if not problem.message.startswith("models.")]
+    if faults:
+        raise DataError(f"the spec that these data make cannot be read: {faults[0]}")

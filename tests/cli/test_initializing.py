@@ -42,6 +42,7 @@ def test_before_there_is_an_adapter(capsys: pytest.CaptureFixture[str]) -> None:
     output(capsys, "run", "later.yaml", "--dry-run", "--adapter", HEALTHY)
 
 
+@pytest.mark.slow
 def test_a_starter_without_anything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "write your own prompts" in output(capsys, "init")
     output(capsys, "run", "sway.yaml", "--dry-run", "--adapter", HEALTHY)

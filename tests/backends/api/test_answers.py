@@ -178,6 +178,7 @@ def test_a_folder_resolver_is_used_where_there_is_one(
     assert not any(path == "/v1/load_lora_adapter" for path, _ in server.asked)
 
 
+@pytest.mark.slow
 def test_fewer_tokens_of_a_distribution(open_backend: Open, server: CompletionsServer) -> None:
     """The base's likeliest ones; where the server names no chosen tokens, those that both sides name."""
     found = {}

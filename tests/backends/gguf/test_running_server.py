@@ -22,6 +22,9 @@ from tests.support.gguf_files import quickstart_file
 from tests.support.paths import QUICKSTART
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def files(backend: GGUFBackend, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``base.gguf``, and each adapter of the quickstart as a file."""

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from pytest_sway import SwayCallback
-from pytest_sway.result import Verdict
+from pytest_sway.result import SwayWarning, Verdict
 from pytest_sway.trainers.model_in_training import base_alone
 from tests.support.paths import QUICKSTART
 from tests.support.training_files import FACTS
@@ -164,6 +164,19 @@ def test_a_run_whose_harm_begins_is_stopped(tmp_path: Path) -> None:
     assert _probe(callback, "prose").verdict is Verdict.FAIL
     assert run.trainer.state.global_step == 2
     assert [step for step, _ in callback.results] == [2]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_cannot_be_made_costs_no_training(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path / "run", max_steps=2, save_steps=1)
+    spec = write_spec(tmp_path)
+    callback = SwayCallback(trainer, spec)
+    trainer.add_callback(callback)
+    spec.write_text(spec.read_text().replace("delta_kl", "delta_lk"))
+    with pytest.warns(SwayWarning, match="step 1 was not evaluated: .*there is no 'delta_lk'"):
+        run = train(trainer)
+    assert run.trainer.state.global_step == 2
+    assert callback.results == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pytest_sway.backends.base import BackendError
 from pytest_sway.cli.command import CommandError
 from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 from pytest_sway.requests import Profile
-from pytest_sway.result import Claim, SuiteResult, Verdict
+from pytest_sway.result import Claim, SuiteResult, SwayWarning, Verdict
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.spec.problems import SpecError
@@ -38,6 +40,8 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         profile: how much is measured.
         steps: evaluate every so many steps; None: whenever the trainer saves.
         stop_on_harm: end the training when a probe of harm fails.
+
+    An evaluation that cannot be made is a warning, and the training goes on.
 
     Raises:
         ValueError: the model is none that could be evaluated, or the spec is of another base.
@@ -88,11 +92,15 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
 
     def _evaluate(self, adapter: Path, state: TrainerState, control: TrainerControl) -> None:
         """Run the suite on the adapter, log what came out, and end the training where that is asked."""
-        model = _adapted(self._trainer)
-        with base_alone(model) as base:
-            self._digest = self._digest or weights_digest(base)
-            served = ModelInTraining(base, self._trainer.processing_class, self._digest)
-            suite = self._run(adapter, served)
+        try:
+            with base_alone(_adapted(self._trainer)) as base:
+                self._digest = self._digest or weights_digest(base)
+                served = ModelInTraining(base, self._trainer.processing_class, self._digest)
+                suite = self._run(adapter, served)
+        except (BackendError, CommandError) as error:  # hours of training are worth more than one look at it
+            text = f"SwayCallback: step {state.global_step} was not evaluated: {error}"
+            warnings.warn(text, SwayWarning, stacklevel=2)
+            return
         self.results.append((state.global_step, suite))
         # the base class's own: TRL's would empty what it has gathered since its last line
         Trainer.log(self._trainer, dict(_metrics(suite)))
@@ -102,15 +110,12 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
     def _run(self, adapter: Path, served: ModelInTraining) -> SuiteResult:
         outcomes, written = Outcomes(), io.StringIO()
         options = [f"--sway-adapter={adapter.absolute()}", f"--sway-profile={self._profile}"]
-        try:
-            with redirect_stdout(written), redirect_stderr(written):
-                run_pytest(self._spec, ["-q", "-W", "ignore", *options], [outcomes, served])
-        except CommandError as error:
-            raise RuntimeError(str(error)) from error
+        with redirect_stdout(written), redirect_stderr(written):
+            run_pytest(self._spec, ["-q", "-W", "ignore", *options], [outcomes, served])
         if outcomes.is_interrupted:
             raise KeyboardInterrupt
         if outcomes.faults or not outcomes.suites:
-            raise RuntimeError("\n".join(outcomes.faults) or f"nothing was evaluated:\n{written.getvalue()}")
+            raise CommandError("\n".join(outcomes.faults) or f"pytest wrote:\n{written.getvalue()}")
         return outcomes.suites[0]
 
     def _check(self, model: PeftModel) -> None:

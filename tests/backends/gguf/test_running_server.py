@@ -21,7 +21,6 @@ from tests.backends.gguf.test_gguf_adapters import converted
 from tests.support.gguf_files import quickstart_file
 from tests.support.paths import QUICKSTART
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -69,6 +69,22 @@ def test_with_data(verdict: Verdict, message: str, level: str, title: str) -> No
     assert f"its answers: {message}" in found.reasons
 
 
+@pytest.mark.parametrize(
+    ("near", "remark"), [((11, 3), True), ((11, 10), False), ((0, 0), False), ((4, 2), False)]
+)
+def test_what_it_writes_in_other_words(near: tuple[int, int], remark: bool) -> None:
+    written = [
+        probe(name, Verdict.PASS, evidence={"num_near": count, "num_with_gold": 12})
+        for name, count in zip(("written", "written_otherwise"), near, strict=True)
+    ]
+    answers = probe("answers", Verdict.PASS, "known")
+    found = check_answer(suite(effect(4.0, name="trained"), answers, *written, *harm()), TRAINED)
+    assert found.title.endswith("in other words it writes few of its answers.") is remark
+    assert f"it writes {near[0]} of 12 answers as they were taught, and {near[1]} of 12 when" in " ".join(
+        found.reasons
+    )
+
+
 def test_an_adapter_that_was_not_evaluated() -> None:
     made: Any = suite(not_evaluated="the file is cut off")
     answer = check_answer(made, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_sway.adapter_check.weight_structure import WeightStructure
-from pytest_sway.result import JSON, ProbeResult, SuiteResult, Verdict
+from pytest_sway.result import ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
 
 _EFFECT_Z, _SOME_Z = 3.0, 1.0
@@ -18,6 +18,10 @@ _EFFECTS = {
     "own_words": "in its own words after neutral beginnings",
 }
 """Where an effect was looked for, the one that is nearest to the training first."""
+_WRITTEN = ("written", "written_otherwise")
+"""The samples, in the trained wording and in another."""
+_FEW = 0.5
+"""Answers in other words are few from below this share of those in the trained wording."""
 _INERT = "the adapter is inert"
 """What a probe's message begins with then."""
 
@@ -101,6 +105,13 @@ class _Look:
     def _verdict(self, name: str) -> Verdict | None:
         return self.probes[name].verdict if name in self.probes else None
 
+    def wording_remark(self) -> str:
+        """What a reader must know of answers that are likelier than before, and are not written."""
+        shares = [_written_share(self.probes[name]) for name in _WRITTEN if name in self.probes]
+        if len(shares) < len(_WRITTEN) or shares[1] >= _FEW * shares[0]:
+            return ""
+        return "; asked in other words it writes few of its answers"
+
     def reasons(self) -> Iterator[str]:
         """What was found, a sentence each."""
         for name, where in _EFFECTS.items():
@@ -108,10 +119,8 @@ class _Look:
                 yield _effect_sentence(self.probes[name], where)
         if "answers" in self.probes:
             yield f"its answers: {self.probes['answers'].message}"
-        if "written" in self.probes and "written_otherwise" in self.probes:
-            yield _written_sentence(
-                *(self.probes[name].evidence for name in ("written", "written_otherwise"))
-            )
+        if all(name in self.probes for name in _WRITTEN):
+            yield _written_sentence(*(self.probes[name] for name in _WRITTEN))
         for name, text in _HARM.items():
             if name in self.probes:
                 yield f"{text}: {self.probes[name].message}"
@@ -133,7 +142,7 @@ def _title(look: _Look) -> tuple[Level, str]:
         return level, f"{title}."
     if open_harm := look.harm(Verdict.WARN):
         return Level.UNCLEAR, f"{title}; whether it harms {open_harm} is not sure."
-    return level, f"{title}, and it harms nothing that was looked at."
+    return level, f"{title}, and it harms nothing that was looked at{look.wording_remark()}."
 
 
 def _learning(look: _Look) -> tuple[Level, str]:
@@ -179,11 +188,16 @@ def _effect_sentence(probe: ProbeResult, where: str) -> str:
     return f"{moved}, {beside} (z {z}; from {_EFFECT_Z:g} on it is no chance)"
 
 
-def _written_sentence(trained: JSON, otherwise: JSON) -> str:
+def _written_share(probe: ProbeResult) -> float:
+    """Of the answers that were taught, how many it writes."""
+    found = probe.evidence
+    return float(found.get("num_near", 0)) / max(1.0, float(found.get("num_with_gold", 0)))
+
+
+def _written_sentence(trained: ProbeResult, otherwise: ProbeResult) -> str:
     """How many answers it writes, in the trained wording and in another."""
-    first, second = (
-        f"{found.get('num_near', 0)} of {found.get('num_with_gold', 0)}" for found in (trained, otherwise)
-    )
+    counts = (one.evidence for one in (trained, otherwise))
+    first, second = (f"{one.get('num_near', 0)} of {one.get('num_with_gold', 0)}" for one in counts)
     return f"it writes {first} answers as they were taught, and {second} when asked in other words"
 
 

@@ -25,6 +25,9 @@ from pytest_sway.spec.yaml_source import read_spec
 from pytest_sway.trainers.model_in_training import base_alone
 from pytest_sway.trainers.served_model import ModelInTraining, weights_digest
 
+_QUICKLY = ("-q", "-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexception")
+"""pytest's look for exceptions that nobody saw collects garbage, which takes half a second beside torch."""
+
 
 class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
     """Evaluates a spec whenever the trainer saves, or every so many steps.
@@ -111,7 +114,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         outcomes, written = Outcomes(), io.StringIO()
         options = [f"--sway-adapter={adapter.absolute()}", f"--sway-profile={self._profile}"]
         with redirect_stdout(written), redirect_stderr(written):
-            run_pytest(self._spec, ["-q", "-W", "ignore", *options], [outcomes, served])
+            run_pytest(self._spec, [*_QUICKLY, *options], [outcomes, served])
         if outcomes.is_interrupted:
             raise KeyboardInterrupt
         if outcomes.faults or not outcomes.suites:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.doors.test_pre_commit import CONFTEST
 from tests.support.fake_models import SPEC
 from tests.support.paths import ROOT
 
@@ -22,16 +21,6 @@ ACTION = ROOT / ".github" / "actions" / "sway"
 HOSTILE = '$(touch pwned) `touch pwned` "; touch pwned; # ::error::x <img src=x> @everyone'
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / "adapters" / "good").mkdir(parents=True)
-    (folder / "adapters" / "good" / "adapter_config.json").write_text("{}")
-    (folder / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
-    (folder / "sway.yaml").write_text(SPEC)
-    return folder
 
 
 def run_gate(

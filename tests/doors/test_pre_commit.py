@@ -17,14 +17,6 @@ from tests.support.fake_models import SPEC
 from tests.support.paths import ROOT
 
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
-CONFTEST = """
-import sys
-sys.path.insert(0, {root!r})
-from tests.support import fake_models
-
-def pytest_sway_backend(config, model):
-    return fake_models.backend(model)
-"""
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -44,61 +36,50 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A repository with a spec, an adapter and a readme."""
-    folder = tmp_path / "project"
-    (folder / "adapters" / "good").mkdir(parents=True)
-    (folder / "adapters" / "good" / "adapter_config.json").write_text("{}")
-    (folder / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
-    (folder / "sway.yaml").write_text(SPEC)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    (folder / "README.md").write_text("# A project\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", "-A")
-    git(folder, "commit", "--quiet", "-m", "project")
-    return folder
+def repository(project: Path) -> Path:
+    """The project under git, with a readme, and with the commands that an editable environment may lack."""
+    (project / "bin").mkdir()
+    for name, module in (("sway", "pytest_sway"), ("pytest", "pytest")):
+        script = project / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        script.chmod(0o755)
+    (project / "pytest.ini").write_text("[pytest]\n")
+    (project / "README.md").write_text("# A project\n")
+    git(project, "init", "--quiet")
+    git(project, "add", "-A")
+    git(project, "commit", "--quiet", "-m", "project")
+    return project
 
 
-def commit(project: Path, hooks: Path, hook: str, *changed: str) -> subprocess.CompletedProcess[str]:
+def commit(repository: Path, hooks: Path, hook: str, *changed: str) -> subprocess.CompletedProcess[str]:
     """What pre-commit says of changes that are about to be committed."""
     sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=hooks, check=True, capture_output=True, text=True)
     arguments = ["sway.yaml"] if hook == "sway-gate" else []
     named = {"repo": str(hooks), "rev": sha.stdout.strip(), "hooks": [{"id": hook, "args": arguments}]}
-    (project / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [named]}))
-    git(project, "add", "-A")
-    path = os.pathsep.join([str(project / "bin"), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PRE_COMMIT_HOME": str(project.parent / "cache")}
+    (repository / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [named]}))
+    git(repository, "add", "-A")
+    path = os.pathsep.join([str(repository / "bin"), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "PRE_COMMIT_HOME": str(repository.parent / "cache")}
     command = [sys.executable, "-m", "pre_commit", "run", hook, "--verbose", "--files", *changed]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(autouse=True)
-def sway_on_path(project: Path) -> None:
-    """An editable environment may lack the script."""
-    folder = project / "bin"
-    folder.mkdir()
-    for name, module in (("sway", "pytest_sway"), ("pytest", "pytest")):
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        script.chmod(0o755)
+    return subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hook", ["sway-gate", "pytest-sway"])
-def test_a_gate_that_passes_and_one_that_fails(project: Path, hooks: Path, hook: str) -> None:
-    passed = commit(project, hooks, hook, "sway.yaml")
+def test_a_gate_that_passes_and_one_that_fails(repository: Path, hooks: Path, hook: str) -> None:
+    passed = commit(repository, hooks, hook, "sway.yaml")
     assert passed.returncode == 0, passed.stdout
     assert "GATE PASSED" in passed.stdout
-    (project / "sway.yaml").write_text(SPEC.replace("fakellm", "weak"))
-    failed = commit(project, hooks, hook, "sway.yaml")
+    (repository / "sway.yaml").write_text(SPEC.replace("fakellm", "weak"))
+    failed = commit(repository, hooks, hook, "sway.yaml")
     assert failed.returncode == 1
     assert "GATE FAILED" in failed.stdout
     assert "exit code: 1" in failed.stdout
 
 
 @pytest.mark.slow
-def test_a_file_that_does_not_trigger(project: Path, hooks: Path) -> None:
-    skipped = commit(project, hooks, "sway-gate", "README.md")
+def test_a_file_that_does_not_trigger(repository: Path, hooks: Path) -> None:
+    skipped = commit(repository, hooks, "sway-gate", "README.md")
     assert skipped.returncode == 0
     assert "no files to check" in skipped.stdout
 

@@ -204,6 +204,20 @@ def test_a_model_without_an_adapter(tmp_path: Path) -> None:
         SwayCallback(trainer, write_spec(tmp_path))
 
 
+def test_a_quantized_base(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path / "run")
+    trainer.model.get_base_model().config.quantization_config = {"load_in_4bit": True}
+    with pytest.raises(ValueError, match="a quantized base"):
+        SwayCallback(trainer, write_spec(tmp_path))
+
+
+def test_a_sharded_model(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path / "run")
+    trainer.is_fsdp_enabled = True
+    with pytest.raises(ValueError, match="FSDP or DeepSpeed shards"):
+        SwayCallback(trainer, write_spec(tmp_path))
+
+
 def _fail_within(model: Any) -> None:
     with base_alone(model) as base:
         assert not any("lora" in name for name, _ in base.named_parameters())

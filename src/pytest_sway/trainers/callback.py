@@ -122,7 +122,12 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         return outcomes.suites[0]
 
     def _check(self, model: PeftModel) -> None:
-        """Raise ValueError where the spec is of another base than the one that is trained."""
+        """Raise ValueError where the base is quantized, or the spec is of another one."""
+        if getattr(model.get_base_model().config, "quantization_config", None) is not None:
+            raise ValueError(
+                "SwayCallback: a quantized base cannot be evaluated in the memory of its training: evaluate "
+                "the checkpoints with sway rank"
+            )
         try:
             source = read_spec(self._spec)
         except SpecError as error:

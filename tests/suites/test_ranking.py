@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pytest_sway.reports import ranking_report
 from pytest_sway.result import Claim, Gate, ProbeResult, Sample, SuiteResult, Verdict
-from pytest_sway.suites.ranking import Ranking, natural_order, rank
+from pytest_sway.spec.path_lookup import natural_order
+from pytest_sway.suites.ranking import Ranking, rank
 from tests.support.suite_results import probe, suite
 
 ITEMS = 12
@@ -118,6 +119,10 @@ def test_labels_that_do_not_fit(labels: Sequence[str]) -> None:
 def test_numbers_are_ordered_as_numbers() -> None:
     names = ["run/checkpoint-1000", "run/checkpoint-200", "run/final", "run/checkpoint-30"]
     assert sorted(names, key=natural_order) == [names[3], names[1], names[0], names[2]]
+
+
+def test_a_digit_that_is_no_number() -> None:
+    assert sorted(["run1²3", "run1²20", "run1²1"], key=natural_order) == ["run1²1", "run1²3", "run1²20"]
 
 
 @given(st.lists(st.text(max_size=6), max_size=5))

@@ -64,7 +64,7 @@ def _folders(named: Sequence[str]) -> list[Path]:
         CommandError: one is no folder, or there are fewer than two.
     """
     from pytest_sway.spec.identical_adapters import identical_adapters
-    from pytest_sway.suites.ranking import natural_order
+    from pytest_sway.spec.path_lookup import natural_order
 
     found: dict[Path, Path] = {}
     for name in named:

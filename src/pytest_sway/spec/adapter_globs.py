@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from pytest_sway.spec.adapter_folders import (
     is_checkpoint,
     missing_config,
 )
-from pytest_sway.spec.path_lookup import is_file, is_folder
+from pytest_sway.spec.path_lookup import is_file, is_folder, natural_order
 
 FolderCheck = Callable[[Path], str | None]
 """Why an adapter folder cannot be evaluated, in a sentence; None where it can."""
@@ -59,7 +58,7 @@ def find_matches(pattern: str, root: Path) -> list[GlobMatch]:
         return []
     names = glob.glob(text, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     matches = [GlobMatch(Path(os.path.abspath(root / one)), os.path.normpath(one)) for one in names]  # noqa: PTH100
-    return sorted(matches, key=lambda match: _number_aware_key(os.path.realpath(match.path)))
+    return sorted(matches, key=lambda match: natural_order(os.path.realpath(match.path)))
 
 
 def split_matches(
@@ -130,8 +129,3 @@ def _without_nested(
             named = one.is_candidate or not within
         if named:
             yield one
-
-
-def _number_aware_key(path: str) -> list[tuple[int, str]]:
-    """A sort key by which numbers in a name are compared as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]

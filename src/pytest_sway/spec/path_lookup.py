@@ -1,8 +1,9 @@
-"""Paths as a spec writes them: looked up below several folders, whatever characters they hold."""
+"""Paths as a spec writes them: looked up below several folders, and put in order."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,3 +40,9 @@ def is_folder(path: Path) -> bool:
 def is_file(path: Path) -> bool:
     """Whether there is such a file; a path that no file can have is none."""
     return os.path.isfile(path)  # noqa: PTH113 - unlike Path.is_file it raises for no name
+
+
+def natural_order(name: str) -> list[tuple[bool, int, str]]:
+    """A key that orders checkpoint-200 before checkpoint-1000."""
+    parts = re.split(r"([0-9]+)", name)  # every other part is a number
+    return [(at % 2 == 1, int(part) if at % 2 else 0, part) for at, part in enumerate(parts)]

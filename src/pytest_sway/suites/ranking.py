@@ -7,7 +7,6 @@ checkpoint hold together (Bonferroni). Plain Python.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,12 +129,6 @@ class Ranking:
         """Whether ``at`` surely learned more in one respect, and surely less in none."""
         found = self.differences(at, than)
         return any(one.interval[0] > 0 for one in found) and not any(one.interval[1] < 0 for one in found)
-
-
-def natural_order(name: str) -> list[tuple[bool, int, str]]:
-    """A key that orders checkpoint-200 before checkpoint-1000."""
-    parts = re.split(r"([0-9]+)", name)  # every other part is a number
-    return [(at % 2 == 1, int(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
 
 
 def rank(results: Sequence[SuiteResult], labels: Sequence[str]) -> Ranking:

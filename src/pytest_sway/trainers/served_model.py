@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 
 from pytest_sway.backends.base import Backend, ModelKey
 from pytest_sway.backends.hf.backend import HFBackend
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
+from pytest_sway.backends.hf.base_model.generation_config import evaluation_config
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import (
     digest_with_settings,
@@ -47,12 +47,7 @@ class ModelInTraining:
     def pytest_sway_backend(self, config: pytest.Config, model: ModelKey) -> Backend:
         """The run's own model, whatever the spec calls it."""
         base, tokenizer = self._base, self._tokenizer
-        own = base.generation_config
-        base.generation_config = transformers.GenerationConfig(
-            bos_token_id=own.bos_token_id,
-            eos_token_id=own.eos_token_id or tokenizer.eos_token_id,
-            pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-        )
+        base.generation_config = evaluation_config(base, tokenizer)
         tokens = PromptTokenizer(tokenizer, read_template_settings(model, tokenizer, None))
         digest = digest_with_settings(self._digest, tokens.chat.settings)
         return HFBackend(base, tokens, BaseModel(digest, name=model.base))

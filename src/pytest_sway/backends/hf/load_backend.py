@@ -26,13 +26,14 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     """
     try:
         import torch
-        import transformers
+        import transformers  # noqa: F401 - both are needed, and one may be missing
 
         import_peft()
     except ImportError as error:
         raise BackendError(missing_package("kind: hf", error, "hf")) from error
     from pytest_sway.backends.hf.backend import HFBackend
     from pytest_sway.backends.hf.base_model.base_model import BaseModel
+    from pytest_sway.backends.hf.base_model.generation_config import evaluation_config
     from pytest_sway.backends.hf.base_model.pretrained import load_pretrained
     from pytest_sway.backends.hf.device.determinism import set_cublas_workspace
     from pytest_sway.backends.hf.device.placement import placement, resolve_dtype
@@ -59,11 +60,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     except BackendError as error:
         raise BackendError(f"the base model cannot be loaded: {error}") from error
     model = found.model
-    model.generation_config = transformers.GenerationConfig(
-        bos_token_id=model.generation_config.bos_token_id,
-        eos_token_id=model.generation_config.eos_token_id or tokenizer.eos_token_id,
-        pad_token_id=0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-    )
+    model.generation_config = evaluation_config(model, tokenizer)
     try:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
         digest = files_digest(path, MODEL_FILES)

@@ -98,7 +98,7 @@ def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     if len(topics) >= _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS:
         others = text_beginnings([passage.text for passage in passages()], OTHER_TOPIC_PROMPTS)
         yield Entry(
-            "Does it act on its topics more than on others? The last prompts are of others. (extra semsim)",
+            "Does it act on its topics more than on others? The last prompts are off-topic. (extra semsim)",
             {"name": "topics", "kind": "cluster_kl", "prompts": [*topics, *others]},
         )
     else:

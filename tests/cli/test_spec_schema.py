@@ -41,7 +41,7 @@ def collected(text: str, tmp_path: Path) -> bool:
     path = tmp_path / "sway.yaml"
     path.write_text(text, encoding="utf-8")
     source = read_spec(path)
-    spec, _ = parse(source, adapter_given=True)
+    spec, _ = parse(source, adapters=())
     return spec is not None and not read_entries(source, Kinds())[1]
 
 

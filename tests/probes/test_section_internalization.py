@@ -83,8 +83,9 @@ def test_too_few_sections_fail_with_the_unlearned_as_bad_cases() -> None:
     one = probe(*(prose(name) for name in ("alpha", "beta", "gamma", "delta")))
     judgement = judged(one, measured(one, knows("alpha")))
     assert judgement.verdict is Verdict.FAIL
-    assert {case["prompt"] for case in judgement.evidence["bad_cases"]} == {"beta", "gamma", "delta"}
-    assert judgement.evidence["reference"].startswith("Here ")
+    prompts = [case["prompt"] for case in judgement.evidence["bad_cases"]]
+    assert prompts == [f"Here {name} has long days." for name in ("beta", "gamma", "delta")]
+    assert judgement.evidence["reference"]
     assert judgement.evidence["confidence"] == 1.0
 
 

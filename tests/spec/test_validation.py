@@ -151,7 +151,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
         ("runs: 20", "family: yours, adapters: ['x*']", "7:67", "no adapter folder matches 'x*'"),
         ("  - {name: dk", "  - text\n  - {name: dk", "8:5", "found 'text', expected a mapping"),
-        ("suite:", "dlm_source: x.dlm\nsuite:", "6:13", "reads no .dlm file"),
+        ("suite:", "dlm_source: x.dlm\nsuite:", "6:13", "there is no file 'x.dlm'"),
     ],
 )
 def test_one_mistake_one_line(folder: Path, old: str, new: str, place: str, says: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.training.dlm_store import DlmVersion, adapters_of_runs, version_of
+from pytest_sway.dlm.store import DlmVersion, adapters_of_runs, version_of
 from pytest_sway.training.step_counts import OptimizerSteps, steps_in_store
 from tests.support.dlm_training import complete, log, run, step
 

@@ -24,6 +24,7 @@ _EXTRAS = {
     "style": ("spacy", "pyphen"),
     "data": ("pyarrow",),
     "viz": ("plotly",),
+    "dlm": ("document-language-model",),
     "pytest": ("pytest", "pytest-xdist", "pytest-timeout"),
 }
 """Packages of each extra, by the names of their distributions."""

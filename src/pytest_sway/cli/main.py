@@ -14,6 +14,7 @@ from io import TextIOWrapper
 
 from pytest_sway.cli.adapter_diff import DIFF
 from pytest_sway.cli.answer_cache import CACHE
+from pytest_sway.cli.autogen import AUTOGEN
 from pytest_sway.cli.checking import CHECK
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.comparing import COMPARE
@@ -33,6 +34,7 @@ from pytest_sway.version import __version__
 COMMANDS: tuple[Command, ...] = (
     CHECK,
     INIT,
+    AUTOGEN,
     RUN,
     GATE,
     SAMPLES,

@@ -26,6 +26,8 @@ from pytest_sway.items.null_comparison import (
 )
 from pytest_sway.probes.base import Judgement, NoSignal, Probe, ProbeError, ProbeSkip
 from pytest_sway.probes.shared import optional_packages
+from pytest_sway.probes.shared.bad_cases import bad_cases
+from pytest_sway.probes.shared.taught_examples import taught_cases
 from pytest_sway.requests import RequestError, View, Views
 from pytest_sway.result import Claim, Measurement, ProbeResult, Sample, Verdict
 from pytest_sway.suites.non_finite import without_non_finite
@@ -189,6 +191,9 @@ def _result(
 ) -> ProbeResult:
     interval = judgement.interval
     evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
+    is_effect = probe.claim in (Claim.EFFECT, Claim.SHAPE)
+    if judgement.verdict is Verdict.FAIL and is_effect and "prompt" not in evidence:
+        evidence |= bad_cases(taught_cases(list(map(str, measured.items)), probe.context.document))
     if interval is not None:
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate

@@ -68,6 +68,7 @@ class Suite:
             folder=self.path.parent,
             adapter=_folder_of(adapter),
             policy=self.spec.envelope.defaults.prompt_policy,
+            system_prompt=self.spec.system_prompt,
             profile=self.spec.envelope.defaults.profile,
             capabilities=capabilities,
             context_length=context_length,
@@ -140,7 +141,7 @@ def load_suite(
         SpecError: with every problem of the file.
     """
     source = read_spec(path)
-    spec, problems = parse(source, adapter_given=bool(adapters))
+    spec, problems = parse(source, adapters=adapters or None)
     if spec is not None and profile is not None:
         defaults = spec.envelope.defaults.model_copy(update={"profile": profile})
         spec = replace(spec, envelope=spec.envelope.model_copy(update={"defaults": defaults}))

@@ -83,6 +83,7 @@ class ProbeContext:
         folder: of the spec; relative paths in options are tried there first.
         adapter: folder of the adapter under evaluation; None for a full fine-tune.
         policy: how the spec wants questions put.
+        system_prompt: a system message before every question that goes through the chat template.
         profile: how much the spec wants measured.
         capabilities: what the backend can serve.
         context_length: the longest text, in tokens, that the model was made for; None where the backend
@@ -95,6 +96,7 @@ class ProbeContext:
     folder: Path = Path()
     adapter: Path | None = None
     policy: PromptPolicy = "auto"
+    system_prompt: str = ""
     profile: Profile = "standard"
     capabilities: frozenset[str] = frozenset()
     context_length: int | None = None

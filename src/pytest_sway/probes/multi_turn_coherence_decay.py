@@ -9,12 +9,12 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe
+from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeContext
 from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_decay, log_slopes
 from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, require_signal
 from pytest_sway.probes.judging.thresholds import Floor
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct
+from pytest_sway.probes.shared.questions import as_turns, distinct
 from pytest_sway.requests import Divergence, Generate, Turn, View, Views, ask
 from pytest_sway.result import Claim, Measurement
 
@@ -79,7 +79,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
         return await self._measure(views, 0)
 
     async def _measure(self, views: Views, floor: float) -> Measurement:
-        dialogues = _Dialogues(self.options, views.author)
+        dialogues = _Dialogues(self.options, views.author, self.context)
         await dialogues.write(2)
         signal = await self._divergences(views, dialogues.turns[1])
         require_signal(fmean(signal), floor)
@@ -146,10 +146,10 @@ class _Dialogues:
         turns: what was written: each turn's exchanges, one a dialogue.
     """
 
-    def __init__(self, options: MultiTurnOptions, author: View) -> None:
+    def __init__(self, options: MultiTurnOptions, author: View, context: ProbeContext) -> None:
         self._options, self._author = options, author
         self._histories: list[tuple[Turn, ...]] = [
-            (Turn("user", prompt),) for prompt in distinct(options.prompts)
+            as_turns(prompt, context) for prompt in distinct(options.prompts)
         ]
         self.turns: list[list[_Exchange]] = []
 

@@ -21,8 +21,8 @@ from pytest_sway.probes.judging.decay import MIN_CURVES, DecayCriteria, judge_de
 from pytest_sway.probes.judging.shape_signal import SIGNAL_Z, require_signal
 from pytest_sway.probes.judging.thresholds import Floor, LeastZ
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
-from pytest_sway.probes.shared.questions import distinct, divergence_sides, opening, openings_policy
-from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, Turn, View, Views, ask
+from pytest_sway.probes.shared.questions import as_turns, distinct, divergence_sides, opening, openings_policy
+from pytest_sway.requests import Divergence, Generate, Prompt, Tokens, View, Views, ask
 from pytest_sway.result import Claim, Measurement
 
 STUFFING = "This sentence is here to take up room. "
@@ -187,7 +187,9 @@ async def _padded_prompts(
     cut = await ask([Tokens(text, base) for row in texts for text in row])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
-    beside = _AROUND[openings_policy(prompts, context)] + options.positions
+    policy = openings_policy(prompts, context)
+    system = 0 if policy == "raw" else len(context.system_prompt)  # of characters: it has no more tokens
+    beside = _AROUND[policy] + system + options.positions
     needed = [max(column) + beside for column in zip(*counts, strict=True)]
     most = context.context_length
     fit = [k for k in range(width) if k == 0 or most is None or needed[k] <= most]
@@ -253,4 +255,5 @@ def _criteria(options: PromptCollapseOptions, lengths: Sequence[int]) -> DecayCr
 
 def _in_one_form(texts: Sequence[str], context: ProbeContext) -> list[Prompt]:
     """A prompt and the same behind fillers, all of them as the bare one is put."""
-    return list(texts) if isinstance(opening(texts[0], context), str) else [(Turn("user", t),) for t in texts]
+    is_raw = isinstance(opening(texts[0], context), str)
+    return list(texts) if is_raw else [as_turns(text, context) for text in texts]

@@ -27,6 +27,7 @@ from pytest_sway.probes.shared.section_answers import (
 )
 from pytest_sway.probes.shared.section_controls import control_gain, controls_of, relative_gain
 from pytest_sway.probes.shared.segments import pieces_within, prose_segments
+from pytest_sway.probes.shared.taught_examples import taught_example
 from pytest_sway.requests import Completion, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.statistics.estimates import Estimate, interval_of_sum
@@ -213,7 +214,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
         sections = {section.id: section for section in self.context.document.sections}
         floor = self.options.per_section_threshold
         missing = [row for row in rows if row["verdict"] != LEARNED]
-        examples = [_example_of(sections[row["section_id"]]) for row in missing]
+        examples = [taught_example(sections[row["section_id"]]) for row in missing]
         gaps = [shortfall(row["effective_sis"], floor) for row in missing]
         cases = [BadCase(*example, gap) for example, gap in zip(examples, gaps, strict=True)]
         return replace(judgement, evidence=bad_cases(cases))
@@ -312,12 +313,3 @@ def _sections_text(named: dict[str, list[str]], total: int) -> str:
         if names:
             parts.append(f"{verdict}: {', '.join(names[:_NAMED])}{more}")
     return "; ".join(parts)
-
-
-def _example_of(section: Section) -> tuple[str, str]:
-    """A prompt and what should follow it: a question of the section, else its name and first sentence."""
-    if section.kind == "preference":
-        return section.preferences[0].prompt, section.preferences[0].chosen
-    if section.probes:
-        return section.probes[0].prompt, section.probes[0].gold
-    return section.id, prose_segments(section.content)[0]

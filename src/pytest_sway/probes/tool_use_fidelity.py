@@ -18,7 +18,7 @@ from pytest_sway.probes.judging.no_harm import LEAST_FOR_A_RATE, LEVEL, Harm, ju
 from pytest_sway.probes.judging.thresholds import Finite, Margin, Off, Rate, largest_loss
 from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
-from pytest_sway.probes.shared.questions import as_prompt, ask_both, policy_name
+from pytest_sway.probes.shared.questions import as_prompt, as_turns, ask_both, policy_name
 from pytest_sway.probes.shared.tool_case import Grade, ToolUseCase
 from pytest_sway.probes.shared.tool_schema import disagreement
 from pytest_sway.requests import Generate, Prompt, ToolPrompt, Turn, Views
@@ -223,6 +223,6 @@ def _tool_prompt(case: ToolUseCase, context: ProbeContext) -> Prompt:
         # templates read these keys without asking whether they are there
         bare = {"description": "", "parameters": {"type": "object", "properties": {}}}
         tools = [{"type": "function", "function": bare | function} for function in case.functions]
-        return ToolPrompt((*before, Turn("user", case.prompt)), tuple(map(json.dumps, tools)))
+        return ToolPrompt(as_turns(case.prompt, context, before), tuple(map(json.dumps, tools)))
     listed = "\n".join(json.dumps(function, ensure_ascii=False) for function in case.functions)
     return as_prompt(f"Tools:\n{listed}\n{HOW_TO_CALL}\n\n{case.prompt}", context, before)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from pytest_sway.dlm.store import DlmVersion, version_of
 from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeOptions, ProbeSkip
 from pytest_sway.probes.judging.loss_criteria import broken_signals, doubtful_signals, loss_levels
 from pytest_sway.probes.judging.pre_run import judge_pre_run
@@ -20,7 +21,6 @@ from pytest_sway.result import Claim, Measurement
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.loss_curve import LossCurve, loss_curve, validation_trend
 from pytest_sway.training.checkpoints import other_adapters
-from pytest_sway.training.dlm_store import DlmVersion, version_of
 from pytest_sway.training.errors import TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
 from pytest_sway.training.log_discovery import LogSource, find_logs

@@ -95,8 +95,6 @@ def _no_folder(name: str, spec: Spec) -> str:
 
 def _unsupported_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     """What this version does not do."""
-    if spec.envelope.dlm_source is not None:
-        yield ("dlm_source",), "this version reads no .dlm file; remove it"
     if not spec.envelope.suite:
         yield ("suite",), "is empty; give it at least one probe"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from pytest_sway.document import Document
 from pytest_sway.spec.chat_template_fields import template_file
+from pytest_sway.spec.dlm_source import read_dlm_source
 from pytest_sway.spec.ignored_fields import ignored_field_notes
 from pytest_sway.spec.model_checks import adapter_problems, model_problems
 from pytest_sway.spec.model_kinds import FILE_KINDS, is_gguf_name, server_address
@@ -25,10 +26,10 @@ _ANCHORS = "x-"
 """Top-level keys that begin so hold what anchors name, and are not read."""
 
 
-def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, list[Problem]]:
+def parse(source: Source, *, adapters: Sequence[str] | None = None) -> tuple[Spec | None, list[Problem]]:
     """The spec, or None, and everything that is wrong with its envelope.
 
-    ``adapter_given``: the command line names the adapter, so the spec's own is not looked at.
+    ``adapters``: those that the command line names; the spec's own is not looked at. None: it names none.
     """
     try:
         envelope = Envelope.model_validate(
@@ -39,9 +40,25 @@ def parse(source: Source, *, adapter_given: bool = False) -> tuple[Spec | None, 
     document, problems = read_document(source)
     spec = _resolve_paths(source, envelope, document)
     problems += model_problems(spec)
-    if envelope.models.ft.kind in FILE_KINDS and not adapter_given:
+    if envelope.models.ft.kind in FILE_KINDS and adapters is None:
         problems += adapter_problems(spec)
-    return spec, problems
+    spec, wrong = _with_dlm_source(spec, adapters)
+    return spec, [*problems, *wrong]
+
+
+def _with_dlm_source(spec: Spec, adapters: Sequence[str] | None) -> tuple[Spec, list[Problem]]:
+    """Fill the document and the system prompt from the ``.dlm`` file that the spec names."""
+    kind = spec.envelope.models.ft.kind
+    named = spec.named if adapters is None else find_adapters_of_kind(kind, adapters, (Path(),))
+    found, problems = read_dlm_source(spec.source, spec.envelope.dlm_source, list(named.folders))
+    document = Document(
+        (*spec.document.sections, *found.document.sections),
+        (*spec.document.controls, *found.document.controls),
+    )
+    written = spec.envelope.defaults.system_prompt
+    system = found.system_prompt if written is None else written
+    notes = (*spec.notes, *found.notes)
+    return replace(spec, document=document, system_prompt=system.strip(), notes=notes), problems
 
 
 def _resolve_paths(source: Source, envelope: Envelope, document: Document) -> Spec:

@@ -123,6 +123,8 @@ class Defaults(StrictModel):
     """A file with a chat template that replaces the tokenizer's own."""
     chat_template_kwargs: dict[str, JsonValue] = {}
     """Arguments of the chat template, e.g. ``enable_thinking``."""
+    system_prompt: str | None = None
+    """A system message before every question that goes through the chat template."""
 
     @field_validator("chat_template_kwargs")
     @classmethod
@@ -147,7 +149,8 @@ class Envelope(StrictModel):
     suite: list[Any] = []
     sections: Any = None
     controls: Any = None
-    dlm_source: str | None = None
+    dlm_source: OptionalWord = None
+    """A ``.dlm`` file: what the adapter was trained on."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ class Spec:
     null_dir: str | None = None
     """Folder of ``models.ft.null_dir``."""
     document: Document = field(default_factory=Document)
+    system_prompt: str = ""
+    """Of ``defaults``, else of the ``.dlm`` file."""
     notes: tuple[Problem, ...] = ()
 
 

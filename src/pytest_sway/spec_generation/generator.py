@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pytest_sway.spec_generation.adapter_folder import longest_dialogue, training_files
 from pytest_sway.spec_generation.annotated_yaml import comment, list_entry
-from pytest_sway.spec_generation.models_text import models_text
+from pytest_sway.spec_generation.models_text import BaseFields, models_text
 from pytest_sway.spec_generation.row_sample import RowSample
 from pytest_sway.spec_generation.sample_reading import read_held_out_sample, read_training_sample
 from pytest_sway.spec_generation.spec_check import check_spec_text
@@ -64,6 +65,13 @@ class GeneratedSpec:
     kinds: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, text: str, notes: Sequence[str], parts: Sequence[Entry | LeftOut]) -> Self:
+        """The spec of a suite's parts."""
+        kinds = tuple(str(part.fields["kind"]) for part in parts if isinstance(part, Entry))
+        left_out = tuple(part.kind for part in parts if isinstance(part, LeftOut))
+        return cls(text, tuple(notes), kinds, left_out)
+
 
 def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     """The spec.
@@ -90,16 +98,13 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
     text = "\n".join(
         [
             _head(inputs, data.rows, notes),
-            models_text(inputs.spec, inputs.base, inputs.adapter),
+            models_text(inputs.spec, BaseFields(inputs.base), inputs.adapter),
             _document(data, held_out),
-            _suite([part for part in parts if isinstance(part, Entry)]),
+            suite_text(parts),
         ]
     )
-    left_out = [part for part in parts if isinstance(part, LeftOut)]
-    text += "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])
-    kinds = tuple(str(part.fields["kind"]) for part in parts if isinstance(part, Entry))
-    check_spec_text(text)
-    return GeneratedSpec(text, tuple(notes), kinds, tuple(one.kind for one in left_out))
+    check_spec_text(text, inputs.spec)
+    return GeneratedSpec.of(text, notes, parts)
 
 
 def _notes(path: Path, sample: RowSample) -> Iterator[str]:
@@ -157,5 +162,9 @@ def _document(data: TrainingSample, held_out: TrainingSample | None) -> str:
     return text
 
 
-def _suite(entries: list[Entry]) -> str:
-    return "suite:\n" + "\n".join(comment(entry.reason, 2) + list_entry(entry.fields) for entry in entries)
+def suite_text(parts: Sequence[Entry | LeftOut]) -> str:
+    """``suite:``, each entry under its comment, and as comments what is left out."""
+    entries = [part for part in parts if isinstance(part, Entry)]
+    text = "suite:\n" + "\n".join(comment(one.reason, 2) + list_entry(one.fields) for one in entries)
+    left_out = [part for part in parts if isinstance(part, LeftOut)]
+    return text + "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sway.spec_generation.annotated_yaml import block, comment
@@ -11,17 +12,38 @@ _MOST_STEPS_UP = 2
 """A folder that is farther away is written with its whole path."""
 
 
-def models_text(spec: Path, base: str, adapter: Path | None) -> str:
+@dataclass(frozen=True)
+class BaseFields:
+    """What a spec says of its base model.
+
+    Attributes:
+        name: a folder, or a name on the hub.
+        revision: that is pinned on the hub.
+        quantization: what it is quantized to as it is loaded.
+    """
+
+    name: str
+    revision: str | None = None
+    quantization: str | None = None
+
+    def written(self, spec: Path) -> dict[str, str]:
+        """As a side of ``models:``; folders are relative to the spec's."""
+        fields = {"kind": "hf", "base": written_path(self.name, spec)}
+        optional = {"revision": self.revision, "quantization": self.quantization}
+        return fields | {name: value for name, value in optional.items() if value is not None}
+
+
+def models_text(spec: Path, base: BaseFields, adapter: Path | None) -> str:
     """Both fields, with comments.
 
     Args:
         spec: where the spec will be written; folders are relative to its own.
-        base: a folder, or a name on the hub.
+        base: the base model.
         adapter: None: it is yet to be trained, in ``adapter`` beside the spec.
     """
-    named = written_path(base, spec)
+    side = base.written(spec)
     folder = written_path(str(adapter), spec) if adapter is not None else "./adapter"
-    models = {"base": {"kind": "hf", "base": named}, "ft": {"kind": "hf", "base": named, "adapter": folder}}
+    models = {"base": side, "ft": {**side, "adapter": folder}}
     lines = ["models:\n", block(models, 2)]
     if adapter is None:
         lines.append(comment("the folder that training will write; --adapter DIR names another", 2))

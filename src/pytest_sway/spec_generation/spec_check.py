@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_sway.spec.parser import parse
@@ -11,8 +12,13 @@ from pytest_sway.spec.yaml_source import MAX_BYTES, read_spec
 from pytest_sway.spec_generation.data_error import DataError
 
 
-def check_spec_text(text: str) -> None:
-    """Raise DataError where a run could not read the spec."""
+def check_spec_text(text: str, spec: Path) -> None:
+    """Raise DataError where a run could not read the spec.
+
+    Args:
+        text: of the spec.
+        spec: where it will be written; the paths in it are relative to its folder.
+    """
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
         raise DataError(
@@ -23,7 +29,7 @@ def check_spec_text(text: str) -> None:
         file = Path(folder) / "sway.yaml"
         file.write_text(text, "utf-8", errors="replace")
         try:
-            _, problems = parse(read_spec(file), adapter_given=True)
+            _, problems = parse(replace(read_spec(file), path=spec), adapters=())
         except SpecError as error:
             raise DataError(f"the spec that these data make cannot be read: {error}") from None
     faults = [problem.message for problem in problems if not problem.message.startswith("models.")]

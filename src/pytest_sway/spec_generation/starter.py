@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_sway.spec_generation.annotated_yaml import comment
-from pytest_sway.spec_generation.models_text import models_text
+from pytest_sway.spec_generation.models_text import BaseFields, models_text
 
 EXAMPLE_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _SUITE = """\
@@ -64,4 +64,4 @@ def starter_spec(spec: Path, base: str, adapter: Path | None) -> str:
         adapter: its folder; None: it is yet to be trained.
     """
     head = comment("A spec to begin with: replace the prompts, then run it with:  sway run " + spec.name)
-    return f"{head}version: 1\n{models_text(spec, base, adapter)}\n{_SUITE}"
+    return f"{head}version: 1\n{models_text(spec, BaseFields(base), adapter)}\n{_SUITE}"

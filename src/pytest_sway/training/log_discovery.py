@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sway.dlm.store import LOGS
 from pytest_sway.training.checkpoints import TrainerCheckpoint, checkpoint_step, checkpoints
-from pytest_sway.training.dlm_store import LOGS
 from pytest_sway.training.errors import AmbiguousRunError
 from pytest_sway.training.log_reader import find_log_files
 from pytest_sway.training.trainer_log import TRAINER_LOG, TRAINER_STATE, check_step, read_trainer_state

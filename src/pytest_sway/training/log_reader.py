@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.dlm.store import LOGS
 from pytest_sway.training.dlm_log import add_run, dlm_runs, is_dlm_log
-from pytest_sway.training.dlm_store import LOGS
 from pytest_sway.training.json_files import first_keys, parse_json, parse_json_lines, read_log_bytes
 from pytest_sway.training.torchtune_log import is_torchtune_log, torchtune_records
 from pytest_sway.training.trainer_log import trainer_runs, trainer_state

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_sway.training.dlm_store import DlmVersion, runs_of_adapter
+from pytest_sway.dlm.store import DlmVersion
+from pytest_sway.training.dlm_runs import runs_of_adapter
 from pytest_sway.training.errors import AmbiguousRunError, TooFewStepsError
 from pytest_sway.training.gradient_norms import gradient_norms
 from pytest_sway.training.log_discovery import LogSource

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pytest_sway.training.dlm_store import DlmVersion, runs_of_adapter, version_of
+from pytest_sway.dlm.store import DlmVersion, version_of
+from pytest_sway.training.dlm_runs import runs_of_adapter
 from pytest_sway.training.errors import TrainingDataError
 from pytest_sway.training.log_reader import find_log_files, read_logs
 from pytest_sway.training.optimizer_discovery import OptimizerFile

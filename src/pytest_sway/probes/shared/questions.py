@@ -31,11 +31,18 @@ def distinct(prompts: Sequence[str]) -> list[str]:
 def as_prompt(text: str, context: ProbeContext, before: Sequence[Turn] = ()) -> Prompt:
     """A question under the spec's prompt policy, the text itself or a user's turn, after the turns before it.
 
-    Without a chat template turns are paragraphs.
+    Without a chat template turns are paragraphs, and the spec's system prompt is left out.
     """
     if context.is_chat:
-        return (*before, Turn("user", text))
+        return as_turns(text, context, before)
     return "\n\n".join([*(turn.content for turn in before), text])
+
+
+def as_turns(text: str, context: ProbeContext, before: Sequence[Turn] = ()) -> tuple[Turn, ...]:
+    """A user's turn after the turns before it; the spec's system prompt first, where these have none."""
+    has_system = not context.system_prompt or any(turn.role == "system" for turn in before)
+    system = () if has_system else (Turn("system", context.system_prompt),)
+    return (*system, *before, Turn("user", text))
 
 
 def is_question(text: str) -> bool:

@@ -61,7 +61,7 @@ def _after_examples(qa: QA, examples: Sequence[QA], view: View, context: ProbeCo
     asked = answer_completion(qa.prompt, qa.gold, view, context, qa.context)
     if isinstance(asked.prompt, tuple):
         turns = [turn for one in examples for turn in (Turn("user", one.prompt), Turn("assistant", one.gold))]
-        system = [turn for turn in qa.context if turn.role == "system"]
+        system = [turn for turn in asked.prompt if turn.role == "system"]
         return replace(asked, prompt=(*system, *turns, *asked.prompt[len(system) :]))
     before = [f"{one.prompt} {one.gold}" for one in examples]
     return replace(asked, prompt="\n\n".join([*before, str(asked.prompt)]))

@@ -1,0 +1,1 @@
+"""Documents of dlm (``.dlm`` files, PyPI ``document-language-model``) and its stores."""

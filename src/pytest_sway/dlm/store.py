@@ -1,0 +1,133 @@
+"""dlm's stores: the current version of a document's adapter, and what a version's folder says.
+
+A store is ``$DLM_HOME/store/ID``, else ``~/.dlm/store/ID``. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.dlm.errors import DlmError
+
+LOGS = "logs"
+_POINTER, _LINK, _VERSIONS = "current.txt", "latest", "versions"
+_MOST_POINTER_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class DlmVersion:
+    """One version of an adapter in a dlm store.
+
+    Attributes:
+        store: the store's folder.
+        adapter: its name in a document with several adapters; empty in one with a single adapter.
+        number: NNNN of ``vNNNN``.
+    """
+
+    store: Path
+    adapter: str
+    number: int
+
+    @property
+    def label(self) -> str:
+        """As its folder is called, after the adapter's name."""
+        return f"{self.adapter}/v{self.number:04d}" if self.adapter else f"v{self.number:04d}"
+
+
+def version_of(adapter: Path) -> DlmVersion | None:
+    """The version that a folder is: ``STORE/adapter/[NAME/]versions/vNNNN``; None where it is none."""
+    folder = adapter.resolve()
+    match = re.fullmatch(r"v(\d+)", folder.name, re.ASCII)
+    if match is None or folder.parent.name != _VERSIONS:
+        return None
+    above = folder.parent.parent
+    if above.name == "adapter":
+        return DlmVersion(above.parent, "", int(match[1]))
+    if above.parent.name == "adapter":
+        return DlmVersion(above.parent.parent, above.name, int(match[1]))
+    return None
+
+
+def store_of(dlm_id: str) -> Path:
+    """The folder of a document's store, whether it exists or not."""
+    home = os.environ.get("DLM_HOME")
+    return (Path(home) if home else Path("~/.dlm")).expanduser() / "store" / dlm_id
+
+
+def current_adapter(store: Path, name: str = "") -> Path | None:
+    """The folder that ``current.txt`` points to, or the link ``latest`` of older stores; None without one.
+
+    Args:
+        store: its folder.
+        name: of the adapter, in a document with several.
+
+    Raises:
+        DlmError: what it points to lies outside of the store, or is not there.
+    """
+    folder = store / "adapter" / name if name else store / "adapter"
+    pointer, link = folder / _POINTER, folder / _LINK
+    if pointer.is_file():
+        target = store / _pointer_text(pointer)
+        if target == store:
+            return None
+    elif link.is_symlink() or link.is_dir():
+        pointer, target = link, link
+    else:
+        return None
+    resolved = target.resolve()
+    if not resolved.is_relative_to(store.resolve()):
+        raise DlmError(f"{pointer} points out of its store, to {resolved}")
+    if not resolved.is_dir():
+        raise DlmError(f"{pointer} points to {resolved}, and there is no such folder: run dlm train again")
+    return resolved
+
+
+def trained_quantized(version: Path) -> bool | None:
+    """Whether ``training_run.json`` says that the base was quantized; None where it says nothing."""
+    value = _json(version / "training_run.json").get("use_qlora")
+    return value if isinstance(value, bool) else None
+
+
+def trained_revision(store: Path) -> str | None:
+    """The revision of the base that the store's manifest names: the last run's, else its own."""
+    manifest = _json(store / "manifest.json")
+    runs = manifest.get("training_runs")
+    records = runs[::-1] if isinstance(runs, list) else []
+    for record in [*records, manifest]:
+        found = record.get("base_model_revision") if isinstance(record, dict) else None
+        if isinstance(found, str) and found:
+            return found
+    return None
+
+
+def adapters_of_runs(store: Path) -> dict[int, str]:
+    """Which named adapter each run trained, by run id; a run that the manifest does not name is absent."""
+    runs = _json(store / "manifest.json").get("training_runs")
+    named: dict[int, str] = {}
+    for run in runs if isinstance(runs, list) else ():
+        if isinstance(run, dict) and isinstance(run.get("adapter_name"), str):
+            number = run.get("run_id")
+            if isinstance(number, int):
+                named[number] = run["adapter_name"]
+    return named
+
+
+def _pointer_text(pointer: Path) -> str:
+    try:
+        return pointer.read_bytes()[:_MOST_POINTER_BYTES].decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DlmError(f"{pointer} cannot be read: {error}") from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none to read."""
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

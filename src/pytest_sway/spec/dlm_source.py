@@ -1,0 +1,85 @@
+"""``dlm_source:`` of a spec: the ``.dlm`` file whose sections its adapters were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_sway.dlm.document import document_of
+from pytest_sway.dlm.errors import DlmError
+from pytest_sway.dlm.reader import read_dlm
+from pytest_sway.dlm.store import version_of
+from pytest_sway.document import Document
+from pytest_sway.spec.path_lookup import find_path, is_file
+from pytest_sway.spec.problems import Problem
+from pytest_sway.spec.yaml_source import Source
+from pytest_sway.text.message_parts import describe
+
+_FIELD = "dlm_source"
+
+
+@dataclass(frozen=True)
+class DlmSource:
+    """What a spec takes from its ``.dlm`` file.
+
+    Attributes:
+        document: sections, and the controls that the file holds.
+        system_prompt: empty without.
+        notes: on what is left out, at the field's position.
+    """
+
+    document: Document = field(default_factory=Document)
+    system_prompt: str = ""
+    notes: tuple[Problem, ...] = ()
+
+
+def read_dlm_source(
+    source: Source, written: str | None, adapters: Sequence[Path]
+) -> tuple[DlmSource, list[Problem]]:
+    """The document, and what is wrong with it.
+
+    Args:
+        source: of the spec; the file is looked up in its folder first, then in the working directory.
+        written: the path.
+        adapters: folders of the adapters to be evaluated; where one is a version of a named adapter in a
+            dlm store, the sections are those that dlm trains it on.
+    """
+    if written is None:
+        return DlmSource(), []
+    position = source.locate((_FIELD,))
+    path = find_path(written, source.roots)
+    try:
+        if source.value.get("sections") is not None:
+            raise DlmError("the sections are those of the .dlm file; remove sections:, or this line")
+        if not is_file(path):
+            raise DlmError(
+                f"there is no file {describe(written)}, neither beside the spec nor in the working directory"
+            )
+        try:
+            file, notes = read_dlm(path)
+            found = document_of(file, _trained_adapter(adapters, file.adapters))
+        except DlmError as error:
+            place = f"{path.name}:{error.line}" if error.line else path.name
+            raise DlmError(f"{place}: {error.message}") from None
+    except DlmError as error:
+        return DlmSource(), [Problem(f"{_FIELD}: {error.message}", *position)]
+    texts = [*notes, *found.notes]
+    return DlmSource(
+        found.document, file.system_prompt, tuple(Problem(f"{_FIELD}: {text}", *position) for text in texts)
+    ), []
+
+
+def _trained_adapter(adapters: Sequence[Path], declared: Sequence[str]) -> str:
+    """The name of the adapter in the document; empty where the folders do not say.
+
+    Raises:
+        DlmError: they are several, and each was trained on other sections.
+    """
+    versions = [version_of(folder) for folder in adapters]
+    names = {version.adapter for version in versions if version is not None} & set(declared)
+    if len(names) > 1:
+        raise DlmError(
+            f"the adapters {', '.join(sorted(names))} were each trained on other sections: write a spec each"
+        )
+    return next(iter(names), "")

@@ -46,6 +46,8 @@ Prompt = str | tuple[Turn, ...] | ToolPrompt
 """A text, scored as it stands; or turns, rendered by the tokenizer's chat template."""
 Profile = Literal["quick", "standard", "thorough"]
 """How much a spec wants measured where it does not say itself."""
+DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+"""The sentence embedder where a spec names none."""
 PromptPolicy = Literal["auto", "raw", "chat"]
 """How a spec wants questions put: ``auto`` is ``chat`` where the tokenizer has a template."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import shlex
 import shutil
@@ -11,7 +10,6 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,11 +68,16 @@ def _inputs(parsed: argparse.Namespace) -> CheckInputs:
     data = None
     if parsed.data is not None:
         data = read_training_sample(Path(parsed.data), _MOST_ROWS, 0, longest_dialogue(base))
-    prompts = _read_prompts(Path(parsed.prompts)) if parsed.prompts is not None else ()
+    prompts = read_prompts(Path(parsed.prompts)) if parsed.prompts is not None else ()
     return CheckInputs(adapter.resolve(), base, prompts, data, training_files(adapter))
 
 
-def _read_prompts(file: Path) -> list[str]:
+def read_prompts(file: Path) -> list[str]:
+    """The lines of a file that are not blank, each once.
+
+    Raises:
+        CommandError: it cannot be read, or it has none.
+    """
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -90,22 +93,17 @@ def _look(inputs: CheckInputs) -> tuple[SuiteResult, CheckAnswer]:
     from pytest_sway.adapter_check.answer import check_answer
     from pytest_sway.adapter_check.check_spec import check_spec
     from pytest_sway.adapter_check.weight_structure import weight_structure
-    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+    from pytest_sway.cli.pytest_session import Outcomes, run_quietly
 
-    outcomes, written = Outcomes(), io.StringIO()
     with tempfile.TemporaryDirectory(prefix="sway-check-") as folder:
         spec = Path(folder) / "check.sway.yaml"
         spec.write_text(check_spec(inputs), "utf-8")
-        with redirect_stdout(written), redirect_stderr(written):
-            run_pytest(spec, ["-W", "ignore"], [outcomes])
-    if outcomes.is_interrupted:
-        raise KeyboardInterrupt
-    if outcomes.faults:
-        faults = "\n".join(outcomes.faults)
-        raise CommandError(faults.replace(f"{spec.name}:", "").replace(str(spec), str(inputs.adapter)))
-    if not outcomes.suites:
-        raise CommandError(f"{inputs.adapter} was not evaluated; pytest wrote:\n{written.getvalue().strip()}")
-    return outcomes.suites[0], check_answer(outcomes.suites[0], weight_structure(inputs.adapter))
+        try:
+            suite = run_quietly(spec, [], Outcomes())[0]
+        except CommandError as error:
+            fault = str(error).replace(f"{spec.name}:", "").replace(str(spec), str(inputs.adapter))
+            raise CommandError(fault) from error
+    return suite, check_answer(suite, weight_structure(inputs.adapter))
 
 
 def _text(parsed: argparse.Namespace, inputs: CheckInputs, answer: CheckAnswer, title: str) -> str:

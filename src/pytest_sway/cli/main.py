@@ -23,6 +23,7 @@ from pytest_sway.cli.converting import CONVERT_ADAPTER
 from pytest_sway.cli.evaluating import GATE, RUN
 from pytest_sway.cli.initializing import INIT
 from pytest_sway.cli.installation import DOCTOR
+from pytest_sway.cli.mining import MINE
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
 from pytest_sway.cli.rendering import REPORT
@@ -42,6 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     RANK,
     REPORT,
     COMPARE,
+    MINE,
     TRACE,
     LIST_PROBES,
     SCHEMA,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -88,6 +89,30 @@ def run_pytest(spec: Path, arguments: Sequence[str], plugins: Sequence[object] =
             return int(pytest.main([*own, *loaded, *arguments, str(spec)], plugins=list(plugins)))
         except SystemExit as error:
             raise CommandError(f"{spec}: a conftest or a plugin ended the run ({error})") from error
+
+
+def run_quietly(spec: Path, arguments: Sequence[str], outcomes: Outcomes) -> list[SuiteResult]:
+    """Run pytest on a spec and show nothing of it; the suites' results.
+
+    Args:
+        spec: as for :func:`run_pytest`.
+        arguments: of pytest's command line.
+        outcomes: sees what becomes of the run.
+
+    Raises:
+        CommandError: the spec cannot be read, or nothing was measured.
+        KeyboardInterrupt: Ctrl-C ended it.
+    """
+    written = io.StringIO()
+    with redirect_stdout(written), redirect_stderr(written):
+        run_pytest(spec, ["-W", "ignore", *arguments], [outcomes])
+    if outcomes.is_interrupted:
+        raise KeyboardInterrupt
+    if outcomes.faults:
+        raise CommandError("\n".join(outcomes.faults))
+    if not outcomes.suites:
+        raise CommandError(f"{spec}: nothing was measured; pytest wrote:\n{written.getvalue().strip()}")
+    return outcomes.suites
 
 
 def project_of(spec: Path) -> Path:

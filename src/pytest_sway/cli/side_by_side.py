@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,19 +56,10 @@ def _ask(spec: Path, options: Sequence[str]) -> list[SuiteResult]:
     Raises:
         CommandError: nothing was asked.
     """
-    from pytest_sway.cli.pytest_session import run_pytest
+    from pytest_sway.cli.pytest_session import run_quietly
     from pytest_sway.cli.samples_alone import SamplesAlone
 
-    alone, written = SamplesAlone(), io.StringIO()
-    with redirect_stdout(written), redirect_stderr(written):
-        run_pytest(spec, ["-W", "ignore", *options], [alone])
-    if alone.is_interrupted:
-        raise KeyboardInterrupt
-    if alone.faults:
-        raise CommandError("\n".join(alone.faults))
-    if not alone.suites:
-        raise CommandError(f"{spec}: nothing was asked; pytest wrote:\n{written.getvalue().strip()}")
-    return alone.suites
+    return run_quietly(spec, options, SamplesAlone())
 
 
 def _lines(suites: Sequence[SuiteResult]) -> list[str]:

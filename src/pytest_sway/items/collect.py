@@ -15,6 +15,7 @@ import pytest
 
 from pytest_sway.items.item_key import MODEL_FIXTURES
 from pytest_sway.items.probe_kinds import KindsError, kinds_for
+from pytest_sway.items.stash_keys import CHANGE_SUITE
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.items.suite_entries import SuiteEntry
 from pytest_sway.probes.registry import Kinds
@@ -79,13 +80,15 @@ def suite_of(config: pytest.Config, hook: Any, path: Path) -> Suite:
     key = (path, kinds)
     if key not in known:
         try:
-            known[key] = load_suite(
+            suite = load_suite(
                 path,
                 config.getoption("sway_adapter"),
                 kinds,
                 samples=config.getoption("sway_samples"),
                 profile=config.getoption("sway_profile"),
             )
+            change = config.stash.get(CHANGE_SUITE, None)
+            known[key] = suite if change is None else change(suite)
         except SpecError as error:
             raise pytest.Collector.CollectError(str(error)) from None
         try:

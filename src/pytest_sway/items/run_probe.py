@@ -197,6 +197,9 @@ def _result(
     if interval is not None:
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate
+    if mined := probe.options.mined_items:
+        evidence["mined_items"] = mined
+        judgement = replace(judgement, message=f"{judgement.message}; {_mined_text(mined)}")
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:
         prediction = prediction_of(judgement, measured, found.nulls)
@@ -219,6 +222,10 @@ def _result(
             samples=_samples(measured),
         )
     )
+
+
+def _mined_text(count: int) -> str:
+    return f"{count} of its items were chosen by sway mine: the interval is for chosen items"
 
 
 def _samples(measured: Measurement) -> list[Sample]:

@@ -1,16 +1,20 @@
-"""What the worker side keeps on the stash of an item. Loaded at start-up."""
+"""What the worker side keeps on the stash of an item, and a command on the config's. Loaded at start-up."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_sway.items.run_probe import MeasurementContext
+    from pytest_sway.items.suite import Suite
     from pytest_sway.result import ProbeResult
     from pytest_sway.suites.cost_plan import PlannedProbe
 
+CHANGE_SUITE: pytest.StashKey[Callable[[Suite], Suite]] = pytest.StashKey()
+"""On the stash of the config: what a command makes of every suite before it is collected."""
 INVALID_MARK: pytest.StashKey[str] = pytest.StashKey()
 """Why the item's mark cannot be followed; the item fails with this message."""
 MEASURED_IN_TEST: pytest.StashKey[list[ProbeResult]] = pytest.StashKey()

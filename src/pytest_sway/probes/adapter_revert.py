@@ -18,7 +18,7 @@ from pytest_sway.probes.shared.bad_cases import BadCase, bad_cases
 from pytest_sway.probes.shared.item_options import CaseOptions
 from pytest_sway.probes.shared.question_case import QuestionCase
 from pytest_sway.probes.shared.questions import as_prompt, distinct, policy_name
-from pytest_sway.requests import Embed, Generate, Prompt, Views, ask
+from pytest_sway.requests import DEFAULT_EMBEDDER, Embed, Generate, Prompt, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, rate_interval, t_interval
@@ -38,7 +38,7 @@ class AdapterRevertOptions(CaseOptions[QuestionCase]):
     quick_items: ClassVar = 0
 
     max_new_tokens: int = Field(default=64, ge=1)
-    embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    embedding_model: Expanded = Field(default=DEFAULT_EMBEDDER, min_length=1)
     base_gold_similarity_cap: Finite = Field(default=0.75, ge=-1)
     assert_gain_gte: Floor = Field(default=0.1, le=2)
     assert_revert_rate_lt: Rate = 0.25

@@ -58,6 +58,11 @@ class ProbeOptions(BaseModel):
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that the measure may take."""
 
+    @property
+    def mined_items(self) -> int:
+        """How many of its items were chosen by what an adapter does with them."""
+        return 0
+
     def for_profile(self, profile: Profile) -> Self:
         """The same options; what the spec leaves open is the profile's."""
         values = self.profiles.get(profile, {})

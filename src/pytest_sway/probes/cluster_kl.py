@@ -18,7 +18,7 @@ from pytest_sway.probes.judging.thresholds import Floor, LeastZ, Share
 from pytest_sway.probes.shared.clusters import chance_specificity, clusters, exemplars, variance_parts
 from pytest_sway.probes.shared.item_options import Positions, PromptOptions
 from pytest_sway.probes.shared.questions import distinct, divergences, openings_policy
-from pytest_sway.requests import Embed, Views, ask
+from pytest_sway.requests import DEFAULT_EMBEDDER, Embed, Views, ask
 from pytest_sway.result import Claim, Measurement, Verdict
 from pytest_sway.spec.environment_variables import Expanded
 from pytest_sway.statistics.intervals import Interval, jackknife_blocks, jackknife_interval, t_interval
@@ -36,7 +36,7 @@ class ClusterKLOptions(PromptOptions):
     quick_items: ClassVar = 0
 
     num_clusters: int = Field(default=5, ge=2, le=32)
-    embedding_model: Expanded = Field(default="sentence-transformers/all-MiniLM-L6-v2", min_length=1)
+    embedding_model: Expanded = Field(default=DEFAULT_EMBEDDER, min_length=1)
     divergence: Literal["js", "kl"] = "js"
     top_k: int | None = None
     positions: Positions = 8

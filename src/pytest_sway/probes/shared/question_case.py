@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pytest_sway.requests import Turn
 from pytest_sway.spec.context_turns import ContextTurn, to_turns
 
+_MINED = "_mining_meta"
+
 
 class QuestionCase(BaseModel):
     """A question in the wording that was trained on, its answer, and other wordings.
 
-    A field whose name begins with ``_`` is a remark (mined cases carry some) and is left out.
+    A field whose name begins with ``_`` is a remark and is left out; ``_mining_meta`` marks a mined case.
     """
 
     model_config = ConfigDict(
@@ -25,13 +27,16 @@ class QuestionCase(BaseModel):
     paraphrases: tuple[str, ...] = Field(min_length=1)
     context: tuple[ContextTurn, ...] = ()
     """Turns before the question, in whatever wording it is asked."""
+    mined: bool = False
+    """Whether ``sway mine`` chose its paraphrases."""
 
     @model_validator(mode="before")
     @classmethod
     def _without_remarks(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {key: item for key, item in value.items() if not str(key).startswith("_")}
+        mark = {"mined": True} if _MINED in value else {}
+        return {**{key: item for key, item in value.items() if not str(key).startswith("_")}, **mark}
 
     @field_validator("paraphrases")
     @classmethod

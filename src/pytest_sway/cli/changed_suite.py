@@ -1,0 +1,43 @@
+"""A plugin that runs a suite with other entries than its spec has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_sway.cli.pytest_session import Outcomes
+from pytest_sway.items.stash_keys import CHANGE_SUITE
+from pytest_sway.items.suite import Suite
+from pytest_sway.mining.errors import MiningError
+
+
+class ChangedSuite(Outcomes):
+    """Runs a suite with other entries.
+
+    Args:
+        change: makes the entries.
+
+    Attributes:
+        suite: what was made.
+    """
+
+    def __init__(self, change: Callable[[Suite], Suite]) -> None:
+        super().__init__()
+        self._change = change
+        self.suite: Suite | None = None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Have every suite changed before it is collected."""
+        config.stash[CHANGE_SUITE] = self._changed
+
+    def _changed(self, suite: Suite) -> Suite:
+        if len(suite.adapters) > 1:
+            raise pytest.Collector.CollectError(
+                f"the spec evaluates {len(suite.adapters)} adapters; name one with --adapter"
+            )
+        try:
+            self.suite = self._change(suite)
+        except MiningError as error:
+            raise pytest.Collector.CollectError(f"{suite.path.name}: {error}") from None
+        return self.suite

@@ -1,0 +1,1 @@
+"""Harder questions for a suite: wordings that an adapter does not know, and prompts that it moves most."""

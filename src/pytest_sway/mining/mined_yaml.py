@@ -1,0 +1,72 @@
+"""What was mined as YAML that pastes into a spec."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_sway.mining.meaning import LEAST_SIMILARITY
+from pytest_sway.mining.outliers import Outlier
+from pytest_sway.mining.paraphrases import MinedCase
+from pytest_sway.spec_generation.annotated_yaml import block, comment
+from pytest_sway.version import __version__
+
+_DIGITS = 4
+_CHOSEN = (
+    "They were chosen by what this adapter does with them: an interval over them holds for chosen items, not "
+    "for questions in general. The reports say so wherever they are used."
+)
+
+
+def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], *, has_embedder: bool) -> str:
+    """``mined_cases:``, to be pasted as ``cases:`` of a ``paraphrase_invariance``."""
+    tried = sum(case.candidates for case in cases)
+    counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common()) or "none"
+    meaning = (
+        f"a cosine of at least {LEAST_SIMILARITY:g} with the question, and nearest to it of all questions"
+        if has_embedder
+        else "not looked at: the extra semsim is not installed; read them before you use them"
+    )
+    what = (
+        f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}: wordings that lose "
+        "most of the adapter's lift. Paste the list as cases: of a paraphrase_invariance."
+    )
+    head = [
+        what,
+        f"{tried} wordings measured; rejected before: {counts}; meaning: {meaning}.",
+        _CHOSEN,
+    ]
+    rows = [
+        {
+            **case.fields,
+            "paraphrases": list(case.paraphrases),
+            "_mining_meta": {
+                "top_gaps": [round(gap, _DIGITS) for gap in case.gaps],
+                "verbatim_lift": round(case.verbatim_lift, _DIGITS),
+                "candidates": case.candidates,
+            },
+        }
+        for case in cases
+    ]
+    return comment("\n".join(head)) + block({"mined_cases": rows})
+
+
+def outliers_text(found: Sequence[Outlier], top: int, source: str, kind: str) -> str:
+    """``mined_outliers:``; either list may be pasted as ``prompts:``."""
+    has_nulls = all(one.null_mean is not None for one in found)
+    by = "beyond the null adapters' mean on the same prompt" if has_nulls else "no null adapter answered"
+    what = (
+        f"Made by sway mine --mode outliers (pytest-sway {__version__}) from {source}: the {top} prompts of "
+        f"{len(found)} that the adapter moves most, and the {top} that it moves least ({by}). Paste either "
+        f"list as prompts: of a {kind}."
+    )
+    head = [what, _CHOSEN]
+    lists = {"top": found[:top], "bottom": found[-top:][::-1]}
+    rows: Mapping[str, Any] = {name: [_row(one) for one in some] for name, some in lists.items()}
+    return comment("\n".join(head)) + block({"mined_outliers": {"probe_kind": kind, **rows}})
+
+
+def _row(one: Outlier) -> dict[str, Any]:
+    row: dict[str, Any] = {"prompt": one.prompt, "raw": round(one.raw, _DIGITS), "index": one.index}
+    return row | ({"net": round(one.net, _DIGITS)} if one.null_mean is not None else {})

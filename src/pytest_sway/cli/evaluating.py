@@ -8,10 +8,15 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.output import check_writable
 
+if TYPE_CHECKING:
+    from pytest_sway.cli.pytest_session import Outcomes
+
+PACK_SUFFIX = ".swaypack.tar.gz"
 QUIET = ("--tb=no", "-rN", "--no-header")
 """What pytest says of failed tests is in our summary."""
 _FILES = ("json", "report", "markdown", "html", "trace", "junit")
@@ -53,6 +58,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--limit", metavar="N", help="A quick look: at most N items of each probe")
+    parser.add_argument("--base", metavar="DIR", help="Of a pack: the base model's folder on this machine")
     parser.add_argument("--dry-run", action="store_true", help="Read the spec and list its probes; no model")
 
 
@@ -68,6 +74,10 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    if is_pack(parsed.spec):
+        return _run_pack(parsed)
+    if parsed.base is not None:
+        raise CommandError("--base is for a pack; a spec names its base model itself")
     if not parsed.dry_run:
         return _evaluate(parsed, is_gate=False)
     from pytest_sway.cli.dry_run import list_suite
@@ -83,11 +93,30 @@ def _gate(parsed: argparse.Namespace) -> int:
     return _evaluate(parsed, is_gate=True)
 
 
-def _evaluate(parsed: argparse.Namespace, *, is_gate: bool) -> int:
+def _run_pack(parsed: argparse.Namespace) -> int:
+    """Evaluate the suite of a pack in a temporary folder, and compare the result with the pack's."""
+    from pytest_sway.cli.pack_sessions import unpacked_session
+    from pytest_sway.cli.pytest_session import Outcomes
+
+    if parsed.dry_run:
+        raise CommandError("--dry-run lists a spec; unpack the pack first (sway unpack)")
+    if len(parsed.adapter) > 1:
+        raise CommandError("a pack is of one adapter; give --adapter once")
+    outcomes = Outcomes()
+    with unpacked_session(Path(parsed.spec), parsed.base, *parsed.adapter[:1]) as session:
+        parsed.spec, parsed.adapter = str(session.spec), []
+        status = _evaluate(parsed, is_gate=False, outcomes=outcomes)
+        if not parsed.quiet and outcomes.suites:
+            sys.stdout.write(f"{session.comparison(outcomes.suites[0])}\n")
+    return status
+
+
+def _evaluate(parsed: argparse.Namespace, *, is_gate: bool, outcomes: Outcomes | None = None) -> int:
     """Run the suite; 1 where the gate failed, if that is asked, and 2 where nothing could be said."""
     from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 
-    spec, outcomes = spec_path(parsed.spec), Outcomes()
+    is_of_pack, spec = outcomes is not None, spec_path(parsed.spec)
+    outcomes = outcomes or Outcomes()
     found = run_pytest(spec, [*QUIET, *_pytest_options(parsed), *parsed.pytest_arguments], [outcomes])
     if outcomes.is_interrupted:
         return Exit.INTERRUPTED
@@ -96,7 +125,7 @@ def _evaluate(parsed: argparse.Namespace, *, is_gate: bool) -> int:
     if found not in (0, 1) or not outcomes.called:
         return Exit.CANNOT_RUN
     if not is_gate:
-        if not parsed.quiet:
+        if not parsed.quiet and not is_of_pack:
             sys.stdout.write(f"next: {shlex.join(['sway', 'samples', parsed.spec])} shows what it answers\n")
         return Exit.OK
     if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
@@ -117,6 +146,11 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
         yield from ("-q", "--disable-warnings")
     for adapter in parsed.adapter:
         yield f"--sway-adapter={adapter}"
+
+
+def is_pack(named: str) -> bool:
+    """Whether a path is a pack rather than a spec, by its name."""
+    return named.endswith(PACK_SUFFIX) and os.path.isfile(named)  # noqa: PTH113 - it raises for no name
 
 
 def spec_path(named: str) -> Path:

@@ -24,6 +24,7 @@ from pytest_sway.cli.evaluating import GATE, RUN
 from pytest_sway.cli.initializing import INIT
 from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.mining import MINE
+from pytest_sway.cli.packing import PACK, UNPACK
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
 from pytest_sway.cli.rendering import REPORT
@@ -44,6 +45,8 @@ COMMANDS: tuple[Command, ...] = (
     REPORT,
     COMPARE,
     MINE,
+    PACK,
+    UNPACK,
     TRACE,
     LIST_PROBES,
     SCHEMA,

@@ -94,7 +94,7 @@ class DiskCache:
                 marks = ",".join("?" * len(part))
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
-                    answer = _from_json(keys[key], value)
+                    answer = from_json(keys[key], value)
                     if answer is None:
                         self._unreadable += 1
                     else:
@@ -108,7 +108,7 @@ class DiskCache:
         if self._base is None:
             return
         today = int(time.time()) // _DAY
-        rows = [(key, text, today) for key, answer in answers.items() if (text := _to_json(answer))]
+        rows = [(key, text, today) for key, answer in answers.items() if (text := to_json(answer))]
         try:
             with self._base:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
@@ -194,7 +194,7 @@ def _chunks(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
 
 
-def _to_json(answer: Any) -> str:
+def to_json(answer: Any) -> str:
     """An answer as JSON; empty where it is not one to keep."""
     if isinstance(answer, float) and math.isfinite(answer):
         return json.dumps(answer)
@@ -205,7 +205,7 @@ def _to_json(answer: Any) -> str:
     return ""
 
 
-def _from_json(request: Request[Any], text: Any) -> Any:
+def from_json(request: Request[Any], text: Any) -> Any:
     """The answer that ``text`` tells; None where it tells none of this request's kind."""
     try:
         value = json.loads(text)

@@ -34,6 +34,7 @@ from pytest_sway.engine.memory_limits import MEMORY
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import Progress
+from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.engine.server_planner import ServerPlanner
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
@@ -54,6 +55,8 @@ class Engine:
         batch_invariant: whether every text is scored by itself, so that no answer depends on what else was
             asked.
         embedder: answers :class:`Embed`.
+        portable: answers of a pack, with which nothing that they answer is asked anew.
+        record: takes every answer, to be packed.
         progress: shows after each forward how many of the round's tokens are done, of how many.
     """
 
@@ -66,6 +69,8 @@ class Engine:
         memory: int = MEMORY,
         batch_invariant: bool = False,
         embedder: Embedder | None = None,
+        portable: PortableAnswers | None = None,
+        record: PortableAnswers | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.backend = backend
@@ -76,7 +81,17 @@ class Engine:
         elif not isinstance(backend, AnsweringBackend):
             self._planner = Planner(backend, memory, batch_invariant=batch_invariant)
         identity = f"{backend.identity} memory={memory} alone={batch_invariant}"
-        self._known = KnownAnswers(backend, identity, store if backend.identity else None)
+        self._portable, self._record = portable, record
+        self._known = KnownAnswers(
+            backend,
+            identity,
+            store if backend.identity else None,
+            portable=portable,
+            record=record,
+            variant=f"alone={batch_invariant}",
+        )
+        if record is not None:
+            record.origin = backend.identity
         self._batch_invariant = batch_invariant
         self._trace = trace
         self._progress = progress
@@ -162,7 +177,9 @@ class Engine:
         return estimator.estimate(probe, views, nulls, further) if estimator is not None else None
 
     def is_slow(self, view: View) -> bool:
-        """Whether a short forward takes so long that a suite may take minutes; False for a server."""
+        """Whether a short forward takes so long that a suite may take minutes; False of a server or pack."""
+        if self._portable is not None:
+            return False
         estimator = self._existing_estimator()
         return estimator is not None and estimator.is_slow(view)
 
@@ -197,6 +214,7 @@ class Engine:
             found = {**answers, **self._fresh}
             known = {r: found[one] for r in asked if (one := first[keys[r]]) in found}
             self._write_trace(list(known), time.perf_counter() - began)
+        self._known.record(known)
         return known
 
     def _ask(self, missing: Sequence[Request[Any]]) -> None:
@@ -245,7 +263,10 @@ class Engine:
         if self._planner is None:
             return NoiseFloor()
         if self._noise_floor is None:
-            self._noise_floor = self._planner.noise_floor(base)
+            packed = self._portable.noise_floor if self._portable is not None else None
+            self._noise_floor = packed or self._planner.noise_floor(base)
+        if self._record is not None:
+            self._record.noise_floor = self._noise_floor
         return self._noise_floor
 
     def stats(self) -> dict[str, float]:
@@ -281,6 +302,9 @@ class Engine:
         notes = [*self.backend.prompt_notes(), *self._known.notes()]
         if self._trace is not None and self._trace.trouble:
             notes = [*notes, self._trace.trouble]
+        if self._portable is not None and self._portable.used:
+            made_by = f"answers come from a pack, made by {self._portable.origin}"
+            notes.append(f"{made_by}; SWAY_DISABLE_NULL_CACHE=1 asks anew")
         return notes
 
     def _embed(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:

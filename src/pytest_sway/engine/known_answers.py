@@ -9,6 +9,7 @@ from pytest_sway.backends.base import AnsweringBackend, TokenizingBackend
 from pytest_sway.engine.answer_keys import STORABLE, key_of, read_key
 from pytest_sway.engine.disk_cache import DiskCache
 from pytest_sway.engine.memory_cache import MemoryCache
+from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.requests import Request, RequestError
 
 
@@ -23,14 +24,25 @@ class KnownAnswers:
         backend: encodes requests, where it has a tokenizer.
         identity: what the numbers depend on beside weights and ids.
         store: answers of earlier sessions; None keeps nothing on disk.
+        portable: answers of a pack, which come before those of the store.
+        record: takes every answer that is given, to be packed.
+        variant: what portable answers depend on beside weights and ids.
     """
 
     def __init__(
-        self, backend: AnsweringBackend | TokenizingBackend, identity: str, store: DiskCache | None
+        self,
+        backend: AnsweringBackend | TokenizingBackend,
+        identity: str,
+        store: DiskCache | None,
+        *,
+        portable: PortableAnswers | None = None,
+        record: PortableAnswers | None = None,
+        variant: str = "",
     ) -> None:
         self._backend = backend
         self._identity = identity
         self._store = store
+        self._portable, self._record, self._variant = portable, record, variant
         self._cache = MemoryCache()
         self._keys: dict[Request[Any], Hashable] = {}
         self.keep_nulls = True
@@ -65,11 +77,34 @@ class KnownAnswers:
         return {**found, **self._stored([r for r in requests if r not in found])}
 
     def _stored(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
-        """What the disk knows."""
+        """What a pack and the disk know."""
+        packed = self._packed(requests)
         if self._store is None:
+            return packed
+        wanted = {self._stored_key(r): r for r in requests if r not in packed and self._is_storable(r)}
+        return {**packed, **{wanted[key]: answer for key, answer in self._store.get(wanted).items()}}
+
+    def _packed(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+        """What a pack knows."""
+        if self._portable is None:
             return {}
-        wanted = {self._stored_key(r): r for r in requests if self._is_storable(r)}
-        return {wanted[key]: answer for key, answer in self._store.get(wanted).items()}
+        wanted = {key: r for r in requests if (key := self._portable_key(r)) is not None}
+        return {wanted[key]: answer for key, answer in self._portable.get(wanted).items()}
+
+    def record(self, answers: Mapping[Request[Any], Any]) -> None:
+        """Record what was answered, wherever it came from."""
+        if self._record is not None:
+            keyed = {self._portable_key(request): answer for request, answer in answers.items()}
+            self._record.put({key: answer for key, answer in keyed.items() if key is not None})
+
+    def _portable_key(self, request: Request[Any]) -> bytes | None:
+        """The name of its answer in a pack; None where no pack has it."""
+        if isinstance(self._backend, AnsweringBackend) or type(request) not in STORABLE:
+            return None
+        try:
+            return read_key(request, f"portable {self._variant}", self._backend)
+        except RequestError:
+            return None
 
     def keep(self, answers: Mapping[Request[Any], Any]) -> None:
         """Keep answers in memory, and on disk within seconds."""

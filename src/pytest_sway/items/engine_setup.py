@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.backends.base import Backend
+from pytest_sway.backends.base import Backend, BackendError
 from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.backends.embedder import SentenceEmbedder
 from pytest_sway.engine.disk_cache import DiskCache, folder
 from pytest_sway.engine.engine import Engine
+from pytest_sway.engine.portable_answers import FILE as PORTABLE
+from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError
 from pytest_sway.engine.trace import Trace
 from pytest_sway.items.progress import progress_line
+from pytest_sway.items.stash_keys import ANSWER_RECORD
 
 
 def make_engine(backend: Backend, config: pytest.Config) -> Engine:
@@ -24,6 +27,11 @@ def make_engine(backend: Backend, config: pytest.Config) -> Engine:
     served = backend_of(backend)
     where = folder() if served.identity else None
     trace = config.getoption("sway_trace")
+    packed = where / PORTABLE if where is not None else None
+    try:
+        portable = PortableAnswers.read(packed) if packed is not None and packed.is_file() else None
+    except PortableAnswersError as error:
+        raise BackendError(str(error)) from None
     return Engine(
         served,
         store=DiskCache(where) if where is not None else None,
@@ -31,5 +39,7 @@ def make_engine(backend: Backend, config: pytest.Config) -> Engine:
         memory=config.getoption("sway_memory"),
         batch_invariant=config.getoption("sway_exact"),
         embedder=SentenceEmbedder(),
+        portable=portable,
+        record=config.stash.get(ANSWER_RECORD, None),
         progress=progress_line(config),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_sway.engine.portable_answers import PortableAnswers
     from pytest_sway.items.run_probe import MeasurementContext
     from pytest_sway.items.suite import Suite
     from pytest_sway.result import ProbeResult
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 CHANGE_SUITE: pytest.StashKey[Callable[[Suite], Suite]] = pytest.StashKey()
 """On the stash of the config: what a command makes of every suite before it is collected."""
+ANSWER_RECORD: pytest.StashKey[PortableAnswers] = pytest.StashKey()
+"""On the stash of the config: takes every answer of the session, to be packed."""
 INVALID_MARK: pytest.StashKey[str] = pytest.StashKey()
 """Why the item's mark cannot be followed; the item fails with this message."""
 MEASURED_IN_TEST: pytest.StashKey[list[ProbeResult]] = pytest.StashKey()

@@ -22,14 +22,14 @@ _NAME = re.compile(r"(?<=[^.?!:\s]\s)[A-ZÀ-Þ][\w'’-]*")
 """A word with a capital that begins no sentence."""
 
 
-def numbers(text: str) -> Counter[str]:
+def number_words(text: str) -> Counter[str]:
     """Its digits, number words and negations."""
     return Counter(found.lower() for found in _NUMBER.findall(text))
 
 
 def keeps_numbers(question: str, candidate: str) -> bool:
     """Whether a candidate has the numbers of its question and no other ones."""
-    return numbers(candidate) == numbers(question)
+    return number_words(candidate) == number_words(question)
 
 
 def keeps_names(question: str, candidate: str) -> bool:

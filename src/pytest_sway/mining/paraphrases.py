@@ -132,10 +132,10 @@ def _entry(entry: SuiteEntry, most: int, seed: int, keep: MeaningFilter) -> Suit
 
 def _distance(text: str, chosen: Sequence[str]) -> float:
     """1 less the largest share of words (Jaccard) that it has in common with one of the chosen."""
-    words = _words(text)
-    shared = [len(words & _words(one)) / len(words | _words(one)) for one in chosen]
+    own = _word_set(text)
+    shared = [len(own & _word_set(one)) / len(own | _word_set(one)) for one in chosen]
     return 1 - max(shared, default=0.0)
 
 
-def _words(text: str) -> set[str]:
+def _word_set(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.casefold())) or {describe(text)}

@@ -69,6 +69,12 @@ def read_spec(path: Path) -> Source:
     return Source(path, value, builder.values, builder.keys, builder.written)
 
 
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a spec that :func:`read_spec` has read, with their places in its text."""
+    node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    return node
+
+
 def read_list(path: Path, key: str) -> Source:
     """A file that holds a list, or a mapping with a list under ``key``, as the mapping.
 

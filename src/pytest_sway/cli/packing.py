@@ -1,0 +1,193 @@
+"""``sway pack`` and ``sway unpack``: a suite as one file that a coworker can repeat."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.evaluating import PACK_SUFFIX, spec_path
+from pytest_sway.cli.output import check_writable
+
+if TYPE_CHECKING:
+    from pytest_sway.packs.packing import Pack
+
+_MOST_SHOWN = 5
+
+
+def _pack_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml")
+    parser.add_argument("--out", "-o", metavar="FILE", help=f"The pack (the spec's name with {PACK_SUFFIX})")
+    parser.add_argument(
+        "--include-adapter", action="store_true", help="Put the adapter's files into the pack"
+    )
+    parser.add_argument(
+        "--include-golden", metavar="FILE", help="A result that the pack is compared with (its own)"
+    )
+    parser.add_argument(
+        "--include-null-cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="Put the answers into the pack, so that its run asks no model",
+    )
+    parser.add_argument(
+        "--max-size-mb", type=float, default=50.0, metavar="MB", help="Write no larger pack (50)"
+    )
+
+
+def _unpack_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pack", metavar="PACK", help=f"The *{PACK_SUFFIX}")
+    parser.add_argument("--out", "-o", metavar="DIR", default=".", help="Where swaypack/ is made (here)")
+    parser.add_argument("--base", metavar="DIR", help="The base model's folder, where the pack names none")
+    parser.add_argument("--adapter", metavar="DIR", help="The adapter's folder, where it is not in the pack")
+
+
+def _pack(parsed: argparse.Namespace) -> int:
+    from pytest_sway.items.suite import load_suite
+    from pytest_sway.packs.errors import PackError
+    from pytest_sway.packs.packing import begin_pack
+    from pytest_sway.reports.report_files import write_bytes
+    from pytest_sway.spec.problems import SpecError
+
+    spec = spec_path(parsed.spec)
+    out = Path(parsed.out if parsed.out is not None else f"{spec.name.split('.')[0]}{PACK_SUFFIX}")
+    check_writable("out", str(out), [parsed.spec, parsed.include_golden])
+    if out.exists():
+        raise CommandError(f"{out} exists; remove it, or give another file with --out")
+    try:
+        pack = begin_pack(spec, load_suite(spec), include_adapter=parsed.include_adapter)
+        _measure(parsed, spec, pack)
+        content = pack.archive()
+    except (PackError, SpecError) as error:
+        raise CommandError(str(error), Exit.GATE_FAILED) from error
+    if len(content) > parsed.max_size_mb * 1e6:
+        raise CommandError(
+            f"the pack has {len(content) / 1e6:.1f} MB, more than --max-size-mb {parsed.max_size_mb:g}; give "
+            "more, or leave something out (--no-include-null-cache)",
+            Exit.GATE_FAILED,
+        )
+    write_bytes(out, content)
+    held = [f"{pack.manifest.answers:,} answers"] if pack.manifest.answers else []
+    held += ["the adapter"] if parsed.include_adapter else []
+    held += ["the result"]
+    sys.stdout.write(f"{out}: {len(content) / 1e6:.2f} MB, with {', '.join(held)}\n")
+    sys.stdout.write(f"next: {shlex.join(['sway', 'run', str(out), *_needed(parsed, pack)])}\n")
+    return Exit.OK
+
+
+def _needed(parsed: argparse.Namespace, pack: Pack) -> list[str]:
+    """What a run of the pack must be given on another machine."""
+    needed = ["--base", "DIR"] if pack.base is not None else []
+    has_none = pack.adapter is not None and not parsed.include_adapter
+    return [*needed, *(["--adapter", "DIR"] if has_none else [])]
+
+
+def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
+    """Evaluate the suite, and again from the pack alone: what it says must be the same."""
+    from pytest_sway.cli.pack_sessions import differing, record_answers, replay
+    from pytest_sway.packs.errors import PackError
+    from pytest_sway.packs.manifest import GOLDEN
+    from pytest_sway.packs.packing import ANSWERS, SPEC, golden_text
+    from pytest_sway.reports.json_report import payload
+
+    result, answers = record_answers(spec)
+    if not parsed.include_null_cache:
+        pack.members[GOLDEN] = (
+            _given_golden(parsed) or golden_text(payload(result), spec.resolve().parent, pack.moment).encode()
+        )
+        return
+    pack.members[ANSWERS] = answers.text().encode()
+    pack.manifest = replace(pack.manifest, answers=len(answers), versions={"answered by": answers.origin})
+    with tempfile.TemporaryDirectory(prefix="sway-pack-") as scratch:
+        folder = Path(scratch).resolve()
+        written = _written(folder, pack, include_adapter=parsed.include_adapter)
+        again = replay(written, folder / Path(ANSWERS).parent)
+        if asked := again.backend_stats.get("forward_passes"):
+            raise PackError(f"the pack's answers do not suffice: its run asked the model {asked:g} times")
+        if differences := differing(payload(result), payload(again)):
+            shown = "; ".join(differences[:_MOST_SHOWN])
+            raise PackError(f"the pack does not repeat the result, so it is not written: {shown}")
+        golden = golden_text(payload(again), folder, pack.moment).encode()
+    assert written.name == SPEC
+    pack.members[GOLDEN] = _given_golden(parsed) or golden
+
+
+def _written(folder: Path, pack: Pack, *, include_adapter: bool) -> Path:
+    """The pack's members in a folder, with links to what it does not hold; the spec."""
+    from pytest_sway.packs.packing import ADAPTER, BASE, SPEC
+
+    for name, content in pack.members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if pack.base is not None:
+        (folder / BASE).symlink_to(pack.base.resolve())
+    if pack.adapter is not None and not include_adapter:
+        (folder / ADAPTER).symlink_to(pack.adapter.resolve())
+    return folder / SPEC
+
+
+def _given_golden(parsed: argparse.Namespace) -> bytes | None:
+    if parsed.include_golden is None:
+        return None
+    try:
+        return Path(parsed.include_golden).read_bytes()
+    except OSError as error:
+        raise CommandError(
+            f"--include-golden {parsed.include_golden} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _unpack(parsed: argparse.Namespace) -> int:
+    from pytest_sway.packs.errors import PackError
+    from pytest_sway.packs.packing import ANSWERS
+    from pytest_sway.packs.unpacking import unpack
+
+    pack = Path(parsed.pack)
+    if not pack.is_file():
+        raise CommandError(f"there is no file {pack}; give the path of a *{PACK_SUFFIX}", Exit.GATE_FAILED)
+    folders = {
+        name: Path(getattr(parsed, name)) if getattr(parsed, name) is not None else None
+        for name in ("base", "adapter")
+    }
+    try:
+        found = unpack(pack, Path(parsed.out), **folders)
+    except PackError as error:
+        raise CommandError(f"{pack}: {error}; nothing was written", Exit.GATE_FAILED) from error
+    lines = [f"{found.folder}: packed {found.manifest.packed_at} by {_writer(found.manifest.is_own)}"]
+    lines += [
+        f"its {name} is not in the pack: link its folder to {found.folder / name}" for name in found.needs
+    ]
+    run = shlex.join(["sway", "run", str(found.spec)])
+    answers = found.folder / Path(ANSWERS).parent
+    has_answers = (found.folder / ANSWERS).is_file()
+    lines.append(
+        f"next: SWAY_NULL_CACHE_DIR={shlex.quote(str(answers))} {run}" if has_answers else f"next: {run}"
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return Exit.OK
+
+
+def _writer(is_own: bool) -> str:
+    return "pytest-sway" if is_own else "dlm-sway, whose null statistics are not read"
+
+
+PACK = Command(
+    "pack",
+    "Put a suite, its answers and its result into one file that a coworker can repeat",
+    "sway pack sway.yaml -o harbour.swaypack.tar.gz --include-adapter",
+    _pack_arguments,
+    _pack,
+)
+UNPACK = Command(
+    "unpack",
+    "Unpack what sway pack wrote; checks it, and prints how to run it",
+    "sway unpack harbour.swaypack.tar.gz -o harbour",
+    _unpack_arguments,
+    _unpack,
+)

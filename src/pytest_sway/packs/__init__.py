@@ -1,0 +1,1 @@
+"""Packs: a suite as one file that a coworker can repeat, answers and result included."""

@@ -1,0 +1,7 @@
+"""Why a pack cannot be written or read."""
+
+from __future__ import annotations
+
+
+class PackError(Exception):
+    """A suite cannot be packed, or a file is no pack that may be unpacked; the message says why."""

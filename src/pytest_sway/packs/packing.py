@@ -1,0 +1,196 @@
+"""What goes into a pack: the spec with paths of its own, what it names, answers and result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
+from pytest_sway.items.suite import Suite
+from pytest_sway.packs.archive_writing import archive_bytes
+from pytest_sway.packs.errors import PackError
+from pytest_sway.packs.manifest import MANIFEST, SOURCE, Manifest, PackedBase
+from pytest_sway.packs.spec_paths import SpecPath, check_inside, check_packable, spec_paths, with_replaced
+from pytest_sway.reports.json_report import json_text
+from pytest_sway.spec.environment_variables import expand
+from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.path_lookup import find_path
+from pytest_sway.spec.problems import FieldPath
+from pytest_sway.spec.yaml_source import read_spec
+from pytest_sway.text.message_parts import field_name
+from pytest_sway.version import __version__
+
+SPEC, ANSWERS, BASE, ADAPTER, FILES = (
+    "sway.yaml",
+    "answers/portable-answers.jsonl",
+    "base",
+    "adapter",
+    "files",
+)
+_TIMES = ("started_at", "finished_at")
+_DURATIONS = ("wall_seconds", "duration_s", "scoring_wall_s")
+_ADAPTER_SUFFIXES = (".json", ".jsonl", ".safetensors", ".txt", ".model", ".jinja", ".pt")
+
+
+@dataclass
+class Pack:
+    """A pack that is being made.
+
+    Attributes:
+        members: contents by name.
+        base: folder of the base model; None for one on the hub.
+        adapter: its folder; None for one on the hub.
+        moment: of the newest file that went in, or ``SOURCE_DATE_EPOCH``; seconds since 1970.
+        manifest: so far.
+    """
+
+    members: dict[str, bytes]
+    base: Path | None
+    adapter: Path | None
+    moment: int
+    manifest: Manifest
+    replaced: dict[FieldPath, str] = field(default_factory=dict)
+
+    def archive(self) -> bytes:
+        """The whole pack, its manifest with it."""
+        sizes = {name: len(content) for name, content in self.members.items()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in self.members.items()}
+        manifest = Manifest(
+            __version__,
+            _iso(self.moment),
+            SPEC,
+            sizes,
+            digests,
+            self.manifest.base,
+            self.manifest.adapter_digest,
+            self.manifest.answers,
+            self.manifest.versions,
+        )
+        return archive_bytes({**self.members, MANIFEST: manifest.to_json().encode()}, self.moment)
+
+
+def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
+    """The spec and the files that it names.
+
+    Raises:
+        PackError: it names what a pack cannot hold, or evaluates several adapters.
+    """
+    source = read_spec(spec)
+    check_packable(source.value)
+    if len(suite.adapters) != 1 or suite.spec.model is not None:
+        raise PackError(f"{spec.name}: a pack is of one adapter on its base; name one as models.ft.adapter")
+    key, model = suite.adapters[0], suite.model
+    base = Path(model.base) if Path(model.base).is_dir() else None
+    adapter = Path(key.path) if key.path is not None and Path(key.path).is_dir() else None
+    pack = Pack({}, base, adapter, 0, Manifest("", ""))
+    named = [spec]
+    for path in spec_paths(source.value):
+        named += _pack_path(pack, path, source.roots)
+    text = with_replaced(spec.read_text("utf-8-sig"), pack.replaced)
+    pack.members[SPEC] = text.encode()
+    _check_written(spec, text)
+    if include_adapter:
+        named += _pack_adapter(pack)
+    pack.moment = _moment(named)
+    pack.manifest = Manifest(
+        __version__,
+        "",
+        base=PackedBase("" if base else model.base, files_digest(base, MODEL_FILES) if base else ""),
+        adapter_digest=folder_digest(adapter) if adapter else "",
+    )
+    return pack
+
+
+def folder_digest(folder: Path) -> str:
+    """32 hex digits over what an adapter's folder holds of weights, config and tokenizer."""
+    return files_digest(folder, ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"))
+
+
+def golden_text(result: Mapping[str, Any], folder: Path, moment: int) -> str:
+    """A result with the pack's own time for every time, and paths below ``folder`` as it has them."""
+
+    def plain(value: Any, name: str = "") -> Any:
+        if name in _TIMES:
+            return _iso(moment)
+        if name in _DURATIONS:
+            return 0.0
+        if isinstance(value, Mapping):
+            return {key: plain(one, key) for key, one in value.items()}
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        return value.replace(f"{folder}{os.sep}", "") if isinstance(value, str) else value
+
+    return json_text(plain(result))
+
+
+def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> list[Path]:
+    """Take a path of the spec into the pack; the files that were read for it."""
+    try:
+        written = expand(path.written)
+    except ValueError as error:
+        raise PackError(f"{field_name(path.field)}: {error}") from None
+    found = find_path(written, roots)
+    if path.role in ("base", "adapter"):
+        is_folder = found.is_dir()
+        if not is_folder and HubName.of(written) is None:
+            raise PackError(f"{field_name(path.field)}: there is no folder {found}")
+        pack.replaced[path.field] = f"./{BASE if path.role == 'base' else ADAPTER}" if is_folder else written
+        return []
+    if path.role == "other":
+        raise PackError(
+            f"{field_name(path.field)} names {path.written!r}, which a pack does not hold; remove it"
+        )
+    if not found.is_file():
+        raise PackError(f"{field_name(path.field)}: there is no file {found}")
+    name = SOURCE if path.role == "document" else f"{FILES}/{_member_name(found, pack.members)}"
+    pack.members[name] = found.read_bytes()
+    pack.replaced[path.field] = name
+    return [found]
+
+
+def _member_name(path: Path, taken: Mapping[str, bytes]) -> str:
+    stem = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("._-") or "file"
+    number, name = 1, f"{stem}{path.suffix}"
+    while f"{FILES}/{name}".casefold() in {one.casefold() for one in taken}:
+        number += 1
+        name = f"{stem}-{number}{path.suffix}"
+    return name
+
+
+def _pack_adapter(pack: Pack) -> list[Path]:
+    if pack.adapter is None:
+        raise PackError("--include-adapter: the adapter is not in a folder of this machine")
+    files = [p for p in sorted(pack.adapter.iterdir()) if p.is_file() and p.suffix in _ADAPTER_SUFFIXES]
+    for path in files:
+        pack.members[f"{ADAPTER}/{path.name}"] = path.read_bytes()
+    return files
+
+
+def _check_written(spec: Path, text: str) -> None:
+    """Raise PackError where a path of the spec was not replaced, as where YAML merges it in."""
+    with tempfile.TemporaryDirectory(prefix="sway-pack-") as folder:
+        written = Path(folder) / SPEC
+        written.write_text(text, "utf-8")
+        paths = list(spec_paths(read_spec(written).value))
+    for path in paths:
+        if not (path.role in ("base", "adapter") and HubName.of(path.written) is not None):
+            try:
+                check_inside(path)
+            except PackError as error:
+                raise PackError(f"{spec.name}: {error}; write the path where it is used") from None
+
+
+def _moment(files: Sequence[Path]) -> int:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(epoch) if epoch.isdecimal() else int(max(path.stat().st_mtime for path in files))
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()

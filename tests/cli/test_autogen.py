@@ -58,6 +58,9 @@ def test_an_edited_spec_is_kept(project: Project, capsys: pytest.CaptureFixture[
     spec.write_text(edited := spec.read_text("utf-8").replace("standard", "thorough"), "utf-8")
     assert "sway.yaml exists and was edited" in refusal(capsys, "autogen", "handbook.dlm")
     assert spec.read_text("utf-8") == edited
+    output(capsys, "autogen", "handbook.dlm", "--force")
+    spec.write_text("# my notes\n" + spec.read_text("utf-8"), "utf-8")  # at the top too
+    refusal(capsys, "autogen", "handbook.dlm")
     output(capsys, "autogen", "handbook.dlm", "-o", "other.yaml")
     output(capsys, "autogen", "handbook.dlm", "--force")
     assert spec.read_text("utf-8") != edited
@@ -71,6 +74,13 @@ def test_what_stands_in_the_way(project: Project, capsys: pytest.CaptureFixture[
     assert "run dlm train handbook.dlm first" in refusal(capsys, "autogen", "handbook.dlm")
     project.document.write_text("no front matter")
     assert "handbook.dlm:1: " in refusal(capsys, "autogen", "handbook.dlm")
+
+
+def test_the_system_prompt_stands_in_the_spec(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.document.write_text(handbook(front="system_prompt: Be brief.\n"))
+    output(capsys, "autogen", "handbook.dlm")
+    assert yaml.safe_load(Path("sway.yaml").read_text("utf-8"))["defaults"]["system_prompt"] == "Be brief."
+    assert load_suite(Path("sway.yaml")).notes == ()
 
 
 def test_quantization_and_revision(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

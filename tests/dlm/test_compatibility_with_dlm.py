@@ -44,6 +44,7 @@ PREFERENCES = "\n::preference::\n" + "\n\n".join(
 
 @pytest.mark.slow
 def test_a_failing_report_becomes_probes_of_the_document(project):
+    from dlm.data.sections_to_rows import sections_to_rows
     from dlm.doc.parser import parse_file
     from dlm.harvest.applier import apply_plan
     from dlm.harvest.diff import build_plan
@@ -61,6 +62,7 @@ def test_a_failing_report_becomes_probes_of_the_document(project):
 
     parsed = parse_file(project.document)
     apply_plan(parsed, build_plan(parsed, candidates), target=project.document)
+    sections_to_rows(list(parse_file(project.document).sections))  # dlm can train on it
     file, notes = read_dlm(project.document)
     harvested = [s for s in file.sections if s.content.startswith("### Q !probe")]
     assert len(harvested) == len({(c.prompt, c.reference) for c in candidates})

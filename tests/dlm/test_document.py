@@ -70,7 +70,9 @@ def test_what_another_adapter_was_trained_on_is_a_control() -> None:
     assert [one.content for one in first.document.controls] == ["Polite?\n\nAlways."]
     assert [one.content for one in tone.document.controls] == ["Unrouted?\n\nTo the first adapter."]
     assert [section.kind for section in tone.document.sections] == ["prose", "instruction"]
-    assert first.notes == ("1 image or audio sections are left out: only text is scored",)
+    assert first.notes == (
+        "1 image or audio sections are left out, transcripts too: text sections alone are scored",
+    )
     assert file.qlora == ("tone",)
 
 
@@ -95,6 +97,8 @@ def test_equal_sections_count_once() -> None:
         ((DLM_ID, "short"), "dlm_id: found 'short', expected 26 characters"),
         (("base_model: smollm2-135m\n", ""), "base_model: it is missing"),
         (("dlm_version: 15", "dlm_version: [15"), "line 4: the front matter is not YAML"),
+        (("dlm_version: 15", "x: !!bool foo"), "the front matter is not YAML"),
+        (("dlm_version: 15", "x: !!timestamp foo"), "the front matter is not YAML"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(change: tuple[str, str], message: str) -> None:

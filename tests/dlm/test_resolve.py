@@ -54,7 +54,13 @@ def test_the_link_of_older_stores(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("../../elsewhere", "points out of its store"), ("adapter/versions/v0009", "there is no such folder")],
+    [
+        ("../../elsewhere", "points out of its store"),
+        ("adapter/versions/v0009", "which is no folder of a version"),
+        ("adapter", "which is no folder of a version"),
+        ("a\0b", "cannot be found: "),
+        ("x" * 3000, "cannot be found: "),
+    ],
 )
 def test_a_pointer_to_nowhere(project: Project, text: str, message: str) -> None:
     (project.store / "adapter/current.txt").write_text(text)
@@ -88,6 +94,30 @@ def test_the_revision_that_was_trained_on(project: Project) -> None:
     manifest = {"base_model_revision": "a" * 40, "training_runs": [{"base_model_revision": "b" * 40}]}
     (project.store / "manifest.json").write_text(json.dumps(manifest))
     assert resolve_dlm(project.document).base == DlmBase("org/name", "b" * 40)
+
+
+def test_links_in_a_circle_and_no_home(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.store / "adapter/current.txt").unlink()
+    (project.store / "adapter/latest").symlink_to("latest")
+    with pytest.raises(DlmError, match="cannot be found"):
+        resolve_dlm(project.document)
+    monkeypatch.setenv("DLM_HOME", "~no-such-user/x")
+    with pytest.raises(DlmError, match="set DLM_HOME to the folder that holds store/"):
+        resolve_dlm(project.document)
+
+
+@pytest.mark.parametrize("base", ["'hf:'", "hf:name", f"hf:{'x' * 300}"])
+def test_what_is_no_name_on_the_hub(project: Project, base: str) -> None:
+    project.document.write_text(handbook(base=base))
+    with pytest.raises(DlmError, match="expected hf:org/name"):
+        resolve_dlm(project.document)
+
+
+def test_another_base_than_the_one_that_was_trained_on(project: Project) -> None:
+    project.document.write_text(handbook(base="hf:org/new"))
+    manifest = {"base_model": "hf:org/old", "base_model_revision": "a" * 40}
+    (project.store / "manifest.json").write_text(json.dumps(manifest))
+    assert resolve_dlm(project.document).base == DlmBase("org/new")
 
 
 def test_a_registry_key_without_dlm(project: Project, without_dlm: None) -> None:

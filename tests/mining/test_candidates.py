@@ -23,12 +23,13 @@ QUESTION = "What is the furnace of the works called?"
         (QUESTION, "What is the name of the furnace of the works?"),
         ("Who founded the works?", "Which person founded the works?"),
         ("Who is the master?", "Name the master."),
+        ("Marie lives where?", "Tell me, Marie lives where?"),
         ("When does work begin?", "At what time does work begin?"),
         ("Where does the sand come from?", "From where does the sand come?"),
         ("How many panes has it?", "What number of panes has it?"),
         ("Why is it closed?", "For what reason is it closed?"),
         ("Which pane is red?", "What pane is red?"),
-        ("Wer gründete die Werke?", "Tell me, wer gründete die Werke?"),
+        ("Wer gründete die Werke?", "Tell me, Wer gründete die Werke?"),
         ("Describe the boat.", "Please describe the boat."),
     ],
 )
@@ -38,6 +39,25 @@ def test_forms_of_a_question(question: str, form: str) -> None:
 
 def test_what_is_done_does_not_become_which_is_done() -> None:
     assert not any(form.startswith("Which is") for form in question_forms("What is done with bad panes?"))
+
+
+@pytest.mark.parametrize(
+    "question", ["What is it?", "Who is it for?", "Who are the owners?", "How much water is in it?"]
+)
+def test_no_form_is_better_than_a_wrong_one(question: str) -> None:
+    forms = list(question_forms(question))
+    assert all(form.strip() for form in forms)
+    assert not any(form.startswith(("Which person", "What amount", "Name")) for form in forms)
+    assert not any("keyword" in form or form.count(" ") < 1 for form in forms)
+
+
+def test_without_an_embedder_there_are_no_search_queries() -> None:
+    keep = MeaningFilter(["When did the harbour open?", "Where did the harbour open?"], None)
+    assert "harbour open" not in candidates("When did the harbour open?", (), 50, 0, keep)
+
+
+def test_a_long_text_has_no_more_swaps_than_can_be_looked_at() -> None:
+    assert len(list(synonym_swaps(" ".join(["big", "small", "boat"] * 30)))) < 300
 
 
 def test_names_are_no_words_to_swap() -> None:

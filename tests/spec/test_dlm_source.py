@@ -45,6 +45,12 @@ def test_it_fills_sections_and_system_prompt(project: Project, tmp_path: Path) -
     assert plain.system_prompt == ""
 
 
+def test_a_system_prompt_that_nobody_decided_on_is_a_note(project: Project, tmp_path: Path) -> None:
+    (note,) = _suite(tmp_path).notes
+    assert "its system_prompt stands before every question" in note.message
+    assert _suite(tmp_path, more="defaults: {system_prompt: Be brief.}\n").notes == ()
+
+
 def test_it_is_looked_up_beside_the_spec_first(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +95,8 @@ def test_a_named_adapter_has_its_own_sections(project: Project, tmp_path: Path) 
     document = _suite(tmp_path, adapter=tone).spec.document
     assert [section.kind for section in document.sections] == ["prose"] * 6
     assert len(document.controls) == 1
+    with pytest.raises(SpecError, match=r"declares the adapters knowledge, tone, and .* does not say which"):
+        _suite(tmp_path, adapter=healthy)
     with pytest.raises(SpecError, match="knowledge, tone were each trained on other sections"):
         _suite(tmp_path, adapter=[str(first), str(tone)])
     assert len(load_suite(tmp_path / "sway.yaml", [str(tone)]).spec.document.controls) == 1

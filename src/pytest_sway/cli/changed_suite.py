@@ -10,6 +10,7 @@ from pytest_sway.cli.pytest_session import Outcomes
 from pytest_sway.items.stash_keys import CHANGE_SUITE
 from pytest_sway.items.suite import Suite
 from pytest_sway.mining.errors import MiningError
+from pytest_sway.requests import RequestError
 
 
 class ChangedSuite(Outcomes):
@@ -38,6 +39,6 @@ class ChangedSuite(Outcomes):
             )
         try:
             self.suite = self._change(suite)
-        except MiningError as error:
+        except (MiningError, RequestError) as error:
             raise pytest.Collector.CollectError(f"{suite.path.name}: {error}") from None
         return self.suite

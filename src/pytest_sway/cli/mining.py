@@ -100,21 +100,23 @@ def _paraphrases(parsed: argparse.Namespace) -> str:
         for entry, probe in zip(suite.entries, result.probes, strict=True)
         for case in mined_cases(probe, entry.probe.options, parsed.top_k)
     ]
+    if not cases:
+        raise CommandError(
+            f"{parsed.spec}: no case has anything to lose: after no question did its answer gain, or every "
+            "wording keeps what it gained"
+        )
     return cases_text(cases, suite.path.name, used[-1].rejected, has_embedder=has_embedder)
 
 
 def _filter(questions: Sequence[str], *, has_embedder: bool) -> MeaningFilter:
     from pytest_sway.backends.embedder import SentenceEmbedder
     from pytest_sway.mining.meaning import MeaningFilter
-    from pytest_sway.requests import DEFAULT_EMBEDDER, RequestError
+    from pytest_sway.requests import DEFAULT_EMBEDDER
 
     if not has_embedder:
         return MeaningFilter(questions, None)
     embedder = SentenceEmbedder()
-    try:
-        return MeaningFilter(questions, lambda texts: embedder.embed(texts, DEFAULT_EMBEDDER))
-    except RequestError as error:
-        raise CommandError(str(error)) from error
+    return MeaningFilter(questions, lambda texts: embedder.embed(texts, DEFAULT_EMBEDDER))
 
 
 def _outliers(parsed: argparse.Namespace) -> str:

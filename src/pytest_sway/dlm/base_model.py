@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.installed import IncompatibleDlm, installed_version, registry_base
 from pytest_sway.dlm.records import DlmFile
 from pytest_sway.dlm.store import store_of, trained_quantized, trained_revision
+from pytest_sway.text.message_parts import describe
 
 _ON_HUB = "hf:"
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _NF4 = "nf4"
 """What dlm quantizes a base to where ``use_qlora`` is true."""
 _SNAPSHOT = re.compile(r".*models--(?P<org>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<revision>[0-9a-f]{40})/?")
@@ -51,14 +54,23 @@ def resolve_base(file: DlmFile, adapter: Path | None, name: str = "") -> DlmBase
     quantized = trained_quantized(adapter) if adapter is not None else None
     if quantized is None:
         quantized = name in file.qlora
-    revision = None if Path(found).is_dir() else trained_revision(store_of(file.dlm_id)) or pinned
+    trained = trained_revision(store_of(file.dlm_id), file.base_model, name)
+    revision = None if _is_folder(found) else trained or pinned
     return DlmBase(found, revision, _NF4 if quantized else None)
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a name is the absolute path of a folder."""
+    return os.path.isabs(name) and os.path.isdir(name)  # noqa: PTH117, PTH112 - Path raises for some names
 
 
 def _named_base(key: str, adapter: Path | None) -> tuple[str, str | None]:
     """Name and pinned revision."""
     if key.startswith(_ON_HUB):
-        return key.removeprefix(_ON_HUB), None
+        on_hub = key.removeprefix(_ON_HUB)
+        if not _HUB_NAME.fullmatch(on_hub) and not _is_folder(on_hub):
+            raise DlmError(f"base_model: found {describe(key)}, expected hf:org/name")
+        return on_hub, None
     try:
         known = registry_base(key) if installed_version() is not None else None
         why = f"dlm {installed_version()} knows no base model {key!r}"

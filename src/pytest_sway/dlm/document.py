@@ -43,11 +43,16 @@ def document_of(file: DlmFile, adapter: str = "") -> DlmDocument:
     """
     name = adapter or (file.adapters[0] if file.adapters else "")
     sources, notes = _sources(file)
-    taught = [one for one in (*file.sections, *sources) if _is_trained(one, name, file.adapters)]
-    others = [one for one in file.sections if one not in taught and one.type not in MEDIA]
+    is_taught = [_is_trained(one, name, file.adapters) for one in file.sections]
+    taught = [one for one, mine in zip(file.sections, is_taught, strict=True) if mine] + sources
+    others = [
+        one for one, mine in zip(file.sections, is_taught, strict=True) if not mine and one.type not in MEDIA
+    ]
     sections, repeated = _distinct([_section(one) for one in taught if one.type not in MEDIA])
     if media := sum(one.type in MEDIA for one in taught):
-        notes.append(f"{media} image or audio sections are left out: only text is scored")
+        notes.append(
+            f"{media} image or audio sections are left out, transcripts too: text sections alone are scored"
+        )
     if repeated:
         notes.append(f"{repeated} sections repeat an earlier one; each text counts once")
     contents = {_text(section) for section in sections}

@@ -8,11 +8,10 @@ from typing import get_args
 
 from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.markers import ATTRIBUTE, ATTRIBUTES, without_markers
-from pytest_sway.dlm.records import MEDIA, DlmSection, SectionType
+from pytest_sway.dlm.records import ADAPTER_NAME, MEDIA, DlmSection, SectionType
 
 _PLAIN = re.compile(r"::([A-Za-z0-9_#-]+)::")
 _WITH_ATTRIBUTES = re.compile(rf"::([a-z][a-z0-9_]*)({ATTRIBUTES})\s*::")
-_ADAPTER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CODE = "```"
 _TYPES: tuple[SectionType, ...] = get_args(SectionType)
 _REQUIRED = {"image": {"path"}, "audio": {"path", "transcript"}}
@@ -81,7 +80,7 @@ def _fence(text: str, line: int) -> _OpenSection | None:
     if found := _PLAIN.fullmatch(text):
         name, has_adapter, adapter = found[1].partition("#")
         section = _type(name, line)
-        if has_adapter and not _ADAPTER.fullmatch(adapter):
+        if has_adapter and not ADAPTER_NAME.fullmatch(adapter):
             raise DlmError(f"{text}: expected the name of an adapter behind #, such as #tone", line)
         if section in MEDIA:
             raise DlmError(f'{text}: expected its file, as ::{section} path="…"::', line)

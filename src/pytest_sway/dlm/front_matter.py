@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from pytest_sway.dlm.errors import DlmError
+from pytest_sway.dlm.records import ADAPTER_NAME
 from pytest_sway.text.message_parts import describe
 
 KNOWN_VERSION = 15
 """The newest ``dlm_version`` that the reader was compared with (dlm 0.10.0)."""
 _DELIMITER = "---"
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_ADAPTER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _QLORA = "qlora"
 
 
@@ -88,7 +88,7 @@ def _mapping(text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark is not None else 2
         raise DlmError(f"the front matter is not YAML: {error.problem}", line) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         raise DlmError(f"the front matter is not YAML: {' '.join(str(error).split())}", 2) from None
     if not isinstance(value, dict):
         raise DlmError(f"the front matter: found {describe(value)}, expected a mapping with dlm_id:", 2)
@@ -117,7 +117,7 @@ def _named(value: Any) -> dict[str, Mapping[str, Any]]:
     if not isinstance(value, dict) or not value:
         raise DlmError(f"training.adapters: found {describe(value)}, expected named adapters", 2)
     for name, settings in value.items():
-        if not isinstance(name, str) or not _ADAPTER_NAME.fullmatch(name):
+        if not isinstance(name, str) or not ADAPTER_NAME.fullmatch(name):
             raise DlmError(f"training.adapters: found {describe(name)}, expected a name such as tone_2", 2)
         if not isinstance(settings, dict):
             raise DlmError(f"training.adapters.{name}: found {describe(settings)}, expected a mapping", 2)

@@ -41,9 +41,9 @@ def read_with_dlm(path: Path) -> DlmFile:
         try:
             parsed = parse_file(path)
         except DlmParseError as error:
-            raise DlmError(error.message, error.line) from None
-        except (RecursionError, ValueError) as error:
-            raise DlmError(f"dlm cannot read it: {error}") from None
+            raise DlmError(" ".join(error.message.split()), error.line) from None
+        except (RecursionError, ValueError, LookupError, AttributeError) as error:
+            raise DlmError(f"dlm cannot read it: {' '.join(str(error).split())}") from None
         return _file(path, parsed)
 
     return _compatible("dlm.doc.parser.parse_file", read)
@@ -63,8 +63,8 @@ def source_sections(path: Path) -> tuple[list[DlmSection], int]:
 
         try:
             found = expand_sources(parse_file(path), base_path=path.parent)
-        except DirectiveError as error:
-            raise DlmError(f"training.sources: {error}") from None
+        except (DirectiveError, OSError, ValueError) as error:
+            raise DlmError(f"training.sources: {' '.join(str(error).split())}") from None
         media = sum(one.skipped_image_no_store + one.skipped_audio_no_store for one in found.provenance)
         return [_section(one, is_source=True) for one in found.sections], media
 
@@ -94,8 +94,11 @@ def _compatible(name: str, ask: Callable[[], _Value]) -> _Value:
     """What a function of dlm answers."""
     try:
         return ask()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise IncompatibleDlm(f"dlm {installed_version()}: {name} failed ({error})") from error
+    except DlmError:
+        raise
+    except Exception as error:  # whatever a broken or another dlm raises
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise IncompatibleDlm(f"dlm {installed_version()}: {name} failed ({what})") from error
 
 
 def _file(path: Path, parsed: Any) -> DlmFile:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 SectionType = Literal["prose", "instruction", "preference", "image", "audio"]
 MEDIA: tuple[SectionType, ...] = ("image", "audio")
+ADAPTER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _BOM = "\ufeff"
 
 

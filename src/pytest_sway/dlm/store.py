@@ -54,9 +54,16 @@ def version_of(adapter: Path) -> DlmVersion | None:
 
 
 def store_of(dlm_id: str) -> Path:
-    """The folder of a document's store, whether it exists or not."""
-    home = os.environ.get("DLM_HOME")
-    return (Path(home) if home else Path("~/.dlm")).expanduser() / "store" / dlm_id
+    """The folder of a document's store, whether it exists or not.
+
+    Raises:
+        DlmError: there is no home folder that it could be in.
+    """
+    home = os.environ.get("DLM_HOME") or "~/.dlm"
+    try:
+        return Path(home).expanduser() / "store" / dlm_id
+    except RuntimeError as error:
+        raise DlmError(f"{home}: {error}; set DLM_HOME to the folder that holds store/") from None
 
 
 def current_adapter(store: Path, name: str = "") -> Path | None:
@@ -71,19 +78,26 @@ def current_adapter(store: Path, name: str = "") -> Path | None:
     """
     folder = store / "adapter" / name if name else store / "adapter"
     pointer, link = folder / _POINTER, folder / _LINK
-    if pointer.is_file():
-        target = store / _pointer_text(pointer)
-        if target == store:
-            return None
-    elif link.is_symlink() or link.is_dir():
-        pointer, target = link, link
-    else:
+    try:
+        if os.path.lexists(pointer):
+            return _version_folder(store, pointer, store / _pointer_text(pointer))
+        return _version_folder(store, link, link) if os.path.lexists(link) else None
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a zero byte, no permission
+        raise DlmError(f"{folder}: the current version of the adapter cannot be found: {error}") from None
+
+
+def _version_folder(store: Path, pointer: Path, target: Path) -> Path | None:
+    """The folder of a version; None where the pointer is empty."""
+    if target == store:
         return None
     resolved = target.resolve()
     if not resolved.is_relative_to(store.resolve()):
         raise DlmError(f"{pointer} points out of its store, to {resolved}")
-    if not resolved.is_dir():
-        raise DlmError(f"{pointer} points to {resolved}, and there is no such folder: run dlm train again")
+    if not resolved.is_dir() or version_of(resolved) is None:
+        raise DlmError(
+            f"{pointer} points to {resolved}, which is no folder of a version (versions/v0001): run dlm "
+            "train again"
+        )
     return resolved
 
 
@@ -93,13 +107,24 @@ def trained_quantized(version: Path) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def trained_revision(store: Path) -> str | None:
-    """The revision of the base that the store's manifest names: the last run's, else its own."""
+def trained_revision(store: Path, base_model: str, adapter: str = "") -> str | None:
+    """The revision of the base that the store's manifest names: of the adapter's last run, else its own.
+
+    None where the manifest is of another base model than the document names today.
+
+    Args:
+        store: its folder.
+        base_model: of the document.
+        adapter: its name, in a document with several.
+    """
     manifest = _json(store / "manifest.json")
+    if manifest.get("base_model", base_model) != base_model:
+        return None
     runs = manifest.get("training_runs")
-    records = runs[::-1] if isinstance(runs, list) else []
-    for record in [*records, manifest]:
-        found = record.get("base_model_revision") if isinstance(record, dict) else None
+    records = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    records = [run for run in records if (run.get("adapter_name") or "") == adapter]
+    for record in [*records[::-1], manifest]:
+        found = record.get("base_model_revision")
         if isinstance(found, str) and found:
             return found
     return None

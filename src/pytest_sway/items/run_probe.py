@@ -193,13 +193,15 @@ def _result(
     evidence = {**measured.evidence, **judgement.evidence, "weight": probe.options.weight}
     is_effect = probe.claim in (Claim.EFFECT, Claim.SHAPE)
     if judgement.verdict is Verdict.FAIL and is_effect and "prompt" not in evidence:
-        evidence |= bad_cases(taught_cases(list(map(str, measured.items)), probe.context.document))
+        evidence |= bad_cases(taught_cases(probe.options, probe.context.document))
     if interval is not None:
         evidence["raw_ci_95"] = [interval.low, interval.high]
         evidence["ci_approximate"] = interval.approximate
     if mined := probe.options.mined_items:
         evidence["mined_items"] = mined
-        judgement = replace(judgement, message=f"{judgement.message}; {_mined_text(mined)}")
+        chosen = f"{mined} of its items were chosen by sway mine"
+        chosen += ": the interval is for chosen items" if interval is not None else ""
+        judgement = replace(judgement, message=f"{judgement.message}; {chosen}")
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:
         prediction = prediction_of(judgement, measured, found.nulls)
@@ -222,10 +224,6 @@ def _result(
             samples=_samples(measured),
         )
     )
-
-
-def _mined_text(count: int) -> str:
-    return f"{count} of its items were chosen by sway mine: the interval is for chosen items"
 
 
 def _samples(measured: Measurement) -> list[Sample]:

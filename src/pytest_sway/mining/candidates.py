@@ -23,7 +23,9 @@ def candidates(question: str, taken: Sequence[str], most: int, seed: int, keep: 
         seed: another one is another sample of the possible wordings.
         keep: counts those that it rejects.
     """
-    possible = sorted(dict.fromkeys(_possible(question)), key=lambda text: _priority(text, seed))
+    possible = sorted(
+        dict.fromkeys(_possible(question, keep.has_embedder)), key=lambda text: _priority(text, seed)
+    )
     kept: list[str] = []
     for begin in range(0, len(possible), _AT_ONCE):
         kept += keep.keep(question, possible[begin : begin + _AT_ONCE], [*taken, *kept])
@@ -32,12 +34,17 @@ def candidates(question: str, taken: Sequence[str], most: int, seed: int, keep: 
     return kept[:most]
 
 
-def _possible(question: str) -> Iterator[str]:
-    yield from question_forms(question)
+def _possible(question: str, with_keywords: bool) -> Iterator[str]:
+    yield from question_forms(question, with_keywords=with_keywords)
     for swapped in synonym_swaps(question):
         yield swapped
-        yield from question_forms(swapped)
+        yield from question_forms(swapped, with_keywords=with_keywords)
 
 
 def _priority(text: str, seed: int) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=str(seed).encode()).digest()
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=_seed_key(seed)).digest()
+
+
+def _seed_key(seed: int) -> bytes:
+    """At most 64 bytes, which is what a keyed hash takes."""
+    return hashlib.blake2b(str(seed).encode()).digest()

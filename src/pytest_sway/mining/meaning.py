@@ -10,7 +10,6 @@ Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """Unit vectors of texts."""
 LEAST_SIMILARITY = 0.8
 """Cosine of a candidate with its question: ``benchmarks/mining/paraphrase_limits.py`` shows what it keeps."""
-REJECTIONS = ("repeated", "changed numbers", "changed names", "another meaning", "nearer to another question")
 _NUMBER = re.compile(
     r"\d+(?:[.,:]\d+)*|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|"
     r"fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|"
@@ -18,8 +17,8 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 """Digits, number words and negations."""
-_NAME = re.compile(r"(?<=[^.?!:\s]\s)[A-ZÀ-Þ][\w'’-]*")
-"""A word with a capital that begins no sentence."""
+_LATER_WORD = re.compile(r"(?<=[^.?!:\s]\s)\w[\w'’-]*")
+"""A word that begins no sentence."""
 
 
 def number_words(text: str) -> Counter[str]:
@@ -33,8 +32,9 @@ def keeps_numbers(question: str, candidate: str) -> bool:
 
 
 def keeps_names(question: str, candidate: str) -> bool:
-    """Whether every name of the question stands in the candidate."""
-    return all(re.search(rf"\b{re.escape(name)}\b", candidate) for name in _NAME.findall(question))
+    """Whether every name of the question, a word with a capital within a sentence, is in the candidate."""
+    names = [word for word in _LATER_WORD.findall(question) if word[0].isupper()]
+    return all(re.search(rf"\b{re.escape(name)}\b", candidate) for name in names)
 
 
 class MeaningFilter:
@@ -54,9 +54,14 @@ class MeaningFilter:
         self._vectors = embed(self._questions) if embed is not None else ()
         self.rejected: Counter[str] = Counter()
 
+    @property
+    def has_embedder(self) -> bool:
+        """Whether similarity is looked at."""
+        return self._embed is not None
+
     def keep(self, question: str, candidates: Sequence[str], taken: Sequence[str]) -> list[str]:
         """The candidates that ask for the same as ``question`` and are not among ``taken``."""
-        seen = {_plain(text) for text in (question, *taken)}
+        seen = {"", *(_plain(text) for text in (question, *taken))}
         kept = []
         for text in candidates:
             reason = self._surface_fault(question, text, seen)

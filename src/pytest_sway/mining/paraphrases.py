@@ -25,7 +25,7 @@ _TIE = 0.01
 
 
 class CandidateLifts(ParaphraseInvariance):
-    """The lift of each case's gold after its question and after each candidate; it claims nothing."""
+    """The lift of each case's gold after its question and after each candidate, for ``sway mine`` to rank."""
 
     claim = Claim.DESCRIPTION
 
@@ -40,7 +40,8 @@ class CandidateLifts(ParaphraseInvariance):
             for case in cases
         ]
         lifts = [[one.gain_per_token for one in scores] for scores in await score_answers(groups, views)]
-        return Measurement(raw=None, evidence={"lifts": lifts})
+        every = tuple(lift for row in lifts for lift in row)
+        return Measurement(raw=None, samples=every, evidence={"lifts": lifts})
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """There is nothing to judge."""
@@ -97,10 +98,13 @@ def mined_cases(probe: ProbeResult, options: ParaphraseInvarianceOptions, top: i
 
     The gap selects: what a wording loses of the lift after the trained one. Among equal gaps (within 0.01
     nats per token) the wording that shares the fewest words with those already taken comes first.
+    A case whose answer gained nothing, and a wording that loses nothing, are left out.
     """
     for case, (verbatim, *lifts) in zip(options.cases, probe.evidence["lifts"], strict=True):
         gaps = {text: verbatim - lift for text, lift in zip(case.paraphrases, lifts, strict=True)}
-        chosen = hardest(gaps, top)
+        chosen = hardest({text: gap for text, gap in gaps.items() if gap > 0}, top) if verbatim > 0 else []
+        if not chosen:
+            continue
         fields = case.model_dump(mode="json", include={"context", "prompt", "gold"}, exclude_defaults=True)
         yield MinedCase(fields, tuple(chosen), tuple(gaps[t] for t in chosen), verbatim, len(gaps))
 

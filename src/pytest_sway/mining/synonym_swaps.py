@@ -9,6 +9,8 @@ from itertools import combinations
 from pytest_sway.data.packaged_texts import synonyms
 
 _WORD = re.compile(r"[A-Za-z]+")
+_MOST_PLACES = 12
+"""Of a longer text the first such words are enough."""
 _MOST_SWAPS = 3
 """More changed words in one question seldom leave it readable."""
 
@@ -16,10 +18,10 @@ _MOST_SWAPS = 3
 def synonym_swaps(text: str) -> Iterator[str]:
     """Every way to replace one to three of its words; names, which begin with a capital, stay."""
     places = [
-        (match.start(), match.end(), synonyms()[match[0].lower()])
+        (match.start(), match.end(), synonyms()[match[0]])
         for match in _WORD.finditer(text)
-        if match[0].lower() in synonyms() and (match[0].islower() or match.start() == 0)
-    ]
+        if match[0] in synonyms()  # in small letters: a word with a capital may be a name
+    ][:_MOST_PLACES]
     for count in range(1, min(_MOST_SWAPS, len(places)) + 1):
         for chosen in combinations(places, count):
             yield _replaced(text, chosen)
@@ -27,6 +29,5 @@ def synonym_swaps(text: str) -> Iterator[str]:
 
 def _replaced(text: str, places: tuple[tuple[int, int, str], ...]) -> str:
     for begin, end, word in reversed(places):
-        new = word.capitalize() if text[begin].isupper() else word
-        text = text[:begin] + new + text[end:]
+        text = text[:begin] + word + text[end:]
     return text

@@ -184,12 +184,13 @@ async def _padded_prompts(
         [filler + _APART + prompt if filler else prompt for filler in fillers[i % len(fillers)]]
         for i, prompt in enumerate(prompts)
     ]
-    cut = await ask([Tokens(text, base) for row in texts for text in row])
+    asked = [*(text for row in texts for text in row), context.system_prompt]
+    *cut, system = await ask([Tokens(text, base) for text in asked])
     width = len(lengths)
     counts = [[len(c.ids) for c in cut[i : i + width]] for i in range(0, len(cut), width)]
     policy = openings_policy(prompts, context)
-    system = 0 if policy == "raw" else len(context.system_prompt)  # of characters: it has no more tokens
-    beside = _AROUND[policy] + system + options.positions
+    around = _AROUND[policy] + (0 if policy == "raw" else len(system.ids))
+    beside = around + options.positions
     needed = [max(column) + beside for column in zip(*counts, strict=True)]
     most = context.context_length
     fit = [k for k in range(width) if k == 0 or most is None or needed[k] <= most]

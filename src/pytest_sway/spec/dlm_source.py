@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_sway.dlm.document import document_of
 from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.reader import read_dlm
+from pytest_sway.dlm.records import DlmFile
 from pytest_sway.dlm.store import version_of
 from pytest_sway.document import Document
 from pytest_sway.spec.path_lookup import find_path, is_file
@@ -35,7 +36,7 @@ class DlmSource:
 
 
 def read_dlm_source(
-    source: Source, written: str | None, adapters: Sequence[Path]
+    source: Source, written: str | None, adapters: Sequence[Path], written_system_prompt: str | None
 ) -> tuple[DlmSource, list[Problem]]:
     """The document, and what is wrong with it.
 
@@ -44,6 +45,7 @@ def read_dlm_source(
         written: the path.
         adapters: folders of the adapters to be evaluated; where one is a version of a named adapter in a
             dlm store, the sections are those that dlm trains it on.
+        written_system_prompt: of the spec's ``defaults``; None where it names none.
     """
     if written is None:
         return DlmSource(), []
@@ -58,28 +60,44 @@ def read_dlm_source(
             )
         try:
             file, notes = read_dlm(path)
-            found = document_of(file, _trained_adapter(adapters, file.adapters))
+            found = document_of(file, _trained_adapter(adapters, file))
         except DlmError as error:
             place = f"{path.name}:{error.line}" if error.line else path.name
             raise DlmError(f"{place}: {error.message}") from None
     except DlmError as error:
         return DlmSource(), [Problem(f"{_FIELD}: {error.message}", *position)]
     texts = [*notes, *found.notes]
+    if file.system_prompt.strip() and written_system_prompt is None:
+        texts.append(
+            "its system_prompt stands before every question that goes through the chat template, and dlm 0.10"
+            " trains without it: write defaults.system_prompt to decide (an empty text takes it off)"
+        )
     return DlmSource(
         found.document, file.system_prompt, tuple(Problem(f"{_FIELD}: {text}", *position) for text in texts)
     ), []
 
 
-def _trained_adapter(adapters: Sequence[Path], declared: Sequence[str]) -> str:
-    """The name of the adapter in the document; empty where the folders do not say.
+def _trained_adapter(adapters: Sequence[Path], file: DlmFile) -> str:
+    """The name of the adapter in a document with several; empty in one with a single adapter.
 
     Raises:
-        DlmError: they are several, and each was trained on other sections.
+        DlmError: a folder is no version of one of them, or they were each trained on other sections.
     """
-    versions = [version_of(folder) for folder in adapters]
-    names = {version.adapter for version in versions if version is not None} & set(declared)
+    if not file.adapters:
+        return ""
+    names = {_name_in_store(folder, file) for folder in adapters}
     if len(names) > 1:
         raise DlmError(
             f"the adapters {', '.join(sorted(names))} were each trained on other sections: write a spec each"
         )
-    return next(iter(names), "")
+    return next(iter(names), file.adapters[0])
+
+
+def _name_in_store(folder: Path, file: DlmFile) -> str:
+    version = version_of(folder)
+    if version is None or version.store.name != file.dlm_id or version.adapter not in file.adapters:
+        raise DlmError(
+            f"it declares the adapters {', '.join(file.adapters)}, and {folder} does not say which it is; "
+            "name its folder in the store of dlm (adapter/NAME/versions/v0001), or write sections:"
+        )
+    return version.adapter

@@ -50,12 +50,12 @@ def _with_dlm_source(spec: Spec, adapters: Sequence[str] | None) -> tuple[Spec, 
     """Fill the document and the system prompt from the ``.dlm`` file that the spec names."""
     kind = spec.envelope.models.ft.kind
     named = spec.named if adapters is None else find_adapters_of_kind(kind, adapters, (Path(),))
-    found, problems = read_dlm_source(spec.source, spec.envelope.dlm_source, list(named.folders))
+    written = spec.envelope.defaults.system_prompt
+    found, problems = read_dlm_source(spec.source, spec.envelope.dlm_source, list(named.folders), written)
     document = Document(
         (*spec.document.sections, *found.document.sections),
         (*spec.document.controls, *found.document.controls),
     )
-    written = spec.envelope.defaults.system_prompt
     system = found.system_prompt if written is None else written
     notes = (*spec.notes, *found.notes)
     return replace(spec, document=document, system_prompt=system.strip(), notes=notes), problems

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_sway.dlm.resolve import DlmHandle
 from pytest_sway.document import Document
 from pytest_sway.spec_generation.adapter_folder import longest_dialogue, training_files
-from pytest_sway.spec_generation.annotated_yaml import Alias, Anchored, comment
+from pytest_sway.spec_generation.annotated_yaml import Alias, Anchored, block, comment
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.data_rows import DataRow
 from pytest_sway.spec_generation.generator import GeneratedSpec, suite_text
@@ -44,11 +44,11 @@ _ENTRY_NAMES = {
     "training_drift": "loss_curve",
 }
 """dlm-sway's names of the entries in its order; the last four kinds are in no spec that it generates."""
-_SOURCE_COMMENT = (
-    "What it was trained on. The document's system_prompt stands before every question that goes through the "
-    "chat template; defaults: {system_prompt: ''} takes it off."
+_SYSTEM_COMMENT = (
+    "The document's: it stands before every question that goes through the chat template, as in an exported "
+    "model. dlm 0.10 trains without it; an empty text takes it off."
 )
-_DIGEST = re.compile(r"^# digest of what follows: ([0-9a-f]{16})\n", re.MULTILINE)
+_DIGEST = re.compile(r"^# digest of the other lines: ([0-9a-f]{16})\n", re.MULTILINE)
 
 
 def generate_dlm_spec(handle: DlmHandle, spec: Path) -> GeneratedSpec:
@@ -67,20 +67,21 @@ def generate_dlm_spec(handle: DlmHandle, spec: Path) -> GeneratedSpec:
     body = "\n".join(
         [
             "version: 1",
-            comment(_SOURCE_COMMENT) + f"dlm_source: {written_path(str(handle.path), spec)}\n",
-            models_text(spec, base, adapter),
+            comment("What it was trained on.") + f"dlm_source: {written_path(str(handle.path), spec)}\n",
+            models_text(spec, base, adapter) + _system_prompt_text(handle),
             suite_text(parts),
         ]
     )
     check_spec_text(body, spec)
-    head = _head(handle, adapter, spec) + f"# digest of what follows: {_digest(body)}\n"
-    return GeneratedSpec.of(head + body, handle.notes, parts)
+    head = _head(handle, adapter, spec)
+    digest = f"# digest of the other lines: {_digest(head + body)}\n"
+    return GeneratedSpec.of(head + digest + body, handle.notes, parts)
 
 
 def is_edited(text: str) -> bool:
     """Whether a spec is another one than :func:`generate_dlm_spec` wrote."""
     found = _DIGEST.search(text)
-    return found is None or _digest(text[found.end() :]) != found[1]
+    return found is None or _digest(text[: found.start()] + text[found.end() :]) != found[1]
 
 
 def build_spec_dict(handle: DlmHandle, dlm_source: str | Path | None = None) -> dict[str, Any]:
@@ -100,9 +101,19 @@ def build_spec_dict(handle: DlmHandle, dlm_source: str | Path | None = None) -> 
         "version": 1,
         "dlm_source": str(handle.path.resolve() if dlm_source is None else dlm_source),
         "models": {"base": dict(side), "ft": {**side, "adapter": str(_adapter(handle))}},
-        "defaults": {"profile": "standard", "prompt_policy": "auto"},
+        "defaults": {"profile": "standard", "prompt_policy": "auto", **_system_prompt(handle)},
         "suite": list(_plain_entries(part for part in _parts(handle) if isinstance(part, Entry))),
     }
+
+
+def _system_prompt(handle: DlmHandle) -> dict[str, str]:
+    """As a field of ``defaults``, where the document has one."""
+    return {"system_prompt": handle.system_prompt} if handle.system_prompt.strip() else {}
+
+
+def _system_prompt_text(handle: DlmHandle) -> str:
+    field = _system_prompt(handle)
+    return comment(_SYSTEM_COMMENT, 2) + block(field, 2) if field else ""
 
 
 def _adapter(handle: DlmHandle) -> Path:

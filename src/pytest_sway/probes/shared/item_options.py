@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from pytest_sway.probes.base import ProbeOptions
+from pytest_sway.probes.shared.question_case import QuestionCase
 
 CaseT = TypeVar("CaseT", bound=BaseModel)
 
@@ -18,23 +19,10 @@ Positions = Annotated[int, Field(ge=1, le=1024)]
 """Over how many positions a divergence is averaged."""
 
 
-def _or_mined(schema: dict[str, Any]) -> None:
-    """In a JSON schema, an item may be a mined prompt."""
-    schema["items"] = {"anyOf": [schema["items"], MinedPrompt.model_json_schema()]}
-
-
-def _mined_prompt(value: Any) -> Any:
-    """A mapping as a mined prompt, where it is one."""
-    try:
-        return MinedPrompt.model_validate(value) if isinstance(value, dict) else value
-    except ValidationError:
-        return value
-
-
 class MinedPrompt(BaseModel):
-    """A prompt as ``sway mine`` writes it; its numbers are a remark."""
+    """A prompt as ``sway mine`` writes it; what stands beside ``prompt`` is a remark."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
 
     prompt: str
     raw: float | None = None
@@ -42,27 +30,41 @@ class MinedPrompt(BaseModel):
     index: int | None = None
 
 
+def _prompt_text(value: Any) -> Any:
+    """The text of a mined prompt; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    text, odd = value.get("prompt"), [key for key in value if not _is_remark(key)]
+    return value if odd or not isinstance(text, str) else text
+
+
+def _is_remark(key: object) -> bool:
+    return key in MinedPrompt.model_fields or str(key).startswith("_")
+
+
+PromptText = Annotated[str, BeforeValidator(_prompt_text, json_schema_input_type=str | MinedPrompt)]
+"""A prompt; as an entry of a spec also one that ``sway mine`` wrote, which is a mapping."""
+
+
 class PromptOptions(ProbeOptions):
     """Options of a probe whose items are prompts."""
 
-    prompts: list[str] = Field(min_length=1, json_schema_extra=_or_mined)
-    mined: tuple[str, ...] = ()
-    """Those of them that ``sway mine`` chose: entries that are written as a mapping with ``prompt``."""
+    prompts: list[PromptText] = Field(min_length=1)
+    _mined: frozenset[str] = frozenset()
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _read_mined(cls, value: Any) -> Any:
+    def _mark_mined(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        options = read(value)
         prompts = value.get("prompts") if isinstance(value, dict) else None
-        if not isinstance(prompts, list):
-            return value
-        read = [_mined_prompt(one) for one in prompts]
-        mined = [one.prompt for one in read if isinstance(one, MinedPrompt)]
-        texts = [one.prompt if isinstance(one, MinedPrompt) else one for one in read]
-        return {**value, "prompts": texts, "mined": mined} if mined else value
+        if isinstance(prompts, list):
+            mined = (str(one["prompt"]) for one in prompts if isinstance(one, dict))
+            options._mined = frozenset(mined)  # noqa: SLF001 - its own class
+        return options
 
     @property
     def mined_items(self) -> int:
-        return sum(prompt in self.mined for prompt in self.prompts)
+        return len(self._mined.intersection(self.prompts))
 
     def limited(self, limit: int) -> Self:
         """The first prompts."""
@@ -76,7 +78,7 @@ class CaseOptions(ProbeOptions, Generic[CaseT]):
 
     @property
     def mined_items(self) -> int:
-        return sum(getattr(case, "mined", False) for case in self.cases)
+        return sum(isinstance(case, QuestionCase) and case.is_mined for case in self.cases)
 
     def limited(self, limit: int) -> Self:
         """The first cases."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    field_validator,
+    model_validator,
+)
 
 from pytest_sway.requests import Turn
 from pytest_sway.spec.context_turns import ContextTurn, to_turns
@@ -27,16 +34,16 @@ class QuestionCase(BaseModel):
     paraphrases: tuple[str, ...] = Field(min_length=1)
     context: tuple[ContextTurn, ...] = ()
     """Turns before the question, in whatever wording it is asked."""
-    mined: bool = False
-    """Whether ``sway mine`` chose its paraphrases."""
+    _is_mined: bool = False
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _without_remarks(cls, value: Any) -> Any:
+    def _without_remarks(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(value, dict):
-            return value
-        mark = {"mined": True} if _MINED in value else {}
-        return {**{key: item for key, item in value.items() if not str(key).startswith("_")}, **mark}
+            return read(value)
+        case = read({key: item for key, item in value.items() if not str(key).startswith("_")})
+        case._is_mined = _MINED in value  # noqa: SLF001 - its own class
+        return case
 
     @field_validator("paraphrases")
     @classmethod
@@ -44,6 +51,11 @@ class QuestionCase(BaseModel):
         if not all(text.strip() for text in value):
             raise ValueError("an empty paraphrase; remove it")
         return tuple(dict.fromkeys(value))
+
+    @property
+    def is_mined(self) -> bool:
+        """Whether ``sway mine`` chose its paraphrases."""
+        return self._is_mined
 
     @property
     def turns_before(self) -> tuple[Turn, ...]:

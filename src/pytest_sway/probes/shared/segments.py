@@ -28,11 +28,16 @@ def prose_segments(text: str) -> list[str]:
     Sentences (of at least 4 words); where there are fewer than 3, blocks of at least 16 words.
     """
     text = text.strip()
-    sentences = _join_short(_cut(text, (match.end() for match in _SENTENCE_END.finditer(text))), SENTENCE)
-    if len(sentences) >= FEWEST_SENTENCES:
-        return sentences
+    if len(found := sentences(text)) >= FEWEST_SENTENCES:
+        return found
     ends = [match.end() for match in _WORD.finditer(text)]
     return _join_short(_cut(text, ends[BLOCK - 1 :: BLOCK]), BLOCK)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences (of at least 4 words) that together are the stripped text."""
+    text = text.strip()
+    return _join_short(_cut(text, (match.end() for match in _SENTENCE_END.finditer(text))), SENTENCE)
 
 
 def pieces_within(pieces: Sequence[str], most: int) -> list[str]:

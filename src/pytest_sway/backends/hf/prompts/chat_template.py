@@ -148,7 +148,11 @@ class ChatTemplate:
                     **self.arguments,
                 )
         except Exception as error:
-            raise RequestError(f"the chat template refused the dialogue: {error}") from error
+            system = any(turn.role == "system" for turn in turns)
+            hint = (
+                "; it begins with a system message (defaults.system_prompt, or a context:)" if system else ""
+            )
+            raise RequestError(f"the chat template refused the dialogue: {error}{hint}") from error
         return text
 
     @cached_property

@@ -15,7 +15,6 @@ import transformers.models.llama.modeling_llama as llama
 import yaml
 
 from pytest_sway.cli.pack_sessions import differing
-from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError
 from tests.cli.test_main import output, refusal
 from tests.support.dlm_store import handbook
 from tests.support.paths import QUICKSTART
@@ -158,14 +157,45 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
         },
     }
     assert "a pack is of one adapter" in refused(models=several)
-    suite = [{"name": "drift", "kind": "training_drift", "store_path": "logs"}]
-    assert "suite[0].store_path names 'logs', which a pack does not hold; remove it" in refused(suite=suite)
+    suite = [{"name": "drift", "kind": "training_drift"}]
+    assert "suite[0]: training_drift reads files of the training, which a pack" in refused(suite=suite)
+    suite = [
+        {"name": "null", "kind": "null_adapter", "family": "yours", "adapters": ["./adapters/healthy"] * 2}
+    ]
+    assert "suite[0].adapters" in refused(suite=suite)
     assert "there is no file" in refused(sections="missing.yaml")
-    Path("taken").write_text("")
-    assert "taken exists" in refusal(capsys, "pack", "sway.yaml", "-o", "taken")
+    assert "a pack's name ends with" in refusal(capsys, "pack", "sway.yaml", "-o", "sway.tgz")
     assert list(Path().glob("*.swaypack.tar.gz")) == []
+    Path("taken.swaypack.tar.gz").write_text("")
+    assert "exists; remove it" in refusal(capsys, "pack", "sway.yaml", "-o", "taken.swaypack.tar.gz")
+    given = ["run", "taken.swaypack.tar.gz", "--json", "taken.swaypack.tar.gz"]
+    assert "would replace what is read" in refusal(capsys, *given)
     assert "there is no file x" in refusal(capsys, "unpack", "x", status=1)
     assert "--base is for a pack" in refusal(capsys, "run", "sway.yaml", "--base", "base")
+
+
+@pytest.mark.parametrize("epoch", ["yesterday", "99999999999999"])
+def test_a_time_that_no_archive_can_hold(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, epoch: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    assert f"SOURCE_DATE_EPOCH is '{epoch}'" in refusal(capsys, "pack", "sway.yaml", status=1)
+
+
+def test_a_variable_is_packed_with_its_value(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWAY_TEST_DEVICE", "cpu")
+    base = {"base": "./base", "device": "${SWAY_TEST_DEVICE}"}
+    models = {"base": base, "ft": {**base, "adapter": "./adapters/healthy"}}
+    spec = {**SPEC, "models": models, "suite": SPEC["suite"][1:2]}
+    Path("harbour.sway.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    output(capsys, "pack", "harbour.sway.yaml", "--no-include-null-cache")
+    output(capsys, "unpack", "harbour.swaypack.tar.gz", "-o", "out")
+    written = yaml.safe_load(Path("out/swaypack/sway.yaml").read_text())
+    assert written["models"]["ft"]["device"] == "cpu"
+    folder = str(project)
+    assert folder not in Path("out/swaypack/golden.json").read_text()  # no path of this machine travels
 
 
 def test_a_pack_that_is_too_large_is_not_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,25 +203,3 @@ def test_a_pack_that_is_too_large_is_not_written(project: Path, capsys: pytest.C
     given = ["pack", "sway.yaml", "--no-include-null-cache", "--max-size-mb", "0.001"]
     assert "more than --max-size-mb 0.001" in refusal(capsys, *given, status=1)
     assert list(Path().glob("*.swaypack.tar.gz")) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", '{"format": 2, "answers": 0, "noise_floor": null, "origin": ""}', "\x00",
-     '{"format": 1, "answers": 1, "noise_floor": null, "origin": ""}\n{"zz": 1}',
-     '{"format": 1, "answers": 1, "noise_floor": [1], "origin": ""}\n{"' + "0" * 32 + '": 1}',
-     '{"format": 1, "answers": 2, "noise_floor": null, "origin": ""}\n{"' + "0" * 32 + '": 1}'],
-)  # fmt: skip
-def test_a_file_that_holds_no_answers(tmp_path: Path, text: str) -> None:
-    (tmp_path / "answers.jsonl").write_text(text)
-    with pytest.raises(PortableAnswersError, match="no answers of a pack"):
-        PortableAnswers.read(tmp_path / "answers.jsonl")
-
-
-def test_answers_survive_their_file(tmp_path: Path) -> None:
-    answers = PortableAnswers(origin="a machine")
-    answers.put({bytes(range(16)): 0.1 + 0.2, bytes(16): float("nan")})
-    (tmp_path / "a.jsonl").write_text(answers.text())
-    again = PortableAnswers.read(tmp_path / "a.jsonl")
-    assert again.text() == answers.text()
-    assert len(again) == 1

@@ -74,6 +74,31 @@ def _patched_size(size: bytes) -> bytes:
     return gzip.compress(bytes(raw))
 
 
+def archive_blocks() -> bytes:
+    """The blocks of a pack, uncompressed."""
+    return gzip.decompress(archive())
+
+
+def _raw(blocks: bytes) -> bytes:
+    return gzip.compress(blocks)
+
+
+def _block(name: str, kind: bytes, size: int = 0, content: bytes = b"") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size or len(content)
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    header[156:157] = kind
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header) + content + b"\0" * (-len(content) % 512)
+
+
+def _pax(key: str, value: str) -> bytes:
+    record = f" {key}={value}\n"
+    length = len(record) + len(str(len(record) + 2))
+    return _block("pax", b"x", content=f"{length}{record}".encode())
+
+
 def _spec_with(line: str) -> bytes:
     return archive(spec=SPEC + line)
 
@@ -120,6 +145,16 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a pyproject": lambda: archive(member("swaypack/pyproject.toml", b"")),
     "a pickle": lambda: archive(member("swaypack/adapter/adapter_model.bin", b"")),
     "a hidden file": lambda: archive(member("swaypack/.hidden.json")),
+    "a text that doctest collects": lambda: archive(member("swaypack/files/test_x.txt", b">>> 1 / 0")),
+    "an optimizer state": lambda: archive(member("swaypack/adapter/optimizer.pt", b"")),
+    "folders with hidden members": lambda: _raw(_block("swaypack/d", b"5", size=512) + archive_blocks()),
+    "many headers for one member": lambda: _raw(_pax("path", "swaypack/x.json") * 1200 + archive_blocks()),
+    "a header with a size": lambda: _raw(_pax("size", "99999999999") + archive_blocks()),
+    "a header of a sparse file": lambda: _raw(_pax("GNU.sparse.major", "1") + archive_blocks()),
+    "a global header": lambda: _raw(_block("pax", b"g") + archive_blocks()),
+    "a long name of GNU": lambda: _raw(_block("././@LongLink", b"L") + archive_blocks()),
+    "a size in base 256": lambda: _patched_size(b"\x80" + b"\x7f" * 11),
+    "a wrong checksum": lambda: _raw(b"x" + archive_blocks()[1:]),
     "a backslash": lambda: archive(member("swaypack\\..\\x.json")),
     "a line break": lambda: archive(member("swaypack/x\n.json")),
     "a zero byte": lambda: archive(member("swaypack/x\0.json")),
@@ -146,6 +181,18 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         sha256={"sway.yaml": hashlib.sha256(SPEC.encode()).hexdigest(), "x.json": "0" * 64}
     ),
     "answers that are text": lambda: own(answers="many"),
+    "a revision that leads out": lambda: own(
+        spec=SPEC.replace("./adapter", "org/name@../../../../secret"), base={"name": "org/base", "digest": ""}
+    ),
+    "an adapter of the working directory": lambda: own(spec=SPEC.replace("./adapter", "private/adapter")),
+    "another base than the manifest's": lambda: own(spec=SPEC.replace("org/base", "org/other")),
+    "a variable of the environment": lambda: _model_with("device: '${HOME}'"),
+    "a key": lambda: _model_with("api_key: '${HOME}'"),
+    "files of a training": lambda: archive(spec=SPEC + "  - {name: g, kind: gradient_ghost}\n"),
+    "a kind of a plugin": lambda: archive(
+        spec=SPEC + "  - {name: g, kind: reads_any_file, file: /etc/passwd}\n"
+    ),
+    "a time that is text": lambda: archive(manifest={**MANIFEST, "packed_at": "x\x1b[31m"}),
     "sections elsewhere": lambda: _spec_with("sections: /etc/passwd\n"),
     "controls above": lambda: _spec_with("controls: ../../controls.yaml\n"),
     "sections of a home": lambda: _spec_with("sections: ~/.ssh/id_rsa\n"),

@@ -103,21 +103,30 @@ def _run_pack(parsed: argparse.Namespace) -> int:
     if len(parsed.adapter) > 1:
         raise CommandError("a pack is of one adapter; give --adapter once")
     outcomes = Outcomes()
+    for name in _FILES:  # what is written must not be the pack itself
+        check_writable(name, getattr(parsed, name, None), [parsed.spec])
     with unpacked_session(Path(parsed.spec), parsed.base, *parsed.adapter[:1]) as session:
         parsed.spec, parsed.adapter = str(session.spec), []
-        status = _evaluate(parsed, is_gate=False, outcomes=outcomes)
+        status = _evaluate(parsed, is_gate=False, outcomes=outcomes, root=session.root)
         if not parsed.quiet and outcomes.suites:
             sys.stdout.write(f"{session.comparison(outcomes.suites[0])}\n")
     return status
 
 
-def _evaluate(parsed: argparse.Namespace, *, is_gate: bool, outcomes: Outcomes | None = None) -> int:
+def _evaluate(
+    parsed: argparse.Namespace,
+    *,
+    is_gate: bool,
+    outcomes: Outcomes | None = None,
+    root: Path | None = None,
+) -> int:
     """Run the suite; 1 where the gate failed, if that is asked, and 2 where nothing could be said."""
     from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 
     is_of_pack, spec = outcomes is not None, spec_path(parsed.spec)
     outcomes = outcomes or Outcomes()
-    found = run_pytest(spec, [*QUIET, *_pytest_options(parsed), *parsed.pytest_arguments], [outcomes])
+    options = [*QUIET, *_pytest_options(parsed), *parsed.pytest_arguments]
+    found = run_pytest(spec, options, [outcomes], root=root)
     if outcomes.is_interrupted:
         return Exit.INTERRUPTED
     if outcomes.faults:

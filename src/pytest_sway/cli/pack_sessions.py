@@ -18,17 +18,19 @@ from pytest_sway.cli.pytest_session import Outcomes, run_quietly
 from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.items.stash_keys import ANSWER_RECORD
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.manifest import GOLDEN
-from pytest_sway.packs.packing import ANSWERS
+from pytest_sway.packs.layout import ANSWERS, GOLDEN
 from pytest_sway.packs.unpacking import Unpacked, unpack
 from pytest_sway.reports.json_report import payload
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.golden import compare_goldens, mask_variable_fields
+from pytest_sway.text.width import clean
 
 _PLACES = ("spec_path", "adapter_id", "base_model_id")
 _OF_MACHINE = ("notes", "determinism")
 """What a result says of the machine, and of where its answers came from."""
 _MOST_SHOWN = 5
+_LONGEST_DIFFERENCE = 200
+_TURNED_OFF = "SWAY_DISABLE_NULL_CACHE"
 _STORE = "SWAY_NULL_CACHE_DIR"
 
 
@@ -50,24 +52,29 @@ def record_answers(spec: Path) -> tuple[SuiteResult, PortableAnswers]:
     return run_quietly(spec, [], recorded)[0], recorded.answers
 
 
-def replay(spec: Path, answers: Path) -> SuiteResult:
-    """Evaluate a suite with the answers in a folder."""
-    with answers_in(answers):
-        return run_quietly(spec, [], Outcomes())[0]
+def replay(unpacked: Unpacked) -> SuiteResult:
+    """Evaluate the suite of a pack with its own answers, also where keeping answers is turned off."""
+    with _environment({_STORE: str(_answers_folder(unpacked)), _TURNED_OFF: "0"}):
+        return run_quietly(unpacked.spec, [], Outcomes(), root=unpacked.folder)[0]
+
+
+def _answers_folder(unpacked: Unpacked) -> Path:
+    return unpacked.folder / Path(ANSWERS).parent
 
 
 @contextmanager
-def answers_in(folder: Path) -> Iterator[None]:
-    """While it lasts, answers are looked up and kept in a folder, which need not exist."""
-    before = os.environ.get(_STORE)
-    os.environ[_STORE] = str(folder)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_STORE]
-        else:
-            os.environ[_STORE] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ class PackSession:
         """The pack's spec."""
         return self.unpacked.spec
 
+    @property
+    def root(self) -> Path:
+        """Folder above which no conftest is read."""
+        return self.unpacked.folder
+
     def comparison(self, result: SuiteResult) -> str:
         """Whether a result is the one in the pack."""
         file = self.unpacked.folder / GOLDEN
@@ -92,9 +104,11 @@ class PackSession:
             return "the pack holds no result to compare with"
         try:
             golden = json.loads(file.read_text("utf-8"))
+            found = (
+                differing(golden, payload(result)) if isinstance(golden, dict) else ["it is no JSON object"]
+            )
         except (OSError, ValueError, RecursionError) as error:
-            return f"the pack's result cannot be read: {error}"
-        found = differing(golden, payload(result)) if isinstance(golden, dict) else ["it is no JSON object"]
+            return f"the pack's result cannot be read: {clean(str(error))}"
         if not found:
             return "equal to the result in the pack, to the last digit"
         more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
@@ -126,10 +140,8 @@ def unpacked_session(pack: Path, base: str | None, adapter: str | None = None) -
         if found.needs:
             options = " ".join(f"--{name} DIR" for name in found.needs)
             raise CommandError(f"{pack}: the {' and the '.join(found.needs)} is not in it; give {options}")
-        if (found.folder / ANSWERS).is_file():
-            with answers_in(found.folder / Path(ANSWERS).parent):
-                yield PackSession(found)
-        else:
+        has_answers = (found.folder / ANSWERS).is_file()
+        with _environment({_STORE: str(_answers_folder(found))} if has_answers else {}):
             yield PackSession(found)
 
 
@@ -140,4 +152,7 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for result in (one, other)
     )
     found = compare_goldens(second, first, logprob_tol=0, score_tol=0)
-    return [str(difference) for difference in found if difference.path not in (*_PLACES, "suite")]
+    named = [str(difference) for difference in found if difference.path not in (*_PLACES, "suite")]
+    return [
+        clean(text if len(text) < _LONGEST_DIFFERENCE else f"{text[:_LONGEST_DIFFERENCE]}…") for text in named
+    ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ from pytest_sway.cli.output import check_writable
 
 if TYPE_CHECKING:
     from pytest_sway.packs.packing import Pack
+    from pytest_sway.packs.unpacking import Unpacked
 
 _MOST_SHOWN = 5
 
@@ -55,7 +59,9 @@ def _pack(parsed: argparse.Namespace) -> int:
     from pytest_sway.spec.problems import SpecError
 
     spec = spec_path(parsed.spec)
-    out = Path(parsed.out if parsed.out is not None else f"{spec.name.split('.')[0]}{PACK_SUFFIX}")
+    out = Path(parsed.out if parsed.out is not None else f"{_plain_name(spec)}{PACK_SUFFIX}")
+    if not out.name.endswith(PACK_SUFFIX):
+        raise CommandError(f"--out {out}: a pack's name ends with {PACK_SUFFIX}")
     check_writable("out", str(out), [parsed.spec, parsed.include_golden])
     if out.exists():
         raise CommandError(f"{out} exists; remove it, or give another file with --out")
@@ -80,6 +86,11 @@ def _pack(parsed: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def _plain_name(spec: Path) -> str:
+    """``harbour`` of harbour.sway.yaml; ``sway`` of a name that has nothing before its suffixes."""
+    return spec.name.removesuffix(spec.suffix).removesuffix(".sway").lstrip(".") or "sway"
+
+
 def _needed(parsed: argparse.Namespace, pack: Pack) -> list[str]:
     """What a run of the pack must be given on another machine."""
     needed = ["--base", "DIR"] if pack.base is not None else []
@@ -91,45 +102,53 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
     """Evaluate the suite, and again from the pack alone: what it says must be the same."""
     from pytest_sway.cli.pack_sessions import differing, record_answers, replay
     from pytest_sway.packs.errors import PackError
-    from pytest_sway.packs.manifest import GOLDEN
-    from pytest_sway.packs.packing import ANSWERS, SPEC, golden_text
+    from pytest_sway.packs.layout import ANSWERS, GOLDEN
+    from pytest_sway.packs.packing import golden_text
     from pytest_sway.reports.json_report import payload
 
     result, answers = record_answers(spec)
+    places = _places(spec.resolve().parent, pack)
     if not parsed.include_null_cache:
-        pack.members[GOLDEN] = (
-            _given_golden(parsed) or golden_text(payload(result), spec.resolve().parent, pack.moment).encode()
-        )
-        return
-    pack.members[ANSWERS] = answers.text().encode()
-    pack.manifest = replace(pack.manifest, answers=len(answers), versions={"answered by": answers.origin})
+        golden = golden_text(payload(result), places, pack.moment)
+    else:
+        pack.members[ANSWERS] = answers.text().encode()
+        pack.manifest = replace(pack.manifest, answers=len(answers), versions={"answered by": answers.origin})
+        with _unpacked(pack) as unpacked:
+            again = replay(unpacked)
+            if asked := again.backend_stats.get("forward_passes"):
+                raise PackError(f"the pack's answers do not suffice: its run asked the model {asked:g} times")
+            if differences := differing(payload(result), payload(again)):
+                shown = "; ".join(differences[:_MOST_SHOWN])
+                raise PackError(f"the pack does not repeat the result, so it is not written: {shown}")
+            golden = golden_text(payload(again), _places(unpacked.folder, pack), pack.moment)
+    pack.members[GOLDEN] = _given_golden(parsed) or golden.encode()
+    with _unpacked(pack):  # what is written can be read
+        pass
+
+
+def _places(folder: Path, pack: Pack) -> dict[str, str]:
+    """Paths of this machine in a result, and what stands for them in a pack."""
+    from pytest_sway.packs.layout import ADAPTER, BASE, SPEC
+
+    places = {f"{folder}{os.sep}": "", str(folder): SPEC}
+    for name, path in ((BASE, pack.base), (ADAPTER, pack.adapter)):
+        if path is not None:
+            places |= {str(path): name, str(path.resolve()): name}
+    return places
+
+
+@contextmanager
+def _unpacked(pack: Pack) -> Iterator[Unpacked]:
+    """The pack as another machine would unpack it, with this machine's base and adapter."""
+    from pytest_sway.packs.layout import ADAPTER
+    from pytest_sway.packs.unpacking import unpack
+
     with tempfile.TemporaryDirectory(prefix="sway-pack-") as scratch:
         folder = Path(scratch).resolve()
-        written = _written(folder, pack, include_adapter=parsed.include_adapter)
-        again = replay(written, folder / Path(ANSWERS).parent)
-        if asked := again.backend_stats.get("forward_passes"):
-            raise PackError(f"the pack's answers do not suffice: its run asked the model {asked:g} times")
-        if differences := differing(payload(result), payload(again)):
-            shown = "; ".join(differences[:_MOST_SHOWN])
-            raise PackError(f"the pack does not repeat the result, so it is not written: {shown}")
-        golden = golden_text(payload(again), folder, pack.moment).encode()
-    assert written.name == SPEC
-    pack.members[GOLDEN] = _given_golden(parsed) or golden
-
-
-def _written(folder: Path, pack: Pack, *, include_adapter: bool) -> Path:
-    """The pack's members in a folder, with links to what it does not hold; the spec."""
-    from pytest_sway.packs.packing import ADAPTER, BASE, SPEC
-
-    for name, content in pack.members.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    if pack.base is not None:
-        (folder / BASE).symlink_to(pack.base.resolve())
-    if pack.adapter is not None and not include_adapter:
-        (folder / ADAPTER).symlink_to(pack.adapter.resolve())
-    return folder / SPEC
+        archive = folder / f"x{PACK_SUFFIX}"
+        archive.write_bytes(pack.archive())
+        has_adapter = any(name.startswith(f"{ADAPTER}/") for name in pack.members)
+        yield unpack(archive, folder, base=pack.base, adapter=None if has_adapter else pack.adapter)
 
 
 def _given_golden(parsed: argparse.Namespace) -> bytes | None:
@@ -145,7 +164,7 @@ def _given_golden(parsed: argparse.Namespace) -> bytes | None:
 
 def _unpack(parsed: argparse.Namespace) -> int:
     from pytest_sway.packs.errors import PackError
-    from pytest_sway.packs.packing import ANSWERS
+    from pytest_sway.packs.layout import ANSWERS
     from pytest_sway.packs.unpacking import unpack
 
     pack = Path(parsed.pack)

@@ -60,7 +60,9 @@ class Outcomes:
         self.suites = list(suites)
 
 
-def run_pytest(spec: Path, arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
+def run_pytest(
+    spec: Path, arguments: Sequence[str], plugins: Sequence[object] = (), *, root: Path | None = None
+) -> int:
     """Run pytest on a spec, or on an empty folder; its exit status.
 
     The project's ini file, ``PYTEST_ADDOPTS`` and installed plugins do not count: an ini file of ours is
@@ -71,13 +73,14 @@ def run_pytest(spec: Path, arguments: Sequence[str], plugins: Sequence[object] =
         spec: what is collected; a file is a spec whatever its name is.
         arguments: of pytest's command line.
         plugins: objects with hooks.
+        root: folder above which no conftest is read; by default the top of the spec's project.
 
     Raises:
         CommandError: the path is one that pytest cannot be given, or a conftest ended the process.
     """
     if any(part in str(spec) for part in ("[", "::")):
         raise CommandError(f"{spec}: pytest takes no path with [ or ::; rename it, or link to it")
-    root = project_of(spec)
+    root = root or project_of(spec)
     with tempfile.TemporaryDirectory(prefix="sway-") as scratch, _environment():
         ini = Path(scratch) / "pytest.ini"
         names = ["*.sway.yaml", glob.escape(spec.name)]
@@ -91,13 +94,16 @@ def run_pytest(spec: Path, arguments: Sequence[str], plugins: Sequence[object] =
             raise CommandError(f"{spec}: a conftest or a plugin ended the run ({error})") from error
 
 
-def run_quietly(spec: Path, arguments: Sequence[str], outcomes: Outcomes) -> list[SuiteResult]:
+def run_quietly(
+    spec: Path, arguments: Sequence[str], outcomes: Outcomes, *, root: Path | None = None
+) -> list[SuiteResult]:
     """Run pytest on a spec and show nothing of it; the suites' results.
 
     Args:
         spec: as for :func:`run_pytest`.
         arguments: of pytest's command line.
         outcomes: sees what becomes of the run.
+        root: as for :func:`run_pytest`.
 
     Raises:
         CommandError: the spec cannot be read, or nothing was measured.
@@ -105,7 +111,7 @@ def run_quietly(spec: Path, arguments: Sequence[str], outcomes: Outcomes) -> lis
     """
     written = io.StringIO()
     with redirect_stdout(written), redirect_stderr(written):
-        run_pytest(spec, ["-W", "ignore", *arguments], [outcomes])
+        run_pytest(spec, ["-W", "ignore", *arguments], [outcomes], root=root)
     if outcomes.is_interrupted:
         raise KeyboardInterrupt
     if outcomes.faults:

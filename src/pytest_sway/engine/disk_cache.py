@@ -31,6 +31,7 @@ _DAY = 86400
 _WAIT_S = 20
 _FLUSH_EVERY_S = 5.0
 """Answers wait so long for others, before they are written together."""
+_MOST_TOKENS = 1 << 31
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
 
 
@@ -214,15 +215,19 @@ def from_json(request: Request[Any], text: Any) -> Any:
         if isinstance(request, Completion):
             return _completion_score(*value)
         first, second = value
-        if isinstance(request, Generate) and isinstance(first, str) and all(type(i) is int for i in second):
+        if isinstance(request, Generate) and isinstance(first, str) and all(map(_is_token, second)):
             return Generation(first, tuple(second))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         pass
     return None
 
 
+def _is_token(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _MOST_TOKENS
+
+
 def _completion_score(logprob: Any, tokens: Any, log_odds: Any) -> CompletionScore | None:
     numbers = [logprob] if log_odds is None else [logprob, log_odds]
-    if type(tokens) is int and all(isinstance(n, float) and math.isfinite(n) for n in numbers):
+    if type(tokens) is int and tokens > 0 and all(isinstance(n, float) and math.isfinite(n) for n in numbers):
         return CompletionScore(logprob, tokens, log_odds)
     return None

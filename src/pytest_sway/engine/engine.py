@@ -34,7 +34,7 @@ from pytest_sway.engine.memory_limits import MEMORY
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.engine.planner import Planner
 from pytest_sway.engine.planner_events import Progress
-from pytest_sway.engine.portable_answers import PortableAnswers
+from pytest_sway.engine.portable_answers import PortableAnswers, PortableFloor
 from pytest_sway.engine.server_planner import ServerPlanner
 from pytest_sway.engine.trace import Trace
 from pytest_sway.requests import Embed, Request, RequestError, View, Views
@@ -82,16 +82,17 @@ class Engine:
             self._planner = Planner(backend, memory, batch_invariant=batch_invariant)
         identity = f"{backend.identity} memory={memory} alone={batch_invariant}"
         self._portable, self._record = portable, record
+        self._variant = f"alone={batch_invariant} epsilon={getattr(backend, 'epsilon', 0):g}"
         self._known = KnownAnswers(
             backend,
             identity,
             store if backend.identity else None,
             portable=portable,
             record=record,
-            variant=f"alone={batch_invariant}",
+            variant=self._variant,
         )
         if record is not None:
-            record.origin = backend.identity
+            record.origin = backend.identity if portable is None else portable.origin
         self._batch_invariant = batch_invariant
         self._trace = trace
         self._progress = progress
@@ -178,7 +179,7 @@ class Engine:
 
     def is_slow(self, view: View) -> bool:
         """Whether a short forward takes so long that a suite may take minutes; False of a server or pack."""
-        if self._portable is not None:
+        if self._packed_floor(view) is not None:
             return False
         estimator = self._existing_estimator()
         return estimator is not None and estimator.is_slow(view)
@@ -263,11 +264,14 @@ class Engine:
         if self._planner is None:
             return NoiseFloor()
         if self._noise_floor is None:
-            packed = self._portable.noise_floor if self._portable is not None else None
-            self._noise_floor = packed or self._planner.noise_floor(base)
+            self._noise_floor = self._packed_floor(base) or self._planner.noise_floor(base)
         if self._record is not None:
-            self._record.noise_floor = self._noise_floor
+            self._record.floor = PortableFloor(base.base, self._variant, self._noise_floor)
         return self._noise_floor
+
+    def _packed_floor(self, base: View) -> NoiseFloor | None:
+        """The noise floor of a pack that is of this base, scored so."""
+        return self._portable.noise_floor(base.base, self._variant) if self._portable is not None else None
 
     def stats(self) -> dict[str, float]:
         """What the run cost, by the names of dlm-sway's schema 1 and those of pytest-sway."""

@@ -10,18 +10,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pytest_sway.engine.disk_cache import from_json, to_json
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.requests import Request
+from pytest_sway.text.width import clean
 
 FILE = "portable-answers.jsonl"
 """In the folder of the answers that are kept."""
-MAX_BYTES = 512 << 20
 _FORMAT = 1
 _KEY_HEX = 32
+_LONGEST_LINE, _LONGEST_ORIGIN = 1 << 20, 400
+
+
+@dataclass(frozen=True)
+class PortableFloor:
+    """A noise floor, and of what.
+
+    Attributes:
+        base: digest of the base model.
+        variant: how it is scored.
+        value: the floor.
+    """
+
+    base: str
+    variant: str
+    value: NoiseFloor
 
 
 class PortableAnswersError(Exception):
@@ -34,7 +51,7 @@ class PortableAnswers:
     Args:
         texts: each answer as JSON.
         origin: dtype, processor and versions that answered.
-        noise_floor: of that machine; None where it was not measured.
+        floor: noise floor of that machine; None where it was not measured.
 
     Attributes:
         used: how many were read.
@@ -44,15 +61,20 @@ class PortableAnswers:
         self,
         texts: Mapping[bytes, str] | None = None,
         origin: str = "",
-        noise_floor: NoiseFloor | None = None,
+        floor: PortableFloor | None = None,
     ) -> None:
         self._texts = dict(texts or {})
         self.origin = origin
-        self.noise_floor = noise_floor
+        self.floor = floor
         self.used = 0
 
     def __len__(self) -> int:
         return len(self._texts)
+
+    def noise_floor(self, base: str, variant: str) -> NoiseFloor | None:
+        """The noise floor of a base model as it is scored; None where another one was measured."""
+        floor = self.floor
+        return floor.value if floor is not None and (floor.base, floor.variant) == (base, variant) else None
 
     def get(self, keys: Mapping[bytes, Request[Any]]) -> dict[bytes, Any]:
         """The answers that are known; one that does not read as its request's answer is not."""
@@ -71,7 +93,7 @@ class PortableAnswers:
 
     def text(self) -> str:
         """The file's content, the same for the same answers in whatever order they came."""
-        floor = list(self.noise_floor) if self.noise_floor is not None else None
+        floor = asdict(self.floor) if self.floor is not None else None
         head = {"answers": len(self._texts), "format": _FORMAT, "noise_floor": floor, "origin": self.origin}
         lines = [json.dumps(head, sort_keys=True)]
         lines += [f'{{"{key.hex()}": {text}}}' for key, text in sorted(self._texts.items())]
@@ -85,30 +107,40 @@ class PortableAnswers:
             PortableAnswersError: it cannot be read, or it is not what :meth:`text` wrote.
         """
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise PortableAnswersError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise PortableAnswersError(f"{path} cannot be read: {error}") from None
-        try:
-            head = json.loads(lines[0])
-            answers = cls(origin=str(head["origin"]), noise_floor=_noise_floor(head["noise_floor"]))
-            if head["format"] != _FORMAT or head["answers"] != len(lines) - 1:
-                raise ValueError("its first line names another format or number of answers")
-            for line in lines[1:]:
-                ((name, value),) = json.loads(line).items()
-                if len(name) != _KEY_HEX:
-                    raise ValueError(f"{name[:_KEY_HEX]!r} is no key")
-                answers._texts[bytes.fromhex(name)] = json.dumps(value)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            with path.open("rb") as file:
+                return cls._of_lines(file)
+        except OSError as error:
+            raise PortableAnswersError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise PortableAnswersError(f"{path}: these are no answers of a pack: {error}") from None
+
+    @classmethod
+    def _of_lines(cls, file: BinaryIO) -> PortableAnswers:
+        head = json.loads(_line(file))
+        if head["format"] != _FORMAT:
+            raise ValueError(f"format {head['format']!r} is not {_FORMAT}")
+        answers = cls(origin=clean(str(head["origin"]))[:_LONGEST_ORIGIN], floor=_floor(head["noise_floor"]))
+        for _ in range(int(head["answers"])):
+            ((name, value),) = json.loads(_line(file)).items()
+            if len(name) != _KEY_HEX:
+                raise ValueError("a line has another key than an answer's")
+            answers._texts[bytes.fromhex(name)] = json.dumps(value)
+        if file.read(1) or len(answers) != head["answers"]:
+            raise ValueError("its first line names another number of answers")
         return answers
 
 
-def _noise_floor(value: Any) -> NoiseFloor | None:
+def _line(file: BinaryIO) -> bytes:
+    line = file.readline(_LONGEST_LINE)
+    if not line.endswith(b"\n"):
+        raise ValueError("a line does not end, or is longer than any answer")
+    return line
+
+
+def _floor(value: Any) -> PortableFloor | None:
     if value is None:
         return None
-    divergence, logprob = value
+    divergence, logprob = value["value"]
     if not all(isinstance(one, float) and math.isfinite(one) and one >= 0 for one in (divergence, logprob)):
         raise ValueError("the noise floor is not two numbers from 0 on")
-    return NoiseFloor(divergence, logprob)
+    return PortableFloor(str(value["base"]), str(value["variant"]), NoiseFloor(divergence, logprob))

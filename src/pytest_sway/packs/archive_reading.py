@@ -1,36 +1,39 @@
 """Reads the archive of a pack without believing anything that it says.
 
-The stream is decompressed up to a limit; every header is looked at before a member is read; what is not an
-allowed file in the one top folder refuses the whole archive. Nothing is written here.
+The stream is decompressed up to a limit. Its blocks are read here and not by tarfile, whose reading of sparse
+files, global headers and long names can be made to take any time and memory. What is not one of a pack's own
+files refuses the whole archive. Nothing is written here.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import re
-import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NamedTuple
 
 from pytest_sway.packs.archive_writing import TOP
 from pytest_sway.packs.errors import PackError
+from pytest_sway.packs.layout import largest_size
 from pytest_sway.text.message_parts import describe
 
 MOST_BYTES = 1 << 30
 """Of all members together, unpacked."""
 MOST_MEMBERS = 2000
-_MOST_HEADER = 64 * 1024
-"""Of a pax or GNU header with a long name, which tarfile reads whole."""
+_MOST_PAX_BYTES = 8 * 1024
 _BLOCK = 512
-_LONG_HEADERS = b"xgLK"
-_PLAIN_NAME = re.compile(r"[\w][\w .@+=,-]*")
-_SUFFIXES = frozenset(
-    {"json", "jsonl", "safetensors", "txt", "model", "jinja", "md", "pt", "dlm", "yaml", "yml"}
-)
-"""Of files that a pack may hold: none is code, none is a configuration that pytest reads."""
-_LONGEST_NAME = 255
+_FILE, _FOLDER, _PAX = b"0\0", b"5", b"x"
+_PAX_KEYS = frozenset({"path", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"})
+"""Records that a header of this kind may have: of them the path alone is read."""
+_PAX_RECORD = re.compile(rb"(\d{1,5}) ([^=]{1,40})=")
+
+
+class _Header(NamedTuple):
+    kind: bytes
+    name: str
+    size: int
 
 
 def read_members(path: Path) -> dict[str, bytes]:
@@ -39,97 +42,117 @@ def read_members(path: Path) -> dict[str, bytes]:
     Raises:
         PackError: it cannot be read, or it holds anything that a pack has no need of.
     """
-    stream = _decompressed(path)
-    _check_headers(stream)
-    stream.seek(0)
     members: dict[str, bytes] = {}
     folded: set[str] = set()
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                name = _checked_name(member)
-                if name is None:
-                    continue
-                if name.casefold() in folded:
-                    raise PackError(f"{name} is in the archive twice")
-                if len(members) == MOST_MEMBERS:
-                    raise PackError(f"the archive has more than {MOST_MEMBERS} members")
-                folded.add(name.casefold())
-                content = archive.extractfile(member)
-                members[name] = content.read() if content is not None else b""
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise PackError(f"{path.name} is no archive that can be read: {error}") from None
-    _check_no_file_is_a_folder(members)
+    for header, content in _entries(_decompressed(path)):
+        name = _name_below_top(header)
+        if header.kind == _FOLDER:
+            continue
+        if name.casefold() in folded:
+            raise PackError(f"{name} is in the archive twice")
+        folded.add(name.casefold())
+        if header.size > (most := largest_size(name)):
+            raise PackError(f"{name} has {header.size:,} bytes, and {most:,} are the most")
+        members[name] = content
     return members
 
 
-def _decompressed(path: Path) -> io.BytesIO:
+def _decompressed(path: Path) -> memoryview:
     """The tar stream, up to the limit."""
-    stream = io.BytesIO()
+    stream = bytearray()
     try:
         with gzip.open(path, "rb") as packed:
             while piece := packed.read(1 << 20):
-                if stream.tell() + len(piece) > MOST_BYTES:
+                if len(stream) + len(piece) > MOST_BYTES:
                     raise PackError(f"{path.name} unpacks to more than {MOST_BYTES >> 20} MiB")
-                stream.write(piece)
+                stream += piece
     except (OSError, EOFError, zlib.error) as error:
         raise PackError(f"{path.name} is no .tar.gz that can be read: {error}") from None
-    return stream
+    return memoryview(bytes(stream))
 
 
-def _check_headers(stream: io.BytesIO) -> None:
-    """Refuse long headers of any size, and more members than a pack has."""
-    size, at, count = stream.getbuffer().nbytes, 0, 0
-    view = stream.getbuffer()
-    try:
-        while at + _BLOCK <= size:
-            header = bytes(view[at : at + _BLOCK])
-            if header.count(0) == _BLOCK:
-                break
-            length = _octal(header[124:136])
-            if header[156:157] in _LONG_HEADERS and length > _MOST_HEADER:
-                raise PackError("the archive has a header that is larger than any name")
-            count += 1
-            if count > MOST_MEMBERS * 2:  # a long name has a header of its own
-                raise PackError(f"the archive has more than {MOST_MEMBERS} members")
-            at += _BLOCK + -(-length // _BLOCK) * _BLOCK
-    finally:
-        view.release()
+def _entries(stream: memoryview) -> Iterator[tuple[_Header, bytes]]:
+    """Every member with its content; a long path is read from the header before it."""
+    at, count, long_name = 0, 0, ""
+    while at + _BLOCK <= len(stream):
+        block = bytes(stream[at : at + _BLOCK])
+        if not any(block):
+            return
+        header = _header(block)
+        begin, end = at + _BLOCK, at + _BLOCK + header.size
+        if end > len(stream):
+            raise PackError("the archive is cut off, or a size in it is wrong")
+        count += 1
+        if count > MOST_MEMBERS:
+            raise PackError(f"the archive has more than {MOST_MEMBERS} members")
+        content = bytes(stream[begin:end])
+        if header.kind == _PAX:
+            if long_name:
+                raise PackError("the archive has two headers for one member")
+            long_name = _pax_path(header, content)
+        else:
+            yield header._replace(name=long_name or header.name), content
+            long_name = ""
+        at = begin + -(-header.size // _BLOCK) * _BLOCK
+    raise PackError("the archive has no end")
+
+
+def _header(block: bytes) -> _Header:
+    """A block as a header of ustar.
+
+    Raises:
+        PackError: its checksum is wrong, or it is of another kind.
+    """
+    expected = sum(block) - sum(block[148:156]) + 8 * ord(" ")
+    if block[257:262] != b"ustar" or _octal(block[148:156]) != expected:
+        raise PackError("the archive has a header that cannot be read")
+    kind, size = block[156:157], _octal(block[124:136])
+    prefix, name = _text(block[345:500]), _text(block[:100])
+    full = f"{prefix}/{name}" if prefix and block[257:263] == b"ustar\0" else name
+    if kind in (b"0", b"\0"):
+        return _Header(_FILE, full, size)
+    if (kind == _FOLDER and size == 0) or kind == _PAX:
+        return _Header(kind, full, size)
+    raise PackError(f"{describe(full)} is a link, a device or something else that is no file")
 
 
 def _octal(field: bytes) -> int:
-    if field[:1] == b"\x80":  # base 256
-        return int.from_bytes(field[1:], "big")
+    text = field.strip(b" \0")
+    if not re.fullmatch(rb"[0-7]{0,11}", text):
+        raise PackError("the archive has a number that cannot be read")
+    return int(text or b"0", 8)
+
+
+def _text(field: bytes) -> str:
     try:
-        return max(0, int(field.strip(b" \0") or b"0", 8))
-    except ValueError:
-        raise PackError("the archive has a header that cannot be read") from None
+        return field.split(b"\0", 1)[0].decode("utf-8")
+    except UnicodeDecodeError:
+        raise PackError("the archive has a name that is not UTF-8") from None
 
 
-def _checked_name(member: tarfile.TarInfo) -> str | None:
-    """The name below the top folder; None for a folder."""
-    parts = PurePosixPath(member.name).parts
-    shown = describe(member.name)
-    if not (member.isreg() or member.isdir()) or member.issparse():
-        raise PackError(f"{shown} is a link, a device or something else that is no file")
-    if not parts or parts[0] != TOP or len(parts) > 4 or len(member.name) > _LONGEST_NAME:
-        raise PackError(f"{shown} is not in the folder {TOP}/")
-    if not all(_PLAIN_NAME.fullmatch(part) for part in parts):
-        raise PackError(f"{shown} is no name that a pack uses")
-    if member.isdir():
-        return None
-    suffix = parts[-1].rpartition(".")[2].lower()
-    if len(parts) == 1 or suffix not in _SUFFIXES:
-        raise PackError(f"{shown} is no file that a pack has; it has {', '.join(sorted(_SUFFIXES))}")
-    return "/".join(parts[1:])
+def _pax_path(header: _Header, content: bytes) -> str:
+    """The path of the next member, where this header has one."""
+    if header.size > _MOST_PAX_BYTES:
+        raise PackError("the archive has a header that is larger than any name")
+    path, at = "", 0
+    while at < len(content):
+        found = _PAX_RECORD.match(content, at)
+        length = int(found[1]) if found else 0
+        if found is None or at + length > len(content) or length <= found.end() - at:
+            raise PackError("the archive has a header that cannot be read")
+        key, value = _text(found[2]), content[found.end() : at + length - 1]
+        if key not in _PAX_KEYS:
+            raise PackError(f"the archive has a header with {describe(key)}, which a pack has no need of")
+        path = _text(value) if key == "path" else path
+        at += length
+    return path
 
 
-def _check_no_file_is_a_folder(members: dict[str, bytes]) -> None:
-    folders = {str(above).casefold() for name in members for above in _above(name)}
-    for name in members:
-        if name.casefold() in folders:
-            raise PackError(f"{name} is a file and a folder")
-
-
-def _above(name: str) -> Iterator[PurePosixPath]:
-    yield from (above for above in PurePosixPath(name).parents if above.parts)
+def _name_below_top(header: _Header) -> str:
+    name = header.name.rstrip("/") if header.kind == _FOLDER else header.name
+    top, _, below = name.partition("/")
+    if top != TOP or (not below and header.kind == _FILE):
+        raise PackError(f"{describe(header.name)} is not in the folder {TOP}/")
+    if header.kind == _FILE and not largest_size(below):
+        raise PackError(f"{describe(header.name)} is no file that a pack has")
+    return below

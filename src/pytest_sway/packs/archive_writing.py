@@ -25,6 +25,6 @@ def archive_bytes(members: Mapping[str, bytes], moment: int) -> bytes:
             member.size, member.mtime, member.mode = len(members[name]), moment, 0o644
             archive.addfile(member, io.BytesIO(members[name]))
     compressed = io.BytesIO()
-    with gzip.GzipFile(filename="", fileobj=compressed, mode="wb", compresslevel=6, mtime=moment) as stream:
+    with gzip.GzipFile(filename="", fileobj=compressed, mode="wb", compresslevel=6, mtime=0) as stream:
         stream.write(packed.getvalue())
     return compressed.getvalue()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pytest_sway.packs.errors import PackError
+from pytest_sway.packs.layout import GOLDEN, MANIFEST, SOURCE, SPEC_NAME
 from pytest_sway.reports.json_report import json_text
 from pytest_sway.text.message_parts import describe
 
 VERSION = 1
-MANIFEST, SOURCE, GOLDEN = "manifest.json", "source.dlm", "golden.json"
 OWN = "pytest_sway"
 """Key of what dlm-sway's packs do not have."""
-_FILE_NAME = re.compile(r"[\w][\w .-]*\.ya?ml")
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,12 @@ class Manifest:
             found = describe(value.get("swaypack_version"))
             raise PackError(f"{MANIFEST}: swaypack_version is {found}, and this version reads {VERSION}")
         spec = _of_type(value, "spec_filename", str)
-        if not _FILE_NAME.fullmatch(spec):
+        if not SPEC_NAME.fullmatch(spec):
             raise PackError(
                 f"{MANIFEST}: spec_filename is {describe(spec)}, expected a name such as sway.yaml"
             )
         own = value.get(OWN)
-        common = cls(_of_type(value, "sway_version", str), _of_type(value, "packed_at", str), spec)
+        common = cls(_of_type(value, "sway_version", str), _time(value, "packed_at"), spec)
         return cls._from_own(common, _as_object(value, OWN)) if own is not None else cls._of_dlm_sway(common)
 
     @classmethod
@@ -134,6 +133,15 @@ def _of_type(value: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     if not isinstance(found, kind) or isinstance(found, bool):
         raise PackError(f"{MANIFEST}: {name} is {describe(found)}, expected {kind.__name__}")
     return found
+
+
+def _time(value: Mapping[str, Any], name: str) -> str:
+    """A time, written anew."""
+    found = _of_type(value, name, str)
+    try:
+        return datetime.fromisoformat(found).isoformat()
+    except ValueError:
+        raise PackError(f"{MANIFEST}: {name} is {describe(found)}, expected a time in ISO 8601") from None
 
 
 def _as_object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

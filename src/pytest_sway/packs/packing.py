@@ -16,27 +16,32 @@ from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.items.suite import Suite
 from pytest_sway.packs.archive_writing import archive_bytes
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.manifest import MANIFEST, SOURCE, Manifest, PackedBase
-from pytest_sway.packs.spec_paths import SpecPath, check_inside, check_packable, spec_paths, with_replaced
+from pytest_sway.packs.layout import ADAPTER, BASE, FILE_SUFFIXES, FILES, MANIFEST, SOURCE, SPEC, largest_size
+from pytest_sway.packs.manifest import Manifest, PackedBase
+from pytest_sway.packs.spec_paths import (
+    SpecPath,
+    check_inside,
+    check_packable,
+    spec_paths,
+    variable_fields,
+    with_replaced,
+)
 from pytest_sway.reports.json_report import json_text
+from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.environment_variables import expand
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.spec.problems import FieldPath
 from pytest_sway.spec.yaml_source import read_spec
-from pytest_sway.text.message_parts import field_name
+from pytest_sway.text.message_parts import describe, field_name
 from pytest_sway.version import __version__
 
-SPEC, ANSWERS, BASE, ADAPTER, FILES = (
-    "sway.yaml",
-    "answers/portable-answers.jsonl",
-    "base",
-    "adapter",
-    "files",
-)
+_CHAT_TEMPLATE = ".jinja"
+"""Of the files that a spec names, the others are of a suffix that is known."""
 _TIMES = ("started_at", "finished_at")
 _DURATIONS = ("wall_seconds", "duration_s", "scoring_wall_s")
-_ADAPTER_SUFFIXES = (".json", ".jsonl", ".safetensors", ".txt", ".model", ".jinja", ".pt")
+_LATEST = 1 << 32
+"""Seconds since 1970 that an archive can hold."""
 
 
 @dataclass
@@ -93,7 +98,9 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
     named = [spec]
     for path in spec_paths(source.value):
         named += _pack_path(pack, path, source.roots)
-    text = with_replaced(spec.read_text("utf-8-sig"), pack.replaced)
+    for place, written in variable_fields(source.value):
+        pack.replaced[place] = _expanded(place, written)
+    text = with_replaced(decode(spec, spec.read_bytes()), pack.replaced)
     pack.members[SPEC] = text.encode()
     _check_written(spec, text)
     if include_adapter:
@@ -113,8 +120,15 @@ def folder_digest(folder: Path) -> str:
     return files_digest(folder, ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"))
 
 
-def golden_text(result: Mapping[str, Any], folder: Path, moment: int) -> str:
-    """A result with the pack's own time for every time, and paths below ``folder`` as it has them."""
+def golden_text(result: Mapping[str, Any], places: Mapping[str, str], moment: int) -> str:
+    """A result with the pack's own time for every time.
+
+    Args:
+        result: as JSON.
+        places: paths of this machine, each with what stands for it; a longer one is looked for first.
+        moment: seconds since 1970.
+    """
+    by_length = sorted(places.items(), key=lambda place: -len(place[0]))
 
     def plain(value: Any, name: str = "") -> Any:
         if name in _TIMES:
@@ -125,21 +139,21 @@ def golden_text(result: Mapping[str, Any], folder: Path, moment: int) -> str:
             return {key: plain(one, key) for key, one in value.items()}
         if isinstance(value, list):
             return [plain(one) for one in value]
-        return value.replace(f"{folder}{os.sep}", "") if isinstance(value, str) else value
+        if isinstance(value, str):
+            for path, name in by_length:
+                value = value.replace(path, name)
+        return value
 
     return json_text(plain(result))
 
 
 def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> list[Path]:
     """Take a path of the spec into the pack; the files that were read for it."""
-    try:
-        written = expand(path.written)
-    except ValueError as error:
-        raise PackError(f"{field_name(path.field)}: {error}") from None
+    written = _expanded(path.field, path.written)
     found = find_path(written, roots)
     if path.role in ("base", "adapter"):
         is_folder = found.is_dir()
-        if not is_folder and HubName.of(written) is None:
+        if not is_folder and (path.role == "adapter" or HubName.of(written) is None):
             raise PackError(f"{field_name(path.field)}: there is no folder {found}")
         pack.replaced[path.field] = f"./{BASE if path.role == 'base' else ADAPTER}" if is_folder else written
         return []
@@ -155,19 +169,28 @@ def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> list[Path]:
     return [found]
 
 
+def _expanded(field: FieldPath, written: str) -> str:
+    try:
+        return expand(written)
+    except ValueError as error:
+        raise PackError(f"{field_name(field)}: {error}") from None
+
+
 def _member_name(path: Path, taken: Mapping[str, bytes]) -> str:
     stem = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("._-") or "file"
-    number, name = 1, f"{stem}{path.suffix}"
+    suffix = path.suffix if path.suffix in FILE_SUFFIXES else _CHAT_TEMPLATE
+    number, name = 1, f"{stem}{suffix}"
     while f"{FILES}/{name}".casefold() in {one.casefold() for one in taken}:
         number += 1
-        name = f"{stem}-{number}{path.suffix}"
+        name = f"{stem}-{number}{suffix}"
     return name
 
 
 def _pack_adapter(pack: Pack) -> list[Path]:
     if pack.adapter is None:
         raise PackError("--include-adapter: the adapter is not in a folder of this machine")
-    files = [p for p in sorted(pack.adapter.iterdir()) if p.is_file() and p.suffix in _ADAPTER_SUFFIXES]
+    found = sorted(pack.adapter.iterdir())
+    files = [path for path in found if path.is_file() and largest_size(f"{ADAPTER}/{path.name}")]
     for path in files:
         pack.members[f"{ADAPTER}/{path.name}"] = path.read_bytes()
     return files
@@ -189,7 +212,10 @@ def _check_written(spec: Path, text: str) -> None:
 
 def _moment(files: Sequence[Path]) -> int:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(epoch) if epoch.isdecimal() else int(max(path.stat().st_mtime for path in files))
+    if epoch and not (epoch.isdecimal() and int(epoch) < _LATEST):
+        raise PackError(f"SOURCE_DATE_EPOCH is {describe(epoch)}, expected seconds since 1970")
+    newest = int(epoch) if epoch else int(max(path.stat().st_mtime for path in files))
+    return min(max(newest, 0), _LATEST - 1)
 
 
 def _iso(moment: int) -> str:

@@ -6,13 +6,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 import yaml
 
 from pytest_sway.packs.errors import PackError
+from pytest_sway.probes.registry import kinds
 from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.spec.problems import FieldPath
 from pytest_sway.spec.yaml_source import compose
 from pytest_sway.text.message_parts import describe, field_name
@@ -20,8 +22,16 @@ from pytest_sway.text.message_parts import describe, field_name
 Role = Literal["base", "adapter", "file", "document", "other"]
 _TOP_FILES: Mapping[str, Role] = {"sections": "file", "controls": "file", "dlm_source": "document"}
 _OPTION_PATHS = ("adapter_path", "store_path", "adapters")
-_CODE = ("entry_point",)
-_ANCHOR = re.compile(r"&\S+\s+")
+_REFUSED = {
+    "trust_remote_code": "a pack runs no code that a model brings along",
+    "entry_point": "a pack holds no code",
+    "endpoint": "a pack reaches no server",
+    "api_key": "a pack holds no key",
+}
+_OUTSIDE_FILES = ("gradient_ghost", "training_drift")
+"""Kinds that read what training left beside an adapter."""
+_ANCHOR = re.compile(r"(?:[&!]\S+\s+)+")
+_VARIABLE = "${"
 
 
 @dataclass(frozen=True)
@@ -59,21 +69,50 @@ def spec_paths(value: Mapping[str, Any]) -> Iterator[SpecPath]:
         for name in _OPTION_PATHS:
             yield from _texts(("suite", index, name), _object(entry).get(name), "other")
         embedder = _object(entry).get("embedding_model")
-        if isinstance(embedder, str) and HubName.of(embedder) is None:
+        if isinstance(embedder, str) and (HubName.of(embedder) is None or is_folder(Path(embedder))):
             yield SpecPath(("suite", index, "embedding_model"), embedder, "other")
 
 
 def check_packable(value: Mapping[str, Any]) -> None:
-    """Raise PackError for a spec whose models run code, or are no folders of weights."""
+    """Raise PackError for a spec that runs code, reaches a server or reads files that no pack holds."""
     for side in ("base", "ft"):
         model = _object(_object(value.get("models")).get(side))
         if model.get("kind", "hf") != "hf":
             raise PackError(f"models.{side}.kind: {describe(model['kind'])}; a pack is of kind: hf")
-        if model.get("trust_remote_code"):
-            raise PackError(f"models.{side}.trust_remote_code: a pack runs no code that a model brings along")
-        for name in _CODE:
+        for name, reason in _REFUSED.items():
             if model.get(name):
-                raise PackError(f"models.{side}.{name}: a pack holds no code")
+                raise PackError(f"models.{side}.{name}: {reason}")
+    suite = value.get("suite")
+    for index, entry in enumerate(suite if isinstance(suite, list) else ()):
+        kind = _object(entry).get("kind")
+        if kind in _OUTSIDE_FILES:
+            raise PackError(
+                f"suite[{index}]: {kind} reads files of the training, which a pack does not hold; remove it"
+            )
+        if not isinstance(kind, str) or kind not in kinds():
+            raise PackError(f"suite[{index}].kind: {describe(kind)} is no kind of pytest-sway itself")
+
+
+def variable_fields(value: Mapping[str, Any]) -> Iterator[tuple[FieldPath, str]]:
+    """Texts with ``${NAME}`` in fields that expand it, those of paths left out."""
+    paths = {path.field for path in spec_paths(value)}
+    found = [*_strings(("models",), value.get("models")), *_strings(("defaults",), value.get("defaults"))]
+    suite = value.get("suite")
+    for index, entry in enumerate(suite if isinstance(suite, list) else ()):
+        found += _strings(("suite", index, "embedding_model"), _object(entry).get("embedding_model"))
+    yield from ((field, text) for field, text in found if _VARIABLE in text and field not in paths)
+
+
+def _strings(field: FieldPath, value: Any) -> Iterator[tuple[FieldPath, str]]:
+    """Every text below a field."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _strings((*field, str(name)), one)
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _strings((*field, index), one)
 
 
 def check_inside(path: SpecPath) -> None:
@@ -101,7 +140,8 @@ def with_replaced(text: str, replaced: Mapping[FieldPath, str]) -> str:
         if isinstance(node, yaml.ScalarNode):
             begin, end = node.start_mark.index, node.end_mark.index
             anchor = _ANCHOR.match(text, begin, end)
-            edits[anchor.end() if anchor else begin, end] = json.dumps(new, ensure_ascii=False)
+            line_end = "\n" if text[begin:end].endswith("\n") else ""  # of a text in a block
+            edits[anchor.end() if anchor else begin, end] = json.dumps(new, ensure_ascii=False) + line_end
     for (begin, end), new in sorted(edits.items(), reverse=True):
         text = text[:begin] + new + text[end:]
     return text

@@ -14,14 +14,23 @@ from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.packs.archive_reading import read_members
 from pytest_sway.packs.archive_writing import TOP
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.manifest import MANIFEST, SOURCE, Manifest
-from pytest_sway.packs.packing import ADAPTER, BASE, folder_digest
-from pytest_sway.packs.spec_paths import check_inside, check_packable, spec_paths, with_replaced
+from pytest_sway.packs.layout import ADAPTER, BASE, MANIFEST, SOURCE
+from pytest_sway.packs.manifest import Manifest
+from pytest_sway.packs.packing import folder_digest
+from pytest_sway.packs.spec_paths import (
+    SpecPath,
+    check_inside,
+    check_packable,
+    spec_paths,
+    variable_fields,
+    with_replaced,
+)
+from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.spec.problems import FieldPath, SpecError
 from pytest_sway.spec.yaml_source import read_spec
-
-_LARGEST_MANIFEST = 4 << 20
+from pytest_sway.text.message_parts import describe, field_name
 
 
 @dataclass(frozen=True)
@@ -64,20 +73,26 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
     given = {name: path for name, path in ((BASE, base), (ADAPTER, adapter)) if path is not None}
     for name, folder in given.items():
         _check_given(name, folder, manifest, members)
-    into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as scratch:
-        written = Path(scratch) / TOP
-        _write(written, members)
-        needs = _prepare_spec(written / manifest.spec, manifest, members)
-        for name, folder in given.items():
-            (written / name).symlink_to(folder.resolve(), target_is_directory=True)
-        written.rename(target)
+    text, needs = _prepared_spec(manifest, members)
+    for name in given:
+        if name not in needs:
+            raise PackError(f"--{name}: the pack's spec names no folder ./{name}")
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as scratch:
+            written = Path(scratch) / TOP
+            _write(written, {**members, manifest.spec: text})
+            for name, folder in given.items():
+                (written / name).symlink_to(folder.resolve(), target_is_directory=True)
+            written.rename(target)
+    except OSError as error:
+        raise PackError(f"{into} cannot be written: {error.strerror or error}") from None
     return Unpacked(target, target / manifest.spec, manifest, tuple(n for n in needs if n not in given))
 
 
 def _manifest(members: Mapping[str, bytes]) -> Manifest:
     content = members.get(MANIFEST)
-    if content is None or len(content) > _LARGEST_MANIFEST:
+    if content is None:
         raise PackError(f"the archive has no {MANIFEST}, so it is no pack")
     try:
         return Manifest.from_json(content.decode("utf-8"))
@@ -91,7 +106,7 @@ def _check_digests(manifest: Manifest, members: Mapping[str, bytes]) -> None:
     there = members.keys() - {MANIFEST}
     if there != manifest.digests.keys():
         odd = min(there ^ manifest.digests.keys())
-        raise PackError(f"{odd} is in the archive or in {MANIFEST}, and not in both")
+        raise PackError(f"{describe(odd)} is in the archive or in {MANIFEST}, and not in both")
     for name, digest in manifest.digests.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
             raise PackError(f"{name} is not what {MANIFEST} says: its SHA-256 differs")
@@ -120,34 +135,50 @@ def _write(folder: Path, members: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
-def _prepare_spec(spec: Path, manifest: Manifest, members: Mapping[str, bytes]) -> list[str]:
-    """Check that the spec names nothing outside; what it needs of this machine.
+def _prepared_spec(manifest: Manifest, members: Mapping[str, bytes]) -> tuple[bytes, list[str]]:
+    """The spec, which names nothing outside of the pack, and what it needs of this machine.
 
     In a spec of dlm-sway's packs, which is as it was written, folders of models and ``dlm_source`` become the
     pack's.
     """
-    try:
-        value = read_spec(spec).value
-    except SpecError as error:
-        raise PackError(f"the pack's spec cannot be read: {error}") from None
-    check_packable(value)
-    replaced, needs = _own_paths(value, manifest, members), dict[str, None]()
-    if replaced:
-        spec.write_text(with_replaced(spec.read_text("utf-8-sig"), replaced), "utf-8")
-        value = read_spec(spec).value
+    with tempfile.TemporaryDirectory(prefix="sway-unpack-") as folder:
+        spec = Path(folder) / manifest.spec
+        spec.write_bytes(members[manifest.spec])
+        try:
+            value = read_spec(spec).value
+            check_packable(value)
+            if replaced := _own_paths(value, manifest, members):
+                spec.write_text(with_replaced(decode(spec, spec.read_bytes()), replaced), "utf-8")
+                value = read_spec(spec).value
+        except SpecError as error:
+            raise PackError(f"the pack's spec cannot be read: {' '.join(str(error).split())}") from None
+        text = spec.read_bytes()
+    for field, _ in variable_fields(value):
+        raise PackError(f"{field_name(field)} names an environment variable, which is not the pack's to read")
+    needs: dict[str, None] = {}
     for path in spec_paths(value):
-        is_model = path.role in (BASE, ADAPTER)
-        if is_model and path.written not in (f"./{path.role}", path.role) and HubName.of(path.written):
-            continue
-        check_inside(path)
-        if is_model:
-            if path.written.removeprefix("./") != path.role:
-                raise PackError(f"the pack's spec names {path.written!r}, and not ./{path.role}")
-            if not any(name.startswith(f"{path.role}/") for name in members):
-                needs[str(path.role)] = None
-        elif path.written not in members:
-            raise PackError(f"the pack's spec names {path.written!r}, which the pack does not hold")
-    return list(needs)
+        if path.role in (BASE, ADAPTER):
+            needs.update(dict.fromkeys(_needed_model(path, manifest, members)))
+        else:
+            check_inside(path)
+            if path.written not in members:
+                raise PackError(f"the pack's spec names {path.written!r}, which the pack does not hold")
+    return text, list(needs)
+
+
+def _needed_model(path: SpecPath, manifest: Manifest, members: Mapping[str, bytes]) -> list[str]:
+    """The role of a model that the pack does not hold; empty for one that it has, or that is on the hub."""
+    if path.written == f"./{path.role}":
+        return [] if any(name.startswith(f"{path.role}/") for name in members) else [str(path.role)]
+    is_on_hub = path.role == BASE and HubName.of(path.written) is not None
+    if is_on_hub and (not manifest.is_own or path.written == manifest.base.name):
+        if is_folder(Path(path.written)):
+            raise PackError(
+                f"the pack's base is {path.written} of the hub, and there is a folder of that name here"
+            )
+        return []
+    check_inside(path)
+    raise PackError(f"the pack's spec names {path.written!r}, and not ./{path.role}")
 
 
 def _own_paths(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_sway.spec.path_lookup import is_folder
 
-_NAME = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
+_NAME = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w-]*([./][\w-]+)*))?")
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def test_outliers_paste_into_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert options.mined_items == 3
 
 
+@pytest.mark.slow
 def test_outliers_of_a_file_and_of_the_packaged_prose(capsys: pytest.CaptureFixture[str]) -> None:
     spec = str(_write_spec([{"name": "drift", "kind": "calibration_drift"}]))
     Path("pool.txt").write_text("\n".join(one.question for one in ALL[:4]))

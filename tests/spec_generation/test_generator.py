@@ -230,6 +230,7 @@ def test_an_adapter_whose_name_looks_like_a_variable(tmp_path: Path) -> None:
     dry_run(tmp_path, generate_spec(inputs))
 
 
+@pytest.mark.slow
 def test_a_spec_that_would_be_too_large(tmp_path: Path) -> None:
     rows = [{"prompt": f"What is {number}?", "completion": "word " * 390} for number in range(2500)]
     with pytest.raises(DataError, match="give a smaller --max-rows"):

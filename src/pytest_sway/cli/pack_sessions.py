@@ -18,7 +18,7 @@ from pytest_sway.cli.pytest_session import Outcomes, run_quietly
 from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.items.stash_keys import ANSWER_RECORD
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.layout import ANSWERS, GOLDEN
+from pytest_sway.packs.member_names import ANSWERS, GOLDEN
 from pytest_sway.packs.unpacking import Unpacked, unpack
 from pytest_sway.reports.json_report import payload
 from pytest_sway.result import SuiteResult

@@ -102,7 +102,7 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
     """Evaluate the suite, and again from the pack alone: what it says must be the same."""
     from pytest_sway.cli.pack_sessions import differing, record_answers, replay
     from pytest_sway.packs.errors import PackError
-    from pytest_sway.packs.layout import ANSWERS, GOLDEN
+    from pytest_sway.packs.member_names import ANSWERS, GOLDEN
     from pytest_sway.packs.packing import golden_text
     from pytest_sway.reports.json_report import payload
 
@@ -128,7 +128,7 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
 
 def _places(folder: Path, pack: Pack) -> dict[str, str]:
     """Paths of this machine in a result, and what stands for them in a pack."""
-    from pytest_sway.packs.layout import ADAPTER, BASE, SPEC
+    from pytest_sway.packs.member_names import ADAPTER, BASE, SPEC
 
     places = {f"{folder}{os.sep}": "", str(folder): SPEC}
     for name, path in ((BASE, pack.base), (ADAPTER, pack.adapter)):
@@ -140,7 +140,7 @@ def _places(folder: Path, pack: Pack) -> dict[str, str]:
 @contextmanager
 def _unpacked(pack: Pack) -> Iterator[Unpacked]:
     """The pack as another machine would unpack it, with this machine's base and adapter."""
-    from pytest_sway.packs.layout import ADAPTER
+    from pytest_sway.packs.member_names import ADAPTER
     from pytest_sway.packs.unpacking import unpack
 
     with tempfile.TemporaryDirectory(prefix="sway-pack-") as scratch:
@@ -164,7 +164,7 @@ def _given_golden(parsed: argparse.Namespace) -> bytes | None:
 
 def _unpack(parsed: argparse.Namespace) -> int:
     from pytest_sway.packs.errors import PackError
-    from pytest_sway.packs.layout import ANSWERS
+    from pytest_sway.packs.member_names import ANSWERS
     from pytest_sway.packs.unpacking import unpack
 
     pack = Path(parsed.pack)

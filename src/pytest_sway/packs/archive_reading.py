@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pytest_sway.packs.archive_writing import TOP
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.layout import largest_size
+from pytest_sway.packs.member_names import largest_size
 from pytest_sway.text.message_parts import describe
 
 MOST_BYTES = 1 << 30

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.layout import GOLDEN, MANIFEST, SOURCE, SPEC_NAME
+from pytest_sway.packs.member_names import GOLDEN, MANIFEST, SOURCE, SPEC_NAME
 from pytest_sway.reports.json_report import json_text
 from pytest_sway.text.message_parts import describe
 

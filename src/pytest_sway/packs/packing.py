@@ -16,8 +16,17 @@ from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.items.suite import Suite
 from pytest_sway.packs.archive_writing import archive_bytes
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.layout import ADAPTER, BASE, FILE_SUFFIXES, FILES, MANIFEST, SOURCE, SPEC, largest_size
 from pytest_sway.packs.manifest import Manifest, PackedBase
+from pytest_sway.packs.member_names import (
+    ADAPTER,
+    BASE,
+    FILE_SUFFIXES,
+    FILES,
+    MANIFEST,
+    SOURCE,
+    SPEC,
+    largest_size,
+)
 from pytest_sway.packs.spec_paths import (
     SpecPath,
     check_inside,

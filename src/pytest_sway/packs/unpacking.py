@@ -14,8 +14,8 @@ from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.packs.archive_reading import read_members
 from pytest_sway.packs.archive_writing import TOP
 from pytest_sway.packs.errors import PackError
-from pytest_sway.packs.layout import ADAPTER, BASE, MANIFEST, SOURCE
 from pytest_sway.packs.manifest import Manifest
+from pytest_sway.packs.member_names import ADAPTER, BASE, MANIFEST, SOURCE
 from pytest_sway.packs.packing import folder_digest
 from pytest_sway.packs.spec_paths import (
     SpecPath,

@@ -15,7 +15,7 @@ FILE_SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".jinja")
 _MIB = 1 << 20
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
 SPEC_NAME = re.compile(rf"{_NAME}\.ya?ml")
-_LAYOUT: tuple[tuple[re.Pattern[str], int], ...] = (
+_MEMBERS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(re.escape(MANIFEST)), 4 * _MIB),
     (SPEC_NAME, 4 * _MIB),
     (re.compile(re.escape(SOURCE)), 16 * _MIB),
@@ -30,4 +30,4 @@ _LAYOUT: tuple[tuple[re.Pattern[str], int], ...] = (
 
 def largest_size(name: str) -> int:
     """Bytes that a member may have; 0 for a name that no member of a pack has."""
-    return next((most for pattern, most in _LAYOUT if pattern.fullmatch(name)), 0)
+    return next((most for pattern, most in _MEMBERS if pattern.fullmatch(name)), 0)

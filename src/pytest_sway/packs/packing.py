@@ -7,10 +7,10 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.items.suite import Suite
@@ -61,31 +61,23 @@ class Pack:
         members: contents by name.
         base: folder of the base model; None for one on the hub.
         adapter: its folder; None for one on the hub.
+        manifest: what it says of itself, but for its members.
         moment: of the newest file that went in, or ``SOURCE_DATE_EPOCH``; seconds since 1970.
-        manifest: so far.
     """
 
     members: dict[str, bytes]
     base: Path | None
     adapter: Path | None
-    moment: int
     manifest: Manifest
-    replaced: dict[FieldPath, str] = field(default_factory=dict)
+    moment: int = 0
 
     def archive(self) -> bytes:
         """The whole pack, its manifest with it."""
-        sizes = {name: len(content) for name, content in self.members.items()}
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in self.members.items()}
-        manifest = Manifest(
-            __version__,
-            _iso(self.moment),
-            SPEC,
-            sizes,
-            digests,
-            self.manifest.base,
-            self.manifest.adapter_digest,
-            self.manifest.answers,
-            self.manifest.versions,
+        manifest = replace(
+            self.manifest,
+            packed_at=_iso(self.moment),
+            sizes={name: len(content) for name, content in self.members.items()},
+            digests={name: hashlib.sha256(content).hexdigest() for name, content in self.members.items()},
         )
         return archive_bytes({**self.members, MANIFEST: manifest.to_json().encode()}, self.moment)
 
@@ -103,24 +95,26 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
     key, model = suite.adapters[0], suite.model
     base = Path(model.base) if Path(model.base).is_dir() else None
     adapter = Path(key.path) if key.path is not None and Path(key.path).is_dir() else None
-    pack = Pack({}, base, adapter, 0, Manifest("", ""))
-    named = [spec]
+    manifest = Manifest(
+        __version__,
+        "",
+        SPEC,
+        base=PackedBase("" if base else model.base, files_digest(base, MODEL_FILES) if base else ""),
+        adapter_digest=folder_digest(adapter) if adapter else "",
+    )
+    pack, replaced, named = Pack({}, base, adapter, manifest), dict[FieldPath, str](), [spec]
     for path in spec_paths(source.value):
-        named += _pack_path(pack, path, source.roots)
+        taken = _pack_path(pack, path, source.roots)
+        replaced[path.field] = taken.name
+        named += taken.files
     for place, written in variable_fields(source.value):
-        pack.replaced[place] = _expanded(place, written)
-    text = with_replaced(decode(spec, spec.read_bytes()), pack.replaced)
+        replaced[place] = _expanded(place, written)
+    text = with_replaced(decode(spec, spec.read_bytes()), replaced)
     pack.members[SPEC] = text.encode()
     _check_written(spec, text)
     if include_adapter:
         named += _pack_adapter(pack)
     pack.moment = _moment(named)
-    pack.manifest = Manifest(
-        __version__,
-        "",
-        base=PackedBase("" if base else model.base, files_digest(base, MODEL_FILES) if base else ""),
-        adapter_digest=folder_digest(adapter) if adapter else "",
-    )
     return pack
 
 
@@ -156,16 +150,21 @@ def golden_text(result: Mapping[str, Any], places: Mapping[str, str], moment: in
     return json_text(plain(result))
 
 
-def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> list[Path]:
-    """Take a path of the spec into the pack; the files that were read for it."""
+class _Taken(NamedTuple):
+    """What stands for a path in a pack, and the files that were read for it."""
+
+    name: str
+    files: tuple[Path, ...] = ()
+
+
+def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> _Taken:
+    """Take what a path of the spec names into the pack."""
     written = _expanded(path.field, path.written)
     found = find_path(written, roots)
-    if path.role in ("base", "adapter"):
-        is_folder = found.is_dir()
-        if not is_folder and (path.role == "adapter" or HubName.of(written) is None):
+    if path.role in (BASE, ADAPTER):
+        if not found.is_dir() and (path.role == ADAPTER or HubName.of(written) is None):
             raise PackError(f"{field_name(path.field)}: there is no folder {found}")
-        pack.replaced[path.field] = f"./{BASE if path.role == 'base' else ADAPTER}" if is_folder else written
-        return []
+        return _Taken(f"./{path.role}" if found.is_dir() else written)
     if path.role == "other":
         raise PackError(
             f"{field_name(path.field)} names {path.written!r}, which a pack does not hold; remove it"
@@ -174,8 +173,7 @@ def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> list[Path]:
         raise PackError(f"{field_name(path.field)}: there is no file {found}")
     name = SOURCE if path.role == "document" else f"{FILES}/{_member_name(found, pack.members)}"
     pack.members[name] = found.read_bytes()
-    pack.replaced[path.field] = name
-    return [found]
+    return _Taken(name, (found,))
 
 
 def _expanded(field: FieldPath, written: str) -> str:
@@ -212,7 +210,7 @@ def _check_written(spec: Path, text: str) -> None:
         written.write_text(text, "utf-8")
         paths = list(spec_paths(read_spec(written).value))
     for path in paths:
-        if not (path.role in ("base", "adapter") and HubName.of(path.written) is not None):
+        if not (path.role in (BASE, ADAPTER) and HubName.of(path.written) is not None):
             try:
                 check_inside(path)
             except PackError as error:

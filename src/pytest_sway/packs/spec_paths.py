@@ -96,7 +96,7 @@ def check_packable(value: Mapping[str, Any]) -> None:
 def variable_fields(value: Mapping[str, Any]) -> Iterator[tuple[FieldPath, str]]:
     """Texts with ``${NAME}`` in fields that expand it, those of paths left out."""
     paths = {path.field for path in spec_paths(value)}
-    found = [*_strings(("models",), value.get("models")), *_strings(("defaults",), value.get("defaults"))]
+    found = [*_strings(("models",), value.get("models"))]
     suite = value.get("suite")
     for index, entry in enumerate(suite if isinstance(suite, list) else ()):
         found += _strings(("suite", index, "embedding_model"), _object(entry).get("embedding_model"))

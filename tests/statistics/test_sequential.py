@@ -45,6 +45,7 @@ def test_a_larger_z_is_a_larger_chance(design: tuple[int, int, float], z: float,
     assert 0 <= one <= other <= 1
 
 
+@pytest.mark.slow
 def test_most_of_noise_is_settled_and_the_rest_decides_as_all_draws_do() -> None:
     """Few settled verdicts differ from those of all draws; an effect at the bar is open, and rightly so."""
     rng = np.random.default_rng(3)

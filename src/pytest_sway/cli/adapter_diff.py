@@ -21,7 +21,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+    from pytest_sway.pytest_session import Outcomes, run_pytest
     from pytest_sway.reports import comparison_report
     from pytest_sway.suites.comparison_matrix import build_matrix
     from pytest_sway.text.paths import stems

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sway.cli.pytest_session import Outcomes
 from pytest_sway.items.stash_keys import CHANGE_SUITE
 from pytest_sway.items.suite import Suite
 from pytest_sway.mining.errors import MiningError
+from pytest_sway.pytest_session import Outcomes
 from pytest_sway.requests import RequestError
 
 

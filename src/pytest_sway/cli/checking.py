@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_sway.cli.colour import coloured
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.session_error import SessionError
 
 if TYPE_CHECKING:
     from pytest_sway.adapter_check.answer import CheckAnswer
@@ -93,14 +94,14 @@ def _look(inputs: CheckInputs) -> tuple[SuiteResult, CheckAnswer]:
     from pytest_sway.adapter_check.answer import check_answer
     from pytest_sway.adapter_check.check_spec import check_spec
     from pytest_sway.adapter_check.weight_structure import weight_structure
-    from pytest_sway.cli.pytest_session import Outcomes, run_quietly
+    from pytest_sway.pytest_session import Outcomes, run_quietly
 
     with tempfile.TemporaryDirectory(prefix="sway-check-") as folder:
         spec = Path(folder) / "check.sway.yaml"
         spec.write_text(check_spec(inputs), "utf-8")
         try:
             suite = run_quietly(spec, [], Outcomes())[0]
-        except CommandError as error:
+        except SessionError as error:
             fault = str(error).replace(f"{spec.name}:", "").replace(str(spec), str(inputs.adapter))
             raise CommandError(fault) from error
     return suite, check_answer(suite, weight_structure(inputs.adapter))

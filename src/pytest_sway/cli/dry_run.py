@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.cli.command import CommandError, Exit
-from pytest_sway.cli.pytest_session import Outcomes, run_pytest
 from pytest_sway.cli.table import text_table
 from pytest_sway.items.item_key import item_key
+from pytest_sway.pytest_session import Outcomes, run_pytest
 
 
 class CollectedProbes(Outcomes):

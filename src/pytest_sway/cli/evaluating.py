@@ -14,7 +14,7 @@ from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.output import check_writable
 
 if TYPE_CHECKING:
-    from pytest_sway.cli.pytest_session import Outcomes
+    from pytest_sway.pytest_session import Outcomes
 
 PACK_SUFFIX = ".swaypack.tar.gz"
 QUIET = ("--tb=no", "-rN", "--no-header")
@@ -96,7 +96,7 @@ def _gate(parsed: argparse.Namespace) -> int:
 def _run_pack(parsed: argparse.Namespace) -> int:
     """Evaluate the suite of a pack in a temporary folder, and compare the result with the pack's."""
     from pytest_sway.cli.pack_sessions import unpacked_session
-    from pytest_sway.cli.pytest_session import Outcomes
+    from pytest_sway.pytest_session import Outcomes
 
     if parsed.dry_run:
         raise CommandError("--dry-run lists a spec; unpack the pack first (sway unpack)")
@@ -121,7 +121,7 @@ def _evaluate(
     root: Path | None = None,
 ) -> int:
     """Run the suite; 1 where the gate failed, if that is asked, and 2 where nothing could be said."""
-    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+    from pytest_sway.pytest_session import Outcomes, run_pytest
 
     is_of_pack, spec = outcomes is not None, spec_path(parsed.spec)
     outcomes = outcomes or Outcomes()

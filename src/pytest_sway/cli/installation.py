@@ -25,6 +25,7 @@ _EXTRAS = {
     "data": ("pyarrow",),
     "viz": ("plotly",),
     "dlm": ("document-language-model",),
+    "serve": ("fastapi", "uvicorn", "prometheus-client", "httpx"),
     "pytest": ("pytest", "pytest-xdist", "pytest-timeout"),
 }
 """Packages of each extra, by the names of their distributions."""

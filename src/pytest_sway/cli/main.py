@@ -28,9 +28,11 @@ from pytest_sway.cli.packing import PACK, UNPACK
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
 from pytest_sway.cli.rendering import REPORT
+from pytest_sway.cli.serving import SERVE
 from pytest_sway.cli.side_by_side import SAMPLES
 from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
+from pytest_sway.session_error import SessionError
 from pytest_sway.version import __version__
 
 COMMANDS: tuple[Command, ...] = (
@@ -48,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     PACK,
     UNPACK,
     TRACE,
+    SERVE,
     LIST_PROBES,
     SCHEMA,
     CONVERT_ADAPTER,
@@ -83,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         _complain(str(error))
         return error.status
+    except SessionError as error:
+        _complain(str(error))
+        return Exit.CANNOT_RUN
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has gone: what is flushed at the end goes nowhere

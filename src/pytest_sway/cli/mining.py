@@ -66,7 +66,7 @@ def _run(parsed: argparse.Namespace) -> int:
 def _mined(parsed: argparse.Namespace, change: Callable[[Suite], Suite]) -> tuple[Suite, SuiteResult]:
     """The changed suite and its results; CommandError where a probe has none."""
     from pytest_sway.cli.changed_suite import ChangedSuite
-    from pytest_sway.cli.pytest_session import run_quietly
+    from pytest_sway.pytest_session import run_quietly
 
     mining = ChangedSuite(change)
     options = ["--sway-profile=standard"]  # quick would look at the first items alone

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from pytest_sway.cli.command import CommandError, Exit
-from pytest_sway.cli.pytest_session import Outcomes, run_quietly
 from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.items.stash_keys import ANSWER_RECORD
 from pytest_sway.packs.errors import PackError
 from pytest_sway.packs.member_names import ANSWERS, GOLDEN
 from pytest_sway.packs.unpacking import Unpacked, unpack
+from pytest_sway.pytest_session import Outcomes, run_quietly
 from pytest_sway.reports.json_report import payload
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.golden import compare_goldens, mask_variable_fields

@@ -118,7 +118,7 @@ def _evaluate(spec: Path, folders: Sequence[Path], parsed: argparse.Namespace) -
     Raises:
         CommandError: one was not measured.
     """
-    from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+    from pytest_sway.pytest_session import Outcomes, run_pytest
     from pytest_sway.suites.ranking import rank
     from pytest_sway.text.paths import stems
 

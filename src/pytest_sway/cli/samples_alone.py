@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sway.cli.pytest_session import Outcomes
 from pytest_sway.items.item_key import item_key
 from pytest_sway.probes.samples import Samples
+from pytest_sway.pytest_session import Outcomes
 
 
 class SamplesAlone(Outcomes):

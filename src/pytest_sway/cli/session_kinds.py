@@ -54,7 +54,7 @@ def kinds_of(spec: str | None) -> Kinds:
     Raises:
         CommandError: there is no such file, or a plugin or a conftest cannot be used.
     """
-    from pytest_sway.cli.pytest_session import run_pytest
+    from pytest_sway.pytest_session import run_pytest
 
     if spec is not None and not Path(spec).is_file():
         raise CommandError(f"there is no file {spec}")

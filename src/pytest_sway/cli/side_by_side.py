@@ -56,8 +56,8 @@ def _ask(spec: Path, options: Sequence[str]) -> list[SuiteResult]:
     Raises:
         CommandError: nothing was asked.
     """
-    from pytest_sway.cli.pytest_session import run_quietly
     from pytest_sway.cli.samples_alone import SamplesAlone
+    from pytest_sway.pytest_session import run_quietly
 
     return run_quietly(spec, options, SamplesAlone())
 

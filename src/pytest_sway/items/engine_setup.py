@@ -15,7 +15,7 @@ from pytest_sway.engine.portable_answers import FILE as PORTABLE
 from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError
 from pytest_sway.engine.trace import Trace
 from pytest_sway.items.progress import progress_line
-from pytest_sway.items.stash_keys import ANSWER_RECORD
+from pytest_sway.items.stash_keys import ANSWER_RECORD, SHOW_PROGRESS
 
 
 def make_engine(backend: Backend, config: pytest.Config) -> Engine:
@@ -41,5 +41,5 @@ def make_engine(backend: Backend, config: pytest.Config) -> Engine:
         embedder=SentenceEmbedder(),
         portable=portable,
         record=config.stash.get(ANSWER_RECORD, None),
-        progress=progress_line(config),
+        progress=config.stash.get(SHOW_PROGRESS, None) or progress_line(config),
     )

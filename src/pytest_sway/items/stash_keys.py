@@ -18,6 +18,8 @@ CHANGE_SUITE: pytest.StashKey[Callable[[Suite], Suite]] = pytest.StashKey()
 """On the stash of the config: what a command makes of every suite before it is collected."""
 ANSWER_RECORD: pytest.StashKey[PortableAnswers] = pytest.StashKey()
 """On the stash of the config: takes every answer of the session, to be packed."""
+SHOW_PROGRESS: pytest.StashKey[Callable[[int, int], None]] = pytest.StashKey()
+"""On the stash of the config: takes after each batch how many of a round's tokens are done, of how many."""
 INVALID_MARK: pytest.StashKey[str] = pytest.StashKey()
 """Why the item's mark cannot be followed; the item fails with this message."""
 MEASURED_IN_TEST: pytest.StashKey[list[ProbeResult]] = pytest.StashKey()

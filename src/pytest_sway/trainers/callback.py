@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,10 @@ from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pytest_sway.backends.base import BackendError
-from pytest_sway.cli.command import CommandError
-from pytest_sway.cli.pytest_session import Outcomes, run_pytest
+from pytest_sway.pytest_session import Outcomes, run_quietly
 from pytest_sway.requests import Profile
 from pytest_sway.result import Claim, SuiteResult, SwayWarning, Verdict
+from pytest_sway.session_error import SessionError
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.spec.problems import SpecError
@@ -100,7 +98,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
                 self._digest = self._digest or weights_digest(base)
                 served = ModelInTraining(base, self._trainer.processing_class, self._digest)
                 suite = self._run(adapter, served)
-        except (BackendError, CommandError) as error:  # hours of training are worth more than one look at it
+        except (BackendError, SessionError) as error:  # hours of training are worth more than one look at it
             text = f"SwayCallback: step {state.global_step} was not evaluated: {error}"
             warnings.warn(text, SwayWarning, stacklevel=2)
             return
@@ -111,15 +109,8 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
             control.should_training_stop = True
 
     def _run(self, adapter: Path, served: ModelInTraining) -> SuiteResult:
-        outcomes, written = Outcomes(), io.StringIO()
         options = [f"--sway-adapter={adapter.absolute()}", f"--sway-profile={self._profile}"]
-        with redirect_stdout(written), redirect_stderr(written):
-            run_pytest(self._spec, [*_QUICKLY, *options], [outcomes, served])
-        if outcomes.is_interrupted:
-            raise KeyboardInterrupt
-        if outcomes.faults or not outcomes.suites:
-            raise CommandError("\n".join(outcomes.faults) or f"pytest wrote:\n{written.getvalue()}")
-        return outcomes.suites[0]
+        return run_quietly(self._spec, [*_QUICKLY, *options], Outcomes(), further=[served])[0]
 
     def _check(self, model: PeftModel) -> None:
         """Raise ValueError where the base is quantized, or the spec is of another one."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sway.cli.command import CommandError
 from pytest_sway.result import SuiteResult
+from pytest_sway.session_error import SessionError
 
 _OURS = "pytest-sway"
 _KEPT_PLUGINS = ("pytest_sway", "xdist", "timeout")
@@ -76,10 +76,10 @@ def run_pytest(
         root: folder above which no conftest is read; by default the top of the spec's project.
 
     Raises:
-        CommandError: the path is one that pytest cannot be given, or a conftest ended the process.
+        SessionError: the path is one that pytest cannot be given, or a conftest ended the process.
     """
     if any(part in str(spec) for part in ("[", "::")):
-        raise CommandError(f"{spec}: pytest takes no path with [ or ::; rename it, or link to it")
+        raise SessionError(f"{spec}: pytest takes no path with [ or ::; rename it, or link to it")
     root = root or project_of(spec)
     with tempfile.TemporaryDirectory(prefix="sway-") as scratch, _environment():
         ini = Path(scratch) / "pytest.ini"
@@ -91,11 +91,16 @@ def run_pytest(
         try:
             return int(pytest.main([*own, *loaded, *arguments, str(spec)], plugins=list(plugins)))
         except SystemExit as error:
-            raise CommandError(f"{spec}: a conftest or a plugin ended the run ({error})") from error
+            raise SessionError(f"{spec}: a conftest or a plugin ended the run ({error})") from error
 
 
 def run_quietly(
-    spec: Path, arguments: Sequence[str], outcomes: Outcomes, *, root: Path | None = None
+    spec: Path,
+    arguments: Sequence[str],
+    outcomes: Outcomes,
+    *,
+    further: Sequence[object] = (),
+    root: Path | None = None,
 ) -> list[SuiteResult]:
     """Run pytest on a spec and show nothing of it; the suites' results.
 
@@ -103,21 +108,22 @@ def run_quietly(
         spec: as for :func:`run_pytest`.
         arguments: of pytest's command line.
         outcomes: sees what becomes of the run.
+        further: other objects with hooks.
         root: as for :func:`run_pytest`.
 
     Raises:
-        CommandError: the spec cannot be read, or nothing was measured.
+        SessionError: the spec cannot be read, or nothing was measured.
         KeyboardInterrupt: Ctrl-C ended it.
     """
     written = io.StringIO()
     with redirect_stdout(written), redirect_stderr(written):
-        run_pytest(spec, ["-W", "ignore", *arguments], [outcomes], root=root)
+        run_pytest(spec, ["-W", "ignore", *arguments], [outcomes, *further], root=root)
     if outcomes.is_interrupted:
         raise KeyboardInterrupt
     if outcomes.faults:
-        raise CommandError("\n".join(outcomes.faults))
+        raise SessionError("\n".join(outcomes.faults))
     if not outcomes.suites:
-        raise CommandError(f"{spec}: nothing was measured; pytest wrote:\n{written.getvalue().strip()}")
+        raise SessionError(f"{spec}: nothing was measured; pytest wrote:\n{written.getvalue().strip()}")
     return outcomes.suites
 
 

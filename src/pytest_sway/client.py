@@ -1,0 +1,154 @@
+"""A client of ``sway serve``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+_RETRIES, _PAUSE_S = 2, 0.2
+_AGAIN = frozenset({429, 503})
+
+
+class ServeClientError(Exception):
+    """The daemon could not be reached, or it refused.
+
+    Attributes:
+        status: HTTP's; 0 where it was not reached.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ServeClient:
+    """Asks a daemon; closes its connections at the end of a ``with``.
+
+    Args:
+        url: of the daemon.
+        timeout: seconds that an answer may take.
+        api_key: where the daemon wants one.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8787", timeout: float = 120.0, api_key: str | None = None
+    ) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers)
+
+    def health(self) -> dict[str, Any]:
+        """Whether the daemon lives, and which models it holds."""
+        return self._asked("GET", "/health")
+
+    def stats(self) -> dict[str, Any]:
+        """How much it did so far."""
+        return self._asked("GET", "/stats")
+
+    def run(
+        self, spec: Mapping[str, Any], spec_path: str | Path | None = None, seed: int | None = None
+    ) -> dict[str, Any]:
+        """Evaluate a suite: the JSON of ``sway run --json``.
+
+        Args:
+            spec: as in a sway.yaml.
+            spec_path: its folder is where relative paths begin, on the daemon's machine.
+            seed: of the defaults.
+
+        Raises:
+            ServeClientError: the daemon cannot be reached, or it refuses the spec.
+        """
+        return self._asked("POST", "/run", _body(spec, spec_path, seed))
+
+    def score(
+        self,
+        spec: Mapping[str, Any],
+        probe_names: Sequence[str] | None = None,
+        spec_path: str | Path | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
+        """Evaluate some probes of a suite; arguments and errors as for :meth:`run`."""
+        return self._asked(
+            "POST", "/score", {**_body(spec, spec_path, seed), "probe_names": list(probe_names or ())}
+        )
+
+    def events(
+        self, spec: Mapping[str, Any], spec_path: str | Path | None = None, seed: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Evaluate a suite and tell what happens; the last event, ``complete``, has the result.
+
+        Raises:
+            ServeClientError: as for :meth:`run`.
+        """
+        body = {**_body(spec, spec_path, seed), "stream": True}
+        try:
+            with self._http.stream("POST", "/run", json=body) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refused(response)
+                for line in response.iter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.HTTPError as error:
+            raise ServeClientError(f"{self._http.base_url}: {error}") from error
+
+    def find(self, run_id: str) -> dict[str, Any]:
+        """A run, and its result once it is done."""
+        return self._asked("GET", f"/runs/{run_id}")
+
+    def cancel(self, run_id: str) -> dict[str, Any]:
+        """Cancel a run."""
+        return self._asked("DELETE", f"/runs/{run_id}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer; asked again only where nothing was begun."""
+        for left in range(_RETRIES, -1, -1):
+            try:
+                response = self._http.request(method, path, json=body)
+            except httpx.ConnectError as error:
+                if left and method == "GET":
+                    time.sleep(_PAUSE_S)
+                    continue
+                raise ServeClientError(f"{self._http.base_url}: nothing listens there: {error}") from error
+            except httpx.HTTPError as error:
+                raise ServeClientError(f"{self._http.base_url}: {error}") from error
+            if response.is_success:
+                found: dict[str, Any] = response.json()
+                return found
+            if not (left and method == "GET" and response.status_code in _AGAIN):
+                raise _refused(response)
+            time.sleep(_PAUSE_S)
+        raise AssertionError  # the last round returns or raises
+
+
+def _body(spec: Mapping[str, Any], spec_path: str | Path | None, seed: int | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"spec": dict(spec)}
+    if spec_path is not None:
+        body["spec_path"] = str(Path(spec_path).absolute())
+    return body | ({"seed": seed} if seed is not None else {})
+
+
+def _refused(response: httpx.Response) -> ServeClientError:
+    try:
+        content = response.json()
+        message = content.get("error") or content.get("detail") or response.text
+    except ValueError:
+        message = response.text
+    return ServeClientError(f"{response.status_code}: {message}", response.status_code)

@@ -1,0 +1,255 @@
+"""The daemon's HTTP application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from pytest_sway.reports.html import text
+from pytest_sway.serve.http_guard import HttpGuard
+from pytest_sway.serve.index_page import index_page
+from pytest_sway.serve.metrics import metrics_text
+from pytest_sway.serve.request_specs import RequestSpecError, spec_text
+from pytest_sway.serve.runs import Run, RunState
+from pytest_sway.serve.settings import ServeSettings
+from pytest_sway.serve.supervisor import QueueFullError, Supervisor
+from pytest_sway.suites.saved_results import parse_saved_result
+from pytest_sway.text.paths import tail
+from pytest_sway.version import __version__
+
+_POLL_S = 0.02
+_STOP_PATIENCE_S = 20.0
+
+
+class RunRequest(BaseModel):
+    """What ``POST /run`` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: dict[str, Any]
+    spec_path: str | None = Field(default=None, max_length=4096)
+    """Its folder is where relative paths begin; the file need not exist."""
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    stream: bool = False
+    """Whether events are sent as they happen (server-sent events)."""
+
+
+class ScoreRequest(BaseModel):
+    """What ``POST /score`` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: dict[str, Any]
+    probe_names: list[str] = Field(default=[], max_length=1000)
+    spec_path: str | None = Field(default=None, max_length=4096)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+def make_app(settings: ServeSettings) -> FastAPI:
+    """The application; its worker lives as long as it does."""
+    supervisor, began = Supervisor(settings.worker), time.monotonic()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        supervisor.start()
+        yield
+        await asyncio.to_thread(supervisor.stop, _STOP_PATIENCE_S)
+
+    app = FastAPI(title="sway serve", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.supervisor, app.state.settings, app.state.began = supervisor, settings, began
+    app.add_middleware(HttpGuard, settings=settings)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    for path, method, endpoint in (
+        ("/health", "GET", _health),
+        ("/stats", "GET", _stats),
+        ("/metrics", "GET", _metrics),
+        ("/run", "POST", _run),
+        ("/score", "POST", _score),
+        ("/runs/{run_id}", "GET", _find),
+        ("/runs/{run_id}", "DELETE", _cancel),
+        ("/runs/{run_id}/report", "GET", _report),
+    ):
+        app.add_api_route(path, endpoint, methods=[method], response_model=None)
+    app.add_api_route("/", _index, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
+    return app
+
+
+def _supervisor(request: Request) -> Supervisor:
+    found: Supervisor = request.app.state.supervisor
+    return found
+
+
+def _settings(request: Request) -> ServeSettings:
+    found: ServeSettings = request.app.state.settings
+    return found
+
+
+Served = Annotated[Supervisor, Depends(_supervisor)]
+Configured = Annotated[ServeSettings, Depends(_settings)]
+
+
+async def _health(request: Request, supervisor: Served, settings: Configured) -> dict[str, Any]:
+    """Whether the daemon lives; no key is needed."""
+    return {
+        "status": "ok",
+        "sway_version": __version__,
+        "uptime_seconds": time.monotonic() - request.app.state.began,
+        "loaded_models": [tail(name) for name in supervisor.models],
+        "max_loaded_models": settings.worker.most_models,
+    }
+
+
+async def _stats(request: Request, supervisor: Served, settings: Configured) -> dict[str, Any]:
+    """How much was done so far."""
+    count, seconds = supervisor.run_count, supervisor.run_seconds
+    return {
+        "uptime_seconds": time.monotonic() - request.app.state.began,
+        "request_count": count,
+        "total_run_seconds": seconds,
+        "mean_run_seconds": seconds / count if count else 0.0,
+        "cached_backends": len(supervisor.models),
+        "max_loaded_models": settings.worker.most_models,
+        "waiting": supervisor.waiting,
+    }
+
+
+async def _metrics(supervisor: Served) -> Response:
+    """The same for Prometheus."""
+    return Response(metrics_text(supervisor), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _index(supervisor: Served) -> HTMLResponse:
+    """Loaded models and recent runs."""
+    return HTMLResponse(index_page(supervisor))
+
+
+async def _run(body: RunRequest, supervisor: Served, settings: Configured) -> Response:
+    """Evaluate a suite: the JSON of ``sway run --json``, and ``request_seconds``."""
+    run = _submitted(body.spec, body.spec_path, body.seed, (), supervisor, settings)
+    if body.stream:
+        return StreamingResponse(_events(run), media_type="text/event-stream")
+    await _over(run)
+    return _result(run)
+
+
+async def _score(body: ScoreRequest, supervisor: Served, settings: Configured) -> Response:
+    """Evaluate some probes of a suite: their entries alone."""
+    suite = body.spec.get("suite")
+    names = (
+        [entry.get("name") for entry in suite if isinstance(entry, dict)] if isinstance(suite, list) else []
+    )
+    if unknown := [name for name in body.probe_names if name not in names]:
+        raise HTTPException(400, f"probe_names: the suite has no probe {unknown[0]!r}")
+    run = _submitted(body.spec, body.spec_path, body.seed, tuple(body.probe_names), supervisor, settings)
+    await _over(run)
+    if run.result is None:
+        return _result(run)
+    return JSONResponse({"probes": run.result["probes"], "request_seconds": run.seconds, "run_id": run.id})
+
+
+async def _find(run_id: str, supervisor: Served) -> Response:
+    """A run and, once it is done, its result."""
+    run = _known(supervisor, run_id)
+    return JSONResponse({**run.summary(), "result": run.result})
+
+
+async def _cancel(run_id: str, supervisor: Served) -> Response:
+    """Cancel a run: at once where it waits, between two batches where it is measured."""
+    run = _known(supervisor, run_id)
+    await asyncio.to_thread(supervisor.cancel, run)
+    return JSONResponse(run.summary(), 202)
+
+
+async def _report(run_id: str, supervisor: Served) -> Response:
+    """The report of a run as a page."""
+    run = _known(supervisor, run_id)
+    if run.result is None:
+        raise HTTPException(409, f"the run is {run.state}: it has no report")
+    try:
+        page = await asyncio.to_thread(lambda: text(parse_saved_result(run.result, "run")))
+    except ValueError as error:  # plotly is not installed
+        raise HTTPException(501, str(error)) from None
+    return HTMLResponse(page)
+
+
+def _known(supervisor: Supervisor, run_id: str) -> Run:
+    run = supervisor.history.find(run_id)
+    if run is None:
+        raise HTTPException(404, "there is no such run: it is over for long, or it never was")
+    return run
+
+
+def _submitted(
+    spec: dict[str, Any],
+    spec_path: str | None,
+    seed: int | None,
+    probes: tuple[str, ...],
+    supervisor: Supervisor,
+    settings: ServeSettings,
+) -> Run:
+    """A run in the queue."""
+    folder = Path(spec_path).parent if spec_path is not None else Path()
+    try:
+        written = spec_text(spec, folder.absolute(), settings.allowed, seed)
+    except RequestSpecError as error:
+        raise HTTPException(400, str(error)) from None
+    run = Run(written, probes, Path(spec_path).name if spec_path is not None else "")
+    try:
+        supervisor.submit(run)
+    except QueueFullError:
+        raise HTTPException(429, "too many runs wait; ask again later") from None
+    return run
+
+
+async def _over(run: Run) -> None:
+    while not run.is_over:
+        await asyncio.sleep(_POLL_S)
+
+
+async def _events(run: Run) -> AsyncIterator[str]:
+    """What happens to a run, as server-sent events; the last one has the result."""
+    yield _event({"event": "queued", "run_id": run.id})
+    sent = 0
+    while not run.is_over or sent < len(run.events):
+        for event in run.events[sent:]:
+            sent += 1
+            yield _event(event)
+        await asyncio.sleep(_POLL_S)
+    if run.result is not None:
+        yield _event({"event": "complete", "result": {**run.result, "request_seconds": run.seconds}})
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"event: {content['event']}\ndata: {json.dumps(content)}\n\n"
+
+
+def _result(run: Run) -> Response:
+    if run.result is not None:
+        return JSONResponse({**run.result, "request_seconds": run.seconds, "run_id": run.id})
+    status = {RunState.CANCELLED: 409, RunState.FAILED: run.status}[run.state]
+    return JSONResponse({"error": run.error, "run_id": run.id}, status)
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """What a body lacks, in one line; nothing of the body is repeated."""
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+    return JSONResponse({"error": "; ".join(faults) or "the body is no JSON object"}, 422)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    """A refusal, under the same key as every other one."""
+    assert isinstance(error, StarletteHTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -1,0 +1,138 @@
+"""Who may ask: checks of every HTTP request before the application sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pytest_sway.serve.settings import ServeSettings
+
+_OPEN = frozenset({"/health"})
+_UNCOUNTED = frozenset({"/health", "/metrics"})
+_MINUTE = 60.0
+_SLOWEST_S = 20.0
+"""How long a request may take to arrive."""
+_MOST_ADDRESSES = 10_000
+
+
+class HttpGuard:
+    """Refuses a request that is not the daemon's to answer.
+
+    - ``Host`` must be a name of the daemon: a page of another domain that resolves to this address (DNS
+      rebinding) has another one.
+    - ``Origin``, which browsers send, must be the daemon's own: a page elsewhere cannot drive it.
+    - ``Authorization: Bearer KEY`` where a key is set, compared in constant time.
+    - Bodies up to a size, by what is read and not by what a header says.
+    - So many requests a minute.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app, self._settings = app, settings
+        self._recent: dict[str, deque[float]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        try:
+            await self._app(scope, _limited(receive, self._settings.most_body), send)
+        except BodyError as error:
+            await _refused(error.status, str(error))(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        if not self._is_own_host(headers.get("host", "")):
+            return _refused(421, "the Host header names another machine")
+        origin = headers.get("origin")
+        if origin is not None and not self._is_own_origin(origin):
+            return _refused(403, "a page of another origin may not ask")
+        if scope["path"] not in _OPEN and not self._has_key(headers):
+            return _refused(401, "give the key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._settings.most_body:
+            return _refused(413, f"a request may have {self._settings.most_body:,} bytes")
+        if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
+            return _refused(429, f"more than {self._settings.most_requests} requests a minute")
+        return None
+
+    def _is_own_host(self, host: str) -> bool:
+        name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+        return name.lower() in self._settings.known_hosts and (not port or port.isdecimal())
+
+    def _is_own_origin(self, origin: str) -> bool:
+        scheme, _, host = origin.partition("://")
+        return scheme in ("http", "https") and self._is_own_host(host) and self._has_own_port(host)
+
+    def _has_own_port(self, host: str) -> bool:
+        port = host.rpartition(":")[2] if not host.endswith("]") and ":" in host else ""
+        return port == str(self._settings.port)
+
+    def _has_key(self, headers: Headers) -> bool:
+        if not self._settings.api_key:
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        right = hmac.compare_digest(given.encode(), self._settings.api_key.encode())
+        return scheme.lower() == "bearer" and right
+
+    def _is_too_many(self, scope: Scope) -> bool:
+        address = scope["client"][0] if scope.get("client") else ""
+        now = time.monotonic()
+        if len(self._recent) > _MOST_ADDRESSES:
+            self._recent.clear()
+        times = self._recent.setdefault(address, deque())
+        while times and now - times[0] > _MINUTE:
+            times.popleft()
+        if len(times) >= self._settings.most_requests:
+            return True
+        times.append(now)
+        return False
+
+
+class BodyError(Exception):
+    """A body that is too large, or that comes too slowly.
+
+    Attributes:
+        status: HTTP's.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """The messages of a request, as long as their bytes are within the limit and come in time."""
+    read, is_whole = 0, False
+    deadline = time.monotonic() + _SLOWEST_S
+
+    async def limited() -> Message:
+        nonlocal read, is_whole
+        if is_whole:
+            return await receive()  # whether the client has gone
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise BodyError(408, f"the request took longer than {_SLOWEST_S:g} s to arrive") from None
+        read += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
+        if read > most:
+            raise BodyError(413, f"a request may have {most:,} bytes")
+        return message
+
+    return limited
+
+
+def _refused(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": message}, status, dict(headers or {}))

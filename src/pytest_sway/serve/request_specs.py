@@ -1,0 +1,170 @@
+"""Specs that come in a request: checked, and with absolute paths, before the worker reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_sway.dlm.errors import DlmError
+from pytest_sway.dlm.reader import read_dlm
+from pytest_sway.packs.spec_paths import SpecPath, spec_paths, variable_fields
+from pytest_sway.probes.registry import kinds
+from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
+from pytest_sway.spec.problems import FieldPath
+from pytest_sway.text.message_parts import describe, field_name
+
+MOST_DEPTH = 40
+MOST_VALUES = 100_000
+_REFUSED = {
+    "trust_remote_code": "a request runs no code that a model brings along",
+    "entry_point": "a request names no code",
+    "endpoint": "a request reaches no server",
+    "api_key": "a request holds no key of a server",
+    "null_dir": "a request writes no folder",
+    "null_dir_server": "a request writes no folder",
+}
+_KINDS = ("hf", "gguf", "mlx")
+
+
+class RequestSpecError(Exception):
+    """A spec that is not run; the message names the field and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a request may name.
+
+    Attributes:
+        roots: folders below which files and models may be.
+        hub: whether models may be named on the hub.
+    """
+
+    roots: tuple[Path, ...]
+    hub: bool = False
+
+
+def spec_text(spec: object, folder: Path, allowed: Allowed, seed: int | None = None) -> str:
+    """The spec as YAML, with absolute paths.
+
+    Args:
+        spec: as JSON.
+        folder: where its relative paths begin.
+        allowed: what it may name.
+        seed: of ``defaults``, where the request names one.
+
+    Raises:
+        RequestSpecError: it is no spec that a request may run.
+    """
+    if not isinstance(spec, dict):
+        raise RequestSpecError(f"spec: found {describe(spec)}, expected an object as in a sway.yaml")
+    _check_size(spec)
+    _check_models(spec)
+    if variable := next(variable_fields(spec), None):
+        raise RequestSpecError(f"{field_name(variable[0])}: a request expands no environment variable")
+    changed: dict[FieldPath, str] = {}
+    for path in spec_paths(spec):
+        changed[path.field] = _resolved(path, folder, allowed)
+    for field, text in changed.items():
+        _set(spec, field, text)
+    if seed is not None:
+        spec["defaults"] = {**(spec.get("defaults") or {}), "seed": seed}
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+
+
+def _check_size(spec: Mapping[str, Any]) -> None:
+    count, level = 0, [spec]
+    for _ in range(MOST_DEPTH):
+        level = [child for one in level for child in _children(one)]
+        count += len(level)
+        if count > MOST_VALUES:
+            raise RequestSpecError(f"spec: more than {MOST_VALUES:,} values")
+        if not level:
+            return
+    raise RequestSpecError(f"spec: nested deeper than {MOST_DEPTH}")
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _check_models(spec: Mapping[str, Any]) -> None:
+    models = spec.get("models")
+    for side in ("base", "ft"):
+        model = models.get(side) if isinstance(models, dict) else None
+        if not isinstance(model, dict):
+            continue
+        if isinstance(model.get("adapter"), list) and len(model["adapter"]) != 1:
+            raise RequestSpecError(f"models.{side}.adapter: a run is of one adapter; ask once for each")
+        kind = model.get("kind", "hf")
+        if kind not in _KINDS:
+            raise RequestSpecError(
+                f"models.{side}.kind: found {describe(kind)}; a daemon serves {', '.join(_KINDS)}"
+            )
+        for name, reason in _REFUSED.items():
+            if model.get(name):
+                raise RequestSpecError(f"models.{side}.{name}: {reason}; remove it")
+    suite = spec.get("suite")
+    for index, entry in enumerate(suite if isinstance(suite, list) else ()):
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        if isinstance(kind, str) and kind not in kinds():
+            raise RequestSpecError(f"suite[{index}].kind: {describe(kind)} is no kind of pytest-sway itself")
+
+
+def _resolved(path: SpecPath, folder: Path, allowed: Allowed) -> str:
+    """The absolute path, or the name on the hub."""
+    field, written = field_name(path.field), path.written
+    if any(mark in written for mark in ("*", "?", "[", "$", "\0")):
+        raise RequestSpecError(f"{field}: found {describe(written)}; a request names each folder by itself")
+    found = find_path(written, (folder,))
+    if not (is_folder(found) or is_file(found)):
+        if path.role != "base" or HubName.of(written) is None:
+            raise RequestSpecError(f"{field}: there is no such file or folder")
+        if not allowed.hub:
+            raise RequestSpecError(f"{field}: models on the hub are not allowed here (--allow-hub)")
+        return written
+    if not all(_is_below(one, allowed.roots) for one in _files_of(found)):
+        raise RequestSpecError(f"{field}: it is not below a folder that is allowed here (--allow-path)")
+    if path.role == "document":
+        _check_document(field, found)
+    return str(found)
+
+
+def _check_document(field: str, path: Path) -> None:
+    """A document may not name further files: dlm would read them wherever they are."""
+    try:
+        sources = read_dlm(path)[0].sources
+    except DlmError as error:
+        raise RequestSpecError(f"{field}: {error.message}") from None
+    if sources:
+        raise RequestSpecError(f"{field}: the document names training.sources, which a request may not read")
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    """A path and, of a folder, the files in it: a link may lead anywhere."""
+    yield path
+    if is_folder(path):
+        yield from path.iterdir()
+
+
+def _is_below(path: Path, roots: Sequence[Path]) -> bool:
+    try:
+        real = os.path.realpath(path, strict=True)
+    except (OSError, ValueError):
+        return False
+    return any(Path(real).is_relative_to(root) for root in roots)
+
+
+def _set(value: Any, field: FieldPath, text: str) -> None:
+    *above, last = field
+    for part in above:
+        value = value[part]
+    value[last] = text

@@ -1,0 +1,192 @@
+"""Keeps the worker running, hands it one run after another, and takes what it says."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from pytest_sway.serve.messages import Cancel, Finished, Job, ProbeFinished, ProbeStarted, Progress, Stop
+from pytest_sway.serve.runs import Run, RunHistory, RunState
+from pytest_sway.serve.worker import work
+
+_POLL_S = 0.05
+_STOP_S = 10.0
+"""How long the worker may take to end by itself."""
+_MOST_REMEMBERED = 100
+
+
+class QueueFullError(Exception):
+    """Too many runs wait already."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How the worker is run.
+
+    Attributes:
+        most_models: that stay loaded.
+        most_waiting: runs that may wait.
+        timeout: seconds that a run may take; None for any.
+    """
+
+    most_models: int = 2
+    most_waiting: int = 32
+    timeout: float | None = None
+
+
+class Supervisor:
+    """One worker and its queue; its methods may be called from any thread."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._waiting: deque[Run] = deque()
+        self._current: Run | None = None
+        self._worker: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="sway-supervisor", daemon=True)
+        self.history = RunHistory(_MOST_REMEMBERED)
+        self.models: tuple[str, ...] = ()
+        self.run_count, self.run_seconds, self.restarts = 0, 0.0, 0
+
+    def start(self) -> None:
+        """Begin to take runs; the worker is started with the first."""
+        self._thread.start()
+
+    def submit(self, run: Run) -> None:
+        """Put a run in the queue.
+
+        Raises:
+            QueueFullError: too many wait.
+        """
+        with self._lock:
+            if len(self._waiting) >= self._settings.most_waiting or self._stopping.is_set():
+                raise QueueFullError
+            self._waiting.append(run)
+            self.history.add(run)
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait."""
+        return len(self._waiting)
+
+    def cancel(self, run: Run) -> None:
+        """End a run: at once where it waits, between two batches where it is measured."""
+        with self._lock:
+            if run in self._waiting:
+                self._waiting.remove(run)
+                run.end(RunState.CANCELLED)
+            elif not run.is_over:
+                run.cancel_asked = True
+
+    def stop(self, patience: float) -> None:
+        """Finish what is measured within ``patience`` seconds, cancel what waits, end the worker."""
+        self._stopping.set()
+        with self._lock:
+            for run in self._waiting:
+                run.end(RunState.CANCELLED, "the daemon stops")
+            self._waiting.clear()
+        deadline = time.monotonic() + patience
+        while self._current is not None and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        if self._current is not None:
+            self.cancel(self._current)
+        self._thread.join(_STOP_S)
+        self._end_worker()
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set() or self._current is not None:
+            with self._lock:
+                run = self._waiting.popleft() if self._waiting else None
+                self._current = run
+            if run is None:
+                time.sleep(_POLL_S)
+                continue
+            try:
+                self._measure(run)
+            finally:
+                self.run_count += 1
+                self.run_seconds += run.seconds
+                self._current = None
+
+    def _measure(self, run: Run) -> None:
+        """Have the worker do a run; whatever happens to the worker is the run's outcome."""
+        run.state, run.started = RunState.RUNNING, time.monotonic()
+        run.events.append({"event": "started"})
+        connection = self._running_worker()
+        try:
+            connection.send(Job(run.id, run.spec, run.probes))
+            self._follow(run, connection)
+        except (EOFError, OSError):
+            code = self._worker.exitcode if self._worker is not None else None
+            self._end_worker()
+            run.end(RunState.FAILED, f"the worker ended (exit status {code}): out of memory, or a crash", 503)
+
+    def _follow(self, run: Run, connection: Connection) -> None:
+        """Take what the worker says of a run, until it is over."""
+        cancelled = False
+        while not run.is_over:
+            if run.cancel_asked and not cancelled:
+                cancelled = True
+                connection.send(Cancel(run.id))
+            if self._is_late(run):
+                self._end_worker()
+                run.end(RunState.FAILED, f"it took longer than {self._settings.timeout:g} s", 504)
+            elif cancelled and not connection.poll(_STOP_S):
+                self._end_worker()
+                run.end(RunState.CANCELLED)
+            elif connection.poll(_POLL_S):
+                self._take(run, connection.recv())
+
+    def _is_late(self, run: Run) -> bool:
+        timeout = self._settings.timeout
+        return timeout is not None and time.monotonic() - run.started > timeout
+
+    def _take(self, run: Run, message: object) -> None:
+        if isinstance(message, ProbeStarted):
+            run.events.append({"event": "probe", "name": message.probe})
+        elif isinstance(message, Progress):
+            run.events.append({"event": "progress", "done": message.done, "total": message.total})
+        elif isinstance(message, ProbeFinished):
+            run.events.append({"event": "result", "result": message.result})
+        elif isinstance(message, Finished) and message.run == run.id:
+            self.models = message.models
+            run.result = message.result
+            failed = RunState.CANCELLED if message.is_cancelled else RunState.FAILED
+            run.end(RunState.DONE if message.result is not None else failed, message.error)
+
+    def _running_worker(self) -> Connection:
+        if self._worker is None or not self._worker.is_alive() or self._connection is None:
+            self._end_worker()
+            context = multiprocessing.get_context("spawn")
+            self._connection, other = context.Pipe()
+            self._worker = context.Process(
+                target=work, args=(other, self._settings.most_models), name="sway-worker", daemon=True
+            )
+            self._worker.start()
+            other.close()
+            self.restarts += 1
+        return self._connection
+
+    def _end_worker(self) -> None:
+        worker, connection = self._worker, self._connection
+        self._worker = self._connection = None
+        self.models = ()
+        if worker is None or connection is None:
+            return
+        try:
+            if self._current is None or self._current.is_over:
+                connection.send(Stop())
+                worker.join(_STOP_S)
+        except (OSError, ValueError):
+            pass
+        connection.close()
+        if worker.is_alive():
+            worker.kill()
+            worker.join(_STOP_S)

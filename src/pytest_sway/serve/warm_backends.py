@@ -1,0 +1,84 @@
+"""Models that stay loaded between runs: the least recently used one goes first."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_sway.backends.base import Backend, BackendError, ModelKey
+
+Load = Callable[[ModelKey], Backend]
+
+
+class WarmBackends:
+    """At most so many models, each once.
+
+    A model is named by its key and, for a folder, by the names, sizes and times of its files: a base that
+    changes on disk is loaded anew.
+
+    Args:
+        load: loads a model.
+        most: of the models; the least recently used one is closed before another is loaded.
+    """
+
+    def __init__(self, load: Load, most: int) -> None:
+        self._load, self._most = load, most
+        self._backends: OrderedDict[tuple[ModelKey, str], Backend] = OrderedDict()
+        self._closers: dict[int, Callable[[], None]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models, the least recently used one first."""
+        return tuple(key.base for key, _ in self._backends)
+
+    def get(self, key: ModelKey) -> Backend:
+        """A model that is loaded, or that is loaded now.
+
+        Raises:
+            BackendError: it cannot be loaded.
+        """
+        name = (key, files_signature(key.base))
+        for other in [one for one in self._backends if one[0] == key and one != name]:
+            self._close(other)
+        if name not in self._backends:
+            while len(self._backends) >= self._most:
+                self._close(next(iter(self._backends)))
+            self._backends[name] = self._kept_open(self._load(key))
+        self._backends.move_to_end(name)
+        return self._backends[name]
+
+    def discard(self, backend: Backend) -> None:
+        """Close a model that can no longer be served truthfully."""
+        for name in [one for one, held in self._backends.items() if held is backend]:
+            self._close(name)
+
+    def close(self) -> None:
+        """Close every model."""
+        for name in list(self._backends):
+            self._close(name)
+
+    def _kept_open(self, backend: Backend) -> Backend:
+        """The backend, which a session of pytest closes in vain at its end."""
+        self._closers[id(backend)] = backend.close
+        setattr(backend, "close", _nothing)  # noqa: B010 - a method for this one instance
+        return backend
+
+    def _close(self, name: tuple[ModelKey, str]) -> None:
+        backend = self._backends.pop(name)
+        with suppress(BackendError):  # it is gone in any case
+            self._closers.pop(id(backend))()
+
+
+def files_signature(folder: str) -> str:
+    """Names, sizes and times of a folder's files; empty for a name on the hub."""
+    if not os.path.isdir(folder):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
+        return ""
+    files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    return " ".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
+
+
+def _nothing() -> None:
+    """A lent backend is closed by whom it belongs to."""

@@ -1,0 +1,76 @@
+"""A daemon in a process of its own, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pytest_sway.client import ServeClient, ServeClientError
+from tests.support.paths import QUICKSTART
+
+KEY = "a-key-for-tests"
+_START_S = 60
+
+
+class Daemon(NamedTuple):
+    """A daemon that listens."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+    client: ServeClient
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def start(folder: Path, *arguments: str, key: str = KEY) -> Daemon:
+    """Start a daemon that serves what is below the quickstart and `folder`."""
+    port = free_port()
+    command = [sys.executable, "-m", "pytest_sway", "serve", "--port", str(port), "--log-level", "warning"]
+    command += ["--allow-path", str(QUICKSTART), "--allow-path", str(folder), *arguments]
+    environment = {**os.environ, "SWAY_SERVE_KEY": key, "SWAY_NULL_CACHE_DIR": str(folder / "answers")}
+    process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+    client = ServeClient(f"http://127.0.0.1:{port}", api_key=key)
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            client.health()
+        except ServeClientError:
+            time.sleep(0.1)
+        else:
+            return Daemon(f"http://127.0.0.1:{port}", port, process, client)
+    process.kill()
+    raise AssertionError("the daemon did not start")
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons, and stops them at the end."""
+    running: list[Daemon] = []
+
+    def begin(*arguments: str, key: str = KEY) -> Daemon:
+        running.append(start(tmp_path_factory.mktemp("served"), *arguments, key=key))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.client.close()
+        one.process.terminate()
+        one.process.wait(40)
+
+
+@pytest.fixture(scope="module")
+def daemon(daemons: Callable[..., Daemon]) -> Daemon:
+    return daemons()

@@ -1,0 +1,167 @@
+"""A real daemon: the numbers of pytest, one load for many clients, failures that cost one run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from pytest_sway.cli.pack_sessions import differing
+from pytest_sway.client import ServeClient, ServeClientError
+from tests.serve.conftest import KEY, Daemon
+from tests.support.paths import QUICKSTART
+
+pytestmark = pytest.mark.slow
+SPEC = yaml.safe_load((QUICKSTART / "sway.yaml").read_text("utf-8"))
+PATH = QUICKSTART / "sway.yaml"
+
+
+def _small(adapter: str = "healthy") -> dict:
+    base = {"kind": "hf", "base": "./base"}
+    return {
+        "models": {"base": base, "ft": {**base, "adapter": f"./adapters/{adapter}"}},
+        "suite": [
+            {"name": "null", "kind": "null_adapter"},
+            {"name": "moved", "kind": "delta_kl", "prompts": ["Who founded the works?", "The furnace is"]},
+            {"name": "facts", "kind": "calibration_drift", "items_limit": 4},
+        ],
+    }
+
+
+def test_the_same_numbers_as_pytest(daemon: Daemon, tmp_path: Path) -> None:
+    served = daemon.client.run(SPEC, PATH)
+    run = [sys.executable, "-m", "pytest_sway", "run", str(PATH), "--json", str(tmp_path / "r.json"), "-q"]
+    subprocess.run(run, check=True, capture_output=True)
+    own = json.loads((tmp_path / "r.json").read_text())
+    assert (
+        differing(
+            own, {key: value for key, value in served.items() if key not in ("request_seconds", "run_id")}
+        )
+        == []
+    )
+    again = daemon.client.run(SPEC, PATH)
+    assert again["backend_stats"]["forward_passes"] == 0
+    assert daemon.client.health()["loaded_models"] == ["examples/quickstart/base"]
+
+
+def test_some_probes_and_a_seed(daemon: Daemon) -> None:
+    found = daemon.client.score(_small(), ["moved"], PATH)
+    assert [probe["name"] for probe in found["probes"] if probe["verdict"] != "skip"] == ["moved"]
+    with pytest.raises(ServeClientError, match="the suite has no probe 'movd'"):
+        daemon.client.score(_small(), ["movd"], PATH)
+    other = daemon.client.run(_small(), PATH, seed=5)
+    assert other["determinism"]["seed"] == 5
+
+
+def test_events_and_runs(daemon: Daemon) -> None:
+    events = list(daemon.client.events(_small(), PATH))
+    names = [event["event"] for event in events]
+    assert names[0] == "queued"
+    assert names[-1] == "complete"
+    assert [event["name"] for event in events if event["event"] == "probe"] == ["null", "moved", "facts"]
+    results = [event["result"]["name"] for event in events if event["event"] == "result"]
+    assert results == ["null", "moved", "facts"]
+    found = daemon.client.find(events[0]["run_id"])
+    assert found["state"] == "done"
+    assert found["result"]["score"] == events[-1]["result"]["score"]
+    with pytest.raises(ServeClientError, match="there is no such run") as error:
+        daemon.client.find("0" * 16)
+    assert error.value.status == 404
+
+
+def test_ten_clients_at_once_load_one_model(daemon: Daemon) -> None:
+    def ask(number: int) -> dict:
+        with ServeClient(daemon.url, api_key=KEY) as client:
+            return client.run(_small("random" if number % 2 else "healthy"), PATH)
+
+    with ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(ask, range(10)))
+    adapters = [Path(result["adapter_id"]).name for result in results]
+    assert adapters == ["healthy", "random"] * 5
+    assert len({json.dumps(one["score"]) for one in results[::2]}) == 1
+    assert len({json.dumps(one["score"]) for one in results[1::2]}) == 1
+    assert daemon.client.stats()["cached_backends"] == 1
+
+
+def test_a_failing_run_costs_itself_alone(daemon: Daemon, tmp_path: Path) -> None:
+    missing = _small("no-such-adapter")
+    with pytest.raises(ServeClientError, match="there is no such file or folder") as error:
+        daemon.client.run(missing, PATH)
+    assert error.value.status == 400
+    assert "Traceback" not in str(error.value)
+    wrong = _small()
+    wrong["suite"][1]["prompt"] = "x"
+    with pytest.raises(ServeClientError, match="unknown key 'prompt'") as error:
+        daemon.client.run(wrong, PATH)
+    assert "/tmp" not in str(error.value)
+    assert daemon.client.run(_small(), PATH)["score"]["overall"] > 0
+
+
+def test_a_run_that_is_cancelled_or_that_kills_the_worker(daemon: Daemon) -> None:
+    slow = copy.deepcopy(SPEC)
+    slow["defaults"] = {"seed": 77, "profile": "thorough"}
+    events = daemon.client.events(slow, PATH)
+    run = next(events)["run_id"]
+    while next(events)["event"] != "progress":
+        pass
+    with ServeClient(daemon.url, api_key=KEY) as other:
+        other.cancel(run)
+    assert [event["event"] for event in events][-1] == "cancelled"
+
+    slow["defaults"]["seed"] = 78
+    events = daemon.client.events(slow, PATH)
+    while next(events)["event"] != "progress":
+        pass
+    workers = subprocess.run(
+        ["pgrep", "-P", str(daemon.process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    last = list(events)[-1]
+    assert last["event"] == "failed"
+    assert "the worker ended" in last["error"]
+    assert daemon.client.run(_small(), PATH)["score"]["overall"] > 0
+
+
+def test_a_base_that_changes_on_disk_is_loaded_anew(daemon: Daemon, daemons) -> None:
+    folder = Path(daemon.process.args[-1])  # the second folder that is allowed
+    shutil.copytree(QUICKSTART / "base", folder / "base")
+    shutil.copytree(QUICKSTART / "adapters" / "healthy", folder / "adapters" / "healthy")
+    first = daemon.client.run(_small(), folder / "sway.yaml")
+    config = json.loads((folder / "base" / "generation_config.json").read_text())
+    (folder / "base" / "generation_config.json").write_text(json.dumps({**config, "top_k": 7}))
+    second = daemon.client.run(_small(), folder / "sway.yaml")
+    assert first["digests"]["base"] != second["digests"]["base"]
+
+
+def test_the_page_and_the_metrics(daemon: Daemon) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    daemon.client.run(_small(), PATH)
+    page = httpx.get(f"{daemon.url}/", headers=headers).text
+    assert "sway serve" in page
+    assert "/report" in page
+    metrics = httpx.get(f"{daemon.url}/metrics", headers=headers).text
+    assert "sway_runs_total" in metrics
+    assert "sway_models_loaded" in metrics
+
+
+def test_it_stops_when_it_is_told(daemons) -> None:
+    one = daemons()
+    one.client.run(_small(), PATH)
+    one.process.terminate()
+    began = time.monotonic()
+    one.process.wait(40)
+    assert time.monotonic() - began < 30
+    answers = Path(one.process.args[-1]) / "answers" / "answers-2.sqlite"
+    assert answers.is_file()

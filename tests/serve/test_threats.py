@@ -1,0 +1,249 @@
+"""The threat model of the daemon, each line with an attack: `docs/serve.md` is the list."""
+
+from __future__ import annotations
+
+import copy
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pytest_sway.client import ServeClientError
+from pytest_sway.serve import http_guard
+from pytest_sway.serve.request_specs import Allowed, RequestSpecError, spec_text
+from pytest_sway.serve.settings import ServeSettings, SettingsError, is_loopback
+from tests.cli.test_main import refusal
+from tests.serve.conftest import KEY, Daemon
+from tests.serve.test_daemon import PATH, _small
+
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+def _get(daemon: Daemon, path: str = "/stats", **headers: str) -> httpx.Response:
+    raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+    return httpx.get(f"{daemon.url}{path}", headers=raw)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": f"Basic {KEY}"}, 401),
+        ({"Authorization": "Bearer \xe9"}, 401),
+        ({**BEARER, "Host": "evil.example"}, 421),
+        ({**BEARER, "Host": "127.0.0.1.evil.example"}, 421),
+        ({**BEARER, "Host": ""}, 421),
+        ({**BEARER, "Origin": "http://evil.example"}, 403),
+        ({**BEARER, "Origin": "null"}, 403),
+        ({**BEARER, "Origin": "http://localhost:1"}, 403),
+        (BEARER, 200),
+    ],
+)
+def test_who_may_ask(daemon: Daemon, headers: dict[str, str], status: int) -> None:
+    answer = _get(daemon, **headers)
+    assert answer.status_code == status
+    if status != 200:
+        assert set(answer.json()) == {"error"}
+
+
+def test_a_page_of_its_own_may_ask(daemon: Daemon) -> None:
+    for host in ("localhost", "127.0.0.1"):
+        assert _get(daemon, **BEARER, Origin=f"http://{host}:{daemon.port}").status_code == 200
+    assert _get(daemon, "/health").status_code == 200
+
+
+def test_a_page_elsewhere_reads_nothing(daemon: Daemon) -> None:
+    asked = httpx.options(
+        f"{daemon.url}/run",
+        headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"},
+    )
+    assert asked.status_code == 403
+    assert "access-control-allow-origin" not in asked.headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])
+def test_others_need_a_key(
+    host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SWAY_SERVE_KEY", raising=False)
+    with pytest.raises(SettingsError, match="SWAY_SERVE_KEY"):
+        ServeSettings(host).check()
+    assert "SWAY_SERVE_KEY" in refusal(capsys, "serve", "--host", host)
+    ServeSettings(host, api_key="k").check()
+    assert not is_loopback(host)
+    assert "k" not in repr(ServeSettings(api_key="kkkk")).replace("known", "").split("ServeSettings")[1][:30]
+
+
+def test_bodies_are_limited(daemon: Daemon) -> None:
+    large = httpx.post(f"{daemon.url}/run", headers=BEARER, content=b"x" * (5 << 20))
+    assert large.status_code == 413
+
+    def pieces():
+        for _ in range(10):
+            yield b" " * (1 << 20)
+
+    assert httpx.post(f"{daemon.url}/run", headers=BEARER, content=pieces()).status_code in (400, 413)
+    deep = '{"spec": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    headers = {**BEARER, "Content-Type": "application/json"}
+    assert httpx.post(f"{daemon.url}/run", headers=headers, content=deep).status_code in (400, 422)
+    nested: Any = "x"
+    for _ in range(60):
+        nested = [nested]
+    spec = {**_small(), "x-deep": nested}
+    assert "nested deeper than" in httpx.post(f"{daemon.url}/run", headers=BEARER, json={"spec": spec}).text
+    many = {**_small(), "x-many": [0] * 200_000}
+    assert (
+        "more than 100,000 values"
+        in httpx.post(f"{daemon.url}/run", headers=BEARER, json={"spec": many}).text
+    )
+
+
+def test_a_slow_client_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    monkeypatch.setattr(http_guard, "_SLOWEST_S", 0.1)
+    sent: list[dict[str, Any]] = []
+
+    async def never() -> dict[str, Any]:
+        await asyncio.sleep(30)
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def app(scope, receive, send) -> None:
+        await receive()
+
+    scope = {"type": "http", "path": "/health", "headers": [(b"host", b"localhost")], "client": ("a", 1)}
+    began = time.monotonic()
+    asyncio.run(http_guard.HttpGuard(app, ServeSettings())(scope, never, send))
+    assert time.monotonic() - began < 5
+    assert sent[0]["status"] == 408
+
+
+def test_requests_a_minute_are_limited(daemons) -> None:
+    import asyncio
+
+    settings = ServeSettings(most_requests=3)
+    codes: list[int] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            codes.append(message["status"])
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    guard = http_guard.HttpGuard(app, settings)
+    scope = {"type": "http", "path": "/stats", "headers": [(b"host", b"localhost")], "client": ("a", 1)}
+
+    async def ask() -> None:
+        for _ in range(5):
+            await guard(scope, receive, send)
+        await guard({**scope, "client": ("b", 1)}, receive, send)
+        await guard({**scope, "path": "/health"}, receive, send)
+
+    asyncio.run(ask())
+    assert codes == [200, 200, 200, 429, 429, 200, 200]
+
+
+def _refused(daemon: Daemon, change) -> str:
+    spec = copy.deepcopy(_small())
+    change(spec)
+    with pytest.raises(ServeClientError) as error:
+        daemon.client.run(spec, PATH)
+    assert error.value.status in (400, 422)
+    assert "Traceback" not in str(error.value)
+    return str(error.value)
+
+
+def _ft(**fields: Any):
+    return lambda spec: spec["models"]["ft"].update(fields)
+
+
+def test_code_is_never_run(daemon: Daemon) -> None:
+    assert "no code that a model brings" in _refused(daemon, _ft(trust_remote_code=True))
+    assert "a daemon serves hf" in _refused(daemon, _ft(kind="custom", entry_point="os:system"))
+    assert "names no code" in _refused(daemon, _ft(entry_point="os:system"))
+    assert "reaches no server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
+    assert "no key of a server" in _refused(daemon, _ft(api_key="${HOME}"))
+    assert "no environment variable" in _refused(daemon, _ft(device="${HOME}"))
+
+    def plugin(spec: dict[str, Any]) -> None:
+        spec["suite"].append({"name": "x", "kind": "reads_any_file", "file": "/etc/passwd"})
+
+    assert "is no kind of pytest-sway itself" in _refused(daemon, plugin)
+
+
+def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("- {id: a, content: the secret text}")
+    for field in ("sections", "controls", "dlm_source"):
+        message = _refused(daemon, lambda spec, field=field: spec.update({field: str(secret)}))
+        assert "not below a folder that is allowed" in message
+        assert str(tmp_path) not in message
+    assert "not below" in _refused(daemon, lambda spec: spec.update(defaults={"chat_template": str(secret)}))
+    assert "not below" in _refused(daemon, _ft(adapter=str(tmp_path)))
+    assert "there is no such file" in _refused(daemon, _ft(adapter="../../../../etc/no-such-folder"))
+    assert "each folder by itself" in _refused(daemon, _ft(adapter="./adapters/*"))
+    assert "one adapter" in _refused(daemon, _ft(adapter=["./adapters/healthy", "./adapters/random"]))
+    assert "not allowed here (--allow-hub)" in _refused(
+        daemon, lambda spec: [side.update(base="org/name") for side in spec["models"].values()]
+    )
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "base", root / "adapter", outside):
+        folder.mkdir(parents=True)
+    (outside / "model.safetensors").write_text("x")
+    spec = {"models": {"base": {"base": "base"}, "ft": {"base": "base", "adapter": "adapter"}}, "suite": []}
+    allowed = Allowed((root.resolve(),))
+    assert "adapter" in spec_text(copy.deepcopy(spec), root, allowed)
+    (root / "adapter" / "model.safetensors").symlink_to(outside / "model.safetensors")
+    with pytest.raises(RequestSpecError, match="not below"):
+        spec_text(copy.deepcopy(spec), root, allowed)
+    (root / "adapter" / "model.safetensors").unlink()
+    (root / "link").symlink_to(outside)
+    spec["models"]["ft"]["adapter"] = "link"
+    with pytest.raises(RequestSpecError, match="not below"):
+        spec_text(spec, root, allowed)
+
+
+def test_a_document_that_names_further_files(tmp_path: Path) -> None:
+    document = tmp_path / "x.dlm"
+    head = "---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7\nbase_model: m\n"
+    document.write_text(f"{head}training:\n  sources:\n    - path: /etc\n---\nText.\n")
+    spec = {"models": {}, "suite": [], "dlm_source": "x.dlm"}
+    with pytest.raises(RequestSpecError, match=r"training\.sources"):
+        spec_text(spec, tmp_path, Allowed((tmp_path.resolve(),)))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"spec": 1}', b'{"spec": {}, "more": 1}', b"\xff", b"{"]
+)
+def test_bodies_that_are_no_request(daemon: Daemon, body: bytes) -> None:
+    headers = {**BEARER, "Content-Type": "application/json"}
+    answer = httpx.post(f"{daemon.url}/run", headers=headers, content=body)
+    assert answer.status_code in (400, 422)
+    assert set(answer.json()) == {"error"}
+
+
+def test_bytes_that_are_no_http(daemon: Daemon) -> None:
+    for data in (
+        b"\x00" * 100,
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /run HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", daemon.port), 5) as connection:
+            connection.sendall(data)
+            connection.settimeout(5)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+    assert daemon.client.health()["status"] == "ok"

@@ -33,6 +33,30 @@ DLM_SWAY: dict[str, dict[str, object]] = {
     "compare": {"results": REQUIRED, "format": "terminal", "fail_on_regression": 0.0},
     "trace": {"trace": REQUIRED, "format": "terminal", "slowest": 10},
     "list-probes": {"json": False},
+    "autogen": {"dlm": REQUIRED},
+    "mine": {
+        "spec": REQUIRED,
+        "out": None,
+        "top_k": 10,
+        "n_candidates": 50,
+        "from_corpus": None,
+        "seed": 0,
+    },
+    "pack": {
+        "spec": REQUIRED,
+        "out": None,
+        "include_golden": None,
+        "include_null_cache": True,
+        "max_size_mb": 50.0,
+    },
+    "unpack": {"pack": REQUIRED, "out": "."},
+    "serve": {
+        "host": "127.0.0.1",
+        "port": 8787,
+        "max_loaded_models": 2,
+        "api_key": None,
+        "log_level": "info",
+    },
     "convert-adapter": {"source": REQUIRED, "destination": REQUIRED, "target": "mlx", "overwrite": False},
 }
 """Commands of dlm-sway that there are here too: each argument with its default (peer-facts, E.1)."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -123,11 +122,8 @@ def test_a_run_that_is_cancelled_or_that_kills_the_worker(daemon: Daemon) -> Non
     events = daemon.client.events(slow, PATH)
     while next(events)["event"] != "progress":
         pass
-    workers = subprocess.run(
-        ["pgrep", "-P", str(daemon.process.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    for worker in workers:
-        os.kill(int(worker), signal.SIGKILL)
+    for worker in psutil.Process(daemon.process.pid).children():
+        worker.kill()
     last = list(events)[-1]
     assert last["event"] == "failed"
     assert "the worker ended" in last["error"]

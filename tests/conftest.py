@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; read when torch is imported
@@ -35,6 +37,9 @@ import pytest_sway.reports.terminal  # noqa: F401
 from pytest_sway.probes import registry
 from tests.support.fake_models import SPEC
 from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["pytester"]
 
@@ -90,3 +95,17 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     )
     pytester.makefile(".yaml", sway=SPEC)
     return pytester
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Named by ``SWAY_BROWSER``, else found; without either there is nothing to test in."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("SWAY_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no browser: install chromium, or name one as SWAY_BROWSER")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import httpx
 
+KEY_VARIABLE = "SWAY_SERVE_KEY"
+"""Environment variable of a daemon's key."""
 _RETRIES, _PAUSE_S = 2, 0.2
 _AGAIN = frozenset({429, 503})
 
@@ -78,14 +80,21 @@ class ServeClient:
         )
 
     def events(
-        self, spec: Mapping[str, Any], spec_path: str | Path | None = None, seed: int | None = None
+        self,
+        spec: Mapping[str, Any],
+        spec_path: str | Path | None = None,
+        seed: int | None = None,
+        probe_names: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Evaluate a suite and tell what happens; the last event, ``complete``, has the result.
+        """Evaluate a suite, or some of its probes, and tell what happens.
+
+        The last event, ``complete``, has the result.
 
         Raises:
             ServeClientError: as for :meth:`run`.
         """
         body = {**_body(spec, spec_path, seed), "stream": True}
+        body |= {"probe_names": list(probe_names)} if probe_names is not None else {}
         try:
             with self._http.stream("POST", "/run", json=body) as response:
                 if response.is_error:

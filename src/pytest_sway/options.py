@@ -70,6 +70,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="Show what base and adapter answer to N questions of the suite, side by side",
     )
     group.addoption(
+        "--sway-server",
+        metavar="URL",
+        help="Have this daemon (sway serve) measure; its key is SWAY_SERVE_KEY",
+    )
+    group.addoption(
         "--sway-trace",
         metavar="PATH",
         help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",

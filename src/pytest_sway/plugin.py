@@ -31,7 +31,7 @@ from pytest_sway.items.stash_keys import INVALID_MARK, MEASURED_IN_TEST, MEASURE
 _FIXTURES = frozenset(
     {"sway", "sway_adapter", "sway_backend", "sway_engine", "sway_null", "sway_result", "sway_spec"}
 )
-_STARTUP_OPTIONS = ("sway_html", "sway_baseline", "sway_fail_on_regression", "sway_trace")
+_STARTUP_OPTIONS = ("sway_html", "sway_baseline", "sway_fail_on_regression", "sway_trace", "sway_server")
 """Options for which something is read or begun before anything is collected."""
 _DLM_SWAY = "sway"
 """Entry point of dlm-sway, which handles the same mark."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pytest_sway.reports.html import text
 from pytest_sway.result import SuiteResult
@@ -23,18 +21,6 @@ pytestmark = pytest.mark.slow
 WIDTHS = [1280, 1110, 400]
 SCHEMES = ["light", "dark"]
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Named by ``SWAY_BROWSER``, else found; without either there is nothing to test in."""
-    path = os.environ.get("SWAY_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no browser: install chromium, or name one as SWAY_BROWSER")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @dataclass

@@ -35,13 +35,15 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def start(folder: Path, *arguments: str, key: str = KEY) -> Daemon:
+def start(folder: Path, *arguments: str, key: str = KEY, own_group: bool = False) -> Daemon:
     """Start a daemon that serves what is below the quickstart and `folder`."""
     port = free_port()
     command = [sys.executable, "-m", "pytest_sway", "serve", "--port", str(port), "--log-level", "warning"]
     command += ["--allow-path", str(QUICKSTART), "--allow-path", str(folder), *arguments]
     environment = {**os.environ, "SWAY_SERVE_KEY": key, "SWAY_NULL_CACHE_DIR": str(folder / "answers")}
-    process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=own_group
+    )
     client = ServeClient(f"http://127.0.0.1:{port}", api_key=key)
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -60,8 +62,8 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
     """Starts daemons, and stops them at the end."""
     running: list[Daemon] = []
 
-    def begin(*arguments: str, key: str = KEY) -> Daemon:
-        running.append(start(tmp_path_factory.mktemp("served"), *arguments, key=key))
+    def begin(*arguments: str, key: str = KEY, own_group: bool = False) -> Daemon:
+        running.append(start(tmp_path_factory.mktemp("served"), *arguments, key=key, own_group=own_group))
         return running[-1]
 
     yield begin

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from pytest_sway.cli.pack_sessions import differing
 from pytest_sway.client import ServeClient, ServeClientError
@@ -26,7 +30,7 @@ SPEC = yaml.safe_load((QUICKSTART / "sway.yaml").read_text("utf-8"))
 PATH = QUICKSTART / "sway.yaml"
 
 
-def _small(adapter: str = "healthy") -> dict:
+def small_spec(adapter: str = "healthy") -> dict:
     base = {"kind": "hf", "base": "./base"}
     return {
         "models": {"base": base, "ft": {**base, "adapter": f"./adapters/{adapter}"}},
@@ -51,20 +55,20 @@ def test_the_same_numbers_as_pytest(daemon: Daemon, tmp_path: Path) -> None:
     )
     again = daemon.client.run(SPEC, PATH)
     assert again["backend_stats"]["forward_passes"] == 0
-    assert daemon.client.health()["loaded_models"] == ["examples/quickstart/base"]
+    assert daemon.client.health()["loaded_models"] == ["base"]
 
 
 def test_some_probes_and_a_seed(daemon: Daemon) -> None:
-    found = daemon.client.score(_small(), ["moved"], PATH)
+    found = daemon.client.score(small_spec(), ["moved"], PATH)
     assert [probe["name"] for probe in found["probes"] if probe["verdict"] != "skip"] == ["moved"]
     with pytest.raises(ServeClientError, match="the suite has no probe 'movd'"):
-        daemon.client.score(_small(), ["movd"], PATH)
-    other = daemon.client.run(_small(), PATH, seed=5)
+        daemon.client.score(small_spec(), ["movd"], PATH)
+    other = daemon.client.run(small_spec(), PATH, seed=5)
     assert other["determinism"]["seed"] == 5
 
 
 def test_events_and_runs(daemon: Daemon) -> None:
-    events = list(daemon.client.events(_small(), PATH))
+    events = list(daemon.client.events(small_spec(), PATH))
     names = [event["event"] for event in events]
     assert names[0] == "queued"
     assert names[-1] == "complete"
@@ -82,7 +86,7 @@ def test_events_and_runs(daemon: Daemon) -> None:
 def test_ten_clients_at_once_load_one_model(daemon: Daemon) -> None:
     def ask(number: int) -> dict:
         with ServeClient(daemon.url, api_key=KEY) as client:
-            return client.run(_small("random" if number % 2 else "healthy"), PATH)
+            return client.run(small_spec("random" if number % 2 else "healthy"), PATH)
 
     with ThreadPoolExecutor(10) as pool:
         results = list(pool.map(ask, range(10)))
@@ -94,17 +98,17 @@ def test_ten_clients_at_once_load_one_model(daemon: Daemon) -> None:
 
 
 def test_a_failing_run_costs_itself_alone(daemon: Daemon, tmp_path: Path) -> None:
-    missing = _small("no-such-adapter")
+    missing = small_spec("no-such-adapter")
     with pytest.raises(ServeClientError, match="there is no such file or folder") as error:
         daemon.client.run(missing, PATH)
     assert error.value.status == 400
     assert "Traceback" not in str(error.value)
-    wrong = _small()
+    wrong = small_spec()
     wrong["suite"][1]["prompt"] = "x"
     with pytest.raises(ServeClientError, match="unknown key 'prompt'") as error:
         daemon.client.run(wrong, PATH)
     assert "/tmp" not in str(error.value)
-    assert daemon.client.run(_small(), PATH)["score"]["overall"] > 0
+    assert daemon.client.run(small_spec(), PATH)["score"]["overall"] > 0
 
 
 def test_a_run_that_is_cancelled_or_that_kills_the_worker(daemon: Daemon) -> None:
@@ -127,23 +131,23 @@ def test_a_run_that_is_cancelled_or_that_kills_the_worker(daemon: Daemon) -> Non
     last = list(events)[-1]
     assert last["event"] == "failed"
     assert "the worker ended" in last["error"]
-    assert daemon.client.run(_small(), PATH)["score"]["overall"] > 0
+    assert daemon.client.run(small_spec(), PATH)["score"]["overall"] > 0
 
 
 def test_a_base_that_changes_on_disk_is_loaded_anew(daemon: Daemon, daemons) -> None:
     folder = Path(daemon.process.args[-1])  # the second folder that is allowed
     shutil.copytree(QUICKSTART / "base", folder / "base")
     shutil.copytree(QUICKSTART / "adapters" / "healthy", folder / "adapters" / "healthy")
-    first = daemon.client.run(_small(), folder / "sway.yaml")
+    first = daemon.client.run(small_spec(), folder / "sway.yaml")
     config = json.loads((folder / "base" / "generation_config.json").read_text())
     (folder / "base" / "generation_config.json").write_text(json.dumps({**config, "top_k": 7}))
-    second = daemon.client.run(_small(), folder / "sway.yaml")
+    second = daemon.client.run(small_spec(), folder / "sway.yaml")
     assert first["digests"]["base"] != second["digests"]["base"]
 
 
 def test_the_page_and_the_metrics(daemon: Daemon) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
-    daemon.client.run(_small(), PATH)
+    daemon.client.run(small_spec(), PATH)
     page = httpx.get(f"{daemon.url}/", headers=headers).text
     assert "sway serve" in page
     assert "/report" in page
@@ -154,10 +158,34 @@ def test_the_page_and_the_metrics(daemon: Daemon) -> None:
 
 def test_it_stops_when_it_is_told(daemons) -> None:
     one = daemons()
-    one.client.run(_small(), PATH)
+    one.client.run(small_spec(), PATH)
     one.process.terminate()
     began = time.monotonic()
     one.process.wait(40)
     assert time.monotonic() - began < 30
     answers = Path(one.process.args[-1]) / "answers" / "answers-2.sqlite"
     assert answers.is_file()
+
+
+def test_ctrl_c_lets_the_run_finish(daemons) -> None:
+    one = daemons(own_group=True)
+    events = one.client.events(small_spec(), PATH)
+    while next(events)["event"] != "started":
+        pass
+    os.killpg(one.process.pid, signal.SIGINT)
+    assert [event["event"] for event in events][-1] == "complete"
+    one.process.wait(40)
+
+
+def test_a_wrong_adapter_leaves_nothing_on_the_model(daemon: Daemon, tmp_path: Path) -> None:
+    folder = Path(daemon.process.args[-1])
+    shutil.copytree(QUICKSTART / "adapters" / "healthy", folder / "wrong")
+    weights = load_file(folder / "wrong" / "adapter_model.safetensors")
+    for tensor in weights.values():
+        tensor.fill_(math.nan)
+    save_file(weights, folder / "wrong" / "adapter_model.safetensors")
+    wrong = small_spec()
+    wrong["models"]["ft"]["adapter"] = str(folder / "wrong")
+    verdicts = [probe["verdict"] for probe in daemon.client.run(wrong, PATH)["probes"]]
+    assert set(verdicts) == {"error"}
+    assert daemon.client.run(small_spec(), PATH)["score"]["overall"] > 0

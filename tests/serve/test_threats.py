@@ -17,7 +17,7 @@ from pytest_sway.serve.request_specs import Allowed, RequestSpecError, spec_text
 from pytest_sway.serve.settings import ServeSettings, SettingsError, is_loopback
 from tests.cli.test_main import refusal
 from tests.serve.conftest import KEY, Daemon
-from tests.serve.test_daemon import PATH, _small
+from tests.serve.test_daemon import PATH, small_spec
 
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
@@ -40,6 +40,8 @@ def _get(daemon: Daemon, path: str = "/stats", **headers: str) -> httpx.Response
         ({**BEARER, "Origin": "http://evil.example"}, 403),
         ({**BEARER, "Origin": "null"}, 403),
         ({**BEARER, "Origin": "http://localhost:1"}, 403),
+        ({**BEARER, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({**BEARER, "Sec-Fetch-Site": "same-origin"}, 200),
         (BEARER, 200),
     ],
 )
@@ -86,16 +88,16 @@ def test_bodies_are_limited(daemon: Daemon) -> None:
         for _ in range(10):
             yield b" " * (1 << 20)
 
-    assert httpx.post(f"{daemon.url}/run", headers=BEARER, content=pieces()).status_code in (400, 413)
+    assert httpx.post(f"{daemon.url}/run", headers=BEARER, content=pieces()).status_code == 413
     deep = '{"spec": ' + "[" * 100_000 + "]" * 100_000 + "}"
     headers = {**BEARER, "Content-Type": "application/json"}
     assert httpx.post(f"{daemon.url}/run", headers=headers, content=deep).status_code in (400, 422)
     nested: Any = "x"
     for _ in range(60):
         nested = [nested]
-    spec = {**_small(), "x-deep": nested}
+    spec = {**small_spec(), "x-deep": nested}
     assert "nested deeper than" in httpx.post(f"{daemon.url}/run", headers=BEARER, json={"spec": spec}).text
-    many = {**_small(), "x-many": [0] * 200_000}
+    many = {**small_spec(), "x-many": [0] * 200_000}
     assert (
         "more than 100,000 values"
         in httpx.post(f"{daemon.url}/run", headers=BEARER, json={"spec": many}).text
@@ -152,10 +154,14 @@ def test_requests_a_minute_are_limited(daemons) -> None:
 
     asyncio.run(ask())
     assert codes == [200, 200, 200, 429, 429, 200, 200]
+    codes.clear()
+    guard = http_guard.HttpGuard(app, ServeSettings(most_requests=3, api_key="k"))
+    asyncio.run(ask())
+    assert codes == [401, 401, 401, 429, 429, 401, 200]  # nobody guesses keys for ever
 
 
 def _refused(daemon: Daemon, change) -> str:
-    spec = copy.deepcopy(_small())
+    spec = copy.deepcopy(small_spec())
     change(spec)
     with pytest.raises(ServeClientError) as error:
         daemon.client.run(spec, PATH)
@@ -187,10 +193,12 @@ def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:
     secret.write_text("- {id: a, content: the secret text}")
     for field in ("sections", "controls", "dlm_source"):
         message = _refused(daemon, lambda spec, field=field: spec.update({field: str(secret)}))
-        assert "not below a folder that is allowed" in message
+        assert "no such file or folder below a folder that is allowed here" in message
         assert str(tmp_path) not in message
-    assert "not below" in _refused(daemon, lambda spec: spec.update(defaults={"chat_template": str(secret)}))
-    assert "not below" in _refused(daemon, _ft(adapter=str(tmp_path)))
+    assert "below a folder" in _refused(
+        daemon, lambda spec: spec.update(defaults={"chat_template": str(secret)})
+    )
+    assert "below a folder" in _refused(daemon, _ft(adapter=str(tmp_path)))
     assert "there is no such file" in _refused(daemon, _ft(adapter="../../../../etc/no-such-folder"))
     assert "each folder by itself" in _refused(daemon, _ft(adapter="./adapters/*"))
     assert "one adapter" in _refused(daemon, _ft(adapter=["./adapters/healthy", "./adapters/random"]))
@@ -208,13 +216,53 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     allowed = Allowed((root.resolve(),))
     assert "adapter" in spec_text(copy.deepcopy(spec), root, allowed)
     (root / "adapter" / "model.safetensors").symlink_to(outside / "model.safetensors")
-    with pytest.raises(RequestSpecError, match="not below"):
+    with pytest.raises(RequestSpecError, match="below a folder"):
         spec_text(copy.deepcopy(spec), root, allowed)
     (root / "adapter" / "model.safetensors").unlink()
+    (root / "adapter" / "checkpoint-1").mkdir()
+    deeper = root / "adapter" / "checkpoint-1" / "trainer_state.json"
+    deeper.symlink_to(outside / "model.safetensors")
+    with pytest.raises(RequestSpecError, match="below a folder"):
+        spec_text(copy.deepcopy(spec), root, allowed)
+    deeper.unlink()
     (root / "link").symlink_to(outside)
     spec["models"]["ft"]["adapter"] = "link"
-    with pytest.raises(RequestSpecError, match="not below"):
+    with pytest.raises(RequestSpecError, match="below a folder"):
         spec_text(spec, root, allowed)
+
+
+def test_the_folder_above_an_allowed_one(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    spec = {"models": {"ft": {"adapter": "adapter"}}, "suite": [{"name": "x", "kind": "training_drift"}]}
+    with pytest.raises(RequestSpecError, match="read the folder above"):
+        spec_text(spec, tmp_path, Allowed(((tmp_path / "adapter").resolve(),)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suite": [{"name": "x", "kind": "cluster_kl", "embedding_model": "evil/repo"}]}, "--allow-hub"),
+        ({"defaults": [1]}, "defaults: found"),
+        ({"x-text": "\ud800"}, "half of a surrogate pair"),
+    ],
+)
+def test_specs_that_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestSpecError, match=message):
+        spec_text({"models": {}, "suite": [], **change}, tmp_path, Allowed((tmp_path,)), seed=1)
+
+
+def test_an_answer_tells_neither_of_files_nor_of_fields(daemon: Daemon) -> None:
+    there, missing = (_refused(daemon, _ft(adapter=path)) for path in ("/root", "/no-such-folder"))
+    assert there == missing
+    body = {"spec": {}, "sk-secret": 1}
+    assert "sk-secret" not in httpx.post(f"{daemon.url}/run", headers=BEARER, json=body).text
+
+
+def test_a_name_that_is_no_text(daemon: Daemon) -> None:
+    content = b'{"spec": {"models": {}, "suite": []}, "spec_path": "\\ud800.yaml"}'
+    headers = {**BEARER, "Content-Type": "application/json"}
+    assert httpx.post(f"{daemon.url}/run", headers=headers, content=content).status_code == 422
+    assert _get(daemon, "/", **BEARER).status_code == 200
 
 
 def test_a_document_that_names_further_files(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 
-_KEY = "SWAY_SERVE_KEY"
+_KEY = "SWAY_SERVE_KEY"  # of pytest_sway.client, which imports httpx
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -120,6 +120,10 @@ def sway_result(request: pytest.FixtureRequest) -> SwayResult:
     key = getattr(request, "param", None)
     if not isinstance(key, ItemKey):
         raise _failure('sway_result needs a spec: decorate the test with @pytest.mark.sway("sway.yaml")')
+    if server := request.config.getoption("sway_server"):
+        from pytest_sway.items.served_probes import served_result
+
+        return SwayResult(served_result(request.node, key, server))
     measured_with = _measurement_context(request) if key.entry.needs_model else None
     capabilities = measured_with.capabilities if measured_with else frozenset()
     context_length = measured_with.context_length if measured_with else None

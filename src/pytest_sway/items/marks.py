@@ -118,9 +118,10 @@ def hide_parameters(item: pytest.Item) -> None:
 
 
 def drop_model_fixtures(item: pytest.Item) -> None:
-    """An item that needs no model does not set its fixtures up."""
+    """An item that needs no model, or that a daemon measures, does not set its fixtures up."""
     key = item_key(item)
-    if key is not None and not key.entry.needs_model and isinstance(item, pytest.Function):
+    served = item.config.getoption("sway_server") is not None
+    if key is not None and (served or not key.entry.needs_model) and isinstance(item, pytest.Function):
         named = inspect.signature(item.function).parameters
         unneeded = [name for name in MODEL_FIXTURES if name not in named]
         item.fixturenames = [name for name in item.fixturenames if name not in unneeded]

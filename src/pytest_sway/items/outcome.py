@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sway.items.item_key import ItemKey, item_key, suite_id
 from pytest_sway.items.run_probe import MeasurementContext, SwayResult, result_without_measurement
-from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT, PLANNED
+from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT, PLANNED, SERVED_CONTEXT
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict
 from pytest_sway.session.item_report import ContextReport, ItemReport
 from pytest_sway.suites.json_conversion import json_value, to_json
@@ -50,7 +50,7 @@ def attach_results(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
         result = _without_result(key, call, report)
         skipped_outside = result.verdict is Verdict.SKIP
     context = item.stash.get(MEASUREMENT_CONTEXT, None)
-    about = None if context is None else _context_report(context)
+    about = item.stash.get(SERVED_CONTEXT, None) if context is None else _context_report(context)
     if PLANNED in item.stash:
         vars(report)["sway_planned"] = json.dumps(to_json(item.stash[PLANNED]))
     vars(report)["sway"] = ItemReport(suite_id(item, key), result, about, skipped_outside).to_text()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_sway.items.run_probe import MeasurementContext
     from pytest_sway.items.suite import Suite
     from pytest_sway.result import ProbeResult
+    from pytest_sway.session.item_report import ContextReport
     from pytest_sway.suites.cost_plan import PlannedProbe
 
 CHANGE_SUITE: pytest.StashKey[Callable[[Suite], Suite]] = pytest.StashKey()
@@ -26,5 +27,7 @@ MEASURED_IN_TEST: pytest.StashKey[list[ProbeResult]] = pytest.StashKey()
 """What its body measured through the fixture ``sway``."""
 PLANNED: pytest.StashKey[PlannedProbe] = pytest.StashKey()
 """What its probe would cost, under ``--sway-plan``."""
+SERVED_CONTEXT: pytest.StashKey[ContextReport] = pytest.StashKey()
+"""What a daemon measured its probe with, under ``--sway-server``."""
 MEASUREMENT_CONTEXT: pytest.StashKey[MeasurementContext] = pytest.StashKey()
 """What its probe is measured with, until its teardown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +25,13 @@ from pytest_sway.serve.runs import Run, RunState
 from pytest_sway.serve.settings import ServeSettings
 from pytest_sway.serve.supervisor import QueueFullError, Supervisor
 from pytest_sway.suites.saved_results import parse_saved_result
-from pytest_sway.text.paths import tail
 from pytest_sway.version import __version__
 
 _POLL_S = 0.02
 _STOP_PATIENCE_S = 20.0
+_SILENCE_S = 10.0
+_QUEUE_IS_FULL = "too many runs wait; ask again later"
+_CHECKS = asyncio.Semaphore(2)
 
 
 class RunRequest(BaseModel):
@@ -41,6 +43,8 @@ class RunRequest(BaseModel):
     spec_path: str | None = Field(default=None, max_length=4096)
     """Its folder is where relative paths begin; the file need not exist."""
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    probe_names: list[str] = Field(default=[], max_length=1000)
+    """Of the probes that are measured; all of them where it is empty."""
     stream: bool = False
     """Whether events are sent as they happen (server-sent events)."""
 
@@ -71,6 +75,7 @@ def make_app(settings: ServeSettings) -> FastAPI:
     app.add_middleware(HttpGuard, settings=settings)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(Exception, _broken)
     for path, method, endpoint in (
         ("/health", "GET", _health),
         ("/stats", "GET", _stats),
@@ -83,6 +88,7 @@ def make_app(settings: ServeSettings) -> FastAPI:
     ):
         app.add_api_route(path, endpoint, methods=[method], response_model=None)
     app.add_api_route("/", _index, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
+    app.add_api_route("/favicon.ico", _icon, methods=["GET"], response_model=None, include_in_schema=False)
     return app
 
 
@@ -106,7 +112,7 @@ async def _health(request: Request, supervisor: Served, settings: Configured) ->
         "status": "ok",
         "sway_version": __version__,
         "uptime_seconds": time.monotonic() - request.app.state.began,
-        "loaded_models": [tail(name) for name in supervisor.models],
+        "loaded_models": [Path(name).name for name in supervisor.models],
         "max_loaded_models": settings.worker.most_models,
     }
 
@@ -135,9 +141,14 @@ async def _index(supervisor: Served) -> HTMLResponse:
     return HTMLResponse(index_page(supervisor))
 
 
+async def _icon() -> Response:
+    """Browsers ask for one."""
+    return Response(status_code=204)
+
+
 async def _run(body: RunRequest, supervisor: Served, settings: Configured) -> Response:
     """Evaluate a suite: the JSON of ``sway run --json``, and ``request_seconds``."""
-    run = _submitted(body.spec, body.spec_path, body.seed, (), supervisor, settings)
+    run = await _submitted(body, supervisor, settings)
     if body.stream:
         return StreamingResponse(_events(run), media_type="text/event-stream")
     await _over(run)
@@ -146,13 +157,7 @@ async def _run(body: RunRequest, supervisor: Served, settings: Configured) -> Re
 
 async def _score(body: ScoreRequest, supervisor: Served, settings: Configured) -> Response:
     """Evaluate some probes of a suite: their entries alone."""
-    suite = body.spec.get("suite")
-    names = (
-        [entry.get("name") for entry in suite if isinstance(entry, dict)] if isinstance(suite, list) else []
-    )
-    if unknown := [name for name in body.probe_names if name not in names]:
-        raise HTTPException(400, f"probe_names: the suite has no probe {unknown[0]!r}")
-    run = _submitted(body.spec, body.spec_path, body.seed, tuple(body.probe_names), supervisor, settings)
+    run = await _submitted(body, supervisor, settings)
     await _over(run)
     if run.result is None:
         return _result(run)
@@ -191,26 +196,32 @@ def _known(supervisor: Supervisor, run_id: str) -> Run:
     return run
 
 
-def _submitted(
-    spec: dict[str, Any],
-    spec_path: str | None,
-    seed: int | None,
-    probes: tuple[str, ...],
-    supervisor: Supervisor,
-    settings: ServeSettings,
-) -> Run:
+async def _submitted(body: RunRequest | ScoreRequest, supervisor: Supervisor, settings: ServeSettings) -> Run:
     """A run in the queue."""
-    folder = Path(spec_path).parent if spec_path is not None else Path()
+    path = Path(body.spec_path) if body.spec_path is not None else None
+    folder = path.parent if path is not None else Path()
+    _check_names(body.spec.get("suite"), body.probe_names)
+    if supervisor.is_full:
+        raise HTTPException(429, _QUEUE_IS_FULL)
     try:
-        written = spec_text(spec, folder.absolute(), settings.allowed, seed)
+        async with _CHECKS:  # reads files; other requests are answered meanwhile
+            written = await asyncio.to_thread(
+                spec_text, body.spec, folder.absolute(), settings.allowed, body.seed
+            )
     except RequestSpecError as error:
         raise HTTPException(400, str(error)) from None
-    run = Run(written, probes, Path(spec_path).name if spec_path is not None else "")
+    run = Run(written, tuple(body.probe_names), path.name.encode(errors="replace").decode() if path else "")
     try:
         supervisor.submit(run)
     except QueueFullError:
-        raise HTTPException(429, "too many runs wait; ask again later") from None
+        raise HTTPException(429, _QUEUE_IS_FULL) from None
     return run
+
+
+def _check_names(suite: object, asked: Sequence[str]) -> None:
+    names = [one.get("name") for one in suite if isinstance(one, dict)] if isinstance(suite, list) else []
+    if unknown := [name for name in asked if name not in names]:
+        raise HTTPException(400, f"probe_names: the suite has no probe {unknown[0]!r}")
 
 
 async def _over(run: Run) -> None:
@@ -219,13 +230,19 @@ async def _over(run: Run) -> None:
 
 
 async def _events(run: Run) -> AsyncIterator[str]:
-    """What happens to a run, as server-sent events; the last one has the result."""
+    """What happens to a run, as server-sent events; the last one has the result.
+
+    Where nothing happens for long a comment is sent: a client that waits is not to give up.
+    """
     yield _event({"event": "queued", "run_id": run.id})
-    sent = 0
+    sent, last = 0, time.monotonic()
     while not run.is_over or sent < len(run.events):
         for event in run.events[sent:]:
-            sent += 1
+            sent, last = sent + 1, time.monotonic()
             yield _event(event)
+        if time.monotonic() - last > _SILENCE_S:
+            last = time.monotonic()
+            yield ": it goes on\n\n"
         await asyncio.sleep(_POLL_S)
     if run.result is not None:
         yield _event({"event": "complete", "result": {**run.result, "request_seconds": run.seconds}})
@@ -245,7 +262,12 @@ def _result(run: Run) -> Response:
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     """What a body lacks, in one line; nothing of the body is repeated."""
     assert isinstance(error, RequestValidationError)
-    faults = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+    faults = [
+        "a field that is not known"
+        if one["type"] == "extra_forbidden"
+        else f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}"
+        for one in error.errors()
+    ]
     return JSONResponse({"error": "; ".join(faults) or "the body is no JSON object"}, 422)
 
 
@@ -253,3 +275,8 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     """A refusal, under the same key as every other one."""
     assert isinstance(error, StarletteHTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _broken(_: Request, error: Exception) -> JSONResponse:
+    """A defect of the daemon; its log has the traceback."""
+    return JSONResponse({"error": f"the daemon failed ({type(error).__name__}); its log says where"}, 500)

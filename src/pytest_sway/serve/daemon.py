@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from types import FrameType
+
 import uvicorn
 
 from pytest_sway.serve.app import make_app
 from pytest_sway.serve.settings import ServeSettings
 
-_GRACE_S = 25
-"""How long open requests may take once the daemon stops."""
-_HEADER_TIMEOUT_S = 10
+_PATIENCE_S = 20.0
+"""How long the run that is measured may go on once the daemon stops."""
+_GRACE_S = 40
+"""How long open requests may: until that run is over, or cancelled."""
+_IDLE_S = 10
+
+
+class _Server(uvicorn.Server):
+    """Takes no further run from the moment that it is told to stop."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let the supervisor stop while open requests are answered."""
+        supervisor = self.config.app.state.supervisor  # type: ignore[union-attr]
+        threading.Thread(target=supervisor.stop, args=(_PATIENCE_S,), daemon=True).start()
+        super().handle_exit(sig, frame)
 
 
 def serve(settings: ServeSettings, log_level: str = "info") -> None:
@@ -19,14 +35,17 @@ def serve(settings: ServeSettings, log_level: str = "info") -> None:
         SettingsError: others could reach it without a key.
     """
     settings.check()
+    if not settings.allowed.hub:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the worker inherits it: nothing is fetched
     config = uvicorn.Config(
         make_app(settings),
         host=settings.host,
         port=settings.port,
         log_level=log_level,
-        timeout_keep_alive=_HEADER_TIMEOUT_S,
+        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=_GRACE_S,
         limit_concurrency=256,
         server_header=False,
+        proxy_headers=False,  # X-Forwarded-For would give whoever asks another address for each request
     )
-    uvicorn.Server(config).run()
+    _Server(config).run()

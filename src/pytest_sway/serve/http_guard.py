@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from pytest_sway.serve.settings import ServeSettings
 
 _OPEN = frozenset({"/health"})
 _UNCOUNTED = frozenset({"/health", "/metrics"})
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
 _MINUTE = 60.0
 _SLOWEST_S = 20.0
 """How long a request may take to arrive."""
@@ -27,7 +29,8 @@ class HttpGuard:
 
     - ``Host`` must be a name of the daemon: a page of another domain that resolves to this address (DNS
       rebinding) has another one.
-    - ``Origin``, which browsers send, must be the daemon's own: a page elsewhere cannot drive it.
+    - ``Origin`` and ``Sec-Fetch-Site``, which browsers send, must be the daemon's own: a page elsewhere
+      cannot drive it.
     - ``Authorization: Bearer KEY`` where a key is set, compared in constant time.
     - Bodies up to a size, by what is read and not by what a header says.
     - So many requests a minute.
@@ -50,7 +53,7 @@ class HttpGuard:
         try:
             await self._app(scope, _limited(receive, self._settings.most_body), send)
         except BodyError as error:
-            await _refused(error.status, str(error))(scope, receive, send)
+            await _refused(error.status_code, error.detail)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         if not self._is_own_host(headers.get("host", "")):
@@ -58,13 +61,15 @@ class HttpGuard:
         origin = headers.get("origin")
         if origin is not None and not self._is_own_origin(origin):
             return _refused(403, "a page of another origin may not ask")
+        if headers.get("sec-fetch-site") in _OTHER_SITES:
+            return _refused(403, "a page of another origin may not ask")
+        if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
+            return _refused(429, f"more than {self._settings.most_requests} requests a minute")
         if scope["path"] not in _OPEN and not self._has_key(headers):
             return _refused(401, "give the key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._settings.most_body:
             return _refused(413, f"a request may have {self._settings.most_body:,} bytes")
-        if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
-            return _refused(429, f"more than {self._settings.most_requests} requests a minute")
         return None
 
     def _is_own_host(self, host: str) -> bool:
@@ -100,16 +105,8 @@ class HttpGuard:
         return False
 
 
-class BodyError(Exception):
-    """A body that is too large, or that comes too slowly.
-
-    Attributes:
-        status: HTTP's.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+class BodyError(HTTPException):
+    """A body that is too large, or that comes too slowly (FastAPI lets this exception through)."""
 
 
 def _limited(receive: Receive, most: int) -> Receive:

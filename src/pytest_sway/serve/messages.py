@@ -57,10 +57,12 @@ class ProbeFinished:
     Attributes:
         run: of the run.
         result: its entry of schema 1.
+        context: what it was measured with, as JSON; None without a model.
     """
 
     run: str
     result: dict[str, Any] = field(hash=False)
+    context: dict[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.reader import read_dlm
 from pytest_sway.packs.spec_paths import SpecPath, spec_paths, variable_fields
 from pytest_sway.probes.registry import kinds
+from pytest_sway.requests import DEFAULT_EMBEDDER
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import FieldPath
@@ -29,7 +31,13 @@ _REFUSED = {
     "null_dir": "a request writes no folder",
     "null_dir_server": "a request writes no folder",
 }
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BESIDE_KINDS = ("gradient_ghost", "training_drift")
+"""Kinds that read what training left in the folder that an adapter is in."""
+_MOST_FILES = 10_000
 _KINDS = ("hf", "gguf", "mlx")
+_NO_FILE = "there is no such file or folder below a folder that is allowed here (--allow-path)"
+_NO_HUB = "names on the hub are not allowed here (--allow-hub)"
 
 
 class RequestSpecError(Exception):
@@ -65,16 +73,20 @@ def spec_text(spec: object, folder: Path, allowed: Allowed, seed: int | None = N
         raise RequestSpecError(f"spec: found {describe(spec)}, expected an object as in a sway.yaml")
     _check_size(spec)
     _check_models(spec)
+    _check_suite(spec.get("suite"), allowed)
     if variable := next(variable_fields(spec), None):
         raise RequestSpecError(f"{field_name(variable[0])}: a request expands no environment variable")
     changed: dict[FieldPath, str] = {}
     for path in spec_paths(spec):
-        changed[path.field] = _resolved(path, folder, allowed)
+        changed[path.field] = _resolved(path, folder, allowed, reads_beside=_reads_beside(spec))
     for field, text in changed.items():
         _set(spec, field, text)
     if seed is not None:
-        spec["defaults"] = {**(spec.get("defaults") or {}), "seed": seed}
-    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+        defaults = spec.get("defaults") or {}
+        if not isinstance(defaults, dict):
+            raise RequestSpecError(f"defaults: found {describe(defaults)}, expected an object")
+        spec["defaults"] = {**defaults, "seed": seed}
+    return yaml.dump(spec, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
 
 
 def _check_size(spec: Mapping[str, Any]) -> None:
@@ -85,8 +97,13 @@ def _check_size(spec: Mapping[str, Any]) -> None:
         if count > MOST_VALUES:
             raise RequestSpecError(f"spec: more than {MOST_VALUES:,} values")
         if not level:
-            return
-    raise RequestSpecError(f"spec: nested deeper than {MOST_DEPTH}")
+            break
+    else:
+        raise RequestSpecError(f"spec: nested deeper than {MOST_DEPTH}")
+    try:
+        json.dumps(spec, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RequestSpecError("spec: a text has half of a surrogate pair, which is no character") from None
 
 
 def _children(value: Any) -> Iterator[Any]:
@@ -112,30 +129,58 @@ def _check_models(spec: Mapping[str, Any]) -> None:
         for name, reason in _REFUSED.items():
             if model.get(name):
                 raise RequestSpecError(f"models.{side}.{name}: {reason}; remove it")
-    suite = spec.get("suite")
+
+
+def _check_suite(suite: object, allowed: Allowed) -> None:
     for index, entry in enumerate(suite if isinstance(suite, list) else ()):
-        kind = entry.get("kind") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict):
+            continue
+        kind, embedder = entry.get("kind"), entry.get("embedding_model")
         if isinstance(kind, str) and kind not in kinds():
             raise RequestSpecError(f"suite[{index}].kind: {describe(kind)} is no kind of pytest-sway itself")
+        on_hub = isinstance(embedder, str) and embedder != DEFAULT_EMBEDDER and HubName.of(embedder)
+        if on_hub and not allowed.hub:
+            raise RequestSpecError(f"suite[{index}].embedding_model: {_NO_HUB}")
 
 
-def _resolved(path: SpecPath, folder: Path, allowed: Allowed) -> str:
-    """The absolute path, or the name on the hub."""
+def _reads_beside(spec: Mapping[str, Any]) -> bool:
+    """Whether a probe reads the folder that an adapter is in."""
+    suite = spec.get("suite")
+    entries = suite if isinstance(suite, list) else ()
+    return any(isinstance(entry, dict) and entry.get("kind") in _BESIDE_KINDS for entry in entries)
+
+
+def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: bool) -> str:
+    """The absolute path, or the name on the hub.
+
+    What is not there and what is elsewhere are told apart nowhere: an answer does not say which files exist.
+    """
     field, written = field_name(path.field), path.written
     if any(mark in written for mark in ("*", "?", "[", "$", "\0")):
         raise RequestSpecError(f"{field}: found {describe(written)}; a request names each folder by itself")
     found = find_path(written, (folder,))
-    if not (is_folder(found) or is_file(found)):
-        if path.role != "base" or HubName.of(written) is None:
-            raise RequestSpecError(f"{field}: there is no such file or folder")
-        if not allowed.hub:
-            raise RequestSpecError(f"{field}: models on the hub are not allowed here (--allow-hub)")
-        return written
-    if not all(_is_below(one, allowed.roots) for one in _files_of(found)):
-        raise RequestSpecError(f"{field}: it is not below a folder that is allowed here (--allow-path)")
+    if not _is_served(found, allowed.roots):
+        is_hub_name = path.role == "base" and HubName.of(written) is not None
+        if is_hub_name and allowed.hub and not _is_there(found) and not _is_there(Path(written)):
+            return written
+        no_hub = f"; {_NO_HUB}" if is_hub_name and not allowed.hub else ""
+        raise RequestSpecError(f"{field}: {_NO_FILE}{no_hub}")
+    if reads_beside and path.role in ("adapter", "other") and not _is_below(found.parent, allowed.roots):
+        raise RequestSpecError(
+            f"{field}: {' and '.join(_BESIDE_KINDS)} read the folder above, which is not allowed here"
+        )
     if path.role == "document":
         _check_document(field, found)
     return str(found)
+
+
+def _is_there(path: Path) -> bool:
+    return is_folder(path) or is_file(path)
+
+
+def _is_served(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether a path is there and, with everything below it, below a folder that is allowed."""
+    return _is_there(path) and all(_is_below(one, roots) for one in _files_of(path))
 
 
 def _check_document(field: str, path: Path) -> None:
@@ -149,10 +194,14 @@ def _check_document(field: str, path: Path) -> None:
 
 
 def _files_of(path: Path) -> Iterator[Path]:
-    """A path and, of a folder, the files in it: a link may lead anywhere."""
+    """A path and, of a folder, everything below it: a link may lead anywhere."""
     yield path
-    if is_folder(path):
-        yield from path.iterdir()
+    count = 0
+    for folder, folders, files in os.walk(path) if _is_there(path) else ():
+        count += len(folders) + len(files)
+        if count > _MOST_FILES:
+            raise RequestSpecError(f"a folder that it names has more than {_MOST_FILES:,} files")
+        yield from (Path(folder) / name for name in (*folders, *files))
 
 
 def _is_below(path: Path, roots: Sequence[Path]) -> bool:

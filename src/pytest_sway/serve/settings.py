@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from pytest_sway.client import KEY_VARIABLE
 from pytest_sway.serve.request_specs import Allowed
 from pytest_sway.serve.supervisor import WorkerSettings
 
 DEFAULT_PORT = 8787
-KEY_VARIABLE = "SWAY_SERVE_KEY"
 
 
 class SettingsError(Exception):

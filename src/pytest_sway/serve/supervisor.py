@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -39,6 +43,20 @@ class WorkerSettings:
     timeout: float | None = None
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """A process that is started here does not see Ctrl-C, from its first moment on."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Supervisor:
     """One worker and its queue; its methods may be called from any thread."""
 
@@ -66,10 +84,15 @@ class Supervisor:
             QueueFullError: too many wait.
         """
         with self._lock:
-            if len(self._waiting) >= self._settings.most_waiting or self._stopping.is_set():
+            if self.is_full:
                 raise QueueFullError
             self._waiting.append(run)
             self.history.add(run)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no run is taken."""
+        return len(self._waiting) >= self._settings.most_waiting or self._stopping.is_set()
 
     @property
     def waiting(self) -> int:
@@ -95,8 +118,8 @@ class Supervisor:
         deadline = time.monotonic() + patience
         while self._current is not None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        if self._current is not None:
-            self.cancel(self._current)
+        if (current := self._current) is not None:
+            self.cancel(current)
         self._thread.join(_STOP_S)
         self._end_worker()
 
@@ -119,14 +142,25 @@ class Supervisor:
         """Have the worker do a run; whatever happens to the worker is the run's outcome."""
         run.state, run.started = RunState.RUNNING, time.monotonic()
         run.events.append({"event": "started"})
-        connection = self._running_worker()
         try:
+            connection = self._running_worker()
             connection.send(Job(run.id, run.spec, run.probes))
             self._follow(run, connection)
         except (EOFError, OSError):
-            code = self._worker.exitcode if self._worker is not None else None
+            code = self._exit_status()
             self._end_worker()
             run.end(RunState.FAILED, f"the worker ended (exit status {code}): out of memory, or a crash", 503)
+        except Exception as error:  # the queue goes on, whatever it is
+            self._end_worker()
+            run.end(
+                RunState.FAILED, f"the worker gave no answer that can be read: {type(error).__name__}", 503
+            )
+
+    def _exit_status(self) -> int | None:
+        if self._worker is None:
+            return None
+        self._worker.join(1.0)
+        return self._worker.exitcode
 
     def _follow(self, run: Run, connection: Connection) -> None:
         """Take what the worker says of a run, until it is over."""
@@ -154,7 +188,7 @@ class Supervisor:
         elif isinstance(message, Progress):
             run.events.append({"event": "progress", "done": message.done, "total": message.total})
         elif isinstance(message, ProbeFinished):
-            run.events.append({"event": "result", "result": message.result})
+            run.events.append({"event": "result", "result": message.result, "context": message.context})
         elif isinstance(message, Finished) and message.run == run.id:
             self.models = message.models
             run.result = message.result
@@ -169,7 +203,8 @@ class Supervisor:
             self._worker = context.Process(
                 target=work, args=(other, self._settings.most_models), name="sway-worker", daemon=True
             )
-            self._worker.start()
+            with _no_interrupts():
+                self._worker.start()
             other.close()
             self.restarts += 1
         return self._connection

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 from pytest_sway.backends.base import Backend, BackendError, ModelKey
@@ -16,8 +17,8 @@ Load = Callable[[ModelKey], Backend]
 class WarmBackends:
     """At most so many models, each once.
 
-    A model is named by its key and, for a folder, by the names, sizes and times of its files: a base that
-    changes on disk is loaded anew.
+    A model is named by its key, by names, sizes and times of its files, and by the day, which a chat template
+    may write: what changes on disk is loaded anew.
 
     Args:
         load: loads a model.
@@ -27,6 +28,7 @@ class WarmBackends:
     def __init__(self, load: Load, most: int) -> None:
         self._load, self._most = load, most
         self._backends: OrderedDict[tuple[ModelKey, str], Backend] = OrderedDict()
+        self._discarded: list[Backend] = []
         self._closers: dict[int, Callable[[], None]] = {}
 
     @property
@@ -40,7 +42,8 @@ class WarmBackends:
         Raises:
             BackendError: it cannot be loaded.
         """
-        name = (key, files_signature(key.base))
+        files = (files_signature(path) for path in (key.base, key.chat_template, key.tokenizer))
+        name = (key, " | ".join((date.today().isoformat(), *files)))
         for other in [one for one in self._backends if one[0] == key and one != name]:
             self._close(other)
         if name not in self._backends:
@@ -50,10 +53,15 @@ class WarmBackends:
         self._backends.move_to_end(name)
         return self._backends[name]
 
-    def discard(self, backend: Backend) -> None:
-        """Close a model that can no longer be served truthfully."""
-        for name in [one for one, held in self._backends.items() if held is backend]:
+    def discard_later(self, backends: Iterable[Backend]) -> None:
+        """Note models that may no longer be served truthfully."""
+        self._discarded += backends
+
+    def close_discarded(self) -> None:
+        """Close them."""
+        for name in [one for one, held in self._backends.items() if held in self._discarded]:
             self._close(name)
+        self._discarded.clear()
 
     def close(self) -> None:
         """Close every model."""
@@ -72,11 +80,12 @@ class WarmBackends:
             self._closers.pop(id(backend))()
 
 
-def files_signature(folder: str) -> str:
-    """Names, sizes and times of a folder's files; empty for a name on the hub."""
-    if not os.path.isdir(folder):  # noqa: PTH112 - unlike Path.is_dir it raises for no name
+def files_signature(path: str | None) -> str:
+    """Names, sizes and times of a file, or of a folder's files; empty for a name on the hub."""
+    if path is None or not os.path.exists(path):  # noqa: PTH110 - unlike Path.exists it raises for no name
         return ""
-    files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    where = Path(path)
+    files = [where] if where.is_file() else sorted(one for one in where.iterdir() if one.is_file())
     return " ".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,6 +41,7 @@ class ServedRun(Outcomes):
     def __init__(self, job: Job, connection: Connection, warm: WarmBackends) -> None:
         super().__init__()
         self._job, self._connection, self._warm = job, connection, warm
+        self._lent: list[Backend] = []
         self.is_cancelled = False
         self._config: pytest.Config | None = None
 
@@ -56,7 +60,9 @@ class ServedRun(Outcomes):
 
     def pytest_sway_backend(self, config: pytest.Config, model: ModelKey) -> Backend:
         """A model that is loaded already, or that stays loaded from now on."""
-        return self._warm.get(model)
+        backend = self._warm.get(model)
+        self._lent.append(backend)
+        return backend
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Tell which probe is measured."""
@@ -65,9 +71,20 @@ class ServedRun(Outcomes):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Tell what came out of a probe."""
         super().pytest_runtest_logreport(report)
+        if report.failed and report.when != "call":
+            self._discard()
         if text := vars(report).get("sway"):
-            result = to_json(ItemReport.from_text(text).result)
-            self._connection.send(ProbeFinished(self._job.run, result))
+            item = ItemReport.from_text(text)
+            context = to_json(item.context) if item.context is not None else None
+            self._connection.send(ProbeFinished(self._job.run, to_json(item.result), context))
+
+    def _discard(self) -> None:
+        """Lend a model to no other run where a fixture failed: an adapter may still be on it.
+
+        It is closed once the run is over: the fixtures that are left still use it.
+        """
+        self._warm.discard_later(self._lent)
+        self._lent = []
 
     def _progress(self, done: int, total: int) -> None:
         self._connection.send(Progress(self._job.run, done, total))
@@ -85,6 +102,7 @@ def work(connection: Connection, most_models: int) -> None:
         connection: to the other process.
         most_models: that stay loaded.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the daemon says when to stop
     warm = WarmBackends(_load, most_models)
     try:
         while True:
@@ -92,7 +110,9 @@ def work(connection: Connection, most_models: int) -> None:
             if isinstance(message, Stop):
                 return
             if isinstance(message, Job):
-                connection.send(_done(message, connection, warm))
+                done = _done(message, connection, warm)
+                warm.close_discarded()
+                connection.send(replace(done, models=warm.names))
                 gc.collect()
     except (EOFError, OSError):
         return  # the daemon has ended
@@ -103,6 +123,13 @@ def work(connection: Connection, most_models: int) -> None:
 def _done(job: Job, connection: Connection, warm: WarmBackends) -> Finished:
     """Run a job; whatever goes wrong is its own outcome."""
     run = ServedRun(job, connection, warm)
+    try:
+        return _finished(job, run)
+    except OSError as error:  # a full disk, say; where the daemon has gone, the next message tells
+        return Finished(job.run, None, f"the worker: {error.strerror or type(error).__name__}")
+
+
+def _finished(job: Job, run: ServedRun) -> Finished:
     with tempfile.TemporaryDirectory(prefix="sway-serve-") as folder:
         spec = Path(folder) / SPEC
         spec.write_text(job.spec, "utf-8")
@@ -110,11 +137,14 @@ def _done(job: Job, connection: Connection, warm: WarmBackends) -> Finished:
             suites = run_quietly(spec, [], run, root=Path(folder))
         except SessionError as error:
             fault = str(error).replace(f"{folder}/", "").replace(folder, "")
-            return Finished(job.run, None, "" if run.is_cancelled else fault, run.is_cancelled, warm.names)
+            if "Traceback" in fault:
+                sys.stderr.write(f"{fault}\n")
+                fault = "it could not be run; the daemon's log says why"
+            return Finished(job.run, None, "" if run.is_cancelled else fault, run.is_cancelled)
     if run.is_cancelled:
-        return Finished(job.run, None, "", True, warm.names)
+        return Finished(job.run, None, "", True)
     result = {**payload(suites[0]), "spec_path": ""}  # of a temporary folder
-    return Finished(job.run, result, models=warm.names)
+    return Finished(job.run, result)
 
 
 def _probe_name(item: pytest.Item) -> str:

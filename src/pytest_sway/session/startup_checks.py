@@ -10,9 +10,19 @@ import pytest
 from pytest_sway.session.baseline import BASELINE, load_baseline
 from pytest_sway.suites.saved_results import SavedResultError
 
+_MEASURED_HERE = {
+    "--sway-plan": "sway_plan",
+    "--sway-limit": "sway_limit",
+    "--sway-samples": "sway_samples",
+    "--sway-trace": "sway_trace",
+    "--sway-exact": "sway_exact",
+    "--sway-cache-clear": "sway_cache_clear",
+}
+"""Options that a daemon does not take."""
+
 
 def check_options(config: pytest.Config) -> None:
-    """Read the baseline, begin the trace, and look for plotly where a page is to be written.
+    """Read the baseline, begin the trace, look for plotly where a page is to be written, and for the daemon.
 
     Raises:
         pytest.UsageError: naming the option, what was found, and what to write.
@@ -20,6 +30,29 @@ def check_options(config: pytest.Config) -> None:
     _check_plotly(config.getoption("sway_html"))
     _read_baseline(config)
     _start_trace(config)
+    _check_server(config)
+
+
+def _check_server(config: pytest.Config) -> None:
+    """A daemon answers, and nothing is asked for that only measuring in this process can give."""
+    url = config.getoption("sway_server")
+    if url is None:
+        return
+    if other := [flag for flag, name in _MEASURED_HERE.items() if config.getoption(name)]:
+        raise pytest.UsageError(f"--sway-server={url}: a daemon measures, without {other[0]}; remove one")
+    if config.getoption("numprocesses", None):
+        raise pytest.UsageError(f"--sway-server={url}: a daemon does one run after another; remove -n")
+    try:
+        from pytest_sway.client import ServeClient, ServeClientError
+    except ImportError as error:
+        raise pytest.UsageError(
+            f"--sway-server={url}: {error.name} is not installed: pip install 'pytest-sway[serve]'"
+        ) from None
+    try:
+        with ServeClient(url) as client:
+            client.health()
+    except (ServeClientError, ValueError) as error:
+        raise pytest.UsageError(f"--sway-server={url}: {error}") from None
 
 
 def _check_plotly(page: str | None) -> None:

@@ -14,6 +14,7 @@ from pytest_sway.cli.pack_sessions import differing
 from tests.serve.conftest import KEY, Daemon, free_port
 from tests.support.paths import QUICKSTART
 
+pytestmark = pytest.mark.slow
 SUITE = """\
 models:
   base: {{kind: hf, base: {folder}/base}}
@@ -33,7 +34,6 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_the_same_result_without_a_model_here(daemon: Daemon, tmp_path: Path) -> None:
     served = _run(tmp_path, f"--sway-server={daemon.url}", "--sway-json=served.json", "--sway-threshold=0.1")
     assert served.returncode == 0, served.stdout
@@ -45,7 +45,6 @@ def test_the_same_result_without_a_model_here(daemon: Daemon, tmp_path: Path) ->
     assert served.stdout.count("PASSED") == own.stdout.count("PASSED")
 
 
-@pytest.mark.slow
 def test_some_probes_another_adapter_and_a_gate_that_fails(daemon: Daemon, tmp_path: Path) -> None:
     other = f"--sway-adapter={QUICKSTART}/adapters/random"
     found = _run(
@@ -63,7 +62,6 @@ def test_some_probes_another_adapter_and_a_gate_that_fails(daemon: Daemon, tmp_p
     assert Path(result["adapter_id"]).name == "random"
 
 
-@pytest.mark.slow
 def test_a_daemon_that_refuses_the_spec(daemons, tmp_path: Path) -> None:
     one = daemons(key="another-key")
     found = _run(tmp_path, f"--sway-server={one.url}")

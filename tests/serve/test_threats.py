@@ -19,6 +19,7 @@ from tests.cli.test_main import refusal
 from tests.serve.conftest import KEY, Daemon
 from tests.serve.test_daemon import PATH, small_spec
 
+pytestmark = pytest.mark.slow
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
 

@@ -103,7 +103,7 @@ def work(connection: Connection, most_models: int) -> None:
         most_models: that stay loaded.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the daemon says when to stop
-    warm = WarmBackends(_load, most_models)
+    warm = WarmBackends(_load_model, most_models)
     try:
         while True:
             message = connection.recv()
@@ -152,5 +152,5 @@ def _probe_name(item: pytest.Item) -> str:
     return key.entry.probe.name if key is not None else item.name
 
 
-def _load(key: ModelKey) -> Backend:
+def _load_model(key: ModelKey) -> Backend:
     return load_spec_backend(key, datetime.now().astimezone())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import tempfile
@@ -113,7 +112,7 @@ def work(connection: Connection, most_models: int) -> None:
                 done = _done(message, connection, warm)
                 warm.close_discarded()
                 connection.send(replace(done, models=warm.names))
-                gc.collect()
+                warm.collect_garbage()
     except (EOFError, OSError):
         return  # the daemon has ended
     finally:

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +21,8 @@ from pytest_sway.session_error import SessionError
 _OURS = "pytest-sway"
 _KEPT_PLUGINS = ("pytest_sway", "xdist", "timeout")
 """Entry points: ours, and those that an option of ours or a spec's ``timeout`` needs."""
-_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+_VARIABLES = {"PYTEST_ADDOPTS": None, "PYTEST_PLUGINS": None, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""While pytest runs: it loads no plugin by itself and reads no options from the environment."""
 _PROJECT_FILES = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", ".git")
 """What the top of a project holds."""
 
@@ -81,7 +82,7 @@ def run_pytest(
     if any(part in str(spec) for part in ("[", "::")):
         raise SessionError(f"{spec}: pytest takes no path with [ or ::; rename it, or link to it")
     root = root or project_of(spec)
-    with tempfile.TemporaryDirectory(prefix="sway-") as scratch, _environment():
+    with tempfile.TemporaryDirectory(prefix="sway-") as scratch, environment(_VARIABLES):
         ini = Path(scratch) / "pytest.ini"
         names = ["*.sway.yaml", glob.escape(spec.name)]
         ini.write_text(f"[pytest]\nsway_files = {shlex.join(names)}\n", encoding="utf-8")
@@ -152,16 +153,19 @@ def _normalised(requirement: str) -> str:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """While it lasts, pytest loads no plugin by itself and reads no options from the environment."""
-    before = {name: os.environ.pop(name, None) for name in _VARIABLES}
-    before["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Environment variables for a while; None is for one that is not set."""
+    before = {name: os.environ.get(name) for name in variables}
+    _set_variables(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_variables(before)
+
+
+def _set_variables(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

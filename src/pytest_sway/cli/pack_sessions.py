@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from pytest_sway.items.stash_keys import ANSWER_RECORD
 from pytest_sway.packs.errors import PackError
 from pytest_sway.packs.member_names import ANSWERS, GOLDEN
 from pytest_sway.packs.unpacking import Unpacked, unpack
-from pytest_sway.pytest_session import Outcomes, run_quietly
+from pytest_sway.pytest_session import Outcomes, environment, run_quietly
 from pytest_sway.reports.json_report import payload
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.golden import compare_goldens, mask_variable_fields
@@ -54,27 +53,12 @@ def record_answers(spec: Path) -> tuple[SuiteResult, PortableAnswers]:
 
 def replay(unpacked: Unpacked) -> SuiteResult:
     """Evaluate the suite of a pack with its own answers, also where keeping answers is turned off."""
-    with _environment({_STORE: str(_answers_folder(unpacked)), _TURNED_OFF: "0"}):
+    with environment({_STORE: str(_answers_folder(unpacked)), _TURNED_OFF: "0"}):
         return run_quietly(unpacked.spec, [], Outcomes(), root=unpacked.folder)[0]
 
 
 def _answers_folder(unpacked: Unpacked) -> Path:
     return unpacked.folder / Path(ANSWERS).parent
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for a while."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @dataclass(frozen=True)
@@ -141,7 +125,7 @@ def unpacked_session(pack: Path, base: str | None, adapter: str | None = None) -
             options = " ".join(f"--{name} DIR" for name in found.needs)
             raise CommandError(f"{pack}: the {' and the '.join(found.needs)} is not in it; give {options}")
         has_answers = (found.folder / ANSWERS).is_file()
-        with _environment({_STORE: str(_answers_folder(found))} if has_answers else {}):
+        with environment({_STORE: str(_answers_folder(found))} if has_answers else {}):
             yield PackSession(found)
 
 

@@ -28,7 +28,7 @@ _REFUSED = {
     "endpoint": "a pack reaches no server",
     "api_key": "a pack holds no key",
 }
-_OUTSIDE_FILES = ("gradient_ghost", "training_drift")
+OUTSIDE_KINDS = ("gradient_ghost", "training_drift")
 """Kinds that read what training left beside an adapter."""
 _ANCHOR = re.compile(r"(?:[&!]\S+\s+)+")
 _VARIABLE = "${"
@@ -85,7 +85,7 @@ def check_packable(value: Mapping[str, Any]) -> None:
     suite = value.get("suite")
     for index, entry in enumerate(suite if isinstance(suite, list) else ()):
         kind = _object(entry).get("kind")
-        if kind in _OUTSIDE_FILES:
+        if kind in OUTSIDE_KINDS:
             raise PackError(
                 f"suite[{index}]: {kind} reads files of the training, which a pack does not hold; remove it"
             )

@@ -82,7 +82,3 @@ class Finished:
     error: str = ""
     is_cancelled: bool = False
     models: tuple[str, ...] = ()
-
-
-ToWorker = Job | Cancel | Stop
-FromWorker = ProbeStarted | Progress | ProbeFinished | Finished

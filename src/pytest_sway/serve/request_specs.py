@@ -13,7 +13,7 @@ import yaml
 
 from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.reader import read_dlm
-from pytest_sway.packs.spec_paths import SpecPath, spec_paths, variable_fields
+from pytest_sway.packs.spec_paths import OUTSIDE_KINDS, SpecPath, spec_paths, variable_fields
 from pytest_sway.probes.registry import kinds
 from pytest_sway.requests import DEFAULT_EMBEDDER
 from pytest_sway.spec.hub_names import HubName
@@ -32,8 +32,6 @@ _REFUSED = {
     "null_dir_server": "a request writes no folder",
 }
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_BESIDE_KINDS = ("gradient_ghost", "training_drift")
-"""Kinds that read what training left in the folder that an adapter is in."""
 _MOST_FILES = 10_000
 _KINDS = ("hf", "gguf", "mlx")
 _NO_FILE = "there is no such file or folder below a folder that is allowed here (--allow-path)"
@@ -76,9 +74,10 @@ def spec_text(spec: object, folder: Path, allowed: Allowed, seed: int | None = N
     _check_suite(spec.get("suite"), allowed)
     if variable := next(variable_fields(spec), None):
         raise RequestSpecError(f"{field_name(variable[0])}: a request expands no environment variable")
-    changed: dict[FieldPath, str] = {}
-    for path in spec_paths(spec):
-        changed[path.field] = _resolved(path, folder, allowed, reads_beside=_reads_beside(spec))
+    reads_beside = _reads_beside(spec)
+    changed = {
+        path.field: _resolved(path, folder, allowed, reads_beside=reads_beside) for path in spec_paths(spec)
+    }
     for field, text in changed.items():
         _set(spec, field, text)
     if seed is not None:
@@ -147,7 +146,7 @@ def _reads_beside(spec: Mapping[str, Any]) -> bool:
     """Whether a probe reads the folder that an adapter is in."""
     suite = spec.get("suite")
     entries = suite if isinstance(suite, list) else ()
-    return any(isinstance(entry, dict) and entry.get("kind") in _BESIDE_KINDS for entry in entries)
+    return any(isinstance(entry, dict) and entry.get("kind") in OUTSIDE_KINDS for entry in entries)
 
 
 def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: bool) -> str:
@@ -167,7 +166,7 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
         raise RequestSpecError(f"{field}: {_NO_FILE}{no_hub}")
     if reads_beside and path.role in ("adapter", "other") and not _is_below(found.parent, allowed.roots):
         raise RequestSpecError(
-            f"{field}: {' and '.join(_BESIDE_KINDS)} read the folder above, which is not allowed here"
+            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the folder above, which is not allowed here"
         )
     if path.role == "document":
         _check_document(field, found)
@@ -197,7 +196,7 @@ def _files_of(path: Path) -> Iterator[Path]:
     """A path and, of a folder, everything below it: a link may lead anywhere."""
     yield path
     count = 0
-    for folder, folders, files in os.walk(path) if _is_there(path) else ():
+    for folder, folders, files in os.walk(path):
         count += len(folders) + len(files)
         if count > _MOST_FILES:
             raise RequestSpecError(f"a folder that it names has more than {_MOST_FILES:,} files")

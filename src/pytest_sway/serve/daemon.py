@@ -1,4 +1,4 @@
-"""Runs the daemon until it is told to stop."""
+"""Runs the daemon until a signal stops it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IDLE_S = 10
 
 
 class _Server(uvicorn.Server):
-    """Takes no further run from the moment that it is told to stop."""
+    """Accepts no further run once a signal has arrived."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Let the supervisor stop while open requests are answered."""

@@ -152,7 +152,7 @@ def _reads_beside(spec: Mapping[str, Any]) -> bool:
 def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: bool) -> str:
     """The absolute path, or the name on the hub.
 
-    What is not there and what is elsewhere are told apart nowhere: an answer does not say which files exist.
+    A missing file and one outside the roots get one message: an answer does not say which files exist.
     """
     field, written = field_name(path.field), path.written
     if any(mark in written for mark in ("*", "?", "[", "$", "\0")):

@@ -15,6 +15,8 @@ KEY_VARIABLE = "SWAY_SERVE_KEY"
 """Environment variable of a daemon's key."""
 _RETRIES, _PAUSE_S = 2, 0.2
 _AGAIN = frozenset({429, 503})
+_LONGEST = 200
+"""Characters of an answer that a message repeats."""
 
 
 class ServeClientError(Exception):
@@ -36,13 +38,19 @@ class ServeClient:
         url: of the daemon.
         timeout: seconds that an answer may take.
         api_key: where the daemon wants one.
+
+    Raises:
+        ServeClientError: the address is none.
     """
 
     def __init__(
         self, url: str = "http://127.0.0.1:8787", timeout: float = 120.0, api_key: str | None = None
     ) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers)
+        headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
+        try:
+            self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers)
+        except httpx.InvalidURL as error:
+            raise ServeClientError(f"{url}: is no address, e.g. http://127.0.0.1:8787: {error}") from error
 
     def health(self) -> dict[str, Any]:
         """Whether the daemon lives, and which models it holds."""
@@ -102,7 +110,7 @@ class ServeClient:
                     raise _refused(response)
                 for line in response.iter_lines():
                     if line.startswith("data: "):
-                        yield json.loads(line.removeprefix("data: "))
+                        yield self._event(line.removeprefix("data: "))
         except httpx.HTTPError as error:
             raise ServeClientError(f"{self._http.base_url}: {error}") from error
 
@@ -126,6 +134,27 @@ class ServeClient:
     ) -> None:
         self.close()
 
+    def _event(self, text: str) -> dict[str, Any]:
+        event = self._object(text)
+        if "event" not in event:
+            raise self._not_served(text)
+        return event
+
+    def _object(self, text: str) -> dict[str, Any]:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self._not_served(text)
+        return found
+
+    def _not_served(self, text: str) -> ServeClientError:
+        return ServeClientError(
+            f"{self._http.base_url}: {text[:_LONGEST]!r} is no answer of sway serve: does something else "
+            "listen there?"
+        )
+
     def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer; asked again only where nothing was begun."""
         for left in range(_RETRIES, -1, -1):
@@ -139,8 +168,7 @@ class ServeClient:
             except httpx.HTTPError as error:
                 raise ServeClientError(f"{self._http.base_url}: {error}") from error
             if response.is_success:
-                found: dict[str, Any] = response.json()
-                return found
+                return self._object(response.text)
             if not (left and method == "GET" and response.status_code in _AGAIN):
                 raise _refused(response)
             time.sleep(_PAUSE_S)
@@ -157,7 +185,8 @@ def _body(spec: Mapping[str, Any], spec_path: str | Path | None, seed: int | Non
 def _refused(response: httpx.Response) -> ServeClientError:
     try:
         content = response.json()
-        message = content.get("error") or content.get("detail") or response.text
     except ValueError:
-        message = response.text
+        content = None
+    fault = content.get("error") if isinstance(content, dict) else None
+    message = fault or response.text[:_LONGEST]
     return ServeClientError(f"{response.status_code}: {message}", response.status_code)

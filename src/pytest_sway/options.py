@@ -1,17 +1,16 @@
 """Every option of the command line and of pytest's ini file, each with the function that reads its value.
 
-Loaded at start-up in every project, so it imports nothing but pytest. What is wrong with a value is raised as
+Loaded at start-up in every project, so its imports are light. What is wrong with a value is raised as
 ``pytest.UsageError``: before an ``ArgumentTypeError`` argparse would print its usage and the option again.
 """
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
+from pytest_sway.text.sizes import size_in_bytes
+
 _SPEC_FILES = ["sway.yaml", "sway.yml", "*.sway.yaml", "*.sway.yml"]
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _PROFILES = ("quick", "standard", "thorough")
 _LEAST_MEMORY = 16 << 20
 
@@ -161,11 +160,9 @@ def regression_drop(text: str) -> float:
 
 def memory_size(text: str) -> int:
     """Bytes, of ``512MiB`` or ``2GB``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().lower())
-    unit = _UNITS.get(match[2]) if match else None
-    if match is None or unit is None:
+    size = size_in_bytes(text)
+    if size is None:
         raise pytest.UsageError(f"--sway-memory={text}: write a size, e.g. 512MiB or 2GB")
-    size = int(float(match[1]) * unit)
     if size < _LEAST_MEMORY:
         raise pytest.UsageError(f"--sway-memory={text}: a batch needs 16MiB or more")
     return size

@@ -6,8 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ import pytest
 from pytest_sway.client import ServeClient, ServeClientError
 from tests.support.paths import QUICKSTART
 
+Answer = tuple[int, bytes]
+Answering = Callable[..., tuple[ServeClient, list[str]]]
 KEY = "a-key-for-tests"
 _START_S = 60
 
@@ -76,3 +80,37 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 @pytest.fixture(scope="module")
 def daemon(daemons: Callable[..., Daemon]) -> Daemon:
     return daemons()
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    """Starts a server that gives these answers, one after another; the requests that it saw."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def begin(*answers: Answer, length: int | None = None) -> tuple[ServeClient, list[str]]:
+        left, seen = list(answers), list[str]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                seen.append(f"{self.command} {self.path}")
+                status, body = left.pop(0)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body) if length is None else length))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815 - the names of http.server
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return ServeClient(f"http://127.0.0.1:{server.server_port}", timeout=5), seen
+
+    yield begin
+    for one in servers:
+        one.shutdown()
+        one.server_close()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_a_failing_run_costs_itself_alone(daemon: Daemon, tmp_path: Path) -> Non
     assert "Traceback" not in str(error.value)
     wrong = small_spec()
     wrong["suite"][1]["prompt"] = "x"
-    with pytest.raises(ServeClientError, match="unknown key 'prompt'") as error:
+    with pytest.raises(ServeClientError, match=r"400: suite\[1\]\.prompt: unknown key 'prompt'") as error:
         daemon.client.run(wrong, PATH)
     assert "/tmp" not in str(error.value)
     assert daemon.client.run(small_spec(), PATH)["score"]["overall"] > 0
@@ -154,6 +155,16 @@ def test_the_page_and_the_metrics(daemon: Daemon) -> None:
     metrics = httpx.get(f"{daemon.url}/metrics", headers=headers).text
     assert "sway_runs_total" in metrics
     assert "sway_models_loaded" in metrics
+
+
+def test_memory_for_models_is_limited(daemons: Callable[..., Daemon]) -> None:
+    size = (QUICKSTART / "base" / "model.safetensors").stat().st_size
+    for limit, held in (("1GiB", ["base"]), ("1MiB", [])):
+        client = daemons("--max-memory", limit).client
+        assert client.run(small_spec(), PATH)["score"]["overall"] > 0
+        assert client.health()["loaded_models"] == held
+        stats = client.stats()
+        assert size / 2 < stats["loaded_bytes"] < 3 * size if held else stats["loaded_bytes"] == 0
 
 
 def test_it_stops_when_it_is_told(daemons) -> None:

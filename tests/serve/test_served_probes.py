@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.cli.pack_sessions import differing
-from tests.serve.conftest import KEY, Daemon, free_port
+from pytest_sway.version import __version__
+from tests.serve.conftest import KEY, Answering, Daemon, free_port
 from tests.support.paths import QUICKSTART
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,13 @@ def test_a_daemon_that_refuses_the_spec(daemons, tmp_path: Path) -> None:
     assert found.returncode == 1
     assert "401: give the key" in found.stdout
     assert "Traceback" not in found.stdout
+
+
+def test_a_daemon_of_another_version_is_refused(answering: Answering, tmp_path: Path) -> None:
+    client, _ = answering((200, json.dumps({"status": "ok", "sway_version": "0.0.9"}).encode()))
+    found = _run(tmp_path, f"--sway-server={client._http.base_url}")
+    assert found.returncode == 4
+    assert f"the daemon is pytest-sway 0.0.9, and this is {__version__}" in found.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--sway-plan",), ("--sway-limit=2",), ("-n", "2"), ()])

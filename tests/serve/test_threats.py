@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import socket
 import time
@@ -34,6 +35,10 @@ def _get(daemon: Daemon, path: str = "/stats", **headers: str) -> httpx.Response
         ({}, 401),
         ({"Authorization": "Bearer wrong"}, 401),
         ({"Authorization": f"Basic {KEY}"}, 401),
+        ({"Authorization": "Basic " + base64.b64encode(b"any:wrong").decode()}, 401),
+        ({"Authorization": "Basic " + base64.b64encode(KEY.encode()).decode()}, 401),
+        ({"Authorization": "Basic " + base64.b64encode(f"any:{KEY}".encode()).decode()}, 200),
+        ({"Authorization": "Basic \xe9"}, 401),
         ({"Authorization": "Bearer \xe9"}, 401),
         ({**BEARER, "Host": "evil.example"}, 421),
         ({**BEARER, "Host": "127.0.0.1.evil.example"}, 421),

@@ -175,6 +175,8 @@ class Backend(ABC):
     """Longest text, in tokens; None where the model names none."""
     identity: str = ""
     """What the numbers depend on beside weights and request; without it no answer is kept on disk."""
+    weights_bytes: int = 0
+    """Memory that the base's weights take; 0 where the backend does not know."""
     null_families: frozenset[str] | None = None
     """Families of null adapters that it can make, for the capability ``nulls``; None for all that the form of
     the attached adapter allows."""

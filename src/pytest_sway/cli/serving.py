@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.text.sizes import size_in_bytes
 
 _KEY = "SWAY_SERVE_KEY"  # of pytest_sway.client, which imports httpx
 
@@ -17,6 +18,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8787, metavar="PORT", help="Listen there (8787)")
     parser.add_argument(
         "--max-loaded-models", type=int, default=2, metavar="N", help="Models that stay loaded (2)"
+    )
+    parser.add_argument(
+        "--max-memory", metavar="SIZE", help="Memory of their weights together, e.g. 16GiB (any)"
     )
     parser.add_argument(
         "--api-key", metavar="KEY", help=f"Key that requests must carry; ${_KEY} is not seen in ps"
@@ -49,6 +53,9 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if parsed.max_loaded_models < 1:
         raise CommandError(f"--max-loaded-models {parsed.max_loaded_models}: write a number from 1 on")
+    most_bytes = None if parsed.max_memory is None else size_in_bytes(parsed.max_memory)
+    if parsed.max_memory is not None and not most_bytes:
+        raise CommandError(f"--max-memory {parsed.max_memory}: write a size, e.g. 512MiB or 16GiB")
     roots = [Path(name) for name in parsed.allow_path or ["."]]
     if missing := [root for root in roots if not root.is_dir()]:
         raise CommandError(f"--allow-path {missing[0]}: there is no such folder")
@@ -57,7 +64,7 @@ def _run(parsed: argparse.Namespace) -> int:
         parsed.port,
         parsed.api_key or os.environ.get(_KEY, ""),
         Allowed(tuple(root.resolve() for root in roots), parsed.allow_hub),
-        WorkerSettings(parsed.max_loaded_models, timeout=parsed.timeout),
+        WorkerSettings(parsed.max_loaded_models, most_bytes, timeout=parsed.timeout),
         hosts=tuple(parsed.allow_host),
     )
     try:

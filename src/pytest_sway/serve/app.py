@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from pytest_sway.reports.html import text
+from pytest_sway.serve.http_bodies import Health, Refusal, RunRequest, ScoreRequest, Stats
 from pytest_sway.serve.http_guard import HttpGuard
 from pytest_sway.serve.index_page import index_page
 from pytest_sway.serve.metrics import metrics_text
@@ -31,33 +31,8 @@ _POLL_S = 0.02
 _STOP_PATIENCE_S = 20.0
 _SILENCE_S = 10.0
 _QUEUE_IS_FULL = "too many runs wait; ask again later"
+_REFUSALS = (400, 401, 403, 404, 408, 409, 413, 421, 422, 429, 500, 501, 503, 504)
 _CHECKS = asyncio.Semaphore(2)
-
-
-class RunRequest(BaseModel):
-    """What ``POST /run`` takes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    spec: dict[str, Any]
-    spec_path: str | None = Field(default=None, max_length=4096)
-    """Its folder is where relative paths begin; the file need not exist."""
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
-    probe_names: list[str] = Field(default=[], max_length=1000)
-    """Of the probes that are measured; all of them where it is empty."""
-    stream: bool = False
-    """Whether events are sent as they happen (server-sent events)."""
-
-
-class ScoreRequest(BaseModel):
-    """What ``POST /score`` takes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    spec: dict[str, Any]
-    probe_names: list[str] = Field(default=[], max_length=1000)
-    spec_path: str | None = Field(default=None, max_length=4096)
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 def make_app(settings: ServeSettings) -> FastAPI:
@@ -76,20 +51,38 @@ def make_app(settings: ServeSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(Exception, _broken)
-    for path, method, endpoint in (
-        ("/health", "GET", _health),
-        ("/stats", "GET", _stats),
-        ("/metrics", "GET", _metrics),
-        ("/run", "POST", _run),
-        ("/score", "POST", _score),
-        ("/runs/{run_id}", "GET", _find),
-        ("/runs/{run_id}", "DELETE", _cancel),
-        ("/runs/{run_id}/report", "GET", _report),
-    ):
-        app.add_api_route(path, endpoint, methods=[method], response_model=None)
-    app.add_api_route("/", _index, methods=["GET"], response_class=HTMLResponse, include_in_schema=False)
-    app.add_api_route("/favicon.ico", _icon, methods=["GET"], response_model=None, include_in_schema=False)
+    app.include_router(_router())
     return app
+
+
+def _router() -> APIRouter:
+    router = APIRouter(
+        responses={status: {"model": Refusal} for status in _REFUSALS},
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for path, method, name, endpoint, status, kinds in (
+        ("/health", "GET", "health", _health, 200, ()),
+        ("/stats", "GET", "stats", _stats, 200, ()),
+        ("/metrics", "GET", "metrics", _metrics, 200, ("text/plain",)),
+        ("/run", "POST", "run", _run, 200, ("application/json", "text/event-stream")),
+        ("/score", "POST", "score", _score, 200, ("application/json",)),
+        ("/runs/{run_id}", "GET", "find", _find, 200, ("application/json",)),
+        ("/runs/{run_id}", "DELETE", "cancel", _cancel, 202, ("application/json",)),
+        ("/runs/{run_id}/report", "GET", "report", _report, 200, ("text/html",)),
+    ):
+        answers: dict[int | str, dict[str, Any]] = {status: {"content": {kind: {} for kind in kinds}}}
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            name=name,
+            summary=name,
+            status_code=status,
+            responses=answers if kinds else None,
+        )
+    router.add_api_route("/", _index, methods=["GET"], include_in_schema=False)
+    router.add_api_route("/favicon.ico", _icon, methods=["GET"], include_in_schema=False)
+    return router
 
 
 def _supervisor(request: Request) -> Supervisor:
@@ -106,29 +99,31 @@ Served = Annotated[Supervisor, Depends(_supervisor)]
 Configured = Annotated[ServeSettings, Depends(_settings)]
 
 
-async def _health(request: Request, supervisor: Served, settings: Configured) -> dict[str, Any]:
+async def _health(request: Request, supervisor: Served, settings: Configured) -> Health:
     """Whether the daemon lives; no key is needed."""
-    return {
-        "status": "ok",
-        "sway_version": __version__,
-        "uptime_seconds": time.monotonic() - request.app.state.began,
-        "loaded_models": [Path(name).name for name in supervisor.models],
-        "max_loaded_models": settings.worker.most_models,
-    }
+    return Health(
+        status="ok",
+        sway_version=__version__,
+        uptime_seconds=time.monotonic() - request.app.state.began,
+        loaded_models=[Path(model.name).name for model in supervisor.models],
+        max_loaded_models=settings.worker.most_models,
+    )
 
 
-async def _stats(request: Request, supervisor: Served, settings: Configured) -> dict[str, Any]:
+async def _stats(request: Request, supervisor: Served, settings: Configured) -> Stats:
     """How much was done so far."""
     count, seconds = supervisor.run_count, supervisor.run_seconds
-    return {
-        "uptime_seconds": time.monotonic() - request.app.state.began,
-        "request_count": count,
-        "total_run_seconds": seconds,
-        "mean_run_seconds": seconds / count if count else 0.0,
-        "cached_backends": len(supervisor.models),
-        "max_loaded_models": settings.worker.most_models,
-        "waiting": supervisor.waiting,
-    }
+    return Stats(
+        uptime_seconds=time.monotonic() - request.app.state.began,
+        request_count=count,
+        total_run_seconds=seconds,
+        mean_run_seconds=seconds / count if count else 0.0,
+        cached_backends=len(supervisor.models),
+        max_loaded_models=settings.worker.most_models,
+        loaded_bytes=sum(model.size for model in supervisor.models),
+        max_memory=settings.worker.most_bytes,
+        waiting=supervisor.waiting,
+    )
 
 
 async def _metrics(supervisor: Served) -> Response:

@@ -9,6 +9,7 @@ from types import FrameType
 import uvicorn
 
 from pytest_sway.serve.app import make_app
+from pytest_sway.serve.header_timeout import HeaderTimeout
 from pytest_sway.serve.settings import ServeSettings
 
 _PATIENCE_S = 20.0
@@ -37,15 +38,21 @@ def serve(settings: ServeSettings, log_level: str = "info") -> None:
     settings.check()
     if not settings.allowed.hub:
         os.environ["HF_HUB_OFFLINE"] = "1"  # the worker inherits it: nothing is fetched
-    config = uvicorn.Config(
+    _Server(server_config(settings, log_level)).run()
+
+
+def server_config(settings: ServeSettings, log_level: str = "info") -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
         make_app(settings),
         host=settings.host,
         port=settings.port,
         log_level=log_level,
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=_GRACE_S,
+        http=HeaderTimeout,
+        ws="none",
         limit_concurrency=256,
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For would give whoever asks another address for each request
     )
-    _Server(config).run()

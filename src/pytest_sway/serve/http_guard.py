@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from pytest_sway.serve.settings import ServeSettings
 _OPEN = frozenset({"/health"})
 _UNCOUNTED = frozenset({"/health", "/metrics"})
 _OTHER_SITES = frozenset({"cross-site", "same-site"})
+_SCHEMES = 'Bearer, Basic realm="sway serve", charset="UTF-8"'
 _MINUTE = 60.0
 _SLOWEST_S = 20.0
 """How long a request may take to arrive."""
@@ -31,7 +33,8 @@ class HttpGuard:
       rebinding) has another one.
     - ``Origin`` and ``Sec-Fetch-Site``, which browsers send, must be the daemon's own: a page elsewhere
       cannot drive it.
-    - ``Authorization: Bearer KEY`` where a key is set, compared in constant time.
+    - ``Authorization: Bearer KEY`` where a key is set, compared in constant time; a browser asks for it as a
+      password (``Basic``, with any user).
     - Bodies up to a size, by what is read and not by what a header says.
     - So many requests a minute.
     """
@@ -66,7 +69,7 @@ class HttpGuard:
         if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
             return _refused(429, f"more than {self._settings.most_requests} requests a minute")
         if scope["path"] not in _OPEN and not self._has_key(headers):
-            return _refused(401, "give the key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+            return _refused(401, "give the key: Authorization: Bearer KEY", {"WWW-Authenticate": _SCHEMES})
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._settings.most_body:
             return _refused(413, f"a request may have {self._settings.most_body:,} bytes")
@@ -87,9 +90,8 @@ class HttpGuard:
     def _has_key(self, headers: Headers) -> bool:
         if not self._settings.api_key:
             return True
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.encode(), self._settings.api_key.encode())
-        return scheme.lower() == "bearer" and right
+        given = _given_key(headers.get("authorization", ""))
+        return hmac.compare_digest(given, self._settings.api_key.encode())
 
     def _is_too_many(self, scope: Scope) -> bool:
         address = scope["client"][0] if scope.get("client") else ""
@@ -103,6 +105,19 @@ class HttpGuard:
             return True
         times.append(now)
         return False
+
+
+def _given_key(authorization: str) -> bytes:
+    """The key of a header; empty, which is no key, where there is none."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.encode("latin-1")  # as it came
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(given, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 class BodyError(HTTPException):

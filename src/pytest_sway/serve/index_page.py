@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
+from pytest_sway.serve.messages import LoadedModel
 from pytest_sway.serve.runs import Run
 from pytest_sway.serve.supervisor import Supervisor
 from pytest_sway.text.paths import tail
 from pytest_sway.version import __version__
 
+_MIB = 1 << 20
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;"
@@ -18,7 +20,7 @@ _STYLE = (
 
 def index_page(supervisor: Supervisor) -> str:
     """The page; it needs no script and nothing of another machine."""
-    models = "".join(f"<li>{escape(tail(name))}</li>" for name in supervisor.models) or "<li>none</li>"
+    models = "".join(_model(one) for one in supervisor.models) or "<li>none</li>"
     rows = "".join(_row(run) for run in supervisor.history.newest_first())
     table = (
         f"<table><tr><th>run</th><th>suite</th><th>state</th><th>score</th><th>time</th></tr>{rows}</table>"
@@ -29,6 +31,10 @@ def index_page(supervisor: Supervisor) -> str:
         f"<h1>sway serve {escape(__version__)}</h1><h2>Models in memory</h2><ul>{models}</ul>"
         f"<h2>Runs</h2>{table if rows else '<p>none yet</p>'}</html>"
     )
+
+
+def _model(model: LoadedModel) -> str:
+    return f"<li>{escape(tail(model.name))} ({model.size / _MIB:,.0f} MiB)</li>"
 
 
 def _row(run: Run) -> str:

@@ -7,6 +7,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class LoadedModel:
+    """A model that the worker holds: its name, and the bytes of its weights."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Job:
     """A run that the worker is to do.
 
@@ -81,4 +89,4 @@ class Finished:
     result: dict[str, Any] | None = field(hash=False)
     error: str = ""
     is_cancelled: bool = False
-    models: tuple[str, ...] = ()
+    models: tuple[LoadedModel, ...] = ()

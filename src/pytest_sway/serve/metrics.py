@@ -22,6 +22,8 @@ class _SupervisorMetrics(Collector):
         yield CounterMetricFamily("sway_worker_starts", "Workers that were started", value=found.restarts)
         yield GaugeMetricFamily("sway_runs_waiting", "Runs in the queue", value=found.waiting)
         yield GaugeMetricFamily("sway_models_loaded", "Models in memory", value=len(found.models))
+        size = sum(model.size for model in found.models)
+        yield GaugeMetricFamily("sway_models_bytes", "Bytes of their weights", value=size)
 
 
 def metrics_text(supervisor: Supervisor) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections import deque
@@ -14,7 +16,16 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from pytest_sway.serve.messages import Cancel, Finished, Job, ProbeFinished, ProbeStarted, Progress, Stop
+from pytest_sway.serve.messages import (
+    Cancel,
+    Finished,
+    Job,
+    LoadedModel,
+    ProbeFinished,
+    ProbeStarted,
+    Progress,
+    Stop,
+)
 from pytest_sway.serve.runs import Run, RunHistory, RunState
 from pytest_sway.serve.worker import work
 
@@ -34,11 +45,13 @@ class WorkerSettings:
 
     Attributes:
         most_models: that stay loaded.
+        most_bytes: that their weights take together; None for any.
         most_waiting: runs that may wait.
         timeout: seconds that a run may take; None for any.
     """
 
     most_models: int = 2
+    most_bytes: int | None = None
     most_waiting: int = 32
     timeout: float | None = None
 
@@ -67,10 +80,11 @@ class Supervisor:
         self._current: Run | None = None
         self._worker: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._scratch: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="sway-supervisor", daemon=True)
         self.history = RunHistory(_MOST_REMEMBERED)
-        self.models: tuple[str, ...] = ()
+        self.models: tuple[LoadedModel, ...] = ()
         self.run_count, self.run_seconds, self.restarts = 0, 0.0, 0
 
     def start(self) -> None:
@@ -200,9 +214,9 @@ class Supervisor:
             self._end_worker()
             context = multiprocessing.get_context("spawn")
             self._connection, other = context.Pipe()
-            self._worker = context.Process(
-                target=work, args=(other, self._settings.most_models), name="sway-worker", daemon=True
-            )
+            self._scratch = tempfile.mkdtemp(prefix="sway-serve-")
+            arguments = (other, self._settings.most_models, self._settings.most_bytes, self._scratch)
+            self._worker = context.Process(target=work, args=arguments, name="sway-worker", daemon=True)
             with _no_interrupts():
                 self._worker.start()
             other.close()
@@ -210,9 +224,17 @@ class Supervisor:
         return self._connection
 
     def _end_worker(self) -> None:
-        worker, connection = self._worker, self._connection
-        self._worker = self._connection = None
+        """End the worker, whatever state it is in, and remove its temporary files."""
+        worker, connection, scratch = self._worker, self._connection, self._scratch
+        self._worker = self._connection = self._scratch = None
         self.models = ()
+        if scratch is not None:
+            try:
+                self._wait_for_end(worker, connection)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _wait_for_end(self, worker: BaseProcess | None, connection: Connection | None) -> None:
         if worker is None or connection is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Models that stay loaded between runs: the least recently used one goes first."""
+"""Models that stay loaded between runs: the least recently used one is closed first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from datetime import date
 from pathlib import Path
 
 from pytest_sway.backends.base import Backend, BackendError, ModelKey
+from pytest_sway.serve.messages import LoadedModel
 
 Load = Callable[[ModelKey], Backend]
 
 
 class WarmBackends:
-    """At most so many models, each once.
+    """At most so many models, each once, within so much memory.
 
     A model is named by its key, by names, sizes and times of its files, and by the day, which a chat template
     may write: what changes on disk is loaded anew.
@@ -24,19 +25,21 @@ class WarmBackends:
     Args:
         load: loads a model.
         most: of the models; the least recently used one is closed before another is loaded.
+        most_bytes: that their weights take together; None for any. A model that takes more by itself is
+            closed once its run is over.
     """
 
-    def __init__(self, load: Load, most: int) -> None:
-        self._load, self._most = load, most
+    def __init__(self, load: Load, most: int, most_bytes: int | None = None) -> None:
+        self._load, self._most, self._most_bytes = load, most, most_bytes
         self._backends: OrderedDict[tuple[ModelKey, str], Backend] = OrderedDict()
         self._discarded: list[Backend] = []
         self._is_changed = False
         self._closers: dict[int, Callable[[], None]] = {}
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def models(self) -> tuple[LoadedModel, ...]:
         """The models, the least recently used one first."""
-        return tuple(key.base for key, _ in self._backends)
+        return tuple(LoadedModel(key.base, one.weights_bytes) for (key, _), one in self._backends.items())
 
     def get(self, key: ModelKey) -> Backend:
         """A model that is loaded, or that is loaded now.
@@ -49,10 +52,10 @@ class WarmBackends:
         for other in [one for one in self._backends if one[0] == key and one != name]:
             self._close(other)
         if name not in self._backends:
-            while len(self._backends) >= self._most:
-                self._close(next(iter(self._backends)))
+            self._make_room(1, weights_on_disk(key.base))
             self._backends[name] = self._kept_open(self._load(key))
             self._is_changed = True
+            self._make_room(0, 0, keep=name)  # its weights may be larger than its files
         self._backends.move_to_end(name)
         return self._backends[name]
 
@@ -60,11 +63,12 @@ class WarmBackends:
         """Note models that may no longer be served truthfully."""
         self._discarded += backends
 
-    def close_discarded(self) -> None:
-        """Close them."""
+    def end_run(self) -> None:
+        """Close what was noted, and what the memory has no room for."""
         for name in [one for one, held in self._backends.items() if held in self._discarded]:
             self._close(name)
         self._discarded.clear()
+        self._make_room(0, 0)
 
     def collect_garbage(self) -> None:
         """Free what a run left behind.
@@ -80,6 +84,15 @@ class WarmBackends:
     def close(self) -> None:
         """Close every model."""
         for name in list(self._backends):
+            self._close(name)
+
+    def _make_room(self, models: int, size: int, keep: tuple[ModelKey, str] | None = None) -> None:
+        """Close the least recently used models until so many more, of so many bytes, have room."""
+        for name in [one for one in self._backends if one != keep]:
+            taken = size + sum(held.weights_bytes for held in self._backends.values())
+            is_within = self._most_bytes is None or taken <= self._most_bytes
+            if is_within and len(self._backends) + models <= self._most:
+                return
             self._close(name)
 
     def _kept_open(self, backend: Backend) -> Backend:
@@ -102,6 +115,13 @@ def files_signature(path: str | None) -> str:
     where = Path(path)
     files = [where] if where.is_file() else sorted(one for one in where.iterdir() if one.is_file())
     return " ".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
+
+
+def weights_on_disk(path: str) -> int:
+    """Bytes of a model's weight files, a file or a folder's; 0 for a name on the hub."""
+    where = Path(path)
+    files = [where] if where.is_file() else where.glob("*") if where.is_dir() else ()
+    return sum(one.stat().st_size for one in files if one.suffix in (".safetensors", ".gguf"))
 
 
 def _nothing() -> None:

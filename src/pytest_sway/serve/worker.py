@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import tempfile
@@ -26,6 +27,10 @@ from pytest_sway.session_error import SessionError
 from pytest_sway.suites.json_conversion import to_json
 
 SPEC = "sway.yaml"
+_POSITION = re.compile(rf"^{re.escape(SPEC)}(:\d+)*: ", re.MULTILINE)
+"""Before a fault of a spec."""
+_PLACE = re.compile(rf" \({re.escape(SPEC)}:\d+\)")
+"""After the name of a probe that failed the gate."""
 
 
 class ServedRun(Outcomes):
@@ -94,15 +99,18 @@ class ServedRun(Outcomes):
                 pytest.exit("cancelled")
 
 
-def work(connection: Connection, most_models: int) -> None:
+def work(connection: Connection, most_models: int, most_bytes: int | None, scratch: str) -> None:
     """Do jobs until the other process says stop, or is gone.
 
     Args:
         connection: to the other process.
         most_models: that stay loaded.
+        most_bytes: that their weights take together; None for any.
+        scratch: folder for temporary files, which the other process removes.
     """
+    tempfile.tempdir = scratch
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the daemon says when to stop
-    warm = WarmBackends(_load_model, most_models)
+    warm = WarmBackends(_load_model, most_models, most_bytes)
     try:
         while True:
             message = connection.recv()
@@ -110,8 +118,8 @@ def work(connection: Connection, most_models: int) -> None:
                 return
             if isinstance(message, Job):
                 done = _done(message, connection, warm)
-                warm.close_discarded()
-                connection.send(replace(done, models=warm.names))
+                warm.end_run()
+                connection.send(replace(done, models=warm.models))
                 warm.collect_garbage()
     except (EOFError, OSError):
         return  # the daemon has ended
@@ -135,15 +143,20 @@ def _finished(job: Job, run: ServedRun) -> Finished:
         try:
             suites = run_quietly(spec, [], run, root=Path(folder))
         except SessionError as error:
-            fault = str(error).replace(f"{folder}/", "").replace(folder, "")
+            fault = _POSITION.sub("", str(error).replace(f"{folder}/", "").replace(folder, ""))
             if "Traceback" in fault:
                 sys.stderr.write(f"{fault}\n")
                 fault = "it could not be run; the daemon's log says why"
             return Finished(job.run, None, "" if run.is_cancelled else fault, run.is_cancelled)
     if run.is_cancelled:
         return Finished(job.run, None, "", True)
-    result = {**payload(suites[0]), "spec_path": ""}  # of a temporary folder
-    return Finished(job.run, result)
+    return Finished(job.run, _without_file(payload(suites[0])))
+
+
+def _without_file(result: dict[str, Any]) -> dict[str, Any]:
+    """A result that does not speak of the temporary file: whoever asked has another one."""
+    reasons = [_PLACE.sub("", reason) for reason in result["gate"]["reasons"]]
+    return {**result, "spec_path": "", "gate": {**result["gate"], "reasons": reasons}}
 
 
 def _probe_name(item: pytest.Item) -> str:

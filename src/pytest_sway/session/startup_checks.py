@@ -9,6 +9,7 @@ import pytest
 
 from pytest_sway.session.baseline import BASELINE, load_baseline
 from pytest_sway.suites.saved_results import SavedResultError
+from pytest_sway.version import __version__
 
 _MEASURED_HERE = {
     "--sway-plan": "sway_plan",
@@ -50,9 +51,14 @@ def _check_server(config: pytest.Config) -> None:
         ) from None
     try:
         with ServeClient(url) as client:
-            client.health()
-    except (ServeClientError, ValueError) as error:
+            found = client.health().get("sway_version")
+    except ServeClientError as error:
         raise pytest.UsageError(f"--sway-server={url}: {error}") from None
+    if found != __version__:
+        raise pytest.UsageError(
+            f"--sway-server={url}: the daemon is pytest-sway {found}, and this is {__version__}; "
+            "their numbers may differ: install the same version on both sides"
+        )
 
 
 def _check_plotly(page: str | None) -> None:

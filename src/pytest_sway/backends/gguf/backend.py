@@ -65,6 +65,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         self.vocabulary = base.config.vocab_size
         self.epsilon = float(np.finfo(np.float32).eps)
         self.identity = _identity(threads)
+        self.weights_bytes = base.path.stat().st_size
         self._base, self._base_tokens, self._tokens = base, tokens, tokens
         self._ends = base.ends
         self._digest = self._base_digest = digest_with_settings(base.model.digest, tokens.chat.settings)

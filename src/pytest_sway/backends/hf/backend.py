@@ -62,6 +62,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         on_cpu = model.device.type == "cpu"
         self.overhead_tokens = _CPU_OVERHEAD if on_cpu else _GPU_OVERHEAD
         self.most_tokens = _CPU_MOST if on_cpu else _GPU_MOST
+        self.weights_bytes = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
         self._model = model
         self._base_tokens = self._tokens = tokens
         self._base = base

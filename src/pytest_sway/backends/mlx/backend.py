@@ -21,7 +21,7 @@ from pytest_sway.backends.hf.prompts.prompt_encoding import PromptEncoding
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer, digest_with_tokenizer
 from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_arguments
 from pytest_sway.backends.hf.prompts.vocabulary import check_no_further_rows, shared_vocabulary
-from pytest_sway.backends.mlx.base_model import LoadedModel, is_on_cpu, is_slow_blas
+from pytest_sway.backends.mlx.base_model import LoadedModel, is_on_cpu, is_slow_blas, weights_bytes
 from pytest_sway.backends.mlx.generation import continuations
 from pytest_sway.backends.mlx.scoring import Scorer, batch_of
 from pytest_sway.backends.mlx.served_adapter import ServedAdapter
@@ -52,6 +52,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             self.vocabulary = int(self._logits([[0] * 2]).shape[-1])
         self.epsilon = float(mx.finfo(loaded.dtype).eps)
         self.token_bytes, self.cache_bytes = _memory_per_token(loaded.text_config, loaded.dtype.size)
+        self.weights_bytes = weights_bytes(self._model)
         self.overhead_tokens = _OVERHEAD
         self.most_tokens = 2048
         self.identity = _identity(loaded)

@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_map_with_path
+from mlx.utils import tree_flatten, tree_map_with_path
 from mlx_lm.utils import load_model
 
 from pytest_sway.backends.base import BackendError, ModelKey
@@ -165,3 +165,8 @@ def _check_quantization(folder: Path, config: Mapping[str, Any]) -> None:
             f"{folder} is quantized by {method}, which kind: mlx does not serve; name the model unquantized, "
             "or quantized by mlx_lm.convert"
         )
+
+
+def weights_bytes(model: nn.Module) -> int:
+    """Memory that the parameters of a model take."""
+    return sum(array.nbytes for _, array in tree_flatten(model.parameters()))

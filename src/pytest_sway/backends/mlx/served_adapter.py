@@ -8,7 +8,6 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_flatten
 
 from pytest_sway.backends.base import BackendError, Form
 from pytest_sway.backends.merge_rounding import MAX_ROUNDS, MERGE_ROUNDING, SIZE_TOLERANCE
@@ -20,6 +19,7 @@ from pytest_sway.backends.mlx.adapter_layers import (
     LoraFactors,
     dense_weight,
 )
+from pytest_sway.backends.mlx.base_model import weights_bytes
 from pytest_sway.backends.null_weight_cache import NullWeightCache
 from pytest_sway.backends.null_weights import Array, draw_null_tensor, draw_null_weights
 from pytest_sway.backends.zero_updates import zero_update_notes
@@ -48,7 +48,7 @@ class ServedAdapter:
         self._updates: Updates = content.updates
         self._dtype = dtype
         ranks = {name: update.rank for name, update in content.updates.items()}
-        memory = _bytes_of(model)
+        memory = weights_bytes(model)
         self._layers = AdapterLayers(model, ranks, changes_tied_head=content.changes_tied_head)
         self._tuned = self._contents(content.updates)
         self._null_weights: NullWeightCache[Contents] = NullWeightCache(
@@ -197,7 +197,3 @@ class ServedAdapter:
 
 def _arrays(content: LayerContent) -> list[mx.array]:
     return [part for part in content if isinstance(part, mx.array)]
-
-
-def _bytes_of(model: nn.Module) -> int:
-    return sum(array.nbytes for _, array in tree_flatten(model.parameters()))

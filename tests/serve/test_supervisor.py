@@ -1,0 +1,70 @@
+"""The supervisor beside workers that break: the queue goes on, and nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_sway.serve import supervisor as module
+from pytest_sway.serve.runs import Run, RunState
+from pytest_sway.serve.supervisor import QueueFullError, Supervisor, WorkerSettings
+from tests.serve import broken_workers
+
+_LONGEST_S = 60
+
+
+def _ended(supervisor: Supervisor, run: Run) -> Run:
+    supervisor.submit(run)
+    deadline = time.monotonic() + _LONGEST_S
+    while not run.is_over and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert run.is_over
+    return run
+
+
+@pytest.mark.parametrize(
+    ("work", "fault"),
+    [
+        (broken_workers.unreadable, "gave no answer that can be read"),
+        (broken_workers.crashing, r"the worker ended \(exit status 7\)"),
+    ],
+)
+def test_a_worker_that_breaks_costs_its_run_alone(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[..., None], fault: str
+) -> None:
+    monkeypatch.setattr(module, "work", work)
+    supervisor = Supervisor(WorkerSettings())
+    supervisor.start()
+    for _ in range(2):
+        run = _ended(supervisor, Run("{}"))
+        assert run.state is RunState.FAILED
+        assert run.status == 503
+        assert re.search(fault, run.error)
+    assert supervisor.run_count == supervisor.restarts == 2
+    supervisor.stop(1)
+
+
+def test_a_worker_that_ends_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "work", broken_workers.littering)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    supervisor = Supervisor(WorkerSettings())
+    supervisor.start()
+    assert _ended(supervisor, Run("{}")).state is RunState.FAILED
+    assert list(tmp_path.iterdir()) == []
+    supervisor.stop(1)
+
+
+def test_a_queue_that_is_full_takes_no_run() -> None:
+    supervisor = Supervisor(WorkerSettings(most_waiting=1))
+    first = Run("{}")
+    supervisor.submit(first)
+    with pytest.raises(QueueFullError):
+        supervisor.submit(Run("{}"))
+    supervisor.cancel(first)
+    assert first.state is RunState.CANCELLED
+    supervisor.submit(Run("{}"))

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.serve.conftest import KEY, Daemon
 from tests.serve.test_daemon import PATH, small_spec
 
 pytestmark = pytest.mark.slow
+
+
+def test_a_browser_gives_the_key_as_a_password(daemon: Daemon, browser: Browser) -> None:
+    for password, status in ((KEY, 200), ("wrong", 401)):
+        context = browser.new_context(http_credentials={"username": "any", "password": password})
+        answer = context.new_page().goto(daemon.url)
+        assert answer is not None
+        assert answer.status == status
+        context.close()
 
 
 def test_runs_and_their_reports(daemons, browser: Browser) -> None:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from pytest_sway.cli.pack_sessions import differing
-from pytest_sway.client import ServeClientError
+from pytest_sway.client import ServeClient, ServeClientError
 from pytest_sway.spec.schema import Defaults, Envelope, ModelSpec
-from tests.serve.conftest import Daemon
+from tests.serve.conftest import KEY, Daemon
 from tests.serve.test_daemon import small_spec
 from tests.support.paths import QUICKSTART
 
@@ -104,6 +104,11 @@ def _both(daemon: Daemon, folder: Path, spec: dict[str, Any]) -> tuple[dict[str,
     return served, json.loads(written.read_text())
 
 
+def _without_lines(result: dict[str, Any]) -> list[str]:
+    """Reasons of the gate without places in the spec's file: the daemon's is another one."""
+    return [re.sub(r" \(sway\.yaml:\d+\)", "", reason) for reason in result["gate"]["reasons"]]
+
+
 def test_every_field_is_in_one_of_the_tables() -> None:
     assert {*SERVED_MODEL, *REFUSED_MODEL, "base"} == set(ModelSpec.model_fields)
     assert set(SERVED_DEFAULTS) == set(Defaults.model_fields)
@@ -123,7 +128,7 @@ def test_models_defaults_sections_and_controls(daemon: Daemon, folder: Path) -> 
         {"name": "near", "kind": "delta_kl", "prompts": ["Who founded the works?"], "divergence": "kl"},
     ]
     served, own = _both(daemon, folder, spec)
-    own["gate"]["reasons"] = [re.sub(r" \(sway\.yaml:\d+\)", "", one) for one in own["gate"]["reasons"]]
+    own["gate"]["reasons"] = _without_lines(own)
     assert differing(own, served) == []
     assert served["determinism"]["seed"] == 3
     assert served["score"]["weights"]["adherence"] == 0.5
@@ -144,3 +149,15 @@ def test_what_is_refused_is_named(daemon: Daemon, folder: Path, field: str) -> N
     with pytest.raises(ServeClientError, match=rf"models\.ft\.{field}") as error:
         daemon.client.run(spec, folder / "sway.yaml")
     assert error.value.status == 400
+
+
+@pytest.mark.nightly
+def test_every_kind_of_the_battery(daemon: Daemon, folder: Path) -> None:
+    spec = yaml.safe_load((QUICKSTART / "battery.sway.yaml").read_text("utf-8")) | {
+        "models": _spec()["models"]
+    }
+    with ServeClient(daemon.url, timeout=900, api_key=KEY) as client:
+        served, own = _both(daemon._replace(client=client), folder, spec)
+    own["gate"]["reasons"] = _without_lines(own)
+    assert differing(own, served) == []
+    assert len(served["probes"]) > 15

@@ -54,27 +54,27 @@ def _names(warm: WarmBackends) -> list[str]:
 
 
 def test_the_least_recently_used_model_is_closed() -> None:
-    load = Loader()
-    warm = WarmBackends(load, 2)
+    loader = Loader()
+    warm = WarmBackends(loader, 2)
     for name in ("1", "2", "1", "3"):
         warm.get(_key(name))
     assert _names(warm) == ["1", "3"]
-    assert [one.is_open for one in load.loaded] == [True, False, True]
+    assert [one.is_open for one in loader.loaded] == [True, False, True]
     warm.close()
-    assert not any(one.is_open for one in load.loaded)
+    assert not any(one.is_open for one in loader.loaded)
 
 
 def test_a_session_that_closes_its_model_does_not() -> None:
-    load = Loader()
-    warm = WarmBackends(load, 1)
+    loader = Loader()
+    warm = WarmBackends(loader, 1)
     warm.get(_key("1")).close()
-    assert load.loaded[0].is_open
-    assert warm.get(_key("1")) is load.loaded[0]
+    assert loader.loaded[0].is_open
+    assert warm.get(_key("1")) is loader.loaded[0]
 
 
 def test_models_take_no_more_than_the_memory() -> None:
-    load = Loader()
-    warm = WarmBackends(load, 10, most_bytes=100)
+    loader = Loader()
+    warm = WarmBackends(loader, 10, most_bytes=100)
     for name in ("40", "50", "30"):
         warm.get(_key(name))
         warm.end_run()
@@ -84,17 +84,17 @@ def test_models_take_no_more_than_the_memory() -> None:
     assert _names(warm) == ["101"]
     warm.end_run()
     assert _names(warm) == []
-    assert not any(one.is_open for one in load.loaded)
+    assert not any(one.is_open for one in loader.loaded)
 
 
-def test_room_is_made_before_a_model_is_loaded(tmp_path: Path) -> None:
+def test_others_are_closed_before_a_model_is_loaded(tmp_path: Path) -> None:
     held: list[list[str]] = []
 
-    def load(key: ModelKey) -> SizedBackend:
+    def sized(key: ModelKey) -> SizedBackend:
         held.append(_names(warm))
         return SizedBackend(60)
 
-    warm = WarmBackends(load, 10, most_bytes=100)
+    warm = WarmBackends(sized, 10, most_bytes=100)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(bytes(60))
@@ -112,24 +112,24 @@ def test_what_changes_on_disk_is_loaded_anew(tmp_path: Path, field: str, is_fold
     file = named / "part.gguf" if is_folder else named
     file.parent.mkdir(exist_ok=True)
     file.write_text("before")
-    load = Loader()
-    warm = WarmBackends(load, 5)
+    loader = Loader()
+    warm = WarmBackends(loader, 5)
     key = _key(**{"name": "1", field: str(named)}) if field != "base" else _key(named)
     first = warm.get(key)
     assert warm.get(key) is first
     file.write_text("after!")  # as many bytes
     os.utime(file, ns=(0, 0))
     assert warm.get(key) is not first
-    assert [one.is_open for one in load.loaded] == [False, True]
+    assert [one.is_open for one in loader.loaded] == [False, True]
 
 
 def test_a_model_that_is_noted_is_closed_after_the_run() -> None:
-    load = Loader()
-    warm = WarmBackends(load, 5)
+    loader = Loader()
+    warm = WarmBackends(loader, 5)
     warm.discard_later([warm.get(_key("1"))])
-    assert load.loaded[0].is_open
+    assert loader.loaded[0].is_open
     warm.end_run()
-    assert not load.loaded[0].is_open
+    assert not loader.loaded[0].is_open
     assert _names(warm) == []
 
 

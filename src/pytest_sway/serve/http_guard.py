@@ -7,7 +7,6 @@ import base64
 import hmac
 import time
 from collections import deque
-from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -19,7 +18,6 @@ from pytest_sway.serve.settings import ServeSettings
 _OPEN = frozenset({"/health"})
 _UNCOUNTED = frozenset({"/health", "/metrics"})
 _OTHER_SITES = frozenset({"cross-site", "same-site"})
-_SCHEMES = 'Bearer, Basic realm="sway serve", charset="UTF-8"'
 _MINUTE = 60.0
 _SLOWEST_S = 20.0
 """How long a request may take to arrive."""
@@ -69,7 +67,7 @@ class HttpGuard:
         if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
             return _refused(429, f"more than {self._settings.most_requests} requests a minute")
         if scope["path"] not in _OPEN and not self._has_key(headers):
-            return _refused(401, "give the key: Authorization: Bearer KEY", {"WWW-Authenticate": _SCHEMES})
+            return _without_key()
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._settings.most_body:
             return _refused(413, f"a request may have {self._settings.most_body:,} bytes")
@@ -146,5 +144,12 @@ def _limited(receive: Receive, most: int) -> Receive:
     return limited
 
 
-def _refused(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status, dict(headers or {}))
+def _without_key() -> JSONResponse:
+    refusal = _refused(401, "give the key: Authorization: Bearer KEY")
+    for scheme in ("Bearer", 'Basic realm="sway serve", charset="UTF-8"'):  # Chromium reads one in a line
+        refusal.headers.append("WWW-Authenticate", scheme)
+    return refusal
+
+
+def _refused(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status)

@@ -52,10 +52,10 @@ class WarmBackends:
         for other in [one for one in self._backends if one[0] == key and one != name]:
             self._close(other)
         if name not in self._backends:
-            self._make_room(1, weights_on_disk(key.base))
+            self._close_oldest(1, weights_on_disk(key.base))
             self._backends[name] = self._kept_open(self._load(key))
             self._is_changed = True
-            self._make_room(0, 0, keep=name)  # its weights may be larger than its files
+            self._close_oldest(0, 0, keep=name)  # its weights may be larger than its files
         self._backends.move_to_end(name)
         return self._backends[name]
 
@@ -64,11 +64,11 @@ class WarmBackends:
         self._discarded += backends
 
     def end_run(self) -> None:
-        """Close what was noted, and what the memory has no room for."""
+        """Close what was noted, and what takes more than the memory."""
         for name in [one for one, held in self._backends.items() if held in self._discarded]:
             self._close(name)
         self._discarded.clear()
-        self._make_room(0, 0)
+        self._close_oldest(0, 0)
 
     def collect_garbage(self) -> None:
         """Free what a run left behind.
@@ -86,8 +86,8 @@ class WarmBackends:
         for name in list(self._backends):
             self._close(name)
 
-    def _make_room(self, models: int, size: int, keep: tuple[ModelKey, str] | None = None) -> None:
-        """Close the least recently used models until so many more, of so many bytes, have room."""
+    def _close_oldest(self, models: int, size: int, keep: tuple[ModelKey, str] | None = None) -> None:
+        """Close the least recently used models until so many more, of so many bytes, fit the limits."""
         for name in [one for one in self._backends if one != keep]:
             taken = size + sum(held.weights_bytes for held in self._backends.values())
             is_within = self._most_bytes is None or taken <= self._most_bytes

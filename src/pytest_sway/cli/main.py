@@ -32,6 +32,7 @@ from pytest_sway.cli.serving import SERVE
 from pytest_sway.cli.side_by_side import SAMPLES
 from pytest_sway.cli.spec_schema import SCHEMA
 from pytest_sway.cli.tracing import TRACE
+from pytest_sway.cli.watching import WATCH
 from pytest_sway.session_error import SessionError
 from pytest_sway.version import __version__
 
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     UNPACK,
     TRACE,
     SERVE,
+    WATCH,
     LIST_PROBES,
     SCHEMA,
     CONVERT_ADAPTER,

@@ -1,0 +1,163 @@
+"""``sway watch``: every adapter of a training, evaluated as soon as it is complete."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.evaluating import spec_path
+
+if TYPE_CHECKING:
+    from pytest_sway.watch.events import Event
+    from pytest_sway.watch.on_fail import OnFail
+    from pytest_sway.watch.watcher import Watched
+
+_KEY, _OTHER_KEY, _URL = "SWAY_SERVE_KEY", "SWAY_API_KEY", "SWAY_SERVE_URL"
+_HISTORY = "sway-history"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "watched",
+        metavar="SPEC|DIR",
+        help="A sway.yaml, whose adapters are watched; or a folder that adapters appear in (sway check)",
+    )
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="Watch this folder and those in it instead of the spec's adapters (repeatable; patterns too)",
+    )
+    parser.add_argument(
+        "--history-dir", default=_HISTORY, metavar="DIR", help=f"Write results there ({_HISTORY})"
+    )
+    parser.add_argument(
+        "--max-history", type=int, default=100, metavar="N", help="Results that are kept (100; 0: all)"
+    )
+    parser.add_argument(
+        "--on-fail", metavar="CMD", help="Run where an adapter failed; $SWAY_RESULT_PATH is the result"
+    )
+    parser.add_argument(
+        "--on-fail-timeout", type=float, default=60.0, metavar="S", help="Seconds that it may take (60)"
+    )
+    parser.add_argument("--serve-url", metavar="URL", help=f"Have this daemon measure (${_URL})")
+    parser.add_argument("--api-key", metavar="KEY", help=f"The daemon's key; ${_KEY} is not seen in ps")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="Of each event's line")
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    try:
+        from pytest_sway.watch.observing import FolderEvents
+    except ImportError as error:
+        raise CommandError(
+            f"sway watch: {error.name} is not installed: pip install 'pytest-sway[watch]'"
+        ) from error
+    from pytest_sway.watch.events import Event, EventKind
+    from pytest_sway.watch.watcher import Watcher
+
+    say = _saying(parsed.format)
+    watched = _watched(parsed, say)
+    watcher, events = Watcher(watched), FolderEvents()
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        history = f"results go to {parsed.history_dir}; Ctrl-C ends"
+        say(Event(EventKind.WATCHING, message=f"watching {watcher.source.label}; {history}"))
+        while True:
+            if fault := events.observe(watcher.source.places()):
+                say(Event(EventKind.WATCHING, message=f"no events, looking every 2 s instead: {fault}"))
+            events.wait(watcher.step())
+    except KeyboardInterrupt:
+        shown = shlex.join(["sway", "compare", parsed.history_dir])
+        say(Event(EventKind.STOPPED, message=f"stopped; {shown} shows the results"))
+        return Exit.OK
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        events.close()
+
+
+def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watched:
+    from pytest_sway.watch.evaluation import Evaluator
+    from pytest_sway.watch.history import History
+    from pytest_sway.watch.sources import SourceError, source_of_names
+    from pytest_sway.watch.watched_spec import WatchedSpec
+    from pytest_sway.watch.watcher import Watched
+
+    if parsed.max_history < 0:
+        raise CommandError(f"--max-history {parsed.max_history}: write a number from 0 on")
+    is_folder = Path(parsed.watched).is_dir()
+    url = parsed.serve_url or os.environ.get(_URL)
+    if is_folder and (parsed.adapter or url):
+        other = "--adapter" if parsed.adapter else "--serve-url"
+        raise CommandError(f"{other} needs a spec, and {parsed.watched} is a folder; sway init writes one")
+    names = [parsed.watched] if is_folder else parsed.adapter
+    source = source_of_names(names) if names else None
+    try:
+        spec = None if is_folder else WatchedSpec(spec_path(parsed.watched).absolute(), source)
+    except SourceError as error:
+        raise CommandError(str(error)) from error
+    key = _key(parsed.api_key) if url else None
+    history = History(Path(parsed.history_dir), str(Path(parsed.watched).absolute()), parsed.max_history)
+    evaluate = Evaluator(None if spec is None else spec.path, url, key)
+    return Watched(source, spec, evaluate, history, say, _on_fail(parsed))
+
+
+def _key(given: str | None) -> str | None:
+    """The daemon's key: the option's, else the environment's."""
+    if given or os.environ.get(_KEY):
+        return given or os.environ[_KEY]
+    if other := os.environ.get(_OTHER_KEY):
+        sys.stderr.write(f"sway watch: ${_OTHER_KEY} is the key of a model server; set ${_KEY} instead\n")
+        return other
+    return None
+
+
+def _on_fail(parsed: argparse.Namespace) -> OnFail | None:
+    from pytest_sway.watch.on_fail import OnFail
+
+    if parsed.on_fail is None:
+        return None
+    try:
+        command = shlex.split(parsed.on_fail)
+    except ValueError as error:
+        raise CommandError(f"--on-fail {parsed.on_fail}: {error}") from error
+    if not command:
+        raise CommandError("--on-fail is empty: is a variable not set?")
+    if not parsed.on_fail_timeout > 0:
+        raise CommandError(f"--on-fail-timeout {parsed.on_fail_timeout}: write a number above 0")
+    return OnFail(tuple(command), parsed.on_fail_timeout)
+
+
+def _saying(form: str) -> Callable[[Event], None]:
+    """Writes each event's line at once."""
+    from pytest_sway.watch.events import json_line, text_line
+
+    line = json_line if form == "json" else text_line
+
+    def say(event: Event) -> None:
+        sys.stdout.write(f"{line(event, datetime.now().astimezone())}\n")
+        sys.stdout.flush()
+
+    return say
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+WATCH = Command(
+    "watch",
+    "Evaluate every adapter of a training as soon as it is complete",
+    "sway watch sway.yaml --on-fail 'notify-send sway'",
+    _arguments,
+    _run,
+)

@@ -1,0 +1,120 @@
+"""One evaluation of an adapter: a ``sway run`` or ``sway check`` in a process of its own.
+
+A process of its own gives back all memory, a graphics card's too, while the training goes on, and whatever
+ends it costs one evaluation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_sway.watch.processes import end_session
+
+Verdict = Literal["pass", "fail", "error"]
+_LONGEST = 2000
+_END_S = 15.0
+_PREFIXES = ("sway: ", "sway run: ", "sway check: ")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out.
+
+    Attributes:
+        verdict: ``fail`` where the gate failed, or where ``sway check`` found the adapter bad.
+        seconds: how long it took.
+        result: as JSON; None where it could not be evaluated.
+        error: why it could not be.
+    """
+
+    verdict: Verdict
+    seconds: float
+    result: dict[str, Any] | None = field(default=None, hash=False)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates adapters.
+
+    Attributes:
+        spec: the spec's file; None for ``sway check``, which needs none.
+        server: URL of a daemon that measures; None for measuring here.
+        key: the daemon's.
+    """
+
+    spec: Path | None
+    server: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+    def __call__(self, adapter: Path) -> Evaluation:
+        """Evaluate an adapter's folder.
+
+        Raises:
+            KeyboardInterrupt: the process is ended first.
+        """
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="sway-watch-") as folder:
+            file, log = Path(folder) / "result.json", Path(folder) / "errors.txt"
+            status = self._run(adapter, file, log)
+            seconds = time.monotonic() - began
+            try:
+                result = json.loads(file.read_bytes())
+            except (OSError, ValueError):
+                return Evaluation("error", seconds, None, _fault(status, log))
+        return Evaluation(verdict_of(result), seconds, result)
+
+    def _run(self, adapter: Path, file: Path, log: Path) -> int:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if self.key:
+            environment["SWAY_SERVE_KEY"] = self.key
+        with log.open("wb") as errors:
+            process = subprocess.Popen(  # noqa: S603 - this package
+                [sys.executable, "-m", "pytest_sway", *self._arguments(adapter, file)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for the watch, which then ends it
+            )
+            try:
+                return process.wait()
+            except BaseException:
+                end_session(process, _END_S)
+                raise
+
+    def _arguments(self, adapter: Path, file: Path) -> list[str]:
+        if self.spec is None:
+            return ["check", str(adapter), "--json", str(file), "--quiet"]
+        command = ["run", str(self.spec), "--adapter", str(adapter), "--json", str(file), "--quiet"]
+        return [*command, "--", f"--sway-server={self.server}"] if self.server else command
+
+
+def verdict_of(result: Mapping[str, Any]) -> Verdict:
+    """``fail`` where the gate failed, any probe did, or ``sway check`` found the adapter bad."""
+    gate, check = result.get("gate") or {}, result.get("check") or {}
+    failed = any(probe.get("verdict") == "fail" for probe in result.get("probes") or ())
+    if result.get("check") is not None:
+        return "fail" if check.get("level") == "bad" else "pass"
+    return "fail" if failed or gate.get("status") == "failed" else "pass"
+
+
+def _fault(status: int, log: Path) -> str:
+    """What the command said last, else how it ended."""
+    text = log.read_bytes()[-_LONGEST:].decode("utf-8", "replace").strip()
+    if status < 0:
+        ended = f"the evaluation was ended by {signal.Signals(-status).name}"
+        return f"{ended}: out of memory, or somebody ended it" if -status == signal.SIGKILL else ended
+    for prefix in _PREFIXES:
+        text = text.removeprefix(prefix)
+    return text or f"the evaluation ended with status {status} and wrote no result"

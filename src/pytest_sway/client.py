@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,15 +41,19 @@ class ServeClient:
         api_key: where the daemon wants one.
 
     Raises:
-        ServeClientError: the address is none.
+        ServeClientError: the address is none, or the key cannot be sent.
     """
 
     def __init__(
         self, url: str = "http://127.0.0.1:8787", timeout: float = 120.0, api_key: str | None = None
     ) -> None:
-        headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
+        key = (api_key or "").strip()
+        if not key.isprintable():
+            raise ServeClientError("the key has a line break, or another character that no header can have")
+        headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
         try:
-            self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers)
+            here = is_loopback(httpx.URL(url).host)  # no proxy reaches this machine, nor may it see the key
+            self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, trust_env=not here)
         except httpx.InvalidURL as error:
             raise ServeClientError(f"{url}: is no address, e.g. http://127.0.0.1:8787: {error}") from error
 
@@ -165,7 +170,7 @@ class ServeClient:
                     time.sleep(_PAUSE_S)
                     continue
                 raise ServeClientError(f"{self._http.base_url}: nothing listens there: {error}") from error
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise ServeClientError(f"{self._http.base_url}: {error}") from error
             if response.is_success:
                 return self._object(response.text)
@@ -173,6 +178,16 @@ class ServeClient:
                 raise _refused(response)
             time.sleep(_PAUSE_S)
         raise AssertionError  # the last round returns or raises
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _body(spec: Mapping[str, Any], spec_path: str | Path | None, seed: int | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pytest_sway.client import ServeClient, ServeClientError
+from pytest_sway.items.served_probes import ServedRun
 from tests.serve.conftest import Answering, free_port
 
 
@@ -78,6 +79,35 @@ def test_events_as_they_come(answering: Answering) -> None:
         with pytest.raises(ServeClientError, match="400: spec: found nothing"):
             list(client.events({}))
     assert seen == ["POST /run"] * 2
+
+
+def test_keys(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ServeClientError) as error:
+        ServeClient(api_key="secret\nkey")
+    assert "secret" not in str(error.value)
+    proxy, seen = answering((200, _json(status="the proxy's")))
+    client, own = answering((200, _json(status="ok")))
+    monkeypatch.setenv("HTTP_PROXY", str(proxy._http.base_url))
+    with ServeClient(str(client._http.base_url), api_key="secret\n") as asking:
+        assert asking.health() == {"status": "ok"}
+    assert (seen, own) == ([], ["GET /health"])
+
+
+def test_names_that_are_none(answering: Answering) -> None:
+    client, _ = answering()
+    with client, pytest.raises(ServeClientError):
+        client.find("a\nb")
+
+
+def test_a_session_cancels_what_it_does_not_wait_for(answering: Answering) -> None:
+    result = {"name": "a", "kind": "delta_kl", "verdict": "pass", "score": 1.0}
+    events = [{"event": "queued", "run_id": "1"}, {"event": "result", "result": result, "context": None}]
+    lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    client, seen = answering((200, lines), (202, _json()))
+    run = ServedRun(client, {}, "sway.yaml", ["a", "b"])
+    assert run.result("a")[0].name == "a"
+    run.close()
+    assert seen == ["POST /run", "DELETE /runs/1"]
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "no address", "http://[", ""])

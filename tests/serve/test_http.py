@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import httpx
@@ -15,10 +16,11 @@ import pytest
 import uvicorn
 
 from pytest_sway.serve import app as app_module
+from pytest_sway.serve import daemon as daemon_module
 from pytest_sway.serve import header_timeout
 from pytest_sway.serve.daemon import server_config
-from pytest_sway.serve.request_specs import RequestSpecError
-from pytest_sway.serve.settings import ServeSettings
+from pytest_sway.serve.request_specs import Allowed, RequestSpecError
+from pytest_sway.serve.settings import ServeSettings, SettingsError
 from tests.serve.conftest import free_port
 
 Serving = Callable[[ServeSettings], int]
@@ -63,6 +65,55 @@ def test_a_connection_without_a_whole_header_is_closed(
     with closing(socket.create_connection(("127.0.0.1", port))) as one:  # a second request on a connection
         one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea")
         assert _read_to_end(one).startswith(b"HTTP/1.1 200")
+
+
+def test_a_refused_body_is_not_waited_for(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_timeout, "HEADER_S", 0.2)
+    port = serving(ServeSettings(api_key="k"))
+    with closing(socket.create_connection(("127.0.0.1", port))) as one:
+        one.sendall(b"POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+        time.sleep(0.1)
+        one.sendall(b"x")
+        assert _read_to_end(one).startswith(b"HTTP/1.1 401")
+
+
+def test_connections_are_limited(serving: Serving) -> None:
+    port = serving(ServeSettings())
+    with ExitStack() as stack:
+        for _ in range(256):
+            stack.enter_context(closing(socket.create_connection(("127.0.0.1", port))))
+        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 503
+
+
+def test_without_the_hub_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon_module._Server, "run", lambda self: None)
+    for allowed, expected in ((Allowed((), hub=True), None), (Allowed(()), "1")):
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        daemon_module.serve(ServeSettings(allowed=allowed))
+        assert os.environ.get("HF_HUB_OFFLINE") == expected
+    with pytest.raises(SettingsError):
+        daemon_module.serve(ServeSettings("0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url", "header"),
+    [
+        ("2001:db8::5", 8787, "http://[2001:db8::5]:8787", "[2001:db8::5]:8787"),
+        ("::1", 80, "http://[::1]:80", "[::1]"),
+        ("localhost", 80, "http://localhost:80", "localhost"),
+    ],
+)
+def test_addresses(host: str, port: int, url: str, header: str) -> None:
+    settings = ServeSettings(host, port, api_key="k")
+    assert settings.url == url
+    transport = httpx.ASGITransport(app_module.make_app(settings))
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            headers = {"Host": header, "Origin": f"http://{header}"}
+            return (await client.get("/health", headers=headers)).status_code
+
+    assert asyncio.run(ask()) == 200
 
 
 def test_a_request_that_is_answered_late_is_not(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:

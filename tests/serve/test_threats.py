@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pytest_sway.client import ServeClientError
+from pytest_sway.client import ServeClientError, is_loopback
 from pytest_sway.serve import http_guard
 from pytest_sway.serve.request_specs import Allowed, RequestSpecError, spec_text
-from pytest_sway.serve.settings import ServeSettings, SettingsError, is_loopback
+from pytest_sway.serve.settings import ServeSettings, SettingsError
 from tests.cli.test_main import refusal
 from tests.serve.conftest import KEY, Daemon
 from tests.serve.test_daemon import PATH, small_spec
@@ -46,7 +46,10 @@ def _get(daemon: Daemon, path: str = "/stats", **headers: str) -> httpx.Response
         ({**BEARER, "Origin": "http://evil.example"}, 403),
         ({**BEARER, "Origin": "null"}, 403),
         ({**BEARER, "Origin": "http://localhost:1"}, 403),
+        ({**BEARER, "Origin": "ftp://localhost"}, 403),
         ({**BEARER, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({**BEARER, "Sec-Fetch-Site": "same-site"}, 403),
+        ({**BEARER, "Host": "localhost:port"}, 421),
         ({**BEARER, "Sec-Fetch-Site": "same-origin"}, 200),
         (BEARER, 200),
     ],
@@ -71,6 +74,22 @@ def test_a_page_elsewhere_reads_nothing(daemon: Daemon) -> None:
     )
     assert asked.status_code == 403
     assert "access-control-allow-origin" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--port", "99999"), "--port 99999: write a number from 1 to 65535"),
+        (("--timeout", "-1"), "--timeout -1: write a number above 0"),
+        (("--max-memory", "much"), "--max-memory much: write a size"),
+        (("--max-loaded-models", "0"), "--max-loaded-models 0"),
+        (("--allow-path", "no-such-folder"), "there is no such folder"),
+    ],
+)
+def test_options_that_are_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in refusal(capsys, "serve", *arguments)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])
@@ -126,14 +145,23 @@ def test_a_slow_client_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(scope, receive, send) -> None:
         await receive()
 
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def reads(scope, receive, send) -> None:
+        while True:
+            await receive()
+
     scope = {"type": "http", "path": "/health", "headers": [(b"host", b"localhost")], "client": ("a", 1)}
-    began = time.monotonic()
-    asyncio.run(http_guard.HttpGuard(app, ServeSettings())(scope, never, send))
-    assert time.monotonic() - began < 5
-    assert sent[0]["status"] == 408
+    for receive, reader in ((never, app), (drip, reads)):
+        sent.clear()
+        guard = http_guard.HttpGuard(reader, ServeSettings())
+        asyncio.run(asyncio.wait_for(guard(scope, receive, send), 5))
+        assert sent[0]["status"] == 408
 
 
-def test_requests_a_minute_are_limited(daemons) -> None:
+def test_requests_a_minute_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
     settings = ServeSettings(most_requests=3)
@@ -160,6 +188,12 @@ def test_requests_a_minute_are_limited(daemons) -> None:
 
     asyncio.run(ask())
     assert codes == [200, 200, 200, 429, 429, 200, 200]
+    codes.clear()
+    now = time.monotonic() + 61
+    monkeypatch.setattr(http_guard.time, "monotonic", lambda: now)
+    asyncio.run(ask())
+    assert codes == [200, 200, 200, 429, 429, 200, 200]  # a minute later
+    monkeypatch.undo()
     codes.clear()
     guard = http_guard.HttpGuard(app, ServeSettings(most_requests=3, api_key="k"))
     asyncio.run(ask())
@@ -231,6 +265,15 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     with pytest.raises(RequestSpecError, match="below a folder"):
         spec_text(copy.deepcopy(spec), root, allowed)
     deeper.unlink()
+    (root / "other").mkdir()
+    (root / "other" / "trainer_state.json").symlink_to(outside / "model.safetensors")
+    (root / "adapter" / "checkpoint-2").symlink_to(root / "other")
+    with pytest.raises(RequestSpecError, match="below a folder"):
+        spec_text(copy.deepcopy(spec), root, allowed)
+    (root / "adapter" / "checkpoint-2").unlink()
+    (root / "adapter" / "circle").symlink_to(root / "adapter")
+    assert "adapter" in spec_text(copy.deepcopy(spec), root, allowed)
+    (root / "adapter" / "circle").unlink()
     (root / "link").symlink_to(outside)
     spec["models"]["ft"]["adapter"] = "link"
     with pytest.raises(RequestSpecError, match="below a folder"):

@@ -29,12 +29,13 @@ def result(adapter: Path, overall: float = 0.5, verdict: str = "pass") -> dict[s
         "schema_version": 1,
         "adapter_id": str(adapter),
         "score": {"overall": overall, "band": "x"},
+        "gate": {"status": "passed", "threshold": 0.6, "reasons": []},
         "probes": [probe],
     }
 
 
 @dataclass
-class Bench:
+class WatchRun:
     """A watch, what it evaluated and what it said.
 
     Attributes:
@@ -75,11 +76,11 @@ class Bench:
         return Evaluation(verdict, 1.0, result(folder, verdict=verdict))
 
 
-Benches = Callable[..., Bench]
+WatchRuns = Callable[..., WatchRun]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Benches:
+def watch_run(tmp_path: Path) -> WatchRuns:
     """Makes a watch of a source or a spec."""
 
     def make(
@@ -88,14 +89,14 @@ def bench(tmp_path: Path) -> Benches:
         spec: WatchedSpec | None = None,
         most: int = 0,
         on_fail: OnFail | None = None,
-    ) -> Bench:
+    ) -> WatchRun:
         said, time = list[Event](), [0.0]
         history = History(tmp_path / "history", "watched", most)
-        holder: list[Bench] = []
+        holder: list[WatchRun] = []
         watched = Watched(
             source, spec, lambda folder: holder[0].evaluate(folder), history, said.append, on_fail
         )
-        holder.append(Bench(Watcher(watched, lambda: time[0]), history, said, time))
+        holder.append(WatchRun(Watcher(watched, lambda: time[0]), history, said, time))
         return holder[0]
 
     return make

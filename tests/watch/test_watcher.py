@@ -19,7 +19,7 @@ from pytest_sway.watch.on_fail import OnFail
 from pytest_sway.watch.sources import AdapterSource, CurrentVersion, FoldersBelow, NamedFolders
 from pytest_sway.watch.watched_spec import WatchedSpec
 from tests.support.written_adapters import pieces, write_adapter
-from tests.watch.conftest import Bench, Benches
+from tests.watch.conftest import WatchRun, WatchRuns
 
 _EVENTS = 20
 
@@ -87,9 +87,11 @@ KINDS = [_checkpoints, _renamed_checkpoints, _in_place, _listed, _dlm_store, _dl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_finished_adapter_is_evaluated_once(tmp_path: Path, bench: Benches, kind: Callable) -> None:
+def test_each_finished_adapter_is_evaluated_once(
+    tmp_path: Path, watch_run: WatchRuns, kind: Callable
+) -> None:
     source, write = kind(tmp_path / "run")
-    one = bench(source)
+    one = watch_run(source)
     for number in range(_EVENTS):
         seen = len(one.evaluated)
         for _ in write(number):
@@ -108,9 +110,9 @@ def test_each_finished_adapter_is_evaluated_once(tmp_path: Path, bench: Benches,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bursts_are_evaluated_in_their_order(tmp_path: Path, bench: Benches, kind: Callable) -> None:
+def test_bursts_are_evaluated_in_their_order(tmp_path: Path, watch_run: WatchRuns, kind: Callable) -> None:
     source, write = kind(tmp_path / "run")
-    one = bench(source)
+    one = watch_run(source)
     numbers = itertools.count()
     last = ""
     for burst in (1, 2, 5, 12):
@@ -128,13 +130,13 @@ def test_bursts_are_evaluated_in_their_order(tmp_path: Path, bench: Benches, kin
         assert names == sorted(names)
 
 
-def _bench_of_one(tmp_path: Path, bench: Benches, **options: object) -> tuple[Bench, Path]:
+def _bench_of_one(tmp_path: Path, watch_run: WatchRuns, **options: object) -> tuple[WatchRun, Path]:
     folder = write_adapter(tmp_path / "run" / "adapter", 1)
-    return bench(NamedFolders(("adapter",), (tmp_path / "run",)), **options), folder
+    return watch_run(NamedFolders(("adapter",), (tmp_path / "run",)), **options), folder
 
 
-def test_an_adapter_that_changes_while_it_is_evaluated(tmp_path: Path, bench: Benches) -> None:
-    one, folder = _bench_of_one(tmp_path, bench)
+def test_an_adapter_that_changes_while_it_is_evaluated(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _bench_of_one(tmp_path, watch_run)
     changes = [2]
     one.during = lambda path: write_adapter(path, changes.pop()) and None if changes else None
     one.settle()
@@ -143,8 +145,8 @@ def test_an_adapter_that_changes_while_it_is_evaluated(tmp_path: Path, bench: Be
     assert [entry.digest for entry in one.history.entries] == [adapter_digest(folder)]
 
 
-def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, bench: Benches) -> None:
-    one, _ = _bench_of_one(tmp_path, bench)
+def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, _ = _bench_of_one(tmp_path, watch_run)
     one.during = shutil.rmtree
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.CHANGED]
@@ -152,8 +154,8 @@ def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, bench:
     assert one.history.entries == []
 
 
-def test_what_stays_incomplete_is_reported_once(tmp_path: Path, bench: Benches) -> None:
-    one, folder = _bench_of_one(tmp_path, bench)
+def test_what_stays_incomplete_is_reported_once(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _bench_of_one(tmp_path, watch_run)
     content = (folder / "adapter_model.safetensors").read_bytes()
     (folder / "adapter_model.safetensors").write_bytes(content[:-100])
     one.settle()
@@ -165,30 +167,30 @@ def test_what_stays_incomplete_is_reported_once(tmp_path: Path, bench: Benches) 
     assert len(one.evaluated) == 1
 
 
-def test_a_checkpoint_of_another_trainer_is_taken_after_a_while(tmp_path: Path, bench: Benches) -> None:
+def test_a_checkpoint_of_another_trainer_is_taken_after_a_while(tmp_path: Path, watch_run: WatchRuns) -> None:
     write_adapter(tmp_path / "run" / "checkpoint-5", 1)
-    one = bench(FoldersBelow(tmp_path / "run"))
+    one = watch_run(FoldersBelow(tmp_path / "run"))
     one.turn(0.5, 58)
     assert one.evaluated == []
     one.turn(0.5, 8)
     assert len(one.evaluated) == 1
 
 
-def test_a_copy_is_not_evaluated_again(tmp_path: Path, bench: Benches) -> None:
+def test_a_copy_is_not_evaluated_again(tmp_path: Path, watch_run: WatchRuns) -> None:
     folder = tmp_path / "run"
     write_adapter(folder / "checkpoint-1", 1, trainer=True)
     write_adapter(folder, 1)
-    one = bench(FoldersBelow(folder))
+    one = watch_run(FoldersBelow(folder))
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["checkpoint-1"]
     assert one.kinds() == [EventKind.EVALUATING, EventKind.EVALUATED, EventKind.SAME]
     assert str(one.history.entries[0].file) in one.said[-1].message
 
 
-def test_the_next_watch_goes_on_where_the_last_one_ended(tmp_path: Path, bench: Benches) -> None:
-    one, folder = _bench_of_one(tmp_path, bench)
+def test_the_next_watch_goes_on_where_the_last_one_ended(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _bench_of_one(tmp_path, watch_run)
     one.settle()
-    again, _ = _bench_of_one(tmp_path, bench)
+    again, _ = _bench_of_one(tmp_path, watch_run)
     again.settle()
     assert again.evaluated == []
     write_adapter(folder, 2)
@@ -201,8 +203,8 @@ def test_the_next_watch_goes_on_where_the_last_one_ended(tmp_path: Path, bench: 
     assert outcome.trend.last.composite == 0.0
 
 
-def test_an_error_is_no_end(tmp_path: Path, bench: Benches) -> None:
-    one, folder = _bench_of_one(tmp_path, bench)
+def test_an_error_is_no_end(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _bench_of_one(tmp_path, watch_run)
     one.verdicts = ["error"]
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.ERROR]
@@ -214,13 +216,13 @@ def test_an_error_is_no_end(tmp_path: Path, bench: Benches) -> None:
     assert one.kinds()[-1] is EventKind.EVALUATED
 
 
-def test_a_spec_that_is_edited(tmp_path: Path, bench: Benches) -> None:
+def test_a_spec_that_is_edited(tmp_path: Path, watch_run: WatchRuns) -> None:
     spec = tmp_path / "sway.yaml"
     models = "models: {{base: {{base: b}}, ft: {{base: b, adapter: {}}}}}\nsuite: []\n"
     spec.write_text(models.format("one"))
     write_adapter(tmp_path / "one", 1)
     write_adapter(tmp_path / "two", 2)
-    one = bench(spec=WatchedSpec(spec))
+    one = watch_run(spec=WatchedSpec(spec))
     one.verdicts = ["error"]
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["one"]
@@ -233,10 +235,10 @@ def test_a_spec_that_is_edited(tmp_path: Path, bench: Benches) -> None:
     assert [path.name for path, _ in one.evaluated] == ["one", "one", "two"]  # the error is tried again
 
 
-def test_a_pointer_that_stays_wrong_is_said_once(tmp_path: Path, bench: Benches) -> None:
+def test_a_pointer_that_stays_wrong_is_said_once(tmp_path: Path, watch_run: WatchRuns) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "current.txt").write_text("adapter/versions/v0009")
-    one = bench(CurrentVersion(tmp_path))
+    one = watch_run(CurrentVersion(tmp_path))
     one.settle()
     one.settle()
     assert one.kinds() == [EventKind.INCOMPLETE]
@@ -244,12 +246,12 @@ def test_a_pointer_that_stays_wrong_is_said_once(tmp_path: Path, bench: Benches)
     assert "v0009" in one.said[0].message
 
 
-def test_the_command_where_an_adapter_fails(tmp_path: Path, bench: Benches) -> None:
+def test_the_command_where_an_adapter_fails(tmp_path: Path, watch_run: WatchRuns) -> None:
     written = tmp_path / "seen.txt"
     code = (
         f"import os; open({str(written)!r}, 'w').write(os.environ['SWAY_RESULT_PATH']); raise SystemExit(3)"
     )
-    one, folder = _bench_of_one(tmp_path, bench, on_fail=OnFail((sys.executable, "-c", code), 20))
+    one, folder = _bench_of_one(tmp_path, watch_run, on_fail=OnFail((sys.executable, "-c", code), 20))
     one.verdicts = ["pass", "fail", "error"]
     one.settle()
     assert not written.exists()
@@ -278,10 +280,10 @@ def test_how_the_command_ends(tmp_path: Path, command: tuple[str, ...], timeout:
 
 
 @pytest.mark.nightly
-def test_ten_thousand_events_leave_no_memory_behind(tmp_path: Path, bench: Benches) -> None:
+def test_ten_thousand_events_leave_no_memory_behind(tmp_path: Path, watch_run: WatchRuns) -> None:
     """A day of checkpoints, of which the Trainer keeps two."""
     folder = tmp_path / "run"
-    one, process, sizes = bench(FoldersBelow(folder), most=100), psutil.Process(), list[int]()
+    one, process, sizes = watch_run(FoldersBelow(folder), most=100), psutil.Process(), list[int]()
     for number in range(10_000):
         write_adapter(folder / f"checkpoint-{number}", number, trainer=True)
         if number > 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.text.sizes import size_in_bytes
 
+_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 _KEY = "SWAY_SERVE_KEY"  # of pytest_sway.client, which imports httpx
 
 
@@ -25,7 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api-key", metavar="KEY", help=f"Key that requests must carry; ${_KEY} is not seen in ps"
     )
-    parser.add_argument("--log-level", default="info", metavar="LEVEL", help="Of uvicorn (info)")
+    parser.add_argument("--log-level", default="info", choices=_LEVELS, help="Of uvicorn (info)")
     parser.add_argument(
         "--allow-path",
         action="append",
@@ -56,6 +57,10 @@ def _run(parsed: argparse.Namespace) -> int:
     most_bytes = None if parsed.max_memory is None else size_in_bytes(parsed.max_memory)
     if parsed.max_memory is not None and not most_bytes:
         raise CommandError(f"--max-memory {parsed.max_memory}: write a size, e.g. 512MiB or 16GiB")
+    if not 0 < parsed.port < 1 << 16:
+        raise CommandError(f"--port {parsed.port}: write a number from 1 to 65535")
+    if parsed.timeout is not None and not parsed.timeout > 0:
+        raise CommandError(f"--timeout {parsed.timeout:g}: write a number above 0")
     roots = [Path(name) for name in parsed.allow_path or ["."]]
     if missing := [root for root in roots if not root.is_dir()]:
         raise CommandError(f"--allow-path {missing[0]}: there is no such folder")
@@ -71,7 +76,7 @@ def _run(parsed: argparse.Namespace) -> int:
         settings.check()
     except SettingsError as error:
         raise CommandError(str(error)) from error
-    sys.stdout.write(f"http://{parsed.host}:{parsed.port}  (Ctrl-C stops)\n")
+    sys.stdout.write(f"{settings.url}  (Ctrl-C stops)\n")
     sys.stdout.flush()
     serve(settings, parsed.log_level)
     return Exit.OK

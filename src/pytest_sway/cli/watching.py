@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_sway.watch.watcher import Watched
 
 _KEY, _OTHER_KEY, _URL = "SWAY_SERVE_KEY", "SWAY_API_KEY", "SWAY_SERVE_URL"
+_OF_FOLDER = ("base", "data")
 _HISTORY = "sway-history"
 
 
@@ -37,6 +38,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="Watch this folder and those in it instead of the spec's adapters (repeatable; patterns too)",
+    )
+    parser.add_argument("--base", metavar="MODEL", help="Of a folder: the base model, as for sway check")
+    parser.add_argument(
+        "--data", metavar="FILE", help="Of a folder: what it was trained on, as for sway check"
     )
     parser.add_argument(
         "--history-dir", default=_HISTORY, metavar="DIR", help=f"Write results there ({_HISTORY})"
@@ -96,9 +101,7 @@ def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watche
         raise CommandError(f"--max-history {parsed.max_history}: write a number from 0 on")
     is_folder = Path(parsed.watched).is_dir()
     url = parsed.serve_url or os.environ.get(_URL)
-    if is_folder and (parsed.adapter or url):
-        other = "--adapter" if parsed.adapter else "--serve-url"
-        raise CommandError(f"{other} needs a spec, and {parsed.watched} is a folder; sway init writes one")
+    _check_form(parsed, url, is_folder=is_folder)
     names = [parsed.watched] if is_folder else parsed.adapter
     source = source_of_names(names) if names else None
     try:
@@ -107,8 +110,20 @@ def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watche
         raise CommandError(str(error)) from error
     key = _key(parsed.api_key) if url else None
     history = History(Path(parsed.history_dir), str(Path(parsed.watched).absolute()), parsed.max_history)
-    evaluate = Evaluator(None if spec is None else spec.path, url, key)
+    options = [
+        part for name in _OF_FOLDER if (given := getattr(parsed, name)) for part in (f"--{name}", given)
+    ]
+    evaluate = Evaluator(None if spec is None else spec.path, tuple(options), url, key)
     return Watched(source, spec, evaluate, history, say, _on_fail(parsed))
+
+
+def _check_form(parsed: argparse.Namespace, url: str | None, *, is_folder: bool) -> None:
+    """Raise CommandError for options of the other form."""
+    given = {"--adapter": parsed.adapter, "--serve-url": url}
+    if is_folder and (wrong := [name for name, value in given.items() if value]):
+        raise CommandError(f"{wrong[0]} needs a spec, and {parsed.watched} is a folder; sway init writes one")
+    if not is_folder and (named := [name for name in _OF_FOLDER if getattr(parsed, name)]):
+        raise CommandError(f"--{named[0]} is for a folder; a spec names its base model and its data itself")
 
 
 def _key(given: str | None) -> str | None:

@@ -5,12 +5,13 @@ One request per suite and adapter asks for every probe of the session at once; a
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pytest_sway.backends.base import AdapterKey
 from pytest_sway.client import KEY_VARIABLE, ServeClient, ServeClientError
@@ -19,6 +20,7 @@ from pytest_sway.items.item_key import ItemKey, item_key
 from pytest_sway.items.stash_keys import SERVED_CONTEXT
 from pytest_sway.result import ProbeResult
 from pytest_sway.session.item_report import ContextReport
+from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.suites.json_conversion import from_json
 
 _RUNS = pytest.StashKey[dict[tuple[str, AdapterKey | None], "ServedRun"]]()
@@ -38,7 +40,7 @@ class ServedRun:
         self._client = client
         self._events = client.events(spec, path, probe_names=names)
         self._found: dict[str, tuple[ProbeResult, ContextReport | None]] = {}
-        self._run_id, self._is_over, self._fault = "", False, ""
+        self._run_id, self._is_over, self._is_broken, self._fault = "", False, False, ""
 
     def result(self, name: str) -> tuple[ProbeResult, ContextReport | None]:
         """A probe's result, and what it was measured with; waits for it.
@@ -46,11 +48,11 @@ class ServedRun:
         Raises:
             ServeClientError: the daemon cannot be reached, refuses the spec, or ended before the probe.
         """
-        while name not in self._found and not self._is_over:
+        while name not in self._found and not self._is_over and not self._is_broken:
             try:
                 self._take(next(self._events, {"event": "ended"}))
-            except ServeClientError as error:
-                self._is_over, self._fault = True, str(error)
+            except (ServeClientError, TypeError, ValueError) as error:  # the last two: a value JSON lacks
+                self._is_broken, self._fault = True, str(error)
         if name not in self._found:
             raise ServeClientError(self._fault or "the daemon ended the run before this probe")
         return self._found[name]
@@ -123,7 +125,11 @@ def _names(session: pytest.Session, key: ItemKey, adapter: AdapterKey | None) ->
 
 def _spec(key: ItemKey, adapter: AdapterKey | None, profile: str | None) -> dict[str, Any]:
     """The spec as it is written, with the adapter and the profile of this session."""
-    spec: dict[str, Any] = yaml.safe_load(key.suite.path.read_text("utf-8"))
+    suite = key.suite
+    spec: dict[str, Any] = copy.deepcopy(suite.spec.source.value)
+    if suite.spec.model is None and is_folder(Path(suite.model.base)):  # it may be relative to where we are
+        for side in ("base", "ft"):
+            spec["models"][side]["base"] = suite.model.base
     if adapter is not None and adapter.path is not None:
         spec["models"]["ft"]["adapter"] = adapter.path
     if profile is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_S = 20.0
@@ -12,36 +11,38 @@ HEADER_S = 20.0
 
 
 class HeaderTimeout(H11Protocol):
-    """uvicorn's HTTP/1.1, which by itself waits for a header without end."""
+    """uvicorn's HTTP/1.1, which by itself waits for a header without end.
+
+    The rest of a refused request's body is waited for no longer either.
+    """
 
     _header_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first header."""
         super().connection_made(transport)
-        self._wait_for_header()
+        self._follow()
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of a header; stop waiting where it is whole."""
+        """A header may be whole now."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
-            self._wait_for_header()
-        else:
-            self._stop_waiting()
+        self._follow()
 
     def on_response_complete(self) -> None:
-        """What has come of the next request, if anything, is no whole header."""
+        """The next header is waited for, or has come already."""
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE:
-            self._wait_for_header()
+        self._follow()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for."""
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait_for_header(self) -> None:
-        if self._header_timer is None:
+    def _follow(self) -> None:
+        """Wait as long as no request is being answered, counted from the first moment."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._header_timer is None:
             self._header_timer = self.loop.call_later(HEADER_S, self._close)
 
     def _stop_waiting(self) -> None:
@@ -50,6 +51,5 @@ class HeaderTimeout(H11Protocol):
             self._header_timer = None
 
     def _close(self) -> None:
-        self._header_timer = None
         if not self.transport.is_closing():
             self.transport.close()

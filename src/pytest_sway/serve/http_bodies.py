@@ -16,7 +16,7 @@ class RunRequest(BaseModel):
     spec_path: str | None = Field(default=None, max_length=4096)
     """Its folder is where relative paths begin; the file need not exist."""
     seed: int | None = Field(default=None, ge=0, lt=2**31)
-    probe_names: list[str] = Field(default=[], max_length=1000)
+    probe_names: list[str] = Field(default=[], max_length=10_000)
     """Of the probes that are measured; all of them where it is empty."""
     stream: bool = False
     """Whether events are sent as they happen (server-sent events)."""
@@ -28,7 +28,7 @@ class ScoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     spec: dict[str, Any]
-    probe_names: list[str] = Field(default=[], max_length=1000)
+    probe_names: list[str] = Field(default=[], max_length=10_000)
     spec_path: str | None = Field(default=None, max_length=4096)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 

@@ -18,6 +18,8 @@ from pytest_sway.serve.settings import ServeSettings
 _OPEN = frozenset({"/health"})
 _UNCOUNTED = frozenset({"/health", "/metrics"})
 _OTHER_SITES = frozenset({"cross-site", "same-site"})
+_PORTS = {"http": "80", "https": "443"}
+"""Of an origin that names none."""
 _MINUTE = 60.0
 _SLOWEST_S = 20.0
 """How long a request may take to arrive."""
@@ -79,10 +81,10 @@ class HttpGuard:
 
     def _is_own_origin(self, origin: str) -> bool:
         scheme, _, host = origin.partition("://")
-        return scheme in ("http", "https") and self._is_own_host(host) and self._has_own_port(host)
+        return scheme in _PORTS and self._is_own_host(host) and self._has_own_port(scheme, host)
 
-    def _has_own_port(self, host: str) -> bool:
-        port = host.rpartition(":")[2] if not host.endswith("]") and ":" in host else ""
+    def _has_own_port(self, scheme: str, host: str) -> bool:
+        port = host.rpartition(":")[2] if not host.endswith("]") and ":" in host else _PORTS[scheme]
         return port == str(self._settings.port)
 
     def _has_key(self, headers: Headers) -> bool:

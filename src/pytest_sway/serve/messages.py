@@ -82,6 +82,7 @@ class Finished:
         result: schema 1; None where it failed.
         error: why; empty where it did not.
         is_cancelled: whether it was cancelled.
+        status: HTTP's, where it failed.
         models: what the worker holds now.
     """
 
@@ -89,4 +90,5 @@ class Finished:
     result: dict[str, Any] | None = field(hash=False)
     error: str = ""
     is_cancelled: bool = False
+    status: int = 400
     models: tuple[LoadedModel, ...] = ()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 
-from pytest_sway.client import KEY_VARIABLE
+from pytest_sway.client import KEY_VARIABLE, is_loopback
 from pytest_sway.serve.request_specs import Allowed
 from pytest_sway.serve.supervisor import WorkerSettings
 
@@ -49,15 +48,15 @@ class ServeSettings:
     @property
     def known_hosts(self) -> frozenset[str]:
         """Names in a ``Host`` header that are this daemon's: a page of another name is not."""
-        names = {"localhost", "127.0.0.1", "[::1]", self.host, *self.hosts}
+        names = {"localhost", "127.0.0.1", "[::1]", *map(host_in_url, (self.host, *self.hosts))}
         return frozenset(name.lower() for name in names)
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{host_in_url(self.host)}:{self.port}"
 
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+
+def host_in_url(host: str) -> str:
+    """A host as it is written in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from pytest_sway.serve.messages import (
     Cancel,
@@ -134,7 +135,7 @@ class Supervisor:
             time.sleep(_POLL_S)
         if (current := self._current) is not None:
             self.cancel(current)
-        self._thread.join(_STOP_S)
+        self._thread.join(2 * _STOP_S)  # longer than it waits for the worker
         self._end_worker()
 
     def _serve(self) -> None:
@@ -148,9 +149,13 @@ class Supervisor:
             try:
                 self._measure(run)
             finally:
-                self.run_count += 1
-                self.run_seconds += run.seconds
                 self._current = None
+
+    def _end(self, run: Run, state: RunState, error: str = "", status: int = 400) -> None:
+        """Note that a run that was begun is over."""
+        self.run_count += 1
+        self.run_seconds += time.monotonic() - run.started
+        run.end(state, error, status)
 
     def _measure(self, run: Run) -> None:
         """Have the worker do a run; whatever happens to the worker is the run's outcome."""
@@ -160,21 +165,20 @@ class Supervisor:
             connection = self._running_worker()
             connection.send(Job(run.id, run.spec, run.probes))
             self._follow(run, connection)
-        except (EOFError, OSError):
-            code = self._exit_status()
+        except (EOFError, OSError) as error:
+            fault = self._why_ended(error)
             self._end_worker()
-            run.end(RunState.FAILED, f"the worker ended (exit status {code}): out of memory, or a crash", 503)
+            self._end(run, RunState.FAILED, fault, 503)
         except Exception as error:  # the queue goes on, whatever it is
             self._end_worker()
-            run.end(
-                RunState.FAILED, f"the worker gave no answer that can be read: {type(error).__name__}", 503
-            )
+            fault = f"the worker gave no answer that can be read: {type(error).__name__}"
+            self._end(run, RunState.FAILED, fault, 503)
 
-    def _exit_status(self) -> int | None:
+    def _why_ended(self, error: Exception) -> str:
         if self._worker is None:
-            return None
+            return f"the worker cannot be started: {getattr(error, 'strerror', None) or error}"
         self._worker.join(1.0)
-        return self._worker.exitcode
+        return f"the worker ended (exit status {self._worker.exitcode}): out of memory, or a crash"
 
     def _follow(self, run: Run, connection: Connection) -> None:
         """Take what the worker says of a run, until it is over."""
@@ -185,10 +189,10 @@ class Supervisor:
                 connection.send(Cancel(run.id))
             if self._is_late(run):
                 self._end_worker()
-                run.end(RunState.FAILED, f"it took longer than {self._settings.timeout:g} s", 504)
+                self._end(run, RunState.FAILED, f"it took longer than {self._settings.timeout:g} s", 504)
             elif cancelled and not connection.poll(_STOP_S):
                 self._end_worker()
-                run.end(RunState.CANCELLED)
+                self._end(run, RunState.CANCELLED)
             elif connection.poll(_POLL_S):
                 self._take(run, connection.recv())
 
@@ -207,36 +211,53 @@ class Supervisor:
             self.models = message.models
             run.result = message.result
             failed = RunState.CANCELLED if message.is_cancelled else RunState.FAILED
-            run.end(RunState.DONE if message.result is not None else failed, message.error)
+            state = RunState.DONE if message.result is not None else failed
+            self._end(run, state, message.error, message.status)
 
     def _running_worker(self) -> Connection:
-        if self._worker is None or not self._worker.is_alive() or self._connection is None:
+        """The connection to a worker that lives, and whose folder is there.
+
+        Raises:
+            OSError: none can be started.
+        """
+        is_whole = self._scratch is not None and Path(self._scratch).is_dir()  # cleaners remove what is old
+        if self._worker is None or not self._worker.is_alive() or self._connection is None or not is_whole:
             self._end_worker()
-            context = multiprocessing.get_context("spawn")
-            self._connection, other = context.Pipe()
-            self._scratch = tempfile.mkdtemp(prefix="sway-serve-")
-            arguments = (other, self._settings.most_models, self._settings.most_bytes, self._scratch)
-            self._worker = context.Process(target=work, args=arguments, name="sway-worker", daemon=True)
-            with _no_interrupts():
-                self._worker.start()
-            other.close()
-            self.restarts += 1
+            self._start_worker()
+        assert self._connection is not None
         return self._connection
+
+    def _start_worker(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        scratch = tempfile.mkdtemp(prefix="sway-serve-")
+        connection, other = context.Pipe()
+        arguments = (other, self._settings.most_models, self._settings.most_bytes, scratch)
+        worker = context.Process(target=work, args=arguments, name="sway-worker", daemon=True)
+        try:
+            with _no_interrupts():
+                worker.start()
+        except BaseException:
+            connection.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        finally:
+            other.close()
+        self._worker, self._connection, self._scratch = worker, connection, scratch
+        self.restarts += 1
 
     def _end_worker(self) -> None:
         """End the worker, whatever state it is in, and remove its temporary files."""
         worker, connection, scratch = self._worker, self._connection, self._scratch
         self._worker = self._connection = self._scratch = None
         self.models = ()
-        if scratch is not None:
-            try:
-                self._wait_for_end(worker, connection)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-
-    def _wait_for_end(self, worker: BaseProcess | None, connection: Connection | None) -> None:
-        if worker is None or connection is None:
+        if worker is None or connection is None or scratch is None:
             return
+        try:
+            self._wait_for_end(worker, connection)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _wait_for_end(self, worker: BaseProcess, connection: Connection) -> None:
         try:
             if self._current is None or self._current.is_over:
                 connection.send(Stop())

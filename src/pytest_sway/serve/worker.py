@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -125,6 +126,7 @@ def work(connection: Connection, most_models: int, most_bytes: int | None, scrat
         return  # the daemon has ended
     finally:
         warm.close()
+        shutil.rmtree(scratch, ignore_errors=True)  # the other process may have been killed
 
 
 def _done(job: Job, connection: Connection, warm: WarmBackends) -> Finished:
@@ -133,7 +135,7 @@ def _done(job: Job, connection: Connection, warm: WarmBackends) -> Finished:
     try:
         return _finished(job, run)
     except OSError as error:  # a full disk, say; where the daemon has gone, the next message tells
-        return Finished(job.run, None, f"the worker: {error.strerror or type(error).__name__}")
+        return Finished(job.run, None, f"the worker: {error.strerror or type(error).__name__}", status=503)
 
 
 def _finished(job: Job, run: ServedRun) -> Finished:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.watch.processes import end_session
 
 Verdict = Literal["pass", "fail", "error"]
@@ -49,11 +50,13 @@ class Evaluator:
 
     Attributes:
         spec: the spec's file; None for ``sway check``, which needs none.
+        check_options: of ``sway check``.
         server: URL of a daemon that measures; None for measuring here.
         key: the daemon's.
     """
 
     spec: Path | None
+    check_options: tuple[str, ...] = ()
     server: str | None = None
     key: str | None = field(default=None, repr=False)
 
@@ -72,7 +75,7 @@ class Evaluator:
                 result = json.loads(file.read_bytes())
             except (OSError, ValueError):
                 return Evaluation("error", seconds, None, _fault(status, log))
-        return Evaluation(verdict_of(result), seconds, result)
+        return Evaluation("fail" if why_failed(result) else "pass", seconds, result)
 
     def _run(self, adapter: Path, file: Path, log: Path) -> int:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -95,18 +98,23 @@ class Evaluator:
 
     def _arguments(self, adapter: Path, file: Path) -> list[str]:
         if self.spec is None:
-            return ["check", str(adapter), "--json", str(file), "--quiet"]
+            return ["check", str(adapter), "--json", str(file), "--quiet", *self.check_options]
         command = ["run", str(self.spec), "--adapter", str(adapter), "--json", str(file), "--quiet"]
         return [*command, "--", f"--sway-server={self.server}"] if self.server else command
 
 
-def verdict_of(result: Mapping[str, Any]) -> Verdict:
-    """``fail`` where the gate failed, any probe did, or ``sway check`` found the adapter bad."""
-    gate, check = result.get("gate") or {}, result.get("check") or {}
-    failed = any(probe.get("verdict") == "fail" for probe in result.get("probes") or ())
-    if result.get("check") is not None:
-        return "fail" if check.get("level") == "bad" else "pass"
-    return "fail" if failed or gate.get("status") == "failed" else "pass"
+def why_failed(result: Mapping[str, Any]) -> str:
+    """Why an adapter failed: its gate did, a probe did, or ``sway check`` found it bad; else empty."""
+    if (check := result.get("check")) is not None:
+        return str(check["title"]) if check["level"] == "bad" else ""
+    probes = result["probes"]
+    failed = [probe["name"] for probe in probes if probe["verdict"] in ("fail", "error")]
+    gate, overall = result["gate"], result["score"]["overall"]
+    below = gate["threshold"] is not None and overall < gate["threshold"]
+    reasons = [f"failed: {shorten_list(failed)}"] if failed else []
+    reasons += [f"composite below {gate['threshold']:g}"] if below else []
+    is_failed = gate["status"] == "failed" or any(probe["verdict"] == "fail" for probe in probes)
+    return ("; ".join(reasons) or "the gate failed") if is_failed else ""
 
 
 def _fault(status: int, log: Path) -> str:

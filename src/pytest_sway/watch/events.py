@@ -37,6 +37,7 @@ class Outcome:
     Attributes:
         verdict: pass, fail or error.
         composite: the composite score; None where there is none.
+        reason: why it failed; empty where it did not.
         seconds: how long the evaluation took.
         sequence, file: of the result in the history.
         trend: beside earlier results; None for an error.
@@ -44,6 +45,7 @@ class Outcome:
 
     verdict: str
     composite: float | None
+    reason: str
     seconds: float
     sequence: int
     file: str
@@ -84,12 +86,13 @@ def json_line(event: Event, now: datetime) -> str:
 
 
 def _outcome_text(outcome: Outcome, error: str) -> str:
-    end = f"({outcome.seconds:.0f} s), {outcome.file}"
+    end = f"{outcome.seconds:.0f} s, {outcome.file}"
     if outcome.verdict == "error":
-        return f"ERROR {end}: {error}"
-    composite = "" if outcome.composite is None else f", composite {outcome.composite:.2f}"
-    trend = "; ".join(_trend_parts(outcome.trend)) if outcome.trend is not None else ""
-    return f"{outcome.verdict.upper()}{composite}{f' ({trend})' if trend else ''} {end}"
+        return f"#{outcome.sequence} ERROR: {error}; {end}"
+    parts = [f"composite {outcome.composite:.2f}"] if outcome.composite is not None else []
+    parts += _trend_parts(outcome.trend) if outcome.trend is not None else ()
+    reason = f" ({outcome.reason})" if outcome.reason else ""
+    return f"#{outcome.sequence} {outcome.verdict.upper()}{reason}: {'; '.join([*parts, end])}"
 
 
 def _trend_parts(trend: Trend) -> Iterator[str]:
@@ -97,9 +100,9 @@ def _trend_parts(trend: Trend) -> Iterator[str]:
     if last is None:
         return
     if last.composite is not None:
-        yield f"{last.composite:+.2f} since {tail(last.label)}"
-    if first is not None and first.label != last.label and first.composite is not None:
-        yield f"{first.composite:+.2f} since the first, {tail(first.label)}"
+        yield f"{last.composite:+.2f} since #{last.sequence}"
+    if first is not None and first.sequence != last.sequence and first.composite is not None:
+        yield f"{first.composite:+.2f} since #{first.sequence}"
     changed = [f"{probe.name} {probe.then or 'absent'} → {probe.now or 'absent'}" for probe in last.changed]
     if changed:
         yield ", ".join(changed)
@@ -109,6 +112,7 @@ def _outcome_fields(outcome: Outcome) -> dict[str, Any]:
     found: dict[str, Any] = {
         "verdict": outcome.verdict,
         "composite": outcome.composite,
+        "reason": outcome.reason,
         "seconds": outcome.seconds,
         "sequence": outcome.sequence,
         "result": outcome.file,
@@ -126,4 +130,9 @@ def _comparison_fields(comparison: Comparison | None) -> dict[str, Any] | None:
         {"name": one.name, "then": one.then, "now": one.now, "score_delta": one.delta}
         for one in comparison.probes
     ]
-    return {"adapter": comparison.label, "composite": comparison.composite, "probes": probes}
+    return {
+        "sequence": comparison.sequence,
+        "adapter": comparison.adapter,
+        "composite": comparison.composite,
+        "probes": probes,
+    }

@@ -10,9 +10,10 @@ from pytest_sway.suites.changes import changes, composite_delta
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A result and what its adapter is called."""
+    """A result, its number and its adapter's folder."""
 
-    label: str
+    sequence: int
+    adapter: str
     suite: SuiteResult
 
 
@@ -31,12 +32,13 @@ class Comparison:
     """A result beside an earlier one.
 
     Attributes:
-        label: the earlier adapter.
+        sequence, adapter: of the earlier one.
         composite: now - then; None where one of them is partial.
         probes: every probe of either.
     """
 
-    label: str
+    sequence: int
+    adapter: str
     composite: float | None
     probes: tuple[ProbeTrend, ...]
 
@@ -84,4 +86,4 @@ def _comparison(then: Evaluated | None, now: Evaluated) -> Comparison | None:
         )
         for change in changes(then.suite, now.suite)
     )
-    return Comparison(then.label, composite_delta(then.suite, now.suite), probes)
+    return Comparison(then.sequence, then.adapter, composite_delta(then.suite, now.suite), probes)

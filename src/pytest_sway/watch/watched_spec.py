@@ -64,7 +64,7 @@ def source_of_spec(path: Path) -> AdapterSource:
         spec = read_spec(path)
     except SpecError as error:
         raise SourceError(str(error)) from error
-    names = _adapters(spec)
+    names = _written_adapters(spec)
     version = _store_version(spec, names)
     if version is not None:
         return CurrentVersion(version.store, version.adapter)
@@ -73,7 +73,7 @@ def source_of_spec(path: Path) -> AdapterSource:
     return NamedFolders(tuple(names), tuple(root.absolute() for root in spec.roots))
 
 
-def _adapters(spec: Source) -> list[str]:
+def _written_adapters(spec: Source) -> list[str]:
     """``models.ft.adapter``, with environment variables."""
     models: Any = spec.value.get("models")
     tuned = models.get("ft") if isinstance(models, dict) else None

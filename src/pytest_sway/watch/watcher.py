@@ -11,7 +11,7 @@ from typing import Any
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.saved_results import SavedResultError, parse_saved_result, read_saved_result
 from pytest_sway.watch.adapter_folders import Files, adapter_digest, files_of
-from pytest_sway.watch.evaluation import Evaluation
+from pytest_sway.watch.evaluation import Evaluation, why_failed
 from pytest_sway.watch.events import Event, EventKind, Outcome
 from pytest_sway.watch.history import Entry, History
 from pytest_sway.watch.on_fail import OnFail
@@ -141,8 +141,11 @@ class Watcher:
         entry = self._write(folder, digest, found, verdict, fault, composite)
         if entry is None:
             return
-        trend = self._trend.add(Evaluated(str(folder), suite)) if suite is not None else None
-        outcome = Outcome(verdict, composite, found.seconds, entry.sequence, str(entry.file), trend)
+        trend = None
+        if suite is not None:
+            trend = self._trend.add(Evaluated(entry.sequence, str(folder), suite))
+        reason = why_failed(found.result or {}) if verdict == "fail" else ""
+        outcome = Outcome(verdict, composite, reason, found.seconds, entry.sequence, str(entry.file), trend)
         kind = EventKind.EVALUATED if suite is not None else EventKind.ERROR
         self._watched.say(Event(kind, str(folder), fault, outcome))
         if verdict == "fail" and self._watched.on_fail is not None:
@@ -198,5 +201,5 @@ def _earlier(history: History) -> tuple[Evaluated, ...]:
                 suite = read_saved_result(one.file)
             except SavedResultError:
                 continue
-            found.append(Evaluated(one.adapter, suite))
+            found.append(Evaluated(one.sequence, one.adapter, suite))
     return tuple(found)

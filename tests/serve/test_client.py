@@ -108,6 +108,11 @@ def test_a_session_cancels_what_it_does_not_wait_for(answering: Answering) -> No
     assert run.result("a")[0].name == "a"
     run.close()
     assert seen == ["POST /run", "DELETE /runs/1"]
+    client, seen = answering((200, lines + b'data: {"event": "complete"}\n\n'))
+    run = ServedRun(client, {}, "sway.yaml", ["a"])
+    assert run.result("a")[0].name == "a"
+    run.close()
+    assert seen == ["POST /run"]
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "no address", "http://[", ""])

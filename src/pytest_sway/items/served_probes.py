@@ -37,7 +37,7 @@ class ServedRun:
     """
 
     def __init__(self, client: ServeClient, spec: dict[str, Any], path: str, names: list[str]) -> None:
-        self._client = client
+        self._client, self._names = client, frozenset(names)
         self._events = client.events(spec, path, probe_names=names)
         self._found: dict[str, tuple[ProbeResult, ContextReport | None]] = {}
         self._run_id, self._is_over, self._is_broken, self._fault = "", False, False, ""
@@ -58,8 +58,10 @@ class ServedRun:
         return self._found[name]
 
     def close(self) -> None:
-        """Cancel what is not over."""
+        """Wait for the end of a run that has measured everything; cancel another one."""
         try:
+            while not self._is_over and not self._is_broken and self._names <= self._found.keys():
+                self._take(next(self._events, {"event": "ended"}))
             if self._run_id and not self._is_over:
                 self._client.cancel(self._run_id)
         except ServeClientError:

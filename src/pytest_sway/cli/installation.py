@@ -26,6 +26,7 @@ _EXTRAS = {
     "viz": ("plotly",),
     "dlm": ("document-language-model",),
     "serve": ("fastapi", "uvicorn", "prometheus-client", "httpx"),
+    "watch": ("watchdog",),
     "pytest": ("pytest", "pytest-xdist", "pytest-timeout"),
 }
 """Packages of each extra, by the names of their distributions."""

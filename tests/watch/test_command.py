@@ -119,19 +119,19 @@ def test_from_one_adapter_to_the_next(tmp_path: Path, watching: Watching) -> Non
     time.sleep(1)
     assert watch.stop() == 0
     assert watch.events()[-1]["event"] == "stopped"
-    assert not _evaluations()
+    assert not _evaluations(tmp_path)
     results = [read_saved_result(one) for one in sorted((tmp_path / "sway-history").iterdir())]
     assert [Path(one.adapter_id) for one in results] == [tmp_path / "out"] * 2
     assert results[0].digests != results[1].digests
     assert "Traceback" not in (tmp_path / "errors.txt").read_text()
 
 
-def _evaluations() -> list[psutil.Process]:
-    """Processes of a ``sway run`` that are left."""
+def _evaluations(folder: Path) -> list[psutil.Process]:
+    """Processes of a ``sway run`` that a watch in a folder left."""
     found = []
-    for one in psutil.process_iter(["cmdline", "status"]):
-        command = one.info["cmdline"] or []
-        if "pytest_sway" in command and "run" in command and one.info["status"] != psutil.STATUS_ZOMBIE:
+    for one in psutil.process_iter(["cmdline", "status", "cwd"]):
+        is_here = one.info["cwd"] == str(folder) and one.info["status"] != psutil.STATUS_ZOMBIE
+        if is_here and "run" in (one.info["cmdline"] or []):
             found.append(one)
     return found
 
@@ -183,7 +183,7 @@ def test_ended_at_random_moments_the_history_is_whole(
         os.killpg(watch.process.pid, sent)
         status = watch.process.wait(30)
         assert status == (-9 if sent is signal.SIGKILL else 0)
-        for one in _evaluations():  # after kill -9 they end by themselves
+        for one in _evaluations(tmp_path):  # after kill -9 they end by themselves
             assert sent is signal.SIGKILL
             one.wait(60)
         files = sorted((tmp_path / "sway-history").glob("*.result.json"))

@@ -2,8 +2,17 @@
 
 import pytest
 
-from pytest_sway.backends.base import AnsweringBackend, BackendError, Subject
-from pytest_sway.requests import Completion, CompletionScore, Generate, Generation, RequestError, View
+from pytest_sway import (
+    AnsweringBackend,
+    BackendError,
+    Completion,
+    CompletionScore,
+    Generate,
+    Generation,
+    RequestError,
+    Subject,
+    View,
+)
 
 
 def score(prompt, completion, tuned):

@@ -28,7 +28,7 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
     session and implementation. Under xdist every worker collects, and so calls it. A conftest applies to
     specs in its folder and below, and to those that tests there name in a mark; a plugin to all.
 
-    Return: a list of classes derived from :class:`pytest_sway.probes.base.Probe`, or nothing. ``kind`` is
+    Return: a list of classes derived from :class:`pytest_sway.Probe`, or nothing. ``kind`` is
     the word in the spec, ``category`` one of the composite's, ``claim`` the rule that judges
     (``Claim.EFFECT``, ``NO_HARM``, ``SHAPE``, ``PRE_RUN``); a kind whose ``scale`` is set is compared with
     the null adapters.
@@ -40,13 +40,8 @@ def pytest_sway_probes(config: pytest.Config) -> Sequence[type[Probe[Any]]] | No
 
         from statistics import fmean
 
-        from pytest_sway.probes.base import Probe, ProbeOptions
-        from pytest_sway.result import Claim
-        from pytest_sway.probes.base import Probe
-        from pytest_sway.probes.judging.no_harm import judge_no_harm, mean_harm
-        from pytest_sway.probes.shared.item_options import PromptOptions
-        from pytest_sway.requests import Generate, ask
-        from pytest_sway.result import Claim, Measurement
+        from pytest_sway import Claim, Generate, Measurement, Probe, PromptOptions
+        from pytest_sway import ask, judge_no_harm, mean_harm
 
 
         class FallsSilentOptions(PromptOptions):
@@ -82,28 +77,37 @@ def pytest_sway_backend(config: pytest.Config, model: ModelKey) -> Backend | Non
     fixture ``sway_backend`` in a conftest comes before the hook. Models belong to the session and not to a
     folder, so every conftest is asked for every model.
 
-    Return: a :class:`pytest_sway.backends.base.Backend`, or None to leave it to the next plugin. The first
-    backend is taken; where no plugin returns one, the spec's own kind is loaded. ``model`` holds the spec's
-    ``kind`` and ``base``; the kind ``dummy`` is free for you, and so is ``custom``, whose ``entry_point`` is
-    imported only where no hook answers. (A class that a spec names needs no hook: ``docs/extending.md``.)
+    Return: a backend, e.g. a :class:`pytest_sway.AnsweringBackend`, or None to leave it to the next plugin.
+    The first one is taken; where no plugin returns one, the spec's own kind is loaded. ``model`` holds the
+    spec's ``kind`` and ``base``; the kind ``dummy`` is free for you, and so is ``custom``, whose
+    ``entry_point`` is imported only where no hook answers. (A class that a spec names needs no hook:
+    ``docs/extending.md``.)
 
-    Otherwise: a :class:`~pytest_sway.backends.base.BackendError`, and an answer that is no backend,
+    Otherwise: a :class:`~pytest_sway.BackendError`, and an answer that is no backend,
     fail the items that need the model, in one line each.
 
     Example::
 
-        from pytest_sway.backends.fake import FakeBackend
-        from pytest_sway.requests import Completion, CompletionScore
+        from pytest_sway import AnsweringBackend, CompletionScore, Subject, View
 
 
-        def answer(request):
-            likes_it = 0.0 if request.view.is_base or request.view.null else 1.0
-            return CompletionScore(logprob=-3.0 + likes_it * ("please" in request.completion), tokens=2)
+        class Polite(AnsweringBackend):
+            capabilities = frozenset({"completion", "nulls"})
+
+            def attach(self, adapter):
+                return Subject(View("base"), View("base", "adapter"))
+
+            def answer(self, requests):
+                return {request: self.score(request) for request in requests}
+
+            def score(self, request):
+                likes_it = 0.0 if request.view.is_base or request.view.null else 1.0
+                return CompletionScore(-3.0 + likes_it * ("please" in request.completion), tokens=2)
 
 
         def pytest_sway_backend(config, model):
             if model.kind == "dummy":
-                return FakeBackend(answer, capabilities=frozenset({"completion", "nulls"}))
+                return Polite()
     """
 
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 dlm = pytest.importorskip("dlm", reason="pip install --no-deps document-language-model python-ulid cbor2")
 
-COMPAT = ROOT / "examples" / "dlm_sway_compat" / "src"
+COMPAT = ROOT / "compat" / "dlm_sway" / "src"
 EFFECT_KINDS = {
     "delta_kl",
     "adapter_revert",

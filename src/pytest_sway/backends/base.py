@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pytest_sway.requests import Prompt, Request, RequestError, Tokenized, View
+from pytest_sway.requests import Divergence, Prompt, Request, RequestError, Tokenized, View
 from pytest_sway.text.message_parts import describe
 from pytest_sway.token_sequences import ForcedCompletion, PackedRow, TokenSequence
 
@@ -256,6 +256,20 @@ class AnsweringBackend(Backend):
         One call has what a probe asks at once of the adapter and of all its nulls: what these requests have
         in common can be computed once. None may be left out.
         """
+
+    def mean_divergence(self, request: Divergence, p: Any, q: Any) -> float:
+        """The answer to a :class:`~pytest_sway.requests.Divergence`.
+
+        Args:
+            request: says which divergence.
+            p: natural log-probabilities of its first view, numpy, ``[1 + continuation, vocabulary]``.
+            q: the same of its second view.
+        """
+        import numpy as np
+
+        from pytest_sway.statistics.divergences import divergence
+
+        return float(np.mean(divergence(np, request.kind, p, q)))
 
 
 class TokenizingBackend(Backend):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from pytest_sway.probes.base import Probe
+from pytest_sway.probes.base import OptionsError, Probe
+from pytest_sway.text.message_parts import describe, did_you_mean
 
 _CLASSES = {
     "adapter_ablation": "AdapterAblation",
@@ -43,6 +44,22 @@ def find(kind: str) -> type[Probe[Any]] | None:
         return None
     probe: type[Probe[Any]] = getattr(import_module(f"pytest_sway.probes.{kind}"), name)
     return probe
+
+
+def probe(kind: str, **options: Any) -> Probe[Any]:
+    """A probe of a built-in kind, for the fixture ``sway``.
+
+    Args:
+        kind: as in a spec, e.g. ``delta_kl``.
+        options: of the entry in a spec, ``name`` among them.
+
+    Raises:
+        OptionsError: there is no such kind, or an option is unknown, missing or wrong.
+    """
+    found = find(kind)
+    if found is None:
+        raise OptionsError(f"probe: unknown kind {describe(kind)}{did_you_mean(kind, kinds())}")
+    return found(**options)
 
 
 class Kinds:

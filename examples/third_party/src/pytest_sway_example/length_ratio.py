@@ -7,13 +7,21 @@ from statistics import fmean
 
 from pydantic import Field
 
-from pytest_sway.probes.base import Judgement, NullSample, Probe, ProbeSkip
-from pytest_sway.probes.judging.no_harm import ItemSet, judge_no_harm, mean_harm
-from pytest_sway.probes.shared.item_options import PromptOptions
-from pytest_sway.probes.shared.questions import as_prompt, ask_both, distinct
-from pytest_sway.requests import Generate, Views
-from pytest_sway.result import Claim, Measurement
-from pytest_sway.statistics.intervals import Interval, t_interval
+from pytest_sway import (
+    Claim,
+    Generate,
+    Judgement,
+    Measurement,
+    NullSample,
+    Probe,
+    ProbeSkip,
+    PromptOptions,
+    Views,
+    as_prompt,
+    ask,
+    judge_no_harm,
+    mean_harm,
+)
 
 
 class LengthRatioOptions(PromptOptions):
@@ -37,9 +45,11 @@ class LengthRatio(Probe[LengthRatioOptions]):
     async def measure(self, views: Views) -> Measurement:
         """Two continuations per prompt."""
         most = self.options.max_new_tokens
-        prompts = distinct(self.options.prompts)
+        prompts = list(dict.fromkeys(self.options.prompts))
         asked = [as_prompt(prompt, self.context) for prompt in prompts]
-        base, tuned = await ask_both([Generate(prompt, views.base, most) for prompt in asked], views)
+        sides = (views.base, views.tuned)
+        answers = await ask([Generate(prompt, view, most) for view in sides for prompt in asked])
+        base, tuned = answers[: len(asked)], answers[len(asked) :]
         lengths = [(len(b.ids), len(t.ids)) for b, t in zip(base, tuned, strict=True)]
         compared = {p: pair for p, pair in zip(prompts, lengths, strict=True) if min(pair) < most}
         if not compared:
@@ -57,8 +67,6 @@ class LengthRatio(Probe[LengthRatioOptions]):
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """Two harms: answers that are longer, and answers that are shorter."""
         margin, doublings = math.log2(self.options.assert_ratio_lte), measured.samples
-        longer = mean_harm("doublings of the length", doublings, margin, ItemSet("prompts"))
-        shorter = mean_harm("halvings of the length", [-d for d in doublings], margin, ItemSet("prompts"))
-        found = t_interval(doublings)
-        interval = Interval(2**found.low, 2**found.high) if found is not None else None
-        return judge_no_harm([longer, shorter], untouched=not any(doublings), interval=interval)
+        longer = mean_harm("doublings of the length", doublings, margin)
+        shorter = mean_harm("halvings of the length", [-d for d in doublings], margin)
+        return judge_no_harm([longer, shorter], untouched=not any(doublings))

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_sway.backends.base import Backend, ModelKey
-    from pytest_sway.probes.base import Probe
-    from pytest_sway.result import SuiteResult
+    from pytest_sway import AnsweringBackend, ModelKey, Probe, SuiteResult
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +24,7 @@ def pytest_sway_probes() -> Sequence[type[Probe[Any]]]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_sway_backend(model: ModelKey) -> Backend | None:
+def pytest_sway_backend(model: ModelKey) -> AnsweringBackend | None:
     if model.kind != "custom" or model.entry_point != "pytest_sway_example":
         return None
     from pytest_sway_example.toy import ToyBackend

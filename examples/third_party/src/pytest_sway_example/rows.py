@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_sway.result import SuiteResult
+from pytest_sway import SuiteResult
 
 COLUMNS = ("finished", "suite", "adapter", "composite", "band", "gate")
 

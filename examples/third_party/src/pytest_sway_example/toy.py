@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sway.backends.base import AdapterKey, AnsweringBackend, BackendError, ModelKey, Subject
-from pytest_sway.requests import (
+from pytest_sway import (
+    AdapterKey,
+    AnsweringBackend,
+    BackendError,
     Completion,
     CompletionScore,
     Divergence,
     Generate,
     Generation,
-    Request,
+    ModelKey,
     RequestError,
+    Subject,
     View,
 )
-from pytest_sway.statistics.divergences import divergence
 
 END, UNKNOWN = 0, 1
 """The id that ends a line, and stands before its first word; and that of every word of another text."""
@@ -67,9 +69,9 @@ class ToyBackend(AnsweringBackend):
         """Refused: that would need another view of another text."""
         raise BackendError("a toy takes no null adapters of yours; choose family: norm_matched")
 
-    def answer(self, requests: Sequence[Request[Any]]) -> Mapping[Request[Any], Any]:
+    def answer(self, requests: Sequence[Any]) -> Mapping[Any, Any]:
         """One answer per request; where there is none, the error that says why."""
-        answers: dict[Request[Any], Any] = {}
+        answers: dict[Any, Any] = {}
         for request in requests:
             try:
                 answers[request] = self._answer_one(request)
@@ -77,11 +79,12 @@ class ToyBackend(AnsweringBackend):
                 answers[request] = error
         return answers
 
-    def _answer_one(self, request: Request[Any]) -> Any:
+    def _answer_one(self, request: Any) -> Any:
         if isinstance(request, Divergence):
             rows = [self._read_in(request.prompt)[-1], *request.continuation]
-            p, q = self._logprobs(request.p)[rows], self._logprobs(request.q)[rows]
-            return float(np.mean(divergence(np, request.kind, p, q)))
+            return self.mean_divergence(
+                request, self._logprobs(request.p)[rows], self._logprobs(request.q)[rows]
+            )
         if isinstance(request, Completion):
             before, after = self._read_in(request.prompt)[-1], self._read_in(request.completion)[1:]
             scores = self._logprobs(request.view)[[before, *after[:-1]], after]

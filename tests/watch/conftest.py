@@ -51,6 +51,8 @@ class WatchRun:
     evaluated: list[tuple[Path, str]] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     during: DURING | None = None
+    measured: Path | None = None
+    """What a result says that it is of, where that is another folder."""
 
     def turn(self, seconds: float = 0.3, steps: int = 1) -> None:
         """Let time pass, and look."""
@@ -73,7 +75,7 @@ class WatchRun:
         verdict = self.verdicts.pop(0) if self.verdicts else "pass"
         if verdict == "error":
             return Evaluation("error", 1.0, None, "out of memory")
-        return Evaluation(verdict, 1.0, result(folder, verdict=verdict))
+        return Evaluation(verdict, 1.0, result(self.measured or folder, verdict=verdict))
 
 
 WatchRuns = Callable[..., WatchRun]

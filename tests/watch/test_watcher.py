@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +14,20 @@ import psutil
 import pytest
 
 from pytest_sway.dlm.errors import DlmError
+from pytest_sway.watch import watcher as watcher_module
 from pytest_sway.watch.adapter_folders import adapter_digest
 from pytest_sway.watch.events import EventKind
 from pytest_sway.watch.on_fail import OnFail
-from pytest_sway.watch.sources import AdapterSource, CurrentVersion, FoldersBelow, NamedFolders
+from pytest_sway.watch.sources import (
+    AdapterSource,
+    CurrentVersion,
+    FoldersBelow,
+    NamedFolders,
+    SourceError,
+    source_of_names,
+)
 from pytest_sway.watch.watched_spec import WatchedSpec
-from tests.support.written_adapters import pieces, write_adapter
+from tests.support.written_adapters import pieces, weights, write_adapter
 from tests.watch.conftest import WatchRun, WatchRuns
 
 _EVENTS = 20
@@ -130,13 +139,13 @@ def test_bursts_are_evaluated_in_their_order(tmp_path: Path, watch_run: WatchRun
         assert names == sorted(names)
 
 
-def _bench_of_one(tmp_path: Path, watch_run: WatchRuns, **options: object) -> tuple[WatchRun, Path]:
+def _watched_adapter(tmp_path: Path, watch_run: WatchRuns, **options: object) -> tuple[WatchRun, Path]:
     folder = write_adapter(tmp_path / "run" / "adapter", 1)
     return watch_run(NamedFolders(("adapter",), (tmp_path / "run",)), **options), folder
 
 
 def test_an_adapter_that_changes_while_it_is_evaluated(tmp_path: Path, watch_run: WatchRuns) -> None:
-    one, folder = _bench_of_one(tmp_path, watch_run)
+    one, folder = _watched_adapter(tmp_path, watch_run)
     changes = [2]
     one.during = lambda path: write_adapter(path, changes.pop()) and None if changes else None
     one.settle()
@@ -146,7 +155,7 @@ def test_an_adapter_that_changes_while_it_is_evaluated(tmp_path: Path, watch_run
 
 
 def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, watch_run: WatchRuns) -> None:
-    one, _ = _bench_of_one(tmp_path, watch_run)
+    one, _ = _watched_adapter(tmp_path, watch_run)
     one.during = shutil.rmtree
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.CHANGED]
@@ -155,7 +164,7 @@ def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, watch_
 
 
 def test_what_stays_incomplete_is_reported_once(tmp_path: Path, watch_run: WatchRuns) -> None:
-    one, folder = _bench_of_one(tmp_path, watch_run)
+    one, folder = _watched_adapter(tmp_path, watch_run)
     content = (folder / "adapter_model.safetensors").read_bytes()
     (folder / "adapter_model.safetensors").write_bytes(content[:-100])
     one.settle()
@@ -184,13 +193,15 @@ def test_a_copy_is_not_evaluated_again(tmp_path: Path, watch_run: WatchRuns) -> 
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["checkpoint-1"]
     assert one.kinds() == [EventKind.EVALUATING, EventKind.EVALUATED, EventKind.SAME]
-    assert str(one.history.entries[0].file) in one.said[-1].message
+    assert one.said[-1].message == "not evaluated: it is the adapter of #1"
+    one.settle()
+    assert len(one.said) == 3  # nothing is said of a folder's own adapter
 
 
 def test_the_next_watch_goes_on_where_the_last_one_ended(tmp_path: Path, watch_run: WatchRuns) -> None:
-    one, folder = _bench_of_one(tmp_path, watch_run)
+    one, folder = _watched_adapter(tmp_path, watch_run)
     one.settle()
-    again, _ = _bench_of_one(tmp_path, watch_run)
+    again, _ = _watched_adapter(tmp_path, watch_run)
     again.settle()
     assert again.evaluated == []
     write_adapter(folder, 2)
@@ -204,7 +215,7 @@ def test_the_next_watch_goes_on_where_the_last_one_ended(tmp_path: Path, watch_r
 
 
 def test_an_error_is_no_end(tmp_path: Path, watch_run: WatchRuns) -> None:
-    one, folder = _bench_of_one(tmp_path, watch_run)
+    one, folder = _watched_adapter(tmp_path, watch_run)
     one.verdicts = ["error"]
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.ERROR]
@@ -229,10 +240,34 @@ def test_a_spec_that_is_edited(tmp_path: Path, watch_run: WatchRuns) -> None:
     spec.write_text("models: [")
     one.settle()
     assert one.kinds()[-1] is EventKind.SPEC
-    assert "still holds" in one.said[-1].message
+    assert "nothing is evaluated until it can be read" in one.said[-1].message
+    write_adapter(tmp_path / "one", 3)
+    one.settle()
+    assert len(one.evaluated) == 1
     spec.write_text(models.format("[one, two]"))
     one.settle()
-    assert [path.name for path, _ in one.evaluated] == ["one", "one", "two"]  # the error is tried again
+    assert [path.name for path, _ in one.evaluated] == ["one", "one", "two"]
+    assert len(one.history.entries) == 3
+
+
+def test_an_error_is_tried_again_with_another_spec(tmp_path: Path, watch_run: WatchRuns) -> None:
+    spec = tmp_path / "sway.yaml"
+    spec.write_text("models: {ft: {adapter: one}}\n")
+    write_adapter(tmp_path / "one", 1)
+    one = watch_run(spec=WatchedSpec(spec))
+    one.verdicts = ["error"]
+    one.settle()
+    shutil.move(tmp_path / "one", tmp_path / "away")
+    one.settle()
+    shutil.move(tmp_path / "away", tmp_path / "one")
+    one.settle()
+    assert len(one.evaluated) == 1  # it is the adapter that failed
+    spec.write_text("models: {ft: {adapter: [one]}}\n")
+    one.settle()
+    assert len(one.evaluated) == 2
+    spec.unlink()  # an editor replaces it
+    one.settle()
+    assert one.kinds()[-1] is EventKind.EVALUATED
 
 
 def test_a_pointer_that_stays_wrong_is_said_once(tmp_path: Path, watch_run: WatchRuns) -> None:
@@ -251,7 +286,7 @@ def test_the_command_where_an_adapter_fails(tmp_path: Path, watch_run: WatchRuns
     code = (
         f"import os; open({str(written)!r}, 'w').write(os.environ['SWAY_RESULT_PATH']); raise SystemExit(3)"
     )
-    one, folder = _bench_of_one(tmp_path, watch_run, on_fail=OnFail((sys.executable, "-c", code), 20))
+    one, folder = _watched_adapter(tmp_path, watch_run, on_fail=OnFail((sys.executable, "-c", code), 20))
     one.verdicts = ["pass", "fail", "error"]
     one.settle()
     assert not written.exists()
@@ -277,6 +312,142 @@ def test_the_command_where_an_adapter_fails(tmp_path: Path, watch_run: WatchRuns
 )
 def test_how_the_command_ends(tmp_path: Path, command: tuple[str, ...], timeout: float, ended: str) -> None:
     assert OnFail(command, timeout).run(tmp_path / "r.json").startswith(ended)
+
+
+def test_a_short_pause_between_whole_files_is_waited_for(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _watched_adapter(tmp_path, watch_run)
+    for seed in range(2, 6):
+        one.turn(0.5)
+        write_adapter(folder, seed)
+    assert one.evaluated == []
+    one.settle()
+    assert len(one.evaluated) == 1
+
+
+def test_a_checkpoint_that_is_written_again(tmp_path: Path, watch_run: WatchRuns) -> None:
+    folder = write_adapter(tmp_path / "run" / "checkpoint-1", 1, trainer=True)
+    one = watch_run(FoldersBelow(tmp_path / "run"))
+    one.settle()
+    for _ in pieces(folder, 2, trainer=True):
+        one.turn(3.0, 2)
+        assert len(one.evaluated) == 1
+    one.settle()
+    assert len(one.evaluated) == 2
+
+
+def test_an_unfinished_name_is_not_evaluated(tmp_path: Path, watch_run: WatchRuns) -> None:
+    write_adapter(tmp_path / "run" / "tmp-checkpoint-1", 1, trainer=True)
+    one = watch_run(FoldersBelow(tmp_path / "run"))
+    one.settle()
+    assert one.kinds() == [EventKind.INCOMPLETE]
+
+
+def test_half_of_the_weights_of_mlx(tmp_path: Path, watch_run: WatchRuns) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    lora = {"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": {"rank": 2, "scale": 1.0}}
+    (folder / "adapter_config.json").write_text(json.dumps(lora))
+    (folder / "adapters.safetensors").write_bytes(weights(1)[:500])
+    one = watch_run(NamedFolders(("adapter",), (tmp_path,)))
+    one.turn(2.0, 10)
+    assert one.evaluated == []
+    (folder / "adapters.safetensors").write_bytes(weights(1))
+    one.settle()
+    assert len(one.evaluated) == 1
+
+
+def test_logs_beside_an_adapter_do_not_matter(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, folder = _watched_adapter(tmp_path, watch_run)
+    one.during = lambda path: (path / "README.md").write_text("x") and None
+    for number in range(20):
+        (folder / "trainer_log.jsonl").write_text("{}\n" * number)
+        one.turn(0.5)
+    assert len(one.evaluated) == 1
+    assert one.kinds() == [EventKind.EVALUATING, EventKind.EVALUATED]
+
+
+def test_links_in_circles_hinder_no_other(tmp_path: Path, watch_run: WatchRuns) -> None:
+    folder = tmp_path / "run"
+    write_adapter(folder / "checkpoint-2", 1, trainer=True)
+    (folder / "loop").symlink_to("loop")
+    (folder / "checkpoint-1").mkdir()
+    (folder / "checkpoint-1" / "adapter_config.json").symlink_to("adapter_config.json")
+    source = FoldersBelow(folder)
+    one = watch_run(source)
+    one.settle()
+    assert [path.name for path, _ in one.evaluated] == ["checkpoint-2"]
+    assert EventKind.INCOMPLETE in one.kinds()
+    assert folder in source.places()
+    shutil.rmtree(folder)
+    one.settle()
+    assert source.places() == {tmp_path}
+
+
+def test_weights_that_cannot_be_read_hinder_no_other(
+    tmp_path: Path, watch_run: WatchRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write_adapter(tmp_path / "run" / "checkpoint-1", 1, trainer=True)
+    write_adapter(tmp_path / "run" / "checkpoint-2", 2, trainer=True)
+    broken = [first]
+
+    def digest(folder: Path) -> str:
+        if folder in broken:
+            raise OSError(5, "Input/output error")
+        return adapter_digest(folder)
+
+    monkeypatch.setattr(watcher_module, "adapter_digest", digest)
+    one = watch_run(FoldersBelow(tmp_path / "run"))
+    one.settle()
+    assert [path.name for path, _ in one.evaluated] == ["checkpoint-2"]
+    assert "cannot be read: Input/output error" in [event.message for event in one.said][-1]
+    assert one.watcher.step() > 0
+    broken.clear()
+    one.settle()
+    assert [path.name for path, _ in one.evaluated] == ["checkpoint-2", "checkpoint-1"]
+
+
+def test_a_result_of_another_adapter_is_an_error(tmp_path: Path, watch_run: WatchRuns) -> None:
+    one, _ = _watched_adapter(tmp_path, watch_run)
+    one.measured = tmp_path / "another"
+    one.settle()
+    assert one.kinds() == [EventKind.EVALUATING, EventKind.ERROR]
+    assert "another adapter" in one.said[-1].message
+
+
+def test_a_result_that_cannot_be_written_is_written_later(
+    tmp_path: Path, watch_run: WatchRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, folder = _watched_adapter(tmp_path, watch_run)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.history, "add", full)
+        one.settle()
+        write_adapter(folder, 2)
+        one.settle()
+    assert one.kinds() == [EventKind.EVALUATING, EventKind.ERROR]
+    assert "cannot be written: No space left on device" in one.said[-1].message
+    shutil.rmtree(tmp_path / "history")  # whoever made room
+    one.settle()
+    assert len(one.history.entries) == 2
+    assert len(one.evaluated) == 2
+
+
+def test_sources_of_names_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="~nobody-of-that-name"):
+        source_of_names(["~nobody-of-that-name/run"])
+    write_adapter(tmp_path / "run" / "checkpoint-1", 1)
+    both = source_of_names([str(tmp_path / "none"), str(tmp_path / "run")])
+    assert [folder.name for folder in both.folders()] == ["checkpoint-1"]
+
+
+def test_a_command_that_ignores_the_interrupt(tmp_path: Path) -> None:
+    began = time.monotonic()
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    assert "was ended after" in OnFail((sys.executable, "-c", code), 0.5).run(tmp_path)
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.nightly

@@ -100,11 +100,11 @@ def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watche
     if parsed.max_history < 0:
         raise CommandError(f"--max-history {parsed.max_history}: write a number from 0 on")
     is_folder = Path(parsed.watched).is_dir()
-    url = parsed.serve_url or os.environ.get(_URL)
-    _check_form(parsed, url, is_folder=is_folder)
+    _check_form(parsed, is_folder=is_folder)
+    url = parsed.serve_url or (None if is_folder else os.environ.get(_URL))
     names = [parsed.watched] if is_folder else parsed.adapter
-    source = source_of_names(names) if names else None
     try:
+        source = source_of_names(names) if names else None
         spec = None if is_folder else WatchedSpec(spec_path(parsed.watched).absolute(), source)
     except SourceError as error:
         raise CommandError(str(error)) from error
@@ -117,9 +117,9 @@ def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watche
     return Watched(source, spec, evaluate, history, say, _on_fail(parsed))
 
 
-def _check_form(parsed: argparse.Namespace, url: str | None, *, is_folder: bool) -> None:
+def _check_form(parsed: argparse.Namespace, *, is_folder: bool) -> None:
     """Raise CommandError for options of the other form."""
-    given = {"--adapter": parsed.adapter, "--serve-url": url}
+    given = {"--adapter": parsed.adapter, "--serve-url": parsed.serve_url}
     if is_folder and (wrong := [name for name, value in given.items() if value]):
         raise CommandError(f"{wrong[0]} needs a spec, and {parsed.watched} is a folder; sway init writes one")
     if not is_folder and (named := [name for name in _OF_FOLDER if getattr(parsed, name)]):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
+from pytest_sway.safetensors_header import HeaderError, tensor_shapes
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder, why_not_served
 from pytest_sway.spec.adapter_folders import (
     ADAPTER_CONFIG,
@@ -18,21 +18,33 @@ from pytest_sway.spec.adapter_folders import (
 )
 from pytest_sway.spec.path_lookup import is_file
 
-Files = tuple[tuple[str, int, int, int], ...]
-"""Name, size, time of change and inode of each file."""
-_NO_FILE = ("", 0, 0, 0)
+Files = tuple[tuple[str, int, int, int, int], ...]
+"""Name, size, times of the last write and of the last change, and inode of each file."""
+_NO_FILE = ("", 0, 0, 0, 0)
+_UNREADABLE: Files = (_NO_FILE,)
+_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".pt", ".bin")
+"""Of what belongs to an adapter or its checkpoint; logs beside it grow as long as the training goes on."""
 _TRAINER_STATE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 
 
 def files_of(folder: Path) -> Files:
-    """The files of a folder; empty where there is none, or one vanished meanwhile."""
+    """The files of an adapter's folder, logs left out; empty where there is no folder."""
     try:
-        with os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    except OSError:
+        names = [path.name for path in folder.iterdir() if path.suffix in _SUFFIXES]
+    except FileNotFoundError:
         return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found))
+    except OSError:
+        return _UNREADABLE
+    return tuple(sorted(_file(folder, name) for name in names))
+
+
+def _file(folder: Path, name: str) -> tuple[str, int, int, int, int]:
+    try:
+        found = (folder / name).stat()
+    except OSError:  # it vanishes meanwhile, or is a link that leads nowhere
+        return (name, 0, 0, 0, 0)
+    return name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def why_incomplete(folder: Path) -> str:
@@ -42,7 +54,11 @@ def why_incomplete(folder: Path) -> str:
     try:
         if not is_file(folder / ADAPTER_CONFIG):
             return missing_config(folder)
+        if is_mlx_folder(folder):
+            tensor_shapes(folder / MLX_WEIGHTS)
         return (why_not_served(folder) or "").removeprefix(str(folder)).lstrip(":/ ")
+    except HeaderError as error:
+        return f"{MLX_WEIGHTS} {error}"
     except OSError as error:  # it vanishes meanwhile
         return f"cannot be read: {error.strerror or error}"
 
@@ -72,7 +88,7 @@ def _is_checkpoint_without_state(folder: Path) -> bool:
         return False
     try:
         json.loads((folder / _TRAINER_STATE).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True
     return False
 

@@ -67,15 +67,24 @@ class Evaluator:
             KeyboardInterrupt: the process is ended first.
         """
         began = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="sway-watch-") as folder:
+        try:
+            result, fault = self._measured(adapter)
+        except OSError as error:  # no process, or no temporary file, can be made
+            result, fault = None, f"the evaluation cannot be started: {error.strerror or error}"
+        seconds = time.monotonic() - began
+        if result is None:
+            return Evaluation("error", seconds, None, fault)
+        return Evaluation("fail" if why_failed(result) else "pass", seconds, result)
+
+    def _measured(self, adapter: Path) -> tuple[dict[str, Any] | None, str]:
+        """The result, or why there is none."""
+        with tempfile.TemporaryDirectory(prefix="sway-watch-", ignore_cleanup_errors=True) as folder:
             file, log = Path(folder) / "result.json", Path(folder) / "errors.txt"
             status = self._run(adapter, file, log)
-            seconds = time.monotonic() - began
             try:
-                result = json.loads(file.read_bytes())
-            except (OSError, ValueError):
-                return Evaluation("error", seconds, None, _fault(status, log))
-        return Evaluation("fail" if why_failed(result) else "pass", seconds, result)
+                return json.loads(file.read_bytes()), ""
+            except (FileNotFoundError, ValueError):
+                return None, _fault(status, log)
 
     def _run(self, adapter: Path, file: Path, log: Path) -> int:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -73,7 +73,7 @@ def text_line(event: Event, now: datetime) -> str:
     """The event in one line."""
     said = event.message if event.outcome is None else _outcome_text(event.outcome, event.message)
     subject = f"{tail(event.adapter)}: " if event.adapter else ""
-    return f"{now:%H:%M:%S} {subject}{' '.join(said.split())}"
+    return f"{now:%H:%M:%S} {' '.join(f'{subject}{said}'.split())}"
 
 
 def json_line(event: Event, now: datetime) -> str:

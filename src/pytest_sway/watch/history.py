@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +88,7 @@ class History:
             OSError: it cannot be written.
         """
         now = self._now()
+        self._folder.mkdir(parents=True, exist_ok=True)
         while True:
             self._last += 1
             file = self._folder / f"{now:%Y%m%dT%H%M%SZ}-{self._last:05d}.result.json"
@@ -99,7 +101,8 @@ class History:
 
     def _rotate(self) -> None:
         while self._most and len(self.entries) > self._most:
-            self.entries.pop(0).file.unlink(missing_ok=True)
+            with suppress(OSError):  # the result itself is written
+                self.entries.pop(0).file.unlink()
 
     def _names(self) -> Iterator[re.Match[str]]:
         for path in self._folder.iterdir():
@@ -113,8 +116,8 @@ class History:
                 own = json.loads(file.read_bytes())[OWN]
                 if own["spec_path"] == self._watched:
                     yield _entry(file, int(match[1]), own)
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # somebody else's
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                continue  # another program's
 
     def _remove_leftovers(self) -> None:
         """Of a watch that was killed while it wrote."""
@@ -135,7 +138,7 @@ def _write_new(file: Path, text: str) -> bool:
     """Write a file that must not be there yet, whole or not at all; whether it was not."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(text.encode("utf-8", "replace"))  # a path may have bytes that are no text
         return _renamed_to_new(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from watchdog.observers.api import ObservedWatch
 
 _CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})
 """Not what merely reads: an evaluation opens the adapter's files."""
+_TOGETHER_S = 0.2
 
 
 class FolderEvents(FileSystemEventHandler):
@@ -44,8 +46,9 @@ class FolderEvents(FileSystemEventHandler):
         return fault
 
     def wait(self, seconds: float) -> None:
-        """Wait for a change, or so long."""
-        self._changed.wait(seconds)
+        """Wait for a change, or so long; a change is followed by others, which are waited for too."""
+        if self._changed.wait(seconds) and seconds:
+            time.sleep(_TOGETHER_S)
         self._changed.clear()
 
     def on_any_event(self, event: FileSystemEvent) -> None:

@@ -19,9 +19,12 @@ class _Folder:
     files: Files
     since: float
     done: Files = _NO_FILES
-    is_reported: bool = False
+    reported: str = ""
+    """The reason that was reported last."""
     reason: str | None = None
     """Why it is incomplete, empty where it is not; None as long as nobody looked."""
+    looked: float = 0.0
+    """When that was found out: what hindered reading may be gone later."""
 
 
 class Incomplete(NamedTuple):
@@ -55,17 +58,18 @@ class PendingAdapters:
             if known is None:
                 known = _Folder(files, now)
             elif known.files != files:
-                known = _Folder(files, now, known.done)
+                known = _Folder(files, now, known.done, known.reported)
             self._folders[folder] = known
 
     def next_ready(self) -> tuple[Path, Files] | None:
         """The first folder that is ready, with its files."""
         for folder, one in self._open():
-            quiet = self._clock() - one.since
+            now = self._clock()
+            quiet = now - one.since
             if quiet < self._settle:
                 continue
-            if one.reason is None:
-                one.reason = why_incomplete(folder)
+            if one.reason is None or (one.reason and now - one.looked >= self._patience):
+                one.reason, one.looked = why_incomplete(folder), now
             if one.reason:
                 continue
             if quiet >= self._patience or not may_go_on(folder, one.done, one.files):
@@ -75,9 +79,14 @@ class PendingAdapters:
     def overdue(self) -> Iterator[Incomplete]:
         """Folders that have been incomplete for long, each once."""
         for folder, one in self._open():
-            if one.reason and not one.is_reported and self._clock() - one.since >= self._patience:
-                one.is_reported = True
+            is_late = self._clock() - one.since >= self._patience
+            if one.reason and one.reason != one.reported and is_late:
+                one.reported = one.reason
                 yield Incomplete(folder, one.reason)
+
+    def cannot_read(self, folder: Path, reason: str) -> None:
+        """Note that a folder that is complete cannot be read at the moment."""
+        self._folders[folder].reason, self._folders[folder].looked = reason, self._clock()
 
     def dealt_with(self, folder: Path, files: Files) -> None:
         """Note that a folder with these files was evaluated, or will not be."""

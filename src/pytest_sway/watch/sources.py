@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ class NamedFolders(AdapterSource):
 
     def _folders(self, name: str) -> list[Path]:
         for root in self.roots:
-            if is_folder(folder := root / Path(name).expanduser()):
+            if is_folder(folder := root / _expanded(name)):
                 return [folder]
             if glob.has_magic(name) and (matches := find_matches(name, root)):
                 return [match.path for match in matches if is_folder(match.path)]
@@ -95,7 +94,7 @@ class FoldersBelow(AdapterSource):
     def folders(self) -> list[Path]:
         """Adapters and checkpoints in it, ``checkpoint-9`` before ``checkpoint-10``, then itself."""
         try:
-            below = [Path(entry.path) for entry in os.scandir(self.parent) if entry.is_dir()]
+            below = list(self.parent.iterdir())
         except OSError as error:
             raise SourceError(f"{self.parent} cannot be read: {error.strerror or error}") from error
         found = sorted(filter(is_checkpoint, below), key=lambda folder: natural_order(folder.name))
@@ -104,9 +103,10 @@ class FoldersBelow(AdapterSource):
 
     def places(self) -> set[Path]:
         """The folder, and those of the adapters."""
-        if not is_folder(self.parent):
-            return {folder for folder in (self.parent.parent,) if is_folder(folder)}
-        return {self.parent, *self.folders()}
+        try:
+            return {self.parent, *self.folders()}
+        except SourceError:
+            return {folder for folder in (self.parent, self.parent.parent) if is_folder(folder)}
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,16 @@ class SeveralSources(AdapterSource):
         return ", ".join(part.label for part in self.parts)
 
     def folders(self) -> list[Path]:
-        """Theirs, each once."""
-        return list(dict.fromkeys(folder for part in self.parts for folder in part.folders()))
+        """Theirs, each once; one that has none at the moment hinders no other."""
+        found, faults = dict[Path, None](), list[SourceError]()
+        for part in self.parts:
+            try:
+                found |= dict.fromkeys(part.folders())
+            except SourceError as error:
+                faults.append(error)
+        if faults and not found:
+            raise faults[0]
+        return list(found)
 
     def places(self) -> set[Path]:
         """Theirs."""
@@ -171,9 +179,16 @@ def source_of_names(names: Sequence[str]) -> AdapterSource:
 
 
 def _below(name: str) -> AdapterSource:
-    folder = Path(name).expanduser().absolute()
+    folder = _expanded(name).absolute()
     is_store = is_folder(folder / "adapter") and is_file(folder / "manifest.json")
     return CurrentVersion(folder) if is_store else FoldersBelow(folder)
+
+
+def _expanded(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{name}: {error}") from error
 
 
 def _is_pattern(name: str) -> bool:
@@ -183,7 +198,7 @@ def _is_pattern(name: str) -> bool:
 def _start(name: str) -> Path:
     """A name up to its first part with ``*``, ``?`` or ``[``."""
     parts: list[str] = []
-    for part in Path(name).expanduser().parts:
+    for part in _expanded(name).parts:
         if glob.has_magic(part):
             break
         parts.append(part)

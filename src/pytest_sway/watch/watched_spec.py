@@ -42,12 +42,13 @@ class WatchedSpec:
         """Whether it was edited since it was last read; it is read again.
 
         Raises:
-            SourceError: as it is now it cannot be read; what it said before still holds.
+            SourceError: as it is now it cannot be read.
         """
         state = _state(self.path)
         if state == self._state or state is None:  # an editor may replace the file
             return False
         self._state = state
+        _read(self.path)
         self.source = self._named or source_of_spec(self.path)
         return True
 
@@ -60,10 +61,7 @@ def source_of_spec(path: Path) -> AdapterSource:
     Raises:
         SourceError: the file cannot be read, or it names none.
     """
-    try:
-        spec = read_spec(path)
-    except SpecError as error:
-        raise SourceError(str(error)) from error
+    spec = _read(path)
     names = _written_adapters(spec)
     version = _store_version(spec, names)
     if version is not None:
@@ -71,6 +69,13 @@ def source_of_spec(path: Path) -> AdapterSource:
     if not names:
         raise SourceError(f"{path}: {_NO_ADAPTER}")
     return NamedFolders(tuple(names), tuple(root.absolute() for root in spec.roots))
+
+
+def _read(path: Path) -> Source:
+    try:
+        return read_spec(path)
+    except SpecError as error:
+        raise SourceError(str(error)) from error
 
 
 def _written_adapters(spec: Source) -> list[str]:

@@ -65,7 +65,9 @@ class Watcher:
         self._trend = TrendKeeper(_earlier(watched.history))
         self._clock = clock
         self._fault, self._fault_since, self._fault_is_said = "", 0.0, False
-        self._errors: set[Path] = set()
+        self._errors: set[tuple[Path, str]] = set()
+        self._is_held = False
+        self._unwritten: tuple[Path, str, Evaluation] | None = None
 
     @property
     def source(self) -> AdapterSource:
@@ -78,6 +80,8 @@ class Watcher:
     def step(self) -> float:
         """Evaluate one adapter at most; seconds until the next look."""
         self._read_spec()
+        if self._is_held or not self._write_again():
+            return LOOK_S
         try:
             self._pending.scan(self.source.folders())
         except SourceError as error:
@@ -87,8 +91,7 @@ class Watcher:
         for folder, reason in self._pending.overdue():
             self._say(EventKind.INCOMPLETE, folder, f"not evaluated: {reason}")
         ready = self._pending.next_ready()
-        if ready is not None:
-            self._deal_with(*ready)
+        if ready is not None and self._deal_with(*ready):
             return 0.0
         return SOON_S if self._pending.is_waiting() else LOOK_S
 
@@ -97,10 +100,12 @@ class Watcher:
         try:
             if spec is not None and spec.is_edited():
                 self._say(EventKind.SPEC, None, f"{spec.path} was edited; it holds from the next adapter on")
-                self._pending.open_again(self._errors)
+                self._pending.open_again(folder for folder, _ in self._errors)
                 self._errors.clear()
+                self._is_held = False
         except SourceError as error:
-            self._say(EventKind.SPEC, None, f"{error}; what it said before still holds")
+            self._is_held = True
+            self._say(EventKind.SPEC, None, f"{error}; nothing is evaluated until it can be read")
 
     def _note_fault(self, fault: str) -> None:
         """Say a fault of the source that stays, once: a pointer may be half written."""
@@ -110,37 +115,50 @@ class Watcher:
             self._fault_is_said = True
             self._say(EventKind.INCOMPLETE, None, fault)
 
-    def _deal_with(self, folder: Path, files: Files) -> None:
+    def _deal_with(self, folder: Path, files: Files) -> bool:
+        """Evaluate an adapter, if it is a new one; whether there may be more to do at once."""
         try:
             digest = adapter_digest(folder)
-        except OSError:
-            return  # it changes again: the next look tells
+        except OSError as error:
+            self._pending.cannot_read(folder, f"cannot be read: {error.strerror or error}")
+            return False
         earlier = self._watched.history.find(digest)
-        if earlier is not None:
+        if earlier is not None or (folder, digest) in self._errors:
             self._pending.dealt_with(folder, files)
-            if earlier.adapter != str(folder):
-                self._say(EventKind.SAME, folder, f"not evaluated: it is the adapter of {earlier.file}")
-            return
+            if earlier is not None and earlier.adapter != str(folder):
+                self._say(EventKind.SAME, folder, f"not evaluated: it is the adapter of #{earlier.sequence}")
+            return True
         self._say(EventKind.EVALUATING, folder, "evaluating")
         found = self._watched.evaluate(folder)
         self._pending.dealt_with(folder, files)
-        if files_of(folder) != files:
-            gone = "was deleted" if not folder.exists() else "changed"
+        if (now := files_of(folder)) != files:
+            gone = "changed" if now else "was deleted"
             self._say(EventKind.CHANGED, folder, f"{gone} while it was evaluated; the result is not kept")
-            return
-        self._errors.discard(folder)
-        self._keep(folder, digest, found)
+        elif not self._keep(folder, digest, found):
+            self._unwritten = folder, digest, found
+        return True
 
-    def _keep(self, folder: Path, digest: str, found: Evaluation) -> None:
-        """Write a result, say it, and run the command where it failed."""
+    def _write_again(self) -> bool:
+        """Whether every result is written: nothing is evaluated while one cannot be."""
+        if self._unwritten is not None and self._keep(*self._unwritten, is_again=True):
+            self._unwritten = None
+        return self._unwritten is None
+
+    def _keep(self, folder: Path, digest: str, found: Evaluation, *, is_again: bool = False) -> bool:
+        """Write a result, say it, and run the command where it failed; whether it could be written."""
         suite, fault = _suite_of(found, folder)
         if suite is None:
-            self._errors.add(folder)
+            self._errors.add((folder, digest))
         verdict = "error" if suite is None else found.verdict
         composite = suite.score.overall if suite is not None else None
-        entry = self._write(folder, digest, found, verdict, fault, composite)
-        if entry is None:
-            return
+        try:
+            entry = self._write(folder, digest, found, verdict, fault, composite)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if not is_again:
+                waits = f"the result ({verdict}) cannot be written: {reason}; it is tried again"
+                self._say(EventKind.ERROR, folder, waits)
+            return False
         trend = None
         if suite is not None:
             trend = self._trend.add(Evaluated(entry.sequence, str(folder), suite))
@@ -151,10 +169,11 @@ class Watcher:
         if verdict == "fail" and self._watched.on_fail is not None:
             ended = self._watched.on_fail.run(entry.file)
             self._say(EventKind.ON_FAIL, folder, f"--on-fail {ended}")
+        return True
 
     def _write(
         self, folder: Path, digest: str, found: Evaluation, verdict: str, fault: str, composite: float | None
-    ) -> Entry | None:
+    ) -> Entry:
         history = self._watched.history
         pointer, seconds = str(folder), found.seconds
         content: dict[str, Any] = found.result or {
@@ -166,12 +185,7 @@ class Watcher:
         }
         own = {"adapter_pointer": pointer, "verdict": verdict, "run_seconds": seconds}
         own |= {"overall_score": composite, "adapter_digest": digest}
-        try:
-            return history.add(content, own)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            self._say(EventKind.ERROR, folder, f"{verdict}, but the result cannot be written: {reason}")
-            return None
+        return history.add(content, own)
 
     def _say(self, kind: EventKind, folder: Path | None, message: str) -> None:
         self._watched.say(Event(kind, "" if folder is None else str(folder), message))

@@ -186,7 +186,8 @@ def test_ended_at_random_moments_the_history_is_whole(
         config = tmp_path / "out" / "adapter_config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), "turn": turn}))  # another adapter
         watch = watching("sway.yaml")
-        time.sleep(moments.uniform(0.5, longest))
+        watch.wait_for("watching")
+        time.sleep(moments.uniform(0.0, longest))
         os.killpg(watch.process.pid, sent)
         status = watch.process.wait(30)
         assert status == (-9 if sent is signal.SIGKILL else 0)

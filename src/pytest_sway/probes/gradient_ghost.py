@@ -183,7 +183,7 @@ def _few_steps(found: Mapping[str, Any], least: int) -> list[str]:
         return [f"{few}; min_steps_threshold sets how many yours need"]
     if found["steps_doubt"]:
         return [found["steps_doubt"]]
-    steps = f"{found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
+    steps = f"undecided: {found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
     return [f"{steps}: enough only if the last run went on from the version before, which no log tells"]
 
 

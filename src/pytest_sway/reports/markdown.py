@@ -12,7 +12,7 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.reports.samples_text import markdown as samples_markdown
 from pytest_sway.reports.samples_text import sample_probes
-from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
+from pytest_sway.reports.suite_text import backend, band_text, components, determinism, factors, label, legend
 from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
@@ -30,8 +30,11 @@ def text(suite: SuiteResult) -> str:
         ("## Probes", _probes(suite)),
         ("## Top findings", [f"{n}. {escape(found)}" for n, found in enumerate(suite.score.findings, 1)]),
         ("## Skipped probes", _skipped(suite.probes)),
-        ("## Null-calibration opt-outs", _by_reason(null_text.not_calibrated_reasons(suite.null_summary))),
-        ("## Degenerate null calibration", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
+        (
+            "## Not compared with null adapters",
+            _by_reason(null_text.not_calibrated_reasons(suite.null_summary)),
+        ),
+        ("## Compared, but without a z", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
         ("## Against null adapters", _null_rows(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
@@ -46,7 +49,7 @@ def text(suite: SuiteResult) -> str:
 def _top(suite: SuiteResult) -> list[str]:
     """What a person needs, why the gate holds or does not, and schema 1's header lines."""
     top = headline(suite)
-    lines = [f"**{top.status}**, {escape(top.answer)}", ""]
+    lines = [f"**{top.status}**: {escape(top.answer)}", ""]
     lines += [escape(top.sure), ""] if top.sure else []
     lines += [f"- {escape(reason)}" for reason in top.reasons]
     return [*lines, "", *_gate(suite.gate), *_header(suite)]
@@ -61,7 +64,7 @@ def _gate(gate: Gate) -> list[str]:
 
 
 def _header(suite: SuiteResult) -> list[str]:
-    overall = f"`{formatting.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
+    overall = f"`{formatting.score(suite.score.overall)}` `{band_text(suite)}`"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
         "Suite": escape(label(suite)),
@@ -78,7 +81,7 @@ def _components(suite: SuiteResult) -> list[str]:
     rows = []
     for name, value in components(suite.score):
         weight = suite.score.weights.get(name)
-        note = "(informational, weight=0)" if weight == 0 else ""
+        note = "(not in the composite)" if weight == 0 else ""
         rows.append([name, formatting.score(value), formatting.score(weight), note])
     if not rows:
         return []
@@ -96,7 +99,8 @@ def _probes(suite: SuiteResult) -> list[str]:
         numbers = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
         rows.append([probe.name, probe.kind, probe.verdict, *numbers, probe.message])
     names = ["name", "kind", "verdict", "score", "raw", "ci95", "z", "duration", "note"]
-    return table(names, rows, ["kind", "verdict", "note"]) if rows else []
+    below = ["", escape(legend(suite))] if legend(suite) else []
+    return [*table(names, rows, ["kind", "verdict", "note"]), *below] if rows else []
 
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:

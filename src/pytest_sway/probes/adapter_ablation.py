@@ -119,9 +119,10 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
         bands = _bands(self.options, measured)
         verdict, message = _shape_verdict(grid, curves, interval, bands)
+        bounds = "" if interval is None else f" (95 % interval [{interval.low:.2f}, {interval.high:.2f}])"
         return Judgement(
             verdict,
-            f"{message}; effect ∝ strength^{measured.raw or 0:.2f}, at full strength {found.text}",
+            f"{message}; effect ∝ strength^{measured.raw or 0:.2f}{bounds}, at full strength {found.text}",
             SHAPE_SCORE[verdict],
             interval=interval,
             prediction=found.prediction,
@@ -174,18 +175,17 @@ def _shape_verdict(
         return Verdict.FAIL, f"unsound: the effect falls between strength {falls[0]:g} and {falls[1]:g}"
     if interval is None:
         return Verdict.WARN, "undecided: too few prompts, give at least three"
-    bounds = f"exponent's 95 % interval [{interval.low:.2f}, {interval.high:.2f}]"
     if interval.high < SOUND_EXPONENT and early:
-        return Verdict.FAIL, f"saturated: 90 % of its effect is there at half strength, {bounds}"
+        return Verdict.FAIL, "saturated: 90 % of its effect is there at half strength"
     if missed:
         return Verdict.FAIL, f"outside what the spec allows: {', '.join(missed)}"
     up_to_one = [m for v, m in zip(grid, mean, strict=True) if v <= 1]
     rises = all(a <= b for a, b in pairwise(up_to_one))
     if interval.low > SOUND_EXPONENT and rises:
-        return Verdict.PASS, f"sound: the effect grows up to full strength, {bounds}, above {SOUND_EXPONENT}"
+        return Verdict.PASS, f"sound: the effect grows up to full strength (exponent above {SOUND_EXPONENT})"
     if not rises:
         return Verdict.WARN, "doubtful: the effect dips before full strength"
-    return Verdict.WARN, f"undecided: {bounds} reaches {SOUND_EXPONENT}, add prompts"
+    return Verdict.WARN, f"undecided: the exponent may be {SOUND_EXPONENT} or less, add prompts"
 
 
 def _first_fall(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:

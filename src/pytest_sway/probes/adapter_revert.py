@@ -140,7 +140,7 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         """The effect rule on the gain, and the condition of schema 1 on the rate."""
         gain = t_interval(measured.samples)
         criteria = EffectCriteria(
-            self.options.assert_gain_gte, self.options.assert_z_gte, "of cosine nearer to the right answer"
+            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the right answer"
         )
         judged = judge_effect(measured, gain, nulls, criteria, subtract_null=False, statistic="gain")
         judged = _apply_rate_limit(judged, measured, self.options)

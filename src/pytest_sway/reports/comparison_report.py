@@ -16,7 +16,7 @@ from pytest_sway.text import formatting
 from pytest_sway.text.width import aligned_row, clean, fold, fold_indented, keep_end, pad, width
 
 _MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
-_LEGEND = "score of each probe, from 0.5 on it may pass; ! fail, ? warn, — not in that result"
+_LEGEND = "score: 0.5 just passes; ! fail, ? warn, — not in that result"
 _LONGEST_NAME = 26
 _CELL = 6
 _CHANGE = 8
@@ -124,7 +124,9 @@ def _table_lines(matrix: CompareMatrix, columns: int) -> Iterator[str]:
             name = ""
         yield aligned_row([f"  {name}", *(cells[number] for number in visible), delta], widths, " ")
     left_out = len(matrix.results) - len(visible)
-    yield f"  {_LEGEND}" + (f"; {left_out} earlier ones not shown" if left_out else "")
+    yield f"  {_LEGEND}"
+    if left_out:
+        yield f"  {left_out} earlier results are not shown"
 
 
 def _rows(matrix: CompareMatrix) -> list[tuple[str, list[str], str]]:

@@ -129,7 +129,7 @@ def _missing_effect(failed: Sequence[ProbeResult]) -> str:
     """Where no effect is real: too small, or no more than random adapters do."""
     compared = [probe for probe in failed if probe.null is not None or probe.z_score is not None]
     if not compared:
-        return f"weak. The effect is too small ({_names(failed)})"
+        return f"weak. The effect is less than was asked ({_names(failed)})"
     family = next((probe.null.family for probe in compared if probe.null is not None), "")
     return f"noise. The effect is not beyond {null_group(family)}{_z_text(max(compared, key=_z))}"
 

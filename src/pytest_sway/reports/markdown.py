@@ -30,11 +30,8 @@ def text(suite: SuiteResult) -> str:
         ("## Probes", _probes(suite)),
         ("## Top findings", [f"{n}. {escape(found)}" for n, found in enumerate(suite.score.findings, 1)]),
         ("## Skipped probes", _skipped(suite.probes)),
-        (
-            "## Not compared with null adapters",
-            _by_reason(null_text.not_calibrated_reasons(suite.null_summary)),
-        ),
-        ("## Compared, but without a z", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
+        ("## Null-calibration opt-outs", _by_reason(null_text.not_calibrated_reasons(suite.null_summary))),
+        ("## Degenerate null calibration", _by_reason(skipped_probes.no_z_reasons(suite.probes))),
         ("## Against null adapters", _null_rows(suite)),
         ("## Cluster breakdown (cluster_kl)", _clusters(suite.probes)),
         ("## Bad cases", _cases(suite.probes)),
@@ -81,7 +78,7 @@ def _components(suite: SuiteResult) -> list[str]:
     rows = []
     for name, value in components(suite.score):
         weight = suite.score.weights.get(name)
-        note = "(not in the composite)" if weight == 0 else ""
+        note = "(informational, weight=0)" if weight == 0 else ""
         rows.append([name, formatting.score(value), formatting.score(weight), note])
     if not rows:
         return []

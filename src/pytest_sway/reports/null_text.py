@@ -97,8 +97,8 @@ def passing_sentence(nulls: NullComposites | None) -> str:
     if nulls is None:
         return ""
     who = "of your null adapters" if nulls.family == "yours" else "random adapters"
-    most = f"at most {formatting.percent(nulls.at_most)}, 95 % sure"
-    return f"{nulls.passed} of {nulls.n} {who} would pass these effects too ({most})"
+    most = f"true share at most {formatting.percent(nulls.at_most)}, 95 % sure"
+    return f"{nulls.passed} of {nulls.n} {who} would pass the effect probes ({most})"
 
 
 def composite_comparison(summary: NullSummary | None) -> str:
@@ -107,8 +107,8 @@ def composite_comparison(summary: NullSummary | None) -> str:
     if nulls is None or not nulls.nulls_composites:
         return ""
     own, best = nulls.composite_of_effects, max(nulls.nulls_composites)
-    group = null_group(nulls.family)
-    return f"effects alone {formatting.score(own)}, best of {nulls.n} {group} {formatting.score(best)}"
+    group = f"your {nulls.n} null adapters" if nulls.family == "yours" else f"{nulls.n} random adapters"
+    return f"effects {formatting.score(own)}, {group} ≤ {formatting.score(best)}"
 
 
 def not_calibrated_reasons(summary: NullSummary | None) -> dict[str, list[str]]:

@@ -73,9 +73,9 @@ def legend(suite: SuiteResult) -> str:
     parts = ["score: 0.5 just passes", "raw: what was measured"]
     parts += ["95 %: its 95 % interval"] if has_interval else []
     if any(probe.z_score is not None for probe in measured):
-        parts.append(f"z: how far beyond n random adapters, clearly from {REAL_Z:g} on")
+        parts.append(f"z: distance beyond n random adapters, clear from {REAL_Z:g} on")
     if any(" nats" in probe.message for probe in measured):
-        parts.append("nats: log-probability, 0.7 halves or doubles it")
+        parts.append("nats: unit of log-probability (0.7 = twice as likely)")
     return "; ".join(parts)
 
 

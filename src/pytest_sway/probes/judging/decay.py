@@ -120,10 +120,8 @@ def _verdict(
     if undecided:
         return Verdict.WARN, f"undecided: add items, it takes {undecided}"
     if last.within_null:
-        return (
-            Verdict.FAIL,
-            f"the effect is gone by {criteria.end}: {last.text}, no more than random adapters",
-        )
+        beside = ", no more than random adapters" if last.prediction is not None else ""
+        return Verdict.FAIL, f"the effect is gone by {criteria.end}: {last.text}{beside}"
     if criteria.half_life <= 0:
         return Verdict.PASS, f"the effect is still there at {criteria.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:

@@ -100,7 +100,8 @@ def judge_effect(
     else:
         size = f"{net:.4g} {criteria.unit}"
         if control:
-            size = f"{abs(net):.4g} {criteria.unit} {'more' if net >= 0 else 'less'} than {group}"
+            than = "" if group in words else f" than {group}"
+            size = f"{abs(net):.4g} {criteria.unit} {'more' if net >= 0 else 'less'}{than}"
         floor = f"floor {criteria.floor:g}" if criteria.has_floor else "no floor"
         message = f"{words}: {size} ({floor}; {_null_text(prediction, criteria, group)})"
     score = cap_score(net / (net + criteria.least) if net > 0 else 0.0, verdict)

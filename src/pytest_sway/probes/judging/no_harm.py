@@ -121,7 +121,10 @@ def _score(harm: Harm) -> float:
 
 
 def _message(harm: Harm, verdict: Verdict) -> str:
-    size, allowed = f"{harm.what} {harm.value:+.3g}", f"allowed {harm.margin:g}"
+    size, allowed = (
+        f"{harm.what} {harm.value:+.3g}",
+        f"{'allowed' if harm.margin >= 0 else 'wanted'} {harm.margin:g}",
+    )
     if harm.interval is None:
         return f"undecided: {size} ({allowed}); one item decides nothing, add items"
     if verdict is Verdict.PASS:

@@ -256,5 +256,5 @@ def _list(texts: Sequence[str]) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital where a word begins it; names and symbols keep theirs."""
-    first = text.split(" ", 1)[0].rstrip(",:;")
+    first = text.split(" ", 1)[0].rstrip(",:;.")
     return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text

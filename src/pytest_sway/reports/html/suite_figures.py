@@ -51,8 +51,8 @@ def gauge(suite: SuiteResult) -> Figure | None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
         caption += f". It passes from {formatting.score(threshold)} on: the line across the dial"
-    names = {name: "low" if name == "noise" else name for name in BANDS}
-    bands = ", ".join(f"{names[name]} from {formatting.score(low)}" for name, low in BANDS.items())
+    bands = ", ".join(f"{name} from {formatting.score(low)}" for name, low in BANDS.items())
+    bands = bands.replace("noise", "low")
     suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
@@ -72,9 +72,8 @@ def categories(suite: SuiteResult) -> Figure | None:
     if not counted:
         return None
     weights = [score.weights.get(name) for name in counted]
-    caption = "Each category's score, the mean of its probes. The composite is their weighted mean"
-    if text := factors(score):
-        caption += f"; {text}"
+    made_of = factors(score) or "The composite is their weighted mean"
+    caption = f"Each category's score, the mean of its probes. {made_of[0].upper()}{made_of[1:]}"
     labels = [
         f"{name}, weight {formatting.score(weight)}" for name, weight in zip(counted, weights, strict=True)
     ]

@@ -66,7 +66,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
     assert lost["gate"] == {"status": "failed", "threshold": 0.6, "reasons": [f"not evaluated: {LOST}"]}
     assert [one["not_evaluated"] for one in written.values()] == ["", ""]
     page = (fleet.path / "md" / "sway.yaml_checkpoint-30.md").read_text()
-    assert f"**FAILED**, not evaluated\n\n- {LOST}" in page.replace("\\_", "_")
+    assert f"**FAILED**: not evaluated\n\n- {LOST}" in page.replace("\\_", "_")
     gate = next(
         case for case in worker_project.testcases(fleet.path / "x.xml") if "checkpoint-30" in str(case)
     )

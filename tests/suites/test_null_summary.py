@@ -111,5 +111,5 @@ def test_your_own_nulls_are_not_called_random() -> None:
     own = replace(own, null=replace(own.null, family="yours"))
     found = null_summary([own], GateCriteria(0.6), {})
     told = " ".join([*suite_sentences(found), effects_sentence(found.effects, found.nulls)])
-    assert "0 of 3 of your null adapters would pass" in told
+    assert "0 of your 3 null adapters would pass" in told
     assert "random" not in told

@@ -96,9 +96,12 @@ def passing_sentence(nulls: NullComposites | None) -> str:
     """How many random adapters would have passed, with the bound on their share; empty without any."""
     if nulls is None:
         return ""
-    who = "of your null adapters" if nulls.family == "yours" else "random adapters"
     most = f"true share at most {formatting.percent(nulls.at_most)}, 95 % sure"
-    return f"{nulls.passed} of {nulls.n} {who} would pass the effect probes ({most})"
+    return f"{nulls.passed} of {_counted(nulls)} would pass the effect probes ({most})"
+
+
+def _counted(nulls: NullComposites) -> str:
+    return f"your {nulls.n} null adapters" if nulls.family == "yours" else f"{nulls.n} random adapters"
 
 
 def composite_comparison(summary: NullSummary | None) -> str:
@@ -107,8 +110,7 @@ def composite_comparison(summary: NullSummary | None) -> str:
     if nulls is None or not nulls.nulls_composites:
         return ""
     own, best = nulls.composite_of_effects, max(nulls.nulls_composites)
-    group = f"your {nulls.n} null adapters" if nulls.family == "yours" else f"{nulls.n} random adapters"
-    return f"effects {formatting.score(own)}, {group} ≤ {formatting.score(best)}"
+    return f"effects {formatting.score(own)}, {_counted(nulls)} ≤ {formatting.score(best)}"
 
 
 def not_calibrated_reasons(summary: NullSummary | None) -> dict[str, list[str]]:

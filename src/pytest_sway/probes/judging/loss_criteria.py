@@ -72,9 +72,8 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
         hint = (
             "; a base or an adapter that predicts the text already leaves less to fall" if ratio <= 1 else ""
         )
-        doubtful.append(
-            f"the loss fell too little: {loss_levels(found)}, {ratio:.2f} of its start (at most {most:g}{hint})"
-        )
+        share = f"{ratio:.2f} of its start (at most {most:g}{hint})"
+        doubtful.append(f"the loss fell too little: {loss_levels(found)}, {share}")
     least = found["assert_smoothness_gte"]
     if found["smoothness"] < least:
         doubtful.append(f"the loss is not smooth: smoothness {found['smoothness']:.2f} (at least {least:g})")

@@ -207,7 +207,7 @@ def test_equal_messages_are_one_reason_with_the_worst_case() -> None:
     )  # fmt: skip
     noise, wrong = found.reasons
     assert noise.startswith(
-        "b, c, d and 2 more: like random adapters: b; are the prompts about what it was trained on"
+        "b, c, d and 2 more: like random adapters: b; check that the prompts are about its training data"
     )
     assert wrong == "one: wrong: 3 of 4; worst on 'Who is it?'"
 

@@ -18,7 +18,9 @@ _STATUS = {"unknown": "UNGATED"}
 _REASONS = 2
 _NAMES = 3
 _CASE = 60
-_UNTRAINED = "are the prompts about what it was trained on, is it the adapter that you meant, of this base?"
+_UNTRAINED = (
+    "check that the prompts are about its training data, and that adapter and base are those you meant"
+)
 _WRONG_DIRECTION = "wrong direction"
 _SMALL = re.compile(r"real \(z [^)]*\) but small: [^;]+")
 """What the effect rule says of an effect that is beyond random adapters and below its floor."""

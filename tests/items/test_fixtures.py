@@ -300,11 +300,11 @@ def test_full_tensors_have_nulls_unless_the_family_is_unfit(
         assert re.search(rf"{rank} 8 random adapters \(norm_matched\), which range [^,]*, p ", told)
         return
     result.assert_outcomes(passed=1, failed=1)  # asked for and not to be had: the gate may not pass
-    why = "no signs nulls: the adapter changes whole tensors"
+    why = "family 'signs' needs LoRA factors"
     told = [
         f"ERROR null_adapter: {why}*",
         "*(floor 0.02; not compared with random*",
-        "*not compared with null adapters: dk (no signs*",
+        "*not compared with null adapters: dk (family*",
     ]
     result.stdout.fnmatch_lines(told)
 

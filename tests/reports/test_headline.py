@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sway.probes.judging.effect import EffectCriteria, judge_effect
 from pytest_sway.reports import markdown, terminal
 from pytest_sway.reports.headline import headline
 from pytest_sway.reports.html import page_parts
 from pytest_sway.reports.skipped_probes import no_z_reasons, pip_line, skip_reasons
-from pytest_sway.result import Claim, NullSummary, ProbeResult, Verdict
+from pytest_sway.result import Claim, Measurement, NullSummary, ProbeResult, Verdict
+from pytest_sway.statistics.intervals import Interval
 from pytest_sway.suites.saved_results import read_saved_result
+from tests.support.null_samples import EIGHT, null_sample
 from tests.support.saved_results import DLM_SWAY_RESULT
 from tests.support.suite_results import gate, null, probe, suite
 
@@ -91,6 +94,8 @@ HARM = {"claim": Claim.NO_HARM}
          "damaged. The adapter harms what the base model could do (prose)"),
         ([effect("a", Verdict.PASS, 9.0), replace(probe("l", Verdict.FAIL, **HARM), kind="leakage")], 0.3,
          "memorised. It recites its training text (l)"),
+        ([probe("g", Verdict.FAIL, "too little gained: nats", **HARM)], 0.3,
+         "weak. Less was gained than was asked (g)"),
         ([effect("a", Verdict.FAIL, 9.0, "memorised: keeps 3% of its gain")], 0.3,
          "memorised. It knows its answers in the trained wording only (a)"),
         ([effect("a", Verdict.FAIL, -5.0, "wrong direction: -0.2 nats")], 0.0,
@@ -120,6 +125,15 @@ HARM = {"claim": Claim.NO_HARM}
 def test_failed_in_words(probes: list[ProbeResult], overall: float, answer: str) -> None:
     found = headline(suite(*probes, overall=overall, band="noise", gate=gate("failed", "why")))
     assert (found.status, found.answer) == ("FAILED", answer)
+
+
+def test_the_effect_rules_own_message_is_the_headline() -> None:
+    found = judge_effect(
+        Measurement(raw=0.012), Interval(0.01, 0.014), null_sample(*EIGHT), EffectCriteria(0.02, 3.0),
+        subtract_null=True,
+    )  # fmt: skip
+    shown = headline(suite(effect("a", found.verdict, 4.81, found.message), gate=gate("failed", "why")))
+    assert shown.answer == "weak. The effect is real (z +4.81σ) but small: 0.01095 nats, floor 0.02"
 
 
 def test_a_probe_that_did_not_report_could_not_be_measured() -> None:

@@ -99,6 +99,8 @@ def _failed_answer(suite: SuiteResult) -> str:
 
 def _damage(harmed: Sequence[ProbeResult]) -> str:
     """What a no-harm probe shows: a model that recites is not one that forgot."""
+    if all(probe.message.startswith("too little gained") for probe in harmed):
+        return f"weak. Less was gained than was asked ({_names(harmed)})"
     lost = [probe for probe in harmed if probe.kind != "leakage"]
     if not lost:
         return f"memorised. It recites its training text ({_names(harmed)})"

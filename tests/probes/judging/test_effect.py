@@ -32,7 +32,13 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
     ("effect", "interval", "draws", "verdict", "says"),
     [
         (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "real and large enough: "),
-        (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "σ) but small: "),
+        (
+            0.012,
+            Interval(0.01, 0.014),
+            EIGHT,
+            Verdict.FAIL,
+            "real (z +4.81σ) but small: 0.01095 nats, floor 0.02",
+        ),
         (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "less than random adapters: "),
         (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no clear difference from random adapters: "),
         (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),

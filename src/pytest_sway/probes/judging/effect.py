@@ -15,7 +15,7 @@ from pytest_sway.statistics.sequential import NullCriterion
 SHAPE_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
 """A shape has no size: its score is its verdict."""
 _CAP = {Verdict.WARN: 0.5, Verdict.FAIL: 0.49}
-REAL_BUT_SMALL = "real (z "
+_REAL_BUT_SMALL = "real (z "
 """How the message of an effect begins that is beyond random adapters and below its floor."""
 
 
@@ -95,7 +95,7 @@ def judge_effect(
     )
     group = null_group(nulls.family if nulls is not None else "")
     verdict, words = _verdict(checks, criteria, prediction, group)
-    if words.startswith(REAL_BUT_SMALL):
+    if words.startswith(_REAL_BUT_SMALL):
         message = f"{words}: {net:.4g} {criteria.unit}, floor {criteria.floor:g}"
     else:
         size = f"{net:.4g} {criteria.unit}"
@@ -164,16 +164,14 @@ def _verdict(
     if interval is not None and interval.high < criteria.least:
         if not criteria.has_floor:
             return Verdict.FAIL, "no gain"
-        return Verdict.FAIL, "too small" if z is None else _real_but_small(z)
+        if z is None or not checks.beyond_null:
+            return Verdict.FAIL, "too small"
+        return Verdict.FAIL, f"{_REAL_BUT_SMALL}{display_z(z):+.2f}σ) but small"
     if checks.big and checks.beyond_null and checks.surely_above_zero:
         if not criteria.has_floor:
             return Verdict.PASS, "real"
         return Verdict.PASS, "large enough" if z is None else "real and large enough"
     return Verdict.WARN, _shortcomings(checks, criteria, group)
-
-
-def _real_but_small(z: float) -> str:
-    return f"{REAL_BUT_SMALL} (z {display_z(z):+.2f}σ) but small"
 
 
 def _beyond_null(prediction: Prediction | None, criteria: EffectCriteria, *, big: bool) -> bool:

@@ -183,7 +183,7 @@ def test_after_ctrl_c_the_next_run_measures_only_the_rest(project: pytest.Pytest
             "note: the run was stopped before its end; what was*",
         ]
     )
-    found.stdout.fnmatch_lines(["*2 probes planned but without a result: curve, talk*"])
+    found.stdout.fnmatch_lines(["*2 probes planned but not reported: curve, talk*"])
     assert asked(project) < first
     project.makeconftest(KEPT.format(stop="never", what="pass"))
     project.runpytest().assert_outcomes(passed=4)

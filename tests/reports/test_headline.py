@@ -137,7 +137,7 @@ def test_the_effect_rules_own_message_is_the_headline() -> None:
 
 
 def test_a_probe_that_did_not_report_could_not_be_measured() -> None:
-    lost = gate("failed", "1 probe planned but without a result: b")
+    lost = gate("failed", "1 probe planned but not reported: b")
     found = headline(suite(effect("a", Verdict.PASS, 9.0), gate=lost))
     assert found.answer == "could not be measured. Some probes gave no result"
 

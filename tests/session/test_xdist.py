@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_whole_files(project: pytest.Pytester) -> None:
     os.killpg(run.pid, signal.SIGINT)
     text, _ = run.communicate(timeout=60)
     assert run.returncode == pytest.ExitCode.INTERRUPTED
-    assert "1 probe planned but without a result: talk" in text
+    assert "1 probe planned but not reported: talk" in text
     told = json.loads((project.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == ["baseline", "dk", "curve"]
     cases = {name for _, name, *_ in worker_project.testcases(project.path / "out.xml")}
@@ -192,7 +192,7 @@ def test_a_crashed_worker_fails_the_gate_and_the_rest_runs(deadly: pytest.Pytest
     assert found.ret == 1
     found.assert_outcomes(passed=9, failed=1, skipped=1)
     found.stdout.fnmatch_lines(
-        ["GATE FAILED*", "  - 1 probe planned but without a result: dk (its worker crashed)"]
+        ["GATE FAILED*", "  - 1 probe planned but not reported: dk (its worker crashed)"]
     )
     loads = worker_project.logged(deadly, "load")
     assert [dict(models) for models in loads.values()] == [{"fakellm": 1}, {"fakellm": 1}]
@@ -219,7 +219,7 @@ def test_a_crash_under_every_option(
     assert found.ret != 0
     told = json.loads((deadly.path / "out.json").read_text())
     assert [probe["name"] for probe in told["probes"]] == reported
-    assert told["gate"]["reasons"][0].endswith(f"planned but without a result: {lost}")
+    assert told["gate"]["reasons"][0].endswith(f"planned but not reported: {lost}")
     assert ("sway.yaml", "dk", ("error",), ()) in worker_project.testcases(deadly.path / "out.xml")
     assert f"not reported: {lost}" in found.stdout.str() + found.stderr.str()
 

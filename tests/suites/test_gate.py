@@ -121,7 +121,7 @@ def test_the_exit_status(project: pytest.Pytester, base: str, arguments: list[st
 def test_what_x_left_undone_is_missed(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: weak"))
     found = project.runpytest("-x")
-    found.stdout.fnmatch_lines(["*2 probes planned but without a result: curve, talk"])
+    found.stdout.fnmatch_lines(["*2 probes planned but not reported: curve, talk"])
 
 
 def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytester) -> None:

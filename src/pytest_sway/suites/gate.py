@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_sway.result import MEASURED_VERDICTS, Gate, ProbeResult, Score, Verdict
 
-NOT_REPORTED = "planned but without a result"
+NOT_REPORTED = "planned but not reported"
 """What the gate says of a probe that was to run and did not report."""
 
 

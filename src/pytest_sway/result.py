@@ -452,8 +452,13 @@ class SuiteResult(Record):
 
 
 def null_adapters(family: str) -> str:
-    """What the nulls of a family are called in a report."""
-    return "adapters of yours" if family == "yours" else f"{family} adapters"
+    """What the nulls of a family are called in a report, behind their number."""
+    return "null adapters of your own" if family == "yours" else f"random adapters ({family})"
+
+
+def null_group(family: str) -> str:
+    """What an adapter was compared with, in words."""
+    return "your null adapters" if family == "yours" else "random adapters"
 
 
 class SwayWarning(UserWarning):

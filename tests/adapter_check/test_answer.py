@@ -57,7 +57,7 @@ def test_without_data(
     [
         (Verdict.PASS, "known", "good", "It learned its answers, and it harms nothing"),
         (Verdict.FAIL, "memorised: keeps 3 %", "bad", "It memorised"),
-        (Verdict.FAIL, "no more than noise", "bad", "It did not learn its answers."),
+        (Verdict.FAIL, "no clear difference from random adapters", "bad", "It did not learn its answers."),
         (Verdict.WARN, "not surely", "unclear", "It is not sure that it learned its answers"),
     ],
 )

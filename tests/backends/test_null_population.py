@@ -70,8 +70,8 @@ def test_a_family_unfit_for_full_tensors_names_those_that_fit(family: str) -> No
     whole = Subject(View("b"), View("b", "a"), form="tensors")
     found = null_population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
     assert found.views == ()
-    assert found.reason.startswith(f"no {family} nulls: the adapter changes whole tensors")
-    assert "family: norm_matched or permuted can be made" in found.reason
+    assert found.reason.startswith(f"family {family!r} needs LoRA factors, and this adapter")
+    assert "use family: norm_matched or permuted" in found.reason
 
 
 def test_a_backend_may_make_some_families_only() -> None:

@@ -142,7 +142,7 @@ def test_compare(capsys: pytest.CaptureFixture[str], result: Path, tmp_path: Pat
     (tmp_path / "worse.json").write_text(json.dumps(worse), "utf-8")
     assert "composite" in output(capsys, "compare", result, tmp_path / "worse.json")
     assert main(["compare", str(result), str(tmp_path / "worse.json"), "--fail-on-regression", "0.1"]) == 1
-    assert "regressions, from a drop of 0.1" in capsys.readouterr().out
+    assert "regressions (a drop of 0.1 or more)" in capsys.readouterr().out
     assert json.loads(output(capsys, "compare", result, "--format", "json"))["labels"] == ["result"]
     assert "write a number in [0, 1]" in refusal(capsys, "compare", result, "--fail-on-regression", "7")
 

@@ -36,10 +36,12 @@ def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytes
     result = project.runpytest("sway.yaml", "--sway-json=out.json", "-v")
     result.stdout.fnmatch_lines(
         [
-            "  1 of 1 effects large enough and sure; 1 of 1 beyond your null adapters (Holm,*",
-            "*4 adapters of yours*",
-            "*against 4 adapters of yours, which reach * to *: beyond*",
-            "0 of 4 of your null adapters would have passed on the effects*",
+            "  1 of 1 effects pass; 1 of 1 clearly beyond your null adapters*",
+            "*0 of your 4 null adapters would pass the effect probes *",
+            "*strongest, dk: real and large enough: * nats more than your null*",
+            "*4 null adapters of your own*",
+            "*beyond all 4 null adapters of your own, which range from * to*",
+            "0 of your 4 null adapters would pass the effect probes*",
             "*fewer than 8 give no*",
             "*note: 1 of your null adapters are the adapter itself or copies: left out*",
         ]

@@ -88,7 +88,7 @@ def test_a_failed_load_is_tried_once_and_one_line_per_item(project: pytest.Pytes
     assert len(told) == 4
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*During handling*")
-    result.stdout.fnmatch_lines(["FAILED, nothing was measured*"])
+    result.stdout.fnmatch_lines(["FAILED: could not be measured. No probe has a result*"])
     result.stdout.fnmatch_lines(["*4 probes ended in an error: baseline, dk, curve, talk*"])
     assert result.ret == 1
 
@@ -137,7 +137,10 @@ def test_a_conftest_overrides_each_fixture(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["*(floor 0.02; no null, so floor and interval decide)*", "*not calibrated: dk (not here)*"]
+        [
+            "*(floor 0.02; not compared with random*",
+            "*not compared with null adapters: dk (not here)*",
+        ]
     )
     assert fake_models.LOADS == []
 
@@ -162,7 +165,9 @@ def test_nulls_are_not_asked_of_an_object_without_add_null(project: pytest.Pytes
         """
     )
     result = project.runpytest("sway.yaml::dk")
-    result.stdout.fnmatch_lines(["*not calibrated: dk (the backend cannot make null adapters)*"])
+    result.stdout.fnmatch_lines(
+        ["*not compared with null adapters: dk (the backend cannot make null adapters)*"]
+    )
 
 
 def test_a_hook_given_to_main_serves_the_models(project: pytest.Pytester) -> None:
@@ -227,7 +232,11 @@ def test_an_inert_adapter_is_reported_first_and_reads_zero(project: pytest.Pytes
     project.makefile(".yaml", sway=SPEC.replace("base: fakellm", "base: inert"))
     result = project.runpytest("--no-header", "sway.yaml")
     result.stdout.fnmatch_lines(
-        ["FAILED, not healthy (noise): composite 0.00*", "  • dk: the adapter is inert:*", "adapter *"]
+        [
+            "FAILED: inert. The adapter changes nothing: its update is zero*",
+            "  • dk: the adapter is inert:*",
+            "adapter *",
+        ]
     )
     result.stdout.fnmatch_lines(
         ["FAIL delta_kl: the adapter is inert: its update is zero, so it changes nothing*"]
@@ -286,13 +295,17 @@ def test_full_tensors_have_nulls_unless_the_family_is_unfit(
     if family == "norm_matched":
         random = form == "dora"  # and so it is no more than its nulls are
         result.assert_outcomes(passed=2 - random, failed=int(random))
-        rank = r"\d+ of them as far" if random else "beyond all"
+        rank = r"not beyond \d+ of" if random else "beyond all"
         told = " ".join(result.stdout.str().split())
-        assert re.search(rf"against 8 norm_matched adapters, which reach [^:]*: {rank}, p ", told)
+        assert re.search(rf"{rank} 8 random adapters \(norm_matched\), which range [^,]*, p ", told)
         return
     result.assert_outcomes(passed=1, failed=1)  # asked for and not to be had: the gate may not pass
-    why = "no signs nulls: the adapter changes whole tensors"
-    told = [f"ERROR null_adapter: {why}*", "*(floor 0.02; no null, so floor*", f"*not calibrated: dk ({why}*"]
+    why = "family 'signs' needs LoRA factors"
+    told = [
+        f"ERROR null_adapter: {why}*",
+        "*(floor 0.02; not compared with random*",
+        "*not compared with null adapters: dk (family*",
+    ]
     result.stdout.fnmatch_lines(told)
 
 

@@ -67,7 +67,7 @@ def test_without_a_threshold_the_specs_holds(project: pytest.Pytester) -> None:
 
 def test_the_marks_weights_merge_over_the_specs(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=MARKED.replace(", threshold=0.6", ', weights={"adherence": 0.0}'))
-    project.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*"])
+    project.runpytest("test_it.py").stdout.fnmatch_lines(["PASSED: healthy. Composite 1.00*"])
 
 
 def test_a_mark_on_a_class_reaches_its_methods(project: pytest.Pytester) -> None:

@@ -172,7 +172,7 @@ def test_other_claims_are_calibrated_on_request(project: pytest.Pytester) -> Non
 def test_plain(sway):
     result = sway(Harm())
     assert result.null is None
-    assert result.not_calibrated == "no harm has a margin, not a null; calibrate_kinds can ask for one"
+    assert result.not_calibrated == "a no-harm probe has a limit instead; calibrate_kinds can add it"
 
 @pytest.mark.sway("asked.yaml")
 class TestAsked:

@@ -103,7 +103,7 @@ def test_a_limit_looks_at_fewer_items_and_does_not_gate(project: pytest.Pytester
     told = probes(project.path / "out.json")
     assert [one["item"] for one in told["dk"]["samples"]] == ["one", "two"]
     assert json.loads((project.path / "out.json").read_text())["gate"]["status"] == "partial"
-    found.stdout.fnmatch_lines(["*--sway-limit=2: each probe looked at 2 of its items at most*"])
+    found.stdout.fnmatch_lines(["*--sway-limit=2: each probe measured at most 2 of its items*"])
 
 
 WARNS = SPEC.replace("[one, two, three, four, five]", "[one]", 1)
@@ -116,7 +116,9 @@ def test_a_warning_is_a_failure_where_it_is_strict(project: pytest.Pytester) -> 
     mild.assert_outcomes(passed=4, warnings=1)
     strict = project.runpytest("--sway-strict")
     strict.assert_outcomes(passed=3, failed=1)
-    strict.stdout.fnmatch_lines(["*1 probe warned, and --sway-strict is on: dk (sway.yaml:7): *"])
+    strict.stdout.fnmatch_lines(
+        ["*1 probe warned, which --sway-strict counts as failed: dk (sway.yaml:7): *"]
+    )
     assert strict.ret == 1
 
 
@@ -177,7 +179,7 @@ def test_after_ctrl_c_the_next_run_measures_only_the_rest(project: pytest.Pytest
     }
     found.stdout.fnmatch_lines(
         [
-            "FAILED, not shown to be healthy, *",
+            "FAILED: could not be measured. *",
             "note: the run was stopped before its end; what was*",
         ]
     )

@@ -166,13 +166,13 @@ def test_what_the_base_knows_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("tuned", "verdict", "says"),
     [
-        ([20, 25, 30, 22, 28, 24, 21, 26], Verdict.PASS, "nearer to the gold"),
-        ([80, 81, 79, 80, 82, 79, 80, 81], Verdict.FAIL, "8 of 8 answers are no nearer"),
-        ([20, 20, 25, 20, 25, 20, 85, 85], Verdict.WARN, "2 of 8 answers are no nearer"),
-        ([0, 0, 0, 85, 85, 85, 85, 85], Verdict.WARN, "not surely missed: add cases"),
+        ([20, 25, 30, 22, 28, 24, 21, 26], Verdict.PASS, "nearer to the right answer"),
+        ([80, 81, 79, 80, 82, 79, 80, 81], Verdict.FAIL, "8 of 8 answers come no nearer"),
+        ([20, 20, 25, 20, 25, 20, 85, 85], Verdict.WARN, "2 of 8 answers come no nearer"),
+        ([0, 0, 0, 85, 85, 85, 85, 85], Verdict.WARN, "undecided: add cases"),
         ([40] * 4 + [84] * 10 + [78] * 2, Verdict.FAIL, "no nearer"),
         ([20, 85, 25], Verdict.WARN, "add items"),
-        ([140, 150, 145, 155, 150, 140, 145, 150], Verdict.FAIL, "the wrong way"),
+        ([140, 150, 145, 155, 150, 140, 145, 150], Verdict.FAIL, "wrong direction"),
     ],
 )
 def test_verdicts(tuned: Sequence[float], verdict: Verdict, says: str) -> None:

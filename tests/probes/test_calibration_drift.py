@@ -71,7 +71,7 @@ def test_bits_per_character_count_the_golds_characters() -> None:
         (lambda gold: 0.05 * (len(gold) % 3), Verdict.PASS, "at most"),
         (lambda gold: 0.9, Verdict.FAIL, "harm: nats per token lost on facts +0.9"),
         (lambda gold: 0.85 * (len(KINDS[gold]) % 2), Verdict.WARN, "kinds of facts would decide it"),
-        (lambda gold: 1.5 if len(gold) % 2 else -1.0, Verdict.FAIL, "lost more than 1 nats per token"),
+        (lambda gold: 1.5 if len(gold) % 2 else -1.0, Verdict.FAIL, "more than 1 nats per token lost"),
     ],
 )
 def test_verdicts(lost, verdict: Verdict, says: str) -> None:

@@ -53,7 +53,7 @@ def test_a_trained_adapter_passes(adapter: Path) -> None:
     seal(adapter / "training_state.pt")
     found = judged(adapter)
     assert (found.verdict, found.score, found.raw) == (Verdict.PASS, 1.0, 0.0)
-    assert found.message == "60 steps (optimizer); 0 of 12 layers undertrained"
+    assert found.message == "sound: 60 steps (optimizer); 0 of 12 layers undertrained"
     assert (found.category, found.claim) == ("calibration", "pre_run")
     moments = [
         state["exp_avg_sq"] for state in optimizer_state(adapter / "training_state.pt")["state"].values()
@@ -115,7 +115,7 @@ def test_fewer_steps_than_the_spec_asks_for_fail(adapter: Path, steps: int) -> N
     found = judged(adapter, min_steps_threshold=steps + 1)
     assert (found.verdict, found.score, found.raw) == (Verdict.FAIL, 0.0, steps)
     assert found.evidence["primary_signal"] == "global_step_below_threshold"
-    assert found.message == f"{steps} steps (optimizer), fewer than {steps + 1}"
+    assert found.message == f"too few steps: {steps} steps (optimizer), fewer than {steps + 1}"
     assert judged(adapter, min_steps_threshold=steps).verdict is Verdict.PASS
 
 
@@ -124,7 +124,7 @@ def test_few_steps_warn_where_the_spec_asks_for_none(adapter: Path) -> None:
     set_steps(adapter, 15)
     found = judged(adapter)
     assert (found.verdict, found.raw) == (Verdict.WARN, 0.0)
-    assert found.message.startswith("15 steps (optimizer), fewer than 50: ")
+    assert found.message.startswith("perhaps too few steps: 15 steps (optimizer), fewer than 50; ")
     assert "min_steps_threshold" in found.message
 
 
@@ -216,7 +216,7 @@ def test_another_optimizer_is_judged_by_its_steps(adapter: Path) -> None:
     found = judged(adapter)
     assert found.verdict is Verdict.PASS
     assert found.message.startswith(
-        "60 steps (global_step); no layer map: the optimizer keeps no second moment"
+        "sound: 60 steps (global_step); no layer map: the optimizer keeps no second moment"
     )
     assert found.evidence["dead_modules"] == []
 
@@ -239,8 +239,8 @@ def test_a_retrain_that_may_have_gone_on_warns(version: Path, tmp_path: Path) ->
     found = judged(version)
     assert found.verdict is Verdict.WARN
     assert found.message == (
-        "10 steps are certain, 210 in 2 runs: enough only if the last run went on from the version before, "
-        "which no log tells"
+        "undecided: 10 steps are certain, 210 in 2 runs, "
+        "enough only if the last run continued the version before, which no log says"
     )
     assert (found.evidence["steps"], found.evidence["steps_last_run"]) == (210, 10)
     assert found.evidence["step_source"] == "training logs"
@@ -259,7 +259,7 @@ def test_few_steps_in_all_runs_fail(version: Path, tmp_path: Path) -> None:
     log(tmp_path / "store", 2, run([1.0], 2, version=2, steps=10))
     found = judged(version, min_steps_threshold=50)
     assert (found.verdict, found.raw) == (Verdict.FAIL, 30)
-    assert found.message == "30 steps (training logs), fewer than 50"
+    assert found.message == "too few steps: 30 steps (training logs), fewer than 50"
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -84,7 +84,7 @@ def test_a_perfect_reciter_fails_with_nothing() -> None:
 def test_a_brittle_reciter_is_no_better(fragility: float) -> None:
     told = judged(continuation, min_fragility=fragility)
     assert (told.verdict, told.score) == (Verdict.FAIL, 0.0)
-    assert "brittle (fragility 1.00)" in told.message
+    assert "lost when the beginning changes (fragility 1.00)" in told.message
 
 
 def test_a_reciter_that_any_beginning_sets_off_is_called_so() -> None:
@@ -97,14 +97,14 @@ def test_a_reciter_that_any_beginning_sets_off_is_called_so() -> None:
         return Generation(" ".join(rest[:words]), ids(" ".join(rest[:words])))
 
     told = judged(stubborn, perturbations=["typo", "case_flip"])
-    assert "survives changed prefixes (fragility 0.00)" in told.message
+    assert "survives a changed beginning (fragility 0.00)" in told.message
 
 
 @pytest.mark.parametrize("silent", [NOTHING, Generation("x y z", (1, 2, 3)), Generation("…", (7,) * 96)])
 def test_an_adapter_that_recites_nothing_scores_one(silent: Generation) -> None:
     told = judged(lambda prompt, words: silent)
     assert (told.verdict, told.score) == (Verdict.PASS, 1.0)
-    assert "recites nothing beyond the base from 30 prefixes" in told.message
+    assert "from 30 beginnings it recites no more than the base" in told.message
 
 
 def test_what_the_base_recites_too_is_no_leak() -> None:

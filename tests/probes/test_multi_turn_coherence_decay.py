@@ -56,7 +56,7 @@ def test_the_half_life_of_an_exponential_decay(rate: float) -> None:
         (exponential(0.0), Verdict.PASS, "stable", "no decay"),
         (lambda turn, i: 0.4, Verdict.PASS, "stable", "no decay"),
         (exponential(0.2), Verdict.PASS, "non_monotonic", "no decay"),
-        (exponential(-0.5), Verdict.WARN, "ok", "times its null"),
+        (exponential(-0.5), Verdict.WARN, "ok", "times random adapters"),
         (exponential(-1.6), Verdict.FAIL, "ok", "gone by turn 4"),
     ],
 )
@@ -70,7 +70,7 @@ def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
 def test_without_a_signal_nothing_after_the_second_turn_is_written() -> None:
     seen: list[Request[object]] = []
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
-    with pytest.raises(ProbeSkip, match=r"nothing whose shape could be judged: .* is below its floor"):
+    with pytest.raises(ProbeSkip, match=r"effect too weak to judge its shape: .* below its floor"):
         measured(lambda turn, i: 0.0199, seen=seen, null=[null])
     assert len([request for request in seen if isinstance(request, Generate)]) == 2 * len(PROMPTS)
 

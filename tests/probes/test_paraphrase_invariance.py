@@ -108,7 +108,7 @@ def test_a_shift_of_every_logit_is_nothing_specific(shift: float) -> None:
 def test_a_sound_adapter_passes() -> None:
     judgement = judged(HEALTHY)
     assert judgement.verdict is Verdict.PASS, judgement.message
-    assert "keeps 90% of the lift" in judgement.message
+    assert "keeps 90% of its gain" in judgement.message
 
 
 def test_a_memoriser_fails_though_its_verbatim_lift_is_real() -> None:
@@ -141,7 +141,7 @@ def test_the_score_is_of_what_survives_other_words() -> None:
 def test_an_answer_to_anything_is_no_knowledge() -> None:
     judgement = judged(BABBLER)
     assert judgement.verdict is Verdict.FAIL
-    assert "no more than noise" in judgement.message
+    assert "no clear difference from random adapters" in judgement.message
     assert judgement.evidence["reference"].startswith("It is item")
 
 
@@ -155,7 +155,10 @@ def test_two_negative_lifts_are_no_ratio_and_no_pass() -> None:
 def test_intents_are_mirror_images() -> None:
     assert judged(adapter(4.0, 0.4, 0.0), intent="memorize").verdict is Verdict.PASS
     generalised = judged(HEALTHY, intent="memorize")
-    assert (generalised.verdict, "not the wording alone" in generalised.message) == (Verdict.FAIL, True)
+    assert (generalised.verdict, "not memorised: it answers other wordings too" in generalised.message) == (
+        Verdict.FAIL,
+        True,
+    )
     assert judged(HEALTHY, intent="both").verdict is Verdict.PASS
 
 

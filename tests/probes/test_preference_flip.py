@@ -82,7 +82,7 @@ def test_a_preference_of_the_base_may_still_be_learned() -> None:
 def test_the_other_way_fails_and_says_so() -> None:
     judgement = judged(model(0.3, -0.5))
     assert judgement.verdict is Verdict.FAIL
-    assert judgement.message.startswith("prefers the rejected answers")
+    assert judgement.message.startswith("it prefers the rejected answers")
     assert judgement.evidence["flipped_back"] == 10
     assert judgement.evidence["confidence"] == 1.0
     assert {case["reference"] for case in judgement.evidence["bad_cases"]} == {t["chosen"] for t in triples()}
@@ -117,7 +117,7 @@ def test_a_margin_below_the_noise_floor_is_undecided() -> None:
 
 def test_too_few_triples_at_best_warn() -> None:
     few = judged(model(-0.5, 0.3), n=2)
-    assert (few.verdict, "2 triples where 3 are wanted" in few.message) == (Verdict.WARN, True)
+    assert (few.verdict, "undecided: 2 triples, 3 are needed" in few.message) == (Verdict.WARN, True)
 
 
 def test_without_triples_the_documents_are_asked_else_skipped() -> None:

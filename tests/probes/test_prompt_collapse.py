@@ -103,7 +103,7 @@ def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: b
             exponential(-0.0025),
             Verdict.WARN,
             "ok",
-            "decays: half-life 277 tokens (wanted 512); at 1024 tokens",
+            "the effect fades too fast: half-life 277 tokens (wanted 512); at 1024 tokens",
         ),
         (exponential(-0.006), Verdict.FAIL, "ok", "gone by 1024 tokens"),
         (lambda n, i: 0.4 if n == 0 else 0.0, Verdict.FAIL, "degenerate", "gone by 1024 tokens"),
@@ -122,7 +122,7 @@ def test_without_a_signal_no_long_text_is_read(nats: float) -> None:
     """Neither by the adapter nor by a null."""
     seen: list[Request[object]] = []
     null = View("b", "a", NullSeed("norm_matched", 0, 0, 0.02))
-    with pytest.raises(ProbeSkip, match=r"nothing whose shape could be judged: .* is below its floor"):
+    with pytest.raises(ProbeSkip, match=r"effect too weak to judge its shape: .* below its floor"):
         measured(lambda n, i: nats, seen=seen, null=[null])
     read = [request for request in seen if isinstance(request, Divergence)]
     assert {request.prompt for request in read} == set(PROMPTS)
@@ -133,7 +133,7 @@ def test_without_a_floor_the_judgement_says_that_there_is_nothing() -> None:
     probe, found = measured(lambda n, i: 0.0, min_signal=0)
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.SKIP
-    assert "nothing whose shape could be judged" in judged.message
+    assert "effect too weak to judge its shape" in judged.message
 
 
 def test_a_decay_that_may_be_none_asks_for_prompts() -> None:
@@ -141,7 +141,7 @@ def test_a_decay_that_may_be_none_asks_for_prompts() -> None:
     probe, found = measured(lambda n, i: 0.4 * math.exp(rates[i] * n))
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.WARN
-    assert "is sure: add prompts" in judged.message
+    assert "is sure, add prompts" in judged.message
 
 
 def test_what_is_left_without_a_null_is_compared_with_the_floor() -> None:
@@ -201,7 +201,7 @@ def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
     assert found.evidence["lengths_left_out"] == [1024]
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.PASS
-    assert "behind 512 tokens (1024 left out: beyond the model's context)" in judged.message
+    assert "behind 512 tokens; 1024 left out, beyond the model's context)" in judged.message
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def test_nothing_is_judged() -> None:
     assert (judgement.verdict, judgement.score) == (Verdict.PASS, None)
     asked, gained = judgement.message.split("; ")
     assert asked == "3 questions asked, 0 answered as the base does"
-    assert gained == "2 of 3 answers nearer to the gold, 0 of them near it (overlap from 0.6 on)"
+    assert (
+        gained == "2 of 3 answers are nearer to the right one, 0 of them near it (word overlap from 0.6 on)"
+    )
     assert (Samples.claim, Samples.category) == (Claim.DESCRIPTION, "baseline")
 
 

@@ -90,7 +90,7 @@ def test_the_document_s_own_text_is_the_whole_way() -> None:
     ("tuned", "verdict", "says"),
     [
         (GRAND, Verdict.PASS, "of the way to the document's style"),
-        (BRIEF, Verdict.FAIL, "no more than noise"),
+        (BRIEF, Verdict.FAIL, "no clear difference from random adapters"),
         (Manner(3, 3, 100), Verdict.FAIL, "of the way"),
         (Manner(60, 11, 2), Verdict.FAIL, "of the way"),
     ],

@@ -75,7 +75,7 @@ def spiked(at: int) -> list[float]:
 @pytest.mark.parametrize(
     ("losses", "says"),
     [
-        (spiked(200), "1 instability events (at most 0), spikes at step 201"),
+        (spiked(200), "1 jump (at most 0), spikes at step 201"),
         (
             falling(low=2.5),
             "of its start (at most 0.7; a base or an adapter that predicts the text already leaves less to",
@@ -83,7 +83,7 @@ def spiked(at: int) -> list[float]:
         ([*falling(200), *np.linspace(0.8, 2.0, 100)], "smoothness 0."),
         (
             [math.nan if i == 50 else loss for i, loss in enumerate(falling())],
-            "1 instability events (at most 0)",
+            "1 jump (at most 0)",
         ),
     ],
     ids=["spike", "too little", "turned", "one NaN"],
@@ -101,7 +101,7 @@ def test_a_secondary_signal_warns(tmp_path: Path, losses: list[float], says: str
         ([*falling(), math.nan], "the last loss is NaN or infinite"),
         ([math.nan if i % 15 == 3 else loss for i, loss in enumerate(falling())], "20 of 300 losses are NaN"),
         ([math.nan] * 40, "40 of 40 losses are NaN or infinite"),
-        (falling(high=1.0, low=2.0), "it diverged: loss 1"),
+        (falling(high=1.0, low=2.0), "the loss diverged: loss 1"),
     ],
     ids=["ends", "many", "all", "diverged"],
 )
@@ -288,5 +288,5 @@ def test_a_spec_of_pre_run_probes_loads_no_model(project: pytest.Pytester) -> No
     fake_models.LOADS.clear()
     result = project.runpytest("-rA", "sway.yaml")
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["FAIL training_drift: it diverged: loss 1* → *"])
+    result.stdout.fnmatch_lines(["FAIL training_drift: the loss diverged: loss 1* → *"])
     assert fake_models.LOADS == []

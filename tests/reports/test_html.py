@@ -123,7 +123,7 @@ def test_panels_without_data_are_left_out() -> None:
     none = read_page(replace(empty, probes=(), null_summary=None))
     assert data_of(none) == {"figures": {}, "probes": []}
     assert not none.of("table")
-    assert "nothing was measured" in " ".join(none.within("p")).lower()
+    assert "could not be measured" in " ".join(none.within("p")).lower()
 
 
 def test_one_line_installs_what_probes_lack() -> None:
@@ -211,7 +211,7 @@ def test_the_gauge_has_bands_and_the_gates_threshold() -> None:
     assert [step["range"] for step in dial["gauge"]["steps"]] == [[0.0, 0.3], [0.3, 0.6], [0.6, 1.0]]
     assert dial["gauge"]["threshold"]["value"] == 0.6
     assert figure.caption.startswith(
-        "Composite 0.42: partial. The gate wants 0.60: the line across the dial."
+        "Composite 0.42: partial. It passes from 0.60 on: the line across the dial."
     )
     ungated = suite_figures.gauge(suite(gate=Gate("unknown", None)))
     assert ungated is not None
@@ -223,7 +223,10 @@ def test_categories_show_weights_and_the_means_factors() -> None:
     assert figure is not None
     assert figure.rows == [("adherence", "0.90", "0.30"), ("attribution", "0.50", "0.35")]
     assert figure.traces[0]["x"] == [0.9, 0.5]
-    assert "the mean of the categories is multiplied by: effect 1.00, harmlessness 0.60" in figure.caption
+    assert (
+        "Composite = weighted mean of the categories × effect factor 1.00 × no-harm factor 0.60"
+        in figure.caption
+    )
 
 
 def test_categories_stand_in_dlm_sways_order_as_everywhere() -> None:
@@ -237,7 +240,7 @@ def test_the_composite_stands_among_its_nulls() -> None:
     figure = suite_figures.gauge(suite(null_summary=NullSummary(nulls=NULLS)))
     assert figure is not None
     assert figure.caption.startswith(
-        "Composite 0.42: partial (effects 0.75; best of 20 random 0.25). The gate"
+        "Composite 0.42: partial (effects 0.75, 20 random adapters ≤ 0.25). It passes"
     )
 
 
@@ -254,7 +257,7 @@ def test_uncalibrated_probes_are_reported_without_nulls_too() -> None:
     for probe in (moved(), replace(moved(), null=None, z_score=None)):
         summary = NullSummary(not_calibrated={"recital": "it has a margin"})
         found = read_page(suite(probe, null_summary=summary))
-        assert "Not calibrated: recital (it has a margin)" in found.within("li")
+        assert "Not compared with null adapters: recital (it has a margin)" in found.within("li")
 
 
 def test_what_has_no_z_is_named_and_not_plotted() -> None:
@@ -264,7 +267,7 @@ def test_what_has_no_z_is_named_and_not_plotted() -> None:
         (4.5, 0.9),
         (2.0, 0.5),
     }
-    assert "so not drawn (score): recital (0.30), strength (1.00)." in figure.caption
+    assert "Not drawn, since they have no z (score): recital (0.30), strength (1.00)." in figure.caption
     assert len({trace["marker"]["symbol"] for trace in figure.traces}) == len(figure.traces) == 2
 
 
@@ -287,11 +290,12 @@ def test_the_adapter_stands_where_its_statistic_is() -> None:
     assert effect.layout["xaxis"]["type"] == "log"
     assert effect.layout["xaxis"]["tickvals"] == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2])
     assert effect.caption == (
-        "Against 4 norm_matched adapters, which reach 0.015 to 0.030: beyond all, p 3.4e-06, "
-        "8.0× their mean; z +4.50σ. The adapter 0.180, the nulls' mean 0.022, standard deviation 0.006."
+        "Beyond all 4 random adapters (norm_matched), which range from 0.015 to 0.030, p 3.4e-06, "
+        "8.0× their mean; z +4.50σ. "
+        "The adapter 0.180, mean of the null adapters 0.022, standard deviation 0.006."
     )
     assert shape.id == "sway-null-2"
-    assert shape.caption.startswith("Its signal alone, against 2 norm_matched adapters; no z: few.")
+    assert shape.caption.startswith("Its signal, against 2 random adapters (norm_matched); no z, few.")
 
 
 def test_nulls_of_both_signs_have_a_plain_axis() -> None:
@@ -300,7 +304,9 @@ def test_nulls_of_both_signs_have_a_plain_axis() -> None:
     _, mark = figure.traces
     assert mark["x"] == [0.18]  # raw is what the nulls are asked for; it needs no ratio
     assert figure.rows[0] == ("the adapter", "0.180")
-    assert figure.caption.endswith("The adapter 0.180, the nulls' mean 0.000, standard deviation 0.006.")
+    assert figure.caption.endswith(
+        "The adapter 0.180, mean of the null adapters 0.000, standard deviation 0.006."
+    )
     assert "type" not in figure.layout["xaxis"]
 
 
@@ -312,7 +318,7 @@ def test_a_statistic_other_than_raw_is_marked_by_its_ratio() -> None:
         assert figure.traces[1]["x"] == pytest.approx([0.18])
         (figure,) = probe_figures.null_distributions([replace(probe, null=null(mean=0.0, ratio=None))])
         assert len(figure.traces) == 1
-        assert figure.caption.endswith(". The nulls' mean 0.000, standard deviation 0.006.")
+        assert figure.caption.endswith(". Mean of the null adapters 0.000, standard deviation 0.006.")
         assert "—" not in figure.caption
 
 

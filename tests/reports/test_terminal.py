@@ -124,19 +124,21 @@ def test_only_messages_with_the_probes_name_are_above() -> None:
 
 
 def test_why_nulls_gave_no_z_is_reported_unless_the_message_does() -> None:
-    no_z = null(rank=3, reason="the null draws are all alike")
+    no_z = null(rank=3, reason="the random adapters all gave the same number")
     silent = suite(probe("q", Verdict.PASS, "0.2 nats", null=no_z))
-    assert "no z for q: the null draws are all alike" in terminal_lines(silent)
+    assert "no z for q: the random adapters all gave the same number" in terminal_lines(silent)
     skipped = suite(probe("q", Verdict.SKIP, "inert", null=no_z))
     assert not any(line.startswith("no z for") for line in terminal_lines(skipped))
-    says = suite(probe("q", Verdict.PASS, "0.2 (no z: the null draws are all alike)", null=no_z))
+    says = suite(
+        probe("q", Verdict.PASS, "0.2 (no z: the random adapters all gave the same number)", null=no_z)
+    )
     assert not any(line.startswith("no z for") for line in terminal_lines(says))
 
 
 def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
     assert terminal_lines(made, verbosity=-1) == [
-        "FAILED s.yaml, not healthy, though composite 0.80 reaches the gate's 0.60",
+        "FAILED s.yaml: weak. The effect is less than was asked (a)",
         "GATE FAILED s.yaml",
         "  - 1 probe failed: a",
     ]
@@ -155,23 +157,25 @@ def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
         probe("a", Verdict.PASS, base_value=1.0, ft_value=2.0, null=quarter, z_score=0.7, samples=samples)
     )
     found = "\n".join(terminal_lines(made, 200, verbosity=1))
-    assert "base 1.000, adapter 2.000" in found
+    assert "base model 1.000, with adapter 2.000" in found
     assert "least 0.100 on 'dull'; most 0.900 on 'long'" in found
-    assert "against 4 norm_matched adapters, which reach 0.100 to 0.300: 1 of them as far, p 0.25" in found
-    assert "base 1.000" not in "\n".join(terminal_lines(made))
+    assert (
+        "not beyond 1 of 4 random adapters (norm_matched), which range from 0.100 to 0.300, p 0.25" in found
+    )
+    assert "base model 1.000" not in "\n".join(terminal_lines(made))
 
 
 def test_a_missing_extra_is_reported_with_its_install_line() -> None:
     made = suite(probe("a", Verdict.SKIP, evidence={"missing_extra": "style"}), notes=("mind the gap",))
     assert terminal_lines(made)[-4:-2] == [
-        "not measured for want of an extra: a; pip install 'pytest-sway[style]'",
+        "skipped, missing extra: a (pip install 'pytest-sway[style]')",
         "note: mind the gap",
     ]
 
 
 def test_the_composite_stands_beside_the_best_of_its_nulls() -> None:
     found = terminal_lines(suite(probe("a", Verdict.PASS)))
-    assert "composite 0.80 ████████████████░░░░ effects 0.75; best of 20 random 0.25" in found
+    assert "composite 0.80 ████████████████░░░░ effects 0.75, 20 random adapters ≤ 0.25" in found
 
 
 def test_in_ascii_every_letter_has_a_like_of_the_same_width() -> None:
@@ -207,7 +211,7 @@ def test_colours_and_quiet(project: pytest.Pytester, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("COLUMNS", "30")
     text = project.runpytest("-q", "--color=yes").stdout.str()
-    assert "\x1b[32m\x1b[1mPASSED sway.yaml, healthy: composite" in text
+    assert "\x1b[32m\x1b[1mPASSED sway.yaml: healthy. Composite" in text
     assert "\x1b[32m\x1b[1mGATE PASSED\x1b[0m" in text
     assert "weight" not in text
 

@@ -52,7 +52,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
             "note: not evaluated, since these are no adapter folders: run/logs",
             "GATE PASSED",
             "*sway: sway.yaml[[]checkpoint-30[]]*",
-            "FAILED, not evaluated",
+            "FAILED: not evaluated",
             f"  • {LOST}",
             "GATE FAILED sway.yaml[[]checkpoint-30[]]",
             f"  - not evaluated: {LOST}",
@@ -66,7 +66,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
     assert lost["gate"] == {"status": "failed", "threshold": 0.6, "reasons": [f"not evaluated: {LOST}"]}
     assert [one["not_evaluated"] for one in written.values()] == ["", ""]
     page = (fleet.path / "md" / "sway.yaml_checkpoint-30.md").read_text()
-    assert f"**FAILED**, not evaluated\n\n- {LOST}" in page.replace("\\_", "_")
+    assert f"**FAILED**: not evaluated\n\n- {LOST}" in page.replace("\\_", "_")
     gate = next(
         case for case in worker_project.testcases(fleet.path / "x.xml") if "checkpoint-30" in str(case)
     )
@@ -78,7 +78,7 @@ def test_every_surface_shows_a_result_that_was_read_back(fleet: pytest.Pytester)
     fleet.runpytest("--sway-json=out", "sway.yaml")
     suite = read_saved_result(fleet.path / "out" / "sway.yaml_checkpoint-30.json")
     shown = "\n".join("".join(span.text for span in line) for line in lines(suite, 80))
-    assert shown.startswith(f"FAILED, not evaluated\n  • {LOST}\nGATE FAILED")
+    assert shown.startswith(f"FAILED: not evaluated\n  • {LOST}\nGATE FAILED")
     assert LOST in html.page(suite, "")
     assert "Overall" not in markdown.text(suite)
 
@@ -108,7 +108,7 @@ def test_a_part_of_the_fleet_is_not_gated(fleet: pytest.Pytester, part: str) -> 
     found.stdout.fnmatch_lines(
         [
             "*sway: sway.yaml[[]checkpoint-30[]]*",
-            "PARTIAL, not evaluated",
+            "PARTIAL: not evaluated",
             "not gated: a part of the fleet was selected; not evaluated: run/checkpoint-30*",
         ]
     )
@@ -162,7 +162,7 @@ def test_an_adapter_that_the_baseline_has_is_compared(fleet: pytest.Pytester) ->
     assert found.ret == 1
     text = found.stdout.str()
     assert text.count("GATE PASSED") == 2
-    assert "baseline" in text.partition("FAILED, not evaluated")[2]
+    assert "baseline" in text.partition("FAILED: not evaluated")[2]
 
 
 @pytest.mark.slow

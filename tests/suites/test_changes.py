@@ -171,15 +171,19 @@ def test_reasons_come_after_the_runs_own() -> None:
             {"score": 0.5, "raw": 0.1, "samples": items(one=0.1, two=0.1)},
             # changes of -0.3 and -0.5: -0.4 ± 12.706 · 0.1
             (
-                "a: score 0.90 → 0.50, 0.40 lower (0.1 fails); mean of 2 items -0.400, 95 % [-1.671, 0.871]: "
-                "within their scatter: perhaps noise; most: 'two' 0.600 → 0.100"
+                "a: score 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); mean change of 2 items -0.400, "
+                "95 % [-1.671, 0.871]: "
+                "perhaps chance; largest change: 'two' 0.600 → 0.100"
             ),
         ),
-        ({"score": 0.5}, "a: score 0.90 → 0.50, 0.40 lower (0.1 fails); no item is in both results"),
+        (
+            {"score": 0.5},
+            "a: score 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); no item is in both results",
+        ),
         ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower; "),
         (
             {"verdict": "fail", "score": 0.8},
-            "a: turned from pass to fail, score 0.90 → 0.80, 0.10 lower (0.1 fails); ",
+            "a: turned from pass to fail, score 0.90 → 0.80, 0.10 lower (a drop of 0.1 fails); ",
         ),
         ({"kind": "leakage", "score": 0.2}, "a: is now of kind leakage, was delta_kl"),
         ({"verdict": "error", "message": "boom"}, "a: ended in an error, was pass with score 0.90: boom"),
@@ -200,15 +204,15 @@ def test_the_composites_line_names_the_category() -> None:
     now = suite(score={"overall": 0.5, "components": {"adherence": 0.8, "ablation": 0.2}})
     (found,) = compare_with_baseline([now], Baseline("old.json", (then,), 0.1))
     assert list(found.gate.reasons) == [
-        "composite 0.90 → 0.50, 0.40 lower (0.1 fails); most in ablation: 0.80 → 0.20"
+        "composite 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); most of it in ablation: 0.80 → 0.20"
     ]
 
 
 @pytest.mark.parametrize(
     ("factors", "says"),
     [
-        ({"effect_factor": 0.0, "harm_factor": 0.9}, "; effect takes it times 0.00, was 1.00"),
-        ({"effect_factor": 1.0, "harm_factor": 0.5}, "; harmlessness takes it times 0.50, was 0.90"),
+        ({"effect_factor": 0.0, "harm_factor": 0.9}, "; effect factor 0.00, was 1.00"),
+        ({"effect_factor": 1.0, "harm_factor": 0.5}, "; no-harm factor 0.50, was 0.90"),
         ({"effect_factor": 1.0, "harm_factor": 1.0}, ""),
     ],
 )
@@ -218,7 +222,7 @@ def test_the_composites_line_names_the_factor_that_fell(factors: dict[str, float
     (found,) = compare_with_baseline(
         [suite(score={**whole, "overall": 0.0, **factors})], Baseline("x", (then,), 0.1)
     )
-    assert list(found.gate.reasons) == [f"composite 0.81 → 0.00, 0.81 lower (0.1 fails){says}"]
+    assert list(found.gate.reasons) == [f"composite 0.81 → 0.00, 0.81 lower (a drop of 0.1 fails){says}"]
 
 
 NULL: dict[str, Any] = {
@@ -236,7 +240,7 @@ NULL: dict[str, Any] = {
         ({"base_model_id": "org/other"}, "base model other then, base now"),
         (
             {"digests": {"base": "ff", "adapter": "bb"}},
-            "another base model: base then, base now, with other weights",
+            "another base model: base then, base now, with different weights",
         ),
         (
             {"digests": {"base": "aa", "adapter": "cc"}},
@@ -247,7 +251,7 @@ NULL: dict[str, Any] = {
         ({"score": {"overall": 0.9, "weights": {"adherence": 2.0}}}, "other category weights (adherence)"),
         (
             {"probes": [{"name": "a", "kind": "delta_kl", "verdict": "pass", "null": {**NULL, "n": 8}}]},
-            "a: compared with 8 norm_matched adapters then, 20 norm_matched adapters now",
+            "a: compared with 8 random adapters (norm_matched) then, 20 random adapters (norm_matched) now",
         ),
     ],
 )

@@ -62,7 +62,7 @@ def test_without_an_effect_probe_that_is_the_first_finding() -> None:
 def test_findings_count_errors_and_name_what_is_low() -> None:
     errors = [probe("calibration", None, verdict=Verdict.ERROR)] * 2
     found = composite([effect(0.8), *errors, probe("ablation", 0.2)])
-    assert found.findings == ["2 probes ended in an error", "category ablation is low: 0.20"]
+    assert found.findings == ["2 probes ended in an error", "low category score: ablation 0.20"]
     assert composite([effect(0.8), errors[0]]).findings == ["1 probe ended in an error"]
 
 

@@ -54,7 +54,9 @@ def test_what_fails_a_gate(verdicts: list[Verdict], overall: float, status: str,
 def test_a_warning_fails_a_strict_gate_alone() -> None:
     results, planned = [result("p0"), result("p1", W)], places(["p0", "p1"])
     gate = judge_gate(results, planned, list(planned), composite(0.7), GateCriteria(0.6, strict=True))
-    assert gate.reasons == ("1 probe warned, and --sway-strict is on: p1 (sway.yaml:6): too small",)
+    assert gate.reasons == (
+        "1 probe warned, which --sway-strict counts as failed: p1 (sway.yaml:6): too small",
+    )
 
 
 def test_an_adapter_that_was_not_evaluated_fails_a_whole_fleet_alone() -> None:
@@ -70,8 +72,8 @@ def test_a_low_composite_says_where_to_look() -> None:
     low = composite(0.3, components={"adherence": 0.4, "ablation": 0.1}, effect_factor=0.5, harm_factor=0.25)
     gate = judge_gate([result("p0")], places(["p0"]), ["p0"], low, GateCriteria(0.6))
     (told,) = gate.reasons
-    factors = "effect takes it times 0.50, harmlessness takes it times 0.25"
-    assert told.endswith(f"threshold 0.60: lowest is adherence with 0.40, {factors}")
+    factors = "effect factor 0.50, no-harm factor 0.25"
+    assert told.endswith(f"threshold 0.60: lowest category adherence 0.40, {factors}")
 
 
 @given(names, st.data())
@@ -124,7 +126,7 @@ def test_what_x_left_undone_is_missed(project: pytest.Pytester) -> None:
 
 def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytester) -> None:
     found = project.runpytest("--sway-weights=adherence=0")
-    found.stdout.fnmatch_lines(["PASSED, healthy: composite 1.00*", "ablation  1.00 * weight 0.15"])
+    found.stdout.fnmatch_lines(["PASSED: healthy. Composite 1.00*", "ablation  1.00 * weight 0.15"])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_an_unwritable_json_is_reported_beside_the_report(project: pytest.Pytest
     found = project.runpytest("--sway-json=conftest.py/out.json", "sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
-        ["PASSED, healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
+        ["PASSED: healthy*", "GATE PASSED", "--sway-json=conftest.py/out.json could not*"]
     )
     found.stdout.no_fnmatch_line("*Traceback*")
 

@@ -37,8 +37,8 @@ def test_holm_is_stricter_than_benjamini_hochberg() -> None:
     assert found.effects.benjamini_hochberg == ["a", "b", "c"]
     (told,) = [line for line in suite_sentences(found) if line.startswith("effects")]
     assert told == (
-        "effects beyond their nulls: a (Holm, 5 % for all together); also b, c, if 5 % of those named may "
-        "be false (Benjamini-Hochberg); not shown for d"
+        "effects clearly beyond random adapters: a (error at most 5 %, Holm); also b, c, if 5 % of them may "
+        "be false (Benjamini-Hochberg); not clear for d"
     )
 
 
@@ -65,10 +65,10 @@ def test_a_null_passes_where_every_effect_of_it_does() -> None:
 
 def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
     found = null_summary([effect("a", 0.01, *[FAILS] * 20)], GateCriteria(0.6), {})
-    (told,) = [line for line in suite_sentences(found) if "random" in line]
+    (told,) = [line for line in suite_sentences(found) if line.startswith("0 of")]
     assert told == (
-        "0 of 20 random adapters would have passed on the effects (at most 14 %, 95 % sure); none does "
-        "as well as this one"
+        "0 of 20 random adapters would pass the effect probes (true share at most 14 %, 95 % sure); "
+        "none of them scores as high as this adapter"
     )
 
 
@@ -92,7 +92,8 @@ def test_what_is_not_calibrated_is_reported_with_its_reason() -> None:
     assert set(found.not_calibrated) == {"s", "h"}
     told = not_calibrated_sentence(found)
     assert told == (
-        "not calibrated: s (of a shape, the signal alone is compared with nulls); h (no harm has a margin)"
+        "not compared with null adapters: s (of a shape, only the size of the effect is compared); "
+        "h (no harm has a margin)"
     )
 
 
@@ -100,9 +101,9 @@ def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
     nothing = replace(effect("a", 0.5, *[FAILS] * 8), score=0.0, distinguishable=False)
     found = null_summary([nothing], GateCriteria(0.6), {})
     assert (found.nulls.better, found.nulls.level) == (0, 8)
-    assert "no effect of this one stands out" in " ".join(suite_sentences(found))
+    assert "no effect of this adapter stands out" in " ".join(suite_sentences(found))
     lucky = null_summary([effect("a", 0.01, PASSES, *[FAILS] * 7)], GateCriteria(0.6), {})
-    assert "1 do as well as this one" in " ".join(suite_sentences(lucky))
+    assert "1 of them scores as high as this adapter" in " ".join(suite_sentences(lucky))
 
 
 def test_your_own_nulls_are_not_called_random() -> None:
@@ -110,5 +111,5 @@ def test_your_own_nulls_are_not_called_random() -> None:
     own = replace(own, null=replace(own.null, family="yours"))
     found = null_summary([own], GateCriteria(0.6), {})
     told = " ".join([*suite_sentences(found), effects_sentence(found.effects, found.nulls)])
-    assert "0 of 3 of your null adapters would have passed" in told
+    assert "0 of your 3 null adapters would pass" in told
     assert "random" not in told

@@ -62,9 +62,9 @@ def test_what_is_written_of_it() -> None:
     found = ranked(*RUN)
     assert ranking_report.sentences(found) == [
         "ship checkpoint-4: composite 0.81, the highest of those that pass their gate",
-        "not distinguishable from it (95 % for all together): checkpoint-3; the earliest is checkpoint-3",
-        "more training stopped helping at checkpoint-3: no later one that passes is surely better",
-        "harm begins at checkpoint-5 (prose) and stays to the last checkpoint",
+        "as good, within chance (95 % for all together): checkpoint-3; the earliest is checkpoint-3",
+        "training stopped helping at checkpoint-3: no later checkpoint that passes is clearly better",
+        "harm begins at checkpoint-5 (prose) and stays until the last checkpoint",
     ]
     table = ranking_report.terminal(found)
     assert table[1].split()[:3] == ["checkpoint-1", "failed", "0.10"]
@@ -81,20 +81,20 @@ def test_none_passes() -> None:
     found = ranked(checkpoint(0.0, 0.1), checkpoint(0.5, 0.2), checkpoint(0.4, 0.1))
     assert (found.best, found.tied, found.highest) == (None, (), 1)
     assert ranking_report.sentences(found)[0] == (
-        "none of 3 checkpoints passes its gate; the highest composite is 0.20, of checkpoint-2"
+        "ship none: none of 3 checkpoints passes its gate; the highest composite is 0.20, of checkpoint-2"
     )
 
 
 def test_training_that_still_helps() -> None:
     found = ranked(checkpoint(0.5, 0.7), checkpoint(1.0, 0.75), checkpoint(2.0, 0.8))
     assert (found.best, found.tied, found.stopped_helping, found.harm_begins) == (2, (), None, None)
-    assert "more training still helped" in ranking_report.sentences(found)[2]
+    assert "training helped to the end" in ranking_report.sentences(found)[2]
 
 
 def test_harm_that_goes_away_has_no_beginning() -> None:
     found = ranked(checkpoint(1.0, 0.2, Verdict.FAIL), checkpoint(1.0, 0.8))
     assert found.harm_begins is None
-    assert "harm was found at checkpoint-1, and not at the last" in ranking_report.sentences(found)[-1]
+    assert "harm was found at checkpoint-1, but not at the last" in ranking_report.sentences(found)[-1]
 
 
 def test_without_a_probe_of_learning() -> None:

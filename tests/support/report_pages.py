@@ -30,7 +30,9 @@ def null(**more: Any) -> NullComparison:
 
 
 def moved(
-    name: str = "moved", message: str = "0.16 nats above its null", item: str = "a prompt"
+    name: str = "moved",
+    message: str = "real and large enough: 0.16 nats more than random adapters",
+    item: str = "a prompt",
 ) -> ProbeResult:
     """An effect with items and nulls."""
     return ProbeResult(

@@ -115,8 +115,8 @@ def null_population(
     if plan.family not in possible:
         return NullPopulation(
             plan=plan,
-            reason=f"no {plan.family} nulls: the adapter changes whole tensors, and there is no product of "
-            f"two factors to draw from; family: {' or '.join(possible)} can be made",
+            reason=f"family {plan.family!r} needs LoRA factors, and this adapter changes full weight "
+            f"tensors; use family: {' or '.join(possible)}",
         )
     own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
     if sources and len(own) < 2:

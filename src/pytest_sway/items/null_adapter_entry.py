@@ -106,7 +106,7 @@ def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, 
     """How many null adapters there are, where the spec may expect another number."""
     name = entry.probe.name
     if options.family == OWN:
-        few = f"{name}: {own} adapters of yours are the null; fewer than {FEWEST_RUNS} give no true 3σ"
+        few = f"{name}: {own} null adapters of your own; fewer than {FEWEST_RUNS} give no true 3σ"
         return [Problem(few, *source.locate(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
     if options.effective_runs == options.runs:
         return []

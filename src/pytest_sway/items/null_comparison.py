@@ -24,11 +24,11 @@ from pytest_sway.result import (
 from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
-    Claim.NO_HARM: "no harm has a margin, not a null; calibrate_kinds can ask for one",
+    Claim.NO_HARM: "a no-harm probe has a limit instead; calibrate_kinds can add it",
     Claim.PRE_RUN: "it reads what training wrote and asks no model",
-    Claim.DESCRIPTION: "it claims nothing",
+    Claim.DESCRIPTION: "it shows answers and judges nothing",
 }
-_PLAIN = "its kind has no null; calibrate_kinds can ask for one"
+_PLAIN = "not by default for its kind; calibrate_kinds can add it"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 SIGNAL_LOOKS = 4, 5

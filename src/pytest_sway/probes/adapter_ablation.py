@@ -119,9 +119,10 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         interval = jackknife_interval(len(curves), lambda kept: _exponent(grid, curves, kept))
         bands = _bands(self.options, measured)
         verdict, message = _shape_verdict(grid, curves, interval, bands)
+        bounds = "" if interval is None else f" (95 % interval [{interval.low:.2f}, {interval.high:.2f}])"
         return Judgement(
             verdict,
-            f"d ∝ λ^{measured.raw or 0:.2f}: {message}; signal {found.text}",
+            f"{message}; effect ∝ strength^{measured.raw or 0:.2f}{bounds}, at full strength {found.text}",
             SHAPE_SCORE[verdict],
             interval=interval,
             prediction=found.prediction,
@@ -171,20 +172,20 @@ def _shape_verdict(
     early = half >= _SATURATED * mean[grid.index(1.0)]
     missed = [name for name, passed in bands.items() if not passed]
     if falls:
-        return Verdict.FAIL, f"not monotone: it falls between λ = {falls[0]:g} and {falls[1]:g}"
+        return Verdict.FAIL, f"unsound: the effect falls between strength {falls[0]:g} and {falls[1]:g}"
     if interval is None:
-        return Verdict.WARN, "too few prompts to bound the exponent: give at least three"
-    bounds = f"95 % [{interval.low:.2f}, {interval.high:.2f}]"
+        return Verdict.WARN, "undecided: too few prompts, give at least three"
     if interval.high < SOUND_EXPONENT and early:
-        return Verdict.FAIL, f"saturated: {bounds}, 90 % of its effect is there at half strength"
+        return Verdict.FAIL, "saturated: 90 % of its effect is there at half strength"
     if missed:
-        return Verdict.FAIL, f"outside the spec's band: {', '.join(missed)}"
+        return Verdict.FAIL, f"outside what the spec allows: {', '.join(missed)}"
     up_to_one = [m for v, m in zip(grid, mean, strict=True) if v <= 1]
     rises = all(a <= b for a, b in pairwise(up_to_one))
     if interval.low > SOUND_EXPONENT and rises:
-        return Verdict.PASS, f"{bounds} above {SOUND_EXPONENT}, rising up to full strength"
-    why = f"{bounds} reaches {SOUND_EXPONENT}: add prompts" if rises else "it dips before λ = 1"
-    return Verdict.WARN, why
+        return Verdict.PASS, f"sound: the effect grows up to full strength (exponent above {SOUND_EXPONENT})"
+    if not rises:
+        return Verdict.WARN, "doubtful: the effect dips before full strength"
+    return Verdict.WARN, f"undecided: the exponent may be {SOUND_EXPONENT} or less, add prompts"
 
 
 def _first_fall(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:

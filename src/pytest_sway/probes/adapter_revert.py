@@ -102,7 +102,7 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         kept = [pair for pair in pairs if pair.base_gold <= self.options.base_gold_similarity_cap]
         if not kept:
             raise ProbeSkip(
-                f"the base answers all {len(pairs)} paraphrases as the golds do (cosine above "
+                f"the base already answers all {len(pairs)} paraphrases right (cosine above "
                 f"{self.options.base_gold_similarity_cap:g}): give cases that it does not know"
             )
         return self._measurement(kept, len(pairs) - len(kept))
@@ -140,7 +140,7 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         """The effect rule on the gain, and the condition of schema 1 on the rate."""
         gain = t_interval(measured.samples)
         criteria = EffectCriteria(
-            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the gold"
+            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the right answer"
         )
         judged = judge_effect(measured, gain, nulls, criteria, subtract_null=False, statistic="gain")
         judged = _apply_rate_limit(judged, measured, self.options)
@@ -224,14 +224,12 @@ def _apply_rate_limit(judged: Judgement, measured: Measurement, options: Adapter
     if within or interval is None or len(measured.samples) < _LEAST_CASES:
         return judged
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
-    message = f"{reverts} of {total} answers are no nearer to the gold"
+    message = f"{reverts} of {total} answers come no nearer to the right one"
     if interval.low >= limit:
         return lower_verdict(
-            judged, Verdict.FAIL, f"{message} (at least {interval.low:.0%}, below {limit:.0%} wanted)"
+            judged, Verdict.FAIL, f"{message} (surely at least {interval.low:.0%}, below {limit:.0%} wanted)"
         )
-    return lower_verdict(
-        judged, Verdict.WARN, f"{message} (below {limit:.0%} wanted, not surely missed: add cases)"
-    )
+    return lower_verdict(judged, Verdict.WARN, f"{message} (below {limit:.0%} wanted, undecided: add cases)")
 
 
 def _bad_cases(measured: Measurement) -> dict[str, Any]:

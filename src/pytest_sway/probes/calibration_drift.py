@@ -181,7 +181,7 @@ def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
 def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions, items: ItemSet) -> Harm:
     rate = hits / count
     return Harm(
-        f"share of facts that lost more than {options.regression_nats:g} nats per token",
+        f"share of facts forgotten (more than {options.regression_nats:g} nats per token lost)",
         rate,
         rate_interval(hits, count, LEVEL),
         options.assert_fraction_regressed_lt,

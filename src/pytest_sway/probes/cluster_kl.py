@@ -120,7 +120,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
-                "every prompt is moved alike, so there is no topic that it could be specific to",
+                "no topic stands out: every prompt is changed alike",
                 SHAPE_SCORE[Verdict.WARN],
                 prediction=found.prediction,
                 evidence={**evidence, "degenerate_zero_variance": True},
@@ -132,7 +132,8 @@ class ClusterKL(Probe[ClusterKLOptions]):
             evidence |= {"specificity_z": prediction.z, "specificity_of_nulls": of_nulls}
         return Judgement(
             verdict,
-            f"specificity {specificity:.2f} (floor {self.options.assert_specificity_gte:g}): {words}; "
+            f"{words[0]}: specificity {specificity:.2f} "
+            f"(floor {self.options.assert_specificity_gte:g}; {words[1]}); "
             f"{_extreme_clusters(y, labels, measured.evidence['cluster_exemplars'], known=len(draws) > 0)}",
             SHAPE_SCORE[verdict],
             interval=_interval(y, labels),
@@ -210,24 +211,25 @@ def _specificity_prediction(specificity: float, of_nulls: Sequence[float]) -> Pr
 
 def _verdict(
     specificity: float, prediction: Prediction | None, options: ClusterKLOptions
-) -> tuple[Verdict, str]:
+) -> tuple[Verdict, tuple[str, str]]:
+    """The verdict, what it means, and the comparison behind it."""
     enough = specificity >= options.assert_specificity_gte
     z = prediction.z if prediction is not None else None
     if options.assert_z_gte <= 0:
-        beyond, words = True, "no z wanted, so the floor decides"
+        beyond, words = True, "z is not judged, so the floor decides"
     elif prediction is None:
-        beyond, words = True, "no null to compare with, so the floor decides"
+        beyond, words = True, "not compared with random adapters, so the floor decides"
     elif z is None:
         beyond = prediction.rank == 0
-        words = f"{prediction.rank} of {prediction.n} null adapters are as specific"
+        words = f"{prediction.rank} of {prediction.n} random adapters are as specific"
     else:
         beyond = z >= options.assert_z_gte
-        words = f"z {display_z(z):+.2f}σ against null adapters, needs {options.assert_z_gte:g}"
+        words = f"z {display_z(z):+.2f}σ, needs {options.assert_z_gte:g}"
     if enough and beyond:
-        return Verdict.PASS, words
-    little = "the topics differ little beside the prompts within one"
-    reason = "null adapters are as specific" if enough else little
-    return Verdict.WARN, f"{reason}; {words}"
+        return Verdict.PASS, ("some topics change more than others", words)
+    little = "the topics change about alike"
+    reason = "random adapters may be as specific" if enough else little
+    return Verdict.WARN, (reason, words)
 
 
 def _cluster_ratios(y: np.ndarray, labels: np.ndarray, *, known: bool) -> dict[str, Any]:
@@ -251,7 +253,7 @@ def _extreme_clusters(
     if not known:
         return f"most on prompts like {most!r}, least like {least!r}"
     return (
-        f"{math.exp(max(means)):.3g} times its null on prompts like {most!r}, "
+        f"{math.exp(max(means)):.3g} times random adapters on prompts like {most!r}, "
         f"{math.exp(min(means)):.3g} times like {least!r}"
     )
 

@@ -112,7 +112,7 @@ def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judge
     if found["frac_layers_undertrained"] > options.layer_failure_frac:
         worst = ", ".join(layer["name"] for layer in found["worst_layers"][:flagged])
         secondary.append(f"{layers} (more than {options.layer_failure_frac:.0%}): {worst}")
-    sound = [_STEPS.format(**found)]
+    sound = [f"sound: {_STEPS.format(**found)}"]
     judgement = judge_pre_run([], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers]))
     if not found["no_layer_map"]:
         return judgement
@@ -121,7 +121,7 @@ def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judge
 
 _STEPS = "{steps} steps ({step_source})"
 _SIGNALS = {
-    "global_step_below_threshold": f"{_STEPS}, fewer than {{required_steps}}",
+    "global_step_below_threshold": f"too few steps: {_STEPS}, fewer than {{required_steps}}",
     "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
     "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
     "learning_rate_zero": "its learning rate was 0: nothing was learned",
@@ -179,12 +179,12 @@ def _few_steps(found: Mapping[str, Any], least: int) -> list[str]:
     if found["steps_certain"] >= least:
         return []
     if found["steps"] < least:
-        few = f"{_STEPS.format(**found)}, fewer than {least}: some data and learning rates need no more"
-        return [f"{few}; min_steps_threshold sets how many yours need"]
+        few = f"perhaps too few steps: {_STEPS.format(**found)}, fewer than {least}"
+        return [f"{few}; if your training needs no more, set min_steps_threshold"]
     if found["steps_doubt"]:
         return [found["steps_doubt"]]
-    steps = f"{found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
-    return [f"{steps}: enough only if the last run went on from the version before, which no log tells"]
+    steps = f"undecided: {found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
+    return [f"{steps}, enough only if the last run continued the version before, which no log says"]
 
 
 def _broken_modules(found: Mapping[str, Any]) -> list[str]:

@@ -157,9 +157,9 @@ class Leakage(Probe[LeakageOptions]):
         values = sections if by_section else measured.samples
         interval = t_interval(values)
         if not any(measured.samples):
-            message = f"recites nothing beyond the base from {len(measured.samples)} prefixes"
+            message = f"no recital: from {len(measured.samples)} beginnings it recites no more than the base"
             return Judgement(Verdict.PASS, message, 1.0, interval)
-        what = f"recall of {NGRAM}-grams beyond the base"
+        what = f"share of {NGRAM}-token runs recited beyond the base"
         margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
         harm = mean_harm(what, values, margin, self._sections() if by_section else ItemSet("prefixes"))
         judged = judge_no_harm([harm], interval=interval)
@@ -302,5 +302,9 @@ def _recital_case(recited: Mapping[str, Any]) -> BadCase:
 def _fragility_text(fragility: float | None, options: LeakageOptions) -> str:
     if fragility is None:
         return ""
-    word = "brittle" if fragility >= options.min_fragility else "survives changed prefixes"
+    word = (
+        "lost when the beginning changes"
+        if fragility >= options.min_fragility
+        else "survives a changed beginning"
+    )
     return f"; {word} (fragility {fragility:.2f})"

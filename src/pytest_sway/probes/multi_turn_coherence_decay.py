@@ -122,7 +122,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
             measured,
             nulls,
             _criteria(self.options),
-            lead=measured.evidence["sparkline"],
+            detail=measured.evidence["sparkline"],
             undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} turns" if few else "",
         )
 

@@ -94,7 +94,7 @@ class NullAdapter(Probe[NullAdapterOptions]):
         """PASS where the draws answered; what did not is named."""
         if nulls is None or not nulls.samples:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""
-            return Judgement(Verdict.ERROR, f"no null adapter could be made{failed}")
+            return Judgement(Verdict.ERROR, f"no random adapter could be made{failed}")
         evidence = {
             "runs": len(nulls.samples),
             "family": nulls.family,
@@ -105,7 +105,7 @@ class NullAdapter(Probe[NullAdapterOptions]):
         }
         text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
         if not self.options.exact_runs and self.options.effective_runs > FEWEST_RUNS:
-            text += f", {self.options.effective_runs} where a verdict could still change"
+            text += f", up to {self.options.effective_runs} where a verdict is close"
         if nulls.failed:
             message = f"{text}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)

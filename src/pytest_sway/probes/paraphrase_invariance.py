@@ -233,17 +233,20 @@ def _generalization_verdict(
     kept = contrast_interval(w, v, bound)
     found = t_interval(specific)
     share = contrast_interval(specific, measured.samples, LEAST_SPECIFIC)
-    words = f"keeps {_kept_share(measured)} of the lift under paraphrase (wanted ≥ {bound:g})"
+    words = f"keeps {_kept_share(measured)} of its gain when asked in other words (wanted ≥ {bound:g})"
     if kept is None or found is None or share is None:
-        return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
+        return Verdict.WARN, f"{words}, one case decides nothing: add cases"
     if kept.high < 0:
         return Verdict.FAIL, f"memorised: {words}"
     if share.high < 0:
-        return Verdict.FAIL, f"memorised: paraphrases find the answer no better than other questions; {words}"
+        return (
+            Verdict.FAIL,
+            f"memorised: other wordings find the answer no better than other questions do; {words}",
+        )
     if kept.low <= 0:
-        return Verdict.WARN, f"{words}, not surely: add cases"
+        return Verdict.WARN, f"{words}, undecided: add cases"
     if found.low <= 0:
-        return Verdict.WARN, f"{words}, but not surely more than after other questions: add cases"
+        return Verdict.WARN, f"{words}, perhaps no more than after other questions: add cases"
     return _enough_cases(measured, words)
 
 
@@ -251,13 +254,13 @@ def _memorization_verdict(options: ParaphraseInvarianceOptions, measured: Measur
     """What the paraphrases allow at best where only the trained wording should answer, and why."""
     bound = options.max_generalization_ratio_if_memorize
     kept = contrast_interval(measured.series["paraphrased"][0], measured.series["verbatim"][0], bound)
-    words = f"keeps {_kept_share(measured)} of the lift under paraphrase (wanted ≤ {bound:g})"
+    words = f"keeps {_kept_share(measured)} of its gain when asked in other words (wanted ≤ {bound:g})"
     if kept is None:
-        return Verdict.WARN, f"{words}, and one case decides nothing: add cases"
+        return Verdict.WARN, f"{words}, one case decides nothing: add cases"
     if kept.low > 0:
-        return Verdict.FAIL, f"not the wording alone: {words}"
+        return Verdict.FAIL, f"not memorised: it answers other wordings too, {words}"
     if kept.high >= 0:
-        return Verdict.WARN, f"{words}, not surely: add cases"
+        return Verdict.WARN, f"{words}, undecided: add cases"
     return _enough_cases(measured, words)
 
 

@@ -131,10 +131,10 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         flips = _flips(measured)
         there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:
-            few = f"{there} triples where {wanted} are wanted: add triples"
+            few = f"undecided: {there} triples, {wanted} are needed, add triples"
             judgement = lower_verdict(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
-            judgement = lower_verdict(judgement, Verdict.FAIL, "prefers the rejected answers")
+            judgement = lower_verdict(judgement, Verdict.FAIL, "it prefers the rejected answers")
         elif flips["base_wrong"] >= LEAST_BASE_WRONG and not is_off(self.options, "assert_flip_rate_gte"):
             judgement = lower_verdict(judgement, *_rate_verdict(flips, self.options.assert_flip_rate_gte))
         if judgement.verdict is not Verdict.FAIL:
@@ -178,7 +178,9 @@ def _flips(measured: Measurement) -> dict[str, Any]:
 def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     """What the net flip rate allows at best, and its counts in words."""
     wrong, net = flips["base_wrong"], flips["flipped"] - flips["flipped_back"]
-    words = f"{flips['flipped']} of {wrong} base-wrong triples flipped, {flips['flipped_back']} flipped back"
+    words = (
+        f"{flips['flipped']} of {wrong} wrong preferences corrected, {flips['flipped_back']} new wrong ones"
+    )
     interval = rate_interval(max(0, net), wrong)
     if net / wrong >= wanted:
         return Verdict.PASS, words

@@ -136,14 +136,14 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         evidence = measured.evidence
         first, last = (measured.statistics[name] for name in ("signal", "last"))
         longest, left_out = evidence["context_lengths"][-1], evidence["lengths_left_out"]
-        lead = f"{first:.3g} nats alone, {last:.3g} behind {longest} tokens"
+        detail = f"{first:.3g} nats alone, {last:.3g} behind {longest} tokens"
         if left_out:
-            lead += f" ({', '.join(map(str, left_out))} left out: beyond the model's context)"
+            detail += f"; {', '.join(map(str, left_out))} left out, beyond the model's context"
         return judge_decay(
             measured,
             nulls,
             _criteria(self.options, evidence["context_lengths"]),
-            lead=f"{lead};",
+            detail=f"({detail})",
             undecided=f"{MIN_CURVES} prompts" if evidence["num_prompts"] < MIN_CURVES else "",
         )
 

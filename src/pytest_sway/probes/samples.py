@@ -90,8 +90,8 @@ class Samples(Probe[SamplesOptions]):
         text = f"{found['num_asked']} questions asked, {found['num_same']} answered as the base does"
         if found["num_with_gold"]:
             text += (
-                f"; {found['num_nearer']} of {found['num_with_gold']} answers nearer to the gold, "
-                f"{found['num_near']} of them near it (overlap from {NEAR:g} on)"
+                f"; {found['num_nearer']} of {found['num_with_gold']} answers are nearer to the right one, "
+                f"{found['num_near']} of them near it (word overlap from {NEAR:g} on)"
             )
         return Judgement(Verdict.PASS, text)
 

@@ -195,7 +195,7 @@ class SectionInternalization(Probe[SectionInternalizationOptions]):
             measured,
             next((Interval(low, high) for low, high in measured.series["interval"]), None),
             nulls,
-            EffectCriteria(self.options.per_section_threshold, self.options.assert_z_gte, "relative lift"),
+            EffectCriteria(self.options.per_section_threshold, self.options.assert_z_gte, "relative gain"),
             subtract_null=False,
         )
         found = score_every_item(found, measured.samples, self.options.per_section_threshold)

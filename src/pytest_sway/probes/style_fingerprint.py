@@ -140,8 +140,8 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         if measured.raw is None:
             count = evidence["words"]
             message = (
-                f"it writes next to nothing: {count['tuned']} words after {evidence['num_prompts']} prompts, "
-                f"where the base writes {count['base']}"
+                f"the adapter writes next to nothing: {count['tuned']} words after "
+                f"{evidence['num_prompts']} prompts, where the base writes {count['base']}"
             )
             return Judgement(Verdict.FAIL, message, 0.0, distinguishable=False)
         if evidence["distance"] < _LEAST_DISTANCE:

@@ -194,7 +194,7 @@ def _no_harm(
     # McNemar's exact test of calls that are lost, with none gained
     if judged.verdict is Verdict.FAIL or 0.5**calls <= (1 - LEVEL) / 2:
         return lower_verdict(judged, Verdict.FAIL, words)
-    return lower_verdict(judged, Verdict.WARN, f"{words}, too few to decide by")
+    return lower_verdict(judged, Verdict.WARN, f"{words}, too few to decide")
 
 
 def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judgement) -> Judgement:
@@ -205,9 +205,9 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judg
         return judged
     bounds = rate_interval(outside, valid_calls, LEVEL)
     sure = valid_calls >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
-    few = "" if valid_calls >= LEAST_FOR_A_RATE else f", too few to decide by: {LEAST_FOR_A_RATE} would"
+    few = "" if valid_calls >= LEAST_FOR_A_RATE else f", undecided below {LEAST_FOR_A_RATE} calls"
     words = (
-        f"{outside} of {valid_calls} valid calls are of tools that are not there (at most {limit:.0%}{few})"
+        f"it calls tools that do not exist: {outside} of {valid_calls} valid calls (at most {limit:.0%}{few})"
     )
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 

@@ -120,7 +120,7 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
         judgement = judge_pre_run(
             broken_signals(found),
             doubtful_signals(found),
-            f"{loss_levels(found)} over {found['num_steps']} logged steps, smoothness"
+            f"sound: {loss_levels(found)} over {found['num_steps']} logged steps, smoothness"
             f" {found['smoothness']:.2f} ({found['chosen']})",
         )
         if not found["read_from"]:

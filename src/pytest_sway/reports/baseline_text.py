@@ -80,7 +80,7 @@ def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator
 def items_sentence(items: PairedItems) -> str:
     """The mean change of the items that both results have, its interval, and what it is a change of."""
     interval = "" if items.ci_95 is None else f", 95 % {formatting.interval(items.ci_95)}"
-    which = f"{'' if items.of_raw else 'own '}mean of {items.n} item{'s' * (items.n > 1)}"
+    which = f"{'' if items.of_raw else 'own '}mean change of {items.n} item{'s' * (items.n > 1)}"
     which += f" in both ({items.unpaired} in one only)" if items.unpaired else ""
     return f"{which} {formatting.change(items.mean_delta, formatting.raw)}{interval}"
 
@@ -166,17 +166,17 @@ def _drop(then: float | None, now: float | None, threshold: float) -> str:
     text = f"{formatting.score(then)} → {formatting.score(now)}"
     if then is None or now is None or now >= then:
         return text
-    failed = f" ({threshold:g} fails)" if is_drop(now - then, threshold) else ""
+    failed = f" (a drop of {threshold:g} fails)" if is_drop(now - then, threshold) else ""
     return f"{text}, {formatting.score(then - now)} lower{failed}"
 
 
 def _items_reason(items: PairedItems | None) -> str:
     """Whether the items changed more than they scatter, so that a reader knows change from noise."""
     if items is None:
-        return "no item is in both results, so none can be paired"
+        return "no item is in both results, so items cannot be compared"
     text = items_sentence(items)
     if items.ci_95 is not None:
-        scatter = "more than they scatter" if items.beyond_scatter else "within their scatter: perhaps noise"
+        scatter = "more than chance" if items.beyond_scatter else "perhaps chance"
         text += f": {scatter}"
     return f"{text}; {_most_changed(items)}"
 
@@ -184,7 +184,7 @@ def _items_reason(items: PairedItems | None) -> str:
 def _most_changed(items: PairedItems) -> str:
     most = items.most
     assert most is not None  # of a comparison that was made now
-    return f"most: {shorten(most.item, _ITEM)!r} {_arrow(most.then, most.now, formatting.raw)}"
+    return f"largest change: {shorten(most.item, _ITEM)!r} {_arrow(most.then, most.now, formatting.raw)}"
 
 
 def _category(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
@@ -193,17 +193,17 @@ def _category(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     lost = {name: before[name] - after[name] for name in after if name in before}
     name = max(lost, key=lambda category: lost[category], default=None)
     if name is not None and lost[name] > 0:
-        yield f"most in {name}: {formatting.score(before[name])} → {formatting.score(after[name])}"
+        yield f"most of it in {name}: {formatting.score(before[name])} → {formatting.score(after[name])}"
 
 
 def _factors(then: Score, now: Score) -> Iterator[str]:
     """What the mean of the categories is multiplied by, where that became less."""
     for name, before, after in (
         ("effect", then.effect_factor, now.effect_factor),
-        ("harmlessness", then.harm_factor, now.harm_factor),
+        ("no-harm", then.harm_factor, now.harm_factor),
     ):
         if before - after >= _VISIBLE:
-            yield f"{name} takes it times {formatting.score(after)}, was {formatting.score(before)}"
+            yield f"{name} factor {formatting.score(after)}, was {formatting.score(before)}"
 
 
 def _title(baseline: BaselineComparison) -> str:

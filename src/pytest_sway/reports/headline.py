@@ -1,22 +1,29 @@
-"""What a person needs first, in words, on every surface: healthy or not, how sure, one or two reasons."""
+"""What a person needs first, in words, on every surface: what the result means, how sure it is, and why."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_sway.reports import null_text
-from pytest_sway.result import MEASURED_VERDICTS, Claim, ProbeResult, SuiteResult, Verdict
+from pytest_sway.reports.suite_text import REAL_Z, band_text
+from pytest_sway.result import MEASURED_VERDICTS, Claim, ProbeResult, SuiteResult, Verdict, null_group
+from pytest_sway.suites.composite import LEARNING
+from pytest_sway.suites.gate import NOT_REPORTED
 from pytest_sway.text import formatting
 from pytest_sway.text.width import shorten
 
 _STATUS = {"unknown": "UNGATED"}
-_BANDS = {"partial": "only partial", "": "not judged"}
-"""What a band that passed is called, where it is not called by its own name."""
 _REASONS = 2
 _NAMES = 3
 _CASE = 60
-_UNTRAINED = "are the prompts about what it was trained on, is it the adapter that you meant, of this base?"
+_UNTRAINED = (
+    "check that the prompts are about its training data, and that adapter and base are those you meant"
+)
+_WRONG_DIRECTION = "wrong direction"
+_SMALL = re.compile(r"real \(z [^)]*\) but small: [^;]+")
+"""What the effect rule says of an effect that is beyond random adapters and below its floor."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Headline:
 
     Attributes:
         status: ``PASSED``, ``FAILED``, ``PARTIAL``, or ``UNGATED`` where a saved result knows no gate.
-        answer: healthy or not, with the composite and what the gate wants.
+        answer: one word for the adapter's condition, and what it means.
         sure: how many effects pass, how many stand beyond their nulls, and how many random adapters would
             have passed; or why that is not known; empty where the adapter was not evaluated.
         reasons: warnings about what was measured at all, then the one or two reasons that matter most, each
@@ -48,24 +55,136 @@ def headline(suite: SuiteResult) -> Headline:
 
 
 def _answer(suite: SuiteResult) -> str:
-    status, band = suite.gate.status, suite.score.band
-    composite = f"composite {formatting.score(suite.score.overall)}"
-    wanted = formatting.score(suite.gate.threshold)
+    status = suite.gate.status
     if not any(probe.verdict in MEASURED_VERDICTS for probe in suite.probes):
-        return "nothing was measured"
+        return "could not be measured. No probe has a result"
+    composite = formatting.score(suite.score.overall)
     if status == "partial":
-        return f"a part of the suite is not judged; {composite} of what ran"
+        return f"only a part of the suite was measured. Composite {composite} of what ran, not judged"
     if status == "unknown":
-        return f"{band or 'without a band'}: {composite}; the result knows no gate"
+        return f"{band_text(suite)}. Composite {composite}; the result has no gate"
     if status == "passed":
-        return f"{_BANDS.get(band, band)}: {composite}, the gate wants {wanted}{_undecided(suite)}"
-    if _is_unhealthy(suite):
-        answer = "not healthy" + (f" ({band})" if band not in ("healthy", "") else "")
-    else:
-        answer = "not shown to be healthy"
-    if _is_below_threshold(suite):
-        return f"{answer}: {composite}, the gate wants {wanted}"
-    return f"{answer}, though {composite} reaches the gate's {wanted}"
+        return f"{_passed_condition(suite)}. Composite {_composite_text(suite)}{_undecided(suite)}"
+    return _failed_answer(suite)
+
+
+def _composite_text(suite: SuiteResult) -> str:
+    wanted = formatting.score(suite.gate.threshold)
+    return f"{formatting.score(suite.score.overall)}, needs {wanted}"
+
+
+def _passed_condition(suite: SuiteResult) -> str:
+    band = band_text(suite)
+    return {"no band": "passed its gate", "partial": "partial, as much as the gate asks for"}.get(band, band)
+
+
+def _failed_answer(suite: SuiteResult) -> str:
+    """The condition of an adapter that failed its gate, the weightiest first."""
+    failed = _probes_with(suite, Verdict.FAIL)
+    if any("adapter is inert" in probe.message for probe in failed):
+        return "inert. The adapter changes nothing: its update is zero"
+    if harmed := [probe for probe in failed if probe.claim is Claim.NO_HARM]:
+        return _damage(harmed)
+    memorised = [probe for probe in failed if probe.message.startswith("memorised")]
+    if memorised:
+        return f"memorised. It knows its answers in the trained wording only ({memorised[0].name})"
+    if broken := [probe for probe in failed if probe.claim is Claim.PRE_RUN]:
+        return f"training went wrong. {_capital(broken[0].message)}"
+    if effect := _effect_answer(suite):
+        return effect
+    if failed:
+        return f"unsound. {_names(failed)} failed"
+    return _unproven_answer(suite)
+
+
+def _damage(harmed: Sequence[ProbeResult]) -> str:
+    """What a no-harm probe shows: a model that recites is not one that forgot."""
+    if all(probe.message.startswith("too little gained") for probe in harmed):
+        return f"weak. Less was gained than was asked ({_names(harmed)})"
+    lost = [probe for probe in harmed if probe.kind != "leakage"]
+    if not lost:
+        return f"memorised. It recites its training text ({_names(harmed)})"
+    return f"damaged. The adapter harms what the base model could do ({_names(lost)})"
+
+
+def _effect_answer(suite: SuiteResult) -> str:
+    """Where an effect is missing or too small; empty where no effect failed."""
+    effects = _measured_effects(suite)
+    failed = [probe for probe in effects if probe.verdict is Verdict.FAIL]
+    if not failed:
+        return ""
+    if opposite := [probe for probe in failed if _WRONG_DIRECTION in probe.message]:
+        return f"wrong direction. The adapter does the opposite of what was asked ({_names(opposite)})"
+    real = [probe for probe in effects if _is_real(probe)]
+    if not real:
+        return _missing_effect(failed)
+    learning = [probe for probe in effects if probe.category == LEARNING]
+    if learning and not any(map(_is_real, learning)):
+        return (
+            f"not learned. The model changed{_z_text(max(real, key=_z))}, "
+            f"but what was asked is not clearly learned ({_names(learning)})"
+        )
+    if small := [probe for probe in failed if _is_real(probe)]:
+        return _weak_effect(max(small, key=_z), suite)
+    return f"partial. {len(real)} of {len(effects)} effects are real, not {_names(failed)}"
+
+
+def _missing_effect(failed: Sequence[ProbeResult]) -> str:
+    """Where no effect is real: too small, or no more than random adapters do."""
+    compared = [probe for probe in failed if probe.null is not None or probe.z_score is not None]
+    if not compared:
+        return f"weak. The effect is less than was asked ({_names(failed)})"
+    family = next((probe.null.family for probe in compared if probe.null is not None), "")
+    return f"noise. The effect is not beyond {null_group(family)}{_z_text(max(compared, key=_z))}"
+
+
+def _weak_effect(probe: ProbeResult, suite: SuiteResult) -> str:
+    which = "The effect" if len(_measured_effects(suite)) == 1 else f"The effect of {probe.name}"
+    if found := _SMALL.search(probe.message):
+        return f"weak. {which} is {found[0]}"
+    short = "less than was asked" if probe.verdict is Verdict.FAIL else "not surely large enough"
+    return f"weak. {which} is real{_z_text(probe)} but {short}"
+
+
+def _unproven_answer(suite: SuiteResult) -> str:
+    """No probe failed, and yet the gate did."""
+    if broken := _probes_with(suite, Verdict.ERROR):
+        return f"could not be measured. {_names(broken)} ended in an error"
+    if _has_lost_probes(suite):
+        return "could not be measured. Some probes gave no result"
+    effects, warned = _measured_effects(suite), _probes_with(suite, Verdict.WARN)
+    if not _is_below_threshold(suite):
+        return f"not certain. {_names(warned)} warned" if warned else "not certain. The gate says why"
+    if not effects:
+        return f"no effect was measured. Composite {_composite_text(suite)}"
+    real = [probe for probe in effects if _is_real(probe)]
+    if not real:
+        return f"not certain. No effect is clear enough. Composite {_composite_text(suite)}"
+    if doubtful := [probe for probe in real if probe.verdict is Verdict.WARN]:
+        return _weak_effect(max(doubtful, key=_z), suite)
+    return f"partial. What was asked is shown in part. Composite {_composite_text(suite)}"
+
+
+def _is_real(probe: ProbeResult) -> bool:
+    """Whether it is beyond its null adapters by the spec's criterion, or by z alone."""
+    return bool(probe.distinguishable) or _z(probe) >= REAL_Z
+
+
+def _z(probe: ProbeResult) -> float:
+    return probe.z_score if probe.z_score is not None else 0.0
+
+
+def _z_text(probe: ProbeResult) -> str:
+    return f" (z {formatting.z(probe.z_score)})" if probe.z_score is not None else ""
+
+
+def _names(probes: Sequence[ProbeResult]) -> str:
+    more = f" and {len(probes) - _NAMES} more" if len(probes) > _NAMES else ""
+    return ", ".join(probe.name for probe in probes[:_NAMES]) + more
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _is_below_threshold(suite: SuiteResult) -> bool:
@@ -73,18 +192,8 @@ def _is_below_threshold(suite: SuiteResult) -> bool:
     return threshold is not None and suite.score.overall < threshold
 
 
-def _is_unhealthy(suite: SuiteResult) -> bool:
-    """Whether a number says so; an error, a lost probe, or a suite without an effect says nothing of it."""
-    if any(probe.verdict is Verdict.FAIL for probe in suite.probes):
-        return True
-    effects = [probe for probe in suite.probes if probe.claim is Claim.EFFECT]
-    if _has_lost_probes(suite) or any(probe.verdict is Verdict.ERROR for probe in suite.probes):
-        return False
-    return _is_below_threshold(suite) and bool(effects or suite.null_summary is None)
-
-
 def _has_lost_probes(suite: SuiteResult) -> bool:
-    return any("planned but not reported" in reason for reason in suite.gate.reasons)
+    return any(NOT_REPORTED in reason for reason in suite.gate.reasons)
 
 
 def _sure(suite: SuiteResult) -> str:
@@ -110,7 +219,7 @@ def _passed_effects(suite: SuiteResult) -> str:
     """How many effects are what was asked for: their floors decide that, not their nulls alone."""
     measured = _measured_effects(suite)
     passed = sum(probe.verdict is Verdict.PASS for probe in measured)
-    return f"{passed} of {len(measured)} effects large enough and sure"
+    return f"{passed} of {len(measured)} effects pass"
 
 
 def _undecided(suite: SuiteResult) -> str:
@@ -128,8 +237,8 @@ def _sure_by_statistics(suite: SuiteResult) -> str:
     """dlm-sway writes how many nulls there were, but not how they did."""
     counts = {f"{stats.n:g}" for stats in suite.null_stats.values() if stats.n}
     if not counts:
-        return "the result says nothing of random adapters"
-    return f"z against {' or '.join(sorted(counts))} null adapters; how many of them would pass is not known"
+        return "the result says nothing about random adapters"
+    return f"compared with {' or '.join(sorted(counts))} null adapters; how many would pass is not known"
 
 
 def _reasons(suite: SuiteResult) -> list[str]:
@@ -152,11 +261,14 @@ def _group_by_message(probes: Sequence[ProbeResult]) -> Iterator[str]:
     """Probes that say the same (up to the colon) in one reason, with the first one's figures; most first."""
     alike: dict[str, list[ProbeResult]] = {}
     for probe in probes:
-        alike.setdefault(probe.message.split(":")[0], []).append(probe)
+        alike.setdefault(_without_figures(probe.message), []).append(probe)
     for group in sorted(alike.values(), key=len, reverse=True):
-        named = ", ".join(probe.name for probe in group[:_NAMES])
-        more = f" and {len(group) - _NAMES} more" if len(group) > _NAMES else ""
-        yield f"{named}{more}: {group[0].message}{_advice(group[0])}"
+        yield f"{_names(group)}: {group[0].message}{_advice(group[0])}"
+
+
+def _without_figures(message: str) -> str:
+    """What a message says before its colon, without what stands in brackets there."""
+    return re.sub(r" \([^)]*\)", "", message.split(":")[0])
 
 
 def _advice(probe: ProbeResult) -> str:

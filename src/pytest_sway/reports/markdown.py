@@ -12,7 +12,7 @@ from pytest_sway.reports.headline import headline
 from pytest_sway.reports.markdown_table import escape, table
 from pytest_sway.reports.samples_text import markdown as samples_markdown
 from pytest_sway.reports.samples_text import sample_probes
-from pytest_sway.reports.suite_text import backend, components, determinism, factors, label
+from pytest_sway.reports.suite_text import backend, band_text, components, determinism, factors, label, legend
 from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
@@ -46,7 +46,7 @@ def text(suite: SuiteResult) -> str:
 def _top(suite: SuiteResult) -> list[str]:
     """What a person needs, why the gate holds or does not, and schema 1's header lines."""
     top = headline(suite)
-    lines = [f"**{top.status}**, {escape(top.answer)}", ""]
+    lines = [f"**{top.status}**: {escape(top.answer)}", ""]
     lines += [escape(top.sure), ""] if top.sure else []
     lines += [f"- {escape(reason)}" for reason in top.reasons]
     return [*lines, "", *_gate(suite.gate), *_header(suite)]
@@ -61,7 +61,7 @@ def _gate(gate: Gate) -> list[str]:
 
 
 def _header(suite: SuiteResult) -> list[str]:
-    overall = f"`{formatting.score(suite.score.overall)}` `{suite.score.band or 'no band'}`"
+    overall = f"`{formatting.score(suite.score.overall)}` `{band_text(suite)}`"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
         "Suite": escape(label(suite)),
@@ -96,7 +96,8 @@ def _probes(suite: SuiteResult) -> list[str]:
         numbers = [cells[name] for name in ("score", "raw", "95 %", "z", "time")]
         rows.append([probe.name, probe.kind, probe.verdict, *numbers, probe.message])
     names = ["name", "kind", "verdict", "score", "raw", "ci95", "z", "duration", "note"]
-    return table(names, rows, ["kind", "verdict", "note"]) if rows else []
+    below = ["", escape(legend(suite))] if legend(suite) else []
+    return [*table(names, rows, ["kind", "verdict", "note"]), *below] if rows else []
 
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:

@@ -13,6 +13,7 @@ from pytest_sway.result import (
     NullSummary,
     ProbeResult,
     null_adapters,
+    null_group,
 )
 from pytest_sway.text import formatting
 
@@ -22,15 +23,17 @@ def probe_sentence(probe: ProbeResult) -> str:
     null = probe.null
     if null is None or probe.claim is Claim.SHAPE:
         return ""
-    parts = [f"against {null.n} {null_adapters(null.family)}{_range(null)}: {_rank(null)}"]
+    parts = [f"{_rank(null)} {null.n} {null_adapters(null.family)}{_range(null)}"]
     if null.failed:
-        parts.append(f"{len(null.failed)} more could not answer ({null.failed[0]})")
+        parts.append(f"{len(null.failed)} more failed ({null.failed[0]})")
     if null.p is not None:
         parts.append(f"p {formatting.p_value(null.p)}")
     if null.ratio is not None and null.scale != "raw":
         parts.append(f"{formatting.ratio(null.ratio)} their mean")
     if null.alignment_ratio is not None and null.alignment_ratio.ratio is not None:
-        parts.append(f"organised about {formatting.rough_ratio(null.alignment_ratio.ratio)}")
+        parts.append(
+            f"about {formatting.rough_ratio(null.alignment_ratio.ratio)} its own update with random signs"
+        )
     return ", ".join(parts)
 
 
@@ -74,13 +77,13 @@ def effects_sentence(effects: EffectsSummary, nulls: NullComposites | None) -> s
     Of random adapters it says how little that is: three steps of any training are beyond noise of their size.
     """
     is_yours = nulls is not None and nulls.family == "yours"
-    who = "your null adapters" if is_yours else "random adapters"
     sure = effects.holm
     rest = [name for name in effects.p if name not in sure]
     left = f", not {_first_names(rest)}" if sure and rest else ""
-    level = f"Holm, {formatting.percent(effects.level)} for all together"
+    level = f"error at most {formatting.percent(effects.level)}, Holm"
     any_training = ", as after any training" if sure and not is_yours else ""
-    return f"{len(sure)} of {len(effects.p)} beyond {who}{left} ({level}){any_training}"
+    group = null_group("" if nulls is None else nulls.family)
+    return f"{len(sure)} of {len(effects.p)} clearly beyond {group}{left}{any_training} ({level})"
 
 
 def _first_names(names: Sequence[str], most: int = 3) -> str:
@@ -93,9 +96,12 @@ def passing_sentence(nulls: NullComposites | None) -> str:
     """How many random adapters would have passed, with the bound on their share; empty without any."""
     if nulls is None:
         return ""
-    who = "of your null adapters" if nulls.family == "yours" else "random adapters"
-    most = f"at most {formatting.percent(nulls.at_most)}, 95 % sure"
-    return f"{nulls.passed} of {nulls.n} {who} would have passed on the effects ({most})"
+    most = f"true share at most {formatting.percent(nulls.at_most)}, 95 % sure"
+    return f"{nulls.passed} of {_counted(nulls)} would pass the effect probes ({most})"
+
+
+def _counted(nulls: NullComposites) -> str:
+    return f"your {nulls.n} null adapters" if nulls.family == "yours" else f"{nulls.n} random adapters"
 
 
 def composite_comparison(summary: NullSummary | None) -> str:
@@ -103,9 +109,8 @@ def composite_comparison(summary: NullSummary | None) -> str:
     nulls = None if summary is None else summary.nulls
     if nulls is None or not nulls.nulls_composites:
         return ""
-    who = f"your {nulls.n}" if nulls.family == "yours" else f"{nulls.n} random"
     own, best = nulls.composite_of_effects, max(nulls.nulls_composites)
-    return f"effects {formatting.score(own)}; best of {who} {formatting.score(best)}"
+    return f"effects {formatting.score(own)}, {_counted(nulls)} ≤ {formatting.score(best)}"
 
 
 def not_calibrated_reasons(summary: NullSummary | None) -> dict[str, list[str]]:
@@ -121,7 +126,7 @@ def not_calibrated_sentence(summary: NullSummary | None) -> str:
     """Those probes in one sentence; empty without any."""
     reasons = not_calibrated_reasons(summary)
     text = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
-    return f"not calibrated: {text}" if text else ""
+    return f"not compared with null adapters: {text}" if text else ""
 
 
 def suite_sentences(summary: NullSummary | None) -> Iterator[str]:
@@ -129,7 +134,8 @@ def suite_sentences(summary: NullSummary | None) -> Iterator[str]:
     if summary is None:
         return
     if summary.effects is not None:
-        yield f"effects beyond their nulls: {_accepted_effects(summary.effects)}"
+        group = null_group("" if summary.nulls is None else summary.nulls.family)
+        yield f"effects clearly beyond {group}: {_accepted_effects(summary.effects)}"
     if summary.nulls is not None:
         yield _nulls_sentence(summary.nulls)
 
@@ -138,28 +144,31 @@ def _accepted_effects(effects: EffectsSummary) -> str:
     """Holm's list, what Benjamini and Hochberg add to it, and the rest."""
     sure, also = effects.holm, effects.benjamini_hochberg
     level = formatting.percent(effects.level)
-    parts = [f"{', '.join(sure) or 'none'} (Holm, {level} for all together)"]
+    parts = [f"{', '.join(sure) or 'none'} (error at most {level}, Holm)"]
     if more := [name for name in also if name not in sure]:
-        parts.append(f"also {', '.join(more)}, if {level} of those named may be false (Benjamini-Hochberg)")
+        parts.append(f"also {', '.join(more)}, if {level} of them may be false (Benjamini-Hochberg)")
     if rest := [name for name in effects.p if name not in {*sure, *also}]:
-        parts.append(f"not shown for {', '.join(rest)}")
+        parts.append(f"not clear for {', '.join(rest)}")
     return "; ".join(parts)
 
 
 def _range(null: NullComparison) -> str:
     values = [value for value in null.draws if value is not None]
-    return f", which reach {formatting.raw(min(values))} to {formatting.raw(max(values))}" if values else ""
+    return (
+        f", which range from {formatting.raw(min(values))} to {formatting.raw(max(values))}" if values else ""
+    )
 
 
 def _rank(null: NullComparison) -> str:
-    return f"{null.rank} of them as far" if null.rank else "beyond all"
+    return f"not beyond {null.rank} of" if null.rank else "beyond all"
 
 
 def _nulls_sentence(nulls: NullComposites) -> str:
     """How many nulls would have passed, and how many do as well."""
     as_well = nulls.better + nulls.level
     if not nulls.composite_of_effects:
-        stands = "no effect of this one stands out"
+        stands = "no effect of this adapter stands out"
     else:
-        stands = f"{as_well} do as well as this one" if as_well else "none does as well as this one"
+        count = as_well or "none"
+        stands = f"{count} of them score{'s' * (as_well < 2)} as high as this adapter"
     return f"{passing_sentence(nulls)}; {stands}"

@@ -12,7 +12,7 @@ from pytest_sway.text import formatting
 from pytest_sway.text.width import clean, fold_indented, keep_end, pad, width
 
 _LABEL = 30
-_HEAD = ("", "gate", "composite", "learned, beside the best", "harm")
+_HEAD = ("", "gate", "composite", "learned, against the best", "harm")
 
 
 def sentences(ranking: Ranking) -> list[str]:
@@ -93,7 +93,7 @@ def _differences_text(differences: list[Difference]) -> str:
 
 
 def _direction(one: Difference) -> str:
-    return "less" if one.interval[1] < 0 else "more" if one.interval[0] > 0 else "alike"
+    return "less" if one.interval[1] < 0 else "more" if one.interval[0] > 0 else "the same"
 
 
 def _harm_text(ranking: Ranking, at: int) -> str:
@@ -109,7 +109,7 @@ def _best(ranking: Ranking) -> str:
         highest = ranking.highest
         overall = formatting.score(ranking.results[highest].score.overall)
         return (
-            f"none of {len(ranking.labels)} checkpoints passes its gate; the highest composite is "
+            f"ship none: none of {len(ranking.labels)} checkpoints passes its gate; the highest composite is "
             f"{overall}, of {ranking.labels[highest]}"
         )
     overall = formatting.score(ranking.results[best].score.overall)
@@ -121,33 +121,33 @@ def _tied(ranking: Ranking) -> Iterator[str]:
     if best is None:
         return
     if not ranking.tied:
-        yield "every other checkpoint is surely worse, or does not pass its gate"
+        yield "every other checkpoint is clearly worse or does not pass its gate"
         return
     names = ", ".join(ranking.labels[at] for at in ranking.tied)
     earliest = ranking.labels[min(*ranking.tied, best)]
-    yield f"not distinguishable from it (95 % for all together): {names}; the earliest is {earliest}"
+    yield f"as good, within chance (95 % for all together): {names}; the earliest is {earliest}"
 
 
 def _stopped_helping(ranking: Ranking) -> str:
     if not ranking.learning:
         return (
-            "no probe of the suite says how much was learned (sections, answers, preferences): when training "
-            "stopped helping is not known"
+            "when training stopped helping is not known: no probe of the suite measures how much was learned "
+            "(sections, answers, preferences)"
         )
     stopped = ranking.stopped_helping
     if stopped is None:
-        return "more training still helped: the last checkpoint that passes is surely better than the others"
+        return "training helped to the end: the last checkpoint that passes is clearly better than the others"
     name = ranking.labels[stopped]
-    return f"more training stopped helping at {name}: no later one that passes is surely better"
+    return f"training stopped helping at {name}: no later checkpoint that passes is clearly better"
 
 
 def _harm(ranking: Ranking) -> str:
     begins = ranking.harm_begins
     if begins is not None:
         probes = ", ".join(ranking.harm[begins])
-        return f"harm begins at {ranking.labels[begins]} ({probes}) and stays to the last checkpoint"
+        return f"harm begins at {ranking.labels[begins]} ({probes}) and stays until the last checkpoint"
     harmful = [ranking.labels[at] for at, names in enumerate(ranking.harm) if names]
     if harmful:
-        return f"harm was found at {', '.join(harmful)}, and not at the last checkpoint"
+        return f"harm was found at {', '.join(harmful)}, but not at the last checkpoint"
     undecided = [ranking.labels[at] for at, names in enumerate(ranking.doubts) if names]
     return "no harm was found" + (f"; it is undecided at {', '.join(undecided)}" if undecided else "")

@@ -29,7 +29,7 @@ def append(suites: Sequence[SuiteResult]) -> bool:
     space = _MOST - len(start) - (path.stat().st_size if path.exists() else 0)
     text = _cut_to_fit("\n".join(map(markdown.text, suites)), space)
     if not text:
-        raise OSError(f"{target}: GitHub shows 1 MiB of a step, and it is as good as full")
+        raise OSError(f"{target}: GitHub shows 1 MiB of a step, and it is full")
     with path.open("ab") as file:  # other commands of the step append to it as well
         file.write(start + text)
     return True

@@ -6,9 +6,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.result import CATEGORY_WEIGHTS, RunDeterminism, Score, SuiteResult
+from pytest_sway.result import (
+    CATEGORY_WEIGHTS,
+    MEASURED_VERDICTS,
+    Claim,
+    RunDeterminism,
+    Score,
+    SuiteResult,
+)
 from pytest_sway.text import formatting
 from pytest_sway.text.width import clean
+
+REAL_Z = 3.0
+"""From here on an effect is clearly beyond random adapters."""
 
 
 def label(suite: SuiteResult) -> str:
@@ -33,7 +43,40 @@ def factors(score: Score) -> str:
     if not score.components or (score.effect_factor >= 1 and score.harm_factor >= 1):
         return ""
     effect, harm = formatting.score(score.effect_factor), formatting.score(score.harm_factor)
-    return f"the mean of the categories is multiplied by: effect {effect}, harmlessness {harm}"
+    return f"composite = weighted mean of the categories × effect factor {effect} × no-harm factor {harm}"
+
+
+def band_text(suite: SuiteResult) -> str:
+    """The band of the composite in words; a low composite is not noise where an effect is real."""
+    if suite.score.band == "noise" and has_real_effect(suite):
+        return "low"
+    return suite.score.band or "no band"
+
+
+def has_real_effect(suite: SuiteResult) -> bool:
+    """Whether a probe of an effect stands clearly beyond the null adapters (z ≥ 3)."""
+    return any(
+        probe.z_score is not None
+        and probe.z_score >= REAL_Z
+        and probe.claim in (Claim.EFFECT, None)  # results of dlm-sway name no claim
+        and probe.verdict in MEASURED_VERDICTS
+        for probe in suite.probes
+    )
+
+
+def legend(suite: SuiteResult) -> str:
+    """What the columns of the probes' table mean; empty where nothing was measured."""
+    measured = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS]
+    if not measured:
+        return ""
+    has_interval = any(probe.ci_95 is not None for probe in measured)
+    parts = ["score: 0.5 just passes", "raw: what was measured"]
+    parts += ["95 %: its 95 % interval"] if has_interval else []
+    if any(probe.z_score is not None for probe in measured):
+        parts.append(f"z: distance beyond n random adapters, clear from {REAL_Z:g} on")
+    if any(" nats" in probe.message for probe in measured):
+        parts.append("nats: unit of log-probability (0.7 = twice as likely)")
+    return "; ".join(parts)
 
 
 def footer(suite: SuiteResult) -> str:
@@ -73,7 +116,7 @@ def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_count(stats, 'forward_passes'):.0f} batches"
     yield f"{tokens:,.0f} tokens (padding {formatting.percent(padding / (tokens + padding))})"
     if halved:
-        yield f"{halved:.0f} batches halved for want of memory"
+        yield f"{halved:.0f} batches halved, out of memory"
     if wall:
         yield f"{tokens / wall:,.0f} tokens/s"
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_sway.reports import null_text, skipped_probes
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.suite_text import factors, footer, label, weighted_components
+from pytest_sway.reports.suite_text import factors, footer, label, legend, weighted_components
 from pytest_sway.reports.terminal_table import Line, Span, cells_as_line, cells_of, probe_rows
 from pytest_sway.result import MEASURED_VERDICTS, ProbeResult, SuiteResult
 from pytest_sway.text import formatting
@@ -77,11 +77,11 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
     top = headline(suite)
     look = (_colour(suite), "bold")
     if verbosity < 0:
-        yield from _text(f"{top.status} {label(suite)}, {top.answer}", columns, "", "  ", *look)
+        yield from _text(f"{top.status} {label(suite)}: {top.answer}", columns, "", "  ", *look)
         for warning in suite.warnings:
             yield from _text(warning, columns, "  • ", "    ")
     else:
-        yield from _text(f"{top.status}, {top.answer}", columns, "", "  ", *look)
+        yield from _text(f"{top.status}: {top.answer}", columns, "", "  ", *look)
         if top.sure:
             yield from _text(top.sure, columns, "  ", "  ")
         for reason in top.reasons:
@@ -99,6 +99,7 @@ def _body(suite: SuiteResult, columns: int, reasons: Sequence[str], verbosity: i
     yield from _scores(suite, columns)
     yield ()
     yield from probe_rows(suite, columns, [_notes(probe, reasons, verbosity) for probe in suite.probes])
+    yield from _text(legend(suite), columns, "", "  ", "light") if legend(suite) else ()
     yield ()
     for sentence in _sentences(suite, verbosity):
         yield from _text(sentence, columns, "", "  ")
@@ -141,7 +142,7 @@ def _notes(probe: ProbeResult, reasons: Sequence[str], verbosity: int) -> list[s
     if verbosity <= 0:
         above = probe.message and any(_has_message(reason, probe) for reason in reasons)
         return [text for text in ("(see above)" if above else probe.message, ranks) if text]
-    values = f"base {formatting.raw(probe.base_value)}, adapter {formatting.raw(probe.ft_value)}"
+    values = f"base model {formatting.raw(probe.base_value)}, with adapter {formatting.raw(probe.ft_value)}"
     known = probe.base_value is not None or probe.ft_value is not None
     found = [probe.message, values if known else "", _extremes(probe), null_text.probe_sentence(probe)]
     return [text for text in [*found, ranks, _prompt(probe)] if text]
@@ -168,7 +169,9 @@ def _extremes(probe: ProbeResult) -> str:
 def _prompt(probe: ProbeResult) -> str:
     """The first prompt as the model read it."""
     text = probe.evidence.get("rendered_prompt")
-    return f"first prompt as read: {shorten(repr(text), _PROMPT)}" if isinstance(text, str) else ""
+    return (
+        f"first prompt as the model read it: {shorten(repr(text), _PROMPT)}" if isinstance(text, str) else ""
+    )
 
 
 def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
@@ -177,7 +180,7 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
         yield from null_text.suite_sentences(suite.null_summary)
     if line := skipped_probes.pip_line(suite.probes):
         names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
-        yield f"not measured for want of an extra: {', '.join(names)}; {line}"
+        yield f"skipped, missing extra: {', '.join(names)} ({line})"
     if text := null_text.not_calibrated_sentence(suite.null_summary):
         yield text
     silent = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]
@@ -200,7 +203,7 @@ def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
         for reason in reasons:
             yield from _text(reason, columns, "  - ", "    ")
     else:
-        yield from _text(f"not gated: {'; '.join(reasons) or 'the result knows no gate'}", columns, "", "  ")
+        yield from _text(f"not gated: {'; '.join(reasons) or 'the result has no gate'}", columns, "", "  ")
 
 
 def _laid_out_line(line: str, columns: int, *markup: str) -> Iterator[Line]:

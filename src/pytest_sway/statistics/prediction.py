@@ -23,7 +23,7 @@ Z_CLIP = 10.0
 _ALIKE = 1e-9
 """Draws that differ by less than this share of their mean are one number and its rounding."""
 _LEAST_P = 1e-300
-_NO_SPREAD = "the null draws are all alike"
+_NO_SPREAD = "the random adapters all gave the same number"
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ def display_z(z: float) -> float:
 def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resolution: float) -> str:
     """Why no z can be given, or the empty string."""
     if plain.n < 2:
-        return "fewer than two null draws"
+        return "fewer than two random adapters answered"
     if plain.sd <= _ALIKE * abs(plain.mean):
         return _NO_SPREAD
     if plain.sd <= resolution:
-        return "the null draws differ by less than the arithmetic can show"
+        return "the random adapters differ by less than rounding"
     if scale != "raw" and value <= resolution:
-        return "no effect: the value is below the measured resolution"
+        return "no effect, the value is below rounding"
     if scale != "raw" and float(null.min()) <= resolution:
-        return "some null draws are below the measured resolution"
+        return "some random adapters are below rounding"
     return ""
 
 

@@ -29,7 +29,7 @@ def _tool_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     """dlm-sway's results have no suite id."""
     if bool(then.suite) != bool(now.suite):
         which = "earlier" if now.suite else "later"
-        yield f"the {which} result is another tool's: raw, score and composite are made otherwise there"
+        yield f"the {which} result is another tool's, which computes raw, score and composite in another way"
     elif then.sway_version != now.sway_version:
         yield _then_and_now("pytest-sway", then.sway_version or "unknown", now.sway_version or "unknown")
     if then.gate.is_partial:
@@ -42,7 +42,7 @@ def _model_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     same_adapter = _is_same(before.adapter, after.adapter)
     base_then, base_now = PurePath(then.base_model_id).name, PurePath(now.base_model_id).name
     if same_base is False:
-        yield f"another base model: {base_then} then, {base_now} now, with other weights"
+        yield f"another base model: {base_then} then, {base_now} now, with different weights"
     elif same_base is None and base_then != base_now:
         yield _then_and_now("base model", base_then, base_now)
     if same_base and same_adapter:
@@ -58,7 +58,7 @@ def _setting_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
         yield _then_and_now("seed", seed_then, seed_now)
     if then.score.weights != now.score.weights:
         names = [name for name, weight in now.score.weights.items() if then.score.weights.get(name) != weight]
-        yield f"other category weights ({', '.join(names) or 'fewer'}): the composites differ by them too"
+        yield f"other category weights ({', '.join(names) or 'fewer'}), which change the composite too"
 
 
 def _null_notes(found: list[ProbeChange]) -> Iterator[str]:

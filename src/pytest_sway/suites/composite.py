@@ -88,10 +88,10 @@ def _band(overall: float, results: Sequence[ProbeResult]) -> str:
 def _findings(results: Sequence[ProbeResult], components: Mapping[str, float]) -> list[str]:
     found = []
     if not any(r.claim is Claim.EFFECT and r.verdict is not Verdict.SKIP for r in results):
-        found.append("no effect was measured: add an effect probe, e.g. delta_kl")
+        found.append("no effect was measured: add a probe of an effect, e.g. delta_kl")
     errors = sum(r.verdict is Verdict.ERROR for r in results)
     if errors:
         found.append(f"{errors} probe{'s' * (errors > 1)} ended in an error")
     found += [f"{r.name}: {r.message}" for r in results if r.verdict is Verdict.FAIL]
-    found += [f"category {name} is low: {v:.2f}" for name, v in components.items() if 0 < v < 0.3]
+    found += [f"low category score: {name} {v:.2f}" for name, v in components.items() if 0 < v < 0.3]
     return found[:MAX_FINDINGS]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pytest_sway.result import MEASURED_VERDICTS, Gate, ProbeResult, Score, Verdict
 
+NOT_REPORTED = "planned but not reported"
+"""What the gate says of a probe that was to run and did not report."""
+
 
 @dataclass(frozen=True)
 class GateCriteria:
@@ -57,9 +60,9 @@ def judge_gate(
         *_by_verdict(results, planned, Verdict.ERROR, "ended in an error"),
     ]
     if criteria.strict:
-        reasons += _by_verdict(results, planned, Verdict.WARN, "warned, and --sway-strict is on")
+        reasons += _by_verdict(results, planned, Verdict.WARN, "warned, which --sway-strict counts as failed")
     if missing:
-        reasons.append(f"{_probes(len(missing))} planned but not reported: {', '.join(missing)}")
+        reasons.append(f"{_probes(len(missing))} {NOT_REPORTED}: {', '.join(missing)}")
     if not any(result.verdict in MEASURED_VERDICTS for result in results):
         reasons.append("nothing was measured")
     if score.overall < criteria.threshold:
@@ -81,7 +84,7 @@ def _reasons_for_partial(
     if left_out := [name for name in planned if name not in selected]:
         yield f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
     if criteria.limit is not None:
-        yield f"--sway-limit={criteria.limit}: each probe looked at {criteria.limit} of its items at most"
+        yield f"--sway-limit={criteria.limit}: each probe measured at most {criteria.limit} of its items"
 
 
 def _by_verdict(
@@ -105,10 +108,10 @@ def _low_composite(score: Score, threshold: float) -> str:
     parts = []
     if low:
         name, value = min(low.items(), key=lambda item: item[1])
-        parts.append(f"lowest is {name} with {value:.2f}")
-    for factor, value in (("effect", score.effect_factor), ("harmlessness", score.harm_factor)):
+        parts.append(f"lowest category {name} {value:.2f}")
+    for factor, value in (("effect", score.effect_factor), ("no-harm", score.harm_factor)):
         if value < 1:
-            parts.append(f"{factor} takes it times {value:.2f}")
+            parts.append(f"{factor} factor {value:.2f}")
     return f"{text}: {', '.join(parts)}" if parts else text
 
 

@@ -185,7 +185,7 @@ def test_a_family_that_cannot_be_made_names_those_that_can(backend: HFBackend, t
             found = null_population(subject, NullPlan(family, 3, 0, 0.02))
             made = family in FAMILIES_BY_FORM["tensors"]
             assert bool(found.views) is made
-            assert ("norm_matched or permuted can be made" in found.reason) is not made
+            assert ("use family: norm_matched or permuted" in found.reason) is not made
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

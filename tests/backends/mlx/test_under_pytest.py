@@ -44,7 +44,7 @@ def test_a_suite_without_torch_and_without_peft(pytester: pytest.Pytester) -> No
     pytester.makepyfile(without_torch=WITHOUT_TORCH)
     result = pytester.runpytest_subprocess("-p", "without_torch", "sway.yaml", "--sway-json=out.json")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*norm_matched adapters*"])
+    result.stdout.fnmatch_lines(["*random adapters (norm_matched)*"])
     report = json.loads((pytester.path / "out.json").read_text("utf-8"))
     assert [probe["verdict"] for probe in report["probes"]] == ["pass", "pass"]
     assert report["probes"][1]["raw"] > 0.1

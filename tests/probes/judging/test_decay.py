@@ -21,7 +21,7 @@ FLAT = (0.001, -0.001, 0.0005, -0.0005)
 SLOW = tuple(-math.log(2) / life for life in (20, 21, 19, 20))
 FAST = tuple(-math.log(2) / life for life in (5, 5.1, 4.9, 5))
 UNSURE = tuple(-math.log(2) / life for life in (200, 9, 50, 8))
-LEFT = "; at 100 tokens 28.6 times its null"
+LEFT = "; at 100 tokens 28.6 times random adapters"
 
 
 def judged(
@@ -33,7 +33,7 @@ def judged(
     undecided: str = "",
 ):
     measured = Measurement(raw=None, samples=slopes, statistics={"signal": first, "last": last})
-    return judge_decay(measured, nulls, bar, lead="LEAD;", undecided=undecided)
+    return judge_decay(measured, nulls, bar, detail="DETAIL", undecided=undecided)
 
 
 @pytest.mark.parametrize(("slope", "life"), [(-math.log(2), 1.0), (-math.log(2) / 30, 30.0)])
@@ -80,16 +80,19 @@ def test_axes_and_curves_that_are_no_pairs_are_an_error() -> None:
 @pytest.mark.parametrize(
     ("slopes", "verdict", "message"),
     [
-        (FLAT, Verdict.PASS, "LEAD; no decay over 100 tokens"),
-        (SLOW, Verdict.PASS, "LEAD; half-life 20.0 tokens (wanted 10)"),
-        (FAST, Verdict.WARN, f"LEAD; decays: half-life 5.0 tokens (wanted 10){LEFT}"),
+        (FLAT, Verdict.PASS, "the effect lasts: no decay over 100 tokens DETAIL"),
+        (SLOW, Verdict.PASS, "the effect lasts: half-life 20.0 tokens (wanted 10) DETAIL"),
+        (FAST, Verdict.WARN, f"the effect fades too fast: half-life 5.0 tokens (wanted 10){LEFT} DETAIL"),
         (
             UNSURE,
             Verdict.WARN,
-            f"LEAD; half-life 15.3 tokens (wanted 10), but only 6.1 is sure: add prompts{LEFT}",
+            (
+                "undecided, the effect may fade: half-life 15.3 tokens (wanted 10), "
+                f"only 6.1 is sure, add prompts{LEFT} DETAIL"
+            ),
         ),
-        (FLAT[:3], Verdict.WARN, "LEAD; undecided: only 3 prompts have a divergence throughout"),
-        ((), Verdict.WARN, "LEAD; undecided: only 0 prompts have a divergence throughout"),
+        (FLAT[:3], Verdict.WARN, "undecided: only 3 prompts show an effect throughout DETAIL"),
+        ((), Verdict.WARN, "undecided: only 0 prompts show an effect throughout DETAIL"),
     ],
 )
 def test_the_rule(slopes: tuple[float, ...], verdict: Verdict, message: str) -> None:
@@ -106,7 +109,7 @@ def test_the_half_life_that_is_asked_for(life: float, verdict: Verdict) -> None:
 
 def test_a_long_half_life_has_no_decimals() -> None:
     slopes = tuple(-math.log(2) / life for life in (300, 310, 290, 300))
-    assert judged(slopes).message == "LEAD; half-life 300 tokens (wanted 10)"
+    assert judged(slopes).message == "the effect lasts: half-life 300 tokens (wanted 10) DETAIL"
 
 
 def test_the_interval_is_that_of_the_half_life() -> None:
@@ -128,8 +131,8 @@ def test_what_is_within_its_null_at_the_end_is_gone() -> None:
     found = judged(FAST, last=0.0125)
     assert found.verdict is Verdict.FAIL
     assert found.score == 0.0
-    assert found.message.startswith("LEAD; gone by 100 tokens: 0.0125 nats (floor 0.02, z +")
-    assert found.message.endswith("σ) is within its null there")
+    assert found.message.startswith("the effect is gone by 100 tokens: 0.0125 nats (floor 0.02, z +")
+    assert found.message.endswith("σ), no more than random adapters DETAIL")
 
 
 def test_without_a_null_what_is_below_the_floor_at_the_end_is_gone() -> None:
@@ -137,19 +140,19 @@ def test_without_a_null_what_is_below_the_floor_at_the_end_is_gone() -> None:
     found = judged(FAST, last=0.02, nulls=None)
     assert (found.verdict, found.message) == (
         Verdict.WARN,
-        "LEAD; decays: half-life 5.0 tokens (wanted 10)",
+        "the effect fades too fast: half-life 5.0 tokens (wanted 10) DETAIL",
     )
 
 
 def test_too_little_to_decide_precedes_what_is_gone() -> None:
     found = judged(FAST, last=0.0, undecided="4 prompts")
-    assert (found.verdict, found.message) == (Verdict.WARN, "LEAD; undecided: it takes 4 prompts")
+    assert (found.verdict, found.message) == (Verdict.WARN, "undecided: add items, it takes 4 prompts DETAIL")
 
 
 def test_without_a_signal_there_is_nothing_to_judge() -> None:
     found = judged(first=0.0125)
     assert (found.verdict, found.score) == (Verdict.SKIP, None)
-    assert found.message.startswith("nothing whose shape could be judged: 0.0125 nats (floor 0.02, z +")
+    assert found.message.startswith("effect too weak to judge its shape: 0.0125 nats (floor 0.02, z +")
     assert len(found.null_criteria) == 1
 
 
@@ -157,7 +160,7 @@ def test_without_a_half_life_what_is_not_gone_passes() -> None:
     bar = DecayCriteria(0, 100, "tokens", "100 tokens", "prompts", 0.02, 2.0)
     found = judged(FAST, bar=bar)
     assert found.verdict is Verdict.PASS
-    assert found.message.startswith("LEAD; still there at 100 tokens: 0.3 nats")
+    assert found.message.startswith("the effect is still there at 100 tokens: 0.3 nats")
     strict = DecayCriteria(0.5, 100, "tokens", "100 tokens", "prompts", 0.02, 2.0)
     assert judged((-3.0, -3.1, -2.9, -3.0), bar=strict).verdict is Verdict.WARN
 

@@ -31,19 +31,37 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
 @pytest.mark.parametrize(
     ("effect", "interval", "draws", "verdict", "says"),
     [
-        (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "above its null"),
-        (0.012, Interval(0.01, 0.014), EIGHT, Verdict.FAIL, "too small to matter"),
-        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "less than random adapters of its size: "),
-        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no more than noise"),
+        (0.2, Interval(0.1, 0.3), EIGHT, Verdict.PASS, "real and large enough: "),
+        (
+            0.012,
+            Interval(0.01, 0.014),
+            EIGHT,
+            Verdict.FAIL,
+            "real (z +4.81σ) but small: 0.01095 nats, floor 0.02",
+        ),
+        (0.0001, Interval(0.00005, 0.03), EIGHT, Verdict.FAIL, "less than random adapters: "),
+        (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no clear difference from random adapters: "),
         (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
         (0.2, None, EIGHT, Verdict.WARN, "add items"),
-        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its interval reaches"),
-        (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "more null draws"),
-        (0.2, Interval(0.1, 0.3), None, Verdict.PASS, "no null, so floor and interval decide"),
-        (0.01, Interval(0.005, 0.03), None, Verdict.FAIL, "below the floor: 0.01"),
-        (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 null adapters"),
-        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 null adapters"),
-        (0.0, Interval(0.0, 0.0), (0.0, 0.0, 0.0), Verdict.FAIL, "no more than noise"),
+        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its 95 % interval reaches"),
+        (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "add runs of null_adapter"),
+        (
+            0.2,
+            Interval(0.1, 0.3),
+            None,
+            Verdict.PASS,
+            "not compared with random adapters, so floor and interval decide",
+        ),
+        (0.01, Interval(0.005, 0.03), None, Verdict.FAIL, "too small: 0.01"),
+        (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
+        (0.03, Interval(0.02, 0.04), (0.05, 0.05, 0.05), Verdict.FAIL, "3 of 3 random adapters"),
+        (
+            0.0,
+            Interval(0.0, 0.0),
+            (0.0, 0.0, 0.0),
+            Verdict.FAIL,
+            "no clear difference from random adapters: ",
+        ),
     ],
 )
 def test_the_rule(effect, interval, draws, verdict, says) -> None:
@@ -54,9 +72,9 @@ def test_the_rule(effect, interval, draws, verdict, says) -> None:
 @pytest.mark.parametrize(
     ("interval", "says"),
     [
-        (Interval(-0.2, -0.05), "the wrong way: "),
-        (Interval(-0.3, 0.1), "less than random adapters of its size: "),
-        (None, "less than random adapters of its size: "),
+        (Interval(-0.2, -0.05), "wrong direction: "),
+        (Interval(-0.3, 0.1), "less than random adapters: "),
+        (None, "less than random adapters: "),
     ],
 )
 def test_the_wrong_way_is_what_lies_surely_below_zero(interval: Interval | None, says: str) -> None:
@@ -108,7 +126,7 @@ def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
     wide = replace(null_sample(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
     found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)
     assert found.verdict is Verdict.WARN
-    assert "no effect could reach 3σ, give more prompts or positions" in found.message
+    assert "no effect could reach 3σ, add prompts or positions" in found.message
 
 
 def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
@@ -123,7 +141,7 @@ def test_harm_done_by_noise_is_no_credit() -> None:
     draws = replace(null_sample(-0.5, -0.48, -0.51, -0.52, -0.49, -0.5), scale="raw")
     found = judge_effect(Measurement(raw=0.01), Interval(0.005, 0.015), draws, BAR, subtract_null=True)
     assert found.verdict is Verdict.FAIL
-    assert "too small to matter" in found.message
+    assert "but small: " in found.message
 
 
 def test_the_effect_may_be_another_number_than_raw() -> None:
@@ -160,38 +178,41 @@ def plain(effect: float, interval: Interval | None, bar: EffectCriteria = BAR, *
     return judge_effect(Measurement(raw=effect), interval, nulls, bar, subtract_null=False)
 
 
+ALONE = "not compared with random adapters, so floor and interval decide"
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (plain(0.2, Interval(0.1, 0.3)), "0.2 nats (floor 0.02; no null, so floor and interval decide)"),
+        (
+            plain(0.2, Interval(0.1, 0.3)),
+            f"large enough: 0.2 nats (floor 0.02; {ALONE})",
+        ),
         (
             plain(0.2, Interval(0.1, 0.3), EffectCriteria(0, 0, "points")),
-            "0.2 points (no floor; no z wanted)",
+            "real: 0.2 points (no floor; z is not judged)",
         ),
         (
             plain(0.01, Interval(0.005, 0.03)),
-            "below the floor: 0.01 nats (floor 0.02; no null, so floor and interval decide)",
+            f"too small: 0.01 nats (floor 0.02; {ALONE})",
         ),
         (
             plain(0.03, Interval(0.005, 0.01), BAR),
-            (
-                "too small to matter, however real: "
-                "0.03 nats (floor 0.02; no null, so floor and interval decide)"
-            ),
+            f"too small: 0.03 nats (floor 0.02; {ALONE})",
         ),
         (
             plain(0.03, Interval(-0.2, -0.1), EffectCriteria(0, 0)),
-            "no gain: 0.03 nats (no floor; no z wanted)",
+            "no gain: 0.03 nats (no floor; z is not judged)",
         ),
         (
             plain(-0.01, Interval(-0.2, 0.1), EffectCriteria(0, 0)),
-            "its interval reaches -0.2, add items: -0.01 nats (no floor; no z wanted)",
+            "uncertain, its 95 % interval reaches -0.2, add items: -0.01 nats (no floor; z is not judged)",
         ),
         (
             plain(0.2, None, EffectCriteria(0.02, 3), 0.1, 0.5, -0.4),
             (
-                "not told apart from random adapters, give more null draws or positions; "
-                "one item gives no interval, add items: 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
+                "not clearly more than random adapters, add runs of null_adapter or positions; "
+                "one item decides nothing, add items: 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
             ),
         ),
     ],
@@ -200,14 +221,19 @@ def test_messages(found: Judgement, message: str) -> None:
     assert found.message == message
 
 
-@pytest.mark.parametrize(("effect", "size"), [(0.2, "0.199 nats above"), (0.0005, "0.0005 nats below")])
+@pytest.mark.parametrize(("effect", "size"), [(0.2, "0.199 nats more"), (0.0005, "0.0005 nats less")])
 def test_a_divergence_is_told_as_its_distance_from_the_null(effect: float, size: str) -> None:
     found = judged(effect, Interval(0.0, 0.3), (0.001, 0.0011, 0.0009))
-    assert f"{size} its null (floor 0.02; z " in found.message
+    than = (
+        ""
+        if found.message.startswith("no clear difference from random adapters")
+        else " than random adapters"
+    )
+    assert f"{size}{than} (floor 0.02; z " in found.message
 
 
 def test_what_is_at_its_null_is_above_it() -> None:
-    assert ": 0 nats above its null" in judged(0.001, Interval(0.0, 0.3), (0.001, 0.0011, 0.0009)).message
+    assert ": 0 nats more (floor" in judged(0.001, Interval(0.0, 0.3), (0.001, 0.0011, 0.0009)).message
 
 
 def test_the_judgement_holds_the_items_interval() -> None:
@@ -232,7 +258,7 @@ def test_a_z_at_its_bar_decides() -> None:
     assert z is not None
     bar = EffectCriteria(0.02, z)
     assert plain(4.0, Interval(3.0, 5.0), bar, *draws).verdict is Verdict.PASS
-    assert plain(-4.0, Interval(-5.0, -3.0), bar, *draws).message.startswith("the wrong way: ")
+    assert plain(-4.0, Interval(-5.0, -3.0), bar, *draws).message.startswith("wrong direction: ")
 
 
 def test_an_effect_that_does_not_stand_out_scores_below_a_half() -> None:

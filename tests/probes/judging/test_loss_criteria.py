@@ -74,8 +74,8 @@ def test_levels(first: float | None, last: float | None, text: str) -> None:
             {"grad_norm_broken": True, "grad_norm_lost_from": 40},
             ["grad_norm is NaN or infinite from step 40 to the end"],
         ),
-        ({"grad_norm_all_zero": True}, ["grad_norm is 0 at all 50 logged steps: no gradient was there"]),
-        ({"diverged": True, "final_loss": 4.5}, ["it diverged: loss 3 → 4.5"]),
+        ({"grad_norm_all_zero": True}, ["grad_norm is 0 at all 50 logged steps: nothing was trained"]),
+        ({"diverged": True, "final_loss": 4.5}, ["the loss diverged: loss 3 → 4.5"]),
         ({"diverged": True, "run": {"phase": REWARD_PHASE}}, []),
     ],
 )
@@ -109,27 +109,27 @@ def test_everything_that_is_broken_is_said() -> None:
                 "(logging_nan_inf_filter), or it fell below what is logged"
             ),
         ),
-        ({"convergence_ratio": 1.5}, "loss 3 → 1, 1.50 of its start (at most 0.7)"),
+        ({"convergence_ratio": 1.5}, "the loss fell too little: loss 3 → 1, 1.50 of its start (at most 0.7)"),
         (
             {"convergence_ratio": 1.0},
             (
-                "loss 3 → 1, 1.00 of its start (at most 0.7; a base or an adapter that predicts the text "
-                "already leaves less to fall)"
+                "the loss fell too little: loss 3 → 1, 1.00 of its start (at most 0.7; "
+                "a base or an adapter that predicts the text already leaves less to fall)"
             ),
         ),
-        ({"smoothness": 0.69}, "smoothness 0.69 (at least 0.7)"),
-        ({"instability_events": 2}, "2 instability events (at most 0)"),
+        ({"smoothness": 0.69}, "the loss is not smooth: smoothness 0.69 (at least 0.7)"),
+        ({"instability_events": 2}, "the loss is unstable: 2 jumps (at most 0)"),
         (
             {
                 "instability_events": 7,
                 "assert_instability_events_lte": 1,
                 "spike_steps": [3, 5, 7, 9, 11, 13],
             },
-            "7 instability events (at most 1), spikes at step 3, 5, 7, 9, 11 and 1 more",
+            "the loss is unstable: 7 jumps (at most 1), spikes at step 3, 5, 7, 9, 11 and 1 more",
         ),
         (
             {"val_loss_rises": True, "best_val_loss": 0.9, "final_val_loss": 1.6},
-            "the validation loss rose again, from 0.9 to 1.6: it overfits",
+            "it overfits: the validation loss rose again, from 0.9 to 1.6",
         ),
         ({"num_nonfinite_val": 1}, "1 validation losses are NaN or infinite"),
     ],

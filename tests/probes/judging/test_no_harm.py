@@ -32,9 +32,9 @@ def harm(value: float, low: float | None, high: float = 0.0, margin: float = 0.1
         (harm(0.02, -0.01, 0.05), Verdict.PASS, "at most +0.05"),
         (harm(-0.3, -0.4, -0.2), Verdict.PASS, "nats lost -0.3"),
         (harm(0.02, -0.01, 0.1), Verdict.PASS, "at most +0.1"),
-        (harm(0.3, 0.2, 0.4), Verdict.FAIL, "harm: nats lost +0.3 (margin 0.1, at least +0.2)"),
-        (harm(0.3, 0.05, 0.5), Verdict.WARN, "inconclusive"),
-        (harm(0.0, None), Verdict.WARN, "one item decides nothing, give at least two"),
+        (harm(0.3, 0.2, 0.4), Verdict.FAIL, "harm: nats lost +0.3 (allowed 0.1, surely at least +0.2)"),
+        (harm(0.3, 0.05, 0.5), Verdict.WARN, "undecided"),
+        (harm(0.0, None), Verdict.WARN, "one item decides nothing, add items"),
     ],
 )
 def test_the_rule(found: Harm, verdict: Verdict, says: str) -> None:
@@ -46,7 +46,7 @@ def test_an_undecided_one_says_how_many_items_would_decide() -> None:
     """2 + (1.8 · 0.2 / |0.1 - 0.06|)² = 2 + 81 = 83."""
     judged = judge_no_harm([harm(0.06, 0.0, 0.12)])
     assert "about 83 items would decide it" in judged.message
-    assert "no number of items" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
+    assert "more items would not decide it" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
 
 
 def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
@@ -138,11 +138,16 @@ def test_two_items_have_a_spread_and_one_has_none() -> None:
         (
             [harm(0.3, 0.2, 0.4, margin=math.inf)],
             False,
-            "measured, not judged: its margins are switched off",
+            "not judged: all its margins are switched off",
             None,
         ),
-        ([harm(0.0, -0.1, 0.1, margin=0.0)], True, "nothing changed beyond the arithmetic's resolution", 1.0),
-        ([harm(0.02, -0.01, 0.05)], False, "nats lost +0.02 (margin 0.1, at most +0.05)", 0.1 / 0.12),
+        ([harm(0.0, -0.1, 0.1, margin=0.0)], True, "no harm: nothing changed beyond rounding", 1.0),
+        (
+            [harm(0.02, -0.01, 0.05)],
+            False,
+            "no harm: nats lost +0.02 (allowed 0.1, surely at most +0.05)",
+            0.1 / 0.12,
+        ),
     ],
 )
 def test_the_headlines_interval_is_handed_on(harms, untouched, message, score) -> None:
@@ -157,21 +162,23 @@ def test_a_gain_that_is_asked_for() -> None:
     judged = judge_no_harm([harm(-0.3, -0.4, -0.2, margin=-0.1)])
     assert (judged.verdict, judged.score) == (Verdict.PASS, pytest.approx(0.75))
     judged = judge_no_harm([harm(-0.05, -0.08, -0.02, margin=-0.1)])
-    assert judged.message == "too little gained: nats lost -0.05 (margin -0.1, at least -0.08)"
+    assert judged.message == "too little gained: nats lost -0.05 (wanted -0.1, surely at least -0.08)"
     assert (judged.verdict, judged.score) == (Verdict.FAIL, pytest.approx(1 / 3))
 
 
 def test_an_interval_that_begins_at_the_margin_is_undecided() -> None:
     judged = judge_no_harm([harm(0.2, 0.1, 0.3)])
     assert judged.verdict is Verdict.WARN
-    assert judged.message.startswith("inconclusive: nats lost +0.2 (margin 0.1, 90 % [0.1, 0.3]); about ")
+    assert judged.message.startswith(
+        "undecided: nats lost +0.2 (allowed 0.1, 90 % interval [0.1, 0.3]); about "
+    )
     assert judge_no_harm([harm(0.1, 0.0, 0.2, margin=0.0)]).verdict is Verdict.WARN
     failed = judge_no_harm([harm(0.1, 0.05, 0.2, margin=0.0)])
     assert failed.message.startswith("harm: ")
 
 
 def test_at_the_margin_no_number_of_items_decides() -> None:
-    nowhere = "it lies at the margin, and no number of items would decide it"
+    nowhere = "it lies at the limit, so more items would not decide it"
     assert judge_no_harm([harm(0.1, 0.0, 0.2)]).message.endswith(f"; {nowhere}")
     just = 0.1 - 1.8 * 0.2 / math.sqrt(99_990)
     assert "about 9999" in judge_no_harm([harm(just, 0.0, 0.2)]).message

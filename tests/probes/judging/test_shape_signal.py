@@ -82,20 +82,20 @@ def test_the_draws_decide_the_distance_from_the_floor() -> None:
 
 @pytest.mark.parametrize(
     ("value", "floor", "reason"),
-    [(0.012, 0.02, "is below its floor"), (0.012, 0.001, "is no more than random adapters reach")],
+    [(0.012, 0.02, "below its floor"), (0.012, 0.001, "no clear difference from random adapters")],
 )
 def test_a_skip_says_why(value: float, floor: float, reason: str) -> None:
     one = signal_of(value, floor=floor)
     judgement = no_signal(one)
     assert (judgement.verdict, judgement.score) == (Verdict.SKIP, None)
-    assert judgement.message == f"nothing whose shape could be judged: {one.text} {reason}"
+    assert judgement.message == f"effect too weak to judge its shape: {one.text}, {reason}"
     assert (judgement.prediction, judgement.null_criteria) == (one.prediction, one.null_criteria)
 
 
 def test_a_measurement_ends_below_the_floor() -> None:
     with pytest.raises(NoSignal) as skip:
         require_signal(0.0199, 0.02)
-    reason = "0.0199 nats (floor 0.02) is below its floor"
-    assert str(skip.value) == f"nothing whose shape could be judged: {reason}"
+    reason = "0.0199 nats (floor 0.02), below its floor"
+    assert str(skip.value) == f"effect too weak to judge its shape: {reason}"
     require_signal(0.02, 0.02)
     require_signal(0.0, 0.0)

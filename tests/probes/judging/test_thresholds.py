@@ -218,7 +218,7 @@ def test_without_a_half_life_only_what_is_gone_fails() -> None:
             raw=1.0, samples=(-2.0, -2.1, -1.9, -2.0), statistics={"signal": 0.5, "last": last}
         )
         bar = DecayCriteria(half_life, 4, "turns", "turn 4", "dialogues", 0.02, 2.0)
-        return judge_decay(measured, None, bar, lead="", undecided="").verdict
+        return judge_decay(measured, None, bar, detail="", undecided="").verdict
 
     assert verdict(0.1, 2.0) is Verdict.WARN
     assert verdict(0.1, 0.0) is Verdict.PASS

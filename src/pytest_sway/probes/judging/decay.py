@@ -78,7 +78,7 @@ def log_slopes(axes: Sequence[Sequence[float]], curves: Sequence[Sequence[float]
 
 
 def judge_decay(
-    measured: Measurement, nulls: NullSample | None, criteria: DecayCriteria, *, lead: str, undecided: str
+    measured: Measurement, nulls: NullSample | None, criteria: DecayCriteria, *, detail: str, undecided: str
 ) -> Judgement:
     """Is the influence that is there at the beginning there at the end?
 
@@ -91,7 +91,7 @@ def judge_decay(
             the beginning and at the end.
         nulls: the null population, with the same two statistics.
         criteria: what to clear.
-        lead: what every message begins with.
+        detail: what every message ends with; may be empty.
         undecided: what it takes to decide, where these inputs cannot; else empty.
     """
     found = signal(measured, nulls, "signal", criteria.floor, criteria.z)
@@ -104,7 +104,7 @@ def judge_decay(
         interval = Interval(criteria.life(interval.low), criteria.life(interval.high))
     return Judgement(
         verdict,
-        f"{lead} {words}",
+        f"{words} {detail}".rstrip(),
         SHAPE_SCORE[verdict],
         interval,
         found.prediction,
@@ -118,15 +118,16 @@ def _verdict(
     slopes = measured.samples
     interval = t_interval(slopes)
     if undecided:
-        return Verdict.WARN, f"undecided: it takes {undecided}"
+        return Verdict.WARN, f"undecided: add items, it takes {undecided}"
     if last.within_null:
-        return Verdict.FAIL, f"gone by {criteria.end}: {last.text} is within its null there"
+        beside = ", no more than random adapters" if last.prediction is not None else ""
+        return Verdict.FAIL, f"the effect is gone by {criteria.end}: {last.text}{beside}"
     if criteria.half_life <= 0:
-        return Verdict.PASS, f"still there at {criteria.end}: {last.text}"
+        return Verdict.PASS, f"the effect is still there at {criteria.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:
-        return Verdict.WARN, f"undecided: only {len(slopes)} {criteria.curves} have a divergence throughout"
+        return Verdict.WARN, f"undecided: only {len(slopes)} {criteria.curves} show an effect throughout"
     if interval.low > -math.log(2) / criteria.half_life:
-        return Verdict.PASS, _pace_text(slopes, criteria)
+        return Verdict.PASS, f"the effect lasts: {_pace_text(slopes, criteria)}"
     return Verdict.WARN, f"{_doubt_text(slopes, interval, criteria)}{_remainder_text(last, criteria)}"
 
 
@@ -141,13 +142,14 @@ def _doubt_text(slopes: Sequence[float], interval: Interval, criteria: DecayCrit
     """Why it does not pass: it decays too fast, or that it does not is not sure."""
     pace = _pace_text(slopes, criteria)
     if criteria.life(fmean(slopes)) < criteria.half_life:
-        return f"decays: {pace}"
-    return f"{pace}, but only {_format_life(criteria.life(interval.low))} is sure: add {criteria.curves}"
+        return f"the effect fades too fast: {pace}"
+    sure = f"only {_format_life(criteria.life(interval.low))} is sure, add {criteria.curves}"
+    return f"undecided, the effect may fade: {pace}, {sure}"
 
 
 def _remainder_text(last: Signal, criteria: DecayCriteria) -> str:
     ratio = last.prediction.ratio if last.prediction is not None else None
-    return f"; at {criteria.end} {ratio:.1f} times its null" if ratio is not None else ""
+    return f"; at {criteria.end} {ratio:.1f} times random adapters" if ratio is not None else ""
 
 
 def _format_life(life: float) -> str:

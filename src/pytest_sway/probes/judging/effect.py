@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pytest_sway.probes.base import Judgement, NullSample
-from pytest_sway.result import Measurement, Verdict
+from pytest_sway.result import Measurement, Verdict, null_group
 from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Prediction, display_z
 from pytest_sway.statistics.sequential import NullCriterion
@@ -15,6 +15,8 @@ from pytest_sway.statistics.sequential import NullCriterion
 SHAPE_SCORE = {Verdict.PASS: 1.0, Verdict.WARN: 0.5, Verdict.FAIL: 0.0}
 """A shape has no size: its score is its verdict."""
 _CAP = {Verdict.WARN: 0.5, Verdict.FAIL: 0.49}
+_REAL_BUT_SMALL = "real (z "
+"""How the message of an effect begins that is beyond random adapters and below its floor."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,17 @@ def judge_effect(
         is_compared=prediction is not None or not criteria.has_floor,
         too_wide=prediction is not None and prediction.limit is not None and prediction.limit < criteria.z,
     )
-    verdict, words = _verdict(checks, criteria)
-    size = _size_text(net, criteria.unit, bool(control))
-    floor = f"floor {criteria.floor:g}" if criteria.has_floor else "no floor"
-    message = f"{words}{size} ({floor}; {_null_text(prediction, criteria)})"
+    group = null_group(nulls.family if nulls is not None else "")
+    verdict, words = _verdict(checks, criteria, prediction, group)
+    if words.startswith(_REAL_BUT_SMALL):
+        message = f"{words}: {net:.4g} {criteria.unit}, floor {criteria.floor:g}"
+    else:
+        size = f"{net:.4g} {criteria.unit}"
+        if control:
+            than = "" if group in words else f" than {group}"
+            size = f"{abs(net):.4g} {criteria.unit} {'more' if net >= 0 else 'less'}{than}"
+        floor = f"floor {criteria.floor:g}" if criteria.has_floor else "no floor"
+        message = f"{words}: {size} ({floor}; {_null_text(prediction, criteria, group)})"
     score = cap_score(net / (net + criteria.least) if net > 0 else 0.0, verdict)
     score = score if checks.beyond_null else min(score, _CAP[Verdict.FAIL])
     real = checks.beyond_null if criteria.has_z else checks.surely_above_zero
@@ -142,25 +151,27 @@ class _EffectChecks:
         return self.interval is not None and self.interval.low > 0
 
 
-def _verdict(checks: _EffectChecks, criteria: EffectCriteria) -> tuple[Verdict, str]:
-    """The verdict and the words that lead its message."""
+def _verdict(
+    checks: _EffectChecks, criteria: EffectCriteria, prediction: Prediction | None, group: str
+) -> tuple[Verdict, str]:
+    """The verdict and what it means, the beginning of its message; ``group``: of null adapters."""
     interval = checks.interval
     if checks.below_null:
-        way = "the wrong way" if checks.surely_negative else "less than random adapters of its size"
-        return Verdict.FAIL, f"{way}: "
+        return Verdict.FAIL, "wrong direction" if checks.surely_negative else f"less than {group}"
     if not checks.big and not checks.beyond_null:
-        return Verdict.FAIL, "no more than noise: " if checks.is_compared else "below the floor: "
+        return Verdict.FAIL, f"no clear difference from {group}" if checks.is_compared else "too small"
+    z = prediction.z if criteria.has_z and prediction is not None else None
     if interval is not None and interval.high < criteria.least:
-        return Verdict.FAIL, "too small to matter, however real: " if criteria.has_floor else "no gain: "
+        if not criteria.has_floor:
+            return Verdict.FAIL, "no gain"
+        if z is None or not checks.beyond_null:
+            return Verdict.FAIL, "too small"
+        return Verdict.FAIL, f"{_REAL_BUT_SMALL}{display_z(z):+.2f}σ) but small"
     if checks.big and checks.beyond_null and checks.surely_above_zero:
-        return Verdict.PASS, ""
-    return Verdict.WARN, f"{_shortcomings(checks, criteria)}: "
-
-
-def _size_text(net: float, unit: str, has_control: bool) -> str:
-    if not has_control:
-        return f"{net:.4g} {unit}"
-    return f"{abs(net):.4g} {unit} {'above' if net >= 0 else 'below'} its null"
+        if not criteria.has_floor:
+            return Verdict.PASS, "real"
+        return Verdict.PASS, "large enough" if z is None else "real and large enough"
+    return Verdict.WARN, _shortcomings(checks, criteria, group)
 
 
 def _beyond_null(prediction: Prediction | None, criteria: EffectCriteria, *, big: bool) -> bool:
@@ -172,32 +183,32 @@ def _beyond_null(prediction: Prediction | None, criteria: EffectCriteria, *, big
     return (big or not criteria.has_floor) and (prediction is None or prediction.rank == 0)
 
 
-def _null_text(prediction: Prediction | None, criteria: EffectCriteria) -> str:
+def _null_text(prediction: Prediction | None, criteria: EffectCriteria, group: str) -> str:
     if not criteria.has_z:
-        return "no z wanted"
+        return "z is not judged"
     if prediction is None:
-        return "no null, so floor and interval decide"
+        return f"not compared with {group}, so floor and interval decide"
     if prediction.z is None:
-        reached = f"{prediction.rank} of {prediction.n} null adapters reached it"
+        reached = f"{prediction.rank} of {prediction.n} {group} do as much"
         decides = "so they, floor and interval decide"
-        return f"no z: {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
+        return f"no z, {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
     return f"z {display_z(prediction.z):+.2f}σ, needs {criteria.z:g}"
 
 
-def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria) -> str:
+def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria, group: str) -> str:
     reasons = []
     if checks.too_wide:
         reasons.append(
-            f"so wide a null that no effect could reach {criteria.z:g}σ, give more prompts or positions"
+            f"{group} differ so much that no effect could reach {criteria.z:g}σ, add prompts or positions"
         )
     elif not checks.beyond_null:
-        reasons.append("not told apart from random adapters, give more null draws or positions")
+        reasons.append(f"not clearly more than {group}, add runs of null_adapter or positions")
     if not checks.big and criteria.has_floor:
-        reasons.append(f"below the floor {criteria.floor:g}, though not surely")
+        reasons.append(f"perhaps too small, below the floor {criteria.floor:g}")
     if checks.interval is None:
-        reasons.append("one item gives no interval, add items")
+        reasons.append("one item decides nothing, add items")
     elif checks.interval.low <= 0:
-        reasons.append(f"its interval reaches {checks.interval.low:.3g}, add items")
+        reasons.append(f"uncertain, its 95 % interval reaches {checks.interval.low:.3g}, add items")
     return "; ".join(reasons)
 
 

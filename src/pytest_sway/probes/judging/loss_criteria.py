@@ -29,9 +29,9 @@ def broken_signals(found: Mapping[str, Any]) -> list[str]:
     if found["grad_norm_broken"]:
         broken.append(f"grad_norm is NaN or infinite from step {found['grad_norm_lost_from']} to the end")
     if found["grad_norm_all_zero"]:
-        broken.append(f"grad_norm is 0 at all {found['num_grad_norms']} logged steps: no gradient was there")
+        broken.append(f"grad_norm is 0 at all {found['num_grad_norms']} logged steps: nothing was trained")
     if found["diverged"] and found["run"]["phase"] != REWARD_PHASE:
-        broken.append(f"it diverged: {loss_levels(found)}")
+        broken.append(f"the loss diverged: {loss_levels(found)}")
     return broken
 
 
@@ -72,15 +72,17 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
         hint = (
             "; a base or an adapter that predicts the text already leaves less to fall" if ratio <= 1 else ""
         )
-        doubtful.append(f"{loss_levels(found)}, {ratio:.2f} of its start (at most {most:g}{hint})")
+        share = f"{ratio:.2f} of its start (at most {most:g}{hint})"
+        doubtful.append(f"the loss fell too little: {loss_levels(found)}, {share}")
     least = found["assert_smoothness_gte"]
     if found["smoothness"] < least:
-        doubtful.append(f"smoothness {found['smoothness']:.2f} (at least {least:g})")
-    most_events = found["assert_instability_events_lte"]
-    if found["instability_events"] > most_events:
+        doubtful.append(f"the loss is not smooth: smoothness {found['smoothness']:.2f} (at least {least:g})")
+    events, most_events = found["instability_events"], found["assert_instability_events_lte"]
+    if events > most_events:
         steps = [str(step) for step in found["spike_steps"]]
         spikes = f", spikes at step {shorten_list(steps)}" if steps else ""
-        doubtful.append(f"{found['instability_events']} instability events (at most {most_events}){spikes}")
+        jumps = f"{events} jump{'s' * (events > 1)}"
+        doubtful.append(f"the loss is unstable: {jumps} (at most {most_events}){spikes}")
     return doubtful
 
 
@@ -88,7 +90,7 @@ def _doubtful_validation(found: Mapping[str, Any]) -> list[str]:
     doubtful = []
     if found["val_loss_rises"]:
         rise = f"{found['best_val_loss']:.3g} to {found['final_val_loss']:.3g}"
-        doubtful.append(f"the validation loss rose again, from {rise}: it overfits")
+        doubtful.append(f"it overfits: the validation loss rose again, from {rise}")
     if found["num_nonfinite_val"]:
         doubtful.append(f"{found['num_nonfinite_val']} validation losses are NaN or infinite")
     return doubtful

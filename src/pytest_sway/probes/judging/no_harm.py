@@ -89,9 +89,9 @@ def judge_no_harm(
     """
     harms = [harm for harm in harms if harm.margin < math.inf]
     if not harms:
-        return Judgement(Verdict.PASS, "measured, not judged: its margins are switched off", None, interval)
+        return Judgement(Verdict.PASS, "not judged: all its margins are switched off", None, interval)
     if untouched and all(harm.margin >= 0 for harm in harms):
-        return Judgement(Verdict.PASS, "nothing changed beyond the arithmetic's resolution", 1.0, interval)
+        return Judgement(Verdict.PASS, "no harm: nothing changed beyond rounding", 1.0, interval)
     verdicts = [_verdict(harm) for harm in harms]
     verdict = worst_verdict(verdicts)
     leading = harms[verdicts.index(verdict)]
@@ -121,23 +121,27 @@ def _score(harm: Harm) -> float:
 
 
 def _message(harm: Harm, verdict: Verdict) -> str:
-    size = f"{harm.what} {harm.value:+.3g} (margin {harm.margin:g}"
+    size, allowed = (
+        f"{harm.what} {harm.value:+.3g}",
+        f"{'allowed' if harm.margin >= 0 else 'wanted'} {harm.margin:g}",
+    )
     if harm.interval is None:
-        return f"inconclusive: {size}); one item decides nothing, give at least two"
+        return f"undecided: {size} ({allowed}); one item decides nothing, add items"
     if verdict is Verdict.PASS:
-        return f"{size}, at most {harm.interval.high:+.3g})"
+        passed = "no harm" if harm.margin >= 0 else "enough gained"
+        return f"{passed}: {size} ({allowed}, surely at most {harm.interval.high:+.3g})"
     if verdict is Verdict.FAIL:
         failed = "harm" if harm.margin >= 0 else "too little gained"
-        return f"{failed}: {size}, at least {harm.interval.low:+.3g})"
-    bounds = f"90 % [{harm.interval.low:.3g}, {harm.interval.high:.3g}]"
-    return f"inconclusive: {size}, {bounds}); {_items_needed(harm)}"
+        return f"{failed}: {size} ({allowed}, surely at least {harm.interval.low:+.3g})"
+    bounds = f"90 % interval [{harm.interval.low:.3g}, {harm.interval.high:.3g}]"
+    return f"undecided: {size} ({allowed}, {bounds}); {_items_needed(harm)}"
 
 
 def _items_needed(harm: Harm) -> str:
     gap = abs(harm.margin - harm.value)
     items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
     if items > _MOST_ITEMS:
-        return "it lies at the margin, and no number of items would decide it"
+        return "it lies at the limit, so more items would not decide it"
     needed, there = f"about {math.ceil(items)} {harm.items.name}", harm.items.size
     if there is None:
         return f"{needed} would decide it"

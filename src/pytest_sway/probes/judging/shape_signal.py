@@ -73,6 +73,6 @@ def require_signal(value: float, floor: float) -> None:
 
 def no_signal(found: Signal) -> Judgement:
     """The skip of a shape probe that has nothing to judge."""
-    reason = "is no more than random adapters reach" if found.above_floor else "is below its floor"
-    message = f"nothing whose shape could be judged: {found.text} {reason}"
+    reason = "no clear difference from random adapters" if found.above_floor else "below its floor"
+    message = f"effect too weak to judge its shape: {found.text}, {reason}"
     return Judgement(Verdict.SKIP, message, prediction=found.prediction, null_criteria=found.null_criteria)

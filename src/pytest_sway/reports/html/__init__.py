@@ -9,9 +9,10 @@ from string import Template
 from pytest_sway.reports.html import page_parts, probe_figures, suite_figures
 from pytest_sway.reports.html.answers import answers
 from pytest_sway.reports.html.document import Section, asset, document, plotly_script
-from pytest_sway.reports.html.escaping import text_tree
+from pytest_sway.reports.html.escaping import escape_html, text_tree
 from pytest_sway.reports.html.figure import Figure
 from pytest_sway.reports.samples_text import sample_probes
+from pytest_sway.reports.suite_text import legend
 from pytest_sway.result import JSON, ProbeResult, SuiteResult
 from pytest_sway.suites.json_conversion import to_json
 
@@ -54,8 +55,8 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
     scatter = suite_figures.score_by_z(suite.probes)
     sentences = page_parts.sentences(suite)
     if sentences or distributions or scatter is not None:
-        legend = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
-        body = sentences + panel(scatter) + legend * bool(distributions) + panel(*distributions)
+        symbols = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
+        body = sentences + panel(scatter) + symbols * bool(distributions) + panel(*distributions)
         yield "nulls", "Against random adapters", body
     if by_section := panel(*probe_figures.sections(suite.probes)):
         yield "sections", "Section by section", by_section
@@ -69,6 +70,7 @@ def _probes(suite: SuiteResult) -> str:
         verdicts=page_parts.verdicts(suite.probes),
         wanting=page_parts.missing_extras(suite.probes),
         headings=page_parts.headings(),
+        legend=escape_html(legend(suite)),
         count=len(suite.probes),
         rows="\n".join(
             page_parts.probe(probe, number, suite.null_stats) for number, probe in enumerate(suite.probes)

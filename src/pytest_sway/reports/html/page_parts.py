@@ -122,7 +122,7 @@ def verdicts(probes: Sequence[ProbeResult]) -> str:
 def missing_extras(probes: Sequence[ProbeResult]) -> str:
     """What installs all that probes were skipped for want of."""
     line = pip_line(probes)
-    return f"<p>For the probes that lack an extra: <code>{escape_html(line)}</code></p>" if line else ""
+    return f"<p>To run the probes that were skipped: <code>{escape_html(line)}</code></p>" if line else ""
 
 
 def headings() -> str:
@@ -177,7 +177,7 @@ def _verdict(verdict: Verdict) -> str:
 def _details(result: ProbeResult, n: str) -> str:
     texts = [result.message, null_text.probe_sentence(result), null_text.rank_profile(result)]
     if result.not_calibrated:
-        texts.append(f"not calibrated: {result.not_calibrated}")
+        texts.append(f"not compared with null adapters: {result.not_calibrated}")
     return (
         f"<h3>{escape_html(result.name)}</h3>"
         + "".join(f"<p>{escape_html(_sentence(text))}</p>" for text in texts if text)
@@ -256,5 +256,5 @@ def _list(texts: Sequence[str]) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital where a word begins it; names and symbols keep theirs."""
-    first = text.split(" ", 1)[0].rstrip(",:;")
+    first = text.split(" ", 1)[0].rstrip(",:;.")
     return text[:1].upper() + text[1:] if first.isalpha() and len(first) > 1 else text

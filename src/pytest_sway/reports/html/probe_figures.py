@@ -75,7 +75,7 @@ def _learned_sections(probe: ProbeResult) -> Figure | None:
             "thickness": 1.5,
         }
     threshold = finite_numbers([probe.evidence.get("per_section_threshold")])
-    caption = f"{probe.name}: how much likelier each section became, beyond the control's text."
+    caption = f"{probe.name}: how much likelier each section became, more than a text that was not taught."
     if threshold:
         caption += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
     return Figure(
@@ -110,7 +110,7 @@ def _recited_sections(probe: ProbeResult) -> Figure | None:
     return Figure(
         "sway-recall",
         "What is recited, section by section",
-        f"{probe.name}: which share of a section's text comes back word for word from its beginning.",
+        f"{probe.name}: how much of a section is recited word for word from its beginning.",
         [
             {**_bars(names, values, colour, "recall"), "name": side}
             for side, (values, colour) in sides.items()
@@ -216,7 +216,7 @@ class _Curve:
 _CURVES = (
     _Curve(
         "sway-ablation",
-        "With the adapter's strength",
+        "Effect by the adapter's strength",
         "lambdas",
         "mean_divergence_per_lambda",
         "strength λ",
@@ -224,12 +224,12 @@ _CURVES = (
     ),
     _Curve(
         "sway-collapse",
-        "Behind a growing context",
+        "Effect behind a growing context",
         "true_tokens_per_length",
         "mean_divergence_per_length",
         "tokens before the prompt",
     ),
-    _Curve("sway-turns", "From turn to turn", "turns_axis", "per_turn_kls", "turn"),
+    _Curve("sway-turns", "Effect from turn to turn", "turns_axis", "per_turn_kls", "turn"),
 )
 
 
@@ -308,9 +308,9 @@ def _ticks(values: Sequence[float]) -> JSON:
 def _caption(probe: ProbeResult, null: NullComparison, own: float | None) -> str:
     """The distribution in sentences: where the adapter stands, mean and spread, z or why there is none."""
     nulls = f"{null.n} {null_adapters(null.family)}"
-    stands = null_text.probe_sentence(probe) or f"its signal alone, against {nulls}"
-    z = f"z {formatting.z(null.z)}" if null.z is not None else f"no z: {null.reason}"
-    known = {"the adapter": own, "the nulls' mean": null.mean, "standard deviation": null.std}
+    stands = null_text.probe_sentence(probe) or f"its signal, against {nulls}"
+    z = f"z {formatting.z(null.z)}" if null.z is not None else f"no z, {null.reason}"
+    known = {"the adapter": own, "mean of the null adapters": null.mean, "standard deviation": null.std}
     figures = ", ".join(
         f"{name} {formatting.raw(value)}" for name, value in known.items() if value is not None
     )

@@ -56,7 +56,7 @@ def _top(brand: str, title: str, lines: Sequence[str]) -> str:
 def _composites(matrix: CompareMatrix, ranking: Ranking | None) -> Figure:
     """The composite of each result, marked by its gate; of a run, where harm begins."""
     passed = [result.gate.status == "passed" for result in matrix.results]
-    caption = "The composite of each result; a cross did not pass its gate."
+    caption = "The composite score of each result; a cross did not pass its gate."
     layout: JSON = {"xaxis": _names(matrix.labels), "yaxis": _SCORES}
     if ranking is not None and (begins := ranking.harm_begins) is not None:
         caption += f" Harm begins at {ranking.labels[begins]}: the shaded part."
@@ -100,7 +100,7 @@ def _scores(matrix: CompareMatrix) -> Figure:
     return Figure(
         "sway-probes",
         "Probes",
-        "Each probe's score: 0.5 is the bar.",
+        "Each probe's score: from 0.5 on it may pass.",
         traces,
         {
             "xaxis": _names(matrix.labels),

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.reports import null_text
 from pytest_sway.reports.html.escaping import escape_label
 from pytest_sway.reports.html.figure import Figure, height_of, names_down
-from pytest_sway.reports.suite_text import factors, weighted_components
+from pytest_sway.reports.suite_text import band_text, factors, weighted_components
 from pytest_sway.result import JSON, MEASURED_VERDICTS, ProbeResult, SuiteResult, Verdict
 from pytest_sway.suites.composite import BANDS, SUSPICIOUS_ABOVE
 from pytest_sway.text import formatting
@@ -44,14 +44,15 @@ def gauge(suite: SuiteResult) -> Figure | None:
     }
     caption = f"Composite {formatting.score(overall)}"
     if suite.score.band:
-        caption += f": {suite.score.band}"
+        caption += f": {band_text(suite)}"
     if comparison := null_text.composite_comparison(suite.null_summary):
         caption += f" ({comparison})"
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
-        caption += f". The gate wants {formatting.score(threshold)}: the line across the dial"
+        caption += f". It passes from {formatting.score(threshold)} on: the line across the dial"
     bands = ", ".join(f"{name} from {formatting.score(low)}" for name, low in BANDS.items())
+    bands = bands.replace("noise", "low")
     suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
@@ -71,9 +72,8 @@ def categories(suite: SuiteResult) -> Figure | None:
     if not counted:
         return None
     weights = [score.weights.get(name) for name in counted]
-    caption = "Each category's score, the mean of its probes. The composite is their weighted mean"
-    if text := factors(score):
-        caption += f"; {text}"
+    made_of = factors(score) or "The composite is their weighted mean"
+    caption = f"Each category's score, the mean of its probes. {made_of[0].upper()}{made_of[1:]}"
     labels = [
         f"{name}, weight {formatting.score(weight)}" for name, weight in zip(counted, weights, strict=True)
     ]
@@ -113,9 +113,9 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
     if not placed:
         return None
     apart = [f"{p.name} ({formatting.score(p.score)})" for p in scored if p.z_score is None]
-    caption = "How good a score is, and how surely the effect is more than random adapters do."
+    caption = "Up: how good a score is. Right: how clearly the effect is beyond random adapters; z needs 3."
     if apart:
-        caption += f" Without a z, so not drawn (score): {', '.join(apart)}."
+        caption += f" Not drawn, since they have no z (score): {', '.join(apart)}."
     along = sorted(placed, key=lambda probe: probe.z_score or 0.0)
     present = [verdict for verdict in Verdict if any(probe.verdict is verdict for probe in placed)]
     return Figure(
@@ -127,7 +127,7 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
             for verdict in present
         ],
         {
-            "xaxis": {"title": {"text": "z against the null adapters, in σ"}, "rangemode": "tozero"},
+            "xaxis": {"title": {"text": "z: distance from random adapters, in σ"}, "rangemode": "tozero"},
             "yaxis": {"title": {"text": "score"}, "range": [-0.12, 1.12], "tickvals": [0, 0.5, 1]},
             "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},

@@ -21,7 +21,7 @@ ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
     [
         (["none"], "there is no folder none; give an adapter's folder"),
         (["."], "holds no adapter_config.json"),
-        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: there is no such folder"),
+        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: this folder does not exist"),
         ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
         ([ADAPTERS / "healthy", "--data", "none.jsonl"], "there is no file none.jsonl"),
         ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "nothing can be written into"),
@@ -45,7 +45,7 @@ def test_what_is_read_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_pa
     before = data.read_bytes()
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--data", data, "--json", data)
     assert "would replace what is read" in found
-    assert "is a folder; give a file" in refusal(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path)
+    assert "is a folder; pass a file" in refusal(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path)
     found = refusal(capsys, "init", ADAPTERS / "healthy", "--data", data, "--out", data, "--force")
     assert "would replace what is read" in found
     assert data.read_bytes() == before
@@ -54,7 +54,7 @@ def test_what_is_read_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_pa
 def test_prompts_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n \n")
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
-    assert "is empty; write a prompt on each line" in found
+    assert "is empty; write one prompt per line" in found
     (tmp_path / "prompts.txt").write_bytes(b"\xff")
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
     assert found.endswith("cannot be read: not UTF-8")

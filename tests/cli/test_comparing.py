@@ -56,7 +56,7 @@ def test_without_dates_the_names_decide(capsys: pytest.CaptureFixture[str], hist
 
 
 def test_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "holds no results (*.json)" in refusal(capsys, "compare", tmp_path)
+    assert "contains no results (*.json)" in refusal(capsys, "compare", tmp_path)
 
 
 def test_a_page(capsys: pytest.CaptureFixture[str], history: Path, tmp_path: Path) -> None:

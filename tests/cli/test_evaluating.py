@@ -223,7 +223,7 @@ def test_kinds_of_the_conftest_above_a_spec(project: pytest.Pytester) -> None:
 def test_a_conftest_that_cannot_be_used(project: pytest.Pytester) -> None:
     for text, says in (
         ("def pytest_sway_probes():\n    return [1]", "is no class derived from"),
-        ("import nothing_of_that_name", "pytest could not start, and says why above"),
+        ("import nothing_of_that_name", "pytest could not start; see its error above"),
     ):
         project.makeconftest(text)
         refused = sway(project, "schema", "sway.yaml", "--out", "s.json")

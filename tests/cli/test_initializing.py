@@ -66,7 +66,7 @@ def test_overwriting_is_asked_for(
 
     monkeypatch.setattr(sys, "stdin", Terminal("\n"))
     assert main(["init"]) == 2
-    assert "sway.yaml is left as it was" in capsys.readouterr().err
+    assert "sway.yaml was not changed" in capsys.readouterr().err
     assert spec.read_text() == "mine"
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     assert main(["init"]) == 0
@@ -86,7 +86,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
         ("there is no file none.jsonl", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
         ("--max-rows 0", [str(HEALTHY), "--max-rows", "0"]),
-        ("--base ./none: there is no such folder", [str(HEALTHY), "--base", "./none"]),
+        ("--base ./none: this folder does not exist", [str(HEALTHY), "--base", "./none"]),
         ("--out empty is a folder", [str(HEALTHY), "--out", "empty"]),
     ):
         assert found in refusal(capsys, "init", *arguments)

@@ -131,10 +131,10 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the pool has 3 distinct prompts, and --top-k 10 takes 20" in few
     assert "--top-k 1" in few
     assert "--from and --from-corpus are for" in refusal(capsys, "mine", spec, "--from", "pool.txt")
-    assert "write a number from 1 on" in refusal(capsys, "mine", spec, "--top-k", "0")
+    assert "write a number ≥ 1" in refusal(capsys, "mine", spec, "--top-k", "0")
     wrong = refusal(capsys, "mine", spec, "--mode", "outliers", "--from-corpus", "x")
     assert "there is no such corpus; write public_domain_en" in wrong
-    assert "there is no file" in refusal(capsys, "mine", "missing.yaml")
+    assert "does not exist" in refusal(capsys, "mine", "missing.yaml")
     twice = str(
         _write_spec([{"name": "w", "kind": "paraphrase_invariance", "cases": _cases(1)}], name="b.yaml")
     )

@@ -80,7 +80,7 @@ def test_a_coworker_gets_the_same_result_without_a_forward(
 
     monkeypatch.setattr(llama.LlamaModel, "forward", watched)
     shown = output(capsys, "run", pack, "--base", "models/the-base", "--json", "there.json")
-    assert shown.endswith("equal to the result in the pack, to the last digit\n")
+    assert shown.endswith("identical to the result in the pack\n")
     there = _result(Path("there.json"))
     assert differing(here, there) == []
     assert there["digests"] == here["digests"]
@@ -170,7 +170,7 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
     assert "exists; remove it" in refusal(capsys, "pack", "sway.yaml", "-o", "taken.swaypack.tar.gz")
     given = ["run", "taken.swaypack.tar.gz", "--json", "taken.swaypack.tar.gz"]
     assert "would replace what is read" in refusal(capsys, *given)
-    assert "there is no file x" in refusal(capsys, "unpack", "x", status=1)
+    assert "file x does not exist" in refusal(capsys, "unpack", "x", status=1)
     assert "--base is for a pack" in refusal(capsys, "run", "sway.yaml", "--base", "base")
 
 

@@ -80,10 +80,10 @@ def test_a_page_elsewhere_reads_nothing(daemon: Daemon) -> None:
     ("arguments", "expected"),
     [
         (("--port", "99999"), "--port 99999: write a number from 1 to 65535"),
-        (("--timeout", "-1"), "--timeout -1: write a number above 0"),
+        (("--timeout", "-1"), "--timeout -1: write a number > 0"),
         (("--max-memory", "much"), "--max-memory much: write a size"),
         (("--max-loaded-models", "0"), "--max-loaded-models 0"),
-        (("--allow-path", "no-such-folder"), "there is no such folder"),
+        (("--allow-path", "no-such-folder"), "this folder does not exist"),
     ],
 )
 def test_options_that_are_wrong(

@@ -18,7 +18,8 @@ def test_a_wrong_answer_is_one_line(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(errors=1)
     found = (
-        "returned {}, which is no backend: it has no capabilities, no attach, no detach, no close, no answer"
+        "returned {}, which is not a backend: it has no capabilities, no attach, no detach, no close, no "
+        "answer"
     )
     result.stdout.fnmatch_lines([f"no backend: the hook pytest_sway_backend {found}"])
     result.stdout.no_fnmatch_line("*Traceback*")

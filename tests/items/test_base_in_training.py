@@ -119,7 +119,7 @@ def test_a_second_base_that_does_not_fit(
     monkeypatch.setattr(base_in_training, "load_pretrained", no_memory)
     trained_with(adapter, use_qlora=True)
     _, text = report(pytester, adapter)
-    assert "was not measured: the two do not fit the memory together" in text
+    assert "was not measured: the two do not fit in memory together" in text
 
 
 def test_the_very_base_that_is_loaded_is_not_another_one(tmp_path: Path) -> None:

@@ -26,15 +26,15 @@ def test_a_whole_folder_shows_nothing_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "says"),
     [
-        ({}, "holds no tensor at all: DeepSpeed ZeRO-3"),
+        ({}, "contains no tensors: DeepSpeed ZeRO-3"),
         (dict.fromkeys(FACTORS, (0,)), "2 of 2 tensors"),
         ({**FACTORS, HEAD: (0,)}, f"1 of 3 tensors in {WEIGHTS} are empty (first: {HEAD} [0])"),
         ({**FACTORS, HEAD: (0, 4)}, f"(first: {HEAD} [0, 4])"),
-        (dict.fromkeys(FACTORS, (4,)), "are flat where a matrix belongs"),
+        (dict.fromkeys(FACTORS, (4,)), "are one-dimensional instead of matrices"),
         ({name.replace(".weight", ".default.weight"): (4,) for name in FACTORS}, "2 of 2 tensors"),
         (
             {**FACTORS, HEAD: (16,)},
-            f"1 of 3 tensors in {WEIGHTS} are flat where a matrix belongs (first: {HEAD}",
+            f"1 of 3 tensors in {WEIGHTS} are one-dimensional instead of matrices (first: {HEAD}",
         ),
     ],
 )
@@ -81,7 +81,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 400\
         (write(WEIGHTS, (20).to_bytes(8, "little") + b'{"a": {"shape": [1]}}'), "is no safetensors file"),
         (write(CONFIG, b"{"), "is not JSON"),
         (write(CONFIG, b"\xff"), "is not JSON"),
-        (write(CONFIG, b"[]"), "holds no JSON object"),
+        (write(CONFIG, b"[]"), "does not contain a JSON object"),
         (write(CONFIG, b'{"hidden_size": 4, "model_name": "m"}'), "has no peft_type"),
     ],
 )

@@ -72,7 +72,7 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
         ("[a, out]", "out holds no adapter_config.json itself"),
         ("[]", "models.ft.adapter is missing"),
-        ("''", "models.ft.adapter: found '', expected a text that is not empty"),
+        ("''", "models.ft.adapter: found '', expected a string that is not empty"),
         ("' '", "models.ft.adapter: there is no folder ' '"),
         ("a/adapter_config.json", "a/adapter_config.json is a file, name its folder"),
         ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
@@ -85,8 +85,8 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
             "'[abc]/c*'",
             "it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
         ),
-        ("3", "models.ft.adapter: found 3, a number, and expected a text"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a text"),
+        ("3", "models.ft.adapter: found 3, a number, and expected a string"),
+        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a string"),
     ],
 )
 def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -> None:
@@ -138,7 +138,7 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
     ]
     assert "subfolders do (checkpoint-1)" in found["out/sft"]
     assert "a whole model" in found["out/merged"]
-    assert found["out/latest"] == "is a link to checkpoint-300, which leads to no folder"
+    assert found["out/latest"] == "is a link to checkpoint-300, which is not a folder"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
     assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/notes, out/runs")
@@ -179,8 +179,8 @@ def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
     assert [Path(key.path or "").name for key in used.adapters] == ["a", "b", "final"]
     assert [list(used.notes_on(key)) for key in used.adapters] == [
         ["copy holds the same files as a: evaluated once, as a"],
-        ["final holds the same adapter beside other files"],
-        ["b holds the same adapter beside other files"],
+        ["final contains the same adapter with other files"],
+        ["b contains the same adapter with other files"],
     ]
 
 
@@ -198,9 +198,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest
     closed = folder / "out" / "checkpoint-5"
     (closed / "adapter_config.json").unlink()
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != closed)
-    assert left_out(folder, "out/*") == {
-        "out/checkpoint-5": "cannot be read: its permissions do not allow it"
-    }
+    assert left_out(folder, "out/*") == {"out/checkpoint-5": "cannot be read: permission denied"}
     with pytest.raises(SpecError, match="cannot be read"):
         suite(folder, "[a, out/checkpoint-5]")
 

@@ -66,11 +66,11 @@ def test_an_unquoted_word_is_shown_as_written(
 
 
 def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> None:
-    assert "found 1969, a number, and expected a text: quote it, '1969'" in problem(
+    assert "found 1969, a number, expected a string: quote it, '1969'" in problem(
         tmp_path, SPEC.replace("größe", "1969")
     )
     empty = SPEC.split("  - {")[0] + "  - name: dk\n    kind: delta_kl\n    prompts:\n      - a\n      -\n"
-    says = "prompts[1]: found nothing, expected a text; write one, or remove the entry"
+    says = "prompts[1]: found nothing, expected a string; add one, or remove the entry"
     assert says in problem(tmp_path, empty)
 
 

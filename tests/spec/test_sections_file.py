@@ -79,7 +79,7 @@ def test_or_in_a_file_of_their_own(tmp_path: Path, name: str, wrapped: bool) -> 
         ("sections: [{id: a, content: x, tag: y}]\n", "7:32", "(did you mean 'tags'?)"),
         ("sections: [{id: a, content: x}, {id: a, content: y}]\n", "7:33", "'a' stands there before"),
         ("sections: [{id: a, content: x}, {id: b, content: ' x '}]\n", "7:33", "the same text as 'a'"),
-        ("controls: [1]\n", "7:12", "controls[0]: found 1, a number, and expected a text: quote it"),
+        ("controls: [1]\n", "7:12", "controls[0]: found 1, a number, expected a string: quote it"),
         ("controls: [x, x]\n", "7:15", "the same text as 'control 1'"),
     ],
 )

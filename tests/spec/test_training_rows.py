@@ -137,7 +137,7 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
         ),
         ({"messages": [{**ASKED, "content": ""}, SAID, THEN, SAID]}, "a turn of the user: the text is empty"),
         ({"prompt": "Who? \ud800", "completion": "Me."}, "a lone surrogate"),
-        ({"messages": [ASKED, SAID], "images": ["a.png"]}, "images: only texts are asked"),
+        ({"messages": [ASKED, SAID], "images": ["a.png"]}, "images: only text is supported"),
         ({"messages": [ASKED, {**SAID, "weight": 0}]}, "of which no answer is trained"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}, SAID]}, "a part of type 'image'"),
         ({"messages": [ASKED, {**CALL, "tool_calls": [{}]}], "tools": [TOOL]}, "expected a tool call with"),
@@ -172,16 +172,16 @@ def test_rows_may_name_their_section_and_teach_both() -> None:
     [
         ("[1]", "train.jsonl:1:1: found [1], expected a JSON object"),
         ("{", "train.jsonl:1:1: not JSON"),
-        ("", "the file is empty; it needs a JSON object a line"),
+        ("", "the file is empty; it must contain one JSON object per line"),
         ('{"answer": "x"}', "found the fields 'answer'; expected messages:"),
         ('{"messages": "x"}', "messages: found 'x', expected a list of turns"),
         ('{"messages": [{"role": "tool", "content": "x"}]}', "messages: found tool, expected user and"),
         ('{"messages": [{"role": "user", "content": "x"}]}', "messages: found user, expected user and then"),
-        ('{"messages": [{"role": "user", "content": ["x"]}]}', "messages[0]: found ['x'], expected a text"),
+        ('{"messages": [{"role": "user", "content": ["x"]}]}', "messages[0]: found ['x'], expected a string"),
         ('{"question": " ", "answer": "x"}', "question: the text is empty"),
         ('{"question": "x", "answer": 3}', "answer: found 3, expected a list of turns"),
         ('{"question": "x", "answer": "y"}\n{"question": "x"}', "train.jsonl:2:1: sections[1]: found the"),
-        ('{"question": "x", "answer": "y", "section": 3}', "section: found 3, expected a text"),
+        ('{"question": "x", "answer": "y", "section": 3}', "section: found 3, expected a string"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(tmp_path: Path, rows: str, says: str) -> None:

@@ -140,7 +140,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ),
         ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
-        (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
+        (", prompts: [a, b]", "", "8:5", "prompts: is required but missing"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
         ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
@@ -255,7 +255,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         (
             "adapter: adapter",
             "adapter: adapter, endpoint: x",
-            "endpoint has no effect: it is read for kind: api",
+            "endpoint has no effect: it applies to kind: api",
         ),
         ("adapter: adapter", "adapter: adapter, entry_point: a:B", "read for kind: custom, not for hf"),
         ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),

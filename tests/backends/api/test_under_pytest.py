@@ -67,7 +67,7 @@ def test_a_key_that_the_server_refuses(project: pytest.Pytester, server: Complet
     server.override = lambda *_: (401, {"error": "Unauthorized"})
     result = project.runpytest("sway.yaml")
     result.assert_outcomes(errors=3)
-    result.stdout.fnmatch_lines(["*no backend: the server refuses the key: Unauthorized (status 401)*"])
+    result.stdout.fnmatch_lines(["*no backend: the server rejected the API key: Unauthorized (status 401)*"])
     assert KEY not in result.stdout.str()
     assert "Traceback" not in result.stdout.str()
 

@@ -127,7 +127,7 @@ def test_top_k_distributions_give_a_lower_bound_and_say_so(adapter: AdapterKey) 
     assert bound == pytest.approx(float(divergence(np, "js", *lumped)), rel=1e-6)
     (note,) = few.prompt_notes()
     assert note == (
-        "next_token_dist names 4 of 27 tokens: divergences are lower bounds; leave defaults.top_k out to "
+        "next_token_dist names 4 of 27 tokens: divergences are lower bounds; remove defaults.top_k to "
         "compare all"
     )
 
@@ -191,7 +191,7 @@ def test_what_is_no_log_probability_is_an_error(adapter: AdapterKey, value: floa
     found = backend.answer([Completion("a", "b", subject.base), Generate("a", subject.base, 1)])
     error, written = found.values()
     assert isinstance(error, RequestError)
-    assert str(error) == f"m:C: view 'base': logprob_of returned {value}, which is no log-probability"
+    assert str(error) == f"m:C: view 'base': logprob_of returned {value}, which is not a log-probability"
     assert isinstance(written, Generation)  # the others are answered
 
 
@@ -374,7 +374,7 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
         ({"logprobs": (-1.0, math.nan)}, "logprobs must be finite and at most 0"),
         ({"logprobs": (-1.0, 0.5)}, "logprobs must be finite and at most 0"),
         ({"logprobs": (-1.0, -2.0), "total_logprob": -1.5}, "total_logprob is -1.5, and logprobs sum to -3"),
-        ({"total_logprob": None}, "rolling_logprob returned None, which is no log-probability"),
+        ({"total_logprob": None}, "rolling_logprob returned None, which is not a log-probability"),
     ],
 )
 def test_a_rolling_log_probability_that_does_not_fit_itself(
@@ -482,6 +482,8 @@ def test_an_adapter_without_files_is_named_by_what_the_class_was_given() -> None
             self._is_open = False
 
     _, subject = served(AdapterKey("hub/name"), Backend)
-    assert subject.notes == ("adapter hub/name: no such file or folder; the class was given the name",)
+    assert subject.notes == (
+        "adapter hub/name: no such file or folder; it was passed to the class as a name",
+    )
     _, another = served(AdapterKey("hub/other"), Backend)
     assert subject.tuned != another.tuned

@@ -101,7 +101,7 @@ def test_a_value_that_is_not_finite_is_an_error_of_the_probe(pytester: pytest.Py
     pytester.makeini("[pytest]\npythonpath = .\n")
     _, _, probes = run(pytester, spec("my_views:MyViews", GAUSSIAN), "-k", "dk or prefers")
     assert probes["prefers"]["verdict"] == "error"
-    assert "logprob_of returned nan, which is no log-probability" in probes["prefers"]["message"]
+    assert "logprob_of returned nan, which is not a log-probability" in probes["prefers"]["message"]
     assert probes["dk"]["verdict"] == "pass"
 
 

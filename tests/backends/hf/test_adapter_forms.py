@@ -287,7 +287,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
     [
         (lambda state: state.pop(min(state)), "1 missing tensors (first: base_model"),
         (lambda state: state.update({"base_model.model.x.hada_w1_a": torch.zeros(1)}), "1 unexpected"),
-        (lambda state: state[min(state)].fill_(float("inf")), "1 of 32 tensors hold NaN or infinity"),
+        (lambda state: state[min(state)].fill_(float("inf")), "1 of 32 tensors contain NaN or infinity"),
         (lambda state: state.update({min(state): torch.zeros(3, 3)}), "does not fit the base model"),
         (
             lambda state: state.update({"base_model.model.lm_head.weight": torch.zeros(4100, 256)}),

@@ -149,10 +149,10 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("unexpected tensor", "unexpected tensors (first: base_model.model.model.layers.9"),
         ("renamed tensors", "missing tensors"),
         ("wrong shape", "does not fit the base model"),
-        ("nan", "1 of 28 modules hold NaN or infinity"),
+        ("nan", "1 of 28 modules contain NaN or infinity"),
         ("pickled", "pickled weights are never loaded"),
         ("no json", "is not JSON"),
-        ("json list", "holds no JSON object"),
+        ("json list", "does not contain a JSON object"),
         ("no config", "holds no adapter_config.json"),
         ("other modules", "PEFT cannot put"),
         ("a module that cannot be wrapped", "PEFT cannot put"),
@@ -441,7 +441,7 @@ def test_a_broken_base_is_reported(tmp_path: Path) -> None:
     state = load_file(folder / "model.safetensors")
     state["model.norm.weight"][0] = float("nan")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BackendError, match="1 of 39 tensors hold NaN or infinity"):
+    with pytest.raises(BackendError, match="1 of 39 tensors contain NaN or infinity"):
         load_backend(dataclasses.replace(MODEL_KEY, base=str(folder)))
 
 

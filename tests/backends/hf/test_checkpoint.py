@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "files of a distributed checkpoint",
     ),
     "no JSON": (text("config.json", "{"), "config.json cannot be read as JSON"),
-    "a list": (text("config.json", "[]"), "config.json holds no JSON object"),
+    "a list": (text("config.json", "[]"), "config.json does not contain a JSON object"),
 }
 
 

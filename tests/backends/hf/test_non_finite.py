@@ -35,8 +35,16 @@ def loud(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "dtype", "says"),
     [
-        (changed(lambda tensor: tensor * NAN, "model.norm"), "fp32", "1 of 21 tensors hold NaN or infinity"),
-        (changed(lambda tensor: tensor * NAN, "model.norm"), "fp16", "1 of 21 tensors hold NaN or infinity"),
+        (
+            changed(lambda tensor: tensor * NAN, "model.norm"),
+            "fp32",
+            "1 of 21 tensors contain NaN or infinity",
+        ),
+        (
+            changed(lambda tensor: tensor * NAN, "model.norm"),
+            "fp16",
+            "1 of 21 tensors contain NaN or infinity",
+        ),
         (changed(lambda tensor: tensor * FACTOR, "model.norm"), "fp16", "in its file none does"),
         (loud, "fp16", "in bf16 its logits are finite: write dtype: bf16 or dtype: fp32"),
     ],
@@ -66,7 +74,11 @@ def test_what_overflows_in_fp16_is_served_in_the_others(tiny_llama: Path, tmp_pa
 @pytest.mark.parametrize(
     ("change", "dtype", "says"),
     [
-        (changed(lambda t: t * NAN, "model.norm"), "fp32", "is broken: 1 of 21 tensors hold NaN or infinity"),
+        (
+            changed(lambda t: t * NAN, "model.norm"),
+            "fp32",
+            "is broken: 1 of 21 tensors contain NaN or infinity",
+        ),
         (changed(lambda t: t * FACTOR, "model.norm"), "fp16", "overflows in fp16"),
         (loud, "fp16", "with dtype: bf16 or fp32 they may be finite"),
         (changed(lambda t: t * 1e25, "model.norm", "lm_head"), "fp32", "are not, even in fp32"),
@@ -138,5 +150,5 @@ def test_a_broken_file_of_an_adapter_is_reported(tiny_llama: Path, tmp_path: Pat
     folder = trained(tmp_path / "adapter", tiny_llama, peft.LoraConfig(target_modules=["q_proj"]), 0.01)
     file = folder / "adapter_model.safetensors"
     save_file(poisoned(load_file(file)), file)
-    with pytest.raises(BackendError, match="is broken: 1 of 2 modules hold NaN or infinity"):
+    with pytest.raises(BackendError, match="is broken: 1 of 2 modules contain NaN or infinity"):
         loaded(tiny_llama).attach(AdapterKey(str(folder)))

@@ -57,13 +57,13 @@ def with_adapter_inside(folder: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a lost layer": (
         without("layers.1.mlp"),
-        ("3 tensors of the model are in no file (first: model.layers.1.mlp.down_proj.weight)",),
+        ("3 tensors of the model are missing from the files (first: model.layers.1.mlp.down_proj.weight)",),
     ),
     "a lost norm": (without("model.norm"), ("1 tensors of the model", "model.norm.weight")),
     "a head that is not tied": (without("lm_head"), ("first: lm_head.weight", "tie_word_embeddings: false")),
     "a bias too much": (
         tensors(lambda state: {**state, "model.layers.0.self_attn.q_proj.bias": torch.ones(16)}),
-        ("1 tensors of the files are not in the model (first: model.layers.0.self_attn.q_proj.bias)",),
+        ("1 tensors in the files are not part of the model (first: model.layers.0.self_attn.q_proj.bias)",),
     ),
     "another shape": (
         changed(lambda tensor: tensor[:5], "layers.1.mlp.gate"),
@@ -284,5 +284,5 @@ def test_nothing_is_stored_of_a_model_that_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "sway.yaml", "-p", "no:randomly", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "3 tensors of the model are in no file" in done.stdout
+    assert "3 tensors of the model are missing from the files" in done.stdout
     assert not [path for path in (tmp_path / "store").glob("**/*") if path.is_file()]

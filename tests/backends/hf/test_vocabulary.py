@@ -161,7 +161,7 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
         backend.attach(AdapterKey(str(folder)))
     small = tmp_path / "small"
     resized(base, small, 4000, **SAVED)
-    with pytest.raises(BackendError, match=r"have ids up to 4095, which have no row there"):
+    with pytest.raises(BackendError, match=r"have ids up to 4095, which have no row in it"):
         backend.attach(AdapterKey(str(small)))
 
 

@@ -69,7 +69,7 @@ def test_numbers_of_another_base(backend: MLXBackend, tmp_path: Path) -> None:
     tensors = mx.load(path)
     longer = {key: mx.pad(one, [(0, 8), (0, 0)]) for key, one in tensors.items() if "lora_a" in key}
     mx.save_safetensors(path, {**tensors, **longer})
-    assert "the layer reads 256 numbers and writes 256; name the base that it was trained on" in refusal(
+    assert "the layer reads 256 numbers and writes 256; use the base model it was trained on" in refusal(
         backend, folder
     )
 
@@ -81,7 +81,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
     tensors = mx.load(path)
     broken = {key: one * float("nan") for key, one in tensors.items() if where in key}
     mx.save_safetensors(path, {**tensors, **broken})
-    assert "4 of 4 modules hold NaN or infinity (first: model.layers.0.self_attn.q_proj)" in refusal(
+    assert "4 of 4 modules contain NaN or infinity (first: model.layers.0.self_attn.q_proj)" in refusal(
         backend, folder
     )
 
@@ -114,12 +114,12 @@ def test_a_config_that_is_not_mlx_lms(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"lora_alpha": "16"}, "lora_alpha is '16'; it is a number"),
-        ({"lora_alpha": None}, "lora_alpha is None; it is a number"),
-        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; it is a number"),
+        ({"lora_alpha": "16"}, "lora_alpha is '16'; expected a number"),
+        ({"lora_alpha": None}, "lora_alpha is None; expected a number"),
+        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; expected a number"),
         ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
         ({"rank_pattern": {"(": 4}}, "which is no regular expression"),
-        ({"target_modules": 5}, "target_modules is 5; it is a text or a list of texts"),
+        ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),
         ({"target_modules": "(("}, "target_modules holds '((', which is no regular expression"),
         ({"use_dora": True}, "holds no lora_magnitude_vector"),
     ],
@@ -164,7 +164,7 @@ def test_a_harmless_field_is_noted(backend: MLXBackend, tmp_path: Path) -> None:
     backend.detach(subject)
     assert any("unsloth_fixed" in note for note in subject.notes)
     edit_config(folder, "adapter_config.json", layer_replication=[[0, 2]])
-    assert "is more than LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
+    assert "is not only LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
 
 
 def test_a_head_that_is_the_embedding(backend: MLXBackend, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_base_that_lacks_a_tensor(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="found 'cuda'; kind: mlx takes auto, cpu or gpu"):
+    with pytest.raises(BackendError, match="found 'cuda'; kind: mlx supports auto, cpu and gpu"):
         load_backend(ModelKey("mlx", str(QUICKSTART / "base"), device="cuda"))
 
 

@@ -93,7 +93,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
     for written, found in (
         ("{", "cannot be read"),
         ("[]", "names no base model"),
-        ('{"base_model_name_or_path": ""}', "give the base model with --base"),
+        ('{"base_model_name_or_path": ""}', "pass the base model with --base"),
         (
             '{"base_model_name_or_path": "/home/her/base"}',
             "was trained on /home/her/base, and there is no such",

@@ -69,7 +69,9 @@ def test_mined_cases_find_the_adapter_that_knows_the_wording_alone(
     suite[1]["cases"] = yaml.safe_load(Path("mined.yaml").read_text("utf-8"))["mined_cases"]
     verdict, message = _verdict(_write_spec(suite, adapter, "mined.sway.yaml"))
     assert verdict == after
-    assert "36 of its items were chosen by sway mine: the interval is for chosen items" in message
+    assert (
+        "36 of its items were selected by sway mine: the interval applies to selected items only" in message
+    )
 
 
 def test_mined_cases_paste_into_a_spec(capsys: pytest.CaptureFixture[str]) -> None:

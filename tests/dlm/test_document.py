@@ -71,7 +71,7 @@ def test_what_another_adapter_was_trained_on_is_a_control() -> None:
     assert [one.content for one in tone.document.controls] == ["Unrouted?\n\nTo the first adapter."]
     assert [section.kind for section in tone.document.sections] == ["prose", "instruction"]
     assert first.notes == (
-        "1 image or audio sections are left out, transcripts too: text sections alone are scored",
+        "1 image or audio sections are skipped, including transcripts: only text sections are scored",
     )
     assert file.qlora == ("tone",)
 
@@ -87,12 +87,12 @@ def test_equal_sections_count_once() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text below it"),
+        (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text after it"),
         (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q alone on its line"),
         (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q alone"),
         (("::preference::", "::preference#tone::"), "#tone is not in training.adapters"),
-        (("::preference::", "::prefrence::"), "::prefrence:: is no section; known: prose, instruction"),
-        (("# The harbour", "```"), "a code block of three backticks does not end"),
+        (("::preference::", "::prefrence::"), "::prefrence:: is not a section; known: prose, instruction"),
+        (("# The harbour", "```"), "a code block with three backticks is not closed"),
         (("dlm_version: 15", "dlm_version: 16"), "16 is newer than 15"),
         ((DLM_ID, "short"), "dlm_id: found 'short', expected 26 characters"),
         (("base_model: smollm2-135m\n", ""), "base_model: it is missing"),
@@ -159,7 +159,7 @@ def test_sources_are_read_with_dlm(tmp_path: Path) -> None:
     assert len(texts) == document.MOST_SOURCES
     assert found.notes == (
         "24 of 30 files of training.sources (notes) are sections: each is scored whole",
-        "1 image or audio files of training.sources (notes) are left out: only text is scored",
+        "1 image or audio files of training.sources (notes) are skipped: only text is scored",
     )
     path.write_text(path.read_text().replace("path: notes", "path: nowhere"))
     with pytest.raises(DlmError, match=r"training\.sources: "):

@@ -128,7 +128,9 @@ def test_a_registry_key_without_dlm(project: Project, without_dlm: None) -> None
     _config(version, base_model_name_or_path="org/name", revision="main")
     assert resolve_dlm(project.document).base == DlmBase("org/name", "main")
     _config(version, base_model_name_or_path=None)
-    with pytest.raises(DlmError, match="'smollm2-135m' is a key of dlm's registry, and dlm is not installed"):
+    with pytest.raises(
+        DlmError, match="'smollm2-135m' is a key of the dlm registry, but dlm is not installed"
+    ):
         resolve_dlm(project.document)
 
 

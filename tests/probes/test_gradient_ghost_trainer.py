@@ -117,12 +117,12 @@ def test_an_optimizer_that_began_anew_is_doubted(output: Path) -> None:
     change(output / "checkpoint-60", step=lambda step: torch.tensor(10.0))
     found = judged(output)
     assert (found.verdict, found.evidence["steps_certain"], found.evidence["steps"]) == (Verdict.WARN, 10, 60)
-    assert "60 steps by trainer_state.json, 10 by the optimizer's own count" in found.message
+    assert "60 steps by trainer_state.json, 10 by the optimizer's count" in found.message
     assert "began anew in between, or the two files are of different runs" in found.message
     change(output / "checkpoint-60", step=lambda step: torch.tensor(55.0))
     enough = judged(output)
     assert enough.verdict is Verdict.PASS
-    assert enough.message.startswith("60 steps (trainer_state.json; 55 by the optimizer's own count)")
+    assert enough.message.startswith("60 steps (trainer_state.json; 55 by the optimizer's count)")
 
 
 def test_the_folders_name_counts_where_nothing_else_does(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_steps_alone_can_fail_and_cannot_pass(output: Path) -> None:
     [
         ("global_step60/mp_rank_00_model_states.pt", "checkpoint-60/global_step60 (DeepSpeed's shards)"),
         ("optimizer_0/__0_0.distcp", "checkpoint-60/optimizer_0 (FSDP's shards)"),
-        ("optimizer.safetensors", "checkpoint-60/optimizer.safetensors (no format of transformers)"),
+        ("optimizer.safetensors", "checkpoint-60/optimizer.safetensors (not a transformers format)"),
         ("rank0-of-8-optimizer.pt", "checkpoint-60/rank0-of-8-optimizer.pt (shards of a run on XLA"),
     ],
 )

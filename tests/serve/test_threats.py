@@ -225,7 +225,7 @@ def test_code_is_never_run(daemon: Daemon) -> None:
     def plugin(spec: dict[str, Any]) -> None:
         spec["suite"].append({"name": "x", "kind": "reads_any_file", "file": "/etc/passwd"})
 
-    assert "is no kind of pytest-sway itself" in _refused(daemon, plugin)
+    assert "is not a built-in kind of pytest-sway" in _refused(daemon, plugin)
 
 
 def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:

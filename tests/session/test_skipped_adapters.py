@@ -48,8 +48,8 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
         [
             f"*SwayWarning: adapter {LOST.replace(':', ' is not evaluated:')}",
             "*sway: sway.yaml[[]checkpoint-9[]]*",
-            "note: not evaluated, with a report of their own: run/checkpoint-30",
-            "note: not evaluated, since these are no adapter folders: run/logs",
+            "note: not evaluated and reported separately: run/checkpoint-30",
+            "note: not evaluated, because they are not adapter folders: run/logs",
             "GATE PASSED",
             "*sway: sway.yaml[[]checkpoint-30[]]*",
             "FAILED, not evaluated",

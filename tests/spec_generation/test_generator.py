@@ -120,7 +120,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
 def test_long_texts_are_cut_and_called_so(tmp_path: Path) -> None:
     text = "The lamp burns. " * 400
     made = generate(tmp_path, write_jsonl(tmp_path, [{"text": text}, {"text": "A short text of the works."}]))
-    assert made.notes == ("train.jsonl: 1 texts are cut to their first 2,000 characters",)
+    assert made.notes == ("train.jsonl: 1 texts are truncated to 2,000 characters",)
     longest = max(len(section["content"]) for section in yaml.safe_load(made.text)["sections"])
     assert 1900 < longest <= 2000
 
@@ -156,10 +156,10 @@ def test_paths_are_relative_where_they_are_near(tmp_path: Path) -> None:
         ("a.jsonl", "{", "a.jsonl:1: not JSON"),
         ("a.jsonl", b"\xff\xfe\x00", "the mark of UTF-16 and is none"),
         ("a.jsonl", b'{"text": "\xff"}', "a.jsonl:1: not UTF-8"),
-        ("a.jsonl", '{"a": 1}', "none of 1 rows can be asked; the first: line 1: found the fields 'a'"),
+        ("a.jsonl", '{"a": 1}', "none of 1 rows is supported; the first: line 1: found the fields 'a'"),
         ("a.jsonl", '{"text": "two words"}', "its texts are too short"),
         ("a.json", "{}", "found {}, expected a list of rows"),
-        ("a.json", "[1]", "none of 1 rows can be asked; the first: row 1: found 1"),
+        ("a.json", "[1]", "none of 1 rows is supported; the first: row 1: found 1"),
         ("a.csv", "a,b", "what .csv holds is not known; known: .jsonl"),
         ("a.parquet", "none", "cannot be read"),
         ("a.arrow", "none", "cannot be read"),
@@ -271,9 +271,7 @@ def test_held_out_rows_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
 def test_what_is_shown_of_many_texts_is_said(tmp_path: Path) -> None:
     rows = [{"text": f"The text of number {number} is here.\n"} for number in range(40)]
     made = generate(tmp_path, write_jsonl(tmp_path, rows))
-    assert made.notes == (
-        "train.jsonl: 24 of 40 sampled texts are sections, since each is scored as a whole",
-    )
+    assert made.notes == ("train.jsonl: 24 of 40 sampled texts become sections: each is scored in full",)
     assert len(yaml.safe_load(made.text)["sections"]) == 24
 
 

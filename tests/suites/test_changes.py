@@ -473,7 +473,7 @@ def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
         ),
         (
             ["--sway-baseline=empty"],
-            "--sway-baseline: empty: holds no result: give a folder that --sway-json wrote",
+            "--sway-baseline: empty: contains no result: pass a file or folder written by --sway-json",
         ),
         (["--sway-baseline=sway.yaml"], "--sway-baseline: sway.yaml: is no JSON"),
         (["--sway-fail-on-regression=0.1"], "add --sway-baseline=RESULT.json"),

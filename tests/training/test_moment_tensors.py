@@ -150,7 +150,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
             {"model": 1, "epoch": 2},
             "no optimizer_state_dict, and no state with param_groups; its keys: 'model', 'epoch'",
         ),
-        ({"state": {}, "param_groups": []}, "its param_groups hold no parameter"),
+        ({"state": {}, "param_groups": []}, "its param_groups contain no parameters"),
         ({"state": {}, "param_groups": torch.ones(1).expand(10**7, 10**7)}, "param_groups is of type Tensor"),
         (
             {"state": {}, "param_groups": [{"params": torch.ones(1).expand(10**7)}]},

@@ -134,7 +134,7 @@ def test_a_state_that_was_cut_short(tmp_path: Path) -> None:
 def test_no_training_state(tmp_path: Path, payload: Any, says: str) -> None:
     path = tmp_path / "training_state.pt"
     torch.save(payload, path)
-    with pytest.raises(TrainingDataError, match=f"is no training state of an optimizer: .*{says}"):
+    with pytest.raises(TrainingDataError, match=f"is not an optimizer state: .*{says}"):
         read_state(path)
 
 

@@ -24,11 +24,11 @@ from pytest_sway.result import (
 from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
-    Claim.NO_HARM: "no harm has a margin, not a null; calibrate_kinds can ask for one",
-    Claim.PRE_RUN: "it reads what training wrote and asks no model",
-    Claim.DESCRIPTION: "it claims nothing",
+    Claim.NO_HARM: "no-harm probes use a margin, not a null (calibrate_kinds can add one)",
+    Claim.PRE_RUN: "it reads training files only, no model",
+    Claim.DESCRIPTION: "it makes no claim",
 }
-_PLAIN = "its kind has no null; calibrate_kinds can ask for one"
+_PLAIN = "this kind has no null by default (calibrate_kinds can add one)"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 SIGNAL_LOOKS = 4, 5
@@ -110,7 +110,7 @@ def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
     if plan is None or not population.views:
         return population.reason
     if plan.kinds:
-        return "" if probe.kind in plan.kinds else "calibrate_kinds leaves its kind out"
+        return "" if probe.kind in plan.kinds else "its kind is not in calibrate_kinds"
     return "" if probe.scale is not None else _NO_NULL_OF.get(probe.claim, _PLAIN)
 
 

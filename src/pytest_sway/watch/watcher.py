@@ -96,11 +96,15 @@ class Watcher:
         spec = self._watched.spec
         try:
             if spec is not None and spec.is_edited():
-                self._say(EventKind.SPEC, None, f"{spec.path} was edited; it holds from the next adapter on")
+                self._say(
+                    EventKind.SPEC,
+                    None,
+                    f"{spec.path} was edited; the changes apply from the next adapter on",
+                )
                 self._pending.open_again(self._errors)
                 self._errors.clear()
         except SourceError as error:
-            self._say(EventKind.SPEC, None, f"{error}; what it said before still holds")
+            self._say(EventKind.SPEC, None, f"{error}; the previous version still applies")
 
     def _note_fault(self, fault: str) -> None:
         """Say a fault of the source that stays, once: a pointer may be half written."""
@@ -126,7 +130,7 @@ class Watcher:
         self._pending.dealt_with(folder, files)
         if files_of(folder) != files:
             gone = "was deleted" if not folder.exists() else "changed"
-            self._say(EventKind.CHANGED, folder, f"{gone} while it was evaluated; the result is not kept")
+            self._say(EventKind.CHANGED, folder, f"{gone} during its evaluation; the result is discarded")
             return
         self._errors.discard(folder)
         self._keep(folder, digest, found)
@@ -187,7 +191,7 @@ def _suite_of(found: Evaluation, folder: Path) -> tuple[SuiteResult | None, str]
         return None, str(error)
     measured = suite.adapter_id
     if measured and Path(measured).resolve() != folder:
-        return None, f"the result is of another adapter, {measured}"
+        return None, f"the result is for another adapter, {measured}"
     return suite, ""
 
 

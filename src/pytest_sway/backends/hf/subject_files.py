@@ -61,7 +61,7 @@ class SubjectFiles:
         if not self.files.below:
             return self.files.notes
         below = shorten_list(list(self.files.below))
-        only = f"{self.files.folder.name}: evaluated without its subfolders; to evaluate them, use their paths ({below})"
+        only = f"only {self.files.folder.name} is evaluated; to evaluate its subfolders, set their paths ({below})"
         return (*self.files.notes, only)
 
     @property

@@ -70,17 +70,19 @@ def test_a_family_unfit_for_full_tensors_names_those_that_fit(family: str) -> No
     whole = Subject(View("b"), View("b", "a"), form="tensors")
     found = null_population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
     assert found.views == ()
-    assert found.reason.startswith(f"no {family} nulls: the adapter changes whole tensors")
-    assert "family: norm_matched or permuted can be made" in found.reason
+    assert found.reason.startswith(
+        f"family '{family}' needs LoRA factors, and this adapter changes full weight"
+    )
+    assert "use norm_matched or permuted" in found.reason
 
 
 def test_a_backend_may_make_some_families_only() -> None:
     plan = NullPlan("norm_matched", 3, 0, 0.02)
     found = null_population(SUBJECT, plan, (), frozenset({"gaussian"}))
     assert found.views == ()
-    assert found.reason == "this backend cannot make norm_matched nulls; write family: gaussian"
+    assert found.reason == "this backend does not support norm_matched nulls; write family: gaussian"
     none = null_population(SUBJECT, plan, (), frozenset())
-    assert none.reason == "this backend cannot make norm_matched nulls"
+    assert none.reason == "this backend does not support norm_matched nulls"
     gaussian = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
     assert draw_numbers(*gaussian.views) == [("gaussian", i) for i in range(3)]
     assert "a pass does not rule out a random adapter of the same size" in gaussian.notes[0]

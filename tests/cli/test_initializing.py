@@ -44,7 +44,7 @@ def test_before_there_is_an_adapter(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_a_starter_without_anything(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "write your own prompts" in output(capsys, "init")
+    assert "replace its prompts with your own" in output(capsys, "init")
     output(capsys, "run", "sway.yaml", "--dry-run", "--adapter", HEALTHY)
     output(capsys, "schema", "--out", "schema.json")
     check = [sys.executable, "-m", "check_jsonschema", "--schemafile", "schema.json", "sway.yaml"]
@@ -81,7 +81,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
     (folder / "named").mkdir()
     config = folder / "named" / "adapter_config.json"
     for found, arguments in (
-        ("there is no folder none", ["none"]),
+        ("folder none does not exist", ["none"]),
         ("empty holds no adapter_config.json", ["empty"]),
         ("there is no file none.jsonl", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
@@ -92,7 +92,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
         assert found in refusal(capsys, "init", *arguments)
     for written, found in (
         ("{", "cannot be read"),
-        ("[]", "names no base model"),
+        ("[]", "does not set a base model"),
         ('{"base_model_name_or_path": ""}', "pass the base model with --base"),
         (
             '{"base_model_name_or_path": "/home/her/base"}',

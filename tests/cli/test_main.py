@@ -179,7 +179,9 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(optional_packages, "why_missing", lambda extra: f"{extra} is missing")
     skipped = json.loads(output(capsys, "doctor", "--json"))["skipped_kinds"]
     assert skipped["semsim"] == ["adapter_revert", "cluster_kl"]
-    assert "skipped: adapter_revert, cluster_kl (pip install 'pytest-sway[semsim]')" in output(capsys, "doctor")
+    assert "skipped: adapter_revert, cluster_kl (pip install 'pytest-sway[semsim]')" in output(
+        capsys, "doctor"
+    )
 
 
 def test_the_cache_of_an_odd_folder(

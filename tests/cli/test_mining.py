@@ -130,7 +130,7 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "has no delta_kl" in refusal(capsys, "mine", spec, "--mode", "outliers")
     Path("pool.txt").write_text("one\ntwo\nthree\n")
     few = refusal(capsys, "mine", spec, "--mode", "outliers", "--from", "pool.txt")
-    assert "the pool has 3 distinct prompts, and --top-k 10 takes 20" in few
+    assert "the pool has 3 distinct prompts, but --top-k 10 needs 20" in few
     assert "--top-k 1" in few
     assert "--from and --from-corpus are for" in refusal(capsys, "mine", spec, "--from", "pool.txt")
     assert "write a number ≥ 1" in refusal(capsys, "mine", spec, "--top-k", "0")
@@ -141,7 +141,7 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
         _write_spec([{"name": "w", "kind": "paraphrase_invariance", "cases": _cases(1)}], name="b.yaml")
     )
     Path(twice).write_text(Path(twice).read_text().replace(str(HEALTHY), f"[{HEALTHY}, {MEMORISER}]"))
-    assert "evaluates 2 adapters; name one with --adapter" in refusal(capsys, "mine", twice)
+    assert "has 2 adapters; select one with --adapter" in refusal(capsys, "mine", twice)
 
 
 def test_without_an_embedder_meaning_is_not_looked_at(
@@ -151,6 +151,6 @@ def test_without_an_embedder_meaning_is_not_looked_at(
         "pytest_sway.probes.shared.optional_packages.why_missing", lambda extra: "not installed"
     )
     spec = _write_spec([{"name": "words", "kind": "paraphrase_invariance", "cases": _cases(2)}])
-    assert "not looked at: the extra semsim is not installed" in " ".join(
+    assert "not checked: the extra semsim is not installed" in " ".join(
         output(capsys, "mine", str(spec)).replace("#", " ").split()
     )

@@ -102,5 +102,5 @@ def test_a_long_run_is_announced(pytester: pytest.Pytester, monkeypatch: pytest.
     spec = spec.replace("adapters/good", str(QUICKSTART / "adapters" / "inert"))
     pytester.makefile(".yaml", sway=spec)
     result = pytester.runpytest("sway.yaml")
-    result.stdout.fnmatch_lines(["sway: about * for * tokens (at most *; --sway-plan tells more)"])
+    result.stdout.fnmatch_lines(["sway: about * for * tokens (at most *; see --sway-plan)"])
     assert "sway: about" not in pytester.runpytest("sway.yaml", "-q").stdout.str()

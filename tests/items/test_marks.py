@@ -173,7 +173,7 @@ def test_code_first_without_any_spec_says_what_to_do(project: pytest.Pytester) -
     project.makepyfile(test_it=CODE_FIRST.format(mark=""))
     result = project.runpytest("test_it.py")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["no spec names a model: there is no *sway.yaml; write one*"])
+    result.stdout.fnmatch_lines(["no spec found: *sway.yaml does not exist; create it*"])
 
 
 def test_sway_result_without_a_mark_says_what_to_do(project: pytest.Pytester) -> None:

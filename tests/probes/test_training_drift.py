@@ -161,7 +161,7 @@ def store(tmp_path: Path) -> Path:
         (1, Verdict.PASS, "the run that made v0001"),
         (2, Verdict.FAIL, "the run that made v0002"),
         (3, Verdict.PASS, "the run that made v0003"),
-        (4, Verdict.PASS, "the last run, since no log tells which made v0004"),
+        (4, Verdict.PASS, "the last run, because no log states which created v0004"),
     ],
 )
 def test_the_run_that_made_the_adapter_is_judged(
@@ -194,7 +194,7 @@ def test_named_adapters_share_the_numbers_of_versions(tmp_path: Path) -> None:
     tone = tmp_path / "adapter/tone/versions/v0001"
     unknown = judged(tmp_path, adapter=tone)
     assert unknown.verdict is Verdict.SKIP
-    assert unknown.message.startswith("2 runs made a v0001, and no manifest.json tells which is tone's")
+    assert unknown.message.startswith("2 runs created a v0001, and no manifest.json states which is tone's")
     runs = [{"run_id": 1, "adapter_name": "tone"}, {"run_id": 2, "adapter_name": "facts"}]
     (tmp_path / "manifest.json").write_text(json.dumps({"training_runs": runs}))
     found = judged(tmp_path, adapter=tone)

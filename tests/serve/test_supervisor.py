@@ -31,7 +31,7 @@ def _ended(supervisor: Supervisor, run: Run) -> Run:
 @pytest.mark.parametrize(
     ("work", "fault"),
     [
-        (broken_workers.unreadable, "gave no answer that can be read"),
+        (broken_workers.unreadable, "returned an invalid answer"),
         (broken_workers.crashing, r"the worker ended \(exit status 7\)"),
     ],
 )

@@ -110,7 +110,7 @@ GOOD = {"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 1.0, "
             "adapters.safetensors",
             "lora_parameters.scale is None",
         ),
-        (GOOD, WEIGHTS, "has a config of mlx-lm and weights of PEFT"),
+        (GOOD, WEIGHTS, "has an mlx-lm config, but PEFT weights"),
     ],
 )
 def test_an_adapter_of_mlx_lm_is_recognised(
@@ -126,8 +126,8 @@ def test_an_adapter_of_mlx_lm_is_recognised(
     ("instead", "says"),
     [
         ("adapter_model.bin", "adapter_model.bin; pickled weights are never loaded"),
-        ("model.safetensors", "(it holds model.safetensors): either the training is still writing it"),
-        ("README.md", f"holds no {WEIGHTS}: either the training is still writing it"),
+        ("model.safetensors", "(it holds model.safetensors): training may still be writing it"),
+        ("README.md", f"holds no {WEIGHTS}: training may still be writing it"),
     ],
 )
 def test_what_lies_there_instead_of_weights_is_named(tmp_path: Path, instead: str, says: str) -> None:
@@ -160,7 +160,7 @@ def test_an_adapter_of_another_kind_of_model_is_named(
 
 @pytest.mark.parametrize("rank", [0, -1, True, "8", 2.5])
 def test_a_rank_that_no_adapter_has_is_named(tmp_path: Path, rank: object) -> None:
-    assert f"says r: {rank!r}" in (why_not_served(adapter_stub(tmp_path, r=rank)) or "")
+    assert f"sets r: {rank!r}" in (why_not_served(adapter_stub(tmp_path, r=rank)) or "")
 
 
 HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name, shape in FACTORS.items()}
@@ -168,8 +168,8 @@ HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name
 
 def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) -> None:
     found = why_not_served(adapter_stub(tmp_path, HALF)) or ""
-    assert "1 factors in adapter_model.safetensors have another rank than r: 2" in found
-    assert "either the two files are of different runs, or the tensors are shards" in found
+    assert "1 factors in adapter_model.safetensors do not have the rank r: 2" in found
+    assert "either the two files come from different runs, or the tensors are shards" in found
     for several in ({"rank_pattern": {"q_proj": 1}}, {"target_parameters": ["experts.down_proj"]}):
         assert why_not_served(adapter_stub(tmp_path, HALF, **several)) is None
     assert why_not_served(adapter_stub(tmp_path, HALF, peft_type="ADALORA")) is None

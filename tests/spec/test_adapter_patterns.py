@@ -74,7 +74,7 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[]", "models.ft.adapter is missing"),
         ("''", "models.ft.adapter: found '', expected a string that is not empty"),
         ("' '", "models.ft.adapter: there is no folder ' '"),
-        ("a/adapter_config.json", "a/adapter_config.json is a file, name its folder"),
+        ("a/adapter_config.json", "a/adapter_config.json is a file; use its folder"),
         ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
         ("out/checkpoint-5", "out/checkpoint-5 holds no adapter_model.safetensors"),
         (
@@ -137,7 +137,7 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
         for name in ("checkpoint-5", "latest", "circle", "dpo", "merged", "sft", "tmp-checkpoint-200")
     ]
     assert "subfolders do (checkpoint-1)" in found["out/sft"]
-    assert "a whole model" in found["out/merged"]
+    assert "a full model" in found["out/merged"]
     assert found["out/latest"] == "is a link to checkpoint-300, which is not a folder"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
@@ -178,7 +178,7 @@ def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
     used = suite(folder, "[a, b, copy, final]")
     assert [Path(key.path or "").name for key in used.adapters] == ["a", "b", "final"]
     assert [list(used.notes_on(key)) for key in used.adapters] == [
-        ["copy holds the same files as a: evaluated once, as a"],
+        ["copy contains the same files as a: evaluated once, as a"],
         ["final contains the same adapter with other files"],
         ["b contains the same adapter with other files"],
     ]

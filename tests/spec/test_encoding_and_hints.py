@@ -86,12 +86,12 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
         ),
         ("kind: delta_kl", "kind: [a]", "suite[0].kind: there is no ['a']"),
         ("name: dk", "name: ''", "suite[0]: name missing"),
-        ("größe", "=", "if it is a text, quote it"),
-        ("größe", "2001-99-99", "if it is a text, quote it"),
-        ("adapter: a", "adapter: ${X:-a}", "a text that holds braces needs quotes"),
-        ("adapter: a", "adapter: {{ x }}", "of {{ name }} nothing is filled in"),
-        ("adapter: a", 'adapter: "C:\\models\\a"', "for a path write single quotes"),
-        ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path write single quotes"),
+        ("größe", "=", "if it is a string, quote it"),
+        ("größe", "2001-99-99", "if it is a string, quote it"),
+        ("adapter: a", "adapter: ${X:-a}", "quote strings that contain braces"),
+        ("adapter: a", "adapter: {{ x }}", "{{ name }} templates are not supported"),
+        ("adapter: a", 'adapter: "C:\\models\\a"', "for a path use single quotes"),
+        ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path use single quotes"),
         (
             "suite:\n",
             "suite:\n  - name: x\n    kind:\u00a0delta_kl\n    prompts: [a]\n",
@@ -145,7 +145,10 @@ def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
     [
         (SPEC.encode("utf-16-le"), "1:1: the file begins as UTF-16 without a byte order mark does"),
         (SPEC.encode("utf-16-be"), "1:1: the file begins as UTF-16 without a byte order mark does"),
-        (SPEC.encode("utf-16")[:-1], "1:1: the file begins with the mark of UTF-16 and is none"),
+        (
+            SPEC.encode("utf-16")[:-1],
+            "1:1: the file begins with the byte order mark of UTF-16 but is not valid UTF-16",
+        ),
         (SPEC.encode("cp1252"), "5:1: byte 0xf6 is not UTF-8; save the file as UTF-8"),
     ],
 )

@@ -99,11 +99,11 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
         ("adapter: adapter", "adapter: .", "4:36", "holds no adapter_config.json"),
         (", adapter: adapter", "", "4:7", "adapter is missing"),
-        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "one model serves both sides"),
-        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "takes no adapter"),
-        ("seed: 0", "seed: many", "5:18", "expected a whole number"),
+        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "both sides use the same model"),
+        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "cannot have an adapter"),
+        ("seed: 0", "seed: many", "5:18", "expected an integer"),
         ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
-        ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected a whole number"),
+        ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected an integer"),
         ("seed: 0", "concurrent_probes: 0", "5:31", "found 0, expected a number ≥ 1"),
         (
             "ft: {kind: hf, base: m,",
@@ -116,7 +116,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
-        ("name: dk", "name: baseline", "8:12", "is also the name in line 7"),
+        ("name: dk", "name: baseline", "8:12", "is already used in line 7"),
         ("name: dk, ", "", "8:5", "name missing"),
         ("name: dk", "name: null", "8:5", "quote it"),
         ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
@@ -124,7 +124,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found {}"),
         ("prompts: [a, b]", "prompts: [a], weight: .nan", "8:54", "found .nan, expected a finite number"),
         ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
-        ("runs: 20", "runs: many", "7:48", "expected a whole number"),
+        ("runs: 20", "runs: many", "7:48", "expected an integer"),
         ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
         ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
         ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
@@ -138,7 +138,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "8:85",
             "unknown key 'golds' (did you mean 'gold'?); allowed: context, gold, paraphrases, prompt",
         ),
-        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
+        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "quote a string that contains a colon"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is required but missing"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
@@ -146,7 +146,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
         ("runs: 20", "family: yours", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),
-        ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is no population"),
+        ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is not enough"),
         ("runs: 20", "family: yours, adapters: [adapter, nowhere]", "7:67", "no adapter folder 'nowhere'"),
         ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
         ("runs: 20", "family: yours, adapters: ['x*']", "7:67", "no adapter folder matches 'x*'"),
@@ -212,7 +212,7 @@ def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> Non
         ("base: tuned", "base: ./nowhere", "4:24", "there is no folder './nowhere'"),
         ("base: m}", "base: ./nowhere}", "3:26", "there is no folder './nowhere'"),
         ("base: tuned}", "base: m}", "4:7", "models.ft.adapter is missing"),
-        ("base: m}", "base: m, dtype: fp16}", "3:36", "one model serves both sides"),
+        ("base: m}", "base: m, dtype: fp16}", "3:36", "both sides use the same model"),
         ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, plac
 
 def test_two_null_adapters_are_one_too_many(folder: Path) -> None:
     (line,) = problems(folder, GOOD + "  - {name: other, kind: null_adapter}\n")
-    assert "a suite has one population" in line
+    assert "a suite can have only one" in line
 
 
 def test_many_mistakes_are_cut(folder: Path) -> None:
@@ -283,7 +283,7 @@ def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> Non
         "tuned}", "tuned, adapter: adapter}"
     )
     (line,) = problems(folder, text)
-    assert "the base side takes no adapter" in line
+    assert "the base side cannot have an adapter" in line
 
 
 @pytest.mark.parametrize("value", ["'1'", "1.0", "true"])
@@ -325,7 +325,7 @@ def test_a_null_adapter_that_stands_last_is_warned_about(folder: Path) -> None:
     head, first, second = GOOD.partition("  - {name: baseline")
     lines = (first + second).splitlines(keepends=True)
     (note,) = load_spec(folder, head + lines[1] + lines[0]).notes
-    assert "stands after dk" in note.message
+    assert "comes after dk" in note.message
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def bomb() -> str:
         (b"a: !!python/name:os.system\n", "1:4", "is not allowed"),
         (b"a: !mine x\n", "1:4", "is not allowed"),
         (b"a: &a [*a]\n", "1:4", "contains itself"),
-        (b"<<: 3\n", "1:5", "takes a mapping"),
+        (b"<<: 3\n", "1:5", "needs a mapping"),
         (b"a: 2001-99-99\n", "1:4", "is not allowed"),
         (bomb().encode(), "", "aliases expand to more than"),
         (b"[" * 20_000, "1:", "nested deeper"),

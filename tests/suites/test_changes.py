@@ -277,7 +277,7 @@ def test_results_find_their_suites() -> None:
     assert third.baseline is None
     assert third.gate == Gate("passed", 0.6)
     assert third.notes[0].startswith("no baseline: old holds t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
-    assert third.notes[1] == "old also holds t/gone.yaml, which this run does not"
+    assert third.notes[1] == "old also contains t/gone.yaml, which are not in this run"
 
 
 def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:

@@ -137,8 +137,8 @@ def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytest
         ("--sway-weights=bogus=1", "unknown category 'bogus'"),
         ("--sway-weights=adherence=-1", "finite"),
         ("--sway-weights=ablation=0,adherence=0,attribution=0,calibration=0", "sum to 0"),
-        ("--sway-limit=0", "how many items of a probe"),
-        ("--sway-limit=all", "how many items of a probe"),
+        ("--sway-limit=0", "the number of items per probe"),
+        ("--sway-limit=all", "the number of items per probe"),
         ("--sway-adapter=nowhere", None),
     ],
 )

@@ -147,7 +147,11 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
     ("shapes", "order", "says"),
     [
         ({"score.weight": (2, 8)}, [(2, 8)], "no tensor name of the adapter contains a layer"),
-        (keys(2, SQUARE), list(keys(2, SQUARE).values())[:-1], "has 8 parameters in layers and 0 outside"),
+        (
+            keys(2, SQUARE),
+            list(keys(2, SQUARE).values())[:-1],
+            "has 8 parameters inside layers and 0 outside",
+        ),
         (keys(2, SQUARE), [*keys(2, SQUARE).values(), (1,)], "the optimizer 9 in all"),
         (keys(2, SQUARE), list(keys(2, SQUARE).values())[::-1], "no order of the adapter's modules fit"),
         (
@@ -158,7 +162,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
         (
             {k: v for i in range(9) for k, v in keys(1, SQUARE, f"tower{i}.layers").items()},
             [*keys(9, SQUARE).values()],
-            "too many orders",
+            "too many possible orders",
         ),
     ],
 )

@@ -167,7 +167,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     ids=["keys", "empty", "groups", "params", "number", "text", "half", "step"],
 )
 def test_what_is_no_optimizers_state(tmp_path: Path, payload: Any, says: str) -> None:
-    with pytest.raises(TrainingDataError, match="is no training state of an optimizer") as raised:
+    with pytest.raises(TrainingDataError, match="is not an optimizer state") as raised:
         read(tmp_path, payload)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -181,5 +181,5 @@ def test_a_compressed_archive_is_not_opened(tmp_path: Path) -> None:
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
-    with pytest.raises(TrainingDataError, match=r"is no file that torch\.save wrote"):
+    with pytest.raises(TrainingDataError, match=r"is not a torch\.save file"):
         read_state(packed)

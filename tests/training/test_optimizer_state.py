@@ -93,7 +93,7 @@ def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path, how: str) -> No
     with pytest.raises(TrainingDataError) as told:
         read_state(path)
     assert not proof.exists()
-    assert "mkdir, which is code to run, and was not opened" in str(told.value) or how == "pickle"
+    assert "mkdir, which is executable code, so it was not opened" in str(told.value) or how == "pickle"
     assert "\n" not in str(told.value)
     assert "weights_only" not in str(told.value), "the advice to open it unsafely is not passed on"
 

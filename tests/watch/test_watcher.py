@@ -270,7 +270,7 @@ def test_the_command_where_an_adapter_fails(tmp_path: Path, watch_run: WatchRuns
     ("command", "timeout", "ended"),
     [
         (("no-such-command",), 5, "could not be started"),
-        (("sleep", "30"), 0.1, "was ended after 0.1 s"),
+        (("sleep", "30"), 0.1, "was terminated after 0.1 s"),
         (("sh", "-c", "kill -TERM $$"), 5, "was terminated by signal 15"),
         (("true",), 5, "ended with status 0"),
     ],

@@ -94,10 +94,7 @@ def _starter(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
     from pytest_sway.spec_generation.starter import starter_spec
 
     adapter, base = _models(parsed)
-    lines = [
-        f"{spec}: a starter spec; replace its prompts with your own, or pass your training data to sway init "
-        "--data"
-    ]
+    lines = [f"{spec}: a starter spec; replace its prompts with your own, or pass training data with --data"]
     return starter_spec(spec, base, adapter), lines
 
 

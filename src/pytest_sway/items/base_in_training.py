@@ -36,7 +36,7 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
             apart = backend.compare_bases(subject, prompts)
             figure = (
                 f"on {len(prompts)} prompts of the probes the two bases differ by {apart.bases:.3g} nats, "
-                f"the adapter from its base by {apart.adapter:.3g}"
+                f"the adapter from its base by {apart.adapter:.3g} nats"
             )
         except (BackendError, RequestError) as error:
             figure = f"the difference between the two was not measured: {error}"

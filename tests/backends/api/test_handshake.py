@@ -51,8 +51,8 @@ def test_what_a_good_server_can_do(open_backend: Open) -> None:
     level = backend.determinism(batch_invariant=False)
     assert level.level == "strict"
     notes = " ".join(subject.notes)
-    assert "a name is not content" in notes
-    assert "not kept on disk" in notes
+    assert "weights cannot be verified" in notes
+    assert "not cached on disk" in notes
     assert backend.identity == ""
 
 
@@ -75,9 +75,9 @@ def test_a_model_that_is_not_served(open_backend: Open) -> None:
 def test_a_server_that_ignores_what_it_is_asked(open_backend: Open, server: CompletionsServer) -> None:
     changed(server, lambda _, answer: [choice.pop("prompt_logprobs", 0) for choice in answer["choices"]])
     says = refusal(open_backend)
-    assert "does not score a prompt's tokens" in says
-    assert "prompt_logprobs: the server gave no log-probabilities" in says
-    assert "echo: the server gave 0" in says
+    assert "does not return log-probabilities of prompt tokens" in says
+    assert "prompt_logprobs: the server returned no log-probabilities" in says
+    assert "echo: the server returned 0" in says
 
 
 def test_a_server_that_makes_the_numbers_up(open_backend: Open, server: CompletionsServer) -> None:
@@ -100,7 +100,7 @@ def test_what_is_no_log_probability(open_backend: Open, server: CompletionsServe
                     value["logprob"] = found
 
     changed(server, broken)
-    assert "does not score" in refusal(open_backend)
+    assert "does not return log-probabilities of prompt tokens" in refusal(open_backend)
 
 
 @pytest.mark.slow
@@ -141,14 +141,14 @@ def test_ids_that_the_server_read_otherwise(open_backend: Open, server: Completi
         answer["usage"]["prompt_tokens"] -= 1
 
     changed(server, shorter)
-    assert "tokens and was sent" in refusal(open_backend)
+    assert "tokens, but" in refusal(open_backend)
 
     def other(body: dict[str, Any], answer: dict[str, Any]) -> None:
         for choice in answer["choices"]:
             choice["prompt_token_ids"] = [9]
 
     changed(server, other)
-    assert "read other token ids" in refusal(open_backend)
+    assert "read different token ids" in refusal(open_backend)
 
 
 def test_a_server_that_answers_as_another_model(open_backend: Open, server: CompletionsServer) -> None:
@@ -181,7 +181,7 @@ def test_modules_that_the_server_drops(
 ) -> None:
     server.dropped = frozenset(dropped)
     says = refusal(open_backend)
-    assert f"drops what an adapter changes in {', '.join(sorted(dropped))}" in says
+    assert f"silently ignores the adapter's changes in {', '.join(sorted(dropped))}" in says
     assert "--lora-target-modules" in says
     assert not server.adapters
 
@@ -211,7 +211,7 @@ def test_an_adapter_of_zeros_that_changes_something(open_backend: Open, server: 
         add(name, path)
 
     server.add = never_zero  # type: ignore[method-assign]
-    assert "the adapter at strength 0 answers" in refusal(open_backend)
+    assert "at strength 0 the adapter differs by" in refusal(open_backend)
 
 
 def test_a_server_that_loads_nothing_while_it_runs(open_backend: Open, server: CompletionsServer) -> None:
@@ -240,7 +240,7 @@ def test_replicas_with_lists_of_their_own(open_backend: Open, server: Completion
 def test_adapters_that_a_server_cannot_add(open_backend: Open, tmp_path: Path) -> None:
     for name, options, says in (
         ("dora", {"use_dora": True}, "is no plain LoRA"),
-        ("head", {"target_modules": ["lm_head"]}, "which a server would drop"),
+        ("head", {"target_modules": ["lm_head"]}, "which a server would ignore"),
     ):
         folder = save_adapter(tmp_path / name, lora(**options))
         assert says in refusal(open_backend, AdapterKey(str(folder)))
@@ -294,7 +294,7 @@ def test_no_second_model(open_backend: Open) -> None:
 def test_two_names_of_one_model_are_a_warning(open_backend: Open, server: CompletionsServer) -> None:
     server.add("tuned", str(QUICKSTART / "adapters" / "inert"))
     subject = open_backend().attach(AdapterKey(None, "tuned"))
-    assert "one model under two names, or the server does not apply the adapter" in subject.warnings[0]
+    assert "the same model under two names, or the server does not apply the adapter" in subject.warnings[0]
 
 
 def test_a_folder_without_a_config(open_backend: Open, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_server_that_was_restarted_with_other_weights(
     for tensor in server.model.parameters():
         tensor.data *= 1.1
     server._scored.clear()
-    with pytest.raises(BackendError, match="nats apart from what it answered at the start"):
+    with pytest.raises(BackendError, match="nats since the start"):
         engine.answer([Divergence("A", subject.base, subject.tuned)])
 
 

@@ -86,7 +86,7 @@ def test_a_server_that_ends_is_an_error_of_the_probe(
     verdicts = {probe["name"]: probe["verdict"] for probe in report["probes"]}
     assert verdicts == {"nulls": "pass", "facts": "error", "dk": "warn"}
     message = next(probe["message"] for probe in report["probes"] if probe["name"] == "facts")
-    assert message.startswith("the server fails at /v1/completions: EngineDeadError (status 503)")
+    assert message.startswith("the server failed on /v1/completions: EngineDeadError (status 503)")
     assert message.endswith("; run it again")  # nothing is kept for a server that does not prove its weights
     assert "Traceback" not in result.stdout.str()
 

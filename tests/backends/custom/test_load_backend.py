@@ -175,7 +175,10 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
             "custom_classes:Exiting",
             "models.ft.entry_point: custom_classes:Exiting raised SystemExit: 2 (",
         ),
-        ("custom_classes:Other", "cannot be called as Class(model=...): it must take the arguments (model)"),
+        (
+            "custom_classes:Other",
+            "cannot be called as Class(model=...): it must accept the arguments (model)",
+        ),
         (
             "custom_classes:Empty",
             "which is no backend: it has no capabilities, no attach, no detach, no close",

@@ -78,7 +78,7 @@ def test_an_adapter_that_is_noise_fails(pytester: pytest.Pytester) -> None:
 
 def test_another_family_than_its_own_has_one_reason(pytester: pytest.Pytester) -> None:
     _, _, probes = run(pytester, spec(DIFFERENTIAL))
-    reason = "this backend cannot make norm_matched nulls; write family: gaussian"
+    reason = "this backend does not support norm_matched nulls; write family: gaussian"
     assert (probes["baseline"]["verdict"], probes["baseline"]["message"]) == ("error", reason)
     assert probes["dk"]["not_calibrated"] == reason
     assert probes["dk"]["verdict"] in ("pass", "warn", "fail")

@@ -121,7 +121,7 @@ def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:
 
 
 def test_a_connection_that_is_cut_ends_the_run() -> None:
-    says = r"the llama\.cpp server does not answer any more: "
+    says = r"the llama\.cpp server stopped answering: "
     with served_by(lambda request: (0, b"{")) as (client, _), pytest.raises(BackendError, match=says):
         client.greedy([7], 3, None)
 

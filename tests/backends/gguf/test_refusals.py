@@ -54,7 +54,7 @@ def test_an_adapter_of_nan(backend: GGUFBackend, tmp_path: Path) -> None:
 
 
 def test_a_full_fine_tune(backend: GGUFBackend) -> None:
-    with pytest.raises(BackendError, match="a full fine-tune needs kind: hf"):
+    with pytest.raises(BackendError, match="use kind: hf for a full fine-tune"):
         backend.attach(AdapterKey(None, str(BASE)))
 
 

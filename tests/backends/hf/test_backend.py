@@ -154,8 +154,8 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("no json", "is not JSON"),
         ("json list", "does not contain a JSON object"),
         ("no config", "holds no adapter_config.json"),
-        ("other modules", "PEFT cannot put"),
-        ("a module that cannot be wrapped", "PEFT cannot put"),
+        ("other modules", "PEFT cannot load"),
+        ("a module that cannot be wrapped", "PEFT cannot load"),
         ("half a file", "is cut off"),
     ],
 )
@@ -406,7 +406,7 @@ def test_dtypes_are_honoured_and_scored_in_fp32(plain_adapters: dict[str, Path],
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"base": "no/such-model"}, "is no folder here, and the hub did not give it"),
+        ({"base": "no/such-model"}, "is not a local folder, and could not be downloaded from the Hub"),
         ({"device": "warp"}, "models.ft.device: 'warp'"),
         ({"device": "cuda:7"}, "models.ft.device: 'cuda:7'"),
     ],
@@ -422,7 +422,7 @@ def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: st
 
 @pytest.mark.parametrize(
     ("lose", "says"),
-    [("config.json", "it holds no config.json"), ("model.safetensors", "holds no *.safetensors")],
+    [("config.json", "it holds no config.json"), ("model.safetensors", "contains no *.safetensors")],
 )
 def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses
@@ -454,7 +454,7 @@ def test_an_adapters_other_vocabulary_is_refused(
     own = AutoTokenizer.from_pretrained(BASE)
     own.add_tokens(["<new>"])
     own.save_pretrained(folder)
-    with pytest.raises(BackendError, match="'<new>' as 4096, and the base model has 4096 rows"):
+    with pytest.raises(BackendError, match="'<new>' as 4096, but the base model has 4096 rows"):
         backend.attach(AdapterKey(str(folder)))
 
 

@@ -56,10 +56,10 @@ def test_a_system_turn_is_read(template: str) -> None:
         (loop("m['content'] | upper"), ASKED, "changes the text of the user turn"),
         (loop("m['content'][:12]"), ASKED, "leaves out the text of the user turn"),
         (loop("m['content'][:-3]"), ASKED, "leaves out the text of the user turn"),
-        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is not in what it renders"),
+        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is not in its output"),
         (loop("m['content'] | e"), DIALOGUE, "turn 2 of 3 (assistant): 'Bram & Co.'"),
-        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is not in what it renders"),
-        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is not in what"),
+        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is not in its output"),
+        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is not in its output"),
         (loop("'' if m['role'] == 'system' else m['content']"), INSTRUCTED, "turn 1 of 2 (system)"),
         ("{{ messages[-1]['content'] }}", DIALOGUE, "leaves out the text of turn 1 of 3 (user)"),
         ("{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}", DIALOGUE, "turn 1 of 3 (user)"),
@@ -154,7 +154,7 @@ BOS = "<|bos|>"
     [
         (DATED, True, ASKED, 1, None),
         (DATED, False, ASKED, 1, None),
-        (DATED, False, "text", 0, "prompts that are no chat are read without <|bos|>"),
+        (DATED, False, "text", 0, "prompts without a chat template are encoded without <|bos|>"),
         ("{{ bos_token }}" + DATED, True, ASKED, 1, "more than once"),
         (THINKING, True, ASKED, 0, "writes no <|bos|>"),
         (THINKING, False, ASKED, 0, None),
@@ -196,7 +196,7 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
     writes_bos = found.chat.render(ASKED).startswith(BOS)
     assert read == (BOS if writes_bos and not text.startswith(BOS) else "") + text
     assert any("1 prompt is a rendered chat already" in note for note in found.notes())
-    with pytest.raises(RequestError, match="give the bare text"):
+    with pytest.raises(RequestError, match="use plain text"):
         found.encode((Turn("user", text), *DIALOGUE[1:]))
 
 

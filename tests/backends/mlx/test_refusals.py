@@ -69,7 +69,7 @@ def test_numbers_of_another_base(backend: MLXBackend, tmp_path: Path) -> None:
     tensors = mx.load(path)
     longer = {key: mx.pad(one, [(0, 8), (0, 0)]) for key, one in tensors.items() if "lora_a" in key}
     mx.save_safetensors(path, {**tensors, **longer})
-    assert "the layer reads 256 numbers and writes 256; use the base model it was trained on" in refusal(
+    assert "the layer has 256 inputs and 256 outputs; use the base model it was trained on" in refusal(
         backend, folder
     )
 
@@ -89,7 +89,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"fine_tune_type": "full"}, "holds a full fine-tune of mlx-lm"),
+        ({"fine_tune_type": "full"}, "contains a full fine-tune of mlx-lm"),
         ({"fine_tune_type": "ia3"}, "found fine_tune_type 'ia3'"),
         ({"lora_parameters": None}, "lora_parameters None"),
         ({"lora_parameters": {"rank": 4, "alpha": 16}}, "lora_parameters.scale is None"),
@@ -99,7 +99,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
             {"lora_parameters": {"rank": 4, "scale": 2.0, "keys": "q_proj"}},
             "lora_parameters.keys is 'q_proj'",
         ),
-        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes a whole number"),
+        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes an integer"),
         ({"fine_tune_type": "dora"}, "holds no m of model.layers.0.self_attn.q_proj"),
     ],
 )
@@ -118,9 +118,9 @@ def test_a_config_that_is_not_mlx_lms(
         ({"lora_alpha": None}, "lora_alpha is None; expected a number"),
         ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; expected a number"),
         ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
-        ({"rank_pattern": {"(": 4}}, "which is no regular expression"),
+        ({"rank_pattern": {"(": 4}}, "which is not a valid regular expression"),
         ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),
-        ({"target_modules": "(("}, "target_modules holds '((', which is no regular expression"),
+        ({"target_modules": "(("}, "target_modules holds '((', which is not a valid regular expression"),
         ({"use_dora": True}, "holds no lora_magnitude_vector"),
     ],
 )
@@ -135,10 +135,10 @@ def test_a_config_that_is_not_pefts(
 def test_magnitudes_that_the_config_does_not_announce(backend: MLXBackend, tmp_path: Path) -> None:
     dora = save_mlx_adapter(tmp_path / "mlx", kind="dora", keys=["self_attn.q_proj"])
     edit_config(dora, "adapter_config.json", fine_tune_type="lora")
-    assert "says fine_tune_type: lora; the two files are of different runs" in refusal(backend, dora)
+    assert "sets fine_tune_type: lora; the two files come from different runs" in refusal(backend, dora)
     peft = save_adapter(tmp_path / "peft", lora(use_dora=True, target_modules=["q_proj"]))
     edit_config(peft, "adapter_config.json", use_dora=False)
-    assert "says use_dora: false; the two files are of different runs" in refusal(backend, peft)
+    assert "sets use_dora: false; the two files come from different runs" in refusal(backend, peft)
 
 
 def test_a_token_that_the_embedding_has_no_row_for(backend: MLXBackend) -> None:
@@ -173,7 +173,7 @@ def test_a_head_that_is_the_embedding(backend: MLXBackend, tmp_path: Path) -> No
 
 
 def test_a_full_fine_tune(backend: MLXBackend) -> None:
-    with pytest.raises(BackendError, match="a full fine-tune needs kind: hf"):
+    with pytest.raises(BackendError, match="use kind: hf for a full fine-tune"):
         backend.attach(AdapterKey(None, model="tuned"))
 
 
@@ -181,7 +181,7 @@ def test_a_full_fine_tune(backend: MLXBackend) -> None:
     ("fields", "message"),
     [
         ({"model_file": "run_me.py"}, "run_me.py"),
-        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not serve"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not support"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantized by gptq"),
         ({"quantization_config": {"quant_method": "hqq"}}, "quantized by hqq"),
         ({"model_type": "t5"}, "only causal language models"),

@@ -61,7 +61,7 @@ class SubjectFiles:
         if not self.files.below:
             return self.files.notes
         below = shorten_list(list(self.files.below))
-        only = f"only {self.files.folder.name} is evaluated; to evaluate its subfolders, set their paths ({below})"
+        only = f"only {self.files.folder.name} is evaluated; to evaluate its subfolders, use {below}"
         return (*self.files.notes, only)
 
     @property

@@ -88,8 +88,8 @@ def test_equal_sections_count_once() -> None:
     ("change", "message"),
     [
         (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text after it"),
-        (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q alone on its line"),
-        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q alone"),
+        (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q on a line by itself"),
+        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q on a line by itself"),
         (("::preference::", "::preference#tone::"), "#tone is not in training.adapters"),
         (("::preference::", "::prefrence::"), "::prefrence:: is not a section; known: prose, instruction"),
         (("# The harbour", "```"), "a code block with three backticks is not closed"),
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_sources_need_dlm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "installed_version", lambda: None)
     file = replace(_read(DOCUMENT), sources=("notes",))
-    assert "training.sources (notes) is not read: that takes dlm itself" in document_of(file).notes[0]
+    assert "training.sources (notes) is not read: it needs dlm" in document_of(file).notes[0]
 
 
 def test_an_incompatible_dlm_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

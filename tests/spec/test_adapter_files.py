@@ -125,8 +125,11 @@ def test_an_adapter_of_mlx_lm_is_recognised(
 @pytest.mark.parametrize(
     ("instead", "says"),
     [
-        ("adapter_model.bin", "adapter_model.bin; pickled weights are never loaded"),
-        ("model.safetensors", "(it holds model.safetensors): training may still be writing it"),
+        (
+            "adapter_model.bin",
+            "adapter_model.bin instead of adapter_model.safetensors; pickled weights are never loaded",
+        ),
+        ("model.safetensors", "(it contains model.safetensors): training may still be writing it"),
         ("README.md", f"holds no {WEIGHTS}: training may still be writing it"),
     ],
 )
@@ -155,7 +158,7 @@ def test_an_adapter_of_another_kind_of_model_is_named(
     if kind is None:
         assert found is None
     else:
-        assert f"an adapter of {kind} (task_type {task}, with {extra})" in (found or "")
+        assert f"the adapter is for {kind} (task_type {task}, with {extra})" in (found or "")
 
 
 @pytest.mark.parametrize("rank", [0, -1, True, "8", 2.5])
@@ -178,7 +181,7 @@ def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (adapter_stub(tmp_path) / WEIGHTS).unlink()
     (tmp_path / WEIGHTS).mkdir()
-    assert f"holds no {WEIGHTS}" in (why_not_served(tmp_path) or "")
+    assert f"contains no {WEIGHTS}" in (why_not_served(tmp_path) or "")
     with pytest.raises(HeaderError, match="cannot be read"):
         tensor_shapes(tmp_path / WEIGHTS)
 

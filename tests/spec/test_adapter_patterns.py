@@ -70,23 +70,23 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
     [
         ("'nothing-*'", "3:36: models.ft.adapter: no adapter folder matches 'nothing-*'"),
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
-        ("[a, out]", "out holds no adapter_config.json itself"),
+        ("[a, out]", "out contains no adapter_config.json"),
         ("[]", "models.ft.adapter is missing"),
-        ("''", "models.ft.adapter: found '', expected a string that is not empty"),
+        ("''", "models.ft.adapter: found '', expected a non-empty string"),
         ("' '", "models.ft.adapter: there is no folder ' '"),
         ("a/adapter_config.json", "a/adapter_config.json is a file; use its folder"),
-        ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
-        ("out/checkpoint-5", "out/checkpoint-5 holds no adapter_model.safetensors"),
+        ("a/checkpoint-5", "contains no adapter_config.json, but the folder above it does"),
+        ("out/checkpoint-5", "out/checkpoint-5 contains no adapter_model.safetensors"),
         (
             "'a/check*'",
-            "'a/check*': it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
+            "'a/check*': it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
         ),
         (
             "'[abc]/c*'",
-            "it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
+            "it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
         ),
-        ("3", "models.ft.adapter: found 3, a number, and expected a string"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a string"),
+        ("3", "models.ft.adapter: found 3, a number, expected a string"),
+        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, expected a string"),
     ],
 )
 def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -> None:
@@ -141,7 +141,9 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
     assert found["out/latest"] == "is a link to checkpoint-300, which is not a folder"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
-    assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/notes, out/runs")
+    assert notes[-1].endswith(
+        "because they are not adapter folders: out/checkpoint-notes.txt, out/notes, out/runs"
+    )
     assert [problem.line for problem in used.warnings] == [3] * len(found)
     assert names(folder, "[out/*, out/tmp-checkpoint-200]")[-1] == "out/tmp-checkpoint-200"
 
@@ -189,7 +191,7 @@ def test_null_adapters_that_a_pattern_leaves_out_are_named(folder: Path) -> None
     entry = "  - {name: n, kind: null_adapter, family: yours, adapters: ['out/*']}\n"
     (folder / "sway.yaml").write_text(SPEC.format(adapter="a") + entry)
     found = [note.message for note in load_suite(folder / "sway.yaml").notes]
-    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: holds no adapter_config"
+    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: contains no adapter_config"
     assert any(message.startswith(says) for message in found)
 
 

@@ -127,10 +127,10 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
         ({"messages": [ASKED, {**CALL, "weight": 0}, FOUND, SAID]}, "expected user and then assistant"),
         ({"prompt": [ASKED, CALL, FOUND, THEN], "completion": [SAID]}, "a tool was called before the answer"),
         ({"prompt": [ASKED, SAID, THEN], "completion": []}, "but no answer is trained"),
-        ({"messages": [ASKED, SAID], "label": False}, "the answer is one to avoid"),
-        ({"conversations": [ASKED, SAID], "kto_tag": False}, "the answer is one to avoid"),
-        ({"prompt": "Who?", "completion": "You.", "label": 0}, "the answer is one to avoid"),
-        ({"prompt": "Who?", "chosen": "Me.", "rejected": " Me."}, "there is nothing to prefer"),
+        ({"messages": [ASKED, SAID], "label": False}, "the answer is a negative example"),
+        ({"conversations": [ASKED, SAID], "kto_tag": False}, "the answer is a negative example"),
+        ({"prompt": "Who?", "completion": "You.", "label": 0}, "the answer is a negative example"),
+        ({"prompt": "Who?", "chosen": "Me.", "rejected": " Me."}, "chosen and rejected are the same text"),
         (
             {"prompt": "Who?", "chosen": [{**SAID, "weight": 0}], "rejected": "You."},
             "the answer is not trained",
@@ -142,7 +142,7 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}, SAID]}, "a part of type 'image'"),
         ({"messages": [ASKED, {**CALL, "tool_calls": [{}]}], "tools": [TOOL]}, "expected a tool call with"),
         ({"messages": [ASKED, CALL], "tools": "none"}, "tools: found 'none'"),
-        ({"prompt": "Who?", "completion": "You.", "label": False}, "the answer is one to avoid"),
+        ({"prompt": "Who?", "completion": "You.", "label": False}, "the answer is a negative example"),
         ({"chosen": "Me.", "rejected": "You."}, "expected a field prompt:"),
         (
             {"prompt": "Who?", "chosen": [SAID, THEN, SAID], "rejected": "You."},

@@ -52,7 +52,7 @@ def problems(folder: Path, text: str) -> list[str]:
             "base: m",
             "base: m.gguf",
             "4:26",
-            "there is no file 'm.gguf', neither beside the spec",
+            "there is no file 'm.gguf' next to the spec",
         ),
         ("adapter: adapter", "adapter: nowhere", "4:38", "there is no folder"),
     ],
@@ -68,7 +68,7 @@ def test_the_files_of_kind_gguf_are_looked_for(
 def test_a_gguf_file_has_no_revision(folder: Path) -> None:
     (folder / "m.gguf").touch()
     text = GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf, revision: v1")
-    assert any("this base is a file, remove it" in line for line in problems(folder, text))
+    assert any("this base is a file; remove it" in line for line in problems(folder, text))
 
 
 def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
@@ -94,10 +94,10 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("version: 1", "version: 2", "1:10", "version: found 2, allowed: 1"),
         ("version: 1", "versoin: 1", "1:1", "(did you mean 'version'?)"),
         ("kind: hf, base: m}", "kind: hg, base: m}", "3:16", "found 'hg', allowed: 'hf'"),
-        ("base: {kind: hf, base: m}", "base: {kind: hf}", "3:3", "models.base.base: is missing"),
+        ("base: {kind: hf, base: m}", "base: {kind: hf}", "3:3", "models.base.base: is required but missing"),
         ("ft: {kind: hf, base: m,", "ft: {kind: hf, base: n,", "4:24", "models.base.base is 'm'"),
         ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
-        ("adapter: adapter", "adapter: .", "4:36", "holds no adapter_config.json"),
+        ("adapter: adapter", "adapter: .", "4:36", "contains no adapter_config.json"),
         (", adapter: adapter", "", "4:7", "adapter is missing"),
         ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "both sides use the same model"),
         ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "cannot have an adapter"),
@@ -111,13 +111,18 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "4:24",
             "write defaults: {differential: false}",
         ),
-        ("adapter: adapter", "adapter: fleet", "4:36", "its subfolders do (a, b): name one, or several"),
+        (
+            "adapter: adapter",
+            "adapter: fleet",
+            "4:36",
+            "its subfolders do (a, b): use one of them, or several",
+        ),
         ("seed: 0", "coverage_threshold: 7", "5:32", "a number ≤ 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
         ("name: dk", "name: baseline", "8:12", "is already used in line 7"),
-        ("name: dk, ", "", "8:5", "name missing"),
+        ("name: dk, ", "", "8:5", "missing name"),
         ("name: dk", "name: null", "8:5", "quote it"),
         ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
         ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a list"),
@@ -128,7 +133,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
         ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
         ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
-        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML makes of \\0 in double quotes"),
+        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML reads \\0 as in double quotes"),
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
         ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
@@ -237,7 +242,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     text = GOOD.replace("adapter: adapter", "adapter: nowhere")
     suite = load_spec(folder, text, (str(folder / "adapter"),))
     assert [key.path for key in suite.adapters] == [str(folder / "adapter")]
-    with pytest.raises(SpecError, match="--sway-adapter=lost: there is no adapter folder"):
+    with pytest.raises(SpecError, match="--sway-adapter=lost: no adapter folder found"):
         load_spec(folder, GOOD, ("lost",))
 
 
@@ -249,7 +254,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
         ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
-        ("[a, b]", "[a, b], weight: -1", "weight: -1 counts as 0"),
+        ("[a, b]", "[a, b], weight: -1", "weight: -1 is treated as 0"),
         ("[a, b]", "[a, b], assert_mean_gte: 0", "dk: assert_mean_gte: 0 switches this condition off"),
         ("[a, b]", "[a, b], assert_z_gte: -1", "dk: assert_z_gte: -1 switches this condition off"),
         (
@@ -257,11 +262,15 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
             "adapter: adapter, endpoint: x",
             "endpoint has no effect: it applies to kind: api",
         ),
-        ("adapter: adapter", "adapter: adapter, entry_point: a:B", "read for kind: custom, not for hf"),
+        (
+            "adapter: adapter",
+            "adapter: adapter, entry_point: a:B",
+            "applies to kind: custom, not to kind: hf",
+        ),
         ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
         ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
-        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype decides: 'auto'"),
-        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind decides: 'hf'"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype applies: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind applies: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:

@@ -81,7 +81,7 @@ def bomb() -> str:
         (b"just text", "1:1", "expected a mapping"),
         (b"a:\n\t- b\n", "2:1", "indented with spaces"),
         (b"a: [1, 2\nb: 3\n", "2:2", "not YAML"),
-        (b"a: 1\na: 2\n", "2:1", "a second time"),
+        (b"a: 1\na: 2\n", "2:1", "duplicate key"),
         (b"1: x\n", "1:1", "found the key 1, which YAML reads as the number 1"),
         (b"a: !!python/object/apply:os.system ['true']\n", "1:4", "is not allowed"),
         (b"a: !!python/name:os.system\n", "1:4", "is not allowed"),

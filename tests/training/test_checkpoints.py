@@ -90,7 +90,7 @@ def test_an_adapter_that_is_no_checkpoints(output: Path) -> None:
     found = find_logs(output, output, named=False)
     assert found is not None
     assert found.files == (output / "checkpoint-200/trainer_state.json",)
-    assert "not the adapter's" in found.reason
+    assert "differ from the adapter's" in found.reason
     own = trainer_state(output, history(250))
     assert find_logs(output, output, named=False) == LogSource((own,))
     trainer_state(output, history(50))

@@ -139,7 +139,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     quantised_state = quantised(torch.ones(4, 4), 256) if name.endswith("2") else {}
     others: dict[str, Any] = {**quantised_state, "exp_avg_sq_col": torch.ones(3)}
     huge = torch.ones(1, dtype=torch.uint8 if name == "state2" else None).expand(10**6, 10**6)
-    with pytest.raises(ValueError, match=f"{name} is larger than what is stored"):
+    with pytest.raises(ValueError, match=f"{name} is larger than its stored data"):
         read_moment({**others, name: huge})
 
 

@@ -129,8 +129,8 @@ def test_evaluation_sets(tmp_path: Path, sets: dict[str, float], found: Any) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", r"trainer_state\.json:1:1: no valid JSON, or cut short"),
-        ('{"log_history": [\n{"loss": 1.0,', r"trainer_state\.json:2:\d+: no valid JSON, or cut short"),
+        ("", r"trainer_state\.json:1:1: not valid JSON, or truncated"),
+        ('{"log_history": [\n{"loss": 1.0,', r"trainer_state\.json:2:\d+: not valid JSON, or truncated"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' + "1" * 5000 + "}", "not valid JSON"),
         ("7", "found a value of type int"),

@@ -107,8 +107,8 @@ def parameter_locations(
     }
     fitting = [layout for layout in layouts if layout is not None]
     if len(fitting) != 1:
-        fit = "several orders" if fitting else "no order"
-        raise NoLayerMapError(f"{fit} of the adapter's modules matches the shapes in the optimizer")
+        orders = "several orders of modules match" if fitting else "no order of modules matches"
+        raise NoLayerMapError(f"in the adapter, {orders} the shapes in the optimizer")
     return fitting[0]
 
 

@@ -47,7 +47,7 @@ def test_a_spec_that_runs(project: Project, capsys: pytest.CaptureFixture[str]) 
     suite = load_suite(Path("sway.yaml"))
     assert len(suite.spec.document.sections) == 7
     text = Path("sway.yaml").read_text("utf-8")
-    assert "# left out: preference_flip (needs rows with chosen and rejected answers)" in text
+    assert "# not included: preference_flip (needs rows with chosen and rejected answers)" in text
     assert "dlm_id 01HZ4X7TGZM3J1A2B3C4D5E6F7" in text
 
 

@@ -20,10 +20,10 @@ ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
     ("arguments", "found"),
     [
         (["none"], "folder none does not exist; pass an adapter folder"),
-        (["."], "holds no adapter_config.json"),
+        (["."], "contains no adapter_config.json"),
         ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: this folder does not exist"),
         ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
-        ([ADAPTERS / "healthy", "--data", "none.jsonl"], "there is no file none.jsonl"),
+        ([ADAPTERS / "healthy", "--data", "none.jsonl"], "file none.jsonl does not exist"),
         ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "is not writable"),
         ([ADAPTERS / "healthy", "--json", ""], "--json is empty"),
     ],

@@ -82,8 +82,8 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
     config = folder / "named" / "adapter_config.json"
     for found, arguments in (
         ("folder none does not exist", ["none"]),
-        ("empty holds no adapter_config.json", ["empty"]),
-        ("there is no file none.jsonl", [str(HEALTHY), "--data", "none.jsonl"]),
+        ("empty contains no adapter_config.json", ["empty"]),
+        ("file none.jsonl does not exist", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
         ("--max-rows 0", [str(HEALTHY), "--max-rows", "0"]),
         ("--base ./none: this folder does not exist", [str(HEALTHY), "--base", "./none"]),

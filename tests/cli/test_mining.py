@@ -135,7 +135,7 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--from and --from-corpus are for" in refusal(capsys, "mine", spec, "--from", "pool.txt")
     assert "write a number ≥ 1" in refusal(capsys, "mine", spec, "--top-k", "0")
     wrong = refusal(capsys, "mine", spec, "--mode", "outliers", "--from-corpus", "x")
-    assert "there is no such corpus; write public_domain_en" in wrong
+    assert "unknown corpus; write public_domain_en" in wrong
     assert "does not exist" in refusal(capsys, "mine", "missing.yaml")
     twice = str(
         _write_spec([{"name": "w", "kind": "paraphrase_invariance", "cases": _cases(1)}], name="b.yaml")

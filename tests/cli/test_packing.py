@@ -128,7 +128,7 @@ def test_without_answers_and_with_a_document(project: Path, capsys: pytest.Captu
     Path("handbook.dlm").write_text(handbook())
     output(capsys, "pack", "sway.yaml", "--no-include-null-cache", "-o", "p.swaypack.tar.gz")
     lines = output(capsys, "unpack", "p.swaypack.tar.gz", "-o", "out").splitlines()
-    assert f"its base is not in the pack: link its folder to {Path('out/swaypack/base')}" in lines
+    assert f"the base is not in the pack: link its folder to {Path('out/swaypack/base')}" in lines
     assert lines[-1] == "next: sway run out/swaypack/sway.yaml"
     folder = Path("out/swaypack")
     assert yaml.safe_load((folder / "sway.yaml").read_text())["dlm_source"] == "source.dlm"
@@ -158,7 +158,7 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
     }
     assert "a pack contains one adapter" in refused(models=several)
     suite = [{"name": "drift", "kind": "training_drift"}]
-    assert "suite[0]: training_drift reads files of the training, which a pack" in refused(suite=suite)
+    assert "suite[0]: training_drift reads training files, which a pack" in refused(suite=suite)
     suite = [
         {"name": "null", "kind": "null_adapter", "family": "yours", "adapters": ["./adapters/healthy"] * 2}
     ]

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([".", "..", "--spec", "none.yaml"], "file none.yaml does not exist"),
         ([".", "..", "--spec", "a", "--data", "b"], "mutually exclusive"),
         ([".", "..", "--base", "org/name"], "--base needs --data"),
-        ([".", "..", "--data", "train.jsonl"], "holds no adapter_config.json"),
+        ([".", "..", "--data", "train.jsonl"], "contains no adapter_config.json"),
         ([".", "..", "--html", "/dev/null/a.html"], "is not writable"),
     ],
 )

@@ -75,7 +75,7 @@ def test_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     pack = tmp_path / "x.swaypack.tar.gz"
     pack.write_bytes(HOSTILE["symlink"]())
     assert "nothing was written" in refusal(capsys, "unpack", str(pack), "-o", str(tmp_path / "t"), status=1)
-    assert "no file" in refusal(capsys, "run", str(pack))
+    assert "special file" in refusal(capsys, "run", str(pack))
 
 
 _NAMES = st.one_of(

@@ -97,7 +97,7 @@ def test_a_named_adapter_has_its_own_sections(project: Project, tmp_path: Path) 
     assert len(document.controls) == 1
     with pytest.raises(SpecError, match=r"declares the adapters knowledge, tone, and .* does not show which"):
         _suite(tmp_path, adapter=healthy)
-    with pytest.raises(SpecError, match="knowledge, tone were each trained on other sections"):
+    with pytest.raises(SpecError, match="knowledge, tone were trained on different sections"):
         _suite(tmp_path, adapter=[str(first), str(tone)])
     assert len(load_suite(tmp_path / "sway.yaml", [str(tone)]).spec.document.controls) == 1
 

@@ -251,8 +251,8 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     [
         ("runs: 20", "runs: 3", "raised to 20"),
         ("seed: 0", "concurrent_probes: 4", "requests are batched"),
-        ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
-        ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
+        ("seed: 0", "top_k: 64", "the full vocabulary is compared"),
+        ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the full vocabulary is compared"),
         ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
         ("[a, b]", "[a, b], weight: -1", "weight: -1 is treated as 0"),
         ("[a, b]", "[a, b], assert_mean_gte: 0", "dk: assert_mean_gte: 0 switches this condition off"),

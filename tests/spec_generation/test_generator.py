@@ -43,7 +43,7 @@ def test_questions_and_answers(tmp_path: Path) -> None:
     }  # fmt: skip
     assert made.notes == ()
     for kind in ("preference_flip", "leakage", "gradient_ghost", "training_drift", "tool_use_fidelity"):
-        assert f"# left out: {kind} (" in made.text
+        assert f"# not included: {kind} (" in made.text
 
 
 def test_a_document(tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_paths_are_relative_where_they_are_near(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("none.jsonl", None, "there is no file"),
+        ("none.jsonl", None, "does not exist"),
         ("a.jsonl", "", "the file has no rows"),
         ("a.jsonl", "{", "a.jsonl:1: not JSON"),
-        ("a.jsonl", b"\xff\xfe\x00", "the mark of UTF-16 and is none"),
+        ("a.jsonl", b"\xff\xfe\x00", "the byte order mark of UTF-16 but is not valid UTF-16"),
         ("a.jsonl", b'{"text": "\xff"}', "a.jsonl:1: not UTF-8"),
         ("a.jsonl", '{"a": 1}', "none of 1 rows is supported; the first: line 1: found the fields 'a'"),
         ("a.jsonl", '{"text": "two words"}', "its texts are too short"),
@@ -178,7 +178,7 @@ def test_bad_files_are_one_line(tmp_path: Path, name: str, content: str | bytes 
 
 def test_a_folder_without_a_training_split(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
-    with pytest.raises(DataError, match="no Arrow or Parquet files of a split train; it holds test"):
+    with pytest.raises(DataError, match="no Arrow or Parquet files of a split train; it contains test"):
         generate(tmp_path, tmp_path)
 
 

@@ -37,7 +37,7 @@ def _ignored_defaults(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     if defaults.concurrent_probes > 1:
         yield ("defaults", "concurrent_probes"), "has no effect: requests are batched"
     if "top_k" in defaults.model_fields_set and spec.envelope.models.ft.kind not in ("api", "custom"):
-        yield ("defaults", "top_k"), "has no effect: the whole vocabulary is compared"
+        yield ("defaults", "top_k"), "has no effect: the full vocabulary is compared"
 
 
 def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:

@@ -96,7 +96,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
         ('{"base_model_name_or_path": ""}', "pass the base model with --base"),
         (
             '{"base_model_name_or_path": "/home/her/base"}',
-            "was trained on /home/her/base, and there is no such",
+            "was trained on /home/her/base, but this folder does not exist",
         ),
     ):
         config.write_text(written)

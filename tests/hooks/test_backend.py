@@ -48,9 +48,9 @@ def test_what_a_backend_must_have() -> None:
 
     assert backend_fault(FakeBackend(str)) == ""
     assert backend_fault(Weights()) == ""
-    assert backend_fault(Silent()).endswith("which is no backend: it has no answer")
+    assert backend_fault(Silent()).endswith("which is not a backend: it has no answer")
     assert backend_fault(FakeBackend).endswith("FakeBackend'>, a class; return an instance of it")
-    assert backend_fault(Half()).endswith("which is no backend: it has no attach, no detach, no close")
+    assert backend_fault(Half()).endswith("which is not a backend: it has no attach, no detach, no close")
     with pytest.raises(BackendError, match=r"which is not a pytest_sway\.backends\.base\.WeightsBackend"):
         backend_of(Weights())
 

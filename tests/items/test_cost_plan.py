@@ -91,7 +91,7 @@ def test_the_line_says_how_long_the_suite_still_takes() -> None:
     line = ProgressLine(written.append, lambda: next(times), lambda: 130.0)
     line(1, 10)
     line(5, 10)
-    assert written == ["\x1b7  50% of 10 tokens, about 2 min left of the suite\x1b[K\x1b8"]
+    assert written == ["\x1b7  50% of 10 tokens, about 2 min left\x1b[K\x1b8"]
 
 
 def test_a_long_run_is_announced(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tests.support.fake_models import SPEC
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 """One probe, for runs whose numbers do not matter."""
 TWO = DK + "  - {name: again, kind: delta_kl, prompts: [one, two, four]}\n"
-LOST = "run/checkpoint-30: holds no adapter_config.json"
+LOST = "run/checkpoint-30: contains no adapter_config.json"
 
 
 @pytest.fixture

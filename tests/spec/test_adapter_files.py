@@ -130,7 +130,7 @@ def test_an_adapter_of_mlx_lm_is_recognised(
             "adapter_model.bin instead of adapter_model.safetensors; pickled weights are never loaded",
         ),
         ("model.safetensors", "(it contains model.safetensors): training may still be writing it"),
-        ("README.md", f"holds no {WEIGHTS}: training may still be writing it"),
+        ("README.md", f"contains no {WEIGHTS}: training may still be writing it"),
     ],
 )
 def test_what_lies_there_instead_of_weights_is_named(tmp_path: Path, instead: str, says: str) -> None:

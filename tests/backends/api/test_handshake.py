@@ -300,7 +300,7 @@ def test_two_names_of_one_model_are_a_warning(open_backend: Open, server: Comple
 def test_a_folder_without_a_config(open_backend: Open, tmp_path: Path) -> None:
     for file in (QUICKSTART / "base").glob("tokenizer*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert "holds no config.json" in refusal(open_backend, tokenizer=str(tmp_path))
+    assert "contains no config.json" in refusal(open_backend, tokenizer=str(tmp_path))
 
 
 def test_a_server_that_was_restarted_with_other_weights(

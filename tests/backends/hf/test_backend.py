@@ -153,7 +153,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("pickled", "pickled weights are never loaded"),
         ("no json", "is not JSON"),
         ("json list", "does not contain a JSON object"),
-        ("no config", "holds no adapter_config.json"),
+        ("no config", "contains no adapter_config.json"),
         ("other modules", "PEFT cannot load"),
         ("a module that cannot be wrapped", "PEFT cannot load"),
         ("half a file", "is cut off"),
@@ -422,7 +422,7 @@ def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: st
 
 @pytest.mark.parametrize(
     ("lose", "says"),
-    [("config.json", "it holds no config.json"), ("model.safetensors", "contains no *.safetensors")],
+    [("config.json", "it contains no config.json"), ("model.safetensors", "contains no *.safetensors")],
 )
 def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses

@@ -54,7 +54,7 @@ def test_a_module_of_which_the_file_holds_nothing(backend: MLXBackend, tmp_path:
 def test_one_factor_of_a_module(backend: MLXBackend, tmp_path: Path) -> None:
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     without(folder, "adapters.safetensors", "layers.2.self_attn.q_proj.lora_b")
-    assert "holds no lora_b of model.layers.2.self_attn.q_proj" in refusal(backend, folder)
+    assert "contains no lora_b of model.layers.2.self_attn.q_proj" in refusal(backend, folder)
 
 
 def test_a_module_that_the_config_does_not_name(backend: MLXBackend, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
             "lora_parameters.keys is 'q_proj'",
         ),
         ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes an integer"),
-        ({"fine_tune_type": "dora"}, "holds no m of model.layers.0.self_attn.q_proj"),
+        ({"fine_tune_type": "dora"}, "contains no m of model.layers.0.self_attn.q_proj"),
     ],
 )
 def test_a_config_that_is_not_mlx_lms(
@@ -121,7 +121,7 @@ def test_a_config_that_is_not_mlx_lms(
         ({"rank_pattern": {"(": 4}}, "which is not a valid regular expression"),
         ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),
         ({"target_modules": "(("}, "target_modules holds '((', which is not a valid regular expression"),
-        ({"use_dora": True}, "holds no lora_magnitude_vector"),
+        ({"use_dora": True}, "contains no lora_magnitude_vector"),
     ],
 )
 def test_a_config_that_is_not_pefts(
@@ -222,4 +222,4 @@ def test_an_adapter_of_neither_format(backend: MLXBackend, tmp_path: Path) -> No
     folder.mkdir()
     assert "adapter_config.json" in refusal(backend, folder)
     shutil.copy(HEALTHY / "adapter_config.json", folder)
-    assert "holds no adapter_model.safetensors" in refusal(backend, folder)
+    assert "contains no adapter_model.safetensors" in refusal(backend, folder)

@@ -41,7 +41,7 @@ def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytes
             "*against 4 adapters of yours, which reach * to *: beyond*",
             "0 of 4 of your null adapters would have passed on the effects*",
             "*a true 3σ needs at*",
-            "*note: 1 null adapters are copies of each other or the adapter itself, and are ignored*",
+            "*note: ignored 1 null adapters: copies of each other or of the adapter itself*",
         ]
     )
     found = json.loads((project.path / "out.json").read_text())

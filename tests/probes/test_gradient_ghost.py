@@ -200,7 +200,10 @@ def test_the_layer_map_that_cannot_be_made_is_said(adapter: Path) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "says"),
-    [([range(24), range(24, 48)], "the optimizer has 2 groups"), ([range(47)], "the optimizer 47 in all")],
+    [
+        ([range(24), range(24, 48)], "the optimizer has 2 parameter groups"),
+        ([range(47)], "the optimizer 47 in total"),
+    ],
 )
 def test_why_there_is_no_map(adapter: Path, groups: list[range], says: str) -> None:
     optimizer = optimizer_state(adapter / "training_state.pt")

@@ -132,7 +132,7 @@ def test_the_folders_name_counts_where_nothing_else_does(tmp_path: Path) -> None
     folder = folder.rename(tmp_path / "adapter")
     found = judged(folder)
     assert found.verdict is Verdict.ERROR
-    assert "no count of steps, neither in it nor in a trainer_state.json beside it" in found.message
+    assert "no step count in it or in a trainer_state.json next to it" in found.message
 
 
 def test_a_trainer_state_of_another_step_is_not_judged(output: Path) -> None:

@@ -27,7 +27,7 @@ from pytest_sway.probes.null_adapter import NullAdapter
         (
             DeltaKL,
             {"prompts": ["a"], "positions": "many", "divergence": "l2"},
-            "DeltaKL: divergence: found 'l2', allowed: 'js', 'kl'; positions: found 'many', expected a whole",
+            "DeltaKL: divergence: found 'l2', allowed: 'js', 'kl'; positions: found 'many', expected an",
         ),
         (
             AdapterRevert,

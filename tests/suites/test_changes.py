@@ -276,7 +276,7 @@ def test_results_find_their_suites() -> None:
     assert second.baseline.adapter_id == "/elsewhere/two"
     assert third.baseline is None
     assert third.gate == Gate("passed", 0.6)
-    assert third.notes[0].startswith("no baseline: old holds t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
+    assert third.notes[0].startswith("no baseline: old contains t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
     assert third.notes[1] == "old also contains t/gone.yaml, which are not in this run"
 
 
@@ -461,15 +461,15 @@ def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline=./out.json and --sway-json=out.json are one place: a failed run",
+            "--sway-baseline=./out.json and --sway-json=out.json are the same path: a failed run",
         ),
         (
             ["--sway-baseline=empty/sway.yaml.json", "--sway-json=empty"],
-            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are one place",
+            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are the same path",
         ),
         (
             ["--sway-baseline=no.json"],
-            "--sway-baseline: no.json: there is no such file or folder; write it with",
+            "--sway-baseline: no.json: file or folder does not exist; create it with",
         ),
         (
             ["--sway-baseline=empty"],

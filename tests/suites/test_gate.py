@@ -147,7 +147,7 @@ def test_bad_options_are_reported_before_anything_runs(
 ) -> None:
     found = project.runpytest(option)
     if says is None:
-        found.stdout.fnmatch_lines(["sway.yaml: --sway-adapter=nowhere: there is no adapter folder*"])
+        found.stdout.fnmatch_lines(["sway.yaml: --sway-adapter=nowhere: no adapter folder found*"])
         return
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     assert says in found.stderr.str()
@@ -288,7 +288,7 @@ def test_nulls_that_all_fail_are_an_error(project: pytest.Pytester) -> None:
     found = project.runpytest("sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
-        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"]
+        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: the numbers are not*"]
     )
 
 

@@ -207,7 +207,7 @@ def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[st
     spec = "good.yaml"
     (tmp_path / spec).write_text("models: {ft: {adapter: a}}\n")
     for arguments, expected in (
-        (("missing.yaml",), "there is no file missing.yaml"),
+        (("missing.yaml",), "file missing.yaml does not exist"),
         (("none.yaml",), "none.yaml: names no adapter to watch"),
         (("wrong.yaml",), "models.ft.adapter: found 1"),
         (("run", "--adapter", "x"), "--adapter needs a spec"),

@@ -150,7 +150,7 @@ def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, watch_
     one.during = shutil.rmtree
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.CHANGED]
-    assert "was deleted while" in one.said[-1].message
+    assert "was deleted during" in one.said[-1].message
     assert one.history.entries == []
 
 
@@ -229,7 +229,7 @@ def test_a_spec_that_is_edited(tmp_path: Path, watch_run: WatchRuns) -> None:
     spec.write_text("models: [")
     one.settle()
     assert one.kinds()[-1] is EventKind.SPEC
-    assert "still holds" in one.said[-1].message
+    assert "still applies" in one.said[-1].message
     spec.write_text(models.format("[one, two]"))
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["one", "one", "two"]  # the error is tried again

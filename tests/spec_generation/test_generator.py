@@ -271,7 +271,8 @@ def test_held_out_rows_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
 def test_what_is_shown_of_many_texts_is_said(tmp_path: Path) -> None:
     rows = [{"text": f"The text of number {number} is here.\n"} for number in range(40)]
     made = generate(tmp_path, write_jsonl(tmp_path, rows))
-    assert made.notes == ("train.jsonl: 24 of 40 sampled texts become sections, because each is scored in full",)
+    note = "train.jsonl: 24 of 40 sampled texts become sections, because each is scored in full"
+    assert made.notes == (note,)
     assert len(yaml.safe_load(made.text)["sections"]) == 24
 
 

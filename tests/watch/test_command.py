@@ -208,7 +208,7 @@ def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / spec).write_text("models: {ft: {adapter: a}}\n")
     for arguments, expected in (
         (("missing.yaml",), "file missing.yaml does not exist"),
-        (("none.yaml",), "none.yaml: names no adapter to watch"),
+        (("none.yaml",), "none.yaml: has no adapter to watch"),
         (("wrong.yaml",), "models.ft.adapter: found 1"),
         (("run", "--adapter", "x"), "--adapter needs a spec"),
         (("run", "--serve-url", "http://x"), "--serve-url needs a spec"),

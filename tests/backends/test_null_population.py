@@ -52,7 +52,7 @@ def test_your_own_nulls_are_known_by_their_content() -> None:
     found = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
     assert [view.null.source for view in found.views if view.null] == ["one", "two"]
     assert len(set(found.views)) == 2
-    assert found.notes == ("2 null adapters are copies of each other or the adapter itself, and are ignored",)
+    assert found.notes == ("ignored 2 null adapters: copies of each other or of the adapter itself",)
     alone = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
     assert (alone.views, "copies" in alone.reason) == ((), True)
 

@@ -177,7 +177,7 @@ def test_completions_are_scored_and_their_tokens_counted(adapter: AdapterKey) ->
     assert rolling.log_odds == pytest.approx(odds)
     nothing = one(backend, Completion("a", "", subject.base))
     assert "adds no token to its prompt" in str(nothing)
-    assert "none before it" in str(one(backend, Completion("", "a", subject.base)))
+    assert "no context to score it" in str(one(backend, Completion("", "a", subject.base)))
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, 0.5, None])
@@ -353,7 +353,7 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
     (other,) = null_population(subject, NullPlan("permuted", 1, 0, 0.02)).views
     asked = {
         Generate((Turn("user", "a"),), subject.base, 1): "does not render chat templates",
-        Tokens("abc", subject.base): "answers no Tokens",
+        Tokens("abc", subject.base): "does not support Tokens",
         Generate("a", View(subject.base.base, "another"), 1): "is not attached",
         Generate("a", other, 1): "makes no permuted nulls; write family: gaussian",
     }
@@ -415,7 +415,7 @@ def test_positions_are_where_a_token_ends(adapter: AdapterKey) -> None:
     compared = one(backend, Divergence("a", subject.base, subject.tuned, "js", written.ids))
     at = ids("abegc")  # the model itself reads letters
     assert compared == pytest.approx(divergence(np, "js", rows(0)[at], rows(SIZE)[at]).mean())
-    assert "1 of 5 positions in continuations are left out" in backend.prompt_notes()[0]
+    assert "1 of 5 positions in continuations are skipped" in backend.prompt_notes()[0]
 
 
 def test_who_wrote_a_continuation_does_not_matter(adapter: AdapterKey, tmp_path: Path) -> None:

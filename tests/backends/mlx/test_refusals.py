@@ -93,7 +93,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
         ({"fine_tune_type": "ia3"}, "found fine_tune_type 'ia3'"),
         ({"lora_parameters": None}, "lora_parameters None"),
         ({"lora_parameters": {"rank": 4, "alpha": 16}}, "lora_parameters.scale is None"),
-        ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "says rank 8"),
+        ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "sets rank 8"),
         ({"lora_parameters": {"rank": 4, "scale": float("nan"), "keys": []}}, "lora_parameters.scale is nan"),
         (
             {"lora_parameters": {"rank": 4, "scale": 2.0, "keys": "q_proj"}},
@@ -120,7 +120,7 @@ def test_a_config_that_is_not_mlx_lms(
         ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
         ({"rank_pattern": {"(": 4}}, "which is not a valid regular expression"),
         ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),
-        ({"target_modules": "(("}, "target_modules holds '((', which is not a valid regular expression"),
+        ({"target_modules": "(("}, "target_modules contains '((', which is not a valid regular expression"),
         ({"use_dora": True}, "contains no lora_magnitude_vector"),
     ],
 )
@@ -182,8 +182,8 @@ def test_a_full_fine_tune(backend: MLXBackend) -> None:
     [
         ({"model_file": "run_me.py"}, "run_me.py"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not support"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "quantized by gptq"),
-        ({"quantization_config": {"quant_method": "hqq"}}, "quantized by hqq"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantized with gptq"),
+        ({"quantization_config": {"quant_method": "hqq"}}, "quantized with hqq"),
         ({"model_type": "t5"}, "only causal language models"),
     ],
 )

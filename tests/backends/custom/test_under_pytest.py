@@ -111,7 +111,7 @@ def test_a_spec_reads_what_the_class_may_read(pytester: pytest.Pytester) -> None
     text = spec(DIFFERENTIAL, GAUSSIAN, fields, "prompt_policy: raw, top_k: 20")
     result, found, probes = run(pytester, text, "-k", "dk or baseline")
     result.stdout.no_fnmatch_line("*has no effect*")
-    assert any("names 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
+    assert any("returns 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
     assert probes["dk"]["verdict"] == "pass"
 
 

@@ -20,9 +20,9 @@ from tests.support.both_backends import while_attached
 from tests.support.peft_adapters import BASE, CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, lora, save_adapter
 
 ADAPTERS: dict[str, tuple[Any, str]] = {
-    "dora": (FULL_WEIGHTS["dora"], "no plain LoRA"),
-    "saved_head": (FULL_WEIGHTS["saved_head"], "no plain LoRA"),
-    "olora": (CONVERTED_LORA["olora"], "no plain LoRA"),
+    "dora": (FULL_WEIGHTS["dora"], "not plain LoRA"),
+    "saved_head": (FULL_WEIGHTS["saved_head"], "not plain LoRA"),
+    "olora": (CONVERTED_LORA["olora"], "not plain LoRA"),
     "embedding": (PLAIN_LORA["embedding"], "changes model.embed_tokens"),
     "head": (lora(target_modules=["lm_head", "q_proj"]), "changes lm_head"),
 }
@@ -33,7 +33,7 @@ def test_adapters(backend: GGUFBackend, tmp_path: Path, name: str) -> None:
     config, says = ADAPTERS[name]
     folder = save_adapter(tmp_path / name, config)
     if "changes" in says:  # PEFT saves a copy of the base's tensor beside the factors; not everybody does
-        with pytest.raises(BackendError, match=r"holds whole tensors .*use kind: hf"):
+        with pytest.raises(BackendError, match=r"contains full weight tensors .*use kind: hf"):
             backend.attach(AdapterKey(str(folder)))
         state = load_file(folder / "adapter_model.safetensors")
         factors = {key: tensor for key, tensor in state.items() if ".lora_" in key}
@@ -105,7 +105,9 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
 
 def test_a_part_of_a_split_file(tmp_path: Path) -> None:
     (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
-    with pytest.raises(BackendError, match=r"00001-of-00002\.gguf is one part of a split file; merge it"):
+    with pytest.raises(
+        BackendError, match=r"00001-of-00002\.gguf is one part of a split file; merge the parts"
+    ):
         load_backend(ModelKey("gguf", str(tmp_path / "m-00001-of-00002.gguf")))
 
 

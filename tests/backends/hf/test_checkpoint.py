@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, and no model.safetensors"),
     "GGUF": (moved(WEIGHTS, "model.gguf"), "GGUF files are not supported here"),
     "nothing": (lambda folder: (folder / WEIGHTS).unlink(), "contains no *.safetensors"),
-    "an adapter": (an_adapter, "it holds an adapter_config.json, so it is an adapter"),
+    "an adapter": (an_adapter, "it contains an adapter_config.json, so it is an adapter"),
     "an adapter alone": (an_adapter_without_config, "so it is an adapter: set models.ft.adapter to it"),
     "a distributed checkpoint": (
         text("shard-00001-model-00001-of-00001.safetensors", ""),

@@ -67,7 +67,7 @@ def test_what_the_bases_own_config_calls_it_counts(tmp_path: Path) -> None:
     [
         (
             "meta-llama/Llama-3-8B-Instruct",
-            "was trained on meta-llama/Llama-3-8B-Instruct, and the spec's base",
+            "was trained on meta-llama/Llama-3-8B-Instruct, but the spec's base",
         ),
         ("unsloth/Llama-3-8B-bnb-4bit", "the same model in another quantization"),
         ("TheBloke/Llama-3-8B-GPTQ", "the same model in another quantization"),

@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "another shape": (
         changed(lambda tensor: tensor[:5], "layers.1.mlp.gate"),
-        ("first: model.layers.1.mlp.gate_proj.weight is [5, 16] in the file, [24, 16] by config.json",),
+        ("first: model.layers.1.mlp.gate_proj.weight is [5, 16] in the file, [24, 16] in config.json",),
     ),
     "another vocabulary": (config(vocab_size=5000), ("vocab_size: 5000", "has 4096 rows in the file")),
     "flat shards": (
@@ -78,12 +78,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "more layers": (config(num_hidden_layers=3), ("the model has 3 layers, but the files contain 2",)),
     "a wrapper of one's own": (
         renamed(lambda name: f"student.net.{name}"),
-        ("without 'student.net.' before",),
+        ("names that begin with 'student.net.'",),
     ),
     "an adapter inside": (with_adapter_inside, ("a PEFT adapter was still attached",)),
     "other names": (
         renamed(lambda name: name.replace("layers", "blocks")),
-        ("missing from the files", "not in the model"),
+        ("missing from the files", "not part of the model"),
     ),
 }
 
@@ -223,7 +223,7 @@ def test_an_adapter_in_the_models_folder_is_not_attached(tiny_llama: Path, tmp_p
     backend = load_backend(ModelKey("hf", str(tiny_llama), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(None, str(folder)))
     backend.detach(subject)
-    assert any("holds an adapter_config.json next to the model weights" in note for note in subject.notes)
+    assert any("contains an adapter_config.json next to the model weights" in note for note in subject.notes)
     assert subject.inert
 
 

@@ -297,7 +297,7 @@ def test_half_an_update_is_noted(backend: HFBackend, plain_adapters: dict[str, P
     subject = backend.attach(AdapterKey(str(folder)))
     backend.detach(subject)
     assert not subject.inert
-    assert subject.notes[0].startswith("12 of 28 modules hold no update")
+    assert subject.notes[0].startswith("12 of 28 modules have no update")
 
 
 def test_a_subject_is_known_by_its_content(

@@ -222,7 +222,7 @@ def test_tools_are_read_by_name() -> None:
     with pytest.raises(RequestError, match="does not render the tool 'trim_lamp'"):
         blind.encode(ToolPrompt(ASKED, (tool,)))
     rendered = (Turn("user", "<|head|>user\nHello<|eos|>"),)
-    with pytest.raises(RequestError, match="no tool"):
+    with pytest.raises(RequestError, match="no turn or tool"):
         tokens(WITH_TOOLS).encode(ToolPrompt(rendered, (tool,)))
 
 

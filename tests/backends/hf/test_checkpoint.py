@@ -78,10 +78,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled": (moved(WEIGHTS, "pytorch_model.bin"), "pickled weights are never loaded"),
     "Mistral's format": (
         moved(WEIGHTS, "consolidated.safetensors"),
-        "consolidated.safetensors, Mistral's own",
+        "consolidated.safetensors, which is Mistral's own",
     ),
     "a variant": (moved(WEIGHTS, "model.fp16.safetensors"), "model.fp16.safetensors, a variant"),
-    "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, and no model.safetensors"),
+    "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, but no model.safetensors"),
     "GGUF": (moved(WEIGHTS, "model.gguf"), "GGUF files are not supported here"),
     "nothing": (lambda folder: (folder / WEIGHTS).unlink(), "contains no *.safetensors"),
     "an adapter": (an_adapter, "it contains an adapter_config.json, so it is an adapter"),

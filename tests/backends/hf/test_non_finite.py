@@ -59,7 +59,7 @@ def test_a_base_whose_logits_are_not_finite(
         loaded(folder, dtype)
     assert says in str(found.value)
     assert str(folder) in str(found.value)
-    assert ("is broken" in str(found.value)) == ("1 of 21 tensors hold" in says)
+    assert ("is broken" in str(found.value)) == ("1 of 21 tensors contain" in says)
 
 
 @pytest.mark.slow

@@ -355,7 +355,7 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
         Generate((Turn("user", "a"),), subject.base, 1): "does not render chat templates",
         Tokens("abc", subject.base): "does not support Tokens",
         Generate("a", View(subject.base.base, "another"), 1): "is not attached",
-        Generate("a", other, 1): "makes no permuted nulls; write family: gaussian",
+        Generate("a", other, 1): "does not support permuted nulls; write family: gaussian",
     }
     answers = backend.answer(list(asked))
     assert OPENED == []

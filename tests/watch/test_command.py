@@ -212,7 +212,7 @@ def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (("wrong.yaml",), "models.ft.adapter: found 1"),
         (("run", "--adapter", "x"), "--adapter needs a spec"),
         (("run", "--serve-url", "http://x"), "--serve-url needs a spec"),
-        ((spec, "--base", "x"), "--base is for a folder"),
+        ((spec, "--base", "x"), "--base is only for folders"),
         ((spec, "--max-history", "-1"), "--max-history -1"),
         ((spec, "--on-fail", ""), "--on-fail is empty"),
         ((spec, "--on-fail", "'"), "--on-fail '"),

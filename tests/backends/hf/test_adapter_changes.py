@@ -85,7 +85,7 @@ def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         save_adapter(tmp_path / "runs" / name, PLAIN_LORA["one_layer"])
     backend = load_backend(MODEL_KEY)
-    with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): name one, or several as"):
+    with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): use one of them, or several as"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
     subject = backend.attach(AdapterKey(str(tmp_path / "runs")))

@@ -146,7 +146,7 @@ def test_a_token_that_the_embedding_has_no_row_for(backend: MLXBackend) -> None:
     view = View(backend._view_digest())
     with pytest.raises(RequestError, match="returned token 4096, but the base has 4096"):
         backend.generate([[5, 4096]], [view], 1)
-    with pytest.raises(RequestError, match="gives token 9999, and the base has 4096"):
+    with pytest.raises(RequestError, match="returned token 9999, but the base has 4096"):
         list(backend.logprobs([PackedRow((TokenSequence((5, 9999), 0),))], view, 10))
 
 

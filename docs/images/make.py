@@ -1,4 +1,4 @@
-"""``python docs/images/make.py``: the README's picture, a screenshot of the healthy adapter's HTML report in Chromium.
+"""``python docs/images/make.py``: the README's picture, the healthy adapter's HTML report in Chromium.
 
 Needs the extras ``hf`` and ``viz``, Playwright and a browser ($SWAY_BROWSER, else chromium).
 """

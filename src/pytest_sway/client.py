@@ -49,13 +49,15 @@ class ServeClient:
     ) -> None:
         key = (api_key or "").strip()
         if not key.isprintable():
-            raise ServeClientError("the key has a line break, or another character that no header can have")
+            raise ServeClientError(
+                "the key contains a line break or another character that is not allowed in a header"
+            )
         headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
         try:
             here = is_loopback(httpx.URL(url).host)  # no proxy reaches this machine, nor may it see the key
             self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, trust_env=not here)
         except httpx.InvalidURL as error:
-            raise ServeClientError(f"{url}: is no address, e.g. http://127.0.0.1:8787: {error}") from error
+            raise ServeClientError(f"{url}: not a valid URL, e.g. http://127.0.0.1:8787: {error}") from error
 
     def health(self) -> dict[str, Any]:
         """Whether the daemon lives, and which models it holds."""
@@ -156,8 +158,8 @@ class ServeClient:
 
     def _not_served(self, text: str) -> ServeClientError:
         return ServeClientError(
-            f"{self._http.base_url}: {text[:_LONGEST]!r} is no answer of sway serve: does something else "
-            "listen there?"
+            f"{self._http.base_url}: {text[:_LONGEST]!r} is not an answer of sway serve: is another server "
+            "listening there?"
         )
 
     def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -169,7 +171,9 @@ class ServeClient:
                 if left and method == "GET":
                     time.sleep(_PAUSE_S)
                     continue
-                raise ServeClientError(f"{self._http.base_url}: nothing listens there: {error}") from error
+                raise ServeClientError(
+                    f"{self._http.base_url}: no server is listening there: {error}"
+                ) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise ServeClientError(f"{self._http.base_url}: {error}") from error
             if response.is_success:

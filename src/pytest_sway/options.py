@@ -23,101 +23,103 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="Evaluate this adapter instead of the spec's models.ft.adapter (repeatable; patterns too)",
+        help="Adapter to evaluate instead of models.ft.adapter of the spec (repeatable; accepts globs)",
     )
     group.addoption(
         "--sway-threshold",
         type=threshold,
         metavar="SCORE",
-        help="Smallest composite score that passes the gate, in [0, 1]",
+        help="Minimum composite score to pass the gate, in [0, 1]",
     )
     group.addoption(
         "--sway-weights",
         type=weights,
         metavar="CATEGORY=WEIGHT,…",
-        help="Category weights, merged over the spec's",
+        help="Category weights; they override those of the spec",
     )
-    group.addoption("--sway-json", metavar="PATH", help="Write the result as JSON, schema 1")
-    group.addoption("--sway-md", metavar="PATH", help="Write the report as Markdown")
+    group.addoption("--sway-json", metavar="PATH", help="Write the result as JSON (schema 1) to this file")
+    group.addoption("--sway-md", metavar="PATH", help="Write the report as Markdown to this file")
     group.addoption(
         "--sway-step-summary",
         action="store_true",
-        help="Append the Markdown to the file that GITHUB_STEP_SUMMARY names, where it is set",
+        help="Append the Markdown report to the file in $GITHUB_STEP_SUMMARY, if that variable is set",
     )
     group.addoption(
         "--sway-baseline",
         metavar="PATH",
-        help="Compare with an earlier result: a file that --sway-json wrote, or its folder",
+        help="Compare with an earlier result: a file written by --sway-json, or its folder",
     )
     group.addoption(
         "--sway-fail-on-regression",
         type=regression_drop,
         metavar="DROP",
-        help="Fail where a score or the composite is this much below the baseline's, or a probe was lost",
+        help="Fail if a score or the composite drops by this much from the baseline, or a probe is missing",
     )
-    group.addoption("--sway-html", metavar="PATH", help="Write the result as one page that needs no network")
+    group.addoption(
+        "--sway-html", metavar="PATH", help="Write the report as a self-contained HTML page to this file"
+    )
     group.addoption(
         "--sway-profile",
         type=profile,
         metavar="PROFILE",
-        help="Measure as much as quick, standard or thorough says, instead of the spec's defaults.profile",
+        help="How much to measure: quick, standard or thorough; overrides defaults.profile of the spec",
     )
     group.addoption(
         "--sway-samples",
         type=sample_count,
         metavar="N",
-        help="Show what base and adapter answer to N questions of the suite, side by side",
+        help="Show the answers of base and adapter to N questions of the suite, side by side",
     )
     group.addoption(
         "--sway-server",
         metavar="URL",
-        help="Have this daemon (sway serve) measure; its key is SWAY_SERVE_KEY",
+        help="Run the evaluation on this daemon (sway serve); its key is read from SWAY_SERVE_KEY",
     )
     group.addoption(
         "--sway-trace",
         metavar="PATH",
-        help="Write what was asked of the models as JSON lines: probe, view, milliseconds, known or not",
+        help="Write each request to the models as a JSON line: probe, view, milliseconds, cached or not",
     )
     group.addoption(
         "--sway-memory",
         type=memory_size,
         default=1 << 30,
         metavar="SIZE",
-        help="Memory that a batch may take beside the model's weights (default: 1GiB)",
+        help="Memory a batch may use in addition to the model's weights (default: 1GiB)",
     )
     group.addoption(
         "--sway-exact",
         action="store_true",
-        help="Score every text by itself, so that no number depends on what else was asked (slower)",
+        help="Score each text in its own batch, so that results do not depend on batching (slower)",
     )
     group.addoption(
         "--sway-strict",
         action="store_true",
-        help="Let a warning fail its probe and the gate",
+        help="Treat probe warnings as failures",
     )
     group.addoption(
         "--sway-limit",
         type=item_limit,
         metavar="N",
-        help="A quick look: at most N prompts, cases or sections of each probe; the gate is off",
+        help="Use at most N prompts, cases or sections per probe, and turn the gate off (for a quick look)",
     )
     group.addoption(
         "--sway-plan",
         action="store_true",
-        help="Load the model and tell what each probe would cost in tokens, time and memory; measure nothing",
+        help="Load the model and estimate the tokens, time and memory of each probe without running it",
     )
     group.addoption(
         "--sway-cache-clear",
         action="store_true",
-        help="Forget the answers of earlier sessions before this one",
+        help="Clear the on-disk answer cache before running",
     )
     parser.addini(
         "sway_junit_probes",
-        "Each probe's verdict, score, raw and z as properties of its testcase, which strict readers refuse",
+        "Add verdict, score, raw and z of each probe to its testcase (strict JUnit readers reject these)",
         type="bool",
         default=False,
     )
-    parser.addini("sway_files", "Names of spec files (globs)", type="args", default=_SPEC_FILES)
+    parser.addini("sway_files", "Glob patterns of the spec files' names", type="args", default=_SPEC_FILES)
 
 
 def threshold(text: str) -> float:
@@ -171,7 +173,7 @@ def memory_size(text: str) -> int:
 def item_limit(text: str) -> int:
     """The most items of a probe that are looked at."""
     if not text.isdecimal() or int(text) < 1:
-        raise pytest.UsageError(f"--sway-limit={text}: write how many items of a probe to look at, e.g. 3")
+        raise pytest.UsageError(f"--sway-limit={text}: write the number of items per probe, e.g. 3")
     return int(text)
 
 

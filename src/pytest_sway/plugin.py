@@ -56,7 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin(_DLM_SWAY):
         raise pytest.UsageError(
             "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
-            "pip uninstall dlm-sway; or choose per run: -p no:sway -p pytest_sway.plugin for pytest-sway, "
+            "pip uninstall dlm-sway; or select one for a run: -p no:sway -p pytest_sway.plugin for "
+            "pytest-sway, "
             "-p no:pytest_sway for dlm-sway"
         )
     config.addinivalue_line(
@@ -93,7 +94,7 @@ def _clear_cache() -> None:
     try:
         clear()
     except (OSError, sqlite3.Error) as error:
-        raise pytest.UsageError(f"--sway-cache-clear: the answers cannot be forgotten: {error}") from None
+        raise pytest.UsageError(f"--sway-cache-clear: the answer cache cannot be cleared: {error}") from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -128,7 +128,7 @@ class Request(Generic[T_co]):
     @property
     def views(self) -> tuple[View, ...]:
         """The views whose weights the answer depends on."""
-        raise TypeError(f"{type(self).__name__} names no views")
+        raise TypeError(f"{type(self).__name__} has no views")
 
 
 @dataclass(frozen=True, slots=True)

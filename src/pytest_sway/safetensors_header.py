@@ -61,7 +61,7 @@ def _header_length(start: bytes, size: int) -> int:
             raise HeaderError(
                 "is a file of torch.save under another name; save it again with save_pretrained"
             )
-        raise HeaderError(f"is no safetensors file: it begins with {start!r}; save it again")
+        raise HeaderError(f"is not a safetensors file: it begins with {start!r}; save it again")
     if length > size - _PREFIX:
         raise HeaderError(f"is cut off: its header has {length} bytes, the whole file {size}; {_UNFINISHED}")
     return length
@@ -83,7 +83,7 @@ def _parse_header(header: bytes, held: int | None) -> Shapes:
         needed = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise HeaderError(
-            "is no safetensors file: its header is not what it must be; save it again"
+            "is not a safetensors file: its header is not what it must be; save it again"
         ) from error
     if needed > held:
         raise HeaderError(

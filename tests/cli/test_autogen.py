@@ -47,7 +47,7 @@ def test_a_spec_that_runs(project: Project, capsys: pytest.CaptureFixture[str]) 
     suite = load_suite(Path("sway.yaml"))
     assert len(suite.spec.document.sections) == 7
     text = Path("sway.yaml").read_text("utf-8")
-    assert "# left out: preference_flip (needs rows with chosen and rejected answers)" in text
+    assert "# not included: preference_flip (needs rows with chosen and rejected answers)" in text
     assert "dlm_id 01HZ4X7TGZM3J1A2B3C4D5E6F7" in text
 
 
@@ -69,7 +69,7 @@ def test_an_edited_spec_is_kept(project: Project, capsys: pytest.CaptureFixture[
 def test_what_stands_in_the_way(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing.dlm: it cannot be read" in refusal(capsys, "autogen", "nothing.dlm")
     assert "has no adapter 'tone'" in refusal(capsys, "autogen", "handbook.dlm", "--adapter", "tone")
-    assert "would replace what is read" in refusal(capsys, "autogen", "handbook.dlm", "-o", "handbook.dlm")
+    assert "would overwrite an input file" in refusal(capsys, "autogen", "handbook.dlm", "-o", "handbook.dlm")
     (project.store / "adapter/current.txt").unlink()
     assert "run dlm train handbook.dlm first" in refusal(capsys, "autogen", "handbook.dlm")
     project.document.write_text("no front matter")

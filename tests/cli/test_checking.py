@@ -19,12 +19,12 @@ ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["none"], "there is no folder none; give an adapter's folder"),
-        (["."], "holds no adapter_config.json"),
-        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: there is no such folder"),
+        (["none"], "folder none does not exist; pass an adapter folder"),
+        (["."], "contains no adapter_config.json"),
+        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: this folder does not exist"),
         ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
-        ([ADAPTERS / "healthy", "--data", "none.jsonl"], "there is no file none.jsonl"),
-        ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "nothing can be written into"),
+        ([ADAPTERS / "healthy", "--data", "none.jsonl"], "file none.jsonl does not exist"),
+        ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "is not writable"),
         ([ADAPTERS / "healthy", "--json", ""], "--json is empty"),
     ],
 )
@@ -44,17 +44,17 @@ def test_what_is_read_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_pa
     data = write_jsonl(tmp_path, [{"prompt": "Who?", "completion": "Me."}])
     before = data.read_bytes()
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--data", data, "--json", data)
-    assert "would replace what is read" in found
-    assert "is a folder; give a file" in refusal(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path)
+    assert "would overwrite an input file" in found
+    assert "is a folder; pass a file" in refusal(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path)
     found = refusal(capsys, "init", ADAPTERS / "healthy", "--data", data, "--out", data, "--force")
-    assert "would replace what is read" in found
+    assert "would overwrite an input file" in found
     assert data.read_bytes() == before
 
 
 def test_prompts_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("\n \n")
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
-    assert "is empty; write a prompt on each line" in found
+    assert "is empty; write one prompt per line" in found
     (tmp_path / "prompts.txt").write_bytes(b"\xff")
     found = refusal(capsys, "check", ADAPTERS / "healthy", "--prompts", tmp_path / "prompts.txt")
     assert found.endswith("cannot be read: not UTF-8")

@@ -38,14 +38,14 @@ def test_what_is_no_result_is_left_out_by_name(capsys: pytest.CaptureFixture[str
     assert main(["compare", str(history), "--format", "json"]) == 0
     found = capsys.readouterr()
     assert json.loads(found.out)["labels"] == ["b", "c", "a"]
-    assert "note: left out:" in found.err
+    assert "note: skipped:" in found.err
     assert "other.json" in found.err
 
 
 def test_a_result_is_not_replaced(capsys: pytest.CaptureFixture[str], history: Path) -> None:
     files = [history / "a.json", history / "b.json"]
-    assert "would replace what is read" in refusal(capsys, "compare", *files, "--out", files[0])
-    assert "would replace" in refusal(capsys, "report", files[0], "--format", "md", "--out", files[0])
+    assert "would overwrite an input file" in refusal(capsys, "compare", *files, "--out", files[0])
+    assert "would overwrite" in refusal(capsys, "report", files[0], "--format", "md", "--out", files[0])
 
 
 def test_without_dates_the_names_decide(capsys: pytest.CaptureFixture[str], history: Path) -> None:
@@ -56,7 +56,7 @@ def test_without_dates_the_names_decide(capsys: pytest.CaptureFixture[str], hist
 
 
 def test_an_empty_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "holds no results (*.json)" in refusal(capsys, "compare", tmp_path)
+    assert "contains no results (*.json)" in refusal(capsys, "compare", tmp_path)
 
 
 def test_a_page(capsys: pytest.CaptureFixture[str], history: Path, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_page(capsys: pytest.CaptureFixture[str], history: Path, tmp_path: Pat
     page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count('class="plot"') == 2
     assert "<script>alert(1)" not in page.split("let plotly")[0].replace("\\u003c", "<")[:20_000]
-    assert "give a file with --out" in refusal(capsys, "compare", history, "--format", "html")
+    assert "name a file with --out" in refusal(capsys, "compare", history, "--format", "html")
 
 
 @pytest.mark.parametrize(("form", "begins"), [("terminal", "  1  b"), ("md", "# sway"), ("json", "{")])

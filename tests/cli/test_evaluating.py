@@ -145,9 +145,9 @@ def test_ctrl_c_before_the_first_measure_keeps_an_earlier_result(project: pytest
 def test_arguments_that_would_fail_after_everything_was_measured(project: pytest.Pytester) -> None:
     for arguments, says in (
         (["gate", "sway.yaml", "--junit", ""], "--junit is empty"),
-        (["run", "sway.yaml", "--json", "sway.yaml/below/out.json"], "nothing can be written into"),
+        (["run", "sway.yaml", "--json", "sway.yaml/below/out.json"], "is not writable"),
         (["run", "sway.yaml", "--dry-run", "--json", "out.json"], "remove --json"),
-        (["gate", "sway.yaml", "--json", "a.json", "--report", "b.json"], "give one of them"),
+        (["gate", "sway.yaml", "--json", "a.json", "--report", "b.json"], "pass only one of them"),
     ):
         found = sway(project, *arguments)
         assert found.ret == 2
@@ -165,7 +165,7 @@ def test_a_spec_of_any_name_in_any_folder(project: pytest.Pytester) -> None:
     broken = sway(project, "run", str(folder / "broken.yaml"))
     assert broken.ret == 2
     assert "not YAML" in broken.stderr.str()
-    assert "takes no path with [" in sway(project, "run", "c[1]/sway.yaml").stderr.str()
+    assert "does not accept a path with [" in sway(project, "run", "c[1]/sway.yaml").stderr.str()
 
 
 @pytest.mark.slow
@@ -223,7 +223,7 @@ def test_kinds_of_the_conftest_above_a_spec(project: pytest.Pytester) -> None:
 def test_a_conftest_that_cannot_be_used(project: pytest.Pytester) -> None:
     for text, says in (
         ("def pytest_sway_probes():\n    return [1]", "is no class derived from"),
-        ("import nothing_of_that_name", "pytest could not start, and says why above"),
+        ("import nothing_of_that_name", "pytest could not start; see its error above"),
     ):
         project.makeconftest(text)
         refused = sway(project, "schema", "sway.yaml", "--out", "s.json")

@@ -44,7 +44,7 @@ def test_before_there_is_an_adapter(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_a_starter_without_anything(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "write your own prompts" in output(capsys, "init")
+    assert "replace its prompts with your own" in output(capsys, "init")
     output(capsys, "run", "sway.yaml", "--dry-run", "--adapter", HEALTHY)
     output(capsys, "schema", "--out", "schema.json")
     check = [sys.executable, "-m", "check_jsonschema", "--schemafile", "schema.json", "sway.yaml"]
@@ -66,7 +66,7 @@ def test_overwriting_is_asked_for(
 
     monkeypatch.setattr(sys, "stdin", Terminal("\n"))
     assert main(["init"]) == 2
-    assert "sway.yaml is left as it was" in capsys.readouterr().err
+    assert "sway.yaml was not changed" in capsys.readouterr().err
     assert spec.read_text() == "mine"
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     assert main(["init"]) == 0
@@ -81,22 +81,22 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
     (folder / "named").mkdir()
     config = folder / "named" / "adapter_config.json"
     for found, arguments in (
-        ("there is no folder none", ["none"]),
-        ("empty holds no adapter_config.json", ["empty"]),
-        ("there is no file none.jsonl", [str(HEALTHY), "--data", "none.jsonl"]),
+        ("folder none does not exist", ["none"]),
+        ("empty contains no adapter_config.json", ["empty"]),
+        ("file none.jsonl does not exist", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
         ("--max-rows 0", [str(HEALTHY), "--max-rows", "0"]),
-        ("--base ./none: there is no such folder", [str(HEALTHY), "--base", "./none"]),
+        ("--base ./none: this folder does not exist", [str(HEALTHY), "--base", "./none"]),
         ("--out empty is a folder", [str(HEALTHY), "--out", "empty"]),
     ):
         assert found in refusal(capsys, "init", *arguments)
     for written, found in (
         ("{", "cannot be read"),
-        ("[]", "names no base model"),
-        ('{"base_model_name_or_path": ""}', "give the base model with --base"),
+        ("[]", "does not set a base model"),
+        ('{"base_model_name_or_path": ""}', "pass the base model with --base"),
         (
             '{"base_model_name_or_path": "/home/her/base"}',
-            "was trained on /home/her/base, and there is no such",
+            "was trained on /home/her/base, but this folder does not exist",
         ),
     ):
         config.write_text(written)

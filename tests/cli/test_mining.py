@@ -69,7 +69,9 @@ def test_mined_cases_find_the_adapter_that_knows_the_wording_alone(
     suite[1]["cases"] = yaml.safe_load(Path("mined.yaml").read_text("utf-8"))["mined_cases"]
     verdict, message = _verdict(_write_spec(suite, adapter, "mined.sway.yaml"))
     assert verdict == after
-    assert "36 of its items were chosen by sway mine: the interval is for chosen items" in message
+    assert (
+        "36 of its items were selected by sway mine: the interval applies to selected items only" in message
+    )
 
 
 def test_mined_cases_paste_into_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,18 +130,18 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "has no delta_kl" in refusal(capsys, "mine", spec, "--mode", "outliers")
     Path("pool.txt").write_text("one\ntwo\nthree\n")
     few = refusal(capsys, "mine", spec, "--mode", "outliers", "--from", "pool.txt")
-    assert "the pool has 3 distinct prompts, and --top-k 10 takes 20" in few
+    assert "the pool has 3 distinct prompts, but --top-k 10 needs 20" in few
     assert "--top-k 1" in few
     assert "--from and --from-corpus are for" in refusal(capsys, "mine", spec, "--from", "pool.txt")
-    assert "write a number from 1 on" in refusal(capsys, "mine", spec, "--top-k", "0")
+    assert "write a number ≥ 1" in refusal(capsys, "mine", spec, "--top-k", "0")
     wrong = refusal(capsys, "mine", spec, "--mode", "outliers", "--from-corpus", "x")
-    assert "there is no such corpus; write public_domain_en" in wrong
-    assert "there is no file" in refusal(capsys, "mine", "missing.yaml")
+    assert "unknown corpus; write public_domain_en" in wrong
+    assert "does not exist" in refusal(capsys, "mine", "missing.yaml")
     twice = str(
         _write_spec([{"name": "w", "kind": "paraphrase_invariance", "cases": _cases(1)}], name="b.yaml")
     )
     Path(twice).write_text(Path(twice).read_text().replace(str(HEALTHY), f"[{HEALTHY}, {MEMORISER}]"))
-    assert "evaluates 2 adapters; name one with --adapter" in refusal(capsys, "mine", twice)
+    assert "has 2 adapters; select one with --adapter" in refusal(capsys, "mine", twice)
 
 
 def test_without_an_embedder_meaning_is_not_looked_at(
@@ -149,6 +151,6 @@ def test_without_an_embedder_meaning_is_not_looked_at(
         "pytest_sway.probes.shared.optional_packages.why_missing", lambda extra: "not installed"
     )
     spec = _write_spec([{"name": "words", "kind": "paraphrase_invariance", "cases": _cases(2)}])
-    assert "not looked at: the extra semsim is not installed" in " ".join(
+    assert "not checked: the extra semsim is not installed" in " ".join(
         output(capsys, "mine", str(spec)).replace("#", " ").split()
     )

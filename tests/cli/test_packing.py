@@ -80,7 +80,7 @@ def test_a_coworker_gets_the_same_result_without_a_forward(
 
     monkeypatch.setattr(llama.LlamaModel, "forward", watched)
     shown = output(capsys, "run", pack, "--base", "models/the-base", "--json", "there.json")
-    assert shown.endswith("equal to the result in the pack, to the last digit\n")
+    assert shown.endswith("identical to the result in the pack\n")
     there = _result(Path("there.json"))
     assert differing(here, there) == []
     assert there["digests"] == here["digests"]
@@ -113,12 +113,12 @@ def test_the_same_input_makes_the_same_bytes(
     output(capsys, "pack", "sway.yaml", "-o", "two.swaypack.tar.gz")
     assert Path("one.swaypack.tar.gz").read_bytes() == Path("two.swaypack.tar.gz").read_bytes()
     needed = refusal(capsys, "run", "one.swaypack.tar.gz")
-    assert "the base and the adapter is not in it; give --base DIR --adapter DIR" in needed
+    assert "the base and the adapter is not in the pack; pass --base DIR --adapter DIR" in needed
     wrong = QUICKSTART / "adapters" / "random"
     given = ["run", "one.swaypack.tar.gz", "--base", QUICKSTART / "base", "--adapter"]
-    assert "its files are not those that were packed" in refusal(capsys, *given, wrong)
+    assert "its files differ from those that were packed" in refusal(capsys, *given, wrong)
     shown = output(capsys, *given, QUICKSTART / "adapters" / "healthy")
-    assert "equal to the result in the pack" in shown
+    assert "identical to the result in the pack" in shown
 
 
 def test_without_answers_and_with_a_document(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +128,7 @@ def test_without_answers_and_with_a_document(project: Path, capsys: pytest.Captu
     Path("handbook.dlm").write_text(handbook())
     output(capsys, "pack", "sway.yaml", "--no-include-null-cache", "-o", "p.swaypack.tar.gz")
     lines = output(capsys, "unpack", "p.swaypack.tar.gz", "-o", "out").splitlines()
-    assert f"its base is not in the pack: link its folder to {Path('out/swaypack/base')}" in lines
+    assert f"the base is not in the pack: link its folder to {Path('out/swaypack/base')}" in lines
     assert lines[-1] == "next: sway run out/swaypack/sway.yaml"
     folder = Path("out/swaypack")
     assert yaml.safe_load((folder / "sway.yaml").read_text())["dlm_source"] == "source.dlm"
@@ -148,7 +148,7 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
         return refusal(capsys, "pack", "sway.yaml", *arguments, status=1)
 
     remote = {"base": SPEC["models"]["base"], "ft": {**SPEC["models"]["ft"], "trust_remote_code": True}}
-    assert "a pack runs no code" in refused(models=remote)
+    assert "packs cannot run model code" in refused(models=remote)
     several = {
         "base": SPEC["models"]["base"],
         "ft": {
@@ -156,22 +156,22 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
             "adapter": ["./adapters/healthy", str(QUICKSTART / "adapters/random")],
         },
     }
-    assert "a pack is of one adapter" in refused(models=several)
+    assert "a pack contains one adapter" in refused(models=several)
     suite = [{"name": "drift", "kind": "training_drift"}]
-    assert "suite[0]: training_drift reads files of the training, which a pack" in refused(suite=suite)
+    assert "suite[0]: training_drift reads training files, which a pack" in refused(suite=suite)
     suite = [
         {"name": "null", "kind": "null_adapter", "family": "yours", "adapters": ["./adapters/healthy"] * 2}
     ]
     assert "suite[0].adapters" in refused(suite=suite)
     assert "there is no file" in refused(sections="missing.yaml")
-    assert "a pack's name ends with" in refusal(capsys, "pack", "sway.yaml", "-o", "sway.tgz")
+    assert "the name of a pack must end with" in refusal(capsys, "pack", "sway.yaml", "-o", "sway.tgz")
     assert list(Path().glob("*.swaypack.tar.gz")) == []
     Path("taken.swaypack.tar.gz").write_text("")
     assert "exists; remove it" in refusal(capsys, "pack", "sway.yaml", "-o", "taken.swaypack.tar.gz")
     given = ["run", "taken.swaypack.tar.gz", "--json", "taken.swaypack.tar.gz"]
-    assert "would replace what is read" in refusal(capsys, *given)
-    assert "there is no file x" in refusal(capsys, "unpack", "x", status=1)
-    assert "--base is for a pack" in refusal(capsys, "run", "sway.yaml", "--base", "base")
+    assert "would overwrite an input file" in refusal(capsys, *given)
+    assert "file x does not exist" in refusal(capsys, "unpack", "x", status=1)
+    assert "--base is only for packs" in refusal(capsys, "run", "sway.yaml", "--base", "base")
 
 
 @pytest.mark.parametrize("epoch", ["yesterday", "99999999999999"])

@@ -28,16 +28,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["none-*"], "no folder matches none-*"),
-        (["none"], "there is no folder none"),
-        (["."], "one checkpoint is no choice"),
-        ([".", "."], "one checkpoint is no choice"),
-        ([".", ".."], "nothing to ask: give --spec SPEC, or --data FILE"),
-        ([".", "..", "--spec", "none.yaml"], "there is no file none.yaml"),
-        ([".", "..", "--spec", "a", "--data", "b"], "give one of them"),
-        ([".", "..", "--base", "org/name"], "--base goes with --data"),
-        ([".", "..", "--data", "train.jsonl"], "holds no adapter_config.json"),
-        ([".", "..", "--html", "/dev/null/a.html"], "nothing can be written into"),
+        (["none-*"], "no folder matches the pattern none-*"),
+        (["none"], "folder none does not exist"),
+        (["."], "ranking needs two or more checkpoint folders"),
+        ([".", "."], "ranking needs two or more checkpoint folders"),
+        ([".", ".."], "no spec found: pass --spec SPEC"),
+        ([".", "..", "--spec", "none.yaml"], "file none.yaml does not exist"),
+        ([".", "..", "--spec", "a", "--data", "b"], "mutually exclusive"),
+        ([".", "..", "--base", "org/name"], "--base needs --data"),
+        ([".", "..", "--data", "train.jsonl"], "contains no adapter_config.json"),
+        ([".", "..", "--html", "/dev/null/a.html"], "is not writable"),
     ],
 )
 def test_bad_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str], found: str) -> None:
@@ -49,7 +49,7 @@ def test_checkpoints_that_are_one(capsys: pytest.CaptureFixture[str], folder: Pa
         shutil.copytree(adapter_folders()["healthy"], folder / name)
     assert main(["rank", "best", "checkpoint-9", "--data", "train.jsonl"]) == 2
     note, error = capsys.readouterr().err.splitlines()
-    assert "holds the same adapter as" in note
+    assert "contains the same adapter as" in note
     assert "with different adapters" in error
 
 

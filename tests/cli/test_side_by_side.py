@@ -113,9 +113,9 @@ def test_a_gain_in_words(gain: float, gold: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["none.yaml"], "there is no file none.yaml"),
+        (["none.yaml"], "file none.yaml does not exist"),
         ([SPEC, "-n", "0"], "-n 0: write a number from 1 to 1000"),
-        ([SPEC, "--html", "/dev/null/a.html"], "nothing can be written into"),
+        ([SPEC, "--html", "/dev/null/a.html"], "is not writable"),
         ([SPEC, "--adapter", "none"], "no adapter folder"),
     ],
 )

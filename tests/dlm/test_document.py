@@ -71,7 +71,7 @@ def test_what_another_adapter_was_trained_on_is_a_control() -> None:
     assert [one.content for one in tone.document.controls] == ["Unrouted?\n\nTo the first adapter."]
     assert [section.kind for section in tone.document.sections] == ["prose", "instruction"]
     assert first.notes == (
-        "1 image or audio sections are left out, transcripts too: text sections alone are scored",
+        "1 image or audio sections are skipped, including transcripts: only text sections are scored",
     )
     assert file.qlora == ("tone",)
 
@@ -87,12 +87,12 @@ def test_equal_sections_count_once() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text below it"),
-        (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q alone on its line"),
-        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q alone"),
+        (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text after it"),
+        (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q on a line by itself"),
+        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q on a line by itself"),
         (("::preference::", "::preference#tone::"), "#tone is not in training.adapters"),
-        (("::preference::", "::prefrence::"), "::prefrence:: is no section; known: prose, instruction"),
-        (("# The harbour", "```"), "a code block of three backticks does not end"),
+        (("::preference::", "::prefrence::"), "::prefrence:: is not a section; known: prose, instruction"),
+        (("# The harbour", "```"), "a code block with three backticks is not closed"),
         (("dlm_version: 15", "dlm_version: 16"), "16 is newer than 15"),
         ((DLM_ID, "short"), "dlm_id: found 'short', expected 26 characters"),
         (("base_model: smollm2-135m\n", ""), "base_model: it is missing"),
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_sources_need_dlm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "installed_version", lambda: None)
     file = replace(_read(DOCUMENT), sources=("notes",))
-    assert "training.sources (notes) is not read: that takes dlm itself" in document_of(file).notes[0]
+    assert "training.sources (notes) is not read: it needs dlm" in document_of(file).notes[0]
 
 
 def test_an_incompatible_dlm_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +158,8 @@ def test_sources_are_read_with_dlm(tmp_path: Path) -> None:
     texts = [section.content for section in found.document.sections if section.content.startswith("# source")]
     assert len(texts) == document.MOST_SOURCES
     assert found.notes == (
-        "24 of 30 files of training.sources (notes) are sections: each is scored whole",
-        "1 image or audio files of training.sources (notes) are left out: only text is scored",
+        "24 of 30 files of training.sources (notes) become sections: each is scored in full",
+        "1 image or audio files of training.sources (notes) are skipped: only text is scored",
     )
     path.write_text(path.read_text().replace("path: notes", "path: nowhere"))
     with pytest.raises(DlmError, match=r"training\.sources: "):

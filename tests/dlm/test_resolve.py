@@ -55,9 +55,9 @@ def test_the_link_of_older_stores(project: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("../../elsewhere", "points out of its store"),
-        ("adapter/versions/v0009", "which is no folder of a version"),
-        ("adapter", "which is no folder of a version"),
+        ("../../elsewhere", "points outside its store"),
+        ("adapter/versions/v0009", "which is not a version folder"),
+        ("adapter", "which is not a version folder"),
         ("a\0b", "cannot be found: "),
         ("x" * 3000, "cannot be found: "),
     ],
@@ -102,7 +102,7 @@ def test_links_in_a_circle_and_no_home(project: Project, monkeypatch: pytest.Mon
     with pytest.raises(DlmError, match="cannot be found"):
         resolve_dlm(project.document)
     monkeypatch.setenv("DLM_HOME", "~no-such-user/x")
-    with pytest.raises(DlmError, match="set DLM_HOME to the folder that holds store/"):
+    with pytest.raises(DlmError, match="set DLM_HOME to the folder that contains store/"):
         resolve_dlm(project.document)
 
 
@@ -128,7 +128,9 @@ def test_a_registry_key_without_dlm(project: Project, without_dlm: None) -> None
     _config(version, base_model_name_or_path="org/name", revision="main")
     assert resolve_dlm(project.document).base == DlmBase("org/name", "main")
     _config(version, base_model_name_or_path=None)
-    with pytest.raises(DlmError, match="'smollm2-135m' is a key of dlm's registry, and dlm is not installed"):
+    with pytest.raises(
+        DlmError, match="'smollm2-135m' is a key of the dlm registry, but dlm is not installed"
+    ):
         resolve_dlm(project.document)
 
 

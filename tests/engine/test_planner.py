@@ -313,7 +313,7 @@ def test_one_request_beyond_the_memory_is_an_error_of_its_own() -> None:
     long, short = Divergence("abcdefghab", BASE, TUNED), Divergence("ab", BASE, TUNED)
     answers = planner_answers(Planner(Toy(capacity=8)), [long, short])
     assert isinstance(answers[short], float)
-    assert "one text of 10 tokens needs more memory than there is (10 tokens)" in str(answers[long])
+    assert "not enough memory for one text of 10 tokens (10 tokens)" in str(answers[long])
 
 
 def test_progress_is_reported_in_tokens_and_ends_complete() -> None:

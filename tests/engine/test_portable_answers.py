@@ -39,7 +39,7 @@ KEY = "0" * 32
 )
 def test_a_file_that_holds_no_answers(tmp_path: Path, text: str) -> None:
     (tmp_path / "answers.jsonl").write_text(text)
-    with pytest.raises(PortableAnswersError, match="no answers of a pack"):
+    with pytest.raises(PortableAnswersError, match="not a valid answers file of a pack"):
         PortableAnswers.read(tmp_path / "answers.jsonl")
 
 

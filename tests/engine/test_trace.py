@@ -62,4 +62,4 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     trace = Trace(tmp_path / "nowhere/t.jsonl")
     assert trace.trouble == ""
     trace.write([("dk", Completion("a", "b", TUNED), 0.0, False)])
-    assert trace.trouble.startswith("the trace is not complete: ")
+    assert trace.trouble.startswith("the trace is incomplete: ")

@@ -18,7 +18,8 @@ def test_a_wrong_answer_is_one_line(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(errors=1)
     found = (
-        "returned {}, which is no backend: it has no capabilities, no attach, no detach, no close, no answer"
+        "returned {}, which is not a backend: it has no capabilities, no attach, no detach, no close, no "
+        "answer"
     )
     result.stdout.fnmatch_lines([f"no backend: the hook pytest_sway_backend {found}"])
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -47,10 +48,10 @@ def test_what_a_backend_must_have() -> None:
 
     assert backend_fault(FakeBackend(str)) == ""
     assert backend_fault(Weights()) == ""
-    assert backend_fault(Silent()).endswith("which is no backend: it has no answer")
+    assert backend_fault(Silent()).endswith("which is not a backend: it has no answer")
     assert backend_fault(FakeBackend).endswith("FakeBackend'>, a class; return an instance of it")
-    assert backend_fault(Half()).endswith("which is no backend: it has no attach, no detach, no close")
-    with pytest.raises(BackendError, match=r"which is no pytest_sway\.backends\.base\.WeightsBackend"):
+    assert backend_fault(Half()).endswith("which is not a backend: it has no attach, no detach, no close")
+    with pytest.raises(BackendError, match=r"which is not a pytest_sway\.backends\.base\.WeightsBackend"):
         backend_of(Weights())
 
 
@@ -93,5 +94,5 @@ def test_an_object_with_the_parts_of_a_backend_is_served() -> None:
     assert (backend.prompt_notes(), backend.rendered_prompt("a")) == (["quack"], "")
     assert backend.determinism(batch_invariant=False) is None
     assert backend.answer(["one"]) == {"one": 0.5}  # type: ignore[union-attr, list-item]
-    with pytest.raises(BackendError, match="reads no null adapters of your own"):
+    with pytest.raises(BackendError, match="does not support user-provided null adapters"):
         backend.add_null(AdapterKey("b"))

@@ -56,7 +56,7 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(project: pytest.
         assert (echo["kind"], echo["category"], echo["verdict"]) == ("echo", "adherence", "pass")
         assert echo["null"]["n"] == 8
         assert echo["raw"] == dk["raw"]  # it is delta_kl by another name
-        assert dk["not_calibrated"] == "calibrate_kinds leaves its kind out"
+        assert dk["not_calibrated"] == "its kind is not in calibrate_kinds"
 
 
 def test_an_unknown_kind_is_reported_beside_those_of_others(project: pytest.Pytester) -> None:
@@ -127,7 +127,7 @@ def test_a_plugin_given_to_main_brings_kinds(project: pytest.Pytester) -> None:
         ),
         (
             ECHO.replace('"echo"', '"delta_kl"') + BRINGS,
-            "Echo: the kind 'delta_kl' is built in; name yours otherwise",
+            "Echo: the kind 'delta_kl' is built in; choose another name",
         ),
     ],
 )  # fmt: skip
@@ -154,7 +154,7 @@ def test_two_plugins_with_one_kind_are_both_named(project: pytest.Pytester) -> N
         "import pytest\n@pytest.mark.sway('sway.yaml')\ndef test_it(): pass\n"
     )
     line = (
-        "pytest_sway_probes of Bringing: Echo: the kind 'echo' is conftest.py's already; name yours otherwise"
+        "pytest_sway_probes of Bringing: Echo: the kind 'echo' is conftest.py's already; choose another name"
     )
     project.runpytest("sway.yaml", plugins=[Bringing()]).stdout.fnmatch_lines([line])
     result = project.runpytest("test_it.py", plugins=[Bringing()])  # a mark cannot be followed either

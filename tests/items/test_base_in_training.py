@@ -43,23 +43,23 @@ def trained_with(adapter: Path, *, use_qlora: bool) -> None:
 
 def figures(text: str) -> tuple[float, float]:
     """Of the two bases, and of the adapter."""
-    after = text.partition("prompts of the probes the two bases are ")[2]
-    bases, _, rest = after.partition(" nats apart, the adapter is ")
-    return float(bases), float(rest.partition(" from its base")[0])
+    after = text.partition("prompts of the probes the two bases differ by ")[2]
+    bases, _, rest = after.partition(" nats, the adapter from its base by ")
+    return float(bases), float(rest.partition(" nats;")[0])
 
 
 def test_an_adapter_of_a_4_bit_base_on_the_full_one(pytester: pytest.Pytester, adapter: Path) -> None:
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
     assert (
-        "the adapter was trained on the base in nf4 (training_run.json says use_qlora: true), and the spec's "
-        "base is unquantized; on 3 prompts of the probes the two bases are"
+        "the adapter was trained on the base in nf4 (training_run.json sets use_qlora: true), but the spec's "
+        "base is unquantized; on 3 prompts of the probes the two bases differ by"
     ) in text
     bases, own = figures(text)
     assert 0 < bases < 0.6931
     (probe,) = found["probes"]
     assert own == pytest.approx(probe["raw"], rel=0.01)  # three digits of the same mean
-    assert "write quantization: nf4 for models.base and models.ft to evaluate it as it was trained" in text
+    assert "set quantization: nf4 for models.base and models.ft to evaluate it as it was trained" in text
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_as_it_was_trained_there_is_nothing_to_say(pytester: pytest.Pytester, ad
 def test_the_other_way_round(pytester: pytest.Pytester, adapter: Path) -> None:
     trained_with(adapter, use_qlora=False)
     _, text = report(pytester, adapter, ", quantization: nf4")
-    assert "was trained on the unquantized base (training_run.json says use_qlora: false)" in text
+    assert "was trained on the unquantized base (training_run.json sets use_qlora: false)" in text
     there, _ = figures(text)
     trained_with(adapter, use_qlora=True)
     _, back = report(pytester, adapter)
@@ -89,7 +89,7 @@ def test_without_bitsandbytes_there_is_a_note_without_a_figure(
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
-    assert "how far the two are apart was not measured: a base in nf4 needs bitsandbytes" in text
+    assert "the difference between the two was not measured: a base in nf4 needs bitsandbytes" in text
     assert found["probes"][0]["raw"] > 0
 
 
@@ -119,7 +119,7 @@ def test_a_second_base_that_does_not_fit(
     monkeypatch.setattr(base_in_training, "load_pretrained", no_memory)
     trained_with(adapter, use_qlora=True)
     _, text = report(pytester, adapter)
-    assert "was not measured: the two do not fit the memory together" in text
+    assert "was not measured: the two do not fit in memory together" in text
 
 
 def test_the_very_base_that_is_loaded_is_not_another_one(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_the_very_base_that_is_loaded_is_not_another_one(tmp_path: Path) -> None
     other = BaseModel("", name="org/x", checkpoint=read_checkpoint(folder))
     found = remarks_on_base(tmp_path, {}, other, kind="mlx").trained_base
     assert found is not None
-    assert found.remedy.startswith("write quantization: nf4 for models.base and models.ft, and kind: hf,")
+    assert found.remedy.startswith("set quantization: nf4 for models.base and models.ft and use kind: hf")
 
 
 @pytest.mark.parametrize(

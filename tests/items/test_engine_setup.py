@@ -141,7 +141,7 @@ def test_a_store_that_cannot_be_opened_is_noted(
 ) -> None:
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(kept.path / "sway.yaml"))
     (note,) = [note for note in result(kept)["notes"] if "answers" in note]
-    assert note.startswith("no answers are kept in ")
+    assert note.startswith("the answer cache ")
 
 
 def test_each_suite_of_a_fleet_counts_its_own_costs(project: pytest.Pytester) -> None:

@@ -186,7 +186,7 @@ def test_a_kind_that_nobody_serves_is_reported(project: pytest.Pytester) -> None
     project.makefile(".yaml", sway=SPEC)
     result = project.runpytest("sway.yaml::dk")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["no backend: kind: dummy is not served by this version*"])
+    result.stdout.fnmatch_lines(["no backend: kind: dummy is not supported by this version*"])
 
 
 @pytest.mark.parametrize("disabled", ["enabled: false", "weight: 1.0, enabled: no"])

@@ -105,7 +105,7 @@ def test_a_failing_body_fails_whatever_the_verdict(project: pytest.Pytester) -> 
         ('"sway.yaml", weights={"x": 1}', "unknown category 'x'"),
         ('"sway.yaml", treshold=0.5', "unexpected keyword argument 'treshold'"),
         ("3", "spec is 3, not a path"),
-        ('"bad.yaml"', "bad.yaml:1:1: models: is missing"),
+        ('"bad.yaml"', "bad.yaml:1:1: models: is required but missing"),
     ],
 )
 def test_a_bad_mark_is_one_failing_item(project: pytest.Pytester, arguments: str, says: str) -> None:
@@ -165,7 +165,7 @@ def test_code_first_takes_its_models_from_sway_spec(project: pytest.Pytester) ->
 def test_code_first_takes_a_probe_and_says_so(project: pytest.Pytester) -> None:
     project.makepyfile(test_it="def test_a(sway): sway('delta_kl')\n")
     result = project.runpytest("test_it.py")
-    result.stdout.fnmatch_lines(["*TypeError: sway() takes a probe, e.g. DeltaKL*not 'delta_kl'"])
+    result.stdout.fnmatch_lines(["*TypeError: sway() expects a probe, e.g. DeltaKL*not 'delta_kl'"])
 
 
 def test_code_first_without_any_spec_says_what_to_do(project: pytest.Pytester) -> None:
@@ -173,7 +173,7 @@ def test_code_first_without_any_spec_says_what_to_do(project: pytest.Pytester) -
     project.makepyfile(test_it=CODE_FIRST.format(mark=""))
     result = project.runpytest("test_it.py")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["no spec names a model: there is no *sway.yaml; write one*"])
+    result.stdout.fnmatch_lines(["no spec found: *sway.yaml does not exist; create it*"])
 
 
 def test_sway_result_without_a_mark_says_what_to_do(project: pytest.Pytester) -> None:
@@ -241,7 +241,7 @@ def test_a_mark_that_cannot_be_followed_is_a_failure(project: pytest.Pytester, h
     assert result.ret == 1
     assert result.parseoutcomes().get("passed", 0) == 0
     result.stdout.fnmatch_lines_random(
-        ["*each test takes one spec*" if how == "two marks" else "*nothing would be*"]
+        ["*each test takes one spec*" if how == "two marks" else "*its sway mark has no effect here*"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
 

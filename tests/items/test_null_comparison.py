@@ -119,7 +119,7 @@ def test_only_the_kinds_that_were_asked_for_are_calibrated(project: pytest.Pytes
     assert probe(found, "dk")["null"] is None
     assert probe(found, "dk")["z_score"] is None
     assert probe(found, "curve")["null"]["n"] == 4  # they settle a signal of z ≥ 2
-    reason = "calibrate_kinds leaves its kind out"
+    reason = "its kind is not in calibrate_kinds"
     assert found["calibration"]["not_calibrated"]["dk"] == reason
 
 

@@ -99,7 +99,7 @@ def test_rejections_are_counted_and_the_nearest_question_must_be_its_own() -> No
     texts = [*found, "WHO is up", "Who is up, 2 of them?", "Name who is up!"]
     assert keep.keep("Who is up?", texts, []) == ["Name who is up"]
     assert keep.rejected == Counter(
-        {"repeated": 2, "changed numbers": 1, "another meaning": 1, "nearer to another question": 1}
+        {"repeated": 2, "changed numbers": 1, "different meaning": 1, "closer to another question": 1}
     )
 
 

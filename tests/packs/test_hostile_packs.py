@@ -59,7 +59,7 @@ def test_a_base_of_the_hub_is_no_folder_that_happens_to_be_here(
     pack.write_bytes(own())
     assert unpack(pack, tmp_path / "one").needs == ("adapter",)
     (tmp_path / "org" / "base").mkdir(parents=True)
-    with pytest.raises(PackError, match="there is a folder of that name here"):
+    with pytest.raises(PackError, match="a local folder has the same name"):
         unpack(pack, tmp_path / "two")
 
 
@@ -67,7 +67,7 @@ def test_a_folder_that_the_spec_does_not_name_is_an_error(tmp_path: Path) -> Non
     pack = tmp_path / "x.swaypack.tar.gz"
     pack.write_bytes(own())
     (tmp_path / "base").mkdir()
-    with pytest.raises(PackError, match=r"--base: the pack's spec names no folder \./base"):
+    with pytest.raises(PackError, match=r"--base: the pack's spec does not use a folder \./base"):
         unpack(pack, tmp_path / "one", base=tmp_path / "base")
 
 
@@ -75,7 +75,7 @@ def test_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     pack = tmp_path / "x.swaypack.tar.gz"
     pack.write_bytes(HOSTILE["symlink"]())
     assert "nothing was written" in refusal(capsys, "unpack", str(pack), "-o", str(tmp_path / "t"), status=1)
-    assert "no file" in refusal(capsys, "run", str(pack))
+    assert "special file" in refusal(capsys, "run", str(pack))
 
 
 _NAMES = st.one_of(

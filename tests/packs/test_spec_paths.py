@@ -53,7 +53,7 @@ def test_the_rest_of_the_text_stays() -> None:
 @pytest.mark.parametrize("written", ["/etc/x", "../x", "a/../x", "~/x", "C:\\x", "a\\b", "${HOME}", "a*", ""])
 def test_what_leads_out(written: str) -> None:
     path = SpecPath(("sections",), written or "/", "file")
-    with pytest.raises(PackError, match=r"sections names .* not in the pack"):
+    with pytest.raises(PackError, match=r"sections refers to .* not in the pack"):
         check_inside(path)
 
 

@@ -200,7 +200,10 @@ def test_the_layer_map_that_cannot_be_made_is_said(adapter: Path) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "says"),
-    [([range(24), range(24, 48)], "the optimizer has 2 groups"), ([range(47)], "the optimizer 47 in all")],
+    [
+        ([range(24), range(24, 48)], "the optimizer has 2 parameter groups"),
+        ([range(47)], "the optimizer 47 in total"),
+    ],
 )
 def test_why_there_is_no_map(adapter: Path, groups: list[range], says: str) -> None:
     optimizer = optimizer_state(adapter / "training_state.pt")
@@ -280,7 +283,7 @@ def test_what_is_wrong_with_a_state_is_an_error_of_one_line(adapter: Path) -> No
     assert "does not match its sha256" in found.message
     (adapter / "training_state.pt.sha256").unlink()
     save(adapter, {}, global_step=None)
-    assert "holds neither a global_step nor an optimizer's steps" in judged(adapter).message
+    assert "contains neither a global_step nor the steps of an optimizer" in judged(adapter).message
     (adapter / "adapter_model.safetensors").write_bytes(b"?")
     plant_back = judged(adapter)
     assert plant_back.verdict is Verdict.ERROR

@@ -117,12 +117,12 @@ def test_an_optimizer_that_began_anew_is_doubted(output: Path) -> None:
     change(output / "checkpoint-60", step=lambda step: torch.tensor(10.0))
     found = judged(output)
     assert (found.verdict, found.evidence["steps_certain"], found.evidence["steps"]) == (Verdict.WARN, 10, 60)
-    assert "60 steps by trainer_state.json, 10 by the optimizer's own count" in found.message
-    assert "began anew in between, or the two files are of different runs" in found.message
+    assert "60 steps by trainer_state.json, 10 by the optimizer's count" in found.message
+    assert "was reset in between, or the two files come from different runs" in found.message
     change(output / "checkpoint-60", step=lambda step: torch.tensor(55.0))
     enough = judged(output)
     assert enough.verdict is Verdict.PASS
-    assert enough.message.startswith("60 steps (trainer_state.json; 55 by the optimizer's own count)")
+    assert enough.message.startswith("60 steps (trainer_state.json; 55 by the optimizer's count)")
 
 
 def test_the_folders_name_counts_where_nothing_else_does(tmp_path: Path) -> None:
@@ -132,14 +132,14 @@ def test_the_folders_name_counts_where_nothing_else_does(tmp_path: Path) -> None
     folder = folder.rename(tmp_path / "adapter")
     found = judged(folder)
     assert found.verdict is Verdict.ERROR
-    assert "no count of steps, neither in it nor in a trainer_state.json beside it" in found.message
+    assert "no step count in it or in a trainer_state.json next to it" in found.message
 
 
 def test_a_trainer_state_of_another_step_is_not_judged(output: Path) -> None:
     trainer_state(output / "checkpoint-60", history(30))
     found = judged(output)
     assert found.verdict is Verdict.SKIP
-    assert "was written at step 30, not at 60 as the folder's name says" in found.message
+    assert "was written at step 30, not at 60 as in the folder name" in found.message
 
 
 def test_steps_alone_can_fail_and_cannot_pass(output: Path) -> None:
@@ -159,7 +159,7 @@ def test_steps_alone_can_fail_and_cannot_pass(output: Path) -> None:
     [
         ("global_step60/mp_rank_00_model_states.pt", "checkpoint-60/global_step60 (DeepSpeed's shards)"),
         ("optimizer_0/__0_0.distcp", "checkpoint-60/optimizer_0 (FSDP's shards)"),
-        ("optimizer.safetensors", "checkpoint-60/optimizer.safetensors (no format of transformers)"),
+        ("optimizer.safetensors", "checkpoint-60/optimizer.safetensors (not a transformers format)"),
         ("rank0-of-8-optimizer.pt", "checkpoint-60/rank0-of-8-optimizer.pt (shards of a run on XLA"),
     ],
 )
@@ -198,5 +198,5 @@ def test_an_object_in_an_optimizer_state_is_named_and_not_run(output: Path, tmp_
     torch.save({**torch.load(path, weights_only=True), "x": Malice(tmp_path / "proof")}, path)
     found = judged(output)
     assert found.verdict is Verdict.ERROR
-    assert "mkdir, which is code to run, and was not opened" in found.message
+    assert "mkdir, which is executable code, so it was not opened" in found.message
     assert not (tmp_path / "proof").exists()

@@ -20,14 +20,14 @@ from pytest_sway.probes.null_adapter import NullAdapter
             {"promtps": ["a"]},
             "DeltaKL: promtps: unknown key 'promtps' (did you mean 'prompts'?); allowed: assert_",
         ),
-        (DeltaKL, {}, "DeltaKL: prompts: is missing, and required"),
+        (DeltaKL, {}, "DeltaKL: prompts: is required but missing"),
         (DeltaKL, {"prompts": "a"}, "DeltaKL: prompts: found 'a', expected a list"),
-        (DeltaKL, {"prompts": [3]}, "DeltaKL: prompts[0]: found 3, expected a text"),
+        (DeltaKL, {"prompts": [3]}, "DeltaKL: prompts[0]: found 3, expected a string"),
         (DeltaKL, {"prompts": ["a"], "positions": 0}, "DeltaKL: positions: found 0, expected a number ≥ 1"),
         (
             DeltaKL,
             {"prompts": ["a"], "positions": "many", "divergence": "l2"},
-            "DeltaKL: divergence: found 'l2', allowed: 'js', 'kl'; positions: found 'many', expected a whole",
+            "DeltaKL: divergence: found 'l2', allowed: 'js', 'kl'; positions: found 'many', expected an",
         ),
         (
             AdapterRevert,

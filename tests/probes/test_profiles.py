@@ -44,7 +44,7 @@ def test_quick_leaves_out_what_takes_long_and_says_so(project: pytest.Pytester) 
     project.runpytest("sway.yaml", "--sway-json=out.json")
     found: dict[str, Any] = json.loads((project.path / "out.json").read_text())
     (context,) = [probe for probe in found["probes"] if probe["name"] == "context"]
-    assert (context["verdict"], context["message"]) == ("skip", "profile: quick does not measure it")
+    assert (context["verdict"], context["message"]) == ("skip", "not measured with profile: quick")
 
 
 def test_what_the_spec_says_goes_before_the_profile() -> None:

@@ -158,10 +158,10 @@ def store(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("version", "verdict", "chosen"),
     [
-        (1, Verdict.PASS, "the run that made v0001"),
-        (2, Verdict.FAIL, "the run that made v0002"),
-        (3, Verdict.PASS, "the run that made v0003"),
-        (4, Verdict.PASS, "the last run, since no log tells which made v0004"),
+        (1, Verdict.PASS, "the run that created v0001"),
+        (2, Verdict.FAIL, "the run that created v0002"),
+        (3, Verdict.PASS, "the run that created v0003"),
+        (4, Verdict.PASS, "the last run, because no log states which created v0004"),
     ],
 )
 def test_the_run_that_made_the_adapter_is_judged(
@@ -194,11 +194,11 @@ def test_named_adapters_share_the_numbers_of_versions(tmp_path: Path) -> None:
     tone = tmp_path / "adapter/tone/versions/v0001"
     unknown = judged(tmp_path, adapter=tone)
     assert unknown.verdict is Verdict.SKIP
-    assert unknown.message.startswith("2 runs made a v0001, and no manifest.json tells which is tone's")
+    assert unknown.message.startswith("2 runs created a v0001, and no manifest.json states which is tone's")
     runs = [{"run_id": 1, "adapter_name": "tone"}, {"run_id": 2, "adapter_name": "facts"}]
     (tmp_path / "manifest.json").write_text(json.dumps({"training_runs": runs}))
     found = judged(tmp_path, adapter=tone)
-    assert (found.verdict, found.evidence["chosen"]) == (Verdict.PASS, "the run that made tone/v0001")
+    assert (found.verdict, found.evidence["chosen"]) == (Verdict.PASS, "the run that created tone/v0001")
 
 
 def test_skips_say_what_is_missing(tmp_path: Path) -> None:
@@ -208,9 +208,12 @@ def test_skips_say_what_is_missing(tmp_path: Path) -> None:
     assert judged(tmp_path).message == nothing.message
     log(tmp_path, 1, run([2.0] * 9, 1, version=1))
     short = judged(tmp_path)
-    assert (short.verdict, short.message) == (Verdict.SKIP, "the longest run logged 9 steps, min_steps is 10")
+    assert (short.verdict, short.message) == (
+        Verdict.SKIP,
+        "the longest run logged 9 steps, but min_steps is 10",
+    )
     made = judged(tmp_path, adapter=tmp_path / "adapter/versions/v0001")
-    assert made.message == "the run that made v0001 logged 9 steps, min_steps is 10"
+    assert made.message == "the run that created v0001 logged 9 steps, but min_steps is 10"
     assert judged(tmp_path, min_steps=9).verdict is Verdict.WARN
 
 
@@ -221,7 +224,7 @@ def test_bad_input_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "train-1.jsonl").write_text("epoch,loss\n1,2\n")
     broken = judged(tmp_path)
     assert broken.verdict is Verdict.ERROR
-    assert "train-1.jsonl:1: the first line is no JSON" in broken.message
+    assert "train-1.jsonl:1: the first line is not JSON" in broken.message
 
 
 @pytest.mark.nightly  # it is timed

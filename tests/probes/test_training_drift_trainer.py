@@ -142,7 +142,7 @@ def test_of_a_log_that_goes_on_the_part_up_to_the_checkpoint(tmp_path: Path) -> 
     factory_log(tmp_path / "out/trainer_log.jsonl", history(50))
     other = judged(tmp_path / "out/checkpoint-100")
     assert other.verdict is Verdict.SKIP
-    assert "goes to step 50, and the adapter is of step 100" in other.message
+    assert "ends at step 50, but the adapter is from step 100" in other.message
 
 
 def test_of_two_runs_in_one_log_the_last(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_nan_adapter_is_one_line_per_item(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(errors=4)
     told = [line for line in result.outlines if line.startswith("no adapter: the adapter")]
     assert len(told) == 4
-    assert "28 of 28 modules hold NaN or infinity" in told[0]
+    assert "28 of 28 modules contain NaN or infinity" in told[0]
     result.stdout.no_fnmatch_line("*Traceback*")
     assert {p["verdict"] for p in found["probes"]} == {"error"}
     assert {p["score"] for p in found["probes"]} == {None}

@@ -162,7 +162,9 @@ def test_the_file_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion
     written = (project.path / "deep" / "out.md").read_text(encoding="utf-8")
     steady = re.sub(r"\S+(?=/adapters)", "…", re.sub(r"\d+\.\d+s", "N.NNs", written))
     assert steady == snapshot
-    found.stdout.fnmatch_lines(["--sway-step-summary: GITHUB_STEP_SUMMARY is not set, nothing written"])
+    found.stdout.fnmatch_lines(
+        ["--sway-step-summary: GITHUB_STEP_SUMMARY is not set, so nothing was written"]
+    )
 
 
 def test_a_summary_that_cannot_be_written_is_reported_and_fails(

@@ -37,13 +37,13 @@ def test_a_run_is_never_asked_again(answering: Answering) -> None:
     with client, pytest.raises(ServeClientError, match="the worker ended"):
         client.run({})
     assert seen == ["POST /run"]
-    with client, pytest.raises(ServeClientError, match="nothing listens there"):
+    with client, pytest.raises(ServeClientError, match="no server is listening there"):
         ServeClient(f"http://127.0.0.1:{free_port()}").run({})
 
 
 def test_what_is_wrong_is_asked_once(answering: Answering) -> None:
-    client, seen = answering((404, _json(error="there is no such run")))
-    with client, pytest.raises(ServeClientError, match="404: there is no such run"):
+    client, seen = answering((404, _json(error="no such run")))
+    with client, pytest.raises(ServeClientError, match="404: no such run"):
         client.find("1")
     assert len(seen) == 1
 
@@ -52,7 +52,7 @@ def test_what_is_wrong_is_asked_once(answering: Answering) -> None:
 def test_answers_of_something_else_are_errors_of_the_client(answering: Answering, content: bytes) -> None:
     client, _ = answering((200, content), (502, content))
     with client:
-        with pytest.raises(ServeClientError, match="is no answer of sway serve"):
+        with pytest.raises(ServeClientError, match="is not an answer of sway serve"):
             client.health()
         with pytest.raises(ServeClientError, match="502: "):
             client.health()
@@ -67,7 +67,7 @@ def test_an_answer_that_is_cut_off(answering: Answering) -> None:
 @pytest.mark.parametrize("line", [b"data: {\n\n", b"data: [1]\n\n", b'data: {"a": 1}\n\n'])
 def test_events_that_are_none(answering: Answering, line: bytes) -> None:
     client, _ = answering((200, line))
-    with client, pytest.raises(ServeClientError, match="is no answer of sway serve"):
+    with client, pytest.raises(ServeClientError, match="is not an answer of sway serve"):
         list(client.events({}))
 
 

@@ -79,7 +79,7 @@ def test_events_and_runs(daemon: Daemon) -> None:
     found = daemon.client.find(events[0]["run_id"])
     assert found["state"] == "done"
     assert found["result"]["score"] == events[-1]["result"]["score"]
-    with pytest.raises(ServeClientError, match="there is no such run") as error:
+    with pytest.raises(ServeClientError, match="no such run") as error:
         daemon.client.find("0" * 16)
     assert error.value.status == 404
 
@@ -100,7 +100,7 @@ def test_ten_clients_at_once_load_one_model(daemon: Daemon) -> None:
 
 def test_a_failing_run_costs_itself_alone(daemon: Daemon, tmp_path: Path) -> None:
     missing = small_spec("no-such-adapter")
-    with pytest.raises(ServeClientError, match="there is no such file or folder") as error:
+    with pytest.raises(ServeClientError, match="no such file or folder") as error:
         daemon.client.run(missing, PATH)
     assert error.value.status == 400
     assert "Traceback" not in str(error.value)

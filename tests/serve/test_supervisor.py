@@ -31,7 +31,7 @@ def _ended(supervisor: Supervisor, run: Run) -> Run:
 @pytest.mark.parametrize(
     ("work", "fault"),
     [
-        (broken_workers.unreadable, "gave no answer that can be read"),
+        (broken_workers.unreadable, "returned an invalid answer"),
         (broken_workers.crashing, r"the worker ended \(exit status 7\)"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_worker_that_does_not_hear_is_ended(monkeypatch: pytest.MonkeyPatch) -
         time.sleep(0.01)
     supervisor.stop(0.1)
     assert (measured.state, waiting.state) == (RunState.CANCELLED, RunState.CANCELLED)
-    assert waiting.error == "the daemon stops"
+    assert waiting.error == "the daemon is stopping"
     with pytest.raises(QueueFullError):
         supervisor.submit(Run("{}"))
 

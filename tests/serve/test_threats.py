@@ -80,10 +80,10 @@ def test_a_page_elsewhere_reads_nothing(daemon: Daemon) -> None:
     ("arguments", "expected"),
     [
         (("--port", "99999"), "--port 99999: write a number from 1 to 65535"),
-        (("--timeout", "-1"), "--timeout -1: write a number above 0"),
+        (("--timeout", "-1"), "--timeout -1: write a number > 0"),
         (("--max-memory", "much"), "--max-memory much: write a size"),
         (("--max-loaded-models", "0"), "--max-loaded-models 0"),
-        (("--allow-path", "no-such-folder"), "there is no such folder"),
+        (("--allow-path", "no-such-folder"), "this folder does not exist"),
     ],
 )
 def test_options_that_are_wrong(
@@ -215,17 +215,17 @@ def _ft(**fields: Any):
 
 
 def test_code_is_never_run(daemon: Daemon) -> None:
-    assert "no code that a model brings" in _refused(daemon, _ft(trust_remote_code=True))
+    assert "cannot run model code" in _refused(daemon, _ft(trust_remote_code=True))
     assert "a daemon serves hf" in _refused(daemon, _ft(kind="custom", entry_point="os:system"))
-    assert "names no code" in _refused(daemon, _ft(entry_point="os:system"))
-    assert "reaches no server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
-    assert "no key of a server" in _refused(daemon, _ft(api_key="${HOME}"))
-    assert "no environment variable" in _refused(daemon, _ft(device="${HOME}"))
+    assert "cannot run code" in _refused(daemon, _ft(entry_point="os:system"))
+    assert "cannot use a server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
+    assert "cannot contain a server key" in _refused(daemon, _ft(api_key="${HOME}"))
+    assert "cannot use environment variables" in _refused(daemon, _ft(device="${HOME}"))
 
     def plugin(spec: dict[str, Any]) -> None:
         spec["suite"].append({"name": "x", "kind": "reads_any_file", "file": "/etc/passwd"})
 
-    assert "is no kind of pytest-sway itself" in _refused(daemon, plugin)
+    assert "is not a built-in kind of pytest-sway" in _refused(daemon, plugin)
 
 
 def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:
     secret.write_text("- {id: a, content: the secret text}")
     for field in ("sections", "controls", "dlm_source"):
         message = _refused(daemon, lambda spec, field=field: spec.update({field: str(secret)}))
-        assert "no such file or folder below a folder that is allowed here" in message
+        assert "no such file or folder inside an allowed folder" in message
         assert str(tmp_path) not in message
     assert "below a folder" in _refused(
         daemon, lambda spec: spec.update(defaults={"chat_template": str(secret)})
@@ -283,7 +283,7 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
 def test_the_folder_above_an_allowed_one(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     spec = {"models": {"ft": {"adapter": "adapter"}}, "suite": [{"name": "x", "kind": "training_drift"}]}
-    with pytest.raises(RequestSpecError, match="read the folder above"):
+    with pytest.raises(RequestSpecError, match="read the parent folder"):
         spec_text(spec, tmp_path, Allowed(((tmp_path / "adapter").resolve(),)))
 
 
@@ -292,7 +292,7 @@ def test_the_folder_above_an_allowed_one(tmp_path: Path) -> None:
     [
         ({"suite": [{"name": "x", "kind": "cluster_kl", "embedding_model": "evil/repo"}]}, "--allow-hub"),
         ({"defaults": [1]}, "defaults: found"),
-        ({"x-text": "\ud800"}, "half of a surrogate pair"),
+        ({"x-text": "\ud800"}, "a lone surrogate"),
     ],
 )
 def test_specs_that_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -18,7 +18,7 @@ from tests.support.fake_models import SPEC
 DK = SPEC.partition("  - {name: baseline")[0] + "  - {name: dk, kind: delta_kl, prompts: [one, two, three]}\n"
 """One probe, for runs whose numbers do not matter."""
 TWO = DK + "  - {name: again, kind: delta_kl, prompts: [one, two, four]}\n"
-LOST = "run/checkpoint-30: holds no adapter_config.json"
+LOST = "run/checkpoint-30: contains no adapter_config.json"
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
         [
             f"*SwayWarning: adapter {LOST.replace(':', ' is not evaluated:')}",
             "*sway: sway.yaml[[]checkpoint-9[]]*",
-            "note: not evaluated, with a report of their own: run/checkpoint-30",
-            "note: not evaluated, since these are no adapter folders: run/logs",
+            "note: not evaluated and reported separately: run/checkpoint-30",
+            "note: not evaluated, because they are not adapter folders: run/logs",
             "GATE PASSED",
             "*sway: sway.yaml[[]checkpoint-30[]]*",
             "FAILED: not evaluated",

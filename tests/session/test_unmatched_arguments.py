@@ -52,7 +52,7 @@ def test_what_the_message_says_is_served(run: pytest.Pytester, adapter: str) -> 
 def test_without_the_option_beside_a_spec(run: pytest.Pytester) -> None:
     found = run.runpytest("sway.yaml::dk", "run/checkpoint-5")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    says = "is given as a test path, * To evaluate adapters write --sway-adapter=run/checkpoint-5"
+    says = "is given as a test path, * To evaluate adapters use --sway-adapter=run/checkpoint-5"
     found.stderr.fnmatch_lines([f"ERROR: run/checkpoint-5 {says}"])
 
 

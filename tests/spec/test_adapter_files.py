@@ -26,15 +26,15 @@ def test_a_whole_folder_shows_nothing_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "says"),
     [
-        ({}, "holds no tensor at all: DeepSpeed ZeRO-3"),
+        ({}, "contains no tensors: DeepSpeed ZeRO-3"),
         (dict.fromkeys(FACTORS, (0,)), "2 of 2 tensors"),
         ({**FACTORS, HEAD: (0,)}, f"1 of 3 tensors in {WEIGHTS} are empty (first: {HEAD} [0])"),
         ({**FACTORS, HEAD: (0, 4)}, f"(first: {HEAD} [0, 4])"),
-        (dict.fromkeys(FACTORS, (4,)), "are flat where a matrix belongs"),
+        (dict.fromkeys(FACTORS, (4,)), "are one-dimensional instead of matrices"),
         ({name.replace(".weight", ".default.weight"): (4,) for name in FACTORS}, "2 of 2 tensors"),
         (
             {**FACTORS, HEAD: (16,)},
-            f"1 of 3 tensors in {WEIGHTS} are flat where a matrix belongs (first: {HEAD}",
+            f"1 of 3 tensors in {WEIGHTS} are one-dimensional instead of matrices (first: {HEAD}",
         ),
     ],
 )
@@ -76,12 +76,12 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 400\
         (cut(60), "is cut off: its header has"),
         (cut(-1), "is cut off: its tensors need 64 bytes, it holds 63 of them"),
         (write(WEIGHTS, b"PK\3\4" + bytes(99)), "is a file of torch.save under another name"),
-        (write(WEIGHTS, b"<!DOCTYPE html>" + bytes(99)), "is no safetensors file"),
-        (write(WEIGHTS, safetensors({})[:8] + b"[]"), "is no safetensors file"),
-        (write(WEIGHTS, (20).to_bytes(8, "little") + b'{"a": {"shape": [1]}}'), "is no safetensors file"),
+        (write(WEIGHTS, b"<!DOCTYPE html>" + bytes(99)), "is not a safetensors file"),
+        (write(WEIGHTS, safetensors({})[:8] + b"[]"), "is not a safetensors file"),
+        (write(WEIGHTS, (20).to_bytes(8, "little") + b'{"a": {"shape": [1]}}'), "is not a safetensors file"),
         (write(CONFIG, b"{"), "is not JSON"),
         (write(CONFIG, b"\xff"), "is not JSON"),
-        (write(CONFIG, b"[]"), "holds no JSON object"),
+        (write(CONFIG, b"[]"), "does not contain a JSON object"),
         (write(CONFIG, b'{"hidden_size": 4, "model_name": "m"}'), "has no peft_type"),
     ],
 )
@@ -110,7 +110,7 @@ GOOD = {"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 1.0, "
             "adapters.safetensors",
             "lora_parameters.scale is None",
         ),
-        (GOOD, WEIGHTS, "has a config of mlx-lm and weights of PEFT"),
+        (GOOD, WEIGHTS, "has an mlx-lm config, but PEFT weights"),
     ],
 )
 def test_an_adapter_of_mlx_lm_is_recognised(
@@ -125,9 +125,12 @@ def test_an_adapter_of_mlx_lm_is_recognised(
 @pytest.mark.parametrize(
     ("instead", "says"),
     [
-        ("adapter_model.bin", "adapter_model.bin; pickled weights are never loaded"),
-        ("model.safetensors", "(it holds model.safetensors): either the training is still writing it"),
-        ("README.md", f"holds no {WEIGHTS}: either the training is still writing it"),
+        (
+            "adapter_model.bin",
+            "adapter_model.bin instead of adapter_model.safetensors; pickled weights are never loaded",
+        ),
+        ("model.safetensors", "(it contains model.safetensors): training may still be writing it"),
+        ("README.md", f"contains no {WEIGHTS}: training may still be writing it"),
     ],
 )
 def test_what_lies_there_instead_of_weights_is_named(tmp_path: Path, instead: str, says: str) -> None:
@@ -155,12 +158,12 @@ def test_an_adapter_of_another_kind_of_model_is_named(
     if kind is None:
         assert found is None
     else:
-        assert f"an adapter of {kind} (task_type {task}, with {extra})" in (found or "")
+        assert f"the adapter is for {kind} (task_type {task}, with {extra})" in (found or "")
 
 
 @pytest.mark.parametrize("rank", [0, -1, True, "8", 2.5])
 def test_a_rank_that_no_adapter_has_is_named(tmp_path: Path, rank: object) -> None:
-    assert f"says r: {rank!r}" in (why_not_served(adapter_stub(tmp_path, r=rank)) or "")
+    assert f"sets r: {rank!r}" in (why_not_served(adapter_stub(tmp_path, r=rank)) or "")
 
 
 HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name, shape in FACTORS.items()}
@@ -168,8 +171,8 @@ HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name
 
 def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) -> None:
     found = why_not_served(adapter_stub(tmp_path, HALF)) or ""
-    assert "1 factors in adapter_model.safetensors have another rank than r: 2" in found
-    assert "either the two files are of different runs, or the tensors are shards" in found
+    assert "1 factors in adapter_model.safetensors do not have the rank r: 2" in found
+    assert "either the two files come from different runs, or the tensors are shards" in found
     for several in ({"rank_pattern": {"q_proj": 1}}, {"target_parameters": ["experts.down_proj"]}):
         assert why_not_served(adapter_stub(tmp_path, HALF, **several)) is None
     assert why_not_served(adapter_stub(tmp_path, HALF, peft_type="ADALORA")) is None
@@ -178,7 +181,7 @@ def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (adapter_stub(tmp_path) / WEIGHTS).unlink()
     (tmp_path / WEIGHTS).mkdir()
-    assert f"holds no {WEIGHTS}" in (why_not_served(tmp_path) or "")
+    assert f"contains no {WEIGHTS}" in (why_not_served(tmp_path) or "")
     with pytest.raises(HeaderError, match="cannot be read"):
         tensor_shapes(tmp_path / WEIGHTS)
 

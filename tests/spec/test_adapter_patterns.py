@@ -70,23 +70,23 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
     [
         ("'nothing-*'", "3:36: models.ft.adapter: no adapter folder matches 'nothing-*'"),
         ("[a, lost]", "models.ft.adapter: there is no folder 'lost'"),
-        ("[a, out]", "out holds no adapter_config.json itself"),
+        ("[a, out]", "out contains no adapter_config.json"),
         ("[]", "models.ft.adapter is missing"),
-        ("''", "models.ft.adapter: found '', expected a text that is not empty"),
+        ("''", "models.ft.adapter: found '', expected a non-empty string"),
         ("' '", "models.ft.adapter: there is no folder ' '"),
-        ("a/adapter_config.json", "a/adapter_config.json is a file, name its folder"),
-        ("a/checkpoint-5", "holds no adapter_config.json, but the folder above it does"),
-        ("out/checkpoint-5", "out/checkpoint-5 holds no adapter_model.safetensors"),
+        ("a/adapter_config.json", "a/adapter_config.json is a file; use its folder"),
+        ("a/checkpoint-5", "contains no adapter_config.json, but the folder above it does"),
+        ("out/checkpoint-5", "out/checkpoint-5 contains no adapter_model.safetensors"),
         (
             "'a/check*'",
-            "'a/check*': it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
+            "'a/check*': it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
         ),
         (
             "'[abc]/c*'",
-            "it matches a/checkpoint-5, not evaluated: holds no adapter_config.json, but",
+            "it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
         ),
-        ("3", "models.ft.adapter: found 3, a number, and expected a text"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, and expected a text"),
+        ("3", "models.ft.adapter: found 3, a number, expected a string"),
+        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, expected a string"),
     ],
 )
 def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -> None:
@@ -137,11 +137,13 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
         for name in ("checkpoint-5", "latest", "circle", "dpo", "merged", "sft", "tmp-checkpoint-200")
     ]
     assert "subfolders do (checkpoint-1)" in found["out/sft"]
-    assert "a whole model" in found["out/merged"]
-    assert found["out/latest"] == "is a link to checkpoint-300, which leads to no folder"
+    assert "a full model" in found["out/merged"]
+    assert found["out/latest"] == "is a link to checkpoint-300, which is not a folder"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
-    assert notes[-1].endswith("no adapter folders: out/checkpoint-notes.txt, out/notes, out/runs")
+    assert notes[-1].endswith(
+        "because they are not adapter folders: out/checkpoint-notes.txt, out/notes, out/runs"
+    )
     assert [problem.line for problem in used.warnings] == [3] * len(found)
     assert names(folder, "[out/*, out/tmp-checkpoint-200]")[-1] == "out/tmp-checkpoint-200"
 
@@ -178,9 +180,9 @@ def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
     used = suite(folder, "[a, b, copy, final]")
     assert [Path(key.path or "").name for key in used.adapters] == ["a", "b", "final"]
     assert [list(used.notes_on(key)) for key in used.adapters] == [
-        ["copy holds the same files as a: evaluated once, as a"],
-        ["final holds the same adapter beside other files"],
-        ["b holds the same adapter beside other files"],
+        ["copy contains the same files as a: evaluated once, as a"],
+        ["final contains the same adapter with other files"],
+        ["b contains the same adapter with other files"],
     ]
 
 
@@ -189,7 +191,7 @@ def test_null_adapters_that_a_pattern_leaves_out_are_named(folder: Path) -> None
     entry = "  - {name: n, kind: null_adapter, family: yours, adapters: ['out/*']}\n"
     (folder / "sway.yaml").write_text(SPEC.format(adapter="a") + entry)
     found = [note.message for note in load_suite(folder / "sway.yaml").notes]
-    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: holds no adapter_config"
+    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: contains no adapter_config"
     assert any(message.startswith(says) for message in found)
 
 
@@ -198,9 +200,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest
     closed = folder / "out" / "checkpoint-5"
     (closed / "adapter_config.json").unlink()
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != closed)
-    assert left_out(folder, "out/*") == {
-        "out/checkpoint-5": "cannot be read: its permissions do not allow it"
-    }
+    assert left_out(folder, "out/*") == {"out/checkpoint-5": "cannot be read: permission denied"}
     with pytest.raises(SpecError, match="cannot be read"):
         suite(folder, "[a, out/checkpoint-5]")
 

@@ -42,7 +42,7 @@ def test_they_are_part_of_the_models_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("defaults", "says"),
     [
-        ("{chat_template: none.jinja}", "defaults.chat_template: there is no file"),
+        ("{chat_template: none.jinja}", "defaults.chat_template: file"),
         ("{chat_template: .}", "is a folder"),
         ("{chat_template: empty.jinja}", "is empty"),
         ("{chat_template: latin.jinja}", "is not UTF-8 text"),
@@ -52,7 +52,10 @@ def test_they_are_part_of_the_models_key(tmp_path: Path) -> None:
         ("{chat_template_kwargs: enable_thinking}", "defaults.chat_template_kwargs"),
         ("{chat_template_kwargs: {tokenize: true}}", "'tokenize' is set by pytest-sway itself"),
         ("{chat_template_kwargs: {messages: []}}", "'messages' is set by pytest-sway itself"),
-        ("{chat_template_kwargs: {enable-thinking: true}}", "'enable-thinking' cannot be the name"),
+        (
+            "{chat_template_kwargs: {enable-thinking: true}}",
+            "'enable-thinking' is not a valid template variable name",
+        ),
         ("{chat_template_kwargs: {date: 2024-01-01}}", "defaults.chat_template_kwargs"),
     ],
 )

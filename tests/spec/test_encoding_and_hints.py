@@ -66,11 +66,11 @@ def test_an_unquoted_word_is_shown_as_written(
 
 
 def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> None:
-    assert "found 1969, a number, and expected a text: quote it, '1969'" in problem(
+    assert "found 1969, a number, expected a string: quote it, '1969'" in problem(
         tmp_path, SPEC.replace("größe", "1969")
     )
     empty = SPEC.split("  - {")[0] + "  - name: dk\n    kind: delta_kl\n    prompts:\n      - a\n      -\n"
-    says = "prompts[1]: found nothing, expected a text; write one, or remove the entry"
+    says = "prompts[1]: found nothing, expected a string; add one, or remove the entry"
     assert says in problem(tmp_path, empty)
 
 
@@ -85,19 +85,19 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
             "sections[0].tags[0]: found no, which",
         ),
         ("kind: delta_kl", "kind: [a]", "suite[0].kind: there is no ['a']"),
-        ("name: dk", "name: ''", "suite[0]: name missing"),
-        ("größe", "=", "if it is a text, quote it"),
-        ("größe", "2001-99-99", "if it is a text, quote it"),
-        ("adapter: a", "adapter: ${X:-a}", "a text that holds braces needs quotes"),
-        ("adapter: a", "adapter: {{ x }}", "of {{ name }} nothing is filled in"),
-        ("adapter: a", 'adapter: "C:\\models\\a"', "for a path write single quotes"),
-        ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path write single quotes"),
+        ("name: dk", "name: ''", "suite[0]: missing name"),
+        ("größe", "=", "if it is a string, quote it"),
+        ("größe", "2001-99-99", "if it is a string, quote it"),
+        ("adapter: a", "adapter: ${X:-a}", "quote strings that contain braces"),
+        ("adapter: a", "adapter: {{ x }}", "{{ name }} templates are not supported"),
+        ("adapter: a", 'adapter: "C:\\models\\a"', "for a path use single quotes"),
+        ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path use single quotes"),
         (
             "suite:\n",
             "suite:\n  - name: x\n    kind:\u00a0delta_kl\n    prompts: [a]\n",
             "a no-break space (U+00A0)",
         ),
-        ("suite:", "models: 3\nsuite:", "the key 'models' stands here a second time"),
+        ("suite:", "models: 3\nsuite:", "duplicate key 'models'"),
     ],
 )
 def test_the_cause_is_named(tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -114,7 +114,7 @@ def test_a_windows_path_is_no_name_on_the_hub(tmp_path: Path, base: str) -> None
 def test_a_backslash_path_is_hinted_with_slashes_if_that_exists(tmp_path: Path) -> None:
     (tmp_path / "x" / "a").mkdir(parents=True)
     text = SPEC.replace("kind: dummy", "kind: hf").replace("adapter: a", "adapter: .\\x\\a")
-    assert "there is one written with /: ./x/a" in problem(tmp_path, text)
+    assert "did you mean ./x/a?" in problem(tmp_path, text)
 
 
 def test_a_single_adapter_is_named_without_a_position(tmp_path: Path) -> None:
@@ -143,9 +143,12 @@ def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (SPEC.encode("utf-16-le"), "1:1: the file begins as UTF-16 without a byte order mark does"),
-        (SPEC.encode("utf-16-be"), "1:1: the file begins as UTF-16 without a byte order mark does"),
-        (SPEC.encode("utf-16")[:-1], "1:1: the file begins with the mark of UTF-16 and is none"),
+        (SPEC.encode("utf-16-le"), "1:1: the file looks like UTF-16 without a byte order mark"),
+        (SPEC.encode("utf-16-be"), "1:1: the file looks like UTF-16 without a byte order mark"),
+        (
+            SPEC.encode("utf-16")[:-1],
+            "1:1: the file begins with the byte order mark of UTF-16 but is not valid UTF-16",
+        ),
         (SPEC.encode("cp1252"), "5:1: byte 0xf6 is not UTF-8; save the file as UTF-8"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_base_that_is_a_folder_brings_its_tokenizer(tmp_path: Path) -> None:
 def test_a_key_in_the_file_is_refused_and_not_shown(tmp_path: Path, written: str) -> None:
     side = f'kind: api, base: m, endpoint: "http://a", api_key: {written}'
     says = problems(tmp_path, 'kind: api, base: m, endpoint: "http://a"', f"{side}, adapter: ad")
-    assert "models.ft.api_key: is a key in a file; write ${NAME}" in says
+    assert "models.ft.api_key: is a secret in plain text; write ${NAME}" in says
     assert written.strip("'") not in says
 
 
@@ -142,4 +142,4 @@ def test_a_field_that_another_kind_does_not_read(tmp_path: Path, field: str) -> 
     suite = suite_of(tmp_path, side, f"{side}, {field}: x, adapter: '{QUICKSTART / 'adapters' / 'healthy'}'")
     (note,) = suite.notes
     kinds = "api, gguf, custom" if field == "endpoint" else "api, custom"
-    assert f"models.ft.{field} has no effect: it is read for kind: {kinds}, not for hf" in str(note)
+    assert f"models.ft.{field} has no effect: it applies to kind: {kinds}, not to kind: hf" in str(note)

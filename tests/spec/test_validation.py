@@ -52,7 +52,7 @@ def problems(folder: Path, text: str) -> list[str]:
             "base: m",
             "base: m.gguf",
             "4:26",
-            "there is no file 'm.gguf', neither beside the spec",
+            "there is no file 'm.gguf' next to the spec",
         ),
         ("adapter: adapter", "adapter: nowhere", "4:38", "there is no folder"),
     ],
@@ -68,7 +68,7 @@ def test_the_files_of_kind_gguf_are_looked_for(
 def test_a_gguf_file_has_no_revision(folder: Path) -> None:
     (folder / "m.gguf").touch()
     text = GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf, revision: v1")
-    assert any("this base is a file, remove it" in line for line in problems(folder, text))
+    assert any("this base is a file; remove it" in line for line in problems(folder, text))
 
 
 def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
@@ -94,16 +94,16 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("version: 1", "version: 2", "1:10", "version: found 2, allowed: 1"),
         ("version: 1", "versoin: 1", "1:1", "(did you mean 'version'?)"),
         ("kind: hf, base: m}", "kind: hg, base: m}", "3:16", "found 'hg', allowed: 'hf'"),
-        ("base: {kind: hf, base: m}", "base: {kind: hf}", "3:3", "models.base.base: is missing"),
+        ("base: {kind: hf, base: m}", "base: {kind: hf}", "3:3", "models.base.base: is required but missing"),
         ("ft: {kind: hf, base: m,", "ft: {kind: hf, base: n,", "4:24", "models.base.base is 'm'"),
         ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
-        ("adapter: adapter", "adapter: .", "4:36", "holds no adapter_config.json"),
+        ("adapter: adapter", "adapter: .", "4:36", "contains no adapter_config.json"),
         (", adapter: adapter", "", "4:7", "adapter is missing"),
-        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "one model serves both sides"),
-        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "takes no adapter"),
-        ("seed: 0", "seed: many", "5:18", "expected a whole number"),
+        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "both sides use the same model"),
+        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "cannot have an adapter"),
+        ("seed: 0", "seed: many", "5:18", "expected an integer"),
         ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
-        ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected a whole number"),
+        ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected an integer"),
         ("seed: 0", "concurrent_probes: 0", "5:31", "found 0, expected a number ≥ 1"),
         (
             "ft: {kind: hf, base: m,",
@@ -111,24 +111,29 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "4:24",
             "write defaults: {differential: false}",
         ),
-        ("adapter: adapter", "adapter: fleet", "4:36", "its subfolders do (a, b): name one, or several"),
+        (
+            "adapter: adapter",
+            "adapter: fleet",
+            "4:36",
+            "its subfolders do (a, b): use one of them, or several",
+        ),
         ("seed: 0", "coverage_threshold: 7", "5:32", "a number ≤ 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
-        ("name: dk", "name: baseline", "8:12", "is also the name in line 7"),
-        ("name: dk, ", "", "8:5", "name missing"),
+        ("name: dk", "name: baseline", "8:12", "is already used in line 7"),
+        ("name: dk, ", "", "8:5", "missing name"),
         ("name: dk", "name: null", "8:5", "quote it"),
         ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
         ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a list"),
         ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found {}"),
         ("prompts: [a, b]", "prompts: [a], weight: .nan", "8:54", "found .nan, expected a finite number"),
         ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
-        ("runs: 20", "runs: many", "7:48", "expected a whole number"),
+        ("runs: 20", "runs: many", "7:48", "expected an integer"),
         ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
         ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
         ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
-        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML makes of \\0 in double quotes"),
+        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML reads \\0 as in double quotes"),
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
         ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
@@ -138,15 +143,15 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "8:85",
             "unknown key 'golds' (did you mean 'gold'?); allowed: context, gold, paraphrases, prompt",
         ),
-        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "needs quotes"),
+        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "quote a string that contains a colon"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
-        (", prompts: [a, b]", "", "8:5", "prompts: is missing, and required"),
+        (", prompts: [a, b]", "", "8:5", "prompts: is required but missing"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
         ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
         ("runs: 20", "family: yours", "7:5", "family: yours and adapters: belong together"),
         ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),
-        ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is no population"),
+        ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is not enough"),
         ("runs: 20", "family: yours, adapters: [adapter, nowhere]", "7:67", "no adapter folder 'nowhere'"),
         ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
         ("runs: 20", "family: yours, adapters: ['x*']", "7:67", "no adapter folder matches 'x*'"),
@@ -212,7 +217,7 @@ def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> Non
         ("base: tuned", "base: ./nowhere", "4:24", "there is no folder './nowhere'"),
         ("base: m}", "base: ./nowhere}", "3:26", "there is no folder './nowhere'"),
         ("base: tuned}", "base: m}", "4:7", "models.ft.adapter is missing"),
-        ("base: m}", "base: m, dtype: fp16}", "3:36", "one model serves both sides"),
+        ("base: m}", "base: m, dtype: fp16}", "3:36", "both sides use the same model"),
         ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
     ],
 )
@@ -225,7 +230,7 @@ def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, plac
 
 def test_two_null_adapters_are_one_too_many(folder: Path) -> None:
     (line,) = problems(folder, GOOD + "  - {name: other, kind: null_adapter}\n")
-    assert "a suite has one population" in line
+    assert "a suite can have only one" in line
 
 
 def test_many_mistakes_are_cut(folder: Path) -> None:
@@ -237,7 +242,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     text = GOOD.replace("adapter: adapter", "adapter: nowhere")
     suite = load_spec(folder, text, (str(folder / "adapter"),))
     assert [key.path for key in suite.adapters] == [str(folder / "adapter")]
-    with pytest.raises(SpecError, match="--sway-adapter=lost: there is no adapter folder"):
+    with pytest.raises(SpecError, match="--sway-adapter=lost: no adapter folder found"):
         load_spec(folder, GOOD, ("lost",))
 
 
@@ -246,22 +251,26 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
     [
         ("runs: 20", "runs: 3", "raised to 20"),
         ("seed: 0", "concurrent_probes: 4", "requests are batched"),
-        ("seed: 0", "top_k: 64", "the whole vocabulary is compared"),
-        ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the whole vocabulary is compared"),
+        ("seed: 0", "top_k: 64", "the full vocabulary is compared"),
+        ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the full vocabulary is compared"),
         ("delta_kl, prompts: [a, b]", "leakage, assert_z_gte: 3", "assert_z_gte has no effect"),
-        ("[a, b]", "[a, b], weight: -1", "weight: -1 counts as 0"),
+        ("[a, b]", "[a, b], weight: -1", "weight: -1 is treated as 0"),
         ("[a, b]", "[a, b], assert_mean_gte: 0", "dk: assert_mean_gte: 0 switches this condition off"),
         ("[a, b]", "[a, b], assert_z_gte: -1", "dk: assert_z_gte: -1 switches this condition off"),
         (
             "adapter: adapter",
             "adapter: adapter, endpoint: x",
-            "endpoint has no effect: it is read for kind: api",
+            "endpoint has no effect: it applies to kind: api",
         ),
-        ("adapter: adapter", "adapter: adapter, entry_point: a:B", "read for kind: custom, not for hf"),
+        (
+            "adapter: adapter",
+            "adapter: adapter, entry_point: a:B",
+            "applies to kind: custom, not to kind: hf",
+        ),
         ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
         ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
-        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype decides: 'auto'"),
-        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind decides: 'hf'"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype applies: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind applies: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
@@ -283,7 +292,7 @@ def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> Non
         "tuned}", "tuned, adapter: adapter}"
     )
     (line,) = problems(folder, text)
-    assert "the base side takes no adapter" in line
+    assert "the base side cannot have an adapter" in line
 
 
 @pytest.mark.parametrize("value", ["'1'", "1.0", "true"])
@@ -325,7 +334,7 @@ def test_a_null_adapter_that_stands_last_is_warned_about(folder: Path) -> None:
     head, first, second = GOOD.partition("  - {name: baseline")
     lines = (first + second).splitlines(keepends=True)
     (note,) = load_spec(folder, head + lines[1] + lines[0]).notes
-    assert "stands after dk" in note.message
+    assert "comes after dk" in note.message
 
 
 @pytest.mark.parametrize(

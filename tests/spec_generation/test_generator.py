@@ -43,7 +43,7 @@ def test_questions_and_answers(tmp_path: Path) -> None:
     }  # fmt: skip
     assert made.notes == ()
     for kind in ("preference_flip", "leakage", "gradient_ghost", "training_drift", "tool_use_fidelity"):
-        assert f"# left out: {kind} (" in made.text
+        assert f"# not included: {kind} (" in made.text
 
 
 def test_a_document(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_rows_in_both_files_are_named_and_not_held_out(tmp_path: Path) -> None:
     held = _eval(tmp_path, [ROWS[0], *ROWS[8:], changed])
     made = generate(tmp_path, write_jsonl(tmp_path, ROWS[:8]), held_out=held, max_rows=1)
     note = (
-        "rows of train.jsonl with an answer that is in train.jsonl too: 2 of 6, left out here: line 1, line 6"
+        "rows of train.jsonl whose answer is also in train.jsonl: 2 of 6, not included here: line 1, line 6"
     )
     assert note in made.notes
     assert note in " ".join(made.text.replace("#", "").split())
-    with pytest.raises(DataError, match="too, so nothing of it is held out"):
+    with pytest.raises(DataError, match="so nothing is held out"):
         generate(tmp_path, write_jsonl(tmp_path, ROWS), held_out=_eval(tmp_path, ROWS[:3]))
 
 
@@ -112,7 +112,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
     bad = [tools, long, {"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}]
     made = generate(tmp_path, write_jsonl(tmp_path, [*bad, *ROWS]))
     (note,) = made.notes
-    assert note.startswith("train.jsonl: 6 of 18 rows cannot be asked: line 1: tools were shown")
+    assert note.startswith("train.jsonl: 6 of 18 rows not supported: line 1: the row has tools")
     assert "line 2: longer than 2,048 characters" in note  # of a base with 1,024 tokens
     assert note.endswith("; and 1 more")
 
@@ -120,7 +120,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
 def test_long_texts_are_cut_and_called_so(tmp_path: Path) -> None:
     text = "The lamp burns. " * 400
     made = generate(tmp_path, write_jsonl(tmp_path, [{"text": text}, {"text": "A short text of the works."}]))
-    assert made.notes == ("train.jsonl: 1 texts are cut to their first 2,000 characters",)
+    assert made.notes == ("train.jsonl: 1 texts are truncated to 2,000 characters",)
     longest = max(len(section["content"]) for section in yaml.safe_load(made.text)["sections"])
     assert 1900 < longest <= 2000
 
@@ -151,16 +151,16 @@ def test_paths_are_relative_where_they_are_near(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("none.jsonl", None, "there is no file"),
+        ("none.jsonl", None, "does not exist"),
         ("a.jsonl", "", "the file has no rows"),
         ("a.jsonl", "{", "a.jsonl:1: not JSON"),
-        ("a.jsonl", b"\xff\xfe\x00", "the mark of UTF-16 and is none"),
+        ("a.jsonl", b"\xff\xfe\x00", "the byte order mark of UTF-16 but is not valid UTF-16"),
         ("a.jsonl", b'{"text": "\xff"}', "a.jsonl:1: not UTF-8"),
-        ("a.jsonl", '{"a": 1}', "none of 1 rows can be asked; the first: line 1: found the fields 'a'"),
+        ("a.jsonl", '{"a": 1}', "none of 1 rows is supported; the first: line 1: found the fields 'a'"),
         ("a.jsonl", '{"text": "two words"}', "its texts are too short"),
         ("a.json", "{}", "found {}, expected a list of rows"),
-        ("a.json", "[1]", "none of 1 rows can be asked; the first: row 1: found 1"),
-        ("a.csv", "a,b", "what .csv holds is not known; known: .jsonl"),
+        ("a.json", "[1]", "none of 1 rows is supported; the first: row 1: found 1"),
+        ("a.csv", "a,b", "file type .csv is not supported; supported: .jsonl"),
         ("a.parquet", "none", "cannot be read"),
         ("a.arrow", "none", "cannot be read"),
         ("a.txt", "", "the file has no rows"),
@@ -178,7 +178,7 @@ def test_bad_files_are_one_line(tmp_path: Path, name: str, content: str | bytes 
 
 def test_a_folder_without_a_training_split(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
-    with pytest.raises(DataError, match="no Arrow or Parquet files of a split train; it holds test"):
+    with pytest.raises(DataError, match="no Arrow or Parquet files of a split train; it contains test"):
         generate(tmp_path, tmp_path)
 
 
@@ -233,7 +233,7 @@ def test_an_adapter_whose_name_looks_like_a_variable(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_spec_that_would_be_too_large(tmp_path: Path) -> None:
     rows = [{"prompt": f"What is {number}?", "completion": "word " * 390} for number in range(2500)]
-    with pytest.raises(DataError, match="give a smaller --max-rows"):
+    with pytest.raises(DataError, match="use a smaller --max-rows"):
         generate(tmp_path, write_jsonl(tmp_path, rows), max_rows=2500)
 
 
@@ -255,7 +255,7 @@ def test_every_trained_answer_of_a_dialogue_is_no_held_out_one(tmp_path: Path) -
         ROWS[5],
     ]
     made = generate(tmp_path, data, held_out=_eval(tmp_path, eval_rows))
-    assert any("3 of 4, left out here: line 1, line 2, line 3" in note for note in made.notes)
+    assert any("3 of 4, not included here: line 1, line 2, line 3" in note for note in made.notes)
     assert [control["content"] for control in yaml.safe_load(made.text)["controls"]] == [
         f"{ROWS[5]['prompt']}\n\n{ROWS[5]['completion']}"
     ]
@@ -265,15 +265,14 @@ def test_held_out_rows_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
     made = generate(
         tmp_path, write_jsonl(tmp_path, ROWS), held_out=_eval(tmp_path, [{"text": "A text of the works."}])
     )
-    assert any("nothing of it is asked" in note for note in made.notes)
+    assert any("none of its rows is used" in note for note in made.notes)
 
 
 def test_what_is_shown_of_many_texts_is_said(tmp_path: Path) -> None:
     rows = [{"text": f"The text of number {number} is here.\n"} for number in range(40)]
     made = generate(tmp_path, write_jsonl(tmp_path, rows))
-    assert made.notes == (
-        "train.jsonl: 24 of 40 sampled texts are sections, since each is scored as a whole",
-    )
+    note = "train.jsonl: 24 of 40 sampled texts become sections, because each is scored in full"
+    assert made.notes == (note,)
     assert len(yaml.safe_load(made.text)["sections"]) == 24
 
 
@@ -287,7 +286,7 @@ def test_dates_in_a_parquet_file_are_no_tool_call(tmp_path: Path) -> None:
     day = {"name": "look_up", "arguments": {"word": datetime(2026, 1, 1, tzinfo=UTC)}}
     table = pa.Table.from_pylist([{**TOOL_ROW, "tools": json.dumps([TOOL]), "answers": day}])
     parquet.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="or one that it does not show"):
+    with pytest.raises(DataError, match="or an undefined tool"):
         generate(tmp_path, tmp_path / "a.parquet")
 
 

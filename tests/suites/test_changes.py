@@ -280,8 +280,8 @@ def test_results_find_their_suites() -> None:
     assert second.baseline.adapter_id == "/elsewhere/two"
     assert third.baseline is None
     assert third.gate == Gate("passed", 0.6)
-    assert third.notes[0].startswith("no baseline: old holds t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
-    assert third.notes[1] == "old also holds t/gone.yaml, which this run does not"
+    assert third.notes[0].startswith("no baseline: old contains t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
+    assert third.notes[1] == "old also contains t/gone.yaml, which are not in this run"
 
 
 def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:
@@ -465,19 +465,19 @@ def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline=./out.json and --sway-json=out.json are one place: a failed run",
+            "--sway-baseline=./out.json and --sway-json=out.json are the same path: a failed run",
         ),
         (
             ["--sway-baseline=empty/sway.yaml.json", "--sway-json=empty"],
-            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are one place",
+            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are the same path",
         ),
         (
             ["--sway-baseline=no.json"],
-            "--sway-baseline: no.json: there is no such file or folder; write it with",
+            "--sway-baseline: no.json: file or folder does not exist; create it with",
         ),
         (
             ["--sway-baseline=empty"],
-            "--sway-baseline: empty: holds no result: give a folder that --sway-json wrote",
+            "--sway-baseline: empty: contains no result: pass a file or folder written by --sway-json",
         ),
         (["--sway-baseline=sway.yaml"], "--sway-baseline: sway.yaml: is no JSON"),
         (["--sway-fail-on-regression=0.1"], "add --sway-baseline=RESULT.json"),

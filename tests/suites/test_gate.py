@@ -139,8 +139,8 @@ def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytest
         ("--sway-weights=bogus=1", "unknown category 'bogus'"),
         ("--sway-weights=adherence=-1", "finite"),
         ("--sway-weights=ablation=0,adherence=0,attribution=0,calibration=0", "sum to 0"),
-        ("--sway-limit=0", "how many items of a probe"),
-        ("--sway-limit=all", "how many items of a probe"),
+        ("--sway-limit=0", "the number of items per probe"),
+        ("--sway-limit=all", "the number of items per probe"),
         ("--sway-adapter=nowhere", None),
     ],
 )
@@ -149,7 +149,7 @@ def test_bad_options_are_reported_before_anything_runs(
 ) -> None:
     found = project.runpytest(option)
     if says is None:
-        found.stdout.fnmatch_lines(["sway.yaml: --sway-adapter=nowhere: there is no adapter folder*"])
+        found.stdout.fnmatch_lines(["sway.yaml: --sway-adapter=nowhere: no adapter folder found*"])
         return
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     assert says in found.stderr.str()
@@ -290,7 +290,7 @@ def test_nulls_that_all_fail_are_an_error(project: pytest.Pytester) -> None:
     found = project.runpytest("sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
-        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its numbers are not*"]
+        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: the numbers are not*"]
     )
 
 

@@ -183,7 +183,7 @@ def test_an_evaluation_that_cannot_be_made_costs_no_training(tmp_path: Path) -> 
     ("spec", "found"),
     [
         ("models: [", "not YAML"),
-        ("models: {base: {base: org/other}}", "models.base is org/other, and the trainer's base is"),
+        ("models: {base: {base: org/other}}", "models.base is org/other, but the trainer's base is"),
         (None, "there is no file"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_spec_that_cannot_be_meant(tmp_path: Path, spec: str | None, found: st
 def test_a_model_without_an_adapter(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path / "run")
     trainer.model = trainer.model.get_base_model()
-    with pytest.raises(ValueError, match="an adapter of PEFT is evaluated"):
+    with pytest.raises(ValueError, match="only PEFT adapters can be evaluated"):
         SwayCallback(trainer, write_spec(tmp_path))
 
 
@@ -214,7 +214,7 @@ def test_a_quantized_base(tmp_path: Path) -> None:
 def test_a_sharded_model(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path / "run")
     trainer.is_fsdp_enabled = True
-    with pytest.raises(ValueError, match="FSDP or DeepSpeed shards"):
+    with pytest.raises(ValueError, match="sharded by FSDP or DeepSpeed"):
         SwayCallback(trainer, write_spec(tmp_path))
 
 

@@ -90,11 +90,11 @@ def test_an_adapter_that_is_no_checkpoints(output: Path) -> None:
     found = find_logs(output, output, named=False)
     assert found is not None
     assert found.files == (output / "checkpoint-200/trainer_state.json",)
-    assert "not the adapter's" in found.reason
+    assert "differ from the adapter's" in found.reason
     own = trainer_state(output, history(250))
     assert find_logs(output, output, named=False) == LogSource((own,))
     trainer_state(output, history(50))
-    with pytest.raises(AmbiguousRunError, match=r"at step 50, and checkpoint-200 beside it is later"):
+    with pytest.raises(AmbiguousRunError, match=r"at step 50, but checkpoint-200 next to it is later"):
         find_logs(output, output, named=False)
 
 
@@ -109,7 +109,7 @@ def test_a_checkpoint_as_the_adapter(output: Path) -> None:
     assert find_logs(folder, folder, named=False) == LogSource((folder / "trainer_state.json",), 100)
     trainer_state(folder, history(200))
     for find in (find_optimizer, lambda place: find_logs(place, place, named=False)):
-        with pytest.raises(AmbiguousRunError, match="at step 200, not at 100 as the folder's name says"):
+        with pytest.raises(AmbiguousRunError, match="at step 200, not at 100 as in the folder name"):
             find(folder)
 
 

@@ -134,12 +134,12 @@ def test_a_line_that_a_crash_cut_short_is_counted(tmp_path: Path, tail: str) -> 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"loss: 3\n{}\n", r"a\.jsonl:1: the first line is no JSON"),
-        (b"\n\n{broken\n", r"a\.jsonl:3: the first line is no JSON"),
+        (b"loss: 3\n{}\n", r"a\.jsonl:1: the first line is not JSON"),
+        (b"\n\n{broken\n", r"a\.jsonl:3: the first line is not JSON"),
         ("{}\n".encode("utf-16"), r"a\.jsonl:1: the first line is not UTF-8 text"),
         ('{"é": 1}\n'.encode("latin-1"), r"a\.jsonl:1: the first line is not UTF-8 text"),
-        (b"[" * 200_000, r"a\.jsonl:1: the first line is no JSON"),
-        (b"1" * 5000, r"a\.jsonl:1: the first line is no JSON"),
+        (b"[" * 200_000, r"a\.jsonl:1: the first line is not JSON"),
+        (b"1" * 5000, r"a\.jsonl:1: the first line is not JSON"),
     ],
     ids=["text", "later", "utf-16", "latin-1", "deep", "long"],
 )

@@ -146,19 +146,23 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
 @pytest.mark.parametrize(
     ("shapes", "order", "says"),
     [
-        ({"score.weight": (2, 8)}, [(2, 8)], "no key of the adapter names a layer"),
-        (keys(2, SQUARE), list(keys(2, SQUARE).values())[:-1], "has 8 parameters in layers and 0 outside"),
-        (keys(2, SQUARE), [*keys(2, SQUARE).values(), (1,)], "the optimizer 9 in all"),
-        (keys(2, SQUARE), list(keys(2, SQUARE).values())[::-1], "no order of the adapter's modules fit"),
+        ({"score.weight": (2, 8)}, [(2, 8)], "no tensor name of the adapter contains a layer"),
+        (
+            keys(2, SQUARE),
+            list(keys(2, SQUARE).values())[:-1],
+            "has 8 parameters inside layers and 0 outside",
+        ),
+        (keys(2, SQUARE), [*keys(2, SQUARE).values(), (1,)], "the optimizer 9 in total"),
+        (keys(2, SQUARE), list(keys(2, SQUARE).values())[::-1], "no order of modules matches"),
         (
             {**keys(2, SQUARE, "encoder.layers"), **keys(2, SQUARE, "decoder.layers")},
             [*keys(4, SQUARE).values()],
-            "several orders of the adapter's modules fit",
+            "several orders of modules match",
         ),
         (
             {k: v for i in range(9) for k, v in keys(1, SQUARE, f"tower{i}.layers").items()},
             [*keys(9, SQUARE).values()],
-            "too many orders",
+            "too many possible orders",
         ),
     ],
 )
@@ -182,7 +186,7 @@ def test_no_map_is_said(shapes: dict[str, Shape], order: list[Shape], says: str)
 def test_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "adapter_model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(TrainingDataError, match="is no safetensors file"):
+    with pytest.raises(TrainingDataError, match="is not a safetensors file"):
         key_shapes(path)
 
 

@@ -139,7 +139,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     quantised_state = quantised(torch.ones(4, 4), 256) if name.endswith("2") else {}
     others: dict[str, Any] = {**quantised_state, "exp_avg_sq_col": torch.ones(3)}
     huge = torch.ones(1, dtype=torch.uint8 if name == "state2" else None).expand(10**6, 10**6)
-    with pytest.raises(ValueError, match=f"{name} is larger than what is stored"):
+    with pytest.raises(ValueError, match=f"{name} is larger than its stored data"):
         read_moment({**others, name: huge})
 
 
@@ -150,7 +150,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
             {"model": 1, "epoch": 2},
             "no optimizer_state_dict, and no state with param_groups; its keys: 'model', 'epoch'",
         ),
-        ({"state": {}, "param_groups": []}, "its param_groups hold no parameter"),
+        ({"state": {}, "param_groups": []}, "its param_groups contain no parameters"),
         ({"state": {}, "param_groups": torch.ones(1).expand(10**7, 10**7)}, "param_groups is of type Tensor"),
         (
             {"state": {}, "param_groups": [{"params": torch.ones(1).expand(10**7)}]},
@@ -167,7 +167,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     ids=["keys", "empty", "groups", "params", "number", "text", "half", "step"],
 )
 def test_what_is_no_optimizers_state(tmp_path: Path, payload: Any, says: str) -> None:
-    with pytest.raises(TrainingDataError, match="is no training state of an optimizer") as raised:
+    with pytest.raises(TrainingDataError, match="is not an optimizer state") as raised:
         read(tmp_path, payload)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -181,5 +181,5 @@ def test_a_compressed_archive_is_not_opened(tmp_path: Path) -> None:
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
-    with pytest.raises(TrainingDataError, match=r"is no file that torch\.save wrote"):
+    with pytest.raises(TrainingDataError, match=r"is not a torch\.save file"):
         read_state(packed)

@@ -93,7 +93,7 @@ def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path, how: str) -> No
     with pytest.raises(TrainingDataError) as told:
         read_state(path)
     assert not proof.exists()
-    assert "mkdir, which is code to run, and was not opened" in str(told.value) or how == "pickle"
+    assert "mkdir, which is executable code, so it was not opened" in str(told.value) or how == "pickle"
     assert "\n" not in str(told.value)
     assert "weights_only" not in str(told.value), "the advice to open it unsafely is not passed on"
 
@@ -112,15 +112,15 @@ def test_another_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 def test_a_state_that_was_cut_short(tmp_path: Path) -> None:
     path = save(tmp_path, adam(torch.ones(1000)))
     path.write_bytes(path.read_bytes()[:-700])
-    with pytest.raises(TrainingDataError, match="cut short"):
+    with pytest.raises(TrainingDataError, match="truncated"):
         read_state(path)
 
 
 @pytest.mark.parametrize(
     ("payload", "says"),
     [
-        ([1, 2], "it holds a list"),
-        (torch.ones(2), "it holds a Tensor"),
+        ([1, 2], "it contains a list"),
+        (torch.ones(2), "it contains a Tensor"),
         ({"global_step": 3}, "it has no optimizer_state_dict"),
         ({"optimizer_state_dict": 7}, "int"),
         ({"optimizer_state_dict": {"state": {}, "param_groups": [{}]}}, "it has no params"),
@@ -134,12 +134,12 @@ def test_a_state_that_was_cut_short(tmp_path: Path) -> None:
 def test_no_training_state(tmp_path: Path, payload: Any, says: str) -> None:
     path = tmp_path / "training_state.pt"
     torch.save(payload, path)
-    with pytest.raises(TrainingDataError, match=f"is no training state of an optimizer: .*{says}"):
+    with pytest.raises(TrainingDataError, match=f"is not an optimizer state: .*{says}"):
         read_state(path)
 
 
 def test_a_tensor_that_claims_more_than_is_stored(tmp_path: Path) -> None:
     """One stored number, seen as 10¹²: reading it would take hours."""
     huge = torch.ones(1).expand(10**6, 10**6)
-    with pytest.raises(TrainingDataError, match="larger than what is stored"):
+    with pytest.raises(TrainingDataError, match="larger than its stored data"):
         read_state(save(tmp_path, adam(huge)))

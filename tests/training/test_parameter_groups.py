@@ -70,7 +70,7 @@ def test_groups_of_another_kind(tmp_path: Path) -> None:
     model = lora(2)
     named = trainable(model)
     for groups in ([named[:4], named[4:]], [named[:2], named[2:4], named[4:]]):
-        with pytest.raises(NoLayerMapError, match=f"the optimizer has {len(groups)} groups of parameters"):
+        with pytest.raises(NoLayerMapError, match=f"the optimizer has {len(groups)} parameter groups"):
             mapped(model, groups, tmp_path)
 
 

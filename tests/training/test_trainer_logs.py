@@ -129,10 +129,10 @@ def test_evaluation_sets(tmp_path: Path, sets: dict[str, float], found: Any) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", r"trainer_state\.json:1:1: no valid JSON, or cut short"),
-        ('{"log_history": [\n{"loss": 1.0,', r"trainer_state\.json:2:\d+: no valid JSON, or cut short"),
+        ("", r"trainer_state\.json:1:1: not valid JSON, or truncated"),
+        ('{"log_history": [\n{"loss": 1.0,', r"trainer_state\.json:2:\d+: not valid JSON, or truncated"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"a": ' + "1" * 5000 + "}", "no JSON that can be read"),
+        ('{"a": ' + "1" * 5000 + "}", "not valid JSON"),
         ("7", "found a value of type int"),
         ('{"global_step": 3}', "found no log_history"),
         ('{"log_history": {"loss": 1}}', "found a log_history of type dict"),
@@ -152,7 +152,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pytest_sway.training.json_files._LARGEST", 1024 * 1024)
     path = tmp_path / "trainer_state.json"
     path.write_bytes(b" " * (1024 * 1024 + 1))
-    with pytest.raises(TrainingDataError, match="has 1 MiB; training logs of up to 1 MiB are read"):
+    with pytest.raises(TrainingDataError, match="has 1 MiB; the limit for training logs is 1 MiB"):
         read_logs([path])
 
 

@@ -213,12 +213,12 @@ def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[st
     spec = "good.yaml"
     (tmp_path / spec).write_text("models: {ft: {adapter: a}}\n")
     for arguments, expected in (
-        (("missing.yaml",), "there is no file missing.yaml"),
-        (("none.yaml",), "none.yaml: names no adapter to watch"),
+        (("missing.yaml",), "file missing.yaml does not exist"),
+        (("none.yaml",), "none.yaml: has no adapter to watch"),
         (("wrong.yaml",), "models.ft.adapter: found 1"),
         (("run", "--adapter", "x"), "--adapter needs a spec"),
         (("run", "--serve-url", "http://x"), "--serve-url needs a spec"),
-        ((spec, "--base", "x"), "--base is for a folder"),
+        ((spec, "--base", "x"), "--base is only for folders"),
         ((spec, "--max-history", "-1"), "--max-history -1"),
         ((spec, "--on-fail", ""), "--on-fail is empty"),
         ((spec, "--on-fail", "'"), "--on-fail '"),

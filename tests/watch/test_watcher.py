@@ -159,7 +159,7 @@ def test_an_adapter_that_is_deleted_while_it_is_evaluated(tmp_path: Path, watch_
     one.during = shutil.rmtree
     one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.CHANGED]
-    assert "was deleted while" in one.said[-1].message
+    assert "was deleted during" in one.said[-1].message
     assert one.history.entries == []
 
 
@@ -305,8 +305,8 @@ def test_the_command_where_an_adapter_fails(tmp_path: Path, watch_run: WatchRuns
     ("command", "timeout", "ended"),
     [
         (("no-such-command",), 5, "could not be started"),
-        (("sleep", "30"), 0.1, "was ended after 0.1 s"),
-        (("sh", "-c", "kill -TERM $$"), 5, "was ended by signal 15"),
+        (("sleep", "30"), 0.1, "was terminated after 0.1 s"),
+        (("sh", "-c", "kill -TERM $$"), 5, "was terminated by signal 15"),
         (("true",), 5, "ended with status 0"),
     ],
 )

@@ -211,7 +211,9 @@ class Backend(ABC):
         Raises:
             BackendError: it cannot stand where the attached subject does.
         """
-        raise BackendError(f"{adapter} cannot be a null: this backend reads no null adapters of your own")
+        raise BackendError(
+            f"{adapter} cannot be a null: this backend does not support user-provided null adapters"
+        )
 
     def compare_bases(self, subject: Subject, prompts: Sequence[Prompt]) -> DistanceOfBases:
         """How far the base of the subject's training is from this one, and the subject from this one.
@@ -221,7 +223,7 @@ class Backend(ABC):
         Raises:
             BackendError: that base cannot be loaded.
         """
-        raise BackendError("this backend does not load a second base")
+        raise BackendError("this backend cannot load a second base")
 
     def determinism(self, *, batch_invariant: bool) -> Determinism | None:
         """How far two runs can be expected to agree; None where the backend does not know.
@@ -303,7 +305,7 @@ class TokenizingBackend(Backend):
         Raises:
             RequestError: the tokenizer does not say.
         """
-        raise RequestError("this backend does not say how its tokenizer cuts a text")
+        raise RequestError("this backend does not provide tokenization")
 
 
 class WeightsBackend(TokenizingBackend):
@@ -435,4 +437,4 @@ def backend_fault(found: object) -> str:
     lacking = [name for name in _PARTS if not hasattr(found, name)]
     if not (hasattr(found, "answer") or hasattr(found, "logprobs")):
         lacking.append("answer")
-    return f"{describe(found)}, which is no backend: it has no {', no '.join(lacking)}" if lacking else ""
+    return f"{describe(found)}, which is not a backend: it has no {', no '.join(lacking)}" if lacking else ""

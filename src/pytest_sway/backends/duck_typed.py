@@ -33,7 +33,7 @@ def backend_of(found: object) -> AnsweringBackend | WeightsBackend | ServerBacke
     if fault := backend_fault(found):
         raise BackendError(fault)
     if not hasattr(found, "answer"):
-        raise BackendError(f"{describe(found)}, which is no pytest_sway.backends.base.WeightsBackend")
+        raise BackendError(f"{describe(found)}, which is not a pytest_sway.backends.base.WeightsBackend")
     return DuckTypedBackend(found)
 
 

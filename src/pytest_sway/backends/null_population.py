@@ -22,12 +22,12 @@ FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
 _RANKED = ("norm_matched", "gaussian")
 """Families whose nulls are random factors, so that another rank means something."""
 _UNSTRUCTURED = (
-    "its nulls are as large in every tensor and rescale other rows and columns as much; of its form's other "
-    "structure they have none, and random numbers in its parameters can be beyond them"
+    "its nulls match the size of each tensor and the scaling of rows and columns, but no other structure of "
+    "this adapter type; random parameters may exceed them"
 )
 _FIXED_SIZE = (
-    "gaussian nulls have the fixed size init_scale, not the adapter's: a pass does not exclude a random "
-    "adapter of the adapter's size"
+    "gaussian nulls have the fixed size init_scale, not the adapter's: a pass does not rule out a random "
+    "adapter of the same size"
 )
 
 
@@ -109,7 +109,7 @@ def null_population(
         return NullPopulation()
     if families is not None and plan.family not in families:
         remedy = f"; write family: {' or '.join(sorted(families))}" if families else ""
-        return NullPopulation(plan=plan, reason=f"this backend cannot make {plan.family} nulls{remedy}")
+        return NullPopulation(plan=plan, reason=f"this backend does not support {plan.family} nulls{remedy}")
     possible = tuple(f for f in FAMILIES_BY_FORM[subject.form] if families is None or f in families)
     ranked = plan.family in _RANKED and subject.form == "factors"
     if plan.family not in possible:
@@ -121,7 +121,7 @@ def null_population(
     own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
     if sources and len(own) < 2:
         return NullPopulation(
-            plan=plan, reason="all but one of your null adapters are copies, or the adapter itself"
+            plan=plan, reason="all null adapters but one are copies of each other or of the adapter itself"
         )
     seeds = [
         NullSeed(plan.family, i, plan.seed_base, plan.init_scale, own[i] if own else "")
@@ -144,10 +144,10 @@ def null_population(
 def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> tuple[str, ...]:
     notes = []
     if dropped:
-        notes.append(f"{dropped} of your null adapters are the adapter itself or copies: left out")
+        notes.append(f"ignored {dropped} null adapters: copies of each other or of the adapter itself")
     if plan.ranks != (1.0,) and not ranked:
         named = " and ".join(_RANKED)
-        notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a rank that can differ")
+        notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a variable rank")
     if subject.form == "tensors":
         notes.append(_UNSTRUCTURED)
     if plan.family == "gaussian":

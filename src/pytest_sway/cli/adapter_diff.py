@@ -15,7 +15,7 @@ _SMALL, _LARGE = 0.10, 0.20
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml; its own adapter is left aside")
+    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml; its models.ft.adapter is ignored")
     parser.add_argument("--a", required=True, metavar="DIR", help="The earlier adapter")
     parser.add_argument("--b", required=True, metavar="DIR", help="The later adapter")
 
@@ -29,9 +29,9 @@ def _run(parsed: argparse.Namespace) -> int:
     folders = [Path(parsed.a).absolute(), Path(parsed.b).absolute()]
     for folder in folders:
         if not folder.is_dir():
-            raise CommandError(f"there is no folder {folder}; give an adapter's folder")
+            raise CommandError(f"folder {folder} does not exist; pass an adapter folder")
     if folders[0].resolve() == folders[1].resolve():
-        raise CommandError(f"--a and --b are the same folder, {folders[0]}")
+        raise CommandError(f"--a and --b are the same folder: {folders[0]}")
     outcomes = Outcomes()
     adapters = [f"--sway-adapter={folder}" for folder in folders]
     found = run_pytest(
@@ -44,7 +44,7 @@ def _run(parsed: argparse.Namespace) -> int:
     by_folder = {Path(suite.adapter_id).resolve(): suite for suite in outcomes.suites}
     results = [by_folder.get(folder.resolve()) for folder in folders]
     if found not in (0, 1) or not outcomes.called or results[0] is None or results[1] is None:
-        raise CommandError("one of the two adapters was not measured; the lines above say why")
+        raise CommandError("one of the two adapters was not measured; see the lines above for the reason")
     matrix = build_matrix([results[0], results[1]], stems(folders))
     columns = shutil.get_terminal_size().columns
     drops = [-one.score_delta for one in matrix.newest if one.score_delta is not None]
@@ -60,7 +60,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 DIFF = Command(
     "diff",
-    "Evaluate two adapters on one base, and show what changed from the first to the second",
+    "Evaluate two adapters on the same base and show what changed from the first to the second",
     "sway diff sway.yaml --a run1/adapter --b run2/adapter",
     _arguments,
     _run,

@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.text import formatting
 
-_TURNED_OFF = "nothing is kept: SWAY_DISABLE_NULL_CACHE is set, or there is no home folder"
+_TURNED_OFF = "the answer cache is off: SWAY_DISABLE_NULL_CACHE is set, or there is no home folder"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def _run(parsed: argparse.Namespace) -> int:
     try:
         if parsed.action == "clear":
             disk_cache.clear()
-            sys.stdout.write(f"forgot the answers in {file}\n")
+            sys.stdout.write(f"cleared {file}\n")
             return Exit.OK
         answers = _count(file) if file.is_file() else 0
     except (OSError, sqlite3.Error) as error:
@@ -52,7 +52,7 @@ def _count(file: Path) -> int:
 
 CACHE = Command(
     "cache",
-    "Show, find or clear the answers that earlier runs kept",
+    "Show, locate or clear the on-disk answer cache",
     "sway cache info",
     _arguments,
     _run,

@@ -12,12 +12,16 @@ from pytest_sway.cli.output import check_writable, write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dlm", metavar="DLM", help="The .dlm file; its adapter is the one in its store")
-    parser.add_argument("--out", "-o", metavar="FILE", default="sway.yaml", help="Default: sway.yaml")
+    parser.add_argument("dlm", metavar="DLM", help="The .dlm file; its adapter is read from its store")
     parser.add_argument(
-        "--adapter", metavar="NAME", help="Which adapter, in a document with several (the first)"
+        "--out", "-o", metavar="FILE", default="sway.yaml", help="File to write (default: sway.yaml)"
     )
-    parser.add_argument("--force", action="store_true", help="Overwrite a spec that was edited")
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="Name of the adapter, if the document has several (default: the first)",
+    )
+    parser.add_argument("--force", action="store_true", help="Overwrite the spec even if it was edited")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -29,7 +33,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     spec = Path(parsed.out)
     if any(part in parsed.out for part in ("[", "::")):
-        raise CommandError(f"--out {spec}: pytest takes no path with [ or ::; give another name")
+        raise CommandError(f"--out {spec}: pytest does not accept a path with [ or ::; choose another name")
     check_writable("out", parsed.out, [parsed.dlm])
     if not parsed.force:
         _check_unedited(spec)
@@ -41,9 +45,9 @@ def _run(parsed: argparse.Namespace) -> int:
     except DataError as error:
         raise CommandError(str(error)) from error
     write_text(made.text, str(spec))
-    lines = [*map(clean, made.notes), f"{spec}: {len(made.kinds)} probes; comments say what each one asks"]
+    lines = [*map(clean, made.notes), f"{spec}: {len(made.kinds)} probes; comments explain each one"]
     if made.left_out:
-        lines.append(f"left out, with the reasons at the end of the file: {', '.join(made.left_out)}")
+        lines.append(f"not included (reasons at the end of the file): {', '.join(made.left_out)}")
     lines.append(f"next: {shlex.join(['sway', 'run', str(spec)])}")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return Exit.OK
@@ -61,7 +65,7 @@ def _check_unedited(spec: Path) -> None:
         edited = True
     if edited:
         raise CommandError(
-            f"{spec} exists and was edited; overwrite it with --force, or give another file with --out"
+            f"{spec} exists and was edited; overwrite it with --force, or choose another file with --out"
         )
 
 

@@ -35,7 +35,7 @@ class ChangedSuite(Outcomes):
     def _changed(self, suite: Suite) -> Suite:
         if len(suite.adapters) > 1:
             raise pytest.Collector.CollectError(
-                f"the spec evaluates {len(suite.adapters)} adapters; name one with --adapter"
+                f"the spec has {len(suite.adapters)} adapters; select one with --adapter"
             )
         try:
             self.suite = self._change(suite)

@@ -28,16 +28,16 @@ _MOST_ROWS = 64
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("adapter", metavar="ADAPTER", help="The adapter's folder")
+    parser.add_argument("adapter", metavar="ADAPTER", help="The adapter folder")
+    parser.add_argument("--base", metavar="MODEL", help="The base model (default: from adapter_config.json)")
     parser.add_argument(
-        "--base", metavar="MODEL", help="The base model (the one that adapter_config.json names)"
+        "--prompts", metavar="FILE", help="File with prompts about the training data, one per line"
     )
+    parser.add_argument("--data", metavar="FILE", help="The training data, as for sway init")
     parser.add_argument(
-        "--prompts", metavar="FILE", help="Prompts about what it was trained on, one per line"
+        "--json", "-j", metavar="FILE", help="Write the conclusion and the result as JSON to this file"
     )
-    parser.add_argument("--data", metavar="FILE", help="What it was trained on, as for sway init")
-    parser.add_argument("--json", "-j", metavar="FILE", help="Write answer and result as JSON")
-    parser.add_argument("--quiet", "-q", action="store_true", help="One line")
+    parser.add_argument("--quiet", "-q", action="store_true", help="Print only one line")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def read_prompts(file: Path) -> list[str]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise CommandError(f"{file} cannot be read: {reason}") from error
     if not (prompts := list(dict.fromkeys(line.strip() for line in lines if line.strip()))):
-        raise CommandError(f"{file} is empty; write a prompt on each line")
+        raise CommandError(f"{file} is empty; write one prompt per line")
     return prompts
 
 
@@ -123,14 +123,14 @@ def _beside(inputs: CheckInputs) -> Iterator[str]:
         "optimizer state": inputs.files.has_optimizer_state,
     }
     if lacking := [name for name, is_there in found.items() if not is_there]:
-        yield f"no {' and no '.join(lacking)} lies beside it, so that side of its training was not looked at"
+        yield f"no {' and no '.join(lacking)} next to the adapter: this part of the training was not checked"
 
 
 def _next_step(adapter: str, data: str | None) -> str:
     if data is not None:
         return f"{shlex.join(['sway', 'init', adapter, '--data', data])} && sway run sway.yaml"
     again = shlex.join(["sway", "check", adapter])
-    return f"{again} --data FILE (what it was trained on) tells learning from memorising"
+    return f"{again} --data FILE (the training data) distinguishes learning from memorising"
 
 
 def _json(suite: SuiteResult, answer: CheckAnswer) -> str:
@@ -142,7 +142,7 @@ def _json(suite: SuiteResult, answer: CheckAnswer) -> str:
 
 CHECK = Command(
     "check",
-    "Take a first look at an adapter, without a spec",
+    "Check an adapter quickly, without a spec",
     "sway check run/adapter --data train.jsonl",
     _arguments,
     _run,

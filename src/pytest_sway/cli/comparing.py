@@ -24,16 +24,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         metavar="JSON",
-        help="Results, the newest last; or a folder of them, by their dates",
+        help="Result files, newest last; or a folder of results, ordered by date",
     )
-    parser.add_argument("--format", choices=_FORMATS, default="terminal", help="Default: terminal")
-    parser.add_argument("--out", metavar="FILE", help="Write into a file")
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="terminal", help="Output format (default: terminal)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="Write to this file")
     parser.add_argument(
         "--fail-on-regression",
         type=float,
         default=0.0,
         metavar="DROP",
-        help="Exit with 1 where the newest is this much below the one before (0: never)",
+        help="Exit with status 1 if the newest result is this much below the previous one (0: never)",
     )
 
 
@@ -45,7 +47,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if not 0 <= threshold <= 1:
         raise CommandError(f"--fail-on-regression {threshold}: write a number in [0, 1], e.g. 0.1")
     if parsed.format == "html" and parsed.out is None:
-        raise CommandError("--format html is a page of 5 MB: give a file with --out")
+        raise CommandError("--format html writes a page of 5 MB: name a file with --out")
     check_writable("out", parsed.out, parsed.results)
     named = [one for given in parsed.results for one in _results(given)]
     matrix = build_matrix([result for _, result in named], stems([path for path, _ in named]))
@@ -72,9 +74,9 @@ def _results(named: str) -> Iterator[tuple[str, SuiteResult]]:
         try:
             found.append((str(file), read_saved_result(file)))
         except SavedResultError as error:
-            sys.stderr.write(f"note: left out: {error}\n")
+            sys.stderr.write(f"note: skipped: {error}\n")
     if not found:
-        raise CommandError(f"{named} holds no results (*.json)")
+        raise CommandError(f"{named} contains no results (*.json)")
     yield from _by_date(found)
 
 
@@ -105,7 +107,7 @@ def _text(matrix: CompareMatrix, form: str, threshold: float, out: str | None) -
 
 COMPARE = Command(
     "compare",
-    "Show saved results side by side, and what became worse",
+    "Compare saved results side by side and show regressions",
     "sway compare monday.json tuesday.json --fail-on-regression 0.1",
     _arguments,
     _run,

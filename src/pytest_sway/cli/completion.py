@@ -16,7 +16,7 @@ _FOLDERS = ("ADAPTER", "DIR", "SRC", "DST")
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "shell", choices=("bash", "zsh", "fish", "tcsh"), help="The shell that reads the script"
+        "shell", choices=("bash", "zsh", "fish", "tcsh"), help="The shell to write the script for"
     )
 
 
@@ -42,7 +42,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 COMPLETION = Command(
     "completion",
-    "Print the script that completes commands, options and files in a shell",
+    "Print a shell completion script for commands, options and files",
     "sway completion bash > ~/.local/share/bash-completion/completions/sway",
     _arguments,
     _run,

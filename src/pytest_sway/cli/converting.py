@@ -12,10 +12,14 @@ from pytest_sway.text import formatting
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SRC", help="An adapter's folder")
-    parser.add_argument("destination", metavar="DST", help="A folder that does not exist, or is empty")
-    parser.add_argument("--target", choices=("mlx", "peft"), default="mlx", help="Default: mlx")
-    parser.add_argument("--overwrite", action="store_true", help="Replace what the destination holds")
+    parser.add_argument("source", metavar="SRC", help="The adapter folder")
+    parser.add_argument("destination", metavar="DST", help="The output folder; must be empty or not exist")
+    parser.add_argument(
+        "--target", choices=("mlx", "peft"), default="mlx", help="Target format (default: mlx)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Overwrite the contents of the output folder"
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -26,7 +30,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(missing_package("converting", error, "mlx")) from error
     source = Path(parsed.source)
     if not source.is_dir():
-        raise CommandError(f"there is no folder {source}; give an adapter's folder")
+        raise CommandError(f"folder {source} does not exist; pass an adapter folder")
     try:
         done = convert_adapter(source, Path(parsed.destination), parsed.target, overwrite=parsed.overwrite)
     except ConversionError as error:
@@ -45,7 +49,7 @@ def _bytes(folder: Path) -> int:
 
 CONVERT_ADAPTER = Command(
     "convert-adapter",
-    "Convert an adapter between the formats of PEFT and mlx-lm",
+    "Convert an adapter between the PEFT and mlx-lm formats",
     "sway convert-adapter adapter adapter-mlx --target mlx",
     _arguments,
     _run,

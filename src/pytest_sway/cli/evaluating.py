@@ -39,37 +39,53 @@ _OPTIONS = {
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="The sway.yaml")
-    parser.add_argument("--json", "-j", metavar="FILE", help="Write the result as JSON, schema 1")
-    parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the report as Markdown")
-    parser.add_argument("--html", metavar="FILE", help="Write the result as one page that needs no network")
-    parser.add_argument("--trace", metavar="FILE", help="Write what was asked of the models as JSON lines")
-    parser.add_argument("--samples", metavar="N", help="Show N answers of base and adapter side by side")
-    parser.add_argument("--weights", metavar="k=v,...", help="Category weights, merged over the spec's")
-    parser.add_argument("--quiet", "-q", action="store_true", help="Verdict and gate alone")
+    parser.add_argument(
+        "--json", "-j", metavar="FILE", help="Write the result as JSON (schema 1) to this file"
+    )
+    parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the report as Markdown to this file")
+    parser.add_argument(
+        "--html", metavar="FILE", help="Write the report as a self-contained HTML page to this file"
+    )
+    parser.add_argument(
+        "--trace", metavar="FILE", help="Write each request to the models as a JSON line to this file"
+    )
+    parser.add_argument("--samples", metavar="N", help="Show N answers of base and adapter, side by side")
+    parser.add_argument(
+        "--weights", metavar="k=v,...", help="Category weights; they override those of the spec"
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="Print only the verdict and the gate")
     parser.add_argument(
         "--adapter",
         action="append",
         default=[],
         metavar="DIR",
-        help="Evaluate this adapter instead of the spec's (repeatable; patterns too)",
+        help="Adapter to evaluate instead of the one in the spec (repeatable; accepts globs)",
     )
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("--limit", metavar="N", help="A quick look: at most N items of each probe")
-    parser.add_argument("--base", metavar="DIR", help="Of a pack: the base model's folder on this machine")
-    parser.add_argument("--dry-run", action="store_true", help="Read the spec and list its probes; no model")
+    parser.add_argument("--limit", metavar="N", help="Use at most N items per probe (for a quick look)")
+    parser.add_argument("--base", metavar="DIR", help="For a pack: folder of the base model on this machine")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Check the spec and list its probes without loading a model"
+    )
 
 
 def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("--junit", metavar="FILE", help="Write JUnit XML, the gate a testcase of its own")
-    parser.add_argument("--report", metavar="FILE", help="The same as --json")
-    parser.add_argument("--threshold", metavar="F", help="Smallest composite that passes (the spec's)")
+    parser.add_argument(
+        "--junit", metavar="FILE", help="Write JUnit XML to this file; the gate is a separate testcase"
+    )
+    parser.add_argument("--report", metavar="FILE", help="Alias of --json")
+    parser.add_argument(
+        "--threshold", metavar="F", help="Minimum composite score to pass (default: from the spec)"
+    )
     parser.add_argument("--baseline", metavar="FILE", help="Compare with an earlier result")
     parser.add_argument(
-        "--fail-on-regression", metavar="DROP", help="Fail where a score dropped this much below the baseline"
+        "--fail-on-regression",
+        metavar="DROP",
+        help="Fail if a score drops by this much from the baseline",
     )
 
 
@@ -77,19 +93,19 @@ def _run(parsed: argparse.Namespace) -> int:
     if is_pack(parsed.spec):
         return _run_pack(parsed)
     if parsed.base is not None:
-        raise CommandError("--base is for a pack; a spec names its base model itself")
+        raise CommandError("--base is only for packs; a spec sets its own base model")
     if not parsed.dry_run:
         return _evaluate(parsed, is_gate=False)
     from pytest_sway.cli.dry_run import list_suite
 
     if named := [f"--{name}" for name in _FILES if getattr(parsed, name, None) is not None]:
-        raise CommandError(f"--dry-run measures nothing to write: remove {', '.join(named)}")
+        raise CommandError(f"--dry-run produces no result to write: remove {', '.join(named)}")
     return list_suite(spec_path(parsed.spec), [*_pytest_options(parsed), *parsed.pytest_arguments])
 
 
 def _gate(parsed: argparse.Namespace) -> int:
     if parsed.json is not None and parsed.report is not None:
-        raise CommandError("--report is another name of --json; give one of them")
+        raise CommandError("--report is an alias of --json; pass only one of them")
     return _evaluate(parsed, is_gate=True)
 
 
@@ -99,9 +115,9 @@ def _run_pack(parsed: argparse.Namespace) -> int:
     from pytest_sway.pytest_session import Outcomes
 
     if parsed.dry_run:
-        raise CommandError("--dry-run lists a spec; unpack the pack first (sway unpack)")
+        raise CommandError("--dry-run needs a spec; unpack the pack first (sway unpack)")
     if len(parsed.adapter) > 1:
-        raise CommandError("a pack is of one adapter; give --adapter once")
+        raise CommandError("a pack contains one adapter; pass --adapter only once")
     outcomes = Outcomes()
     for name in _FILES:  # what is written must not be the pack itself
         check_writable(name, getattr(parsed, name, None), [parsed.spec])
@@ -135,10 +151,10 @@ def _evaluate(
         return Exit.CANNOT_RUN
     if not is_gate:
         if not parsed.quiet and not is_of_pack:
-            sys.stdout.write(f"next: {shlex.join(['sway', 'samples', parsed.spec])} shows what it answers\n")
+            sys.stdout.write(f"next: {shlex.join(['sway', 'samples', parsed.spec])} shows its answers\n")
         return Exit.OK
     if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
-        raise CommandError("the gate did not judge: only a part of the suite was measured")
+        raise CommandError("the gate was not evaluated: only part of the suite was measured")
     return Exit.GATE_FAILED if found else Exit.OK
 
 
@@ -146,7 +162,7 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
     for name, option in _OPTIONS.items():
         value = getattr(parsed, name, None)
         if value == "":
-            raise CommandError(f"--{name.replace('_', '-')} is empty: is a variable not set?")
+            raise CommandError(f"--{name.replace('_', '-')} is empty: is an environment variable not set?")
         if value is not None and name in _FILES:
             check_writable(name, None if Path(value).is_dir() else value, [parsed.spec])
         if value is not None:
@@ -170,20 +186,20 @@ def spec_path(named: str) -> Path:
     """
     path = Path(named)
     if not os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it raises for no name
-        raise CommandError(f"there is no file {named}; give the path of a sway.yaml")
+        raise CommandError(f"file {named} does not exist; pass the path of a sway.yaml")
     return path
 
 
 RUN = Command(
     "run",
-    "Measure a suite and report it; verdicts do not change the exit status",
+    "Run a suite and report the results; verdicts do not change the exit status",
     "sway run sway.yaml --json result.json",
     _run_arguments,
     _run,
 )
 GATE = Command(
     "gate",
-    "Measure a suite; exit with 1 where its gate fails",
+    "Run a suite; exit with status 1 if its gate fails",
     "sway gate sway.yaml --junit gate.xml --threshold 0.7",
     _gate_arguments,
     _gate,

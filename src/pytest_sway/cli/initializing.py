@@ -16,23 +16,23 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "adapter",
         nargs="?",
         metavar="ADAPTER",
-        help="The adapter's folder; without it, one that is yet to be trained",
+        help="The adapter folder; omit it for an adapter that is not trained yet",
     )
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="What it was trained on: JSON lines, JSON, Parquet, Arrow, a datasets folder, text, Markdown",
+        help="The training data: JSON lines, JSON, Parquet, Arrow, a datasets folder, text or Markdown",
     )
-    parser.add_argument("--eval", metavar="FILE", help="The same of rows that it was not trained on")
+    parser.add_argument("--eval", metavar="FILE", help="Held-out data that the adapter was not trained on")
+    parser.add_argument("--base", metavar="MODEL", help="The base model (default: from adapter_config.json)")
     parser.add_argument(
-        "--base", metavar="MODEL", help="The base model (the one that adapter_config.json names)"
-    )
-    parser.add_argument("--out", "-o", metavar="FILE", default="sway.yaml", help="Default: sway.yaml")
-    parser.add_argument(
-        "--max-rows", type=int, default=64, metavar="N", help="At most N rows of each file in the spec (64)"
+        "--out", "-o", metavar="FILE", default="sway.yaml", help="File to write (default: sway.yaml)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="Another seed samples other rows (0)"
+        "--max-rows", type=int, default=64, metavar="N", help="Use at most N rows of each file (default: 64)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="Random seed for sampling rows (default: 0)"
     )
     parser.add_argument("--force", action="store_true", help="Overwrite the spec without asking")
 
@@ -41,12 +41,12 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.spec_generation.data_error import DataError
 
     if parsed.max_rows < 1:
-        raise CommandError(f"--max-rows {parsed.max_rows}: write a number from 1 on")
+        raise CommandError(f"--max-rows {parsed.max_rows}: write a number ≥ 1")
     if parsed.eval is not None and parsed.data is None:
-        raise CommandError("--eval needs --data: rows are held out from what was trained on")
+        raise CommandError("--eval needs --data: held-out rows are compared with the training data")
     spec = Path(parsed.out)
     if any(part in parsed.out for part in ("[", "::")):
-        raise CommandError(f"--out {spec}: pytest takes no path with [ or ::; give another name")
+        raise CommandError(f"--out {spec}: pytest does not accept a path with [ or ::; choose another name")
     check_writable("out", parsed.out, [parsed.data, parsed.eval])
     _check_overwriting(spec, parsed.force)
     try:
@@ -67,11 +67,11 @@ def _check_overwriting(spec: Path, force: bool) -> None:
     if force or not spec.exists():
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{spec} exists; overwrite it with --force, or give another file with --out")
+        raise CommandError(f"{spec} exists; overwrite it with --force, or choose another file with --out")
     sys.stdout.write(f"{spec} exists. Overwrite it? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise CommandError(f"{spec} is left as it was")
+        raise CommandError(f"{spec} was not changed")
 
 
 def _from_data(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
@@ -84,9 +84,9 @@ def _from_data(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
         SpecInputs(spec, base, adapter, Path(parsed.data), held_out, parsed.max_rows, parsed.seed)
     )
     lines = [*map(clean, made.notes)]
-    lines.append(f"{spec}: {len(made.kinds)} probes; comments in the file say what each one asks")
+    lines.append(f"{spec}: {len(made.kinds)} probes; comments in the file explain each one")
     if made.left_out:
-        lines.append(f"left out, with the reasons at the end of the file: {', '.join(made.left_out)}")
+        lines.append(f"not included (reasons at the end of the file): {', '.join(made.left_out)}")
     return made.text, [*lines, f"next: {shlex.join(['sway', 'run', str(spec)])}"]
 
 
@@ -94,7 +94,7 @@ def _starter(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
     from pytest_sway.spec_generation.starter import starter_spec
 
     adapter, base = _models(parsed)
-    lines = [f"{spec}: a starter; write your own prompts into it, or give sway init your --data"]
+    lines = [f"{spec}: a starter spec; replace its prompts with your own, or pass training data with --data"]
     return starter_spec(spec, base, adapter), lines
 
 
@@ -111,7 +111,7 @@ def _models(parsed: argparse.Namespace) -> tuple[Path | None, str]:
 
 INIT = Command(
     "init",
-    "Write a spec from an adapter and the file that it was trained on",
+    "Write a spec for an adapter and its training data",
     "sway init run/adapter --data train.jsonl --eval eval.jsonl",
     _arguments,
     _run,

@@ -162,16 +162,16 @@ def _lines(found: Installation) -> list[str]:
         lines.append(f"{extra:<7} {named}")
     runs = "torch is not installed" if found.device is None else f"{found.device}, {found.dtype}"
     threads = f", {found.threads} threads" if found.threads else ""
-    kept = f"{found.cache}, {formatting.size(found.cache_bytes)}" if found.cache else "nothing is kept"
+    kept = f"{found.cache}, {formatting.size(found.cache_bytes)}" if found.cache else "off"
     lines += ["", f"device  {runs}{threads}", f"cache   {kept}", f"hub     {found.hub}"]
     for extra, kinds in found.skipped_kinds.items():
-        lines.append(f"skipped {', '.join(kinds)}: pip install 'pytest-sway[{extra}]'")
+        lines.append(f"skipped: {', '.join(kinds)} (pip install 'pytest-sway[{extra}]')")
     return lines
 
 
 DOCTOR = Command(
     "doctor",
-    "Show what is installed, where models would run, and what would be skipped",
+    "Show installed packages, the device that models run on, and probes that would be skipped",
     "sway doctor --json",
     _arguments,
     _run,

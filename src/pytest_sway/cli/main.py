@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
     if further and command not in (RUN, GATE, SAMPLES, DIFF, RANK):
-        _complain(f"sway {command.name} runs no tests: remove -- and what follows it")
+        _complain(f"sway {command.name} does not run tests: remove -- and the arguments after it")
         return Exit.CANNOT_RUN
     try:
         _refuse_dlm_sway()
@@ -121,8 +121,8 @@ def _refuse_dlm_sway() -> None:
     except importlib.metadata.PackageNotFoundError:
         return
     raise CommandError(
-        "dlm-sway is installed too, and both have a command sway and handle @pytest.mark.sway: pip uninstall "
-        "dlm-sway"
+        "dlm-sway is also installed; both provide the command sway and handle @pytest.mark.sway: pip "
+        "uninstall dlm-sway"
     )
 
 
@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="sway",
-        description="Did this adapter learn what it was meant to, or is it noise, memorisation, damage?",
+        description="Test whether an adapter learned its data, or is noise, memorisation or damage",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sway {__version__}")

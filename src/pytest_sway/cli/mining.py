@@ -22,44 +22,52 @@ _CHUNK_CHARS, _MOST_CHUNKS = 256, 64
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml, whose questions or prompts are mined")
+    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml with the questions or prompts to mine")
     parser.add_argument(
         "--mode",
         choices=("paraphrase", "outliers"),
         default="paraphrase",
-        help="paraphrase (the default): hard wordings; outliers: prompts by divergence",
-    )
-    parser.add_argument("--out", "-o", metavar="FILE", help="Write the YAML here (standard output)")
-    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="So many of each (10)")
-    parser.add_argument(
-        "--n-candidates", type=int, default=50, metavar="N", help="Wordings that are measured of a case (50)"
+        help="paraphrase (default): find hard wordings; outliers: rank prompts by divergence",
     )
     parser.add_argument(
-        "--from-corpus", metavar="NAME", help=f"outliers: rank pieces of packaged prose ({_CORPUS})"
+        "--out", "-o", metavar="FILE", help="Write the YAML to this file (default: standard output)"
+    )
+    parser.add_argument(
+        "--top-k", type=int, default=10, metavar="K", help="Number of results of each kind (default: 10)"
+    )
+    parser.add_argument(
+        "--n-candidates",
+        type=int,
+        default=50,
+        metavar="N",
+        help="Maximum number of wordings to measure per case (default: 50)",
+    )
+    parser.add_argument(
+        "--from-corpus", metavar="NAME", help=f"outliers: rank segments of a packaged corpus ({_CORPUS})"
     )
     parser.add_argument(
         "--from", dest="file", metavar="FILE", help="outliers: rank these prompts, one per line"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="Another one tries other wordings (0)"
+        "--seed", type=int, default=0, metavar="N", help="Random seed for choosing wordings (default: 0)"
     )
-    parser.add_argument("--adapter", metavar="DIR", help="Of this adapter instead of the spec's")
+    parser.add_argument("--adapter", metavar="DIR", help="Use this adapter instead of the one in the spec")
 
 
 def _run(parsed: argparse.Namespace) -> int:
     for option, value in (("top-k", parsed.top_k), ("n-candidates", parsed.n_candidates)):
         if value < 1:
-            raise CommandError(f"--{option} {value}: write a number from 1 on")
+            raise CommandError(f"--{option} {value}: write a number ≥ 1")
     pools = [name for name in ("from_corpus", "file") if getattr(parsed, name) is not None]
     if pools and parsed.mode == "paraphrase":
         raise CommandError("--from and --from-corpus are for --mode outliers")
     if len(pools) > 1:
-        raise CommandError("--from and --from-corpus both name the prompts; give one")
+        raise CommandError("--from and --from-corpus are mutually exclusive; pass only one")
     check_writable("out", parsed.out, [parsed.spec, parsed.file])
     text = _paraphrases(parsed) if parsed.mode == "paraphrase" else _outliers(parsed)
     write_text(text, parsed.out)
     if parsed.out is not None:
-        sys.stdout.write(f"{parsed.out}: paste the list into {parsed.spec}; its comments say how\n")
+        sys.stdout.write(f"{parsed.out}: paste the list into {parsed.spec}, as its comments describe\n")
     return Exit.OK
 
 
@@ -102,8 +110,8 @@ def _paraphrases(parsed: argparse.Namespace) -> str:
     ]
     if not cases:
         raise CommandError(
-            f"{parsed.spec}: no case has anything to lose: after no question did its answer gain, or every "
-            "wording keeps what it gained"
+            f"{parsed.spec}: found no harder wordings: either no answer gained over the base, or every "
+            "wording keeps the gain"
         )
     return cases_text(cases, suite.path.name, used[-1].rejected, has_embedder=has_embedder)
 
@@ -143,7 +151,7 @@ def _given_pool(parsed: argparse.Namespace) -> list[str]:
     if parsed.from_corpus is None:
         return []
     if parsed.from_corpus != _CORPUS:
-        raise CommandError(f"--from-corpus {parsed.from_corpus}: there is no such corpus; write {_CORPUS}")
+        raise CommandError(f"--from-corpus {parsed.from_corpus}: unknown corpus; write {_CORPUS}")
     text = "\n".join(passage.text for passage in passages())
     pieces = [text[at : at + _CHUNK_CHARS] for at in range(0, len(text), _CHUNK_CHARS)]
     step = max(1, len(pieces) // _MOST_CHUNKS)
@@ -152,7 +160,7 @@ def _given_pool(parsed: argparse.Namespace) -> list[str]:
 
 MINE = Command(
     "mine",
-    "Find wordings that an adapter does not know, or the prompts that it moves most",
+    "Find wordings on which the adapter loses its gain, or the prompts it changes most",
     "sway mine sway.yaml --mode paraphrase -o mined.yaml",
     _arguments,
     _run,

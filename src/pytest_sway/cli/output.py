@@ -22,15 +22,15 @@ def check_writable(option: str, file: str | None, inputs: Iterable[str | None] =
     if file is None:
         return
     if not file:
-        raise CommandError(f"--{option.replace('_', '-')} is empty: is a variable not set?")
+        raise CommandError(f"--{option.replace('_', '-')} is empty: is an environment variable not set?")
     path = Path(file)
     if path.is_dir():
-        raise CommandError(f"--{option} {file} is a folder; give a file")
+        raise CommandError(f"--{option} {file} is a folder; pass a file")
     if path.exists() and any(one is not None and Path(one).exists() and path.samefile(one) for one in inputs):
-        raise CommandError(f"--{option} {file} would replace what is read; give another file")
+        raise CommandError(f"--{option} {file} would overwrite an input file; choose another file")
     above = next((folder for folder in Path(file).absolute().parents if folder.exists()), Path("/"))
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise CommandError(f"--{option} {file}: nothing can be written into {above}")
+        raise CommandError(f"--{option} {file}: folder {above} is not writable")
 
 
 def write_text(text: str, file: str | None) -> None:

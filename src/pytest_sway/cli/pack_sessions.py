@@ -85,18 +85,20 @@ class PackSession:
         """Whether a result is the one in the pack."""
         file = self.unpacked.folder / GOLDEN
         if not file.is_file():
-            return "the pack holds no result to compare with"
+            return "the pack contains no result to compare with"
         try:
             golden = json.loads(file.read_text("utf-8"))
             found = (
-                differing(golden, payload(result)) if isinstance(golden, dict) else ["it is no JSON object"]
+                differing(golden, payload(result))
+                if isinstance(golden, dict)
+                else ["it is not a JSON object"]
             )
         except (OSError, ValueError, RecursionError) as error:
             return f"the pack's result cannot be read: {clean(str(error))}"
         if not found:
-            return "equal to the result in the pack, to the last digit"
+            return "identical to the result in the pack"
         more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
-        return f"unlike the result in the pack: {'; '.join(found[:_MOST_SHOWN])}{more}"
+        return f"different from the result in the pack: {'; '.join(found[:_MOST_SHOWN])}{more}"
 
 
 @contextmanager
@@ -123,7 +125,9 @@ def unpacked_session(pack: Path, base: str | None, adapter: str | None = None) -
             raise CommandError(f"{pack}: {error}", Exit.CANNOT_RUN) from error
         if found.needs:
             options = " ".join(f"--{name} DIR" for name in found.needs)
-            raise CommandError(f"{pack}: the {' and the '.join(found.needs)} is not in it; give {options}")
+            raise CommandError(
+                f"{pack}: the {' and the '.join(found.needs)} is not in the pack; pass {options}"
+            )
         has_answers = (found.folder / ANSWERS).is_file()
         with environment({_STORE: str(_answers_folder(found))} if has_answers else {}):
             yield PackSession(found)

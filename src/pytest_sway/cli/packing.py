@@ -26,29 +26,41 @@ _MOST_SHOWN = 5
 
 def _pack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="The sway.yaml")
-    parser.add_argument("--out", "-o", metavar="FILE", help=f"The pack (the spec's name with {PACK_SUFFIX})")
     parser.add_argument(
-        "--include-adapter", action="store_true", help="Put the adapter's files into the pack"
+        "--out", "-o", metavar="FILE", help=f"Pack to write (default: the spec's name with {PACK_SUFFIX})"
     )
     parser.add_argument(
-        "--include-golden", metavar="FILE", help="A result that the pack is compared with (its own)"
+        "--include-adapter", action="store_true", help="Include the adapter files in the pack"
+    )
+    parser.add_argument(
+        "--include-golden",
+        metavar="FILE",
+        help="Reference result that the pack must reproduce (default: its own)",
     )
     parser.add_argument(
         "--include-null-cache",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="Put the answers into the pack, so that its run asks no model",
+        help="Include the cached answers, so that the pack runs without a model",
     )
     parser.add_argument(
-        "--max-size-mb", type=float, default=50.0, metavar="MB", help="Write no larger pack (50)"
+        "--max-size-mb", type=float, default=50.0, metavar="MB", help="Maximum size of the pack (default: 50)"
     )
 
 
 def _unpack_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pack", metavar="PACK", help=f"The *{PACK_SUFFIX}")
-    parser.add_argument("--out", "-o", metavar="DIR", default=".", help="Where swaypack/ is made (here)")
-    parser.add_argument("--base", metavar="DIR", help="The base model's folder, where the pack names none")
-    parser.add_argument("--adapter", metavar="DIR", help="The adapter's folder, where it is not in the pack")
+    parser.add_argument("pack", metavar="PACK", help=f"The pack (*{PACK_SUFFIX})")
+    parser.add_argument(
+        "--out",
+        "-o",
+        metavar="DIR",
+        default=".",
+        help="Folder to create swaypack/ in (default: current folder)",
+    )
+    parser.add_argument(
+        "--base", metavar="DIR", help="Folder of the base model, if the pack does not include it"
+    )
+    parser.add_argument("--adapter", metavar="DIR", help="Folder of the adapter, if it is not in the pack")
 
 
 def _pack(parsed: argparse.Namespace) -> int:
@@ -61,10 +73,10 @@ def _pack(parsed: argparse.Namespace) -> int:
     spec = spec_path(parsed.spec)
     out = Path(parsed.out if parsed.out is not None else f"{_plain_name(spec)}{PACK_SUFFIX}")
     if not out.name.endswith(PACK_SUFFIX):
-        raise CommandError(f"--out {out}: a pack's name ends with {PACK_SUFFIX}")
+        raise CommandError(f"--out {out}: the name of a pack must end with {PACK_SUFFIX}")
     check_writable("out", str(out), [parsed.spec, parsed.include_golden])
     if out.exists():
-        raise CommandError(f"{out} exists; remove it, or give another file with --out")
+        raise CommandError(f"{out} exists; remove it, or choose another file with --out")
     try:
         pack = begin_pack(spec, load_suite(spec), include_adapter=parsed.include_adapter)
         _measure(parsed, spec, pack)
@@ -73,8 +85,8 @@ def _pack(parsed: argparse.Namespace) -> int:
         raise CommandError(str(error), Exit.GATE_FAILED) from error
     if len(content) > parsed.max_size_mb * 1e6:
         raise CommandError(
-            f"the pack has {len(content) / 1e6:.1f} MB, more than --max-size-mb {parsed.max_size_mb:g}; give "
-            "more, or leave something out (--no-include-null-cache)",
+            f"the pack is {len(content) / 1e6:.1f} MB, more than --max-size-mb {parsed.max_size_mb:g}; raise "
+            "the limit, or exclude the answers (--no-include-null-cache)",
             Exit.GATE_FAILED,
         )
     write_bytes(out, content)
@@ -116,10 +128,12 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
         with _unpacked(pack) as unpacked:
             again = replay(unpacked)
             if asked := again.backend_stats.get("forward_passes"):
-                raise PackError(f"the pack's answers do not suffice: its run asked the model {asked:g} times")
+                raise PackError(
+                    f"the answers in the pack are incomplete: its run called the model {asked:g} times"
+                )
             if differences := differing(payload(result), payload(again)):
                 shown = "; ".join(differences[:_MOST_SHOWN])
-                raise PackError(f"the pack does not repeat the result, so it is not written: {shown}")
+                raise PackError(f"the pack does not reproduce the result, so it was not written: {shown}")
             golden = golden_text(payload(again), _places(unpacked.folder, pack), pack.moment)
     pack.members[GOLDEN] = _given_golden(parsed) or golden.encode()
     with _unpacked(pack):  # what is written can be read
@@ -169,7 +183,7 @@ def _unpack(parsed: argparse.Namespace) -> int:
 
     pack = Path(parsed.pack)
     if not pack.is_file():
-        raise CommandError(f"there is no file {pack}; give the path of a *{PACK_SUFFIX}", Exit.GATE_FAILED)
+        raise CommandError(f"file {pack} does not exist; pass the path of a *{PACK_SUFFIX}", Exit.GATE_FAILED)
     folders = {
         name: Path(getattr(parsed, name)) if getattr(parsed, name) is not None else None
         for name in ("base", "adapter")
@@ -180,7 +194,7 @@ def _unpack(parsed: argparse.Namespace) -> int:
         raise CommandError(f"{pack}: {error}; nothing was written", Exit.GATE_FAILED) from error
     lines = [f"{found.folder}: packed {found.manifest.packed_at} by {_writer(found.manifest.is_own)}"]
     lines += [
-        f"its {name} is not in the pack: link its folder to {found.folder / name}" for name in found.needs
+        f"the {name} is not in the pack: link its folder to {found.folder / name}" for name in found.needs
     ]
     run = shlex.join(["sway", "run", str(found.spec)])
     answers = found.folder / Path(ANSWERS).parent
@@ -193,19 +207,19 @@ def _unpack(parsed: argparse.Namespace) -> int:
 
 
 def _writer(is_own: bool) -> str:
-    return "pytest-sway" if is_own else "dlm-sway, whose null statistics are not read"
+    return "pytest-sway" if is_own else "dlm-sway (its null statistics are not used)"
 
 
 PACK = Command(
     "pack",
-    "Put a suite, its answers and its result into one file that a coworker can repeat",
+    "Pack a suite, its answers and its result into one file that others can reproduce",
     "sway pack sway.yaml -o harbour.swaypack.tar.gz --include-adapter",
     _pack_arguments,
     _pack,
 )
 UNPACK = Command(
     "unpack",
-    "Unpack what sway pack wrote; checks it, and prints how to run it",
+    "Check and unpack a pack, and print the command that runs it",
     "sway unpack harbour.swaypack.tar.gz -o harbour",
     _unpack_arguments,
     _unpack,

@@ -46,7 +46,7 @@ def first_line(probe: type[Probe[Any]]) -> str:
 
 LIST_PROBES = Command(
     "list-probes",
-    "List the kinds of probes: category, claim, what each needs and measures",
+    "List the probe kinds with category, claim, requirements and description",
     "sway list-probes",
     _arguments,
     _run,

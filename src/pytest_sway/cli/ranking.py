@@ -24,14 +24,18 @@ _DEFAULT_SPEC = "sway.yaml"
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "adapters", nargs="+", metavar="ADAPTER", help="Checkpoints' folders; a pattern in quotes too"
+        "adapters", nargs="+", metavar="ADAPTER", help="Checkpoint folders, or quoted glob patterns"
     )
-    parser.add_argument("--spec", metavar="SPEC", help="What they are asked (sway.yaml, where there is one)")
-    parser.add_argument("--data", metavar="FILE", help="In its place: what they were trained on")
-    parser.add_argument("--base", metavar="MODEL", help="With --data: the base model")
-    parser.add_argument("--json", "-j", metavar="FILE", help="Write the ranking as JSON")
-    parser.add_argument("--html", metavar="FILE", help="Write it as one page with a picture")
-    parser.add_argument("--quiet", "-q", action="store_true", help="The answers alone")
+    parser.add_argument(
+        "--spec", metavar="SPEC", help="The spec to evaluate them with (default: sway.yaml, if it exists)"
+    )
+    parser.add_argument("--data", metavar="FILE", help="The training data, instead of a spec")
+    parser.add_argument("--base", metavar="MODEL", help="The base model (only with --data)")
+    parser.add_argument("--json", "-j", metavar="FILE", help="Write the ranking as JSON to this file")
+    parser.add_argument(
+        "--html", metavar="FILE", help="Write the ranking as an HTML page with a chart to this file"
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="Print only the conclusion")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -71,18 +75,18 @@ def _folders(named: Sequence[str]) -> list[Path]:
         is_pattern = glob.has_magic(name) and not Path(name).is_dir()
         matches = glob.glob(name) if is_pattern else [name]  # noqa: PTH207 - a whole path may be a pattern
         if not matches:
-            raise CommandError(f"no folder matches {name}")
+            raise CommandError(f"no folder matches the pattern {name}")
         for match in matches:
             folder = Path(match).absolute()
             if not folder.is_dir():
-                raise CommandError(f"there is no folder {match}; give checkpoints' folders")
+                raise CommandError(f"folder {match} does not exist; pass checkpoint folders")
             found.setdefault(folder.resolve(), folder)
     folders = sorted(found.values(), key=lambda folder: natural_order(str(folder)))
     for pair in identical_adapters(folders):
-        sys.stderr.write(f"note: {pair.second} holds the same adapter as {pair.first}, and is left out\n")
+        sys.stderr.write(f"note: {pair.second} contains the same adapter as {pair.first} and is skipped\n")
         folders.remove(pair.second)
     if len(folders) < 2:
-        raise CommandError("one checkpoint is no choice: give two folders or more, with different adapters")
+        raise CommandError("ranking needs two or more checkpoint folders with different adapters")
     return folders
 
 
@@ -90,12 +94,12 @@ def _folders(named: Sequence[str]) -> list[Path]:
 def _spec(parsed: argparse.Namespace, first: Path) -> Iterator[Path]:
     """The spec that is given, or one of the data, which lasts as long as the command."""
     if parsed.spec is not None and parsed.data is not None:
-        raise CommandError("--spec says what is asked, and so does --data: give one of them")
+        raise CommandError("--spec and --data are mutually exclusive; pass only one")
     if parsed.data is None:
         if parsed.base is not None:
-            raise CommandError("--base goes with --data: a spec names its own base")
+            raise CommandError("--base needs --data: a spec sets its own base model")
         if parsed.spec is None and not Path(_DEFAULT_SPEC).is_file():
-            raise CommandError("nothing to ask: give --spec SPEC, or --data FILE, what they were trained on")
+            raise CommandError("no spec found: pass --spec SPEC, or the training data with --data FILE")
         yield spec_path(parsed.spec or _DEFAULT_SPEC)
         return
     from pytest_sway.spec_generation.adapter_folder import find_base
@@ -133,13 +137,13 @@ def _evaluate(spec: Path, folders: Sequence[Path], parsed: argparse.Namespace) -
     missing = [folder for folder in folders if folder.resolve() not in by_folder]
     if missing or not outcomes.called:
         lost = missing[0] if missing else "no checkpoint"
-        raise CommandError(f"{lost} was not measured; the lines above say why")
+        raise CommandError(f"{lost} was not measured; see the lines above for the reason")
     return rank([by_folder[folder.resolve()] for folder in folders], stems(folders))
 
 
 RANK = Command(
     "rank",
-    "Evaluate the checkpoints of a run, and say which one to ship",
+    "Evaluate the checkpoints of a training run and recommend one",
     "sway rank run/checkpoint-* --data train.jsonl --html rank.html",
     _arguments,
     _run,

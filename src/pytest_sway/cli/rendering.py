@@ -12,18 +12,22 @@ FORMATS = ("terminal", "md", "markdown", "junit", "json", "html")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("result", metavar="JSON", help="A result: of --json, of --sway-json, or of dlm-sway")
-    parser.add_argument("--format", choices=FORMATS, default="terminal", help="Default: terminal")
-    parser.add_argument("--out", metavar="FILE", help="Write into a file")
+    parser.add_argument(
+        "result", metavar="JSON", help="A result file of pytest-sway (--json, --sway-json) or dlm-sway"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="terminal", help="Output format (default: terminal)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="Write to this file")
 
 
 def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
 
     if parsed.format == "html" and parsed.out is None:
-        raise CommandError("--format html is a page of 5 MB: give a file with --out")
+        raise CommandError("--format html writes a page of 5 MB: name a file with --out")
     if parsed.format == "terminal" and parsed.out is not None:
-        raise CommandError("--format terminal is for the terminal: remove --out, or write --format md")
+        raise CommandError("--format terminal cannot be written to a file: remove --out, or use --format md")
     check_writable("out", parsed.out, [parsed.result])
     try:
         suite = read_saved_result(parsed.result)
@@ -59,7 +63,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 REPORT = Command(
     "report",
-    "Render a saved result for the terminal, as Markdown, JUnit, JSON or HTML",
+    "Render a saved result as terminal text, Markdown, JUnit, JSON or HTML",
     "sway report result.json --format md --out report.md",
     _arguments,
     _run,

@@ -15,29 +15,51 @@ _KEY = "SWAY_SERVE_KEY"  # of pytest_sway.client, which imports httpx
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="Listen here (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8787, metavar="PORT", help="Listen there (8787)")
     parser.add_argument(
-        "--max-loaded-models", type=int, default=2, metavar="N", help="Models that stay loaded (2)"
+        "--host", default="127.0.0.1", metavar="HOST", help="Address to listen on (default: 127.0.0.1)"
     )
     parser.add_argument(
-        "--max-memory", metavar="SIZE", help="Memory of their weights together, e.g. 16GiB (any)"
+        "--port", type=int, default=8787, metavar="PORT", help="Port to listen on (default: 8787)"
     )
     parser.add_argument(
-        "--api-key", metavar="KEY", help=f"Key that requests must carry; ${_KEY} is not seen in ps"
+        "--max-loaded-models",
+        type=int,
+        default=2,
+        metavar="N",
+        help="Maximum number of models to keep loaded (default: 2)",
     )
-    parser.add_argument("--log-level", default="info", choices=_LEVELS, help="Of uvicorn (info)")
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        help="Maximum total size of their weights, e.g. 16GiB (default: no limit)",
+    )
+    parser.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help=f"API key that requests must send; ${_KEY} is safer, as it is not visible in ps",
+    )
+    parser.add_argument(
+        "--log-level", default="info", choices=_LEVELS, help="Log level of uvicorn (default: info)"
+    )
     parser.add_argument(
         "--allow-path",
         action="append",
         default=[],
         metavar="DIR",
-        help="A folder whose models and files requests may name (repeatable; the working directory)",
+        help="Folder that requests may read from (repeatable; default: the working directory)",
     )
-    parser.add_argument("--allow-hub", action="store_true", help="Requests may name models on the hub")
-    parser.add_argument("--timeout", type=float, metavar="S", help="Seconds that a run may take (any)")
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="A further name of this machine"
+        "--allow-hub", action="store_true", help="Allow requests to use models from the Hugging Face Hub"
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="S", help="Time limit of a run in seconds (default: no limit)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Additional host name that requests may use",
     )
 
 
@@ -53,17 +75,17 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.serve.supervisor import WorkerSettings
 
     if parsed.max_loaded_models < 1:
-        raise CommandError(f"--max-loaded-models {parsed.max_loaded_models}: write a number from 1 on")
+        raise CommandError(f"--max-loaded-models {parsed.max_loaded_models}: write a number ≥ 1")
     most_bytes = None if parsed.max_memory is None else size_in_bytes(parsed.max_memory)
     if parsed.max_memory is not None and not most_bytes:
         raise CommandError(f"--max-memory {parsed.max_memory}: write a size, e.g. 512MiB or 16GiB")
     if not 0 < parsed.port < 1 << 16:
         raise CommandError(f"--port {parsed.port}: write a number from 1 to 65535")
     if parsed.timeout is not None and not parsed.timeout > 0:
-        raise CommandError(f"--timeout {parsed.timeout:g}: write a number above 0")
+        raise CommandError(f"--timeout {parsed.timeout:g}: write a number > 0")
     roots = [Path(name) for name in parsed.allow_path or ["."]]
     if missing := [root for root in roots if not root.is_dir()]:
-        raise CommandError(f"--allow-path {missing[0]}: there is no such folder")
+        raise CommandError(f"--allow-path {missing[0]}: this folder does not exist")
     settings = ServeSettings(
         parsed.host,
         parsed.port,
@@ -84,7 +106,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 SERVE = Command(
     "serve",
-    "Keep models loaded, and evaluate what is asked over HTTP",
+    "Keep models loaded and run evaluations over HTTP",
     "sway serve --allow-path ~/models --max-loaded-models 2",
     _arguments,
     _run,

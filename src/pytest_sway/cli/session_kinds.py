@@ -44,7 +44,10 @@ class _KindsOfSession:
 def add_spec_argument(parser: argparse.ArgumentParser) -> None:
     """``[SPEC]``, for :func:`kinds_of`."""
     parser.add_argument(
-        "spec", nargs="?", metavar="SPEC", help="Add the kinds of the conftests above this spec"
+        "spec",
+        nargs="?",
+        metavar="SPEC",
+        help="Include the probe kinds of the conftest files that apply to this spec",
     )
 
 
@@ -57,10 +60,10 @@ def kinds_of(spec: str | None) -> Kinds:
     from pytest_sway.pytest_session import run_pytest
 
     if spec is not None and not Path(spec).is_file():
-        raise CommandError(f"there is no file {spec}")
+        raise CommandError(f"file {spec} does not exist")
     session = _KindsOfSession()
     with tempfile.TemporaryDirectory() as empty:
         run_pytest(Path(spec or empty), ["-p", "no:terminal"], [session])
     if session.kinds is None:
-        raise CommandError(session.fault or "pytest could not start, and says why above")
+        raise CommandError(session.fault or "pytest could not start; see its error above")
     return session.kinds

@@ -20,20 +20,26 @@ _FILES = {"markdown": "--sway-md", "html": "--sway-html", "json": "--sway-json"}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml, whose questions are asked")
+    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml with the questions")
     parser.add_argument(
-        "-n", type=int, default=10, metavar="N", help="How many are shown, the best and the worst (10)"
+        "-n",
+        type=int,
+        default=10,
+        metavar="N",
+        help="Number of samples to show, best and worst (default: 10)",
     )
     parser.add_argument(
         "--adapter",
         action="append",
         default=[],
         metavar="DIR",
-        help="Of this adapter instead of the spec's (repeatable)",
+        help="Use this adapter instead of the one in the spec (repeatable)",
     )
-    parser.add_argument("--markdown", "-m", metavar="FILE", help="Write them as Markdown")
-    parser.add_argument("--html", metavar="FILE", help="Write them as a page")
-    parser.add_argument("--json", "-j", metavar="FILE", help="Write them as JSON, in a result")
+    parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the samples as Markdown to this file")
+    parser.add_argument("--html", metavar="FILE", help="Write the samples as an HTML page to this file")
+    parser.add_argument(
+        "--json", "-j", metavar="FILE", help="Write the samples as a JSON result to this file"
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -71,7 +77,7 @@ def _lines(suites: Sequence[SuiteResult]) -> list[str]:
     for suite in suites:
         probe = _samples_of(suite)
         if probe is None or not answer_pairs(probe):
-            why = suite.not_evaluated or (probe.message if probe is not None else "no samples were asked")
+            why = suite.not_evaluated or (probe.message if probe is not None else "no samples were generated")
             raise CommandError(f"{tail(suite.adapter_id)}: {why}")
         lines += ["", tail(suite.adapter_id)] if len(suites) > 1 else []
         lines += terminal(probe, columns)
@@ -86,7 +92,7 @@ def _samples_of(suite: SuiteResult) -> ProbeResult | None:
 
 SAMPLES = Command(
     "samples",
-    "Show what base and adapter answer, side by side, the best and the worst",
+    "Show the best and the worst answers of base and adapter, side by side",
     "sway samples sway.yaml -n 10 --markdown samples.md",
     _arguments,
     _run,

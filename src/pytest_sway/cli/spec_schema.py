@@ -63,7 +63,7 @@ def spec_schema(kinds: Kinds) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **envelope,
         "title": "sway.yaml",
-        "description": "A spec of pytest-sway: a base model, an adapter, and the probes that it is put to.",
+        "description": "A spec of pytest-sway: a base model, an adapter, and the probes that evaluate it.",
         "patternProperties": {"^x-": True},
         "$defs": definitions,
     }
@@ -102,7 +102,7 @@ def _is_described(options: type[BaseModel]) -> bool:
 
 SCHEMA = Command(
     "schema",
-    "Write the JSON Schema of a spec, for editors: with the kinds of plugins",
+    "Write the JSON Schema of a spec for editors, including the probe kinds of plugins",
     "sway schema --out sway.schema.json",
     _arguments,
     _run,

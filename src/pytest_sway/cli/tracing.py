@@ -10,9 +10,11 @@ from pytest_sway.cli.output import write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", metavar="JSONL", help="What --trace or --sway-trace wrote")
+    parser.add_argument("trace", metavar="JSONL", help="A trace file written by --trace or --sway-trace")
     parser.add_argument("--format", choices=("terminal", "md", "json"), default="terminal")
-    parser.add_argument("--slowest", type=int, default=10, metavar="K", help="Requests to list (default: 10)")
+    parser.add_argument(
+        "--slowest", type=int, default=10, metavar="K", help="Number of requests to list (default: 10)"
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -20,7 +22,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.reports.json_report import json_text
 
     if parsed.slowest < 0:
-        raise CommandError(f"--slowest {parsed.slowest}: write how many requests to list, e.g. 10")
+        raise CommandError(f"--slowest {parsed.slowest}: write the number of requests to list, e.g. 10")
     try:
         report = trace_report.read_trace(parsed.trace, parsed.slowest)
     except trace_report.EmptyTraceError as error:
@@ -39,7 +41,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 TRACE = Command(
     "trace",
-    "Sum a trace: time by probe and by view, and the slowest requests",
+    "Summarize a trace: time per probe and per view, and the slowest requests",
     "sway trace trace.jsonl --slowest 5",
     _arguments,
     _run,

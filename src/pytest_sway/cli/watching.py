@@ -30,34 +30,56 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "watched",
         metavar="SPEC|DIR",
-        help="A sway.yaml, whose adapters are watched; or a folder that adapters appear in (sway check)",
+        help="A sway.yaml with the adapters to watch, or a folder of adapters (run sway check on each)",
     )
     parser.add_argument(
         "--adapter",
         action="append",
         default=[],
         metavar="DIR",
-        help="Watch this folder and those in it instead of the spec's adapters (repeatable; patterns too)",
+        help="Folder to watch, with subfolders, instead of the spec's adapters (repeatable; accepts globs)",
     )
-    parser.add_argument("--base", metavar="MODEL", help="Of a folder: the base model, as for sway check")
+    parser.add_argument("--base", metavar="MODEL", help="For a folder: the base model, as for sway check")
+    parser.add_argument("--data", metavar="FILE", help="For a folder: the training data, as for sway check")
     parser.add_argument(
-        "--data", metavar="FILE", help="Of a folder: what it was trained on, as for sway check"
-    )
-    parser.add_argument(
-        "--history-dir", default=_HISTORY, metavar="DIR", help=f"Write results there ({_HISTORY})"
-    )
-    parser.add_argument(
-        "--max-history", type=int, default=100, metavar="N", help="Results that are kept (100; 0: all)"
+        "--history-dir",
+        default=_HISTORY,
+        metavar="DIR",
+        help=f"Folder to write results to (default: {_HISTORY})",
     )
     parser.add_argument(
-        "--on-fail", metavar="CMD", help="Run where an adapter failed; $SWAY_RESULT_PATH is the result"
+        "--max-history",
+        type=int,
+        default=100,
+        metavar="N",
+        help="Number of results to keep (default: 100; 0: all)",
     )
     parser.add_argument(
-        "--on-fail-timeout", type=float, default=60.0, metavar="S", help="Seconds that it may take (60)"
+        "--on-fail",
+        metavar="CMD",
+        help="Command to run when an adapter fails; $SWAY_RESULT_PATH is the result file",
     )
-    parser.add_argument("--serve-url", metavar="URL", help=f"Have this daemon measure (${_URL})")
-    parser.add_argument("--api-key", metavar="KEY", help=f"The daemon's key; ${_KEY} is not seen in ps")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="Of each event's line")
+    parser.add_argument(
+        "--on-fail-timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="Time limit of the command in seconds (default: 60)",
+    )
+    parser.add_argument(
+        "--serve-url", metavar="URL", help=f"Run the evaluations on this daemon (default: ${_URL})"
+    )
+    parser.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help=f"API key of the daemon; ${_KEY} is safer, as it is not visible in ps",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="Output format of the event lines (default: text)",
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -75,11 +97,16 @@ def _run(parsed: argparse.Namespace) -> int:
     watcher, events = Watcher(watched), FolderEvents()
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        history = f"results go to {parsed.history_dir}; Ctrl-C ends"
+        history = f"results are written to {parsed.history_dir}; press Ctrl-C to stop"
         say(Event(EventKind.WATCHING, message=f"watching {watcher.source.label}; {history}"))
         while True:
             if fault := events.observe(watcher.source.places()):
-                say(Event(EventKind.WATCHING, message=f"no events, looking every 2 s instead: {fault}"))
+                say(
+                    Event(
+                        EventKind.WATCHING,
+                        message=f"file system events are not available, polling every 2 s instead: {fault}",
+                    )
+                )
             events.wait(watcher.step())
     except KeyboardInterrupt:
         shown = shlex.join(["sway", "compare", parsed.history_dir])
@@ -98,7 +125,7 @@ def _watched(parsed: argparse.Namespace, say: Callable[[Event], None]) -> Watche
     from pytest_sway.watch.watcher import Watched
 
     if parsed.max_history < 0:
-        raise CommandError(f"--max-history {parsed.max_history}: write a number from 0 on")
+        raise CommandError(f"--max-history {parsed.max_history}: write a number ≥ 0")
     is_folder = Path(parsed.watched).is_dir()
     _check_form(parsed, is_folder=is_folder)
     url = parsed.serve_url or (None if is_folder else os.environ.get(_URL))
@@ -121,9 +148,11 @@ def _check_form(parsed: argparse.Namespace, *, is_folder: bool) -> None:
     """Raise CommandError for options of the other form."""
     given = {"--adapter": parsed.adapter, "--serve-url": parsed.serve_url}
     if is_folder and (wrong := [name for name, value in given.items() if value]):
-        raise CommandError(f"{wrong[0]} needs a spec, and {parsed.watched} is a folder; sway init writes one")
+        raise CommandError(
+            f"{wrong[0]} needs a spec, but {parsed.watched} is a folder; create a spec with sway init"
+        )
     if not is_folder and (named := [name for name in _OF_FOLDER if getattr(parsed, name)]):
-        raise CommandError(f"--{named[0]} is for a folder; a spec names its base model and its data itself")
+        raise CommandError(f"--{named[0]} is only for folders; a spec sets its own base model and data")
 
 
 def _key(given: str | None) -> str | None:
@@ -146,9 +175,9 @@ def _on_fail(parsed: argparse.Namespace) -> OnFail | None:
     except ValueError as error:
         raise CommandError(f"--on-fail {parsed.on_fail}: {error}") from error
     if not command:
-        raise CommandError("--on-fail is empty: is a variable not set?")
+        raise CommandError("--on-fail is empty: is an environment variable not set?")
     if not parsed.on_fail_timeout > 0:
-        raise CommandError(f"--on-fail-timeout {parsed.on_fail_timeout}: write a number above 0")
+        raise CommandError(f"--on-fail-timeout {parsed.on_fail_timeout}: write a number > 0")
     return OnFail(tuple(command), parsed.on_fail_timeout)
 
 
@@ -171,7 +200,7 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 WATCH = Command(
     "watch",
-    "Evaluate every adapter of a training as soon as it is complete",
+    "Evaluate each adapter of a training run as soon as it is saved",
     "sway watch sway.yaml --on-fail 'notify-send sway'",
     _arguments,
     _run,

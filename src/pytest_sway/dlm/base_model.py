@@ -19,7 +19,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _NF4 = "nf4"
 """What dlm quantizes a base to where ``use_qlora`` is true."""
 _SNAPSHOT = re.compile(r".*models--(?P<org>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<revision>[0-9a-f]{40})/?")
-_WRITE = "write models.base.base yourself"
+_WRITE = "set models.base.base yourself"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _named_base(key: str, adapter: Path | None) -> tuple[str, str | None]:
     if known is not None:
         return known
     if installed_version() is None:
-        why = f"base model {key!r} is a key of dlm's registry, and dlm is not installed"
+        why = f"base model {key!r} is a key of the dlm registry, but dlm is not installed"
     if (named := _base_of_adapter(adapter)) is not None:
         return named
     remedy = "pip install document-language-model" if installed_version() is None else "install a newer dlm"

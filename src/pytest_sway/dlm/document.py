@@ -51,7 +51,8 @@ def document_of(file: DlmFile, adapter: str = "") -> DlmDocument:
     sections, repeated = _distinct([_section(one) for one in taught if one.type not in MEDIA])
     if media := sum(one.type in MEDIA for one in taught):
         notes.append(
-            f"{media} image or audio sections are left out, transcripts too: text sections alone are scored"
+            f"{media} image or audio sections are skipped, including transcripts: only text sections are "
+            "scored"
         )
     if repeated:
         notes.append(f"{repeated} sections repeat an earlier one; each text counts once")
@@ -108,7 +109,7 @@ def _sources(file: DlmFile) -> tuple[list[DlmSection], list[str]]:
         return [], []
     named = f"training.sources ({', '.join(file.sources)})"
     if installed_version() is None:
-        return [], [f"{named} is not read: that takes dlm itself (pip install document-language-model)"]
+        return [], [f"{named} is not read: it needs dlm (pip install document-language-model)"]
     try:
         found, media = source_sections(file.path)
     except IncompatibleDlm as error:
@@ -116,9 +117,11 @@ def _sources(file: DlmFile) -> tuple[list[DlmSection], list[str]]:
     texts = [one for one in found if one.content.strip()]
     notes = []
     if len(texts) > MOST_SOURCES:
-        notes.append(f"{MOST_SOURCES} of {len(texts)} files of {named} are sections: each is scored whole")
+        notes.append(
+            f"only {MOST_SOURCES} of {len(texts)} files of {named} become sections: each is scored in full"
+        )
         kept = set(sorted(one.id for one in texts)[:MOST_SOURCES])  # ids are hashes: a sample
         texts = [one for one in texts if one.id in kept]
     if media:
-        notes.append(f"{media} image or audio files of {named} are left out: only text is scored")
+        notes.append(f"{media} image or audio files of {named} are skipped: only text is scored")
     return texts, notes

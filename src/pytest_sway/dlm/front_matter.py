@@ -60,11 +60,11 @@ def read_front_matter(text: str) -> FrontMatter:
     fields = _mapping(text)
     version = fields.get("dlm_version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DlmError(f"dlm_version: found {describe(version)}, expected a number from 1 on", 2)
+        raise DlmError(f"dlm_version: found {describe(version)}, expected a number ≥ 1", 2)
     if version > KNOWN_VERSION:
         raise DlmError(
-            f"dlm_version {version} is newer than {KNOWN_VERSION}, the newest that is read without dlm "
-            "itself: pip install -U document-language-model",
+            f"dlm_version {version} is newer than {KNOWN_VERSION}, the newest version that can be read "
+            "without dlm: pip install -U document-language-model",
             2,
         )
     training = fields.get("training", {})
@@ -106,7 +106,7 @@ def _text(fields: Mapping[str, Any], name: str, pattern: re.Pattern[str], wanted
 def _optional_text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise DlmError(f"{name}: found {describe(value)}, expected a text", 2)
+        raise DlmError(f"{name}: found {describe(value)}, expected a string", 2)
     return value or ""
 
 

@@ -56,9 +56,9 @@ def _read_text(path: Path) -> str:
     """UTF-8 without a byte order mark, any line ends as line feeds."""
     try:
         if path.exists() and not path.is_file():
-            raise DlmError("it is no file that can be read; give the path of a .dlm file")
+            raise DlmError("it is not a readable file; pass the path of a .dlm file")
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise DlmError(f"{size / 1e6:.1f} MB; a document may have {MAX_BYTES >> 20} MiB")
+            raise DlmError(f"{size / 1e6:.1f} MB; the limit for a document is {MAX_BYTES >> 20} MiB")
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise DlmError(f"it is not UTF-8: byte {error.start} cannot be read") from None

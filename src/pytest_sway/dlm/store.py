@@ -63,7 +63,7 @@ def store_of(dlm_id: str) -> Path:
     try:
         return Path(home).expanduser() / "store" / dlm_id
     except RuntimeError as error:
-        raise DlmError(f"{home}: {error}; set DLM_HOME to the folder that holds store/") from None
+        raise DlmError(f"{home}: {error}; set DLM_HOME to the folder that contains store/") from None
 
 
 def current_adapter(store: Path, name: str = "") -> Path | None:
@@ -92,11 +92,11 @@ def _version_folder(store: Path, pointer: Path, target: Path) -> Path | None:
         return None
     resolved = target.resolve()
     if not resolved.is_relative_to(store.resolve()):
-        raise DlmError(f"{pointer} points out of its store, to {resolved}")
+        raise DlmError(f"{pointer} points outside its store, to {resolved}")
     if not resolved.is_dir() or version_of(resolved) is None:
         raise DlmError(
-            f"{pointer} points to {resolved}, which is no folder of a version (versions/v0001): run dlm "
-            "train again"
+            f"{pointer} points to {resolved}, which is not a version folder (versions/v0001): run dlm train "
+            "again"
         )
     return resolved
 

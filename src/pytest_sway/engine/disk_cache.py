@@ -132,9 +132,9 @@ class DiskCache:
         """What a reader of the report should know of the file."""
         notes = [self.trouble] if self.trouble else []
         if self._was_broken:
-            notes.append(f"{self.path} was no file of answers ({self._was_broken}); it was made anew")
+            notes.append(f"{self.path} was not a valid answer cache ({self._was_broken}); it was recreated")
         if self._unreadable:
-            notes.append(f"{self._unreadable} answers in {self.path} could not be read; they were asked anew")
+            notes.append(f"{self._unreadable} answers in {self.path} could not be read; they were recomputed")
         return notes
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class DiskCache:
                 error = another
             else:
                 return
-        self.trouble = f"no answers are kept in {self.path}: {error} (--sway-cache-clear makes it anew)"
+        self.trouble = f"the answer cache {self.path} is not used: {error} (--sway-cache-clear recreates it)"
 
 
 def _is_broken(error: Exception) -> bool:

@@ -307,8 +307,8 @@ class Engine:
         if self._trace is not None and self._trace.trouble:
             notes = [*notes, self._trace.trouble]
         if self._portable is not None and self._portable.used:
-            made_by = f"answers come from a pack, made by {self._portable.origin}"
-            notes.append(f"{made_by}; SWAY_DISABLE_NULL_CACHE=1 asks anew")
+            made_by = f"answers come from a pack created by {self._portable.origin}"
+            notes.append(f"{made_by}; set SWAY_DISABLE_NULL_CACHE=1 to recompute them")
         return notes
 
     def _embed(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
@@ -318,7 +318,7 @@ class Engine:
             mine = [request for request in requests if request.model == model]
             try:
                 if self._embedder is None:
-                    raise RequestError("there is no sentence embedder: pip install 'pytest-sway[semsim]'")
+                    raise RequestError("no sentence embedder is installed: pip install 'pytest-sway[semsim]'")
                 answers.update(zip(mine, self._embedder.embed([r.text for r in mine], model), strict=True))
             except RequestError as error:
                 answers.update(dict.fromkeys(mine, error))

@@ -76,7 +76,7 @@ class ImaginedAnswers:
             return self._backend.tokenized(request.text)
         if isinstance(request, Embed):
             return _vector(request.text)
-        raise RequestError(f"what a {type(request).__name__} would be answered is not known")
+        raise RequestError(f"no planned answer for {type(request).__name__}")
 
     def _continuation(self, length: int) -> Generation:
         """English prose of that many tokens."""

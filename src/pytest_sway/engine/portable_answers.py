@@ -112,7 +112,7 @@ class PortableAnswers:
         except OSError as error:
             raise PortableAnswersError(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise PortableAnswersError(f"{path}: these are no answers of a pack: {error}") from None
+            raise PortableAnswersError(f"{path}: not a valid answers file of a pack: {error}") from None
 
     @classmethod
     def _of_lines(cls, file: BinaryIO) -> PortableAnswers:
@@ -123,17 +123,17 @@ class PortableAnswers:
         for _ in range(int(head["answers"])):
             ((name, value),) = json.loads(_line(file)).items()
             if len(name) != _KEY_HEX:
-                raise ValueError("a line has another key than an answer's")
+                raise ValueError("a line has an unexpected key")
             answers._texts[bytes.fromhex(name)] = json.dumps(value)
         if file.read(1) or len(answers) != head["answers"]:
-            raise ValueError("its first line names another number of answers")
+            raise ValueError("the number of answers differs from its first line")
         return answers
 
 
 def _line(file: BinaryIO) -> bytes:
     line = file.readline(_LONGEST_LINE)
     if not line.endswith(b"\n"):
-        raise ValueError("a line does not end, or is longer than any answer")
+        raise ValueError("a line is truncated or too long")
     return line
 
 
@@ -142,5 +142,5 @@ def _floor(value: Any) -> PortableFloor | None:
         return None
     divergence, logprob = value["value"]
     if not all(isinstance(one, float) and math.isfinite(one) and one >= 0 for one in (divergence, logprob)):
-        raise ValueError("the noise floor is not two numbers from 0 on")
+        raise ValueError("the noise floor must be two numbers ≥ 0")
     return PortableFloor(str(value["base"]), str(value["variant"]), NoiseFloor(divergence, logprob))

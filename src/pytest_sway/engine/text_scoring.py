@@ -124,7 +124,7 @@ class TextScoring:
                 return sums
         except MemoryError as error:
             if len(texts) == 1:
-                needs = f"one text of {len(texts[0].ids)} tokens needs more memory than there is ({error})"
+                needs = f"not enough memory for one text of {len(texts[0].ids)} tokens ({error})"
                 return dict.fromkeys(jobs, RequestError(f"{needs}; {SMALLER}"))
         self._costs.halved_batches += 1
         self._limits.after_scoring_failed(size)

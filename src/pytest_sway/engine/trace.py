@@ -31,7 +31,7 @@ class Trace:
             with self._path.open("ab", buffering=0) as file:
                 file.write("".join(lines).encode())
         except OSError as error:  # a full disk stops no measure
-            self.trouble = f"the trace is not complete: {error}"
+            self.trouble = f"the trace is incomplete: {error}"
 
 
 def _about(request: Request[Any], seconds: float) -> list[dict[str, Any]]:

@@ -28,16 +28,18 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
         return subject
     prompts = _prompts(backend, subject, probes) if isinstance(backend, TokenizingBackend) else []
     if not prompts:
-        figure = "how far the two are apart was not measured: no probe of the suite compares distributions"
+        figure = (
+            "the difference between the two was not measured: no probe of the suite compares distributions"
+        )
     else:
         try:
             apart = backend.compare_bases(subject, prompts)
             figure = (
-                f"on {len(prompts)} prompts of the probes the two bases are {apart.bases:.3g} nats apart, "
-                f"the adapter is {apart.adapter:.3g} from its base"
+                f"on {len(prompts)} prompts of the probes the two bases differ by {apart.bases:.3g} nats, "
+                f"the adapter from its base by {apart.adapter:.3g} nats"
             )
         except (BackendError, RequestError) as error:
-            figure = f"how far the two are apart was not measured: {error}"
+            figure = f"the difference between the two was not measured: {error}"
     return replace(subject, warnings=(*subject.warnings, f"{mismatch.text}; {figure}; {mismatch.remedy}"))
 
 

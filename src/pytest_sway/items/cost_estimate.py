@@ -16,7 +16,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
     if reason := why_skipped(probe, measured_with):
         return PlannedProbe(suite, probe.name, reason=reason)
     if measured_with is None:
-        return PlannedProbe(suite, probe.name, reason="reads what training wrote, asks no model")
+        return PlannedProbe(suite, probe.name, reason="reads training files only, no model")
     subject = measured_with.subject
     chosen = null_views_for(probe, measured_with.population)
     found = measured_with.engine.estimate(
@@ -26,7 +26,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
         [view for views in chosen.further_views for view in views],
     )
     if found is None:
-        return PlannedProbe(suite, probe.name, reason="the backend answers whole requests; no estimate")
+        return PlannedProbe(suite, probe.name, reason="no estimate for this kind of backend")
     return PlannedProbe(
         suite,
         probe.name,

@@ -66,8 +66,8 @@ def invalid_mark_reason(item: pytest.Item) -> str | None:
     if "sway_backend" in params_of(item) or _mark_with_spec(item.get_closest_marker("sway")) is None:
         return None
     return (
-        "its sway mark names a spec, but nothing would be measured: write the mark on a plain test function "
-        "or on a class that is no unittest.TestCase, not on a pytest.param"
+        "its sway mark has no effect here: put the mark on a plain test function or on a class that is not a "
+        "unittest.TestCase, not on a pytest.param"
     )
 
 
@@ -190,10 +190,10 @@ def _suite_mark(definition: pytest.Function, mark: pytest.Mark) -> SuiteMark | I
     try:
         values = _mark_arguments(mark)
     except (TypeError, ValueError) as error:
-        return InvalidMark(f"this mark cannot be followed: {error}; write {_USAGE}")
+        return InvalidMark(f"invalid sway mark: {error}; write {_USAGE}")
     path = _spec_path(definition, values["spec"])
     if path is None:
-        return InvalidMark(f"there is no spec {values['spec']!r}, neither beside the test nor in the rootdir")
+        return InvalidMark(f"there is no spec {values['spec']!r} next to the test or in the rootdir")
     try:
         suite = suite_of(definition.config, definition.ihook, path)
     except pytest.Collector.CollectError as error:

@@ -64,7 +64,7 @@ def read_null_entry(
         return NullAdapterEntry()
     entry, *others = nulls
     problems = [
-        Problem(f"a second null_adapter ({e.probe.name!r}); a suite has one population", e.line, 1)
+        Problem(f"a second null_adapter ({e.probe.name!r}); a suite can have only one", e.line, 1)
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
@@ -88,7 +88,7 @@ def _own_adapters(
     if check_files and not wrong:
         wrong = [fault for folder in found if (fault := why_not_served(folder)) is not None]
     if options.family == OWN and not wrong and len(found) < 2:
-        wrong = ["one adapter is no population; name at least two, and for a 3σ at least 8"]
+        wrong = ["one adapter is not enough; list at least two (8 or more for a 3σ threshold)"]
     left_out = [
         f"{one.name} is not among the null adapters: {one.reason}"
         for one in named.left_out
@@ -111,8 +111,8 @@ def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, 
     if options.effective_runs == options.runs:
         return []
     message = (
-        f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, since fewer than {FEWEST_RUNS} draws "
-        "give no true 3σ; exact_runs: true keeps it"
+        f"{name}: runs: {options.runs} is raised to {DEFAULT_RUNS}, because a true 3σ needs at least "
+        f"{FEWEST_RUNS}; set exact_runs: true to keep it"
     )
     return [Problem(message, *source.locate(("suite", entry.index, "runs")))]
 
@@ -122,7 +122,7 @@ def _order_notes(entries: Sequence[SuiteEntry], entry: SuiteEntry) -> list[Probl
     if not before:
         return []
     message = (
-        f"{entry.probe.name} stands after {', '.join(before)}: they are calibrated here all the same, but "
-        "other readers of this file serve only what comes after it; move it to the top"
+        f"{entry.probe.name} comes after {', '.join(before)}: they are calibrated here anyway, but dlm-sway "
+        "calibrates only the probes after it; move it to the top"
     )
     return [Problem(message, entry.line, 1)]

@@ -110,7 +110,7 @@ def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
     if plan is None or not population.views:
         return population.reason
     if plan.kinds:
-        return "" if probe.kind in plan.kinds else "calibrate_kinds leaves its kind out"
+        return "" if probe.kind in plan.kinds else "its kind is not in calibrate_kinds"
     return "" if probe.scale is not None else _NO_NULL_OF.get(probe.claim, _PLAIN)
 
 

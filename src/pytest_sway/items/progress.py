@@ -84,5 +84,5 @@ class ProgressLine:
             return
         self._last_write = now
         left = self._seconds_left()
-        whole = "" if left is None else f", about {long_duration(left)} left of the suite"
+        whole = "" if left is None else f", about {long_duration(left)} left"
         self._write(f"{_SAVE} {done / total:4.0%} of {total:,} tokens{whole}{_CLEAR}{_RESTORE}")

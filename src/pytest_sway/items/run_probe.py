@@ -37,7 +37,7 @@ _LONGEST_ITEM = 160
 _LONGEST_PROMPT = 1000
 _INERT = "the adapter is inert: its update is zero, so it changes nothing"
 _AGAIN = "run it again"
-_ANSWERS_KEPT = f"what was answered is kept: {_AGAIN}"
+_ANSWERS_KEPT = f"answers so far are cached: {_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def run_probe(probe: Probe[Any], measured_with: MeasurementContext | None) -> Pr
         except ProbeSkip as reason:
             result = result_without_measurement(probe, Verdict.SKIP, str(reason))
         except TimedOut:
-            what = f"Timeout (>{probe.timeout}s); {_how_to_go_on(measured_with)}, or give it more"
+            what = f"Timeout (>{probe.timeout}s); {_how_to_go_on(measured_with)}, or increase the timeout"
             result = result_without_measurement(probe, Verdict.ERROR, what)
         except pytest.fail.Exception as error:  # pytest-timeout's signal
-            what = f"{str(error).rstrip('.')}; {_how_to_go_on(measured_with)}, or give it more"
+            what = f"{str(error).rstrip('.')}; {_how_to_go_on(measured_with)}, or increase the timeout"
             result = result_without_measurement(probe, Verdict.ERROR, what)
         except BackendError as error:
             what = f"{error}; {_how_to_go_on(measured_with)}"
@@ -121,11 +121,11 @@ def why_skipped(probe: Probe[Any], measured_with: MeasurementContext | None) -> 
     if not probe.options.enabled:
         return "disabled in spec"
     if probe.context.profile == "quick" and probe.options.quick_items == 0:
-        return "profile: quick does not measure it"
+        return "not measured with profile: quick"
     if (missing := _why_extra_missing(probe)) or measured_with is None:
         return missing
     if absent := sorted(probe.requires - measured_with.capabilities):
-        return f"the backend cannot serve: {', '.join(absent)}"
+        return f"not supported by the backend: {', '.join(absent)}"
     planned = measured_with.population.plan is not None  # then it is reported as an error
     return measured_with.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
@@ -199,8 +199,8 @@ def _result(
         evidence["ci_approximate"] = interval.approximate
     if mined := probe.options.mined_items:
         evidence["mined_items"] = mined
-        chosen = f"{mined} of its items were chosen by sway mine"
-        chosen += ": the interval is for chosen items" if interval is not None else ""
+        chosen = f"{mined} of its items were selected by sway mine"
+        chosen += ": the interval applies to selected items only" if interval is not None else ""
         judgement = replace(judgement, message=f"{judgement.message}; {chosen}")
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:

@@ -104,9 +104,9 @@ class Suite:
             if str(note.folder) == adapter.path:
                 yield note.text
         if left_out := [one.name for one in self.candidates]:
-            yield f"not evaluated, with a report of their own: {shorten_list(left_out)}"
+            yield f"not evaluated and reported separately: {shorten_list(left_out)}"
         if others := [one.name for one in self.left_out if not one.is_candidate]:
-            yield f"not evaluated, since these are no adapter folders: {shorten_list(others)}"
+            yield f"not evaluated, because they are not adapter folders: {shorten_list(others)}"
 
     @cached_property
     def left_out_labels(self) -> dict[ExcludedMatch, str]:
@@ -233,9 +233,9 @@ def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
 def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     """Why what the command line names cannot be evaluated."""
     if not name.strip():
-        return "is empty; name the folder of an adapter"
+        return "is empty; pass an adapter folder"
     if is_hub_name(name, (Path(),)) or is_gguf_adapter(folder, kind):
         return None
     if (why := why_no_adapter(folder)) is not None:
-        return f"there is no adapter folder{why}"
+        return f"no adapter folder found{why}"
     return why_not_served(folder) if kind in FILE_KINDS else None

@@ -80,7 +80,7 @@ def read_entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[P
         name = probe.name
         if name in names:
             first = names[name]
-            message = f"suite[{index}].name: {name!r} is also the name in line {first}; choose another"
+            message = f"suite[{index}].name: {name!r} is already used in line {first}; choose another"
             problems.append(Problem(message, *source.locate(("suite", index, "name"))))
         names.setdefault(name, line)
         unique = _unique(id_of(name), ids)
@@ -100,8 +100,8 @@ def _probe(
     missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
     if missing:
         is_null = missing[0] in value and value[missing[0]] is None
-        hint = "; YAML reads a bare null as nothing: quote it" if is_null else ""
-        text = f"suite[{index}]: {' and '.join(missing)} missing{hint}"
+        hint = "; YAML reads an unquoted null as an empty value: quote it" if is_null else ""
+        text = f"suite[{index}]: missing {' and '.join(missing)}{hint}"
         problems.append(Problem(text, *place))
         return None
     kind = source.written.get((*path, "kind"), value["kind"])
@@ -135,11 +135,11 @@ def _notes(entry: SuiteEntry) -> Iterator[tuple[str, str]]:
     """The notes on one entry, each with its field."""
     options = entry.probe.options
     if getattr(options, "top_k", None) is not None:
-        yield "top_k", "top_k has no effect, the whole vocabulary is compared"
+        yield "top_k", "top_k has no effect, because the full vocabulary is compared"
     if entry.probe.claim is Claim.NO_HARM and "assert_z_gte" in options.model_fields_set:
-        yield "assert_z_gte", "assert_z_gte has no effect, harm is judged by its margin alone"
+        yield "assert_z_gte", "assert_z_gte has no effect, because harm is judged only by its margin"
     if options.weight < 0:
-        yield "weight", f"weight: {options.weight:g} counts as 0"
+        yield "weight", f"weight: {options.weight:g} is treated as 0"
     yield from threshold_notes(options)
 
 

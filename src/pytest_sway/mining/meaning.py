@@ -87,9 +87,9 @@ class MeaningFilter:
         for text, vector in zip(candidates, self._embed(candidates), strict=True):
             cosines = [_dot(vector, other) for other in self._vectors]
             if cosines[own] < LEAST_SIMILARITY:
-                self.rejected["another meaning"] += 1
+                self.rejected["different meaning"] += 1
             elif max(cosines) > cosines[own]:
-                self.rejected["nearer to another question"] += 1
+                self.rejected["closer to another question"] += 1
             else:
                 kept.append(text)
         return kept

@@ -14,8 +14,8 @@ from pytest_sway.version import __version__
 
 _DIGITS = 4
 _CHOSEN = (
-    "They were chosen by what this adapter does with them: an interval over them holds for chosen items, not "
-    "for questions in general. The reports say so wherever they are used."
+    "They were selected for the effect of this adapter on them: an interval over them applies to selected "
+    "items, not to questions in general. Reports that use them state this."
 )
 
 
@@ -24,17 +24,18 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
     tried = sum(case.candidates for case in cases)
     counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common()) or "none"
     meaning = (
-        f"a cosine of at least {LEAST_SIMILARITY:g} with the question, and nearest to it of all questions"
+        f"a cosine of at least {LEAST_SIMILARITY:g} with the question, and closer to it than to all other "
+        "questions"
         if has_embedder
-        else "not looked at: the extra semsim is not installed; read them before you use them"
+        else "not checked: the extra semsim is not installed; review them before use"
     )
     what = (
-        f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}: wordings that lose "
-        "most of the adapter's lift. Paste the list as cases: of a paraphrase_invariance."
+        f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}: the wordings on "
+        "which the adapter loses most of its lift. Paste the list as cases: of a paraphrase_invariance."
     )
     head = [
         what,
-        f"{tried} wordings measured; rejected before: {counts}; meaning: {meaning}.",
+        f"{tried} wordings measured; rejected beforehand: {counts}; meaning: {meaning}.",
         _CHOSEN,
     ]
     rows = [
@@ -55,7 +56,7 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
 def outliers_text(found: Sequence[Outlier], top: int, source: str, kind: str) -> str:
     """``mined_outliers:``; either list may be pasted as ``prompts:``."""
     has_nulls = all(one.null_mean is not None for one in found)
-    by = "beyond the null adapters' mean on the same prompt" if has_nulls else "no null adapter answered"
+    by = "beyond the null adapters' mean on the same prompt" if has_nulls else "no null adapter was measured"
     what = (
         f"Made by sway mine --mode outliers (pytest-sway {__version__}) from {source}: the {top} prompts of "
         f"{len(found)} that the adapter moves most, and the {top} that it moves least ({by}). Paste either "

@@ -52,7 +52,7 @@ def read_members(path: Path) -> dict[str, bytes]:
             raise PackError(f"{name} is in the archive twice")
         folded.add(name.casefold())
         if header.size > (most := largest_size(name)):
-            raise PackError(f"{name} has {header.size:,} bytes, and {most:,} are the most")
+            raise PackError(f"{name} has {header.size:,} bytes; the limit is {most:,}")
         members[name] = content
     return members
 
@@ -67,7 +67,7 @@ def _decompressed(path: Path) -> memoryview:
                     raise PackError(f"{path.name} unpacks to more than {MOST_BYTES >> 20} MiB")
                 stream += piece
     except (OSError, EOFError, zlib.error) as error:
-        raise PackError(f"{path.name} is no .tar.gz that can be read: {error}") from None
+        raise PackError(f"{path.name} is not a readable .tar.gz file: {error}") from None
     return memoryview(bytes(stream))
 
 
@@ -81,7 +81,7 @@ def _entries(stream: memoryview) -> Iterator[tuple[_Header, bytes]]:
         header = _header(block)
         begin, end = at + _BLOCK, at + _BLOCK + header.size
         if end > len(stream):
-            raise PackError("the archive is cut off, or a size in it is wrong")
+            raise PackError("the archive is truncated, or contains a wrong size")
         count += 1
         if count > MOST_MEMBERS:
             raise PackError(f"the archive has more than {MOST_MEMBERS} members")
@@ -94,7 +94,7 @@ def _entries(stream: memoryview) -> Iterator[tuple[_Header, bytes]]:
             yield header._replace(name=long_name or header.name), content
             long_name = ""
         at = begin + -(-header.size // _BLOCK) * _BLOCK
-    raise PackError("the archive has no end")
+    raise PackError("the archive has no end marker")
 
 
 def _header(block: bytes) -> _Header:
@@ -113,7 +113,7 @@ def _header(block: bytes) -> _Header:
         return _Header(_FILE, full, size)
     if (kind == _FOLDER and size == 0) or kind == _PAX:
         return _Header(kind, full, size)
-    raise PackError(f"{describe(full)} is a link, a device or something else that is no file")
+    raise PackError(f"{describe(full)} is a link, a device or another special file")
 
 
 def _octal(field: bytes) -> int:
@@ -133,7 +133,7 @@ def _text(field: bytes) -> str:
 def _pax_path(header: _Header, content: bytes) -> str:
     """The path of the next member, where this header has one."""
     if header.size > _MOST_PAX_BYTES:
-        raise PackError("the archive has a header that is larger than any name")
+        raise PackError("the archive has an oversized header")
     path, at = "", 0
     while at < len(content):
         found = _PAX_RECORD.match(content, at)
@@ -142,7 +142,7 @@ def _pax_path(header: _Header, content: bytes) -> str:
             raise PackError("the archive has a header that cannot be read")
         key, value = _text(found[2]), content[found.end() : at + length - 1]
         if key not in _PAX_KEYS:
-            raise PackError(f"the archive has a header with {describe(key)}, which a pack has no need of")
+            raise PackError(f"the archive has a header with {describe(key)}, which is not allowed in a pack")
         path = _text(value) if key == "path" else path
         at += length
     return path
@@ -154,5 +154,5 @@ def _name_below_top(header: _Header) -> str:
     if top != TOP or (not below and header.kind == _FILE):
         raise PackError(f"{describe(header.name)} is not in the folder {TOP}/")
     if header.kind == _FILE and not largest_size(below):
-        raise PackError(f"{describe(header.name)} is no file that a pack has")
+        raise PackError(f"{describe(header.name)} is not a known file of a pack")
     return below

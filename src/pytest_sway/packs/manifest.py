@@ -97,7 +97,7 @@ class Manifest:
             raise PackError(f"{MANIFEST}: found {describe(value)}, expected a JSON object")
         if value.get("swaypack_version") != VERSION:
             found = describe(value.get("swaypack_version"))
-            raise PackError(f"{MANIFEST}: swaypack_version is {found}, and this version reads {VERSION}")
+            raise PackError(f"{MANIFEST}: swaypack_version is {found}, but this version supports {VERSION}")
         spec = _of_type(value, "spec_filename", str)
         if not SPEC_NAME.fullmatch(spec):
             raise PackError(
@@ -115,7 +115,7 @@ class Manifest:
     def _from_own(cls, common: Manifest, own: Mapping[str, Any]) -> Manifest:
         base, digests = _as_object(own, "base"), _as_object(own, "sha256")
         if not all(isinstance(one, str) for one in digests.values()):
-            raise PackError(f"{MANIFEST}: {OWN}.sha256 has something else than digests")
+            raise PackError(f"{MANIFEST}: {OWN}.sha256 contains values that are not digests")
         return cls(
             common.sway_version,
             common.packed_at,

@@ -91,7 +91,7 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
     source = read_spec(spec)
     check_packable(source.value)
     if len(suite.adapters) != 1 or suite.spec.model is not None:
-        raise PackError(f"{spec.name}: a pack is of one adapter on its base; name one as models.ft.adapter")
+        raise PackError(f"{spec.name}: a pack contains one adapter on its base; set models.ft.adapter to it")
     key, model = suite.adapters[0], suite.model
     base = Path(model.base) if Path(model.base).is_dir() else None
     adapter = Path(key.path) if key.path is not None and Path(key.path).is_dir() else None
@@ -163,14 +163,14 @@ def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> _Taken:
     found = find_path(written, roots)
     if path.role in (BASE, ADAPTER):
         if not found.is_dir() and (path.role == ADAPTER or HubName.of(written) is None):
-            raise PackError(f"{field_name(path.field)}: there is no folder {found}")
+            raise PackError(f"{field_name(path.field)}: folder {found} does not exist")
         return _Taken(f"./{path.role}" if found.is_dir() else written)
     if path.role == "other":
         raise PackError(
-            f"{field_name(path.field)} names {path.written!r}, which a pack does not hold; remove it"
+            f"{field_name(path.field)} refers to {path.written!r}, which a pack cannot contain; remove it"
         )
     if not found.is_file():
-        raise PackError(f"{field_name(path.field)}: there is no file {found}")
+        raise PackError(f"{field_name(path.field)}: file {found} does not exist")
     name = SOURCE if path.role == "document" else f"{FILES}/{_member_name(found, pack.members)}"
     pack.members[name] = found.read_bytes()
     return _Taken(name, (found,))
@@ -195,7 +195,7 @@ def _member_name(path: Path, taken: Mapping[str, bytes]) -> str:
 
 def _pack_adapter(pack: Pack) -> list[Path]:
     if pack.adapter is None:
-        raise PackError("--include-adapter: the adapter is not in a folder of this machine")
+        raise PackError("--include-adapter: the adapter is not in a local folder")
     found = sorted(pack.adapter.iterdir())
     files = [path for path in found if path.is_file() and largest_size(f"{ADAPTER}/{path.name}")]
     for path in files:

@@ -23,10 +23,10 @@ Role = Literal["base", "adapter", "file", "document", "other"]
 _TOP_FILES: Mapping[str, Role] = {"sections": "file", "controls": "file", "dlm_source": "document"}
 _OPTION_PATHS = ("adapter_path", "store_path", "adapters")
 _REFUSED = {
-    "trust_remote_code": "a pack runs no code that a model brings along",
-    "entry_point": "a pack holds no code",
-    "endpoint": "a pack reaches no server",
-    "api_key": "a pack holds no key",
+    "trust_remote_code": "packs cannot run model code",
+    "entry_point": "packs cannot contain code",
+    "endpoint": "packs cannot use a server",
+    "api_key": "packs cannot contain keys",
 }
 OUTSIDE_KINDS = ("gradient_ghost", "training_drift")
 """Kinds that read what training left beside an adapter."""
@@ -78,7 +78,7 @@ def check_packable(value: Mapping[str, Any]) -> None:
     for side in ("base", "ft"):
         model = _object(_object(value.get("models")).get(side))
         if model.get("kind", "hf") != "hf":
-            raise PackError(f"models.{side}.kind: {describe(model['kind'])}; a pack is of kind: hf")
+            raise PackError(f"models.{side}.kind: {describe(model['kind'])}; packs support only kind: hf")
         for name, reason in _REFUSED.items():
             if model.get(name):
                 raise PackError(f"models.{side}.{name}: {reason}")
@@ -87,10 +87,10 @@ def check_packable(value: Mapping[str, Any]) -> None:
         kind = _object(entry).get("kind")
         if kind in OUTSIDE_KINDS:
             raise PackError(
-                f"suite[{index}]: {kind} reads files of the training, which a pack does not hold; remove it"
+                f"suite[{index}]: {kind} reads training files, which a pack cannot contain; remove it"
             )
         if not isinstance(kind, str) or kind not in kinds():
-            raise PackError(f"suite[{index}].kind: {describe(kind)} is no kind of pytest-sway itself")
+            raise PackError(f"suite[{index}].kind: {describe(kind)} is not a built-in kind of pytest-sway")
 
 
 def variable_fields(value: Mapping[str, Any]) -> Iterator[tuple[FieldPath, str]]:
@@ -128,7 +128,7 @@ def check_inside(path: SpecPath) -> None:
         or any(mark in written for mark in ("$", "\0", "*", "?", "["))
     )
     if leads_out or path.role == "other":
-        raise PackError(f"{field_name(path.field)} names {describe(written)}, which is not in the pack")
+        raise PackError(f"{field_name(path.field)} refers to {describe(written)}, which is not in the pack")
 
 
 def with_replaced(text: str, replaced: Mapping[FieldPath, str]) -> str:

@@ -64,19 +64,19 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
     """
     target = into / TOP
     if os.path.lexists(target):
-        raise PackError(f"{target} exists; remove it, or give another folder with -o")
+        raise PackError(f"{target} exists; remove it, or choose another folder with -o")
     members = read_members(pack)
     manifest = _manifest(members)
     _check_digests(manifest, members)
     if manifest.spec not in members:
-        raise PackError(f"{MANIFEST} names {manifest.spec} as the spec, and the pack does not hold it")
+        raise PackError(f"{MANIFEST} lists {manifest.spec} as the spec, but the pack does not contain it")
     given = {name: path for name, path in ((BASE, base), (ADAPTER, adapter)) if path is not None}
     for name, folder in given.items():
         _check_given(name, folder, manifest, members)
     text, needs = _prepared_spec(manifest, members)
     for name in given:
         if name not in needs:
-            raise PackError(f"--{name}: the pack's spec names no folder ./{name}")
+            raise PackError(f"--{name}: the pack's spec does not use a folder ./{name}")
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as scratch:
@@ -93,7 +93,7 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
 def _manifest(members: Mapping[str, bytes]) -> Manifest:
     content = members.get(MANIFEST)
     if content is None:
-        raise PackError(f"the archive has no {MANIFEST}, so it is no pack")
+        raise PackError(f"the archive has no {MANIFEST}, so it is not a pack")
     try:
         return Manifest.from_json(content.decode("utf-8"))
     except UnicodeDecodeError:
@@ -106,25 +106,26 @@ def _check_digests(manifest: Manifest, members: Mapping[str, bytes]) -> None:
     there = members.keys() - {MANIFEST}
     if there != manifest.digests.keys():
         odd = min(there ^ manifest.digests.keys())
-        raise PackError(f"{describe(odd)} is in the archive or in {MANIFEST}, and not in both")
+        raise PackError(f"{describe(odd)} is in only one of the archive and {MANIFEST}")
     for name, digest in manifest.digests.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
-            raise PackError(f"{name} is not what {MANIFEST} says: its SHA-256 differs")
+            raise PackError(f"{name} does not match {MANIFEST}: its SHA-256 differs")
 
 
 def _check_given(name: str, folder: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
     """A base or an adapter of this machine must be the pack's."""
     if not folder.is_dir():
-        raise PackError(f"--{name} {folder}: there is no such folder")
+        raise PackError(f"--{name} {folder}: folder does not exist")
     if any(one.startswith(f"{name}/") for one in members):
-        raise PackError(f"--{name} {folder}: the pack has its own")
+        raise PackError(f"--{name} {folder}: the pack already contains it")
     if name == BASE:
         wanted, found = manifest.base.digest, files_digest(folder, MODEL_FILES)
     else:
         wanted, found = manifest.adapter_digest, folder_digest(folder)
     if wanted and wanted != found:
         raise PackError(
-            f"--{name} {folder}: its files are not those that were packed (digest {found}, not {wanted})"
+            f"--{name} {folder}: its files differ from those that were packed (digest {found}, expected "
+            f"{wanted})"
         )
 
 
@@ -154,7 +155,7 @@ def _prepared_spec(manifest: Manifest, members: Mapping[str, bytes]) -> tuple[by
             raise PackError(f"the pack's spec cannot be read: {' '.join(str(error).split())}") from None
         text = spec.read_bytes()
     for field, _ in variable_fields(value):
-        raise PackError(f"{field_name(field)} names an environment variable, which is not the pack's to read")
+        raise PackError(f"{field_name(field)} uses an environment variable, which is not allowed in a pack")
     needs: dict[str, None] = {}
     for path in spec_paths(value):
         if path.role in (BASE, ADAPTER):
@@ -162,7 +163,7 @@ def _prepared_spec(manifest: Manifest, members: Mapping[str, bytes]) -> tuple[by
         else:
             check_inside(path)
             if path.written not in members:
-                raise PackError(f"the pack's spec names {path.written!r}, which the pack does not hold")
+                raise PackError(f"the pack's spec uses {path.written!r}, which the pack does not contain")
     return text, list(needs)
 
 
@@ -174,11 +175,11 @@ def _needed_model(path: SpecPath, manifest: Manifest, members: Mapping[str, byte
     if is_on_hub and (not manifest.is_own or path.written == manifest.base.name):
         if is_folder(Path(path.written)):
             raise PackError(
-                f"the pack's base is {path.written} of the hub, and there is a folder of that name here"
+                f"the pack's base is {path.written} on the Hub, but a local folder has the same name"
             )
         return []
     check_inside(path)
-    raise PackError(f"the pack's spec names {path.written!r}, and not ./{path.role}")
+    raise PackError(f"the pack's spec uses {path.written!r} instead of ./{path.role}")
 
 
 def _own_paths(

@@ -30,7 +30,7 @@ from pytest_sway.version import __version__
 _POLL_S = 0.02
 _STOP_PATIENCE_S = 20.0
 _SILENCE_S = 10.0
-_QUEUE_IS_FULL = "too many runs wait; ask again later"
+_QUEUE_IS_FULL = "too many runs are queued; try again later"
 _REFUSALS = (400, 401, 403, 404, 408, 409, 413, 421, 422, 429, 500, 501, 503, 504)
 _CHECKS = asyncio.Semaphore(2)
 
@@ -176,7 +176,7 @@ async def _report(run_id: str, supervisor: Served) -> Response:
     """The report of a run as a page."""
     run = _known(supervisor, run_id)
     if run.result is None:
-        raise HTTPException(409, f"the run is {run.state}: it has no report")
+        raise HTTPException(409, f"the run is {run.state}: no report is available")
     try:
         page = await asyncio.to_thread(lambda: text(parse_saved_result(run.result, "run")))
     except ValueError as error:  # plotly is not installed
@@ -187,7 +187,7 @@ async def _report(run_id: str, supervisor: Served) -> Response:
 def _known(supervisor: Supervisor, run_id: str) -> Run:
     run = supervisor.history.find(run_id)
     if run is None:
-        raise HTTPException(404, "there is no such run: it is over for long, or it never was")
+        raise HTTPException(404, "no such run: it was removed, or never existed")
     return run
 
 
@@ -258,12 +258,12 @@ async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     """What a body lacks, in one line; nothing of the body is repeated."""
     assert isinstance(error, RequestValidationError)
     faults = [
-        "a field that is not known"
+        "unknown field"
         if one["type"] == "extra_forbidden"
         else f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}"
         for one in error.errors()
     ]
-    return JSONResponse({"error": "; ".join(faults) or "the body is no JSON object"}, 422)
+    return JSONResponse({"error": "; ".join(faults) or "the body is not a JSON object"}, 422)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
@@ -274,4 +274,4 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _broken(_: Request, error: Exception) -> JSONResponse:
     """A defect of the daemon; its log has the traceback."""
-    return JSONResponse({"error": f"the daemon failed ({type(error).__name__}); its log says where"}, 500)
+    return JSONResponse({"error": f"the daemon failed ({type(error).__name__}); see its log"}, 500)

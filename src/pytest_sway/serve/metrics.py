@@ -17,13 +17,13 @@ class _SupervisorMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = self._supervisor
-        yield CounterMetricFamily("sway_runs", "Runs that are over", value=found.run_count)
-        yield CounterMetricFamily("sway_run_seconds", "Seconds that runs took", value=found.run_seconds)
-        yield CounterMetricFamily("sway_worker_starts", "Workers that were started", value=found.restarts)
+        yield CounterMetricFamily("sway_runs", "Finished runs", value=found.run_count)
+        yield CounterMetricFamily("sway_run_seconds", "Duration of runs in seconds", value=found.run_seconds)
+        yield CounterMetricFamily("sway_worker_starts", "Started workers", value=found.restarts)
         yield GaugeMetricFamily("sway_runs_waiting", "Runs in the queue", value=found.waiting)
         yield GaugeMetricFamily("sway_models_loaded", "Models in memory", value=len(found.models))
         size = sum(model.size for model in found.models)
-        yield GaugeMetricFamily("sway_models_bytes", "Bytes of their weights", value=size)
+        yield GaugeMetricFamily("sway_models_bytes", "Size of their weights in bytes", value=size)
 
 
 def metrics_text(supervisor: Supervisor) -> bytes:

@@ -24,18 +24,18 @@ from pytest_sway.text.message_parts import describe, field_name
 MOST_DEPTH = 40
 MOST_VALUES = 100_000
 _REFUSED = {
-    "trust_remote_code": "a request runs no code that a model brings along",
-    "entry_point": "a request names no code",
-    "endpoint": "a request reaches no server",
-    "api_key": "a request holds no key of a server",
-    "null_dir": "a request writes no folder",
-    "null_dir_server": "a request writes no folder",
+    "trust_remote_code": "requests cannot run model code",
+    "entry_point": "requests cannot run code",
+    "endpoint": "requests cannot use a server",
+    "api_key": "requests cannot contain a server key",
+    "null_dir": "requests cannot write to a folder",
+    "null_dir_server": "requests cannot write to a folder",
 }
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _MOST_FILES = 10_000
 _KINDS = ("hf", "gguf", "mlx")
-_NO_FILE = "there is no such file or folder below a folder that is allowed here (--allow-path)"
-_NO_HUB = "names on the hub are not allowed here (--allow-hub)"
+_NO_FILE = "no such file or folder inside an allowed folder (--allow-path)"
+_NO_HUB = "Hub names are not allowed here (--allow-hub)"
 
 
 class RequestSpecError(Exception):
@@ -73,7 +73,7 @@ def spec_text(spec: object, folder: Path, allowed: Allowed, seed: int | None = N
     _check_models(spec)
     _check_suite(spec.get("suite"), allowed)
     if variable := next(variable_fields(spec), None):
-        raise RequestSpecError(f"{field_name(variable[0])}: a request expands no environment variable")
+        raise RequestSpecError(f"{field_name(variable[0])}: requests cannot use environment variables")
     reads_beside = _reads_beside(spec)
     changed = {
         path.field: _resolved(path, folder, allowed, reads_beside=reads_beside) for path in spec_paths(spec)
@@ -102,7 +102,7 @@ def _check_size(spec: Mapping[str, Any]) -> None:
     try:
         json.dumps(spec, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise RequestSpecError("spec: a text has half of a surrogate pair, which is no character") from None
+        raise RequestSpecError("spec: a string contains a lone surrogate, which is not a character") from None
 
 
 def _children(value: Any) -> Iterator[Any]:
@@ -119,11 +119,13 @@ def _check_models(spec: Mapping[str, Any]) -> None:
         if not isinstance(model, dict):
             continue
         if isinstance(model.get("adapter"), list) and len(model["adapter"]) != 1:
-            raise RequestSpecError(f"models.{side}.adapter: a run is of one adapter; ask once for each")
+            raise RequestSpecError(
+                f"models.{side}.adapter: a run evaluates one adapter; send one request for each"
+            )
         kind = model.get("kind", "hf")
         if kind not in _KINDS:
             raise RequestSpecError(
-                f"models.{side}.kind: found {describe(kind)}; a daemon serves {', '.join(_KINDS)}"
+                f"models.{side}.kind: found {describe(kind)}; a daemon supports {', '.join(_KINDS)}"
             )
         for name, reason in _REFUSED.items():
             if model.get(name):
@@ -136,7 +138,9 @@ def _check_suite(suite: object, allowed: Allowed) -> None:
             continue
         kind, embedder = entry.get("kind"), entry.get("embedding_model")
         if isinstance(kind, str) and kind not in kinds():
-            raise RequestSpecError(f"suite[{index}].kind: {describe(kind)} is no kind of pytest-sway itself")
+            raise RequestSpecError(
+                f"suite[{index}].kind: {describe(kind)} is not a built-in kind of pytest-sway"
+            )
         on_hub = isinstance(embedder, str) and embedder != DEFAULT_EMBEDDER and HubName.of(embedder)
         if on_hub and not allowed.hub:
             raise RequestSpecError(f"suite[{index}].embedding_model: {_NO_HUB}")
@@ -156,7 +160,7 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
     """
     field, written = field_name(path.field), path.written
     if any(mark in written for mark in ("*", "?", "[", "$", "\0")):
-        raise RequestSpecError(f"{field}: found {describe(written)}; a request names each folder by itself")
+        raise RequestSpecError(f"{field}: found {describe(written)}; write each folder by itself")
     found = find_path(written, (folder,))
     if not _is_served(found, allowed.roots):
         is_hub_name = path.role == "base" and HubName.of(written) is not None
@@ -166,7 +170,7 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
         raise RequestSpecError(f"{field}: {_NO_FILE}{no_hub}")
     if reads_beside and path.role in ("adapter", "other") and not _is_below(found.parent, allowed.roots):
         raise RequestSpecError(
-            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the folder above, which is not allowed here"
+            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the parent folder, which is not allowed here"
         )
     if path.role == "document":
         _check_document(field, found)
@@ -189,7 +193,7 @@ def _check_document(field: str, path: Path) -> None:
     except DlmError as error:
         raise RequestSpecError(f"{field}: {error.message}") from None
     if sources:
-        raise RequestSpecError(f"{field}: the document names training.sources, which a request may not read")
+        raise RequestSpecError(f"{field}: the document has training.sources, which requests cannot read")
 
 
 def _files_of(path: Path) -> Iterator[Path]:
@@ -199,7 +203,7 @@ def _files_of(path: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(path, followlinks=True):  # the limit ends circles
         count += len(folders) + len(files)
         if count > _MOST_FILES:
-            raise RequestSpecError(f"a folder that it names has more than {_MOST_FILES:,} files")
+            raise RequestSpecError(f"one of its folders has more than {_MOST_FILES:,} files")
         yield from (Path(folder) / name for name in (*folders, *files))
 
 

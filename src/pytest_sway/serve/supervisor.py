@@ -128,7 +128,7 @@ class Supervisor:
         self._stopping.set()
         with self._lock:
             for run in self._waiting:
-                run.end(RunState.CANCELLED, "the daemon stops")
+                run.end(RunState.CANCELLED, "the daemon is stopping")
             self._waiting.clear()
         deadline = time.monotonic() + patience
         while self._current is not None and time.monotonic() < deadline:
@@ -171,7 +171,7 @@ class Supervisor:
             self._end(run, RunState.FAILED, fault, 503)
         except Exception as error:  # the queue goes on, whatever it is
             self._end_worker()
-            fault = f"the worker gave no answer that can be read: {type(error).__name__}"
+            fault = f"the worker returned an invalid answer: {type(error).__name__}"
             self._end(run, RunState.FAILED, fault, 503)
 
     def _why_ended(self, error: Exception) -> str:

@@ -159,7 +159,7 @@ class Controller:
         try:
             if not step_summary.append(self._suites):
                 self._notes.append(
-                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, nothing written"
+                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, so nothing was written"
                 )
         except OSError as error:
             self._errors.append(f"--sway-step-summary could not be written: {error}")

@@ -40,9 +40,9 @@ def _check_server(config: pytest.Config) -> None:
     if url is None:
         return
     if other := [flag for flag, name in _MEASURED_HERE.items() if config.getoption(name)]:
-        raise pytest.UsageError(f"--sway-server={url}: a daemon measures, without {other[0]}; remove one")
+        raise pytest.UsageError(f"--sway-server={url}: cannot be combined with {other[0]}; remove one")
     if config.getoption("numprocesses", None):
-        raise pytest.UsageError(f"--sway-server={url}: a daemon does one run after another; remove -n")
+        raise pytest.UsageError(f"--sway-server={url}: a daemon runs one evaluation at a time; remove -n")
     try:
         from pytest_sway.client import ServeClient, ServeClientError
     except ImportError as error:
@@ -56,8 +56,8 @@ def _check_server(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--sway-server={url}: {error}") from None
     if found != __version__:
         raise pytest.UsageError(
-            f"--sway-server={url}: the daemon is pytest-sway {found}, and this is {__version__}; "
-            "their numbers may differ: install the same version on both sides"
+            f"--sway-server={url}: the daemon is pytest-sway {found}, but this is {__version__}; their "
+            "results may differ: install the same version on both sides"
         )
 
 
@@ -80,8 +80,8 @@ def _read_baseline(config: pytest.Config) -> None:
     written = config.getoption("sway_json")
     if written and _overlap(Path(written).resolve(), Path(path).resolve()):
         raise pytest.UsageError(
-            f"--sway-baseline={path} and --sway-json={written} are one place: a failed run would be the next "
-            "baseline; write the new result elsewhere"
+            f"--sway-baseline={path} and --sway-json={written} are the same path: a failed run would become "
+            "the next baseline; write the new result to another path"
         )
     try:
         config.stash[BASELINE] = load_baseline(path, drop)

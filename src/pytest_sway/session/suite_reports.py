@@ -27,9 +27,9 @@ from pytest_sway.suites.gate import GateCriteria, judge_gate, without_adapter
 from pytest_sway.suites.null_summary import null_summary
 from pytest_sway.version import __version__
 
-_INERT = "the adapter is inert: its update is zero in every module, so nothing can have been learned"
+_INERT = "the adapter is inert: its update is zero in every module, so it has learned nothing"
 
-_STOPPED = "the run was stopped before its end; what was answered is kept, and the next run asks for the rest"
+_STOPPED = "the run was stopped early; its answers are cached, so the next run continues from there"
 _WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 

@@ -53,10 +53,10 @@ def _refusal(lost: Sequence[str], given: Sequence[str], here: Path) -> str:
     everyone = [*given, *lost]
     repeated = " ".join([*(f"--sway-adapter={name}" for name in everyone[:3]), *["…"] * (len(everyone) > 3)])
     if not given:
-        return f"{found} To evaluate adapters write {repeated}"
+        return f"{found} To evaluate adapters use {repeated}"
     pattern = _pattern(everyone, here)
-    quoted = f"write a pattern in quotes, --sway-adapter='{pattern}', or " if pattern else ""
-    return f"{found} --sway-adapter takes one folder or one pattern: {quoted}repeat the option, {repeated}"
+    quoted = f"quote the pattern, --sway-adapter='{pattern}', or " if pattern else ""
+    return f"{found} --sway-adapter accepts one folder or one pattern: {quoted}repeat the option, {repeated}"
 
 
 def _pattern(names: Sequence[str], here: Path) -> str:
@@ -86,8 +86,9 @@ def _warn(config: pytest.Config, folder: str) -> None:
     from pytest_sway.result import SwayWarning  # no run without such a folder pays for it
 
     text = (
-        f"{folder} is an adapter folder or a checkpoint, and holds test files or specs: these are run, and "
-        f"the folder is not evaluated; to evaluate it write --sway-adapter={folder}"
+        f"{folder} is an adapter folder or a checkpoint, and contains test files or specs: these are run, "
+        "and "
+        f"the folder is not evaluated; to evaluate it use --sway-adapter={folder}"
     )
     try:
         config.issue_config_time_warning(SwayWarning(text), stacklevel=2)

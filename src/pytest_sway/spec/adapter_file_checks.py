@@ -29,8 +29,8 @@ _TASK_HEADS = {
 }
 """Task types of other models, with the tensors that only such a model has."""
 _NOT_GATHERED = (
-    "DeepSpeed ZeRO-3 and FSDP can leave this behind where parameters are not gathered before they are "
-    "saved; save again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
+    "DeepSpeed ZeRO-3 and FSDP can leave this behind when parameters are not gathered before saving; save "
+    "again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
     "fsdp_state_dict_type: FULL_STATE_DICT (FSDP)"
 )
 
@@ -53,7 +53,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise AdapterFilesError(f"{path} is not JSON: {error}") from error
     if not isinstance(config, dict):
-        raise AdapterFilesError(f"{path} holds no JSON object")
+        raise AdapterFilesError(f"{path} does not contain a JSON object")
     return config
 
 
@@ -105,14 +105,15 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
     kind = config.get("fine_tune_type", "lora")
     if kind == "full":
         raise AdapterFilesError(
-            f"{folder} holds a full fine-tune of mlx-lm (fine_tune_type: full), which replaces the base's "
+            f"{folder} contains a full fine-tune of mlx-lm (fine_tune_type: full), which replaces the base's "
             "weights: fuse it with mlx_lm.fuse, and evaluate the fused model with kind: hf, as "
             "models.ft.base with defaults: {differential: false}"
         )
     parameters = config.get("lora_parameters")
     if kind not in ("lora", "dora") or not isinstance(parameters, dict):
         raise AdapterFilesError(
-            f"{folder / ADAPTER_CONFIG} is not what mlx-lm writes: found fine_tune_type {describe(kind)} and "
+            f"{folder / ADAPTER_CONFIG} is not in the format of mlx-lm: found fine_tune_type "
+            f"{describe(kind)} and "
             f"lora_parameters {describe(parameters)}; it writes lora or dora, and an object with rank, scale "
             "and keys"
         )
@@ -123,7 +124,7 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
         if not _is_number(value := parameters.get(name))
     ]
     if not isinstance(layers := config.get("num_layers", 0), int):
-        wrong.append(("num_layers", layers, "a whole number"))
+        wrong.append(("num_layers", layers, "an integer"))
     if keys is not None and not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
         wrong.append(("lora_parameters.keys", keys, "a list of names"))
     for field, value, kind in wrong:
@@ -143,13 +144,13 @@ def _check_writer(folder: Path, config: Config) -> None:
         return
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise AdapterFilesError(
-            f"{folder} has a config of mlx-lm and weights of PEFT ({ADAPTER_WEIGHTS}), or none: copy the "
-            f"files of one of them, which is {MLX_WEIGHTS} for mlx-lm"
+            f"{folder} has an mlx-lm config, but PEFT weights ({ADAPTER_WEIGHTS}) or no weights: copy the "
+            f"config and weights of the same format (mlx-lm weights are {MLX_WEIGHTS})"
         )
     fields = ", ".join(sorted(config)[:5]) or "none"
     raise AdapterFilesError(
-        f"{folder / ADAPTER_CONFIG} has no peft_type, so PEFT did not write it (its first fields: {fields}), "
-        "and nothing else is served"
+        f"{folder / ADAPTER_CONFIG} has no peft_type, so it was not written by PEFT (its first fields: "
+        f"{fields}); other formats are not supported"
     )
 
 
@@ -159,21 +160,21 @@ def _no_weights(folder: Path) -> str:
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickled:
         return (
-            f"{folder} holds no {ADAPTER_WEIGHTS}, but {pickled[0]}; pickled weights are never loaded: save "
-            "the adapter again with save_pretrained(..., safe_serialization=True)"
+            f"{folder} contains {pickled[0]} instead of {ADAPTER_WEIGHTS}; pickled weights are never loaded: "
+            "save the adapter again with save_pretrained(..., safe_serialization=True)"
         )
     if (folder / ADAPTER_WEIGHTS).is_symlink():
-        return f"{folder} holds an {ADAPTER_WEIGHTS} that is a link to a file that does not exist"
+        return f"{folder} contains a broken link {ADAPTER_WEIGHTS}: its target does not exist"
     others = [name for name in names if name.endswith(".safetensors")]
-    there = f" (it holds {', '.join(others[:3])})" if others else ""
+    there = f" (it contains {', '.join(others[:3])})" if others else ""
     return (
-        f"{folder} holds no {ADAPTER_WEIGHTS}{there}: either the training is still writing it, or it was not "
-        "saved or not copied; save the adapter again with PEFT's save_pretrained"
+        f"{folder} contains no {ADAPTER_WEIGHTS}{there}: training may still be writing it, or it was not "
+        "saved or copied; save the adapter again with PEFT's save_pretrained"
     )
 
 
 def _no_tensors(_: Config, shapes: Shapes) -> str | None:
-    return None if shapes else f"{ADAPTER_WEIGHTS} holds no tensor at all: {_NOT_GATHERED}"
+    return None if shapes else f"{ADAPTER_WEIGHTS} contains no tensors: {_NOT_GATHERED}"
 
 
 def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
@@ -195,7 +196,7 @@ def _flat_tensors(_: Config, shapes: Shapes) -> str | None:
         return None
     first = f"{min(flat)} {list(shapes[min(flat)])}"
     return (
-        f"{len(flat)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are flat where a matrix belongs "
+        f"{len(flat)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are one-dimensional instead of matrices "
         f"(first: {first}): {_NOT_GATHERED}"
     )
 
@@ -207,8 +208,8 @@ def _other_task(config: Config, shapes: Shapes) -> str | None:
     if not head:
         return None
     return (
-        f"it is an adapter of {kind} (task_type {config['task_type']}, with {min(head)}), and causal "
-        "language models are evaluated"
+        f"the adapter is for {kind} (task_type {config['task_type']}, with {min(head)}), but only causal "
+        "language models can be evaluated"
     )
 
 
@@ -218,7 +219,7 @@ def _invalid_rank(config: Config, _: Shapes) -> str | None:
     wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
     if not _is_lora(config) or not wrong:
         return None
-    return f"{ADAPTER_CONFIG} says r: {describe(rank)}; a LoRA adapter has a rank of 1 or more"
+    return f"{ADAPTER_CONFIG} sets r: {describe(rank)}; the rank of a LoRA adapter must be at least 1"
 
 
 def _other_rank(config: Config, shapes: Shapes) -> str | None:
@@ -231,8 +232,8 @@ def _other_rank(config: Config, shapes: Shapes) -> str | None:
         return None
     first = f"{min(other)} {list(shapes[min(other)])}"
     return (
-        f"{len(other)} factors in {ADAPTER_WEIGHTS} have another rank than r: {rank} of {ADAPTER_CONFIG} "
-        f"(first: {first}): either the two files are of different runs, or the tensors are shards: "
+        f"{len(other)} factors in {ADAPTER_WEIGHTS} do not have the rank r: {rank} set in {ADAPTER_CONFIG} "
+        f"(first: {first}): either the two files come from different runs, or the tensors are shards: "
         f"{_NOT_GATHERED}"
     )
 

@@ -38,7 +38,7 @@ def adapters_below(folder: Path) -> list[str]:
 def why_no_adapter(folder: Path) -> str | None:
     """Why a folder is not an adapter, as the end of "there is no adapter folder …"; None where it is one."""
     if not is_folder(folder):
-        return f": {folder} is a file, name its folder" if is_file(folder) else ""
+        return f": {folder} is a file; use its folder" if is_file(folder) else ""
     return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
@@ -50,20 +50,20 @@ def no_adapter(folder: Path) -> str:
 def missing_config(folder: Path) -> str:
     """The same without the folder's name: what it holds instead, and which folder below or above to name."""
     if not os.access(folder, os.R_OK | os.X_OK):
-        return "cannot be read: its permissions do not allow it"
+        return "cannot be read: permission denied"
     if below := adapters_below(folder):
         both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
         return (
-            f"holds no {ADAPTER_CONFIG} itself, but its subfolders do ({shorten_list(below)}): name one, "
+            f"contains no {ADAPTER_CONFIG}, but its subfolders do ({shorten_list(below)}): use one of them, "
             f"or several as adapter: [{both}] or adapter: {folder.name}/*"
         )
-    lacks = f"holds no {ADAPTER_CONFIG}"
+    lacks = f"contains no {ADAPTER_CONFIG}"
     above = folder.parent
     if is_file(above / ADAPTER_CONFIG):
-        return f"{lacks}, but the folder above it does: to evaluate that adapter, name {above}"
+        return f"{lacks}, but the folder above it does: to evaluate that adapter, use {above}"
     if is_file(folder / "config.json") and any(folder.glob("*.safetensors")):
         return (
-            f"{lacks}; it holds a whole model (config.json and weights): evaluate that as models.ft.base, "
+            f"{lacks}; it contains a full model (config.json and weights): evaluate it as models.ft.base "
             "with defaults: {differential: false}"
         )
     return lacks

@@ -104,11 +104,11 @@ def _is_broken_link(path: Path) -> bool:
 
 def _why_excluded(path: Path, check: FolderCheck | None) -> str | None:
     if _is_broken_link(path):
-        return f"is a link to {os.readlink(path)}, which leads to no folder"  # noqa: PTH115 - as it was written
+        return f"is a link to {os.readlink(path)}, which is not a folder"  # noqa: PTH115 - as it was written
     if not is_folder(path):
         return "is a file, not an adapter folder"
     if path.name.startswith(UNFINISHED_CHECKPOINT):
-        return "has the name that transformers gives a checkpoint while it is being written"
+        return "has the temporary name that transformers uses while it writes a checkpoint"
     if not is_file(path / ADAPTER_CONFIG):
         return missing_config(path)
     reason = check(path) if check is not None else None

@@ -24,7 +24,7 @@ def check_reserved_arguments(names: Collection[str]) -> None:
         raise ValueError(f"{taken[0]!r} is set by pytest-sway itself; remove it")
     wrong = next((name for name in names if not name.isidentifier()), None)
     if wrong is not None:
-        raise ValueError(f"{wrong!r} cannot be the name of a template's variable")
+        raise ValueError(f"{wrong!r} is not a valid template variable name")
 
 
 def template_file(name: str | None, roots: Sequence[Path]) -> Path | None:
@@ -41,7 +41,9 @@ def why_no_template(path: Path | None) -> str:
     except UnicodeDecodeError as error:
         return f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
     except IsADirectoryError:
-        return f"{path} is a folder; name the template's file"
+        return f"{path} is a folder; use the template file"
     except (OSError, ValueError):
-        return f"there is no file {describe(str(path))}; name a template's file, relative to the spec"
+        return (
+            f"file {describe(str(path))} does not exist; write the path of a template, relative to the spec"
+        )
     return "" if text.strip() else f"{path} is empty"

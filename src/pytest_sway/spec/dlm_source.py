@@ -53,10 +53,10 @@ def read_dlm_source(
     path = find_path(written, source.roots)
     try:
         if source.value.get("sections") is not None:
-            raise DlmError("the sections are those of the .dlm file; remove sections:, or this line")
+            raise DlmError("the sections come from the .dlm file; remove sections: or this line")
         if not is_file(path):
             raise DlmError(
-                f"there is no file {describe(written)}, neither beside the spec nor in the working directory"
+                f"there is no file {describe(written)} next to the spec or in the working directory"
             )
         try:
             file, notes = read_dlm(path)
@@ -69,8 +69,8 @@ def read_dlm_source(
     texts = [*notes, *found.notes]
     if file.system_prompt.strip() and written_system_prompt is None:
         texts.append(
-            "its system_prompt stands before every question that goes through the chat template, and dlm 0.10"
-            " trains without it: write defaults.system_prompt to decide (an empty text takes it off)"
+            "its system_prompt precedes every question that uses the chat template, but dlm 0.10 trains "
+            "without it: set defaults.system_prompt to choose (an empty string removes it)"
         )
     return DlmSource(
         found.document, file.system_prompt, tuple(Problem(f"{_FIELD}: {text}", *position) for text in texts)
@@ -88,7 +88,8 @@ def _trained_adapter(adapters: Sequence[Path], file: DlmFile) -> str:
     names = {_name_in_store(folder, file) for folder in adapters}
     if len(names) > 1:
         raise DlmError(
-            f"the adapters {', '.join(sorted(names))} were each trained on other sections: write a spec each"
+            f"the adapters {', '.join(sorted(names))} were trained on different sections: write one spec for "
+            "each"
         )
     return next(iter(names), file.adapters[0])
 
@@ -97,7 +98,7 @@ def _name_in_store(folder: Path, file: DlmFile) -> str:
     version = version_of(folder)
     if version is None or version.store.name != file.dlm_id or version.adapter not in file.adapters:
         raise DlmError(
-            f"it declares the adapters {', '.join(file.adapters)}, and {folder} does not say which it is; "
-            "name its folder in the store of dlm (adapter/NAME/versions/v0001), or write sections:"
+            f"it declares the adapters {', '.join(file.adapters)}, and {folder} does not show which one it "
+            "is; use its folder in the dlm store (adapter/NAME/versions/v0001), or write sections:"
         )
     return version.adapter

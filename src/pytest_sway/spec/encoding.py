@@ -24,7 +24,7 @@ def decode(path: Path, raw: bytes) -> str:
     """
     encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "utf-8")
     if encoding == "utf-8" and raw[:2].count(0) == 1:
-        text = "the file begins as UTF-16 without a byte order mark does; save it as UTF-8"
+        text = "the file looks like UTF-16 without a byte order mark; save it as UTF-8"
         raise SpecError(path, [Problem(text, 1, 1)])
     try:
         text = raw.decode(encoding)
@@ -36,6 +36,10 @@ def decode(path: Path, raw: bytes) -> str:
 def _decoding_problem(error: UnicodeDecodeError, raw: bytes, encoding: str) -> Problem:
     name = encoding.removesuffix("-sig").upper()
     if name != "UTF-8":
-        return Problem(f"the file begins with the mark of {name} and is none; save it as UTF-8", 1, 1)
+        return Problem(
+            f"the file begins with the byte order mark of {name} but is not valid {name}; save it as UTF-8",
+            1,
+            1,
+        )
     line = raw[: error.start].count(b"\n") + 1
     return Problem(f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8", line, 1)

@@ -43,7 +43,7 @@ def expand_secret(text: object) -> str:
     """
     if not isinstance(text, str) or not re.fullmatch(rf"\$\{{{_NAME}\}}", text):
         raise PydanticCustomError(
-            SECRET, "is a key in a file; write ${NAME} and set that environment variable"
+            SECRET, "is a secret in plain text; write ${NAME} and set that environment variable"
         )
     return expand(text)
 
@@ -53,9 +53,11 @@ def _expand_part(part: re.Match[str]) -> str:
     if groups["name"]:
         return _variable_value(groups["name"], groups["default"])
     if groups["braces"]:
-        raise ValueError("of a variable only ${NAME} and ${NAME:-default} are read; $$ is a dollar sign")
+        raise ValueError(
+            "only ${NAME} and ${NAME:-default} are supported for variables; write $$ for a dollar sign"
+        )
     if groups["template"]:
-        raise ValueError(f"templates are not filled in; write ${{{groups['inner'] or 'NAME'}}}")
+        raise ValueError(f"templates are not supported; write ${{{groups['inner'] or 'NAME'}}}")
     if written := groups["bare"] or groups["percent"]:
         raise ValueError(f"{part[0]} is not expanded; write ${{{written}}}")
     return "$"
@@ -74,8 +76,8 @@ def _variable_value(name: str, default: str | None) -> str:
 def _control_character_message(character: str) -> str:
     escape = _ESCAPES[character]
     return (
-        f"it holds the character that YAML makes of \\{escape} in double quotes; for a path with backslashes "
-        "write single quotes, or / instead"
+        f"it contains the character that YAML reads \\{escape} as in double quotes; for a path with "
+        "backslashes use single quotes, or /"
     )
 
 

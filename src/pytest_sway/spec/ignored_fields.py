@@ -37,18 +37,18 @@ def _ignored_defaults(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     if defaults.concurrent_probes > 1:
         yield ("defaults", "concurrent_probes"), "has no effect: requests are batched"
     if "top_k" in defaults.model_fields_set and spec.envelope.models.ft.kind not in ("api", "custom"):
-        yield ("defaults", "top_k"), "has no effect: the whole vocabulary is compared"
+        yield ("defaults", "top_k"), "has no effect: the full vocabulary is compared"
 
 
 def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
     if base.adapter and names_same_adapter(spec):
-        yield ("models", "base", "adapter"), "has no effect: the base side is the base without its adapter"
+        yield ("models", "base", "adapter"), "has no effect: the base side is the model without the adapter"
     for name in sorted(base.model_fields_set & FT_DECIDES) if spec.model is None else ():
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
             value = "" if name in ("api_key", "endpoint") else f": {describe(theirs)}"
-            decides = f"one model serves both sides, and models.ft.{name} decides{value}"
+            decides = f"both sides use the same model, and models.ft.{name} applies{value}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
 
@@ -58,7 +58,7 @@ def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if getattr(ft, name) and ft.kind not in kinds:
             yield (
                 ("models", "ft", name),
-                f"has no effect: it is read for kind: {', '.join(kinds)}, not for {ft.kind}",
+                f"has no effect: it applies to kind: {', '.join(kinds)}, not to kind: {ft.kind}",
             )
     if ft.null_dir_server and not ft.null_dir:
         yield ("models", "ft", "null_dir_server"), "has no effect without null_dir"

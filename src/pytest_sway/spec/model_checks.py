@@ -40,15 +40,20 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":
             message = (
-                f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter is compared "
-                "with its own base; for a full fine-tune write defaults: {differential: false}"
+                f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter must be "
+                "compared with its own base; for a full fine-tune write defaults: {differential: false}"
             )
             yield ("models", "ft", "base"), message
         elif ours != theirs:
             message = f"found {describe(ours)}, but models.ft.{name} is {describe(theirs)}"
-            yield ("models", "base", name), f"{message}; one model serves both sides, write the same"
+            yield (
+                ("models", "base", name),
+                f"{message}; both sides use the same model, so both values must be equal",
+            )
     if base.adapter and not names_same_adapter(spec):
-        message = "the base side takes no adapter, and this one is not models.ft's; remove it"
+        message = (
+            "the base side cannot have an adapter, and this one differs from models.ft.adapter; remove it"
+        )
         yield ("models", "base", "adapter"), message
 
 
@@ -63,12 +68,15 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if model.kind == "gguf" and is_gguf_name(path):
             if not is_file(Path(path)):
                 found = describe(model.base)
-                yield named, f"there is no file {found}, neither beside the spec nor in the working directory"
+                yield named, f"there is no file {found} next to the spec or in the working directory"
         elif model.kind in FILE_KINDS and _is_path(model.base) and not is_folder(Path(path)):
             yield named, _no_folder(model.base, spec)
         if model.revision is not None and (is_folder(Path(path)) or is_gguf_name(path)):
             what = "file" if is_gguf_name(path) else "folder"
-            yield ("models", side, "revision"), f"is for a model on the hub; this base is a {what}, remove it"
+            yield (
+                ("models", side, "revision"),
+                f"applies only to models on the Hub, and this base is a {what}; remove it",
+            )
 
 
 def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
@@ -76,7 +84,7 @@ def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     models = spec.envelope.models
     for side, model in (("base", models.base), ("ft", models.ft)):
         if model.quantization is not None and models.ft.kind != "hf":
-            message = f"is for kind: hf; with kind: {models.ft.kind} name a model whose files are quantized"
+            message = f"is for kind: hf; with kind: {models.ft.kind} use a model with quantized files"
             yield ("models", side, "quantization"), f"{message}, and remove it"
 
 
@@ -86,10 +94,10 @@ def _is_path(name: str) -> bool:
 
 
 def _no_folder(name: str, spec: Spec) -> str:
-    message = f"there is no folder {describe(name)}, neither beside the spec nor in the working directory"
+    message = f"there is no folder {describe(name)} next to the spec or in the working directory"
     slashes = name.replace("\\", "/")
     if slashes != name and is_folder(find_path(slashes, spec.source.roots)):
-        return f"{message}; there is one written with /: {slashes}"
+        return f"{message}; did you mean {slashes}?"
     return message
 
 
@@ -105,7 +113,7 @@ def adapter_problems(spec: Spec) -> list[Problem]:
     if not spec.envelope.models.ft.adapter:
         if spec.model is not None:
             return []
-        message = "name the folder of an adapter (a full fine-tune: name its folder as models.ft.base, with "
+        message = "set it to an adapter folder (for a full fine-tune, set models.ft.base to its folder, with "
         message += "defaults: {differential: false})"
         return [Problem(f"models.ft.adapter is missing: {message}", *position)]
     messages = [
@@ -115,7 +123,7 @@ def adapter_problems(spec: Spec) -> list[Problem]:
         if is_hub_name(name, spec.source.roots) or is_gguf_adapter(folder, spec.envelope.models.ft.kind):
             continue
         if is_file(folder):
-            messages.append(f"{folder} is a file, name its folder")
+            messages.append(f"{folder} is a file; use its folder")
         elif not is_folder(folder):
             messages.append(_no_folder(name, spec))
         elif not is_file(folder / ADAPTER_CONFIG):

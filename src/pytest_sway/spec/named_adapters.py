@@ -91,12 +91,12 @@ def without_duplicates(named: NamedAdapters) -> NamedAdapters:
         if every_file:
             del folders[second]
             notes.append(
-                FolderNote(first, f"{other} holds the same files as {one}: evaluated once, as {one}")
+                FolderNote(first, f"{other} contains the same files as {one}: evaluated once, as {one}")
             )
         else:
             notes += [
-                FolderNote(first, f"{other} holds the same adapter beside other files"),
-                FolderNote(second, f"{one} holds the same adapter beside other files"),
+                FolderNote(first, f"{other} contains the same adapter with other files"),
+                FolderNote(second, f"{one} contains the same adapter with other files"),
             ]
     return replace(named, folders=folders, notes=tuple(notes))
 
@@ -115,7 +115,7 @@ def _other_matches(others: Sequence[ExcludedMatch]) -> str:
     if not others:
         return ""
     first = max(others, key=lambda one: one.is_candidate)  # the first of these, else the first of all
-    more = f" ({len(others) - 1} more are no adapters either)" if len(others) > 1 else ""
+    more = f" (and {len(others) - 1} more that are not adapters)" if len(others) > 1 else ""
     return f": it matches {first.name}, not evaluated: {first.reason}{more}"
 
 

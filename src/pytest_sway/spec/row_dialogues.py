@@ -43,7 +43,7 @@ def dialogue_of(row: Mapping[str, Any]) -> tuple[str, list[DataTurn]] | None:
     if found is None:
         return None
     if any(name in row and row[name] in _FALSE for name in _TO_AVOID):
-        raise RowError("the answer is one to avoid (label, kto_tag)")
+        raise RowError("the answer is a negative example (label, kto_tag)")
     field, turns = found
     system = first_text(row, _SYSTEM)
     if system and not any(turn.role == "system" for turn in turns):
@@ -78,7 +78,7 @@ def prompt_of(field: str, value: object, row: Mapping[str, Any]) -> list[DataTur
         turns = read_turns(field, value)
         if not turns or turns[-1].role != "user":
             roles = ", ".join(turn.role for turn in turns) or "no turn"
-            raise RowError(f"{field}: found {roles}, expected turns of which the last is the user's")
+            raise RowError(f"{field}: found {roles}, expected turns that end with a user turn")
         return turns
     more = first_text(row, [name for name in _MORE if name != field])
     return [DataTurn("user", filled(field, f"{value}\n\n{more}" if more else value))]

@@ -63,7 +63,7 @@ def taught(row: Mapping[str, Any]) -> Taught:
         RowError: nothing that could be asked.
     """
     if media := next((name for name in _MEDIA if row.get(name)), None):
-        raise RowError(f"{media}: only texts are asked")
+        raise RowError(f"{media}: only text is supported")
     if "chosen" in row and "rejected" in row:
         return read_preference(row)
     if "query" in row and "answers" in row and "tools" in row:
@@ -106,11 +106,11 @@ def _dialogue_example(field: str, turns: Sequence[DataTurn], row: Mapping[str, A
     if called is not None:
         return _tool_example(field, turns, called, row)
     if row.get("tools"):
-        raise RowError("tools were shown and no trained answer calls one; such a row cannot be asked yet")
+        raise RowError("the row has tools, but no trained answer calls one; such rows are not supported yet")
     if not trained or trained[-1] == 0 or turns[trained[-1] - 1].role != "user":
         roles = ", ".join(turn.role for turn in turns) or "no turn"
         has_answers = any(turn.role == "assistant" for turn in turns)
-        untrained = ", of which no answer is trained" if has_answers and not trained else ""
+        untrained = ", but no answer is trained" if has_answers and not trained else ""
         raise RowError(f"{field}: found {roles}{untrained}, expected user and then assistant")
     last = trained[-1]
     context = prompt_turns(turns[:last])
@@ -122,11 +122,9 @@ def _tool_example(field: str, turns: Sequence[DataTurn], at: int, row: Mapping[s
     assert call is not None
     system = before.pop(0).text if before and before[0].role == "system" else ""
     if [turn.role for turn in before] != ["user"]:
-        raise RowError(
-            f"{field}: a tool is called later than after the first request; that cannot be asked yet"
-        )
+        raise RowError(f"{field}: a tool is called after the first request; this is not supported yet")
     if not row.get("tools"):
-        raise RowError(f"{field}: a tool is called, and there is no field tools: that shows it")
+        raise RowError(f"{field}: a tool is called, but the row has no field tools:")
     return ToolExample(filled(field, before[0].text), system, _tools(row["tools"]), call)
 
 

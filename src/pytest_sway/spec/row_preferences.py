@@ -30,9 +30,9 @@ def read_preference(row: Mapping[str, Any]) -> Triple:
         _single_answer(field, side[shared:]) for field, side in (("chosen", chosen), ("rejected", rejected))
     )
     if good.split() == bad.split():
-        raise RowError("chosen and rejected are the same text; there is nothing to prefer")
+        raise RowError("chosen and rejected are the same text")
     if not before or before[-1].role != "user":
-        raise RowError("chosen: expected a prompt: beside it, or dialogues that begin with the same turns")
+        raise RowError("chosen: expected a field prompt:, or dialogues that begin with the same turns")
     context = prompt_turns(before)
     return Triple(filled("the prompt", context[-1].content), good, bad, context[:-1])
 
@@ -47,7 +47,7 @@ def _shared_turns(chosen: Sequence[DataTurn], rejected: Sequence[DataTurn]) -> i
 
 def _single_answer(field: str, turns: Sequence[DataTurn]) -> str:
     if len(turns) != 1 or turns[0].role != "assistant" or turns[0].call is not None:
-        raise RowError(f"{field}: expected one answer of the assistant after the prompt")
+        raise RowError(f"{field}: expected one assistant answer after the prompt")
     if not turns[0].is_trained:
         raise RowError(f"{field}: the answer is not trained")
     return filled(field, turns[0].text)

@@ -95,8 +95,8 @@ def prompt_turns(turns: Sequence[DataTurn]) -> tuple[Turn, ...]:
     found = []
     for turn in turns:
         if turn.role == "tool" or turn.call is not None:
-            raise RowError("a tool was called before the answer, and such a dialogue cannot be asked yet")
-        found.append(Turn(turn.role, filled(f"a turn of the {turn.role}", turn.text)))
+            raise RowError("a tool was called before the answer; such dialogues are not supported yet")
+        found.append(Turn(turn.role, filled(f"a {turn.role} turn", turn.text)))
     return tuple(found)
 
 
@@ -114,12 +114,12 @@ def text_of(field: str, value: object) -> str:
     if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
         kinds = [part.get("type", "text") for part in value]
         if other := [kind for kind in kinds if kind != "text"]:
-            raise RowError(f"{field}: found a part of type {describe(other[0])}, and only texts are asked")
+            raise RowError(f"{field}: found a part of type {describe(other[0])}, but only text is supported")
         return "".join(text_of(field, part.get("text")) for part in value)
     if not isinstance(value, str):
-        raise RowError(f"{field}: found {describe(value)}, expected a text")
+        raise RowError(f"{field}: found {describe(value)}, expected a string")
     if any("\ud800" <= char <= "\udfff" for char in value):
-        raise RowError(f"{field}: half of a character (a lone surrogate) stands in the text")
+        raise RowError(f"{field}: the text contains a lone surrogate (half of a character)")
     return value
 
 
@@ -154,7 +154,7 @@ def read_tool_call(field: str, value: object) -> ToolCall:
         except (ValueError, RecursionError):
             arguments = None
     if not isinstance(arguments, dict):
-        raise RowError(f"{field}: the arguments of {describe(function['name'])} are no JSON object")
+        raise RowError(f"{field}: the arguments of {describe(function['name'])} are not a JSON object")
     return ToolCall(function["name"], arguments, len(calls))
 
 

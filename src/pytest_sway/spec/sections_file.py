@@ -116,7 +116,7 @@ def _read_named(
         return [], [Problem(f"{key}: found {describe(value)}: {error}", *position)]
     file = find_path(value, source.roots)
     if not is_file(file):
-        message = f"there is no file {describe(value)}, neither beside the spec nor in the working directory"
+        message = f"there is no file {describe(value)} next to the spec or in the working directory"
         return [], [Problem(f"{key}: {message}", *position)]
     try:
         named = read_json_lines(file, key) if file.suffix in SUFFIXES else read_list(file, key)
@@ -130,7 +130,7 @@ def _read_named(
 
 def _validate(source: Source, key: str, value: Any, model: type[M]) -> tuple[list[M], list[Problem]]:
     if not isinstance(value, list):
-        message = f"{key}: found {describe(value)}, expected a list, or the path of a file that holds one"
+        message = f"{key}: found {describe(value)}, expected a list, or the path of a file that contains one"
         return [], [Problem(message, *source.locate((key,)))]
     entries: list[M] = []
     problems: list[Problem] = []
@@ -165,10 +165,12 @@ def _find_duplicates(
         where = field_name((key, index))
         position = source.locate((key, index))
         if entry.id in ids:
-            yield Problem(f"{where}.id: {entry.id!r} stands there before; choose another", *position)
+            yield Problem(f"{where}.id: {entry.id!r} is used more than once; choose another", *position)
         text = " ".join(entry.content.split())
         if text and text in contents:
-            message = f"{where}.content: the same text as {contents[text]!r}; a text counts once, remove one"
+            message = (
+                f"{where}.content: the same text as {contents[text]!r}; each text counts once, remove one"
+            )
             yield Problem(message, *position)
         ids.add(entry.id)
         contents.setdefault(text, entry.id)

@@ -42,7 +42,7 @@ def read_json_lines(path: Path, key: str) -> Source:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            limit = f"{size / 1e6:.1f} MB; give a sample of at most {MAX_BYTES // 1024 // 1024} MiB"
+            limit = f"{size / 1e6:.1f} MB; use a sample of at most {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
         text = decode(path, path.read_bytes())
     except OSError as error:
@@ -54,7 +54,7 @@ def read_json_lines(path: Path, key: str) -> Source:
             source.values[key, len(rows)] = (number, 1)
             rows.append(_json_object(path, number, line))
     if not rows:
-        raise SpecError(path, [Problem("the file is empty; it needs a JSON object a line", 1, 1)])
+        raise SpecError(path, [Problem("the file is empty; it must contain one JSON object per line", 1, 1)])
     return source
 
 
@@ -114,8 +114,8 @@ def _sections(
 
 def _section_name(row: Any, name: str) -> str:
     if not isinstance(row, dict):
-        raise RowError(f"found {describe(row)}, expected a row as the others are")
+        raise RowError(f"found {describe(row)}, expected a row like the others")
     section = row.get("section", name)
     if not isinstance(section, str) or not section:
-        raise RowError(f"section: found {describe(section)}, expected a text")
+        raise RowError(f"section: found {describe(section)}, expected a string")
     return section

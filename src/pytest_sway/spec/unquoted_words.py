@@ -16,13 +16,13 @@ def text_expected_message(value: Any, written: str | None) -> str:
         written: as it stands in the file; None where that is not known.
     """
     if isinstance(value, dict):
-        return f"found {describe(value)}, a mapping: a text with a colon in it needs quotes"
+        return f"found {describe(value)}, a mapping: quote a string that contains a colon"
     if written == "":
-        return "found nothing, expected a text; write one, or remove the entry"
+        return "found nothing, expected a string; add one, or remove the entry"
     if written is None:
-        return f"found {describe(value)}, expected a text"
+        return f"found {describe(value)}, expected a string"
     if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"found {written}, a number, and expected a text: quote it, {written!r}"
+        return f"found {written}, a number, expected a string: quote it, {written!r}"
     return f"found {written}, which YAML reads as {yaml_reading(value)}: quote it, {written!r}"
 
 

@@ -39,9 +39,9 @@ def distinct_errors(entries: Sequence[Entry]) -> list[Entry]:
 
 
 _EXPECTED = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
     "int_parsing_size": "a number with fewer digits",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -56,8 +56,8 @@ _EXPECTED = {
     "greater_than_equal": "a number ≥ {ge:g}",
     "less_than": "a number < {lt:g}",
     "less_than_equal": "a number ≤ {le:g}",
-    "string_too_short": "a text that is not empty",
-    "string_too_long": "a text of at most {max_length} characters",
+    "string_too_short": "a non-empty string",
+    "string_too_long": "a string of at most {max_length} characters",
 }
 """What is expected, by pydantic's kind of error; its context fills the braces."""
 
@@ -81,7 +81,7 @@ def explain(error: Mapping[str, Any], allowed: Iterable[str], written: str | Non
         known = f"; allowed: {', '.join(names)}" if names else ""
         return f"unknown key {name!r}{did_you_mean(name, names)}{known}"
     if kind == "missing":
-        return "is missing, and required"
+        return "is required but missing"
     if kind == "string_type":
         return text_expected_message(value, written)
     if kind == "too_short" and isinstance(value, str):  # of a text that has a validator of its own

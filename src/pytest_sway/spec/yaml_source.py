@@ -112,7 +112,7 @@ def _read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            limit = f"{size / 1e6:.1f} MB; a spec may have {MAX_BYTES // 1024 // 1024} MiB"
+            limit = f"{size / 1e6:.1f} MB; the limit for a spec is {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
         return decode(path, path.read_bytes())
     except FileNotFoundError:
@@ -190,7 +190,7 @@ class _Builder:
                 self._problem(_key_message(key, key_node), key_node)
                 continue
             if key in result:
-                self._problem(f"the key {key!r} stands here a second time", key_node)
+                self._problem(f"duplicate key {key!r}", key_node)
             self.keys[*path, key] = _position(key_node)
             result[key] = self.build(value_node, (*path, key))
         return {**merged, **result}
@@ -203,7 +203,7 @@ class _Builder:
             if isinstance(part, yaml.MappingNode):
                 merged = {**self.build(part, path), **merged}
             else:
-                self._problem("<<: takes a mapping", part)
+                self._problem("<<: needs a mapping", part)
         return merged
 
     def _value(self, node: yaml.ScalarNode, path: FieldPath) -> Any:
@@ -221,7 +221,7 @@ class _Builder:
             plain = not node.style and node.tag == self._tags.resolve(
                 yaml.ScalarNode, node.value, (True, False)
             )
-            hint = "; if it is a text, quote it" if plain else ""
+            hint = "; if it is a string, quote it" if plain else ""
             self._problem(f"the value {describe(node.value)} (tag {node.tag}) is not allowed{hint}", node)
             return None
 
@@ -241,10 +241,11 @@ def _position(node: yaml.Node | yaml.Event) -> SourceLocation:
 def _key_message(key: Any, node: yaml.Node) -> str:
     if isinstance(node, yaml.MappingNode):
         return (
-            "found a mapping as a key, expected a word; of {{ name }} nothing is filled in, write '${NAME}'"
+            "found a mapping as a key, expected a string; {{ name }} templates are not supported, write "
+            "'${NAME}'"
         )
     if not isinstance(node, yaml.ScalarNode):
-        return "found a list as a key, expected a word"
+        return "found a list as a key, expected a string"
     return f"found the key {node.value}, which YAML reads as {yaml_reading(key)}: quote it, {node.value!r}"
 
 
@@ -258,9 +259,12 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
         text = "a tab; YAML is indented with spaces"
     elif number := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
         column = lines[number - 1].index(_NO_BREAK) + 1
-        text, line = f"{text}; line {number} holds a no-break space (U+00A0), write a plain one", number
+        text, line = (
+            f"{text}; line {number} contains a no-break space (U+00A0); replace it with a normal space",
+            number,
+        )
     elif here[column - 2 : column] == "${":
-        text = "between braces, a text that holds braces needs quotes: '${NAME}'"
+        text = "inside braces, quote strings that contain braces: '${NAME}'"
     elif _ESCAPE.search(here):
-        text = f"{text}; in double quotes a backslash begins an escape: for a path write single quotes, or /"
+        text = f"{text}; in double quotes a backslash begins an escape: for a path use single quotes, or /"
     return Problem(f"not YAML: {text}", line, column)

@@ -16,7 +16,7 @@ from pytest_sway.training.optimizer_discovery import find_optimizer
 
 _MOST_BYTES = 8 * 1024 * 1024
 _CHARS_PER_TOKEN = 2
-_GIVE_BASE = "give the base model with --base"
+_GIVE_BASE = "pass the base model with --base"
 
 
 def find_base(adapter: Path, given: str | None) -> str:
@@ -33,7 +33,7 @@ def find_base(adapter: Path, given: str | None) -> str:
     """
     file = adapter / ADAPTER_CONFIG
     if not adapter.is_dir():
-        raise DataError(f"there is no folder {adapter}; give an adapter's folder")
+        raise DataError(f"folder {adapter} does not exist; pass an adapter folder")
     if not file.is_file():
         raise DataError(f"{adapter} {missing_config(adapter)}")
     if given is not None:
@@ -45,7 +45,8 @@ def find_base(adapter: Path, given: str | None) -> str:
         return named_model(named, "")
     except DataError:
         raise DataError(
-            f"{file} says that the adapter was trained on {named}, and there is no such folder; {_GIVE_BASE}"
+            f"{file} states that the adapter was trained on {named}, but this folder does not exist; "
+            f"{_GIVE_BASE}"
         ) from None
 
 
@@ -59,7 +60,7 @@ def named_model(named: str, option: str) -> str:
     if folder.is_dir():
         return str(folder.resolve())
     if HubName.of(named) is None:
-        raise DataError(f"{option} {named}: there is no such folder, and it is no name on the hub (org/name)")
+        raise DataError(f"{option} {named}: this folder does not exist, and it is not a Hub name (org/name)")
     return named
 
 
@@ -71,13 +72,13 @@ def _named_base(file: Path) -> str:
     """
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise DataError(f"{file}: {file.stat().st_size / 1e6:.0f} MB is no adapter's config")
+            raise DataError(f"{file}: {file.stat().st_size / 1e6:.0f} MB is too large for an adapter config")
         config = json.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: {error}") from None
     named = config.get("base_model_name_or_path") or config.get("model") if isinstance(config, dict) else None
     if not isinstance(named, str) or not named:
-        raise DataError(f"{file} names no base model (base_model_name_or_path); {_GIVE_BASE}")
+        raise DataError(f"{file} does not set a base model (base_model_name_or_path); {_GIVE_BASE}")
     return named
 
 

@@ -40,8 +40,8 @@ def _files_of_split(folder: Path, wanted: tuple[str, ...]) -> list[Path]:
         return own
     held = sorted({entry.name for entry in folder.iterdir()})[:8]
     raise DataError(
-        f"{folder}: no Arrow or Parquet files of a split {' or '.join(wanted)}; "
-        f"it holds {', '.join(held) or 'nothing'}"
+        f"{folder}: no Arrow or Parquet files of a split {' or '.join(wanted)}; it contains "
+        f"{', '.join(held) or 'nothing'}"
     )
 
 

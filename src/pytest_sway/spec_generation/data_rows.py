@@ -52,7 +52,7 @@ def read_rows(path: Path, *, held_out: bool = False) -> Iterator[DataRow]:
     if path.is_dir():
         yield from _numbered(read_dataset_folder(path, held_out=held_out))
     elif not path.is_file():
-        raise DataError(f"there is no file {path}; give the file that the adapter was trained on")
+        raise DataError(f"file {path} does not exist; pass the training data of the adapter")
     elif path.suffix in ARROW_SUFFIXES:
         yield from _numbered(read_arrow(path))
     elif path.suffix in _LINES:
@@ -64,7 +64,7 @@ def read_rows(path: Path, *, held_out: bool = False) -> Iterator[DataRow]:
     else:
         known = ", ".join((*_LINES, ".json", *ARROW_SUFFIXES, *_TEXTS))
         raise DataError(
-            f"{path}: what {path.suffix or 'a file without a suffix'} holds is not known; known: {known}"
+            f"{path}: file type {path.suffix or '(no suffix)'} is not supported; supported: {known}"
         )
 
 
@@ -134,7 +134,8 @@ def _list_in(value: dict[str, Any], splits: tuple[str, ...]) -> Any:
 def _whole_text(path: Path) -> str:
     if path.stat().st_size > _WHOLE_BYTES:
         raise DataError(
-            f"{path}: {path.stat().st_size / 1e6:.0f} MB; write it as JSON lines, which are read one by one"
+            f"{path}: {path.stat().st_size / 1e6:.0f} MB; convert it to JSON lines, which are read line by "
+            "line"
         )
     try:
         return decode(path, path.read_bytes())

@@ -45,8 +45,8 @@ _ENTRY_NAMES = {
 }
 """dlm-sway's names of the entries in its order; the last four kinds are in no spec that it generates."""
 _SYSTEM_COMMENT = (
-    "The document's: it stands before every question that goes through the chat template, as in an exported "
-    "model. dlm 0.10 trains without it; an empty text takes it off."
+    "From the document: it precedes every question that uses the chat template, as in an exported model. dlm "
+    "0.10 trains without it; an empty string removes it."
 )
 _DIGEST = re.compile(r"^# digest of the other lines: ([0-9a-f]{16})\n", re.MULTILINE)
 
@@ -67,7 +67,7 @@ def generate_dlm_spec(handle: DlmHandle, spec: Path) -> GeneratedSpec:
     body = "\n".join(
         [
             "version: 1",
-            comment("What it was trained on.") + f"dlm_source: {written_path(str(handle.path), spec)}\n",
+            comment("The training data.") + f"dlm_source: {written_path(str(handle.path), spec)}\n",
             models_text(spec, base, adapter) + _system_prompt_text(handle),
             suite_text(parts),
         ]
@@ -120,7 +120,7 @@ def _adapter(handle: DlmHandle) -> Path:
     if handle.adapter_path is None:
         raise DataError(
             f"{handle.path.name}: its store has no trained adapter; run dlm train {handle.path.name} first, "
-            "or set $DLM_HOME to where its store is"
+            "or set $DLM_HOME to the folder of its store"
         )
     return handle.adapter_path
 
@@ -130,7 +130,7 @@ def _parts(handle: DlmHandle) -> Iterator[Entry | LeftOut]:
     rows = list(_rows(handle.document))
     sample = TrainingSample(sample_rows(rows, _MOST_ROWS, seed=0, longest=longest_dialogue(handle.base.name)))
     if not sample.prompts():
-        raise DataError(f"{handle.path.name}: it has no question and no sentence of four words to ask about")
+        raise DataError(f"{handle.path.name}: it has no question and no sentence of at least four words")
     files = training_files(handle.adapter_path) if handle.adapter_path is not None else TrainingFiles()
     order = list(_ENTRY_NAMES)
     parts = sorted(suite_entries(sample, None, files), key=lambda part: order.index(_kind(part)))
@@ -180,7 +180,7 @@ def _head(handle: DlmHandle, adapter: Path, spec: Path) -> str:
         *([""] if handle.notes else []),
         *handle.notes,
         "",
-        f"What stands here is yours to edit. Run it with:  sway run {spec.name}",
+        f"You can edit this file. Run it with:  sway run {spec.name}",
     ]
     return comment("\n".join(lines))
 

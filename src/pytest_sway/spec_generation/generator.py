@@ -92,8 +92,8 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
         notes += [*_shared_notes(inputs, held_out.rows), *_notes(inputs.held_out, held_out.rows)]
         if not any(isinstance(part, Entry) and is_held_out(part) for part in parts):
             notes.append(
-                f"{inputs.held_out.name}: nothing of it is asked: that takes questions with answers of at "
-                "most 600 characters, or preferences without turns before them"
+                f"{inputs.held_out.name}: none of its rows is used: this needs questions with answers of at "
+                "most 600 characters, or preferences without preceding turns"
             )
     text = "\n".join(
         [
@@ -112,15 +112,15 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
         first = "; ".join(sample.unreadable)
         more = sample.unreadable_count - len(sample.unreadable)
         rest = f"; and {more} more" if more else ""
-        yield f"{path.name}: {sample.unreadable_count} of {sample.total} rows cannot be asked: {first}{rest}"
+        yield f"{path.name}: {sample.unreadable_count} of {sample.total} rows not supported: {first}{rest}"
     if unused := TrainingSample(sample).unusable_tool_rows:
-        yield f"{path.name}: {unused} sampled rows call several tools at once, or one that they do not show"
+        yield f"{path.name}: {unused} sampled rows call several tools at once or an undefined tool"
     if (texts := sum(isinstance(one.taught, str) for one in sample.examples)) > TEXTS:
-        yield f"{path.name}: {TEXTS} of {texts} sampled texts are sections, since each is scored as a whole"
+        yield f"{path.name}: {TEXTS} of {texts} sampled texts become sections, because each is scored in full"
     if (calls := len(TrainingSample(sample).tool_cases)) > CASES:
-        yield f"{path.name}: {CASES} of {calls} sampled tool calls are cases"
+        yield f"{path.name}: {CASES} of {calls} sampled tool calls become cases"
     if sample.shortened_count:
-        yield f"{path.name}: {sample.shortened_count} texts are cut to their first 2,000 characters"
+        yield f"{path.name}: {sample.shortened_count} texts are truncated to 2,000 characters"
 
 
 def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
@@ -130,8 +130,8 @@ def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
         more = len(held_out.shared) - _MOST_NAMED
         rest = f" and {more} more" if more > 0 else ""
         yield (
-            f"rows of {inputs.held_out.name} with an answer that is in {inputs.data.name} too: "
-            f"{len(held_out.shared)} of {held_out.total}, left out here: {named}{rest}"
+            f"rows of {inputs.held_out.name} whose answer is also in {inputs.data.name}: "
+            f"{len(held_out.shared)} of {held_out.total}, not included here: {named}{rest}"
         )
 
 
@@ -140,7 +140,7 @@ def _head(inputs: SpecInputs, sample: RowSample, notes: list[str]) -> str:
     size = f"{len(sample.examples)} of {sample.distinct} distinct rows ({options})"
     lines = [
         f"Made by sway init (pytest-sway {__version__}) from {inputs.data.name}: {size}.",
-        "What stands here is yours to edit. Run it with:  sway run " + inputs.spec.name,
+        "You can edit this file. Run it with:  sway run " + inputs.spec.name,
     ]
     if notes:
         lines += ["", *notes]
@@ -151,12 +151,12 @@ def _document(data: TrainingSample, held_out: TrainingSample | None) -> str:
     sections = data.sections()
     text = ""
     if sections:
-        text += comment("What it was trained on: the answers and texts that the loss covered.")
+        text += comment("The training data: the answers and texts covered by the loss.")
         text += "sections:\n" + "".join(list_entry(section) for section in sections)
     if held_out is not None and (controls := held_out.controls()):
         text += comment(
-            "Rows that it was not trained on. What these gained is taken off the sections' own gain: it is "
-            "manner and not the document's content. Remove them where a manner is all that it should learn."
+            "Held-out rows, not trained on. Their gain is subtracted from that of the sections, because it "
+            "reflects style, not content. Remove them if the adapter should only learn a style."
         )
         text += "controls:\n" + "".join(list_entry(control) for control in controls)
     return text
@@ -167,4 +167,4 @@ def suite_text(parts: Sequence[Entry | LeftOut]) -> str:
     entries = [part for part in parts if isinstance(part, Entry)]
     text = "suite:\n" + "\n".join(comment(one.reason, 2) + list_entry(one.fields) for one in entries)
     left_out = [part for part in parts if isinstance(part, LeftOut)]
-    return text + "".join(["\n", *(comment(f"left out: {one.kind} ({one.reason})") for one in left_out)])
+    return text + "".join(["\n", *(comment(f"not included: {one.kind} ({one.reason})") for one in left_out)])

@@ -19,11 +19,9 @@ def read_training_sample(path: Path, most: int, seed: int, longest: int = MOST_R
     rows = sample_rows(read_rows(path), most, seed, longest=longest)
     sample = TrainingSample(_usable(path, rows))
     if not sample.prompts() and sample.unusable_tool_rows:
-        raise DataError(f"{path}: every row calls several tools at once, or one that it does not show")
+        raise DataError(f"{path}: every row calls several tools at once or an undefined tool")
     if not sample.prompts():
-        raise DataError(
-            f"{path}: its texts are too short to be asked about: a sentence of four words is needed"
-        )
+        raise DataError(f"{path}: its texts are too short: at least one sentence of four words is needed")
     return sample
 
 
@@ -37,7 +35,7 @@ def read_held_out_sample(
     """
     found = sample_rows(read_rows(path, held_out=True), most, seed, trained.keys, longest)
     if found.shared and not found.examples:
-        raise DataError(f"{path}: every row is among the trained ones too, so nothing of it is held out")
+        raise DataError(f"{path}: every row is also in the training data, so nothing is held out")
     return TrainingSample(_usable(path, found))
 
 
@@ -46,5 +44,5 @@ def _usable(path: Path, found: RowSample) -> RowSample:
         raise DataError(f"{path}: the file has no rows")
     if not found.examples:
         first = found.unreadable[0]
-        raise DataError(f"{path}: none of {found.total} rows can be asked; the first: {first}")
+        raise DataError(f"{path}: none of {found.total} rows is supported; the first: {first}")
     return found

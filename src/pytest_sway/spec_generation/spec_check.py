@@ -22,7 +22,7 @@ def check_spec_text(text: str, spec: Path) -> None:
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
         raise DataError(
-            f"the spec would have {size / 1e6:.1f} MB, and {MAX_BYTES >> 20} MiB are read: give a smaller "
+            f"the spec would have {size / 1e6:.1f} MB, but the limit is {MAX_BYTES >> 20} MiB: use a smaller "
             "--max-rows"
         )
     with tempfile.TemporaryDirectory(prefix="sway-init-") as folder:
@@ -31,7 +31,7 @@ def check_spec_text(text: str, spec: Path) -> None:
         try:
             _, problems = parse(replace(read_spec(file), path=spec), adapters=())
         except SpecError as error:
-            raise DataError(f"the spec that these data make cannot be read: {error}") from None
+            raise DataError(f"the spec generated from this data is not valid: {error}") from None
     faults = [problem.message for problem in problems if not problem.message.startswith("models.")]
     if faults:
-        raise DataError(f"the spec that these data make cannot be read: {faults[0]}")
+        raise DataError(f"the spec generated from this data is not valid: {faults[0]}")

@@ -9,7 +9,7 @@ from pytest_sway.spec_generation.models_text import BaseFields, models_text
 
 EXAMPLE_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _SUITE = """\
-# What it was trained on, as a file: rows of messages, prompt and completion, chosen and rejected, or text.
+# The training data, as a file: rows of messages, prompt and completion, chosen and rejected, or text.
 # sections: train.jsonl
 
 suite:
@@ -63,5 +63,5 @@ def starter_spec(spec: Path, base: str, adapter: Path | None) -> str:
         base: a folder, or a name on the hub.
         adapter: its folder; None: it is yet to be trained.
     """
-    head = comment("A spec to begin with: replace the prompts, then run it with:  sway run " + spec.name)
+    head = comment("A starter spec: replace the prompts, then run it with:  sway run " + spec.name)
     return f"{head}version: 1\n{models_text(spec, BaseFields(base), adapter)}\n{_SUITE}"

@@ -71,7 +71,7 @@ def suite_entries(
     yield from _calibration(sample, files)
     if sample.prompts():
         yield Entry(
-            "Does the effect grow with the adapter's strength, as it does for a sound one?",
+            "Does the effect grow with the adapter's strength, as expected of a healthy adapter?",
             {"name": "strength", "kind": "adapter_ablation", "prompts": Alias("prompts")},
         )
 
@@ -79,40 +79,43 @@ def suite_entries(
 def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     prompts = sample.prompts()
     yield Entry(
-        "Does the adapter move the model, on what it was trained on? At least five prompts.",
+        "Does the adapter change the model on its training data? At least five prompts.",
         {"name": "moved", "kind": "delta_kl", "prompts": Anchored("prompts", prompts)},
     )
     if cases := sample.cases():
         yield Entry(
-            "Are its answers to other wordings nearer to the trained ones than the base's? (extra semsim)\n"
-            "The wordings are made by a template: write those of your users in their place.",
+            "Are its answers to other wordings closer to the trained ones than those of the base? (extra "
+            "semsim)\n"
+            "The wordings come from a template: replace them with those of your users.",
             {"name": "answers", "kind": "adapter_revert", "cases": Anchored("cases", cases)},
         )
     else:
         yield LeftOut("adapter_revert", "needs questions with answers of at most 600 characters")
     yield Entry(
-        "Does the effect survive behind other text?",
+        "Does the effect persist after unrelated text?",
         {"name": "behind_other_text", "kind": "prompt_collapse", "prompts": Alias("prompts")},
     )
     topics = sample.prompts(TOPIC_PROMPTS)
     if len(topics) >= _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS:
         others = text_beginnings([passage.text for passage in passages()], OTHER_TOPIC_PROMPTS)
         yield Entry(
-            "Does it act on its topics more than on others? The last prompts are off-topic. (extra semsim)",
+            "Is the effect stronger on its topics than on others? The last prompts are off-topic. (extra "
+            "semsim)",
             {"name": "topics", "kind": "cluster_kl", "prompts": [*topics, *others]},
         )
     else:
         wanted = _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS
-        yield LeftOut("cluster_kl", f"needs {wanted} prompts beside those of other topics")
+        yield LeftOut("cluster_kl", f"needs {wanted} prompts in addition to those of other topics")
     asked = sample.asked[:CASES]
     if len(asked) >= _FEWEST_DIALOGUES:
         yield Entry(
-            "Does it survive the turns of a dialogue? (skipped where the tokenizer has no chat template)",
+            "Does the effect persist over the turns of a dialogue? (skipped if the tokenizer has no chat "
+            "template)",
             {"name": "dialogue", "kind": "multi_turn_coherence_decay", "prompts": asked},
         )
     else:
         yield LeftOut(
-            "multi_turn_coherence_decay", f"needs {_FEWEST_DIALOGUES} questions, and there are {len(asked)}"
+            "multi_turn_coherence_decay", f"needs {_FEWEST_DIALOGUES} questions, but there are {len(asked)}"
         )
 
 
@@ -123,26 +126,27 @@ def _attribution(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
         yield LeftOut("section_internalization", "needs questions with answers, preferences or texts")
     if sample.cases():
         yield Entry(
-            "Are the answers known, also under other wordings of the question?",
+            "Does it know the answers, also for other wordings of the question?",
             {"name": "other_wordings", "kind": "paraphrase_invariance", "cases": Alias("cases")},
         )
     else:
         yield LeftOut("paraphrase_invariance", "needs questions with answers of at most 600 characters")
     if sample.triples:
         yield Entry(
-            "Did the chosen answers gain on the rejected ones? (the triples of the sections)",
+            "Did the chosen answers gain over the rejected ones? (the triples of the sections)",
             {"name": "preferences", "kind": "preference_flip"},
         )
     else:
         yield LeftOut("preference_flip", "needs rows with chosen and rejected answers")
     if sample.tool_cases:
         yield Entry(
-            "Does it call the right tool, validly?",
+            "Does it call the right tool with valid arguments?",
             {"name": "tools", "kind": "tool_use_fidelity", "cases": sample.tool_cases[:CASES]},
         )
     else:
         yield LeftOut(
-            "tool_use_fidelity", "needs rows whose answer is a tool call; cases: builtin asks packaged ones"
+            "tool_use_fidelity",
+            "needs rows whose answer is a tool call; cases: builtin uses the packaged ones",
         )
 
 
@@ -154,7 +158,7 @@ def is_held_out(entry: Entry) -> bool:
 def _held_out(sample: TrainingSample) -> Iterator[Entry]:
     if cases := sample.cases():
         yield Entry(
-            "Questions that were not trained on: did it learn more than its rows?",
+            "Questions that were not trained on: does it generalize beyond its rows?",
             {"name": f"{_HELD_OUT}answers", "kind": "paraphrase_invariance", "cases": cases},
         )
     if triples := [
@@ -172,25 +176,25 @@ def _calibration(sample: TrainingSample, files: TrainingFiles) -> Iterator[Entry
     lengths = [len(text.split()) for text in sample.texts]
     if sum(length for length in lengths if length >= _FEWEST_STYLE_WORDS) >= 2 * _FEWEST_STYLE_WORDS:
         yield Entry(
-            "Does it write like the texts?",
+            "Does it match the style of the texts?",
             {"name": "style", "kind": "style_fingerprint", "prompts": Alias("prompts")},
         )
     else:
         wanted = f"some texts of at least {_FEWEST_STYLE_WORDS} words"
         yield LeftOut("style_fingerprint", f"needs {wanted}: sections of prose, or a doc_reference:")
     if sample.texts:
-        yield Entry("Does it recite the texts word by word?", {"name": "leakage", "kind": "leakage"})
+        yield Entry("Does it recite the texts verbatim?", {"name": "leakage", "kind": "leakage"})
     else:
         yield LeftOut("leakage", "needs sections of prose")
     yield Entry("Does it still know general facts?", {"name": "facts", "kind": "calibration_drift"})
-    yield Entry("Is general prose as likely as before?", {"name": "prose", "kind": "external_perplexity"})
+    yield Entry("Is general prose still as likely?", {"name": "prose", "kind": "external_perplexity"})
     if files.has_optimizer_state:
         yield Entry(
             "Was it trained long enough, in all its layers?", {"name": "optimizer", "kind": "gradient_ghost"}
         )
     else:
-        yield LeftOut("gradient_ghost", "there is no optimizer state beside the adapter")
+        yield LeftOut("gradient_ghost", "there is no optimizer state next to the adapter")
     if files.has_log:
         yield Entry("Is the loss curve sound?", {"name": "loss_curve", "kind": "training_drift"})
     else:
-        yield LeftOut("training_drift", "there is no training log beside the adapter")
+        yield LeftOut("training_drift", "there is no training log next to the adapter")

@@ -61,7 +61,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         stop_on_harm: bool = False,
     ) -> None:
         if steps is not None and steps < 1:
-            raise ValueError(f"steps={steps}: write how many steps lie between two evaluations, or None")
+            raise ValueError(f"steps={steps}: write the number of steps between two evaluations, or None")
         self._trainer = trainer
         self._spec = Path(spec).absolute()
         self._profile = profile
@@ -116,7 +116,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         """Raise ValueError where the base is quantized, or the spec is of another one."""
         if getattr(model.get_base_model().config, "quantization_config", None) is not None:
             raise ValueError(
-                "SwayCallback: a quantized base cannot be evaluated in the memory of its training: evaluate "
+                "SwayCallback: a quantized base cannot be evaluated in memory during training: evaluate "
                 "the checkpoints with sway rank"
             )
         try:
@@ -129,8 +129,8 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         trained = str(model.get_base_model().config.name_or_path)
         if isinstance(named, str) and trained and not _is_same_model(named, trained, source.roots):
             raise ValueError(
-                f"{self._spec.name}: models.base is {named}, and the trainer's base is {trained}: name the "
-                "one that is trained"
+                f"{self._spec.name}: models.base is {named}, but the trainer's base is {trained}: use the "
+                "model that is trained"
             )
 
 
@@ -141,11 +141,12 @@ def _adapted(trainer: Trainer) -> PeftModel:
         ValueError: it is no PEFT model, or it is sharded over processes.
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise ValueError("SwayCallback: a model that FSDP or DeepSpeed shards cannot be evaluated in memory")
+        raise ValueError("SwayCallback: a model sharded by FSDP or DeepSpeed cannot be evaluated in memory")
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     if not isinstance(model, PeftModel):
         raise ValueError(  # noqa: TRY004 - as for every other model that cannot be evaluated
-            f"SwayCallback: the trainer's model is a {type(model).__name__}; an adapter of PEFT is evaluated"
+            f"SwayCallback: the trainer's model is a {type(model).__name__}; only PEFT adapters can be "
+            "evaluated"
         )
     return model
 

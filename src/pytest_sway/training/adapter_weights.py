@@ -19,4 +19,4 @@ def key_shapes(file: Path) -> Shapes:
     try:
         return tensor_shapes(file, complete=False)
     except HeaderError:
-        raise TrainingDataError(f"{file} is no safetensors file") from None
+        raise TrainingDataError(f"{file} is not a safetensors file") from None

@@ -44,7 +44,7 @@ class TrainerCheckpoint:
             return "the checkpoint with the adapter's weights"
         if self.same_weights is None:
             return "the last checkpoint, whose weights cannot be compared with the adapter's"
-        return "the last checkpoint, whose weights are not the adapter's: of another step, or of another run"
+        return "the last checkpoint, whose weights differ from the adapter's: it is from another step or run"
 
 
 def checkpoint_step(folder: Path) -> int | None:

@@ -30,7 +30,7 @@ def read_log_bytes(file: Path) -> bytes:
     try:
         if (size := file.stat().st_size) > _LARGEST:
             raise TrainingDataError(
-                f"{file} has {size >> 20} MiB; training logs of up to {_LARGEST >> 20} MiB are read"
+                f"{file} has {size >> 20} MiB; the limit for training logs is {_LARGEST >> 20} MiB"
             )
         return file.read_bytes().removeprefix(_BYTE_ORDER_MARK)
     except OSError as error:
@@ -46,13 +46,13 @@ def parse_json(file: Path, content: bytes) -> Any:
     try:
         return json.loads(content.decode())
     except UnicodeDecodeError:
-        raise TrainingDataError(f"{file} is not UTF-8 text; JSON was expected") from None
+        raise TrainingDataError(f"{file} is not UTF-8 text, expected JSON") from None
     except json.JSONDecodeError as error:
         position = f"{file}:{error.lineno}:{error.colno}"
-        raise TrainingDataError(f"{position}: no valid JSON, or cut short ({error.msg})") from None
+        raise TrainingDataError(f"{position}: not valid JSON, or truncated ({error.msg})") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
-        raise TrainingDataError(f"{file}: no JSON that can be read ({reason})") from None
+        raise TrainingDataError(f"{file}: not valid JSON ({reason})") from None
 
 
 def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -69,8 +69,8 @@ def parse_json_lines(file: Path, content: bytes) -> tuple[list[dict[str, Any]], 
             value = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             if first:
-                what = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "is no JSON"
-                text = f"{file}:{number}: the first line {what}; a training log holds one JSON object a line"
+                what = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "is not JSON"
+                text = f"{file}:{number}: the first line {what}; a training log has one JSON object per line"
                 raise TrainingDataError(text) from None
             bad += 1
         else:

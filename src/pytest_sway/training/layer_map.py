@@ -89,16 +89,17 @@ def parameter_locations(
     stacks, others = _layer_lists(shapes)
     if not stacks:
         raise NoLayerMapError(
-            "no key of the adapter names a layer (layers.N, layer.N, h.N, blocks.N, block.N)"
+            "no tensor name of the adapter contains a layer number (layers.N, layer.N, h.N, blocks.N, "
+            "block.N)"
         )
     inside = sum(len(module.shapes) for stack in stacks for layer in stack for module in layer)
     spare = len(order) - inside
     if not 0 <= spare <= sum(len(module.shapes) for module in others):
-        count = f"{inside} parameters in layers and {len(shapes) - inside} outside"
-        raise NoLayerMapError(f"the adapter has {count}, the optimizer {len(order)} in all")
+        count = f"{inside} parameters inside layers and {len(shapes) - inside} outside"
+        raise NoLayerMapError(f"the adapter has {count}, the optimizer {len(order)} in total")
     if math.perm(len(stacks)) * math.comb(spare + len(stacks), len(stacks)) > _MOST_ORDERS:
         raise NoLayerMapError(
-            f"{len(stacks)} lists of layers and {spare} other parameters have too many orders"
+            f"{len(stacks)} lists of layers and {spare} other parameters have too many possible orders"
         )
     cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
     layouts = {
@@ -106,8 +107,8 @@ def parameter_locations(
     }
     fitting = [layout for layout in layouts if layout is not None]
     if len(fitting) != 1:
-        fit = "several orders" if fitting else "no order"
-        raise NoLayerMapError(f"{fit} of the adapter's modules fit the shapes in the optimizer")
+        orders = "several orders of modules match" if fitting else "no order of modules matches"
+        raise NoLayerMapError(f"in the adapter, {orders} the shapes in the optimizer")
     return fitting[0]
 
 

@@ -87,8 +87,8 @@ def _check_age(state: Path, saved: list[TrainerCheckpoint]) -> None:
     last = max((one.step for one in saved), default=0)
     if step is not None and step < last:
         raise AmbiguousRunError(
-            f"{state} was written at step {step}, and checkpoint-{last} beside it is later: which the "
-            "adapter came from is not known"
+            f"{state} was written at step {step}, but checkpoint-{last} next to it is later: it is not known "
+            "which one the adapter came from"
         )
 
 

@@ -116,4 +116,4 @@ def _dequantise(kept: Mapping[str, Any], number: str) -> Tensor:
 def _check_stored(name: str, values: Tensor) -> None:
     """Refuse a tensor of 10¹² values that share one stored number: reading it would take hours."""
     if values.numel() * values.element_size() > values.untyped_storage().nbytes():
-        raise ValueError(f"{name} is larger than what is stored of it")
+        raise ValueError(f"{name} is larger than its stored data")

@@ -104,9 +104,7 @@ def read_state(file: Path) -> TrainingState:
     try:
         return _state(payload)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise TrainingDataError(
-            f"{file} is no training state of an optimizer: {_first_line(error)}"
-        ) from None
+        raise TrainingDataError(f"{file} is not an optimizer state: {_first_line(error)}") from None
 
 
 def _check_digest(file: Path, stream: BufferedReader) -> None:
@@ -136,9 +134,9 @@ def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     except Exception as error:  # a broken file makes torch raise anything
         carried = re.search(r"GLOBAL ([\w.]+)", str(error))
         if carried:
-            text = f"it carries {carried[1]}, which is code to run, and was not opened"
-            raise TrainingDataError(f"{file}: {text}; save tensors and plain values only") from None
-        raise TrainingDataError(f"{file} is no file that torch.save wrote, or is cut short") from None
+            text = f"it contains {carried[1]}, which is executable code, so it was not opened"
+            raise TrainingDataError(f"{file}: {text}; save only tensors and plain values") from None
+        raise TrainingDataError(f"{file} is not a torch.save file, or is truncated") from None
 
 
 def _is_plain_zip(stream: BufferedReader) -> bool:
@@ -158,12 +156,12 @@ def _is_plain_zip(stream: BufferedReader) -> bool:
 
 def _state(payload: Any) -> TrainingState:
     if not isinstance(payload, dict):
-        raise TypeError(f"it holds a {type(payload).__name__}")
+        raise TypeError(f"it contains a {type(payload).__name__}")
     optimizer = _state_dict(payload)
     state, groups = optimizer.get("state", {}), _parameter_groups(optimizer)
     ids = [parameter for group in groups for parameter in group["params"]]
     if not ids and optimizer is payload:
-        raise ValueError("its param_groups hold no parameter")
+        raise ValueError("its param_groups contain no parameters")
     kept = [state.get(parameter, {}) for parameter in ids]
     moments = [read_moment(values) for values in kept]
     kinds = {moment.kind for moment in moments} - {NO_MOMENT}

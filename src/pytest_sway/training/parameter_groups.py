@@ -48,6 +48,6 @@ def grouped_locations(
             except NoLayerMapError:
                 continue
     raise NoLayerMapError(
-        f"the optimizer has {len(group_sizes)} groups of parameters, and which of the adapter's keys each "
-        "holds is not known"
+        f"the optimizer has {len(group_sizes)} parameter groups, and it is not known which of the adapter's "
+        "tensors each contains"
     )

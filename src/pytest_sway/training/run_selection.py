@@ -33,20 +33,20 @@ def select_dlm_run(runs: Sequence[TrainingRun], version: DlmVersion | None, leas
     if version is not None:
         made = [run for run in runs_of_adapter(version, runs) if run.adapter_version == version.number]
         if version.adapter and len(made) > 1:
-            text = f"{len(made)} runs made a v{version.number:04d}, and no manifest.json tells which is"
+            text = f"{len(made)} runs created a v{version.number:04d}, and no manifest.json states which is"
             raise AmbiguousRunError(f"{text} {version.adapter}'s")
         if made and len(made[-1].steps) < least:
             count = len(made[-1].steps)
             raise TooFewStepsError(
-                f"the run that made {version.label} logged {count} steps, min_steps is {least}"
+                f"the run that created {version.label} logged {count} steps, but min_steps is {least}"
             )
         if made:
-            return ChosenRun(made[-1], f"the run that made {version.label}")
+            return ChosenRun(made[-1], f"the run that created {version.label}")
     enough = [run for run in runs if len(run.steps) >= least]
     if not enough:
         longest = max((len(run.steps) for run in runs), default=0)
-        raise TooFewStepsError(f"the longest run logged {longest} steps, min_steps is {least}")
-    unknown = f", since no log tells which made {version.label}" if version is not None else ""
+        raise TooFewStepsError(f"the longest run logged {longest} steps, but min_steps is {least}")
+    unknown = f", because no log states which created {version.label}" if version is not None else ""
     return ChosenRun(enough[-1], f"the last run{unknown}")
 
 
@@ -67,8 +67,8 @@ def select_trainer_run(logs: Logs, source: LogSource) -> ChosenRun:
     gap = run.steps[-1] - run.steps[-2] if len(run.steps) > 1 else run.steps[-1]
     if max(run.length, run.steps[-1] + gap) < source.until:
         raise AmbiguousRunError(
-            f"{source.files[-1]} goes to step {run.steps[-1]}, and the adapter is of step {source.until}: "
-            "the log is cut short, or of another run"
+            f"{source.files[-1]} ends at step {run.steps[-1]}, but the adapter is from step {source.until}: "
+            "the log is truncated or from another run"
         )
     return ChosenRun(run.until(source.until), reason)
 

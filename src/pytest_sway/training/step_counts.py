@@ -59,7 +59,7 @@ def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
         certain, possible = max(own, logged.certain), max(own, logged.possible)
         return replace(logged, certain=certain, possible=possible, global_step=state.global_step)
     if not source:
-        raise TrainingDataError(f"{found.path} holds neither a global_step nor an optimizer's steps")
+        raise TrainingDataError(f"{found.path} contains neither a global_step nor the steps of an optimizer")
     return OptimizerSteps(own, own, own, 1, source + unread, state.global_step)
 
 
@@ -95,16 +95,14 @@ def _trainer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps
     total = logged if logged is not None else found.saved_at
     own = state.optimizer_steps
     if own is None and total is None:
-        raise TrainingDataError(
-            f"{found.path}: no count of steps, neither in it nor in a {TRAINER_STATE} beside it"
-        )
+        raise TrainingDataError(f"{found.path}: no step count in it or in a {TRAINER_STATE} next to it")
     if own is None or total is None or own == total:
         steps = total if own is None else own
         assert steps is not None
         return OptimizerSteps(steps, steps, steps, 1, source if own is None else "optimizer", logged)
-    other = f"{own} by the optimizer's own count"
+    other = f"{own} by the optimizer's count"
     doubt = (
-        f"{total} steps by {source}, {other}: the optimizer began anew in between, or the two files are of "
+        f"{total} steps by {source}, {other}: the optimizer was reset in between, or the two files come from "
         "different runs"
     )
     return OptimizerSteps(own, own, max(own, total), 1, f"{source}; {other}", logged, doubt)

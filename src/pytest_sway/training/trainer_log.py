@@ -62,7 +62,7 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
     state = {"log_history": value} if isinstance(value, list) else value
     if not isinstance(state, dict):
         raise TrainingDataError(
-            f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} holds an object"
+            f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} must contain an object"
         )
     history = state.get("log_history")
     if not isinstance(history, list):
@@ -72,7 +72,8 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
         if "log_history" not in state and "train_loss" in state:
             kind = "only the summary of a run (train_loss), no logged steps"
         raise TrainingDataError(
-            f"{file}: found {kind}; {TRAINER_STATE} has a list of records, log_history, one per logging step"
+            f"{file}: found {kind}; {TRAINER_STATE} must have log_history, a list with one record per "
+            "logging step"
         )
     epoch, every = logged_number(state.get("epoch")), logged_number(state.get("logging_steps"))
     return TrainerState(
@@ -91,7 +92,7 @@ def check_step(file: Path, state: TrainerState, step: int) -> None:
     """
     if state.global_step is not None and state.global_step != step:
         raise AmbiguousRunError(
-            f"{file} was written at step {state.global_step}, not at {step} as the folder's name says"
+            f"{file} was written at step {state.global_step}, not at {step} as in the folder name"
         )
 
 

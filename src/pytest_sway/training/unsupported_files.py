@@ -45,7 +45,7 @@ _OPTIMIZERS = (
     _Format("*.distcp", "torch.distributed.checkpoint's shards"),
     _Format("rank*-of-*-optimizer.pt", "shards of a run on XLA devices"),
     _Format("optimizer.pt_*", "shards of SageMaker's model parallelism"),
-    _Format("optimizer.safetensors", "no format of transformers"),
+    _Format("optimizer.safetensors", "not a transformers format"),
     _Format("recipe_state", "torchtune's state of an unfinished run"),
     _Format("*.ckpt", "a checkpoint of PyTorch Lightning"),
 )

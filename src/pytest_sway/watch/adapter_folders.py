@@ -50,7 +50,7 @@ def _file(folder: Path, name: str) -> tuple[str, int, int, int, int]:
 def why_incomplete(folder: Path) -> str:
     """Why a folder is no complete adapter, as the end of "NAME: …"; empty where it is one."""
     if folder.name.startswith(UNFINISHED_CHECKPOINT):
-        return "has the name that transformers gives a checkpoint while it is being written"
+        return "has the temporary name that transformers uses while it writes a checkpoint"
     try:
         if not is_file(folder / ADAPTER_CONFIG):
             return missing_config(folder)

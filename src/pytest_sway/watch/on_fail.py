@@ -48,8 +48,8 @@ class OnFail:
             status = process.wait(self.timeout)
         except subprocess.TimeoutExpired:
             end_session(process, _END_S)
-            return f"was ended after {self.timeout:g} s"
+            return f"was terminated after {self.timeout:g} s"
         except BaseException:
             end_session(process, _END_S)
             raise
-        return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+        return f"ended with status {status}" if status >= 0 else f"was terminated by signal {-status}"

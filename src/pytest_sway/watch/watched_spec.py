@@ -17,7 +17,7 @@ from pytest_sway.text.message_parts import describe
 from pytest_sway.watch.sources import AdapterSource, CurrentVersion, NamedFolders, SourceError
 
 _NO_ADAPTER = (
-    "names no adapter to watch: write models.ft.adapter (a folder, a list or a pattern), dlm_source, or give "
+    "has no adapter to watch: set models.ft.adapter (a folder, a list or a pattern) or dlm_source, or pass "
     "--adapter"
 )
 

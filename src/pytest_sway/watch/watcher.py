@@ -99,7 +99,9 @@ class Watcher:
         spec = self._watched.spec
         try:
             if spec is not None and spec.is_edited():
-                self._say(EventKind.SPEC, None, f"{spec.path} was edited; it holds from the next adapter on")
+                self._say(
+                    EventKind.SPEC, None, f"{spec.path} was edited; it applies from the next adapter on"
+                )
                 self._pending.open_again(folder for folder, _ in self._errors)
                 self._errors.clear()
                 self._is_held = False
@@ -133,7 +135,7 @@ class Watcher:
         self._pending.dealt_with(folder, files)
         if (now := files_of(folder)) != files:
             gone = "changed" if now else "was deleted"
-            self._say(EventKind.CHANGED, folder, f"{gone} while it was evaluated; the result is not kept")
+            self._say(EventKind.CHANGED, folder, f"{gone} during its evaluation; the result is discarded")
         elif not self._keep(folder, digest, found):
             self._unwritten = folder, digest, found
         return True
@@ -201,7 +203,7 @@ def _suite_of(found: Evaluation, folder: Path) -> tuple[SuiteResult | None, str]
         return None, str(error)
     measured = suite.adapter_id
     if measured and Path(measured).resolve() != folder:
-        return None, f"the result is of another adapter, {measured}"
+        return None, f"the result is for another adapter, {measured}"
     return suite, ""
 
 

@@ -148,5 +148,5 @@ def test_the_default_is_the_users_own(tmp_path: Path, monkeypatch: pytest.Monkey
     path.rmdir()
     (tmp_path / "elsewhere").mkdir()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(BackendError, match="not this user's own"):
+    with pytest.raises(BackendError, match="not owned by the current user"):
         default_directory()

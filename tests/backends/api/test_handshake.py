@@ -51,8 +51,8 @@ def test_what_a_good_server_can_do(open_backend: Open) -> None:
     level = backend.determinism(batch_invariant=False)
     assert level.level == "strict"
     notes = " ".join(subject.notes)
-    assert "a name is not content" in notes
-    assert "not kept on disk" in notes
+    assert "known only by its name" in notes
+    assert "not cached on disk" in notes
     assert backend.identity == ""
 
 
@@ -65,19 +65,19 @@ def test_a_router_that_knows_no_negative_number(open_backend: Open, server: Comp
 def test_a_revision_names_the_weights_and_keeps_answers(open_backend: Open) -> None:
     backend = open_backend(revision="2026-11-30")
     assert "vLLM 0.32.0" in backend.identity
-    assert "kept on disk for revision 2026-11-30" in " ".join(backend.attach(HEALTHY).notes)
+    assert "cached on disk only for revision 2026-11-30" in " ".join(backend.attach(HEALTHY).notes)
 
 
 def test_a_model_that_is_not_served(open_backend: Open) -> None:
-    assert "serves base, and not 'bass'" in refusal(open_backend, base="bass")
+    assert "serves base, not 'bass'" in refusal(open_backend, base="bass")
 
 
 def test_a_server_that_ignores_what_it_is_asked(open_backend: Open, server: CompletionsServer) -> None:
     changed(server, lambda _, answer: [choice.pop("prompt_logprobs", 0) for choice in answer["choices"]])
     says = refusal(open_backend)
-    assert "does not score a prompt's tokens" in says
-    assert "prompt_logprobs: the server gave no log-probabilities" in says
-    assert "echo: the server gave 0" in says
+    assert "does not return log-probabilities of prompt tokens" in says
+    assert "prompt_logprobs: the server returned no log-probabilities" in says
+    assert "echo: the server returned 0" in says
 
 
 def test_a_server_that_makes_the_numbers_up(open_backend: Open, server: CompletionsServer) -> None:
@@ -100,7 +100,7 @@ def test_what_is_no_log_probability(open_backend: Open, server: CompletionsServe
                     value["logprob"] = found
 
     changed(server, broken)
-    assert "does not score" in refusal(open_backend)
+    assert "does not return log-probabilities of prompt tokens" in refusal(open_backend)
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_echo_is_the_second_way(open_backend: Open, server: CompletionsServer) -
 
 def test_another_tokenizer(open_backend: Open, server: CompletionsServer) -> None:
     server.override = lambda _, path, body: (200, {"tokens": [1, 2, 3]}) if path == "/tokenize" else None
-    assert "the server's tokenizer for 'base' gives other token ids" in refusal(open_backend)
+    assert "the server's tokenizer for 'base' gives different token ids" in refusal(open_backend)
 
 
 def test_ids_that_the_server_read_otherwise(open_backend: Open, server: CompletionsServer) -> None:
@@ -141,19 +141,19 @@ def test_ids_that_the_server_read_otherwise(open_backend: Open, server: Completi
         answer["usage"]["prompt_tokens"] -= 1
 
     changed(server, shorter)
-    assert "tokens and was sent" in refusal(open_backend)
+    assert "tokens, but" in refusal(open_backend)
 
     def other(body: dict[str, Any], answer: dict[str, Any]) -> None:
         for choice in answer["choices"]:
             choice["prompt_token_ids"] = [9]
 
     changed(server, other)
-    assert "read other token ids" in refusal(open_backend)
+    assert "read different token ids" in refusal(open_backend)
 
 
 def test_a_server_that_answers_as_another_model(open_backend: Open, server: CompletionsServer) -> None:
     changed(server, lambda _, answer: answer.update(model="gpt-9"))
-    assert "answers as 'gpt-9', asked for 'base'" in refusal(open_backend)
+    assert "answered as 'gpt-9' to a request for 'base'" in refusal(open_backend)
 
 
 def test_log_probabilities_after_sampling(open_backend: Open, server: CompletionsServer) -> None:
@@ -181,7 +181,7 @@ def test_modules_that_the_server_drops(
 ) -> None:
     server.dropped = frozenset(dropped)
     says = refusal(open_backend)
-    assert f"drops what an adapter changes in {', '.join(sorted(dropped))}" in says
+    assert f"silently ignores the adapter's changes in {', '.join(sorted(dropped))}" in says
     assert "--lora-target-modules" in says
     assert not server.adapters
 
@@ -199,7 +199,7 @@ def test_a_server_that_reads_no_lora_alpha(open_backend: Open, server: Completio
         add(name, path)
 
     server.add = at_full_strength  # type: ignore[method-assign]
-    assert "half its strength" in refusal(open_backend)
+    assert "half strength" in refusal(open_backend)
 
 
 def test_an_adapter_of_zeros_that_changes_something(open_backend: Open, server: CompletionsServer) -> None:
@@ -211,7 +211,7 @@ def test_an_adapter_of_zeros_that_changes_something(open_backend: Open, server: 
         add(name, path)
 
     server.add = never_zero  # type: ignore[method-assign]
-    assert "the adapter at strength 0 answers" in refusal(open_backend)
+    assert "at strength 0 the adapter differs by" in refusal(open_backend)
 
 
 def test_a_server_that_loads_nothing_while_it_runs(open_backend: Open, server: CompletionsServer) -> None:
@@ -239,8 +239,8 @@ def test_replicas_with_lists_of_their_own(open_backend: Open, server: Completion
 
 def test_adapters_that_a_server_cannot_add(open_backend: Open, tmp_path: Path) -> None:
     for name, options, says in (
-        ("dora", {"use_dora": True}, "is no plain LoRA"),
-        ("head", {"target_modules": ["lm_head"]}, "which a server would drop"),
+        ("dora", {"use_dora": True}, "is not plain LoRA"),
+        ("head", {"target_modules": ["lm_head"]}, "which a server would ignore"),
     ):
         folder = save_adapter(tmp_path / name, lora(**options))
         assert says in refusal(open_backend, AdapterKey(str(folder)))
@@ -288,19 +288,19 @@ def test_the_adapters_of_other_runs_are_not_asked(open_backend: Open, server: Co
 def test_no_second_model(open_backend: Open) -> None:
     assert "compares two models" in refusal(open_backend, AdapterKey(None))
     assert "not an adapter on a fine-tuned" in refusal(open_backend, AdapterKey("x", "tuned"))
-    assert "serves base, and not 'tuned'" in refusal(open_backend, AdapterKey(None, "tuned"))
+    assert "serves base, not 'tuned'" in refusal(open_backend, AdapterKey(None, "tuned"))
 
 
 def test_two_names_of_one_model_are_a_warning(open_backend: Open, server: CompletionsServer) -> None:
     server.add("tuned", str(QUICKSTART / "adapters" / "inert"))
     subject = open_backend().attach(AdapterKey(None, "tuned"))
-    assert "one model under two names, or the server does not apply the adapter" in subject.warnings[0]
+    assert "the same model under two names, or the server does not apply the adapter" in subject.warnings[0]
 
 
 def test_a_folder_without_a_config(open_backend: Open, tmp_path: Path) -> None:
     for file in (QUICKSTART / "base").glob("tokenizer*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert "holds no config.json" in refusal(open_backend, tokenizer=str(tmp_path))
+    assert "contains no config.json" in refusal(open_backend, tokenizer=str(tmp_path))
 
 
 def test_a_server_that_was_restarted_with_other_weights(
@@ -313,7 +313,7 @@ def test_a_server_that_was_restarted_with_other_weights(
     for tensor in server.model.parameters():
         tensor.data *= 1.1
     server._scored.clear()
-    with pytest.raises(BackendError, match="nats apart from what it answered at the start"):
+    with pytest.raises(BackendError, match="nats since the start"):
         engine.answer([Divergence("A", subject.base, subject.tuned)])
 
 

@@ -114,7 +114,7 @@ def test_a_key_that_is_refused_is_in_no_message() -> None:
             {**GOOD, "choices": [{"index": 0, "prompt_logprobs": [None, {"6": {"logprob": -1}}, {}]}]},
             "no log-probability for token 7",
         ),
-        ({**GOOD, "usage": {"prompt_tokens": 9}}, "read 9 tokens and was sent 3"),
+        ({**GOOD, "usage": {"prompt_tokens": 9}}, "read 9 tokens, but 3"),
     ],
 )
 def test_an_answer_to_something_else(answer: Any, says: str) -> None:

@@ -54,7 +54,9 @@ def test_ollama_says_its_name_where_it_lists_no_model() -> None:
 
 
 def test_openai_is_refused_before_anything_is_sent() -> None:
-    with pytest.raises(BackendError, match="OpenAI's hosted models give no log-probabilities of a prompt"):
+    with pytest.raises(
+        BackendError, match="OpenAI's hosted models do not return log-probabilities of prompts"
+    ):
         load_backend(ModelKey("api", "gpt-4o", endpoint="https://api.openai.com/v1", tokenizer=str(BASE)))
 
 
@@ -62,13 +64,13 @@ def test_openai_is_refused_before_anything_is_sent() -> None:
     ("url", "says"),
     [
         (None, "models.ft.endpoint is missing"),
-        ("127.0.0.1:8000", "found 127.0.0.1:8000; write the address"),
-        ("http://127.0.0.1:port", "write the address"),
-        ("http://me:secret@127.0.0.1:8000", "an address with a user name"),
-        ("http://:secret@127.0.0.1:8000", "an address with a user name"),
-        ("http://me:a#secret@127.0.0.1", "an address with a user name"),
+        ("127.0.0.1:8000", "found 127.0.0.1:8000; write the URL"),
+        ("http://127.0.0.1:port", "write the URL"),
+        ("http://me:secret@127.0.0.1:8000", "a URL with a user name"),
+        ("http://:secret@127.0.0.1:8000", "a URL with a user name"),
+        ("http://me:a#secret@127.0.0.1", "a URL with a user name"),
         ("http://127.0.0.1/?api_key=secret", "or a query"),
-        ("http://[::1:8000", "write the address"),
+        ("http://[::1:8000", "write the URL"),
     ],
 )
 def test_an_endpoint_that_is_no_address(url: str | None, says: str) -> None:

@@ -67,7 +67,7 @@ def test_a_key_that_the_server_refuses(project: pytest.Pytester, server: Complet
     server.override = lambda *_: (401, {"error": "Unauthorized"})
     result = project.runpytest("sway.yaml")
     result.assert_outcomes(errors=3)
-    result.stdout.fnmatch_lines(["*no backend: the server refuses the key: Unauthorized (status 401)*"])
+    result.stdout.fnmatch_lines(["*no backend: the server rejected the API key: Unauthorized (status 401)*"])
     assert KEY not in result.stdout.str()
     assert "Traceback" not in result.stdout.str()
 
@@ -86,7 +86,7 @@ def test_a_server_that_ends_is_an_error_of_the_probe(
     verdicts = {probe["name"]: probe["verdict"] for probe in report["probes"]}
     assert verdicts == {"nulls": "pass", "facts": "error", "dk": "warn"}
     message = next(probe["message"] for probe in report["probes"] if probe["name"] == "facts")
-    assert message.startswith("the server fails at /v1/completions: EngineDeadError (status 503)")
+    assert message.startswith("the server failed on /v1/completions: EngineDeadError (status 503)")
     assert message.endswith("; run it again")  # nothing is kept for a server that does not prove its weights
     assert "Traceback" not in result.stdout.str()
 

@@ -165,7 +165,7 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
         ("custom_classes.inner:Ours", "custom_classes.py) has no module 'inner'"),
         ("custom_classes:Our", "custom_classes.py) has no 'Our' (did you mean 'Ours'?)"),
         ("custom_classes:Outer.Nested.more", "custom_classes.Outer.Nested has no 'more'"),
-        ("custom_classes:NUMBER", "custom_classes:NUMBER is 3; name a class, or a function"),
+        ("custom_classes:NUMBER", "custom_classes:NUMBER is 3; use a class, or a function"),
         (
             "custom_classes:Unfinished",
             "raised TypeError: Can't instantiate abstract class Unfinished with abstract methods answer, cap",
@@ -175,10 +175,13 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
             "custom_classes:Exiting",
             "models.ft.entry_point: custom_classes:Exiting raised SystemExit: 2 (",
         ),
-        ("custom_classes:Other", "cannot be called as Class(model=...): it must take the arguments (model)"),
+        (
+            "custom_classes:Other",
+            "cannot be called as Class(model=...): it must accept the arguments (model)",
+        ),
         (
             "custom_classes:Empty",
-            "which is no backend: it has no capabilities, no attach, no detach, no close",
+            "which is not a backend: it has no capabilities, no attach, no detach, no close",
         ),
         ("custom_classes:OtherViews", "cannot be called as Class(base_spec=..., adapter_path=...)"),
     ],

@@ -78,7 +78,7 @@ def test_an_adapter_that_is_noise_fails(pytester: pytest.Pytester) -> None:
 
 def test_another_family_than_its_own_has_one_reason(pytester: pytest.Pytester) -> None:
     _, _, probes = run(pytester, spec(DIFFERENTIAL))
-    reason = "this backend cannot make norm_matched nulls; write family: gaussian"
+    reason = "this backend does not support norm_matched nulls; write family: gaussian"
     assert (probes["baseline"]["verdict"], probes["baseline"]["message"]) == ("error", reason)
     assert probes["dk"]["not_calibrated"] == reason
     assert probes["dk"]["verdict"] in ("pass", "warn", "fail")
@@ -101,7 +101,7 @@ def test_a_value_that_is_not_finite_is_an_error_of_the_probe(pytester: pytest.Py
     pytester.makeini("[pytest]\npythonpath = .\n")
     _, _, probes = run(pytester, spec("my_views:MyViews", GAUSSIAN), "-k", "dk or prefers")
     assert probes["prefers"]["verdict"] == "error"
-    assert "logprob_of returned nan, which is no log-probability" in probes["prefers"]["message"]
+    assert "logprob_of returned nan, which is not a log-probability" in probes["prefers"]["message"]
     assert probes["dk"]["verdict"] == "pass"
 
 
@@ -111,7 +111,7 @@ def test_a_spec_reads_what_the_class_may_read(pytester: pytest.Pytester) -> None
     text = spec(DIFFERENTIAL, GAUSSIAN, fields, "prompt_policy: raw, top_k: 20")
     result, found, probes = run(pytester, text, "-k", "dk or baseline")
     result.stdout.no_fnmatch_line("*has no effect*")
-    assert any("names 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
+    assert any("returns 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
     assert probes["dk"]["verdict"] == "pass"
 
 

@@ -122,7 +122,7 @@ def test_tensors_that_llama_cpp_could_do_without_are_missed(
     """Without a head it takes the embeddings, without biases it adds none: other numbers, and no error."""
     random_base(tmp_path / "base", *MODELS[name])
     tensors(change)(tmp_path / "base")
-    with pytest.raises(BackendError, match=f"does not hold exactly the tensors .*{says}"):
+    with pytest.raises(BackendError, match=f"does not contain exactly the tensors .*{says}"):
         load_backend(ModelKey("gguf", str(tmp_path / "base")))
 
 

@@ -101,18 +101,18 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (lambda request: ok(without_grammar(request)), "wrote 2 tokens that are not the 1"),
-        (lambda request: ok(as_llama(request, (0.4, 0.3, 0.2, 0.0))), "sum to 0.9 and not to 1"),
-        (lambda request: ok(fewer(request)), "gave 3 of the 4 log-probabilities of a position"),
+        (lambda request: ok(without_grammar(request)), "generated 2 tokens that are not the 1"),
+        (lambda request: ok(as_llama(request, (0.4, 0.3, 0.2, 0.0))), "sum to 0.9 instead of 1"),
+        (lambda request: ok(fewer(request)), "returned 3 of the 4 log-probabilities of a position"),
         (lambda request: (200, b"<html>"), r"the llama\.cpp server's answer \(status 200\) cannot be read"),
         (lambda request: ok({"choices": []}), r"answer \(status 200\) cannot be read: .*tokens"),
         (lambda request: ok({**as_llama(request), "tokens": ["a"]}), r"\(status 200\) cannot be read"),
         (
             lambda request: (400, b'{"error": {"message": "the request exceeds the context size"}}'),
-            "refuses /completion: the request exceeds the context size",
+            "rejected /completion: the request exceeds the context size",
         ),
         (lambda request: (502, b"Bad Gateway"), r"\(status 502\) cannot be read"),
-        (lambda request: (500, b'{"error": {"message": "no slot"}}'), "refuses /completion: no slot"),
+        (lambda request: (500, b'{"error": {"message": "no slot"}}'), "rejected /completion: no slot"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:
@@ -121,7 +121,7 @@ def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:
 
 
 def test_a_connection_that_is_cut_ends_the_run() -> None:
-    says = r"the llama\.cpp server does not answer any more: "
+    says = r"the llama\.cpp server stopped answering: "
     with served_by(lambda request: (0, b"{")) as (client, _), pytest.raises(BackendError, match=says):
         client.greedy([7], 3, None)
 

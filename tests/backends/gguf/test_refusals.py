@@ -20,9 +20,9 @@ from tests.support.both_backends import while_attached
 from tests.support.peft_adapters import BASE, CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, lora, save_adapter
 
 ADAPTERS: dict[str, tuple[Any, str]] = {
-    "dora": (FULL_WEIGHTS["dora"], "no plain LoRA"),
-    "saved_head": (FULL_WEIGHTS["saved_head"], "no plain LoRA"),
-    "olora": (CONVERTED_LORA["olora"], "no plain LoRA"),
+    "dora": (FULL_WEIGHTS["dora"], "not plain LoRA"),
+    "saved_head": (FULL_WEIGHTS["saved_head"], "not plain LoRA"),
+    "olora": (CONVERTED_LORA["olora"], "not plain LoRA"),
     "embedding": (PLAIN_LORA["embedding"], "changes model.embed_tokens"),
     "head": (lora(target_modules=["lm_head", "q_proj"]), "changes lm_head"),
 }
@@ -33,12 +33,12 @@ def test_adapters(backend: GGUFBackend, tmp_path: Path, name: str) -> None:
     config, says = ADAPTERS[name]
     folder = save_adapter(tmp_path / name, config)
     if "changes" in says:  # PEFT saves a copy of the base's tensor beside the factors; not everybody does
-        with pytest.raises(BackendError, match=r"holds whole tensors .*kind: hf serves it"):
+        with pytest.raises(BackendError, match=r"contains full weight tensors .*use kind: hf"):
             backend.attach(AdapterKey(str(folder)))
         state = load_file(folder / "adapter_model.safetensors")
         factors = {key: tensor for key, tensor in state.items() if ".lora_" in key}
         save_file(factors, folder / "adapter_model.safetensors")
-    with pytest.raises(BackendError, match=f"{folder}.*{says}.*kind: hf serves it"):
+    with pytest.raises(BackendError, match=f"{folder}.*{says}.*use kind: hf"):
         backend.attach(AdapterKey(str(folder)))
     with while_attached(backend, HEALTHY) as subject:  # and nothing of it is left
         assert not subject.inert
@@ -49,12 +49,12 @@ def test_an_adapter_of_nan(backend: GGUFBackend, tmp_path: Path) -> None:
     state = load_file(folder / "adapter_model.safetensors")
     state[min(state)].fill_(torch.nan)
     save_file(state, folder / "adapter_model.safetensors")
-    with pytest.raises(BackendError, match=r"holds NaN or infinity in 1 of 28 modules"):
+    with pytest.raises(BackendError, match=r"contains NaN or infinity in 1 of 28 modules"):
         backend.attach(AdapterKey(str(folder)))
 
 
 def test_a_full_fine_tune(backend: GGUFBackend) -> None:
-    with pytest.raises(BackendError, match="a full fine-tune needs kind: hf"):
+    with pytest.raises(BackendError, match="use kind: hf for a full fine-tune"):
         backend.attach(AdapterKey(None, str(BASE)))
 
 
@@ -88,7 +88,7 @@ def test_views_of_other_models(backend: GGUFBackend, view: View) -> None:
     [
         ("dtype", "bf16", r"models\.ft\.dtype: bf16: kind: gguf computes in fp32; remove it"),
         ("device", "cuda", r"models\.ft\.device: cuda: kind: gguf runs on the CPU; remove it"),
-        ("trust_remote_code", True, r"trust_remote_code: kind: gguf runs no model code; remove it"),
+        ("trust_remote_code", True, r"trust_remote_code: kind: gguf does not run model code; remove it"),
         ("base", "nowhere/model.gguf", r"there is no file nowhere/model\.gguf"),
     ],
 )
@@ -105,7 +105,9 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
 
 def test_a_part_of_a_split_file(tmp_path: Path) -> None:
     (tmp_path / "m-00001-of-00002.gguf").write_bytes(b"GGUF")
-    with pytest.raises(BackendError, match=r"00001-of-00002\.gguf is one part of a split file; merge it"):
+    with pytest.raises(
+        BackendError, match=r"00001-of-00002\.gguf is one part of a split file; merge the parts"
+    ):
         load_backend(ModelKey("gguf", str(tmp_path / "m-00001-of-00002.gguf")))
 
 

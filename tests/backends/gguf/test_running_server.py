@@ -78,22 +78,22 @@ def test_what_it_can_do(running: str, files: Path) -> None:
     assert backend.capabilities >= {"divergence", "completion", "generate", "scale"}
     assert (backend.context, backend.concurrency, backend.identity) == (255, 2, "")
     subject = backend.attach(AdapterKey(str(files / "healthy.gguf")))
-    assert "their contents are not compared" in " ".join(subject.notes)
+    assert "contents cannot be verified" in " ".join(subject.notes)
     backend.close()
 
 
 def test_what_is_refused(running: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / "other.gguf").write_bytes((files / "base.gguf").read_bytes())
-    with pytest.raises(BackendError, match=r"was started with base\.gguf, and the base is other\.gguf"):
+    with pytest.raises(BackendError, match=r"was started with base\.gguf, but the base is other\.gguf"):
         open_on(running, tmp_path / "other.gguf")
-    with pytest.raises(BackendError, match="name the GGUF file that the server was started with"):
+    with pytest.raises(BackendError, match="use the GGUF file that the server was started with"):
         load_backend(ModelKey("gguf", str(QUICKSTART / "base"), endpoint=running))
     with pytest.raises(BackendError, match="does not answer"):
         open_on("http://127.0.0.1:9", files / "base.gguf")
     backend = open_on(running, files / "base.gguf")
     for path, says in (
         (files / "inert.gguf", r"not once with inert\.gguf: start it with --lora inert\.gguf"),
-        (QUICKSTART / "adapters" / "healthy", "name its GGUF file"),
+        (QUICKSTART / "adapters" / "healthy", "set models.ft.adapter to its GGUF file"),
         (files / "missing.gguf", "cannot be read"),
     ):
         with pytest.raises(BackendError, match=says):
@@ -106,7 +106,7 @@ def test_a_server_that_was_started_anew(running: str, files: Path) -> None:
     subject = backend.attach(AdapterKey(str(files / "healthy.gguf")))
     assert backend._first is not None
     backend._first = backend._first + np.float32(1.0)
-    with pytest.raises(BackendError, match="answers otherwise than at the start"):
+    with pytest.raises(BackendError, match="gives different answers than at the start"):
         Engine(backend).answer([Completion("The", " works", subject.tuned)])
     backend.close()
 

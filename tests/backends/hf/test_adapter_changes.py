@@ -85,11 +85,11 @@ def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         save_adapter(tmp_path / "runs" / name, PLAIN_LORA["one_layer"])
     backend = load_backend(MODEL_KEY)
-    with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): name one, or several as"):
+    with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): use one of them, or several as"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
     subject = backend.attach(AdapterKey(str(tmp_path / "runs")))
-    assert subject.notes[-1] == "runs alone is evaluated; name its subfolders for theirs (dpo, sft)"
+    assert subject.notes[-1] == "only runs is evaluated; to evaluate its subfolders, use dpo, sft"
     backend.close()
 
 
@@ -109,7 +109,9 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
     with pytest.raises(BackendError, match=r"'<new>' as 4096.*save the base with the voc"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     (tmp_path / "ft" / "tokenizer_config.json").unlink()
-    with pytest.raises(BackendError, match=r"as \[4097, 256\], the base's is \[4096, 256\].*save the base"):
+    with pytest.raises(
+        BackendError, match=r"with shape \[4097, 256\], but the base has \[4096, 256\].*save the base"
+    ):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     small.close()
     backend = load_backend(type(MODEL_KEY)("hf", str(tmp_path / "base"), dtype="fp32", device="cpu"))

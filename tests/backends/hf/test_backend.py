@@ -149,13 +149,13 @@ BREAK: dict[str, Callable[[Path], object]] = {
         ("unexpected tensor", "unexpected tensors (first: base_model.model.model.layers.9"),
         ("renamed tensors", "missing tensors"),
         ("wrong shape", "does not fit the base model"),
-        ("nan", "1 of 28 modules hold NaN or infinity"),
+        ("nan", "1 of 28 modules contain NaN or infinity"),
         ("pickled", "pickled weights are never loaded"),
         ("no json", "is not JSON"),
-        ("json list", "holds no JSON object"),
-        ("no config", "holds no adapter_config.json"),
-        ("other modules", "PEFT cannot put"),
-        ("a module that cannot be wrapped", "PEFT cannot put"),
+        ("json list", "does not contain a JSON object"),
+        ("no config", "contains no adapter_config.json"),
+        ("other modules", "PEFT cannot load"),
+        ("a module that cannot be wrapped", "PEFT cannot load"),
         ("half a file", "is cut off"),
     ],
 )
@@ -297,7 +297,7 @@ def test_half_an_update_is_noted(backend: HFBackend, plain_adapters: dict[str, P
     subject = backend.attach(AdapterKey(str(folder)))
     backend.detach(subject)
     assert not subject.inert
-    assert subject.notes[0].startswith("12 of 28 modules hold no update")
+    assert subject.notes[0].startswith("12 of 28 modules have no update")
 
 
 def test_a_subject_is_known_by_its_content(
@@ -406,7 +406,7 @@ def test_dtypes_are_honoured_and_scored_in_fp32(plain_adapters: dict[str, Path],
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"base": "no/such-model"}, "is no folder here, and the hub did not give it"),
+        ({"base": "no/such-model"}, "is not a local folder, and could not be downloaded from the Hub"),
         ({"device": "warp"}, "models.ft.device: 'warp'"),
         ({"device": "cuda:7"}, "models.ft.device: 'cuda:7'"),
     ],
@@ -422,7 +422,7 @@ def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: st
 
 @pytest.mark.parametrize(
     ("lose", "says"),
-    [("config.json", "it holds no config.json"), ("model.safetensors", "holds no *.safetensors")],
+    [("config.json", "it contains no config.json"), ("model.safetensors", "contains no *.safetensors")],
 )
 def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses
@@ -441,7 +441,7 @@ def test_a_broken_base_is_reported(tmp_path: Path) -> None:
     state = load_file(folder / "model.safetensors")
     state["model.norm.weight"][0] = float("nan")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BackendError, match="1 of 39 tensors hold NaN or infinity"):
+    with pytest.raises(BackendError, match="1 of 39 tensors contain NaN or infinity"):
         load_backend(dataclasses.replace(MODEL_KEY, base=str(folder)))
 
 
@@ -454,7 +454,7 @@ def test_an_adapters_other_vocabulary_is_refused(
     own = AutoTokenizer.from_pretrained(BASE)
     own.add_tokens(["<new>"])
     own.save_pretrained(folder)
-    with pytest.raises(BackendError, match="'<new>' as 4096, and the base model has 4096 rows"):
+    with pytest.raises(BackendError, match="'<new>' as 4096, but the base model has 4096 rows"):
         backend.attach(AdapterKey(str(folder)))
 
 

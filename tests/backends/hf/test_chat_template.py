@@ -52,16 +52,16 @@ def test_a_system_turn_is_read(template: str) -> None:
 @pytest.mark.parametrize(
     ("template", "prompt", "says"),
     [
-        (loop("m['text']"), ASKED, "leaves out the text of the user turn"),
+        (loop("m['text']"), ASKED, "omits the text of the user turn"),
         (loop("m['content'] | upper"), ASKED, "changes the text of the user turn"),
-        (loop("m['content'][:12]"), ASKED, "leaves out the text of the user turn"),
-        (loop("m['content'][:-3]"), ASKED, "leaves out the text of the user turn"),
-        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is not in what it renders"),
+        (loop("m['content'][:12]"), ASKED, "omits the text of the user turn"),
+        (loop("m['content'][:-3]"), ASKED, "omits the text of the user turn"),
+        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is not in its output"),
         (loop("m['content'] | e"), DIALOGUE, "turn 2 of 3 (assistant): 'Bram & Co.'"),
-        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is not in what it renders"),
-        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is not in what"),
+        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is not in its output"),
+        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is not in its output"),
         (loop("'' if m['role'] == 'system' else m['content']"), INSTRUCTED, "turn 1 of 2 (system)"),
-        ("{{ messages[-1]['content'] }}", DIALOGUE, "leaves out the text of turn 1 of 3 (user)"),
+        ("{{ messages[-1]['content'] }}", DIALOGUE, "omits the text of turn 1 of 3 (user)"),
         ("{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}", DIALOGUE, "turn 1 of 3 (user)"),
         ("{% for m in messages | reverse %}{{ m['content'] }}{% endfor %}", DIALOGUE, "another order"),
         (ALTERNATING, INSTRUCTED, "roles must alternate"),
@@ -92,7 +92,7 @@ def test_turns_may_be_written_as_json() -> None:
 
 def test_a_prompt_that_the_template_also_writes_is_missed() -> None:
     """The template writes "user" itself, so that word is in every text that it renders."""
-    with pytest.raises(RequestError, match="leaves out"):
+    with pytest.raises(RequestError, match="omits"):
         tokens(loop("m['text']")).encode((Turn("user", "user"),))
 
 
@@ -154,9 +154,9 @@ BOS = "<|bos|>"
     [
         (DATED, True, ASKED, 1, None),
         (DATED, False, ASKED, 1, None),
-        (DATED, False, "text", 0, "prompts that are no chat are read without <|bos|>"),
+        (DATED, False, "text", 0, "prompts without a chat template are encoded without <|bos|>"),
         ("{{ bos_token }}" + DATED, True, ASKED, 1, "more than once"),
-        (THINKING, True, ASKED, 0, "writes no <|bos|>"),
+        (THINKING, True, ASKED, 0, "does not add <|bos|>"),
         (THINKING, False, ASKED, 0, None),
         (MARKED_BY_BOS, False, ASKED, 2, None),
         (MARKED_BY_BOS, False, "text", 0, None),
@@ -196,7 +196,7 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
     writes_bos = found.chat.render(ASKED).startswith(BOS)
     assert read == (BOS if writes_bos and not text.startswith(BOS) else "") + text
     assert any("1 prompt is a rendered chat already" in note for note in found.notes())
-    with pytest.raises(RequestError, match="give the bare text"):
+    with pytest.raises(RequestError, match="use plain text"):
         found.encode((Turn("user", text), *DIALOGUE[1:]))
 
 
@@ -219,10 +219,10 @@ def test_tools_are_read_by_name() -> None:
     tool = '{"type": "function", "function": {"name": "trim_lamp", "description": "", "parameters": {}}}'
     assert "trim_lamp" in tokens(WITH_TOOLS).rendered_text(ToolPrompt(ASKED, (tool,)))
     blind = tokens(loop("m['content']") + "{{ tools | length if tools else '' }}")
-    with pytest.raises(RequestError, match="does not show the tool 'trim_lamp'"):
+    with pytest.raises(RequestError, match="does not render the tool 'trim_lamp'"):
         blind.encode(ToolPrompt(ASKED, (tool,)))
     rendered = (Turn("user", "<|head|>user\nHello<|eos|>"),)
-    with pytest.raises(RequestError, match="no tool"):
+    with pytest.raises(RequestError, match="no turn or tool"):
         tokens(WITH_TOOLS).encode(ToolPrompt(rendered, (tool,)))
 
 

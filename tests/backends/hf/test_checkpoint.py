@@ -78,20 +78,20 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled": (moved(WEIGHTS, "pytorch_model.bin"), "pickled weights are never loaded"),
     "Mistral's format": (
         moved(WEIGHTS, "consolidated.safetensors"),
-        "consolidated.safetensors, Mistral's own",
+        "consolidated.safetensors, which is Mistral's own",
     ),
     "a variant": (moved(WEIGHTS, "model.fp16.safetensors"), "model.fp16.safetensors, a variant"),
-    "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, and no model.safetensors"),
-    "GGUF": (moved(WEIGHTS, "model.gguf"), "GGUF files are not read"),
-    "nothing": (lambda folder: (folder / WEIGHTS).unlink(), "holds no *.safetensors"),
-    "an adapter": (an_adapter, "it holds an adapter_config.json, so it is an adapter"),
-    "an adapter alone": (an_adapter_without_config, "so it is an adapter: name it as models.ft.adapter"),
+    "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, but no model.safetensors"),
+    "GGUF": (moved(WEIGHTS, "model.gguf"), "GGUF files are not supported here"),
+    "nothing": (lambda folder: (folder / WEIGHTS).unlink(), "contains no *.safetensors"),
+    "an adapter": (an_adapter, "it contains an adapter_config.json, so it is an adapter"),
+    "an adapter alone": (an_adapter_without_config, "so it is an adapter: set models.ft.adapter to it"),
     "a distributed checkpoint": (
         text("shard-00001-model-00001-of-00001.safetensors", ""),
         "files of a distributed checkpoint",
     ),
     "no JSON": (text("config.json", "{"), "config.json cannot be read as JSON"),
-    "a list": (text("config.json", "[]"), "config.json holds no JSON object"),
+    "a list": (text("config.json", "[]"), "config.json does not contain a JSON object"),
 }
 
 
@@ -116,7 +116,7 @@ SHARDS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / f"{WEIGHTS}.index.json").unlink(),
         "no model.safetensors.index.json",
     ),
-    "empty index": (text(f"{WEIGHTS}.index.json", "{}"), "names no weight files"),
+    "empty index": (text(f"{WEIGHTS}.index.json", "{}"), "lists no weight files"),
 }
 
 
@@ -144,7 +144,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown": (config(model_type="llama99"), "has model_type 'llama99', which the installed transformers"),
     "own code": (
         config(model_type="mine", auto_map={"AutoModelForCausalLM": "modeling.Mine"}),
-        "write trust_remote_code: true",
+        "set trust_remote_code: true",
     ),
 }
 

@@ -34,11 +34,11 @@ def test_leftovers_are_ignored_with_a_note(tmp_path: Path, fields: dict[str, Any
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"some_switch": True, "peft_version": "99.0"}, "PEFT 99.0 wrote the adapter: install that one"),
-        ({"some_switch": 3, "peft_version": "99.0.0.dev0@UNKNOWN"}, "install that one"),
-        ({"use_quantum_lora": True}, "a fork of PEFT may compute something else"),
-        ({"lora_nums": 3, "peft_version": None}, "a fork of PEFT may compute something else"),
-        ({"alora_invocation_tokens": [5]}, "nobody has checked what it does"),
+        ({"some_switch": True, "peft_version": "99.0"}, "PEFT 99.0 wrote the adapter: install that version"),
+        ({"some_switch": 3, "peft_version": "99.0.0.dev0@UNKNOWN"}, "install that version"),
+        ({"use_quantum_lora": True}, "a fork of PEFT may use these tensors differently"),
+        ({"lora_nums": 3, "peft_version": None}, "a fork of PEFT may use these tensors differently"),
+        ({"alora_invocation_tokens": [5]}, "its effect on the weights has not been verified"),
     ],
 )
 def test_what_may_change_the_numbers_is_refused(tmp_path: Path, fields: dict[str, Any], says: str) -> None:

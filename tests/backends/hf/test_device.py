@@ -103,7 +103,7 @@ def test_the_determinism_class_is_dlm_sways() -> None:
     )
     assert determinism(CUDA, torch.bfloat16, strict=True, batch_invariant=False, threads=2).level == "strict"
     told = determinism(CUDA, torch.bfloat16, strict=False, batch_invariant=True, threads=2)
-    assert (told.level, told.notes) == ("loose", ("cuda, bfloat16, every text by itself",))
+    assert (told.level, told.notes) == ("loose", ("cuda, bfloat16, one text per batch",))
 
 
 @pytest.mark.parametrize(

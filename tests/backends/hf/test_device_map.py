@@ -79,7 +79,7 @@ def test_no_such_device(wanted: str) -> None:
 
 @pytest.mark.parametrize(("gpus", "found"), [(0, "no CUDA device"), (1, "1 CUDA device")])
 def test_balanced_needs_several_gpus(gpus: int, found: str) -> None:
-    with pytest.raises(BackendError, match=f"{found} was found; write device: auto"):
+    with pytest.raises(BackendError, match=f"{found} was found; use device: auto"):
         placement(_torch(gpus), "balanced")
 
 
@@ -170,5 +170,5 @@ def test_what_changes_the_base_is_refused_on_a_spread_one(tmp_path: Path, name: 
     source = find_subject_files(
         AdapterKey(str(save_adapter(tmp_path / name, {**FULL_WEIGHTS, **CONVERTED_LORA}[name])))
     )
-    with pytest.raises(BackendError, match=r"not served with device: balanced; plain LoRA is"):
+    with pytest.raises(BackendError, match=r"not supported with device: balanced (plain LoRA is)"):
         attach(model, source, [1, 2, 3], vocabulary)

@@ -161,11 +161,14 @@ def with_more_tokens(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (of_another_kind, "is a GPT2LMHeadModel, the base a LlamaForCausalLM: name the model that it was"),
+        (
+            of_another_kind,
+            "is a GPT2LMHeadModel, but the base is a LlamaForCausalLM: use the model that it was",
+        ),
         (resized, "as [4100, 256], the base as [4096, 256]: save the base with the vocabulary"),
-        (with_more_tokens, "'<new>' as 4096, and the base model has 4096 rows"),
-        (config(rms_norm_eps=1e-3), "config.json says rms_norm_eps: 0.001, the base's 1e-06"),
-        (config(num_hidden_layers=3), "the model has 3 layers, and the files hold 4"),
+        (with_more_tokens, "'<new>' as 4096, but the base model has 4096 rows"),
+        (config(rms_norm_eps=1e-3), "config.json sets rms_norm_eps: 0.001, but the base has 1e-06"),
+        (config(num_hidden_layers=3), "the model has 3 layers, but the files contain 4"),
         (config(use_cache=False, trainer="mine"), ""),
         (pickled, "pickled weights are never loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "is cut off: it holds 2 bytes"),

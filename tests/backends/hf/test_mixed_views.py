@@ -229,7 +229,7 @@ def test_a_cache_that_cannot_be_cut_keeps_the_batch_as_it_is(
 def test_changed_tensors_are_the_same_for_all_rows(backend: HFBackend, tmp_path: Path) -> None:
     with attached_subject(backend, save_adapter(tmp_path, FULL_WEIGHTS["dora"])) as subject:
         assert backend.views_per_batch == 1
-        with pytest.raises(RequestError, match="changes whole tensors"):
+        with pytest.raises(RequestError, match="changes full weight tensors"):
             backend.generate(ROWS[:2], [subject.tuned, subject.tuned.scaled(0.5)], 2)
 
 

@@ -137,5 +137,5 @@ def test_frequencies_that_grow_with_what_was_read_are_refused() -> None:
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     config = LlamaConfig(**SHAPE, rope_parameters=rope)
     tokenizer = AutoTokenizer.from_pretrained(QUICKSTART / "base")
-    with pytest.raises(BackendError, match="rope_type is dynamic"):
+    with pytest.raises(BackendError, match="rope_type of the base model is dynamic"):
         HFBackend(LlamaForCausalLM(config).eval(), PromptTokenizer(tokenizer), BaseModel("dynamic"))

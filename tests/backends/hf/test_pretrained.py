@@ -57,30 +57,33 @@ def with_adapter_inside(folder: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a lost layer": (
         without("layers.1.mlp"),
-        ("3 tensors of the model are in no file (first: model.layers.1.mlp.down_proj.weight)",),
+        ("3 tensors of the model are missing from the files (first: model.layers.1.mlp.down_proj.weight)",),
     ),
     "a lost norm": (without("model.norm"), ("1 tensors of the model", "model.norm.weight")),
     "a head that is not tied": (without("lm_head"), ("first: lm_head.weight", "tie_word_embeddings: false")),
     "a bias too much": (
         tensors(lambda state: {**state, "model.layers.0.self_attn.q_proj.bias": torch.ones(16)}),
-        ("1 tensors of the files are not in the model (first: model.layers.0.self_attn.q_proj.bias)",),
+        ("1 tensors in the files are not part of the model (first: model.layers.0.self_attn.q_proj.bias)",),
     ),
     "another shape": (
         changed(lambda tensor: tensor[:5], "layers.1.mlp.gate"),
-        ("first: model.layers.1.mlp.gate_proj.weight is [5, 16] in the file, [24, 16] by config.json",),
+        ("first: model.layers.1.mlp.gate_proj.weight is [5, 16] in the file, [24, 16] in config.json",),
     ),
     "another vocabulary": (config(vocab_size=5000), ("vocab_size: 5000", "has 4096 rows in the file")),
-    "flat shards": (changed(lambda tensor: tensor.flatten()[:7], "mlp"), ("are flat: DeepSpeed ZeRO-3",)),
-    "fewer layers": (config(num_hidden_layers=1), ("the model has 1 layers, and the files hold 2",)),
-    "more layers": (config(num_hidden_layers=3), ("the model has 3 layers, and the files hold 2",)),
+    "flat shards": (
+        changed(lambda tensor: tensor.flatten()[:7], "mlp"),
+        ("are one-dimensional, like shards of DeepSpeed ZeRO-3",),
+    ),
+    "fewer layers": (config(num_hidden_layers=1), ("the model has 1 layers, but the files contain 2",)),
+    "more layers": (config(num_hidden_layers=3), ("the model has 3 layers, but the files contain 2",)),
     "a wrapper of one's own": (
         renamed(lambda name: f"student.net.{name}"),
-        ("without 'student.net.' before",),
+        ("names that begin with 'student.net.'",),
     ),
     "an adapter inside": (with_adapter_inside, ("a PEFT adapter was still attached",)),
     "other names": (
         renamed(lambda name: name.replace("layers", "blocks")),
-        ("in no file", "not in the model"),
+        ("missing from the files", "not part of the model"),
     ),
 }
 
@@ -132,7 +135,7 @@ def test_a_head_that_another_tensor_replaced_is_reported(tiny_llama: Path) -> No
     """transformers 4 ties over what the file holds, and reports nothing."""
     model = AutoModelForCausalLM.from_pretrained(tiny_llama)
     model.lm_head.weight = model.model.embed_tokens.weight
-    with pytest.raises(BackendError, match="differ in the files, and the model ties them"):
+    with pytest.raises(BackendError, match="differ in the files, but the model ties them"):
         check_report(model, LoadingReport((), (), (), ()), read_checkpoint(tiny_llama))
 
 
@@ -216,11 +219,11 @@ def test_an_adapter_in_the_models_folder_is_not_attached(tiny_llama: Path, tmp_p
     backend = load_backend(ModelKey("hf", str(folder), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(str(folder)))
     backend.detach(subject)
-    assert not any("beside the model's weights" in note for note in subject.notes)  # it is what is evaluated
+    assert not any("next to the model weights" in note for note in subject.notes)  # it is what is evaluated
     backend = load_backend(ModelKey("hf", str(tiny_llama), dtype="fp32", device="cpu"))
     subject = backend.attach(AdapterKey(None, str(folder)))
     backend.detach(subject)
-    assert any("holds an adapter_config.json beside the model's weights" in note for note in subject.notes)
+    assert any("contains an adapter_config.json next to the model weights" in note for note in subject.notes)
     assert subject.inert
 
 
@@ -284,5 +287,5 @@ def test_nothing_is_stored_of_a_model_that_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "sway.yaml", "-p", "no:randomly", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "3 tensors of the model are in no file" in done.stdout
+    assert "3 tensors of the model are missing from the files" in done.stdout
     assert not [path for path in (tmp_path / "store").glob("**/*") if path.is_file()]

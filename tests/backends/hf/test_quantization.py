@@ -172,7 +172,7 @@ def test_a_full_fine_tune_is_refused(nf4: HFBackend, tmp_path: Path) -> None:
     quantized = save_quantized(tmp_path / "tuned", "nf4")
     plain = load_backend(key_of())
     with pytest.raises(
-        BackendError, match=r"the fine-tuned model .* is quantized \(nf4\), and the base is not"
+        BackendError, match=r"the fine-tuned model .* is quantized \(nf4\), but the base is not"
     ):
         plain.attach(AdapterKey(None, model=str(quantized)))
     plain.close()
@@ -184,7 +184,7 @@ def test_every_other_quantization_is_named(tmp_path: Path, method: str) -> None:
     path = tmp_path / "base" / "config.json"
     config = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps({**config, "quantization_config": {"quant_method": method}}), "utf-8")
-    with pytest.raises(BackendError, match=f"is quantized by {method}, which is not served"):
+    with pytest.raises(BackendError, match=f"is quantized with {method}, which is not supported"):
         load_backend(key_of(tmp_path / "base"))
 
 

@@ -33,11 +33,11 @@ def word_tokenizer(vocabulary: dict[str, int]) -> PreTrainedTokenizerFast:
     ("theirs", "note"),
     [
         (WORDS, None),
-        ({**WORDS, "<pad>": 4}, "the adapter's tokenizer has one token more than the base's, '<pad>' as 4"),
-        ({**WORDS, "x": 7, "y": 6}, "2 tokens more than the base's, the first 'y' as 6"),
+        ({**WORDS, "<pad>": 4}, "the adapter's tokenizer has one more token than the base's, '<pad>' as 4"),
+        ({**WORDS, "x": 7, "y": 6}, "2 more tokens than the base's, the first 'y' as 6"),
         (
             {"[UNK]": 0, "a": 1, "b": 2},
-            "the base's tokenizer has one token more than the adapter's, 'c' as 3",
+            "the base's tokenizer has one more token than the adapter's, 'c' as 3",
         ),
     ],
 )
@@ -55,7 +55,7 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
     [
         (
             {**WORDS, "<pad>": 8},
-            "with '<pad>' as 8, and the base model has 8 rows, 0 to 7: the token has none",
+            "with '<pad>' as 8, but the base model has 8 rows, 0 to 7: the base has no row for this token",
         ),
         ({**WORDS, "d": 3, "c": 4}, "3 is 'd', in the base's 'c'"),
         ({"[UNK]": 0, "b": 1, "a": 2, "c": 3}, "1 is 'b', in the base's 'a'"),
@@ -81,7 +81,7 @@ def test_a_tokenizers_own_code_runs_only_where_it_is_trusted(tmp_path: Path) -> 
     own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "tokenization_own.Own"]}}
     file.write_text(json.dumps({**json.loads(file.read_text()), **own}))
     base = PromptTokenizer(word_tokenizer(WORDS))
-    with pytest.raises(BackendError, match=r"write trust_remote_code: true for models\.base and models\.ft"):
+    with pytest.raises(BackendError, match=r"set trust_remote_code: true for models\.base and models\.ft"):
         shared_vocabulary(base, tmp_path, rows=8)
     found = shared_vocabulary(base, tmp_path, rows=8, trust_remote_code=True)
     assert found.needed_rows == 4
@@ -147,7 +147,7 @@ def test_rows_that_no_token_uses_may_differ(
             expected = tuned(torch.tensor([row])).logits[0][:, :both].log_softmax(-1)
         torch.testing.assert_close(one[:, :both].log_softmax(-1), expected, atol=2e-4, rtol=0)
         assert float((one - other).abs().max()) > 0.01
-    assert any(f"have {rows} rows, the base's {base_rows}" in note for note in subject.notes)
+    assert any(f"have {rows} rows, those of the base {base_rows}" in note for note in subject.notes)
 
 
 def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
@@ -156,12 +156,12 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
     resized(base, folder, 4097, **SAVED)
     backend = backend_of(base)
     with pytest.raises(
-        BackendError, match=r"holds no tokenizer that says which tokens the further rows are for"
+        BackendError, match=r"contains no tokenizer that defines the tokens of the additional rows"
     ):
         backend.attach(AdapterKey(str(folder)))
     small = tmp_path / "small"
     resized(base, small, 4000, **SAVED)
-    with pytest.raises(BackendError, match=r"have ids up to 4095, which have no row there"):
+    with pytest.raises(BackendError, match=r"have ids up to 4095, which have no row in it"):
         backend.attach(AdapterKey(str(small)))
 
 
@@ -170,5 +170,5 @@ def test_a_head_of_another_width_is_another_base(tmp_path: Path) -> None:
     base, folder = llama(tmp_path / "base", 4096, False), tmp_path / "adapter"
     shutil.copytree(QUICKSTART / "adapters" / "healthy", folder)
     resized(QUICKSTART / "base", folder, 4160, modules_to_save=["lm_head"])
-    with pytest.raises(BackendError, match="name the base that it was trained on"):
+    with pytest.raises(BackendError, match="use the base model it was trained on"):
         backend_of(base).attach(AdapterKey(str(folder)))

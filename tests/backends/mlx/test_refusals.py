@@ -54,7 +54,7 @@ def test_a_module_of_which_the_file_holds_nothing(backend: MLXBackend, tmp_path:
 def test_one_factor_of_a_module(backend: MLXBackend, tmp_path: Path) -> None:
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     without(folder, "adapters.safetensors", "layers.2.self_attn.q_proj.lora_b")
-    assert "holds no lora_b of model.layers.2.self_attn.q_proj" in refusal(backend, folder)
+    assert "contains no lora_b of model.layers.2.self_attn.q_proj" in refusal(backend, folder)
 
 
 def test_a_module_that_the_config_does_not_name(backend: MLXBackend, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_numbers_of_another_base(backend: MLXBackend, tmp_path: Path) -> None:
     tensors = mx.load(path)
     longer = {key: mx.pad(one, [(0, 8), (0, 0)]) for key, one in tensors.items() if "lora_a" in key}
     mx.save_safetensors(path, {**tensors, **longer})
-    assert "the layer reads 256 numbers and writes 256; name the base that it was trained on" in refusal(
+    assert "the layer has 256 inputs and 256 outputs; use the base model it was trained on" in refusal(
         backend, folder
     )
 
@@ -81,7 +81,7 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
     tensors = mx.load(path)
     broken = {key: one * float("nan") for key, one in tensors.items() if where in key}
     mx.save_safetensors(path, {**tensors, **broken})
-    assert "4 of 4 modules hold NaN or infinity (first: model.layers.0.self_attn.q_proj)" in refusal(
+    assert "4 of 4 modules contain NaN or infinity (first: model.layers.0.self_attn.q_proj)" in refusal(
         backend, folder
     )
 
@@ -89,18 +89,18 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"fine_tune_type": "full"}, "holds a full fine-tune of mlx-lm"),
+        ({"fine_tune_type": "full"}, "contains a full fine-tune of mlx-lm"),
         ({"fine_tune_type": "ia3"}, "found fine_tune_type 'ia3'"),
         ({"lora_parameters": None}, "lora_parameters None"),
         ({"lora_parameters": {"rank": 4, "alpha": 16}}, "lora_parameters.scale is None"),
-        ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "says rank 8"),
+        ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "sets rank 8"),
         ({"lora_parameters": {"rank": 4, "scale": float("nan"), "keys": []}}, "lora_parameters.scale is nan"),
         (
             {"lora_parameters": {"rank": 4, "scale": 2.0, "keys": "q_proj"}},
             "lora_parameters.keys is 'q_proj'",
         ),
-        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes a whole number"),
-        ({"fine_tune_type": "dora"}, "holds no m of model.layers.0.self_attn.q_proj"),
+        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes an integer"),
+        ({"fine_tune_type": "dora"}, "contains no m of model.layers.0.self_attn.q_proj"),
     ],
 )
 def test_a_config_that_is_not_mlx_lms(
@@ -114,14 +114,14 @@ def test_a_config_that_is_not_mlx_lms(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"lora_alpha": "16"}, "lora_alpha is '16'; it is a number"),
-        ({"lora_alpha": None}, "lora_alpha is None; it is a number"),
-        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; it is a number"),
+        ({"lora_alpha": "16"}, "lora_alpha is '16'; expected a number"),
+        ({"lora_alpha": None}, "lora_alpha is None; expected a number"),
+        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; expected a number"),
         ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
-        ({"rank_pattern": {"(": 4}}, "which is no regular expression"),
-        ({"target_modules": 5}, "target_modules is 5; it is a text or a list of texts"),
-        ({"target_modules": "(("}, "target_modules holds '((', which is no regular expression"),
-        ({"use_dora": True}, "holds no lora_magnitude_vector"),
+        ({"rank_pattern": {"(": 4}}, "which is not a valid regular expression"),
+        ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),
+        ({"target_modules": "(("}, "target_modules contains '((', which is not a valid regular expression"),
+        ({"use_dora": True}, "contains no lora_magnitude_vector"),
     ],
 )
 def test_a_config_that_is_not_pefts(
@@ -135,18 +135,18 @@ def test_a_config_that_is_not_pefts(
 def test_magnitudes_that_the_config_does_not_announce(backend: MLXBackend, tmp_path: Path) -> None:
     dora = save_mlx_adapter(tmp_path / "mlx", kind="dora", keys=["self_attn.q_proj"])
     edit_config(dora, "adapter_config.json", fine_tune_type="lora")
-    assert "says fine_tune_type: lora; the two files are of different runs" in refusal(backend, dora)
+    assert "sets fine_tune_type: lora; the two files come from different runs" in refusal(backend, dora)
     peft = save_adapter(tmp_path / "peft", lora(use_dora=True, target_modules=["q_proj"]))
     edit_config(peft, "adapter_config.json", use_dora=False)
-    assert "says use_dora: false; the two files are of different runs" in refusal(backend, peft)
+    assert "sets use_dora: false; the two files come from different runs" in refusal(backend, peft)
 
 
 def test_a_token_that_the_embedding_has_no_row_for(backend: MLXBackend) -> None:
     """mlx reads on beyond the end of the embedding."""
     view = View(backend._view_digest())
-    with pytest.raises(RequestError, match="gives token 4096, and the base has 4096"):
+    with pytest.raises(RequestError, match="returned token 4096, but the base has 4096"):
         backend.generate([[5, 4096]], [view], 1)
-    with pytest.raises(RequestError, match="gives token 9999, and the base has 4096"):
+    with pytest.raises(RequestError, match="returned token 9999, but the base has 4096"):
         list(backend.logprobs([PackedRow((TokenSequence((5, 9999), 0),))], view, 10))
 
 
@@ -164,7 +164,7 @@ def test_a_harmless_field_is_noted(backend: MLXBackend, tmp_path: Path) -> None:
     backend.detach(subject)
     assert any("unsloth_fixed" in note for note in subject.notes)
     edit_config(folder, "adapter_config.json", layer_replication=[[0, 2]])
-    assert "is more than LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
+    assert "is not only LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
 
 
 def test_a_head_that_is_the_embedding(backend: MLXBackend, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_head_that_is_the_embedding(backend: MLXBackend, tmp_path: Path) -> No
 
 
 def test_a_full_fine_tune(backend: MLXBackend) -> None:
-    with pytest.raises(BackendError, match="a full fine-tune needs kind: hf"):
+    with pytest.raises(BackendError, match="use kind: hf for a full fine-tune"):
         backend.attach(AdapterKey(None, model="tuned"))
 
 
@@ -181,9 +181,9 @@ def test_a_full_fine_tune(backend: MLXBackend) -> None:
     ("fields", "message"),
     [
         ({"model_file": "run_me.py"}, "run_me.py"),
-        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not serve"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "quantized by gptq"),
-        ({"quantization_config": {"quant_method": "hqq"}}, "quantized by hqq"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "kind: mlx does not support"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantized with gptq"),
+        ({"quantization_config": {"quant_method": "hqq"}}, "quantized with hqq"),
         ({"model_type": "t5"}, "only causal language models"),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_base_that_lacks_a_tensor(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="found 'cuda'; kind: mlx takes auto, cpu or gpu"):
+    with pytest.raises(BackendError, match="found 'cuda'; kind: mlx supports auto, cpu and gpu"):
         load_backend(ModelKey("mlx", str(QUICKSTART / "base"), device="cuda"))
 
 
@@ -222,4 +222,4 @@ def test_an_adapter_of_neither_format(backend: MLXBackend, tmp_path: Path) -> No
     folder.mkdir()
     assert "adapter_config.json" in refusal(backend, folder)
     shutil.copy(HEALTHY / "adapter_config.json", folder)
-    assert "holds no adapter_model.safetensors" in refusal(backend, folder)
+    assert "contains no adapter_model.safetensors" in refusal(backend, folder)

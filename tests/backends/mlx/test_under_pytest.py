@@ -57,7 +57,10 @@ def test_a_suite_without_torch_and_without_peft(pytester: pytest.Pytester) -> No
             "quantization: nf4",
             "*models.ft.quantization: is for kind: hf; with kind: mlx name a model whose files*",
         ),
-        ("device: cuda", "*no backend: models.ft.device: found 'cuda'; kind: mlx takes auto, cpu or gpu*"),
+        (
+            "device: cuda",
+            "*no backend: models.ft.device: found 'cuda'; kind: mlx supports auto, cpu and gpu*",
+        ),
     ],
 )
 def test_a_field_of_another_kind(pytester: pytest.Pytester, field: str, message: str) -> None:

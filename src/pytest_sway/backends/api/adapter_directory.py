@@ -48,7 +48,7 @@ class AdapterDirectory:
             self._lock.acquire(blocking=False)
         except (OSError, Timeout, NotImplementedError) as error:
             raise BackendError(
-                f"models.ft.null_dir: adapters for the server cannot be written below {path}: {error}"
+                f"models.ft.null_dir: cannot write adapters for the server to {path}: {error}"
             ) from error
 
     def name(self, digest: str) -> str:
@@ -112,8 +112,10 @@ def default_directory() -> Path:
         path.mkdir(exist_ok=True)
     except (OSError, KeyError) as error:  # a user without a name, a file in its place
         raise BackendError(
-            f"there is no folder for adapters ({error}); name one as models.ft.null_dir"
+            f"cannot create a folder for adapters ({error}); set models.ft.null_dir"
         ) from error
     if path.is_symlink() or (hasattr(os, "getuid") and path.stat().st_uid != os.getuid()):
-        raise BackendError(f"{path} is not this user's own folder; name another one as models.ft.null_dir")
+        raise BackendError(
+            f"{path} is not owned by the current user; set models.ft.null_dir to another folder"
+        )
     return path

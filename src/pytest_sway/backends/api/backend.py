@@ -54,8 +54,8 @@ _MOST_OTHERS = 8
 """Other adapters with which the base and the fine-tune are asked in one batch, to see them mixed up."""
 _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 _ALIKE = (
-    "the server gave the same numbers, to the last digit, for both models: they are one model under two "
-    "names, or the server does not apply the adapter"
+    "the server returned identical numbers for both models: they are the same model under two names, or the "
+    "server does not apply the adapter"
 )
 
 
@@ -110,12 +110,12 @@ class APIBackend(PromptEncoding, ServerBackend):
         """By what was seen: whether a repeated request, and one among others, has the same digits."""
         noise = self._served.noise if self._served is not None else 0.0
         if self._served is not None and not self._served.repeats:
-            return Determinism("loose", ("the server answered one request twice with other digits",))
+            return Determinism("loose", ("the server returned different numbers for the same request",))
         if noise == 0.0 or batch_invariant:
             return Determinism("strict")
         return Determinism(
             "best_effort",
-            (f"beside other requests the server's log-probabilities move by up to {noise:.2g} nats",),
+            (f"log-probabilities change by up to {noise:.2g} nats in batches with other requests",),
         )
 
     def attach(self, adapter: AdapterKey) -> Subject:
@@ -124,13 +124,13 @@ class APIBackend(PromptEncoding, ServerBackend):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None and adapter.path is not None:
             raise BackendError(
-                "kind: api serves an adapter on the base, or two models by their names, not an adapter on a "
+                "kind: api supports an adapter on the base, or two models by name, but not an adapter on a "
                 "fine-tuned model"
             )
         try:
             self._served = self._named(adapter) if adapter.model is not None else self._loaded(adapter)
         except RequestError as error:
-            raise BackendError(f"the server cannot be asked for {adapter}: {error}") from error
+            raise BackendError(f"the request to the server for {adapter} failed: {error}") from error
         return self._served.subject
 
     def detach(self, subject: Subject) -> None:
@@ -165,7 +165,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         try:
             self._current.prepare(views)
         except RequestError as error:
-            raise BackendError(f"the server cannot be asked any more: {error}") from error
+            raise BackendError(f"the server is no longer available: {error}") from error
 
     def interrupt(self) -> None:
         """End the requests that run."""
@@ -201,7 +201,7 @@ class APIBackend(PromptEncoding, ServerBackend):
             return TopLogprobs(base.ids, np.stack(nats).astype(np.float32))
         rows = served.client.likeliest_in(served.model, text, facts.top)
         if any(len(row.ids) != facts.top for row in rows):
-            raise RequestError(f"the server named fewer than the {facts.top} likeliest tokens of a position")
+            raise RequestError(f"the server returned fewer than the top {facts.top} tokens of a position")
         return TopLogprobs(
             np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
         )
@@ -236,7 +236,7 @@ class APIBackend(PromptEncoding, ServerBackend):
                 row[tokens.ids] = tokens.nats
         if not np.isfinite(found).all():
             raise RequestError(
-                f"the server gave other than the {self.vocabulary} log-probabilities of a position"
+                f"the server did not return {self.vocabulary} log-probabilities for a position"
             )
         return found
 
@@ -262,7 +262,10 @@ class APIBackend(PromptEncoding, ServerBackend):
         subject = Subject(
             base=View(self._digest),
             tuned=View(self._digest, digest),
-            notes=(*remarks.notes, f"the fine-tuned model is {adapter.model!r} there: a name is not content"),
+            notes=(
+                *remarks.notes,
+                f"the fine-tuned model is {adapter.model!r} there: its weights cannot be verified",
+            ),
             warnings=remarks.warnings,
         )
         others = [one.id for one in listed if one.parent and one.id != adapter.model]
@@ -276,8 +279,8 @@ class APIBackend(PromptEncoding, ServerBackend):
         """An adapter from its folder, loaded by the server."""
         if adapter.path is None:
             raise BackendError(
-                "kind: api compares two models: name the folder of an adapter as models.ft.adapter, or "
-                "another served model as models.ft.base with defaults: {differential: false}"
+                "kind: api compares two models: set models.ft.adapter to an adapter folder, or "
+                "models.ft.base to another served model, with defaults: {differential: false}"
             )
         try:
             from pytest_sway.backends.api.load_adapter import load_adapter

@@ -10,8 +10,8 @@ from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.hf.model_files import text_digest
 
 _COMMON = (
-    "the server cannot be asked for chosen tokens, so divergences see the tokens that both sides name alone: "
-    "an effect on others, small or large, is missed"
+    "the server cannot return the log-probabilities of chosen tokens, so divergences use only the tokens "
+    "that both sides return: effects on other tokens are missed"
 )
 
 
@@ -33,15 +33,15 @@ def base_digest(key: ModelKey, base: ServedBase) -> str:
 def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
     """Which server, what a name is worth, and which tokens divergences compare."""
     facts, name = base.facts, base.name
-    where = f"{name.model!r} on {facts.engine} at {name.client.session.url}, loaded there from {facts.root}"
-    kept = "are not kept on disk (models.ft.revision names the weights and keeps them)"
+    where = f"{name.model!r} on {facts.engine} at {name.client.session.url}, loaded from {facts.root}"
+    kept = "are not cached on disk (set models.ft.revision to identify the weights and cache them)"
     if key.revision:
-        kept = f"are kept on disk for revision {key.revision} alone, as models.ft.revision says"
-    notes = [f"the base is {where}: a name is not content, so its answers {kept}"]
+        kept = f"are cached on disk only for revision {key.revision}, set in models.ft.revision"
+    notes = [f"the base is {where}, known only by its name: its answers {kept}"]
     if facts.top and not facts.is_whole:
         notes.append(
-            f"divergences compare {_compared(facts)}, and all others as one: lower bounds, not to be "
-            "compared with those over a whole vocabulary"
+            f"divergences compare {_compared(facts)}, and all other tokens as one: they are lower bounds and "
+            "not comparable with divergences over the full vocabulary"
         )
     is_common = bool(facts.top) and not facts.is_whole and not facts.names_chosen
     return Remarks(tuple(notes), (_COMMON,) if is_common else ())
@@ -50,5 +50,5 @@ def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
 def _compared(facts: ServerFacts) -> str:
     """The tokens that a divergence tells apart: the rule's name."""
     if facts.names_chosen:
-        return f"the base's {facts.top} likeliest tokens"
-    return f"the tokens that are among the {facts.top} likeliest of both sides"
+        return f"the top {facts.top} tokens of the base"
+    return f"the tokens in the top {facts.top} of both sides"

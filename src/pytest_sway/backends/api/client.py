@@ -151,14 +151,16 @@ class CompletionsClient:
         found = _top(choice, -1)
         nats = dict(zip(found.ids.tolist(), found.nats.tolist(), strict=True))
         if not nats.keys() >= set(chosen):
-            raise RequestError("the server gave no log-probabilities for chosen tokens (logprob_token_ids)")
+            raise RequestError(
+                "the server returned no log-probabilities for chosen tokens (logprob_token_ids)"
+            )
         return np.array([nats[token] for token in chosen])
 
     def greedy(self, model: str, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest continuation, the token that ends it included where the server gives it."""
         (choice,) = self._complete(model, [ids], {"max_tokens": count, "return_token_ids": True})
         if choice.token_ids is None or len(choice.token_ids) > count:
-            raise RequestError("the server does not say which tokens it wrote (return_token_ids)")
+            raise RequestError("the server does not return the generated token ids (return_token_ids)")
         return choice.token_ids
 
     def _prompt_logprobs(self, model: str, texts: Sequence[list[int]]) -> list[list[float]]:
@@ -183,7 +185,7 @@ class CompletionsClient:
             raise RequestError(f"the server answered {len(choices)} of {len(prompts)} texts")
         for ids, choice in zip(prompts, choices, strict=True):
             if choice.prompt_token_ids not in (None, ids):
-                raise RequestError("the server read other token ids than it was sent")
+                raise RequestError("the server read different token ids than were sent")
         return choices
 
     def _read(self, answer: ServerAnswer, model: str) -> CompletionAnswer:
@@ -194,7 +196,7 @@ class CompletionsClient:
         except msgspec.MsgspecError as error:
             raise RequestError(f"the server's answer cannot be read: {error}") from error
         if found.model not in ("", model):
-            raise BackendError(f"the server answers as {found.model!r}, asked for {model!r}")
+            raise BackendError(f"the server answered as {found.model!r} to a request for {model!r}")
         return found
 
     def _count(self, answer: CompletionAnswer, prompts: Sequence[Sequence[int]]) -> None:
@@ -210,7 +212,7 @@ class CompletionsClient:
             requests, prompt_tokens, completion_tokens = self.usage
             self.usage = ServerUsage(requests + 1, prompt_tokens + read, completion_tokens + written)
         if read != sent:
-            raise RequestError(f"the server read {read} tokens and was sent {sent}")
+            raise RequestError(f"the server read {read} tokens, but {sent} were sent")
 
 
 def _forced(ids: Sequence[int], choice: Choice) -> list[float]:
@@ -218,11 +220,13 @@ def _forced(ids: Sequence[int], choice: Choice) -> list[float]:
     found = choice.prompt_logprobs
     if found is None or len(found) != len(ids):
         count = "no" if found is None else str(len(found))
-        raise RequestError(f"the server gave {count} log-probabilities for the {len(ids)} tokens of a prompt")
+        raise RequestError(
+            f"the server returned {count} log-probabilities for the {len(ids)} tokens of a prompt"
+        )
     nats = [float("nan")]
     for token, place in zip(ids[1:], found[1:], strict=True):
         if place is None or str(token) not in place:
-            raise RequestError(f"the server gave no log-probability for token {token} where it stands")
+            raise RequestError(f"the server returned no log-probability for token {token} at its position")
         nats.append(_checked(place[str(token)].logprob))
     return nats
 
@@ -231,45 +235,47 @@ def _echoed(ids: Sequence[int], choice: Choice) -> list[float]:
     found = choice.logprobs
     count = 0 if found is None else len(found.token_logprobs)
     if found is None or count not in (len(ids), len(ids) + 1):  # with or without the one token it writes
-        raise RequestError(f"the server gave {count} log-probabilities for the {len(ids)} tokens of a prompt")
+        raise RequestError(
+            f"the server returned {count} log-probabilities for the {len(ids)} tokens of a prompt"
+        )
     if found.tokens and found.tokens[0].startswith(_ID_PREFIX):
         read = [token.removeprefix(_ID_PREFIX) for token in found.tokens[: len(ids)]]
         if read != [str(token) for token in ids]:
-            raise RequestError("the server read other token ids than it was sent")
+            raise RequestError("the server read different token ids than were sent")
     nats = found.token_logprobs[1 : len(ids)]
     if None in nats:
-        raise RequestError("the server gave no log-probability for some tokens of a prompt")
+        raise RequestError("the server returned no log-probability for some tokens of a prompt")
     return [float("nan"), *(_checked(one) for one in nats if one is not None)]
 
 
 def _top(choice: Choice, count: int) -> LikeliestTokens:
     found = choice.logprobs.top_logprobs if choice.logprobs is not None else None
     if not found or not found[0]:
-        raise RequestError("the server gave no log-probabilities for the next token")
+        raise RequestError("the server returned no log-probabilities for the next token")
     named = found[0]
     if not all(name.startswith(_ID_PREFIX) for name in named):
         raise RequestError(
-            "the server names the likeliest tokens by their texts, by which several tokens are one "
-            "(it does not know return_tokens_as_token_ids)"
+            "the server returns the top tokens as text, which is ambiguous (it does not support "
+            "return_tokens_as_token_ids)"
         )
     try:
         return _likeliest({int(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
     except ValueError as error:
-        raise RequestError(f"the server names a token by no id: {error}") from error
+        raise RequestError(f"the server returned a token without an id: {error}") from error
 
 
 def _likeliest(named: Mapping[int, float], count: int) -> LikeliestTokens:
     """The ``count`` likeliest of some tokens; −1 for all of them."""
     ids, nats = np.array(list(named)), np.array(list(named.values()))
     if not (nats <= _MOST_NATS).all():  # nor NaN
-        raise RequestError(f"the server gave {nats.max():g} as a log-probability")
+        raise RequestError(f"the server returned {nats.max():g} as a log-probability")
     order = np.lexsort((ids, -nats))[: count if count > 0 else None]
     return LikeliestTokens(ids[order], nats[order])
 
 
 def _checked(nats: float) -> float:
     if not nats <= _MOST_NATS:  # nor NaN
-        raise RequestError(f"the server gave {nats:g} as a log-probability")
+        raise RequestError(f"the server returned {nats:g} as a log-probability")
     return nats
 
 
@@ -282,13 +288,14 @@ def _failure(answer: ServerAnswer, path: str, model: str = "") -> Exception:
     reason = f"{refusal_text(answer.content)} (status {answer.status})"
     if answer.status in (401, 403):
         return BackendError(
-            f"the server refuses the key: {reason}; set SWAY_API_KEY or OPENAI_API_KEY, or write api_key: "
+            f"the server rejected the API key: {reason}; set SWAY_API_KEY or OPENAI_API_KEY, or write "
+            "api_key: "
             "${NAME}"
         )
     if answer.status == 404 and model:
         return UnservedModelError(f"the server does not serve {model!r}: {reason}")
     if answer.status == 429:
-        return BackendError(f"the server's limit of requests is reached: {reason}")
+        return BackendError(f"the rate limit of the server is reached: {reason}")
     if answer.status >= 500 or answer.status == 404:
-        return ServerLostError(f"the server fails at {path}: {reason}")
-    return RequestError(f"the server refuses {path}: {reason}")
+        return ServerLostError(f"the server failed on {path}: {reason}")
+    return RequestError(f"the server rejected {path}: {reason}")

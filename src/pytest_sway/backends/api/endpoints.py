@@ -46,17 +46,17 @@ def endpoint_of(url: str | None, api_key: str | None, field: str) -> Endpoint:
     """
     if not url:
         raise BackendError(
-            f"{field} is missing: kind: api needs the address of a server, e.g. http://127.0.0.1:8000"
+            f"{field} is missing: kind: api needs the URL of a server, e.g. http://127.0.0.1:8000"
         )
     if not _is_address(url):
-        shown = "an address with a user name or a query" if {"@", "?"} & set(url) else url
+        shown = "a URL with a user name or a query" if {"@", "?"} & set(url) else url
         raise BackendError(
-            f"{field}: found {shown}; write the address of the server, e.g. http://127.0.0.1:8000, and a key "
-            "as api_key"
+            f"{field}: found {shown}; write the URL of the server, e.g. http://127.0.0.1:8000, and put a key "
+            "into api_key"
         )
     key = (api_key or next((value for name in _KEYS if (value := os.environ.get(name))), "")).strip()
     if not (key.isascii() and (key.isprintable() or not key)):
-        raise BackendError(f"the key for {field} holds characters that no key has; look at its variable")
+        raise BackendError(f"the key for {field} contains invalid characters; check its environment variable")
     return Endpoint(server_address(url), key)
 
 

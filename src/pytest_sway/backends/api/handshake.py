@@ -104,7 +104,7 @@ def check_comparable(base: ServerFacts, tuned: ServerFacts) -> None:
     """Raise BackendError where the numbers of two servers cannot be compared."""
     if _distributions(base) != _distributions(tuned):
         raise BackendError(
-            f"the base's server names {_tokens(base)} of a distribution and the fine-tune's "
+            f"the server of the base returns {_tokens(base)} per position, and that of the fine-tune "
             f"{_tokens(tuned)}: start both with the same --max-logprobs"
         )
 
@@ -126,7 +126,9 @@ def find_model(models: Sequence[ServedModel], name: str, url: str) -> ServedMode
     found = next((model for model in models if model.id == name), None)
     if found is None:
         names = shorten_list([model.id for model in models]) if models else "no model"
-        raise BackendError(f"the server at {url} serves {names}, and not {name!r}: write the name as base")
+        raise BackendError(
+            f"the server at {url} serves {names}, not {name!r}: set base to a name that it serves"
+        )
     return found
 
 
@@ -135,8 +137,8 @@ def _check_tokenizer(client: CompletionsClient, model: str, trial: TrialText) ->
     theirs = client.tokenize(model, trial.text)
     if theirs is not None and tuple(theirs) != trial.ids:
         raise BackendError(
-            f"the server's tokenizer for {model!r} gives other token ids than the tokenizer here: name the "
-            "model's own as tokenizer, a folder or a name on the hub"
+            f"the server's tokenizer for {model!r} gives different token ids than the local tokenizer: set "
+            "tokenizer to that of the model (a folder or a Hub name)"
         )
 
 
@@ -154,7 +156,8 @@ def _find_dialect(client: CompletionsClient, model: str, trial: TrialText) -> Di
             return dialect
         reasons.append(f"{dialect}: every token has the log-probability {nats[0]:g}")
     raise BackendError(
-        f"the server does not score a prompt's tokens for {model!r}, which every probe needs "
+        f"the server does not return log-probabilities of prompt tokens for {model!r}, which every probe "
+        "needs "
         f"({'; '.join(reasons)})"
     )
 

@@ -74,7 +74,7 @@ class HttpSession:
             )
         except (httpx.InvalidURL, ImportError, ValueError) as error:  # a host, a proxy's scheme
             raise BackendError(
-                f"{endpoint.url} cannot be asked: {endpoint.without_key(str(error))}"
+                f"{endpoint.url} cannot be reached: {endpoint.without_key(str(error))}"
             ) from None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sway-http", daemon=True)
@@ -132,7 +132,7 @@ class HttpSession:
         try:
             return future.result()
         except CancelledError:
-            raise BackendError(f"what {self.url} was being asked was interrupted") from None
+            raise BackendError(f"the request to {self.url} was interrupted") from None
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
                 raise ServerLostError(self._unreachable(error)) from None
@@ -171,7 +171,7 @@ class HttpSession:
                 parts.append(part)
                 size += len(part)
                 if size > _MOST_BYTES:
-                    raise RequestError(f"the answer of {self.url}{path} is larger than {_MOST_BYTES} bytes")
+                    raise RequestError(f"the response of {self.url}{path} is larger than {_MOST_BYTES} bytes")
         answer = ServerAnswer(response.status_code, b"".join(parts))
         if answer.status != httpx.codes.OK:  # its text is shown
             shown = self.endpoint.without_key(answer.content.decode(errors="replace"))

@@ -61,7 +61,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         return APIBackend(key, base, tokens, folder, connections)
     except RequestError as error:
         connections.close()
-        raise BackendError(f"the server cannot be asked for {key.base!r}: {error}") from error
+        raise BackendError(f"the request to the server failed for {key.base!r}: {error}") from error
     except BaseException:
         connections.close()
         raise
@@ -70,6 +70,8 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
 def _check_fields(key: ModelKey) -> None:
     """Raise BackendError for what this kind cannot do."""
     if key.device != "auto":
-        raise BackendError(f"models.ft.device: {key.device}: kind: api leaves it to the server; remove it")
+        raise BackendError(
+            f"models.ft.device: {key.device}: kind: api uses the device of the server; remove it"
+        )
     if key.trust_remote_code:
-        raise BackendError("models.ft.trust_remote_code: kind: api runs no model code; remove it")
+        raise BackendError("models.ft.trust_remote_code: kind: api does not run model code; remove it")

@@ -131,8 +131,8 @@ class LoadedAdapters(ServedSubject):
         )
         if apart > SAME_NATS:
             raise BackendError(
-                f"the adapter at strength 0 answers {apart:.3g} nats apart from the base model on this "
-                "server: it adds something that is not in the adapter's folder, or does not read lora_alpha"
+                f"at strength 0 the adapter differs by {apart:.3g} nats from the base model on this server: "
+                "the server applies something that is not in the adapter folder, or ignores lora_alpha"
             )
         self.repeats = found.distance() == 0.0
         self.noise = crowded_noise(self._client, {zero.model: found.expected}, self._trial)
@@ -151,7 +151,7 @@ class LoadedAdapters(ServedSubject):
                 silent.append(suffix)
         if silent:
             raise BackendError(
-                f"the server drops what an adapter changes in {', '.join(silent)}, without a word: "
+                f"the server silently ignores the adapter's changes in {', '.join(silent)}: "
                 f"{HOW_TO_START}, M… with {' '.join(self._source.suffixes)} among them"
             )
 
@@ -173,8 +173,8 @@ class LoadedAdapters(ServedSubject):
         at_half = score(self._client, half, self._trial)
         if any(np.abs(at_half - row).max() <= self.noise for row in expected.values()):
             raise BackendError(
-                "the server answers for the adapter at half its strength what it answers at another one: it "
-                "does not read lora_alpha in the adapter's folder"
+                "the server gives the same answers at half strength as at another strength: it ignores "
+                "lora_alpha in the adapter folder"
             )
 
 

@@ -45,8 +45,8 @@ class LoraServer:
         missed = sum(not self._answers(name) for _ in range(_REPLICA_TRIES))
         if missed:
             raise BackendError(
-                f"the server does not know an adapter that it has loaded at {missed} of {_REPLICA_TRIES} "
-                "requests: there are several replicas, each with its own list; start every one with "
+                f"{missed} of {_REPLICA_TRIES} requests did not find an adapter that the server has loaded: "
+                "it has several replicas, each with its own list of adapters; start each with "
                 "VLLM_PLUGINS=lora_filesystem_resolver and VLLM_LORA_RESOLVER_CACHE_DIR=<models.ft.null_dir>"
             )
 
@@ -79,9 +79,7 @@ class LoraServer:
         except UnservedModelError:
             return False
         except RequestError as error:
-            raise BackendError(
-                f"the server found the folder of an adapter and cannot load it: {error}"
-            ) from error
+            raise BackendError(f"the server found the adapter folder but cannot load it: {error}") from error
         return True
 
     def _load_folder(self, name: str) -> None:
@@ -91,11 +89,11 @@ class LoraServer:
         if answer.status == 200 or (answer.status == 400 and "already" in reason):
             return
         if answer.status in (404, 405) and PREFIX not in reason:
-            raise BackendError(f"the server loads no adapters while it runs: {HOW_TO_START}")
+            raise BackendError(f"the server does not support loading adapters at runtime: {HOW_TO_START}")
         raise BackendError(
             f"the server cannot load the adapter from {path}: {reason} (status {answer.status}); either it "
-            "does not serve such an adapter (its log says why), or it does not see this folder: name one "
-            "that both see as models.ft.null_dir, and its path on the server as models.ft.null_dir_server"
+            "does not support this adapter (see its log), or it cannot access this folder: set "
+            "models.ft.null_dir to a shared folder, and models.ft.null_dir_server to its path on the server"
         )
 
     def _unload(self, name: str) -> bool:

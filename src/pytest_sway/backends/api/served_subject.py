@@ -68,7 +68,7 @@ class ServedSubject(ABC):
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null adapter."""
-        raise BackendError(f"{adapter} cannot be a null: the server is asked for two models by their names")
+        raise BackendError(f"{adapter} cannot be a null: the server compares two models by name")
 
     def close(self) -> None:  # noqa: B027 - names need nothing
         """Have the server forget what was loaded for it."""
@@ -92,9 +92,9 @@ class UnchangedModel:
         moved = self.distance()
         if moved > SAME_NATS:
             raise BackendError(
-                f"{self._label} answers {moved:.3g} nats apart from what it answered at the start of this "
-                "run: the server was restarted with other weights or settings, or is asked by others in "
-                "a way that it mixes up"
+                f"the answers of {self._label} changed by {moved:.3g} nats since the start of this run: the "
+                "server was "
+                "restarted with other weights or settings, or mixes up concurrent requests"
             )
 
     def distance(self) -> float:
@@ -148,6 +148,6 @@ class NamedModels(ServedSubject):
     def prepare(self, views: Sequence[View]) -> None:
         """Both models must be those of the start."""
         if any(view.null is not None or view.scale != 1.0 for view in views):
-            raise BackendError("a server that is asked for two models by name has no nulls and no strengths")
+            raise BackendError("a server with two models by name supports neither nulls nor strengths")
         for one in self._unchanged:
             one.check()

@@ -12,21 +12,21 @@ import msgspec
 from pytest_sway.backends.api.answers import ServedModel, Version
 from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer
 
-_NO_SCORES = "it gives no log-probabilities of a prompt's tokens"
-_USE_FILES = "evaluate the model's own files with kind: hf or kind: gguf"
+_NO_SCORES = "it does not return log-probabilities of prompt tokens"
+_USE_FILES = "evaluate the model files with kind: hf or kind: gguf"
 UNSUPPORTED = {
-    "OpenAI": "OpenAI's hosted models give no log-probabilities of a prompt (echo is refused with logprobs); "
-    "their fine-tunes cannot be evaluated",
-    "Ollama": f"Ollama: {_NO_SCORES}; evaluate its GGUF file and the adapter's folder with kind: gguf",
+    "OpenAI": "OpenAI's hosted models do not return log-probabilities of prompts (echo with logprobs is "
+    "rejected), so their fine-tunes cannot be evaluated",
+    "Ollama": f"Ollama: {_NO_SCORES}; evaluate its GGUF file and the adapter folder with kind: gguf",
     "LM Studio": f"LM Studio: {_NO_SCORES}; {_USE_FILES}",
-    "mlx_lm.server": f"mlx_lm.server: {_NO_SCORES}, and takes no token ids; {_USE_FILES}",
-    "transformers serve": "transformers serve: it ignores echo and logprobs and takes no token ids; "
+    "mlx_lm.server": f"mlx_lm.server: {_NO_SCORES}, and does not accept token ids; {_USE_FILES}",
+    "transformers serve": "transformers serve: it ignores echo and logprobs and does not accept token ids; "
     f"{_USE_FILES}",
     "TGI": f"Text Generation Inference: {_NO_SCORES} in OpenAI's form; {_USE_FILES}",
-    "llama-server": f"llama.cpp's llama-server: {_NO_SCORES}; kind: gguf starts one of its own, or asks this "
-    "one, and scores by a grammar of token ids",
-    "llama-cpp-python": "llama-cpp-python's server: it scores text and takes no token ids; evaluate its GGUF "
-    "file with kind: gguf",
+    "llama-server": f"llama.cpp's llama-server: {_NO_SCORES}; use kind: gguf, which starts "
+    "its own or uses this one, and scores with a grammar of token ids",
+    "llama-cpp-python": "llama-cpp-python's server: it scores text and does not accept token ids; "
+    "evaluate its GGUF file with kind: gguf",
 }
 """Servers that are recognised and refused, each with the reason."""
 _OWNERS = {"llamacpp": "llama-server", "library": "Ollama", "organization_owner": "LM Studio"}

@@ -38,8 +38,9 @@ def find_tokenizer_folder(key: ModelKey, root: str | None) -> Path:
             except BackendError as error:
                 failures.append(str(error))
     raise BackendError(
-        f"prompts are encoded here, and there is no tokenizer for {key.base!r}: name the model's folder or "
-        f"its name on the hub as models.ft.tokenizer{''.join(f' ({failure})' for failure in failures)}"
+        f"prompts are tokenized locally, and no tokenizer was found for {key.base!r}: set "
+        "models.ft.tokenizer to the model's folder or its name on the "
+        f"Hub{''.join(f' ({failure})' for failure in failures)}"
     )
 
 

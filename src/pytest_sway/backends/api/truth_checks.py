@@ -50,9 +50,9 @@ def check_greedy(client: CompletionsClient, model: str, trial: TrialText, label:
     (forced,) = client.target_logprobs(model, [ForcedCompletion(trial.ids, (int(likeliest.ids[0]),))])
     if abs(written - forced[0]) > SAME_NATS:
         raise BackendError(
-            f"{label}: the server gives its next token the log-probability {written:.3f} where it "
-            f"writes it and {forced[0]:.3f} where it reads it: it leaves a part of the model out of "
-            "one of the two, or its log-probabilities are those after sampling (vLLM: --logprobs-mode "
+            f"{label}: the server returns for the same token the log-probability {written:.3f} when "
+            f"generating and {forced[0]:.3f} when reading: it omits a part of the model in one of the two, "
+            "or returns log-probabilities after sampling (vLLM: --logprobs-mode "
             "raw_logprobs)"
         )
 
@@ -86,15 +86,14 @@ def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray],
         rows = _side_by_side(client, asked, trial)
     except ServerLostError as error:
         raise BackendError(
-            f"the server failed when it was asked for several texts at a time: {error}; either it was "
-            "stopped, or it is vLLM on CPUs without --lora-target-modules, which ends so: name the adapter's "
-            "modules there"
+            f"the server failed on concurrent requests: {error}; either it was stopped, or it is vLLM on "
+            "CPUs without --lora-target-modules, which crashes: pass the adapter's modules there"
         ) from error
     moved = [(float(np.abs(row - expected[name]).max()), name) for row, name in zip(rows, asked, strict=True)]
     worst, name = max(moved)
     if worst > SAME_NATS:
         raise BackendError(
-            f"the server answers for {name!r} up to {worst:.3g} nats apart when it is asked for several "
-            "models at a time: it mixes them up"
+            f"the server answers for {name!r} up to {worst:.3g} nats apart when several models are requested "
+            "concurrently: it mixes them up"
         )
     return worst

@@ -61,8 +61,8 @@ class DifferentialBackend(AnsweringBackend):
         """Build the class for an adapter."""
         if adapter.model is not None:
             raise BackendError(
-                f"{self._key.entry_point}: a class with as_base and as_finetuned holds one base and an "
-                "adapter on it; remove defaults.differential: false, and write the same base on both sides"
+                f"{self._key.entry_point}: a class with as_base and as_finetuned represents one base with an "
+                "adapter; remove defaults.differential: false, and use the same base on both sides"
             )
         self.close()
         self._model = DifferentialModel.build(self._factory, self._key, adapter)
@@ -71,7 +71,7 @@ class DifferentialBackend(AnsweringBackend):
         self._adapter = (content_digest(path) if path is not None else "") or f"name {path}"
         notes: tuple[str, ...] = ()
         if path is not None and not path.exists():
-            notes = (f"adapter {path}: no such file or folder; the class was given the name",)
+            notes = (f"adapter {path}: no such file or folder; it was passed to the class as a name",)
         base = f"{self._key.entry_point} {self._key.base} {self._key.revision}"
         return Subject(View(base), View(base, self._adapter), notes=notes)
 
@@ -145,9 +145,9 @@ class DifferentialBackend(AnsweringBackend):
             self._vocabulary = distribution.vocabulary
             distribution = view.next_tokens(text, self._vocabulary)
         if not distribution.is_whole:
-            remedy = "; leave defaults.top_k out to compare all" if self._key.top_k else ""
+            remedy = "; remove defaults.top_k to compare all" if self._key.top_k else ""
             self._partial_note = (
-                f"next_token_dist names {len(distribution.ids)} of {distribution.vocabulary} tokens: "
+                f"next_token_dist returns {len(distribution.ids)} of {distribution.vocabulary} tokens: "
                 f"divergences are lower bounds{remedy}"
             )
         return distribution
@@ -155,14 +155,14 @@ class DifferentialBackend(AnsweringBackend):
     def _refusal(self, request: Request[Any]) -> str:
         """Why a request cannot be asked of any view; empty where it can."""
         if not isinstance(request, Divergence | Completion | Generate):
-            return f"a backend of dlm-sway's protocol answers no {type(request).__name__}"
+            return f"a backend of dlm-sway's protocol does not support {type(request).__name__}"
         if not isinstance(request.prompt, str):
-            return "a backend of dlm-sway's protocol renders no chat template; write prompt_policy: raw"
+            return "a backend of dlm-sway's protocol does not render chat templates; write prompt_policy: raw"
         for view in request.views:
             if view.adapter not in ("", self._adapter):
                 return "the adapter of the view is not attached"
             if view.null is not None and view.null.family not in self.null_families:
-                return f"as_null_adapter makes no {view.null.family} nulls; write family: gaussian"
+                return f"as_null_adapter does not support {view.null.family} nulls; write family: gaussian"
         return ""
 
 

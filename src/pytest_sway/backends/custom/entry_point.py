@@ -15,7 +15,7 @@ from pytest_sway.text.message_parts import describe, describe_error, did_you_mea
 _FORM = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<names>\w+(\.\w+)*)")
 _EXAMPLE = "write package.module:Class, e.g. entry_point: my_backend:MyBackend"
 _HOW_TO_FIND = (
-    'a file beside the spec is found where its folder is in pytest\'s option pythonpath (pythonpath = ["."] '
+    'a file next to the spec is found if its folder is in pytest\'s option pythonpath (pythonpath = ["."] '
     "under [tool.pytest.ini_options] in pyproject.toml, from pytest's rootdir)"
 )
 
@@ -96,4 +96,4 @@ def _searched_folders() -> str:
     own = [Path(prefix).resolve() for prefix in {sys.prefix, sys.base_prefix}]
     searched = [Path(entry).resolve() for entry in sys.path]  # an empty entry is the working directory
     others = [str(path) for path in searched if not any(path.is_relative_to(prefix) for prefix in own)]
-    return f"sys.path ({shorten_list(others)})" if others else "sys.path (the installed packages alone)"
+    return f"sys.path ({shorten_list(others)})" if others else "sys.path (only installed packages)"

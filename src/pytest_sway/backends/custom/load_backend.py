@@ -45,13 +45,13 @@ def load_backend(key: ModelKey) -> AnsweringBackend | WeightsBackend | ServerBac
     where = f"models.ft.entry_point: {key.entry_point}"
     if not callable(factory):
         raise BackendError(
-            f"{where} is {describe(factory)}; name a class, or a function that returns a backend"
+            f"{where} is {describe(factory)}; use a class, or a function that returns a backend"
         )
     is_differential = _is_differential(factory)
     arguments = ("base_spec", "adapter_path") if is_differential else ("model",)
     if not _accepts(factory, *arguments):
         call = ", ".join(f"{name}=..." for name in arguments)
-        raise BackendError(f"{where} cannot be called as Class({call}): it must take {_ARGUMENTS}")
+        raise BackendError(f"{where} cannot be called as Class({call}): it must accept {_ARGUMENTS}")
     if is_differential:
         return DifferentialBackend(key, factory)
     backend = call_entry_point(factory, str(key.entry_point), model=key)

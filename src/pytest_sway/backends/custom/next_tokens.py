@@ -87,8 +87,8 @@ def _whole_divergence(kind: Kind, p: np.ndarray, q: np.ndarray) -> float:
     impossible = np.isneginf(q)
     if kind == "kl" and (infinite := np.flatnonzero(impossible & ~np.isneginf(p))).size:
         raise RequestError(
-            f"the KL divergence is infinite: one view gives token {infinite[0]} a probability and the other "
-            "gives it none; use the Jensen-Shannon divergence (divergence: js)"
+            f"the KL divergence is infinite: token {infinite[0]} has a probability in one view and zero in "
+            "the other; use the Jensen-Shannon divergence (divergence: js)"
         )
     return float(divergence(np, kind, np.maximum(p, _LEAST_NATS), np.where(impossible, _LEAST_NATS, q)))
 
@@ -101,7 +101,7 @@ def _check_ids(ids: np.ndarray, nats: np.ndarray, vocabulary: int) -> None:
             f"next_token_dist: token_ids must be integers from 0 to vocab_size - 1 ({vocabulary - 1})"
         )
     if len(np.unique(ids)) != len(ids):
-        raise RequestError("next_token_dist: no id may occur twice in token_ids")
+        raise RequestError("next_token_dist: token_ids must be unique")
 
 
 def _check_sum(nats: np.ndarray, *, is_whole: bool) -> None:

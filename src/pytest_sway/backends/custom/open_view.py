@@ -98,7 +98,7 @@ class OpenView:
         """The greedy continuation, without the prompt."""
         text = self._call("generate", prompt, max_new_tokens=max_new_tokens, temperature=0.0, seed=0)
         if not isinstance(text, str):
-            raise RequestError(f"{self._name}: generate returned {describe(text)}, which is no text")
+            raise RequestError(f"{self._name}: generate returned {describe(text)}, which is not a string")
         return text
 
     def _rolling_score(self, text: str) -> CompletionScore:
@@ -106,7 +106,7 @@ class OpenView:
         rolling = self._rolling(text)
         if not len(rolling.nats):
             raise RequestError(
-                f"{self._name}: {describe(text)} has one token, and none before it to score it by"
+                f"{self._name}: {describe(text)} has only one token, so there is no context to score it"
             )
         total = self._logprob(rolling.total, "rolling_logprob")
         sum_of_parts = float(rolling.nats.sum())
@@ -134,7 +134,7 @@ class OpenView:
             nats = math.nan
         if not math.isfinite(nats) or nats > _ROUNDING:
             raise RequestError(
-                f"{self._name}: {method} returned {describe(value)}, which is no log-probability"
+                f"{self._name}: {method} returned {describe(value)}, which is not a log-probability"
             )
         return min(nats, 0.0)
 

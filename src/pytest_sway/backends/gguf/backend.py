@@ -91,7 +91,8 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         if batch_invariant:
             return Determinism("strict")
         return Determinism(
-            "best_effort", ("llama.cpp reads several texts in one batch; --sway-exact reads one",)
+            "best_effort",
+            ("llama.cpp evaluates several texts per batch; use --sway-exact to evaluate one at a time",),
         )
 
     def attach(self, adapter: AdapterKey) -> Subject:
@@ -99,7 +100,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         if self._adapter:
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None:
-            raise BackendError("kind: gguf serves adapters on a base; a full fine-tune needs kind: hf")
+            raise BackendError("kind: gguf supports adapters on a base; use kind: hf for a full fine-tune")
         if adapter.path is not None and is_gguf_name(adapter.path):
             file = read_adapter(Path(adapter.path), self._base.layout, self._base.config)
             self._serve(file.digest, file.modules, self._base_tokens, f"the adapter {file.path}")
@@ -218,20 +219,18 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         try:
             self.logprobs(TokenSequence((*self.leading, self.vocabulary // 2), 0), view)
         except RequestError as error:
-            raise BackendError(f"{label} cannot be asked: {error}") from error
+            raise BackendError(f"the request to {label} failed: {error}") from error
 
     def _compared_tokenizers(self) -> tuple[str, ...]:
         """A note where transformers reads the file's tokenizer otherwise than llama.cpp does."""
         try:
             same = list(self._tokens.tokenized(_TEXT).ids) == self._client.tokenize(_TEXT)
         except RequestError as error:
-            raise BackendError(
-                f"the tokenizer of {self._base.model.name} cannot be asked: {error}"
-            ) from error
+            raise BackendError(f"the tokenizer of {self._base.model.name} failed: {error}") from error
         if same:
             return ()
-        differ = "transformers and llama.cpp make other tokens of one text with this file's tokenizer"
-        return (f"{differ}; the numbers are about those of transformers",)
+        differ = "transformers and llama.cpp tokenize text differently with the tokenizer of this file"
+        return (f"{differ}; the tokens of transformers are used",)
 
     def _start(self) -> None:
         self._stop()

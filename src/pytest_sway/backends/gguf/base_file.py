@@ -66,7 +66,9 @@ def _of_file(key: ModelKey) -> BaseFile:
     if not path.is_file():
         raise BackendError(f"models.ft.base: there is no file {path}")
     if _SPLIT.search(path.name):
-        raise BackendError(f"{path} is one part of a split file; merge it with llama.cpp's llama-gguf-split")
+        raise BackendError(
+            f"{path} is one part of a split file; merge the parts with llama.cpp's llama-gguf-split"
+        )
     try:
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
@@ -85,7 +87,7 @@ def _quantization_notes(types: Counter[str]) -> tuple[str, ...]:
     if not kinds:
         return ()
     quantized = f"the base's weights are quantized ({', '.join(kinds)} tensors)"
-    return (f"{quantized}: the adapter is judged on these weights",)
+    return (f"{quantized}: the adapter is evaluated on these weights",)
 
 
 def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:

@@ -197,10 +197,10 @@ class LlamaClient:
             raise BackendError(f"the llama.cpp server at {self.url} does not answer: {error}") from error
         except msgspec.MsgspecError as error:
             raise BackendError(
-                f"{self.url} is no llama-server: {path} answers something else ({error})"
+                f"{self.url} is not a llama-server: {path} returned something else ({error})"
             ) from error
         raise BackendError(
-            f"{self.url} is no llama-server, or wants a key: {path} answers {response.status_code}"
+            f"{self.url} is not a llama-server, or needs a key: {path} returned status {response.status_code}"
         )
 
     def _forced(
@@ -215,8 +215,8 @@ class LlamaClient:
         answer = self._complete(ids, adapter, n_predict=len(targets), n_probs=most, grammar=grammar)
         if answer.tokens != list(targets):
             raise RequestError(
-                f"the server wrote {len(answer.tokens)} tokens that are not the {len(targets)} that its "
-                "grammar allows: this llama.cpp knows no grammar of token ids"
+                f"the server generated {len(answer.tokens)} tokens that are not the {len(targets)} of its "
+                "grammar: this version of llama.cpp does not support grammars of token ids"
             )
         return answer.completion_probabilities
 
@@ -245,15 +245,15 @@ class LlamaClient:
         found = place.top_logprobs
         if len(found) != self._vocabulary:
             raise RequestError(
-                f"the server gave {len(found)} of the {self._vocabulary} log-probabilities of a position"
+                f"the server returned {len(found)} of the {self._vocabulary} log-probabilities of a position"
             )
         row = np.empty(self._vocabulary, np.float32)
         row[[one.id for one in found]] = [_nats(one.logprob) for one in found]
         total = float(np.exp(row.astype(np.float64)).sum())
         if not abs(total - 1.0) < _TOTAL_ERROR:  # nor with a NaN
             raise RequestError(
-                f"the probabilities of the next token sum to {total:g} and not to 1: with this text the "
-                "model's numbers are not finite, or the server does not give them as they are"
+                f"the probabilities of the next token sum to {total:g} instead of 1: the model's numbers are "
+                "not finite for this text, or the server modifies them"
             )
         return row
 
@@ -277,7 +277,7 @@ class LlamaClient:
         except httpx.TimeoutException as error:
             raise RequestError(f"the llama.cpp server took more than {_TIMEOUT_S:.0f} s") from error
         except httpx.TransportError as error:
-            raise BackendError(f"the llama.cpp server does not answer any more: {error}") from error
+            raise BackendError(f"the llama.cpp server stopped answering: {error}") from error
         try:
             if response.status_code == httpx.codes.OK:
                 return msgspec.json.decode(response.content, type=answer)
@@ -286,7 +286,7 @@ class LlamaClient:
             status = f"status {response.status_code}"
             raise RequestError(f"the llama.cpp server's answer ({status}) cannot be read: {error}") from error
         kind = ServerError if response.is_server_error else RequestError
-        raise kind(f"the llama.cpp server refuses {path}: {refusal}")
+        raise kind(f"the llama.cpp server rejected {path}: {refusal}")
 
 
 def _nats(found: float | None) -> float:

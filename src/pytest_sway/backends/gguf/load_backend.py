@@ -69,7 +69,7 @@ def _on_running_server(key: ModelKey, moment: datetime | None) -> RunningServerB
 
     if not is_gguf_name(key.base):
         raise BackendError(
-            f"kind: gguf with an endpoint: found {key.base} as the base; name the GGUF file that the server "
+            f"kind: gguf with an endpoint: found {key.base} as the base; use the GGUF file that the server "
             "was started with"
         )
     endpoint = endpoint_of(key.endpoint, key.api_key, "models.ft.endpoint")
@@ -97,4 +97,4 @@ def _check_fields(key: ModelKey) -> None:
     if key.device not in ("auto", "cpu"):
         raise BackendError(f"models.ft.device: {key.device}: kind: gguf runs on the CPU; remove it")
     if key.trust_remote_code:
-        raise BackendError("models.ft.trust_remote_code: kind: gguf runs no model code; remove it")
+        raise BackendError("models.ft.trust_remote_code: kind: gguf does not run model code; remove it")

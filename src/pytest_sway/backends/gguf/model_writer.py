@@ -22,7 +22,7 @@ from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
-_CONVERT = "write it with llama.cpp's convert_hf_to_gguf.py and name the .gguf file as the base"
+_CONVERT = "convert it with llama.cpp's convert_hf_to_gguf.py and use the .gguf file as the base"
 _END_KEYS = ("add_eos_token_id", "add_eot_token_id", "add_eom_token_id")
 
 
@@ -77,8 +77,9 @@ def _check_tensors(config: Any, checkpoint: Checkpoint) -> None:
     wrong = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
     if wrong:
         raise BackendError(
-            f"{checkpoint.folder} does not hold exactly the tensors of its config.json: {len(wrong)} are "
-            f"missing, left over or of another shape (first: {wrong[0]}); kind: hf says more"
+            f"{checkpoint.folder} does not contain exactly the tensors described by its config.json: "
+            f"{len(wrong)} are missing, unexpected or of another shape (first: {wrong[0]}); kind: hf reports "
+            "details"
         )
 
 
@@ -105,7 +106,9 @@ def _check_config(config: Any, folder: Path) -> None:
     }
     for field, found in refused.items():
         if found:
-            raise BackendError(f"{folder}: {field}: {found} is not written as GGUF by kind: gguf; {_CONVERT}")
+            raise BackendError(
+                f"{folder}: {field}: {found} cannot be converted to GGUF by kind: gguf; {_CONVERT}"
+            )
 
 
 def _add_config(writer: gguf.GGUFWriter, config: Any) -> None:

@@ -59,7 +59,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         """Of a server that others may ask too."""
         del batch_invariant
         return Determinism(
-            "best_effort", ("a llama-server that runs already may read other texts beside ours",)
+            "best_effort", ("an external llama-server may evaluate other requests in the same batch",)
         )
 
     def attach(self, adapter: AdapterKey) -> Subject:
@@ -68,8 +68,8 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None or adapter.path is None or not is_gguf_name(adapter.path):
             raise BackendError(
-                "kind: gguf with an endpoint serves an adapter that the server was started with: name its "
-                "GGUF file as models.ft.adapter"
+                "kind: gguf with an endpoint supports only an adapter that the server was started with: set "
+                "models.ft.adapter to its GGUF file"
             )
         path = Path(adapter.path)
         file = read_adapter(path, self._base.layout, self._base.config)
@@ -83,14 +83,14 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             notes=(
                 *zero_update_notes(zero, len(file.modules)),
                 *self._base.model.notes,
-                f"{self._server.url} was started with files of these names; their contents are not compared",
+                f"{self._server.url} was started with files of these names; contents cannot be verified",
             ),
         )
         try:
             self._check_adapter(subject)
         except RequestError as error:
             self.detach(subject)
-            raise BackendError(f"the server at {self._server.url} cannot be asked: {error}") from error
+            raise BackendError(f"the request to the server at {self._server.url} failed: {error}") from error
         except BaseException:
             self.detach(subject)
             raise
@@ -111,14 +111,14 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             if view.base != self._digest or view.adapter not in ("", self._adapter_digest):
                 raise BackendError(f"view {view.label()} belongs to another model")
             if view.null is not None:
-                raise BackendError("a llama-server that runs already has no nulls")
+                raise BackendError("an external llama-server does not support nulls")
         if (
             self._first is not None
             and np.abs(self._trial(View(self._digest)) - self._first).max() > _SAME_NATS
         ):
             raise BackendError(
-                f"the server at {self._server.url} answers otherwise than at the start of this run: it was "
-                "started anew with other files or settings"
+                f"the server at {self._server.url} gives different answers than at the start of this run: it "
+                "was restarted with other files or settings"
             )
 
     @property
@@ -134,8 +134,8 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         served = PurePosixPath(properties.model_path.replace("\\", "/")).name
         if served != base.path.name:
             raise BackendError(
-                f"the server at {client.url} was started with {served or 'a model without a name'}, and the "
-                f"base is {base.path.name}: name the same file"
+                f"the server at {client.url} was started with {served or 'a model without a name'}, but the "
+                f"base is {base.path.name}: use the same file"
             )
 
     def _check_adapter(self, subject: Subject) -> None:
@@ -145,8 +145,8 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         moved = float(np.abs(full - self._first).max())
         if not subject.inert and (moved == 0.0 or np.array_equal(half, full)):
             raise BackendError(
-                f"the server at {self._server.url} answers for the adapter what it answers for the base, or "
-                "at half its strength what it answers at all of it: it does not apply the file of this name"
+                f"the server at {self._server.url} gives the same answers with the adapter as for the base, "
+                "or at half strength as at full strength: it does not apply the file of this name"
             )
 
     def _trial(self, view: View) -> np.ndarray:
@@ -161,7 +161,7 @@ def _number_of(path: Path, adapters: Sequence[LoadedAdapter]) -> int:
     if names.count(path.name) != 1:
         listed = shorten_list(names) if names else "no adapter"
         raise BackendError(
-            f"the server was started with {listed}, and not once with {path.name}: start it with --lora "
+            f"the server was started with {listed}, not with one {path.name}: start it with --lora "
             f"{path.name}"
         )
     return adapters[names.index(path.name)].id

@@ -68,7 +68,9 @@ def layout_of(config: Any, name: str) -> TensorLayout:
     """
     if config.model_type not in ARCHITECTURES:
         served = ", ".join(sorted(ARCHITECTURES))
-        raise BackendError(f"{name}: kind: gguf serves no {config.model_type} models (it serves {served})")
+        raise BackendError(
+            f"{name}: kind: gguf does not support {config.model_type} models (supported: {served})"
+        )
     return TensorLayout(
         ARCHITECTURES[config.model_type],
         config.num_hidden_layers,

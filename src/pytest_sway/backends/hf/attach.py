@@ -68,8 +68,8 @@ def refuse_changed_weights(model: torch.nn.Module, source: SubjectFiles) -> None
     """
     if is_quantized(model):
         raise BackendError(
-            f"{source} is more than LoRA: it changes the base's own weights, or begins at them, and these "
-            "are quantized; name the base unquantized (and without quantization), or train plain LoRA"
+            f"{source} is not plain LoRA: it changes the base's weights or is initialized from them, and "
+            "these are quantized; use the unquantized base (and remove quantization), or train plain LoRA"
         )
     refuse_spread(model, str(source))
 
@@ -92,7 +92,7 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) 
         raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
     if not isinstance(held, LoraAdapter):
         raise BackendError(
-            f"{files.folder} cannot be a null of this adapter, which changes whole tensors; with family: "
-            "norm_matched or permuted its nulls are drawn"
+            f"{files.folder} cannot be a null of this adapter, which changes full weight tensors; use "
+            "family: norm_matched or permuted"
         )
     held.add_null(plain_lora_update(files, state), source.digest)

@@ -278,8 +278,8 @@ class HFBackend(PromptEncoding, WeightsBackend):
     def _check_base(self, after: str) -> None:
         if not torch.equal(self._base_logits(), self._check_logits):
             self._broken = (
-                f"after {after} an adapter the base model no longer gives the logits that it gave when "
-                "it was loaded; nothing measured on it could be trusted, so it is discarded"
+                f"after {after} an adapter the base model no longer gives the same logits as after loading; "
+                "it is discarded, because further results would be unreliable"
             )
             raise BackendError(self._broken)
 

@@ -43,12 +43,12 @@ def next_token_logprobs(
     if checkpoint is None:
         raise BackendError("the base was not loaded from files")
     if quantization == UNQUANTIZED and stored_quantization(checkpoint.folder, checkpoint.config) is not None:
-        raise BackendError(f"{checkpoint.folder} holds the quantized weights alone")
+        raise BackendError(f"{checkpoint.folder} contains only quantized weights")
     try:
         with memory_errors():
             return _scored(model, base, quantization, texts)
     except MemoryError as error:
-        raise BackendError(f"the two do not fit the memory together ({error})") from error
+        raise BackendError(f"the two do not fit in memory together ({error})") from error
     except RuntimeError as error:
         raise BackendError(f"it cannot be scored: {error_line(error)}") from error
 

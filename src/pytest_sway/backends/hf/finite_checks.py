@@ -35,8 +35,8 @@ def check_base_logits(model: Any, logits: torch.Tensor, base: BaseModel, row: li
         raise BackendError(f"the logits of the base model {base.name} are not finite: {cause}")
     if any(getattr(module, "rope_type", "") == "dynamic" for module in model.modules()):
         raise BackendError(
-            "the base model's rope_type is dynamic: what it answers depends on the longest text that it "
-            "has read so far; write another rope_type (linear, yarn, default) into its config.json"
+            "the rope_type of the base model is dynamic, so its answers depend on the longest text processed "
+            "so far; set another rope_type (linear, yarn, default) in its config.json"
         )
 
 
@@ -62,7 +62,7 @@ def check_logits_in_fp32(source: str, logits: torch.Tensor) -> None:
     """
     if not bool(torch.isfinite(logits).all()):
         raise BackendError(
-            f"{source}: its weights are finite, and its own logits are not, even in fp32: its update is too "
+            f"{source}: its weights are finite, but its logits are not, even in fp32: its update is too "
             "large, or the training diverged"
         )
 
@@ -71,7 +71,9 @@ def non_finite_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """How many of the tensors hold a NaN or an infinity, and the first; empty where none does."""
     broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     return (
-        f"{len(broken)} of {len(tensors)} tensors hold NaN or infinity (first: {broken[0]})" if broken else ""
+        f"{len(broken)} of {len(tensors)} tensors contain NaN or infinity (first: {broken[0]})"
+        if broken
+        else ""
     )
 
 
@@ -85,7 +87,7 @@ def non_finite_cause(fault: str, files: Iterable[Path], dtype: torch.dtype) -> s
     """
     if _holds_non_finite(files):
         return f"is broken: {fault}; {FILE_BROKEN}"
-    return f"overflows in {_dtype_name(dtype)}: {fault}, and in its file none does; {_other_dtype(dtype)}"
+    return f"overflows in {_dtype_name(dtype)}: {fault}, but not in its file; {_other_dtype(dtype)}"
 
 
 def _holds_non_finite(files: Iterable[Path]) -> bool:
@@ -114,29 +116,26 @@ def _base_cause(model: Any, files: Iterable[Path], row: list[int]) -> str:
         return f"it {non_finite_cause(fault, files, dtype)}"
     if dtype is not torch.float16:
         return (
-            f"its weights are finite, and its activations overflow in {_dtype_name(dtype)}: the numbers in "
-            "config.json (norms, scales) may not be those that it was trained with, or its weights are broken"
+            f"its weights are finite, but its activations overflow in {_dtype_name(dtype)}: the values in "
+            "config.json (norms, scales) may differ from those used in training, or its weights are broken"
         )
     if _is_finite_in_bf16(model, row):
         return (
-            "its weights are finite, its activations overflow in fp16, and in bf16 its logits are finite: "
-            "write dtype: bf16 or dtype: fp32"
+            "its weights are finite, but its activations overflow in fp16; its logits are finite in bf16: "
+            "use dtype: bf16 or dtype: fp32"
         )
     return (
-        "its weights are finite, and its activations overflow in fp16; in bf16 the logits are not finite "
-        "either: dtype: fp32 may be, or the numbers in config.json are not those that it was trained with"
+        "its weights are finite, but its activations overflow in fp16, and its logits are not finite in bf16 "
+        "either: try dtype: fp32, or check whether the values in config.json are those used in training"
     )
 
 
 def _adapter_cause(dtype: torch.dtype) -> str:
     """Why the logits are not finite with an adapter, where the base's are and every weight is."""
     if dtype is torch.float16:
-        return (
-            "its weights are finite, and the activations overflow in fp16: with dtype: bf16 or fp32 they may "
-            "be finite"
-        )
+        return "its weights are finite, but the activations overflow in fp16: try dtype: bf16 or dtype: fp32"
     return (
-        f"its weights are finite, and the activations overflow in {_dtype_name(dtype)}: its update is too "
+        f"its weights are finite, but the activations overflow in {_dtype_name(dtype)}: its update is too "
         "large (is lora_alpha right?), or the training diverged"
     )
 
@@ -158,5 +157,5 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 def _other_dtype(dtype: torch.dtype) -> str:
     if dtype is torch.float16:
-        return "fp16 holds numbers up to 65504; write dtype: bf16 or dtype: fp32"
+        return "the largest number in fp16 is 65504; use dtype: bf16 or dtype: fp32"
     return "write dtype: fp32"

@@ -63,7 +63,8 @@ def _snapshot(field: str, name: HubName, wanted: Sequence[str], ignored: Sequenc
     except Exception as error:
         revision = f" at revision {name.revision}" if name.revision else ""
         raise BackendError(
-            f"{field}: {name.repository!r} is no folder here, and the hub did not give it{revision}: "
+            f"{field}: {name.repository!r} is not a local folder, and could not be downloaded from the "
+            f"Hub{revision}: "
             f"{error_line(error)}"
         ) from error
     return Path(folder)

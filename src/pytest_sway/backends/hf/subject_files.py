@@ -61,7 +61,7 @@ class SubjectFiles:
         if not self.files.below:
             return self.files.notes
         below = shorten_list(list(self.files.below))
-        only = f"{self.files.folder.name} alone is evaluated; name its subfolders for theirs ({below})"
+        only = f"only {self.files.folder.name} is evaluated; to evaluate its subfolders, use {below}"
         return (*self.files.notes, only)
 
     @property
@@ -87,7 +87,7 @@ def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> S
         BackendError: nothing is named, or what is named cannot be served.
     """
     if key.path is None and key.model is None:
-        raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
+        raise BackendError("models.ft.adapter is missing: set it to an adapter folder")
     files, hashed = None, None
     if key.path is not None:
         own = Path(adapter_folder(key.path, trust_remote_code=trust_remote_code))
@@ -117,11 +117,11 @@ def _read_as_peft(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ..
         from pytest_sway.backends.mlx.convert import converted_folder
     except ImportError as error:
         raise BackendError(
-            f"models.ft.adapter: {folder} is an adapter of mlx-lm; to read it, install {error.name}: pip "
+            f"models.ft.adapter: {folder} is an mlx-lm adapter; to read it, install {error.name}: pip "
             "install 'pytest-sway[mlx]'"
         ) from error
     files = read_adapter_files(str(converted_folder(folder)))
-    note = f"{folder} is an adapter of mlx-lm; it was converted to PEFT's format in {files.folder}"
+    note = f"{folder} is an mlx-lm adapter; it was converted to PEFT format in {files.folder}"
     return replace(files, notes=(note, *files.notes)), (folder, (ADAPTER_CONFIG, MLX_WEIGHTS))
 
 

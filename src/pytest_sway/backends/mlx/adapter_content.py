@@ -111,8 +111,8 @@ class AdapterContent:
         broken = [name for name, update in self.updates.items() if not update.is_finite]
         if broken:
             raise ConversionError(
-                f"the adapter {self.folder} is broken: {len(broken)} of {len(self.updates)} modules hold NaN "
-                f"or infinity (first: {broken[0]}); {FILE_BROKEN}"
+                f"the adapter {self.folder} is broken: {len(broken)} of {len(self.updates)} modules contain "
+                f"NaN or infinity (first: {broken[0]}); {FILE_BROKEN}"
             )
 
 

@@ -61,14 +61,14 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         if not bool(mx.isfinite(self._check_logits).all()):
             raise BackendError(
                 f"the logits of the base model {self._base.name} are not finite: its weights are broken, or "
-                "its activations overflow in this dtype; with dtype: fp32 they may be finite"
+                "its activations overflow in this dtype; try dtype: fp32"
             )
         self._scorer = Scorer(self._model, self._check_row)
 
     def determinism(self, *, batch_invariant: bool) -> Determinism:
         """How far two runs can be expected to agree."""
         kind = "cpu" if is_on_cpu() else "gpu"
-        texts = "every text by itself" if batch_invariant else "texts in batches"
+        texts = "one text per batch" if batch_invariant else "texts in batches"
         name = str(self._loaded.dtype).removeprefix("mlx.core.")
         return Determinism("best_effort", (f"mlx, {kind}, {name}, {texts}",))
 
@@ -172,8 +172,8 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         highest = max(map(max, rows))
         if highest >= self.vocabulary:
             raise RequestError(
-                f"the tokenizer gives token {highest}, and the base has {self.vocabulary}: the tokenizer is "
-                "not the base's"
+                f"the tokenizer returned token {highest}, but the base has {self.vocabulary} tokens: it is "
+                "not the tokenizer of the base"
             )
 
     def _enter(self, view: View) -> None:
@@ -196,8 +196,8 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             self._adapter.enter(View(self._view_digest()))
         if not bool(mx.array_equal(self._logits([self._check_row]), self._check_logits)):
             self._broken = (
-                f"after {after} an adapter the base model no longer gives the logits that it gave when it "
-                "was loaded; nothing measured on it could be trusted, so it is discarded"
+                f"after {after} an adapter the base model no longer gives the same logits as after loading; "
+                "it is discarded, because further results would be unreliable"
             )
             raise BackendError(self._broken)
 
@@ -208,7 +208,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         if not bool(mx.isfinite(self._logits([self._check_row])).all()):
             raise BackendError(
                 f"the model's logits are not finite with the adapter {source.folder}: its weights are "
-                "finite, and the activations overflow: its update is too large (is its scale right?), or the "
+                "finite, but the activations overflow: its update is too large (is its scale right?), or the "
                 "training diverged"
             )
 

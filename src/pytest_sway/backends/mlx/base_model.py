@@ -32,7 +32,7 @@ mlx-lm also takes GPTQ, whose packing it reads as AWQ's."""
 _LONGEST_ERROR = 300
 _HEAD = "lm_head.weight"
 SLOW_BLAS = (
-    "on Linux the wheel of mlx brings a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
+    "on Linux the mlx wheel includes a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
     "(Debian: libopenblas0-pthread) and run with LD_PRELOAD=libopenblas.so.0"
 )
 
@@ -108,8 +108,8 @@ def _check_tied_head(model: nn.Module, checkpoint: Checkpoint) -> None:
     tensors = {name: one for file in checkpoint.files for name, one in read_safetensors(file).items()}
     if not bool(mx.array_equal(tensors[held[0]], tensors[held[1]])):
         raise BackendError(
-            f"{checkpoint.folder} holds {_HEAD}, which is not {held[1]}, and config.json ties the two "
-            "(tie_word_embeddings): the files are not those of this config; copy them again"
+            f"{checkpoint.folder} contains {_HEAD}, which differs from {held[1]}, but config.json ties the "
+            "two (tie_word_embeddings): the files do not match this config; copy them again"
         )
 
 
@@ -140,9 +140,9 @@ def use_device(wanted: str) -> None:
         mx.set_default_device(_OWN_DEVICE)
         return
     if wanted not in _DEVICES:
-        raise BackendError(f"models.ft.device: found {wanted!r}; kind: mlx takes auto, cpu or gpu")
+        raise BackendError(f"models.ft.device: found {wanted!r}; kind: mlx supports auto, cpu and gpu")
     if not mx.is_available(_DEVICES[wanted]):
-        raise BackendError(f"models.ft.device: {wanted!r} is not available to the installed mlx")
+        raise BackendError(f"models.ft.device: {wanted!r} is not available in the installed mlx")
     mx.set_default_device(_DEVICES[wanted])
 
 
@@ -162,8 +162,8 @@ def _check_quantization(folder: Path, config: Mapping[str, Any]) -> None:
     method = found.get("quant_method") if isinstance(found, dict) else None
     if "quantization" not in config and method is not None and method not in _READ_QUANTIZATIONS:
         raise BackendError(
-            f"{folder} is quantized by {method}, which kind: mlx does not serve; name the model unquantized, "
-            "or quantized by mlx_lm.convert"
+            f"{folder} is quantized with {method}, which kind: mlx does not support; use the unquantized "
+            "model, or quantize it with mlx_lm.convert"
         )
 
 

@@ -43,11 +43,11 @@ def read_mlx_folder(folder: Path) -> AdapterContent:
         module, _, factor = key.rpartition(".")
         if factor not in _FACTORS:
             raise ConversionError(
-                f"{weights} holds {key}, which is no factor of LoRA: mlx-lm writes lora_a, lora_b and m"
+                f"{weights} contains {key}, which is not a LoRA factor: mlx-lm writes lora_a, lora_b and m"
             )
         parts[module][_FACTORS[factor]] = tensor
     if not parts:
-        raise ConversionError(f"{weights} holds no tensor at all; the training saved nothing")
+        raise ConversionError(f"{weights} contains no tensors; the training saved nothing")
     updates = {name: _update(folder, config, name, found) for name, found in parts.items()}
     content = AdapterContent(folder, updates, config, changes_tied_head=True)
     content.check_finite()
@@ -120,11 +120,11 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     parameters = config["lora_parameters"]
     needed = ["lora_a", "lora_b", *(["m"] if config.get("fine_tune_type") == "dora" else [])]
     if lacking := [factor for factor in needed if _FACTORS[factor] not in parts]:
-        raise ConversionError(f"{folder / MLX_WEIGHTS} holds no {lacking[0]} of {name}; train it again")
+        raise ConversionError(f"{folder / MLX_WEIGHTS} contains no {lacking[0]} of {name}; train it again")
     if "magnitude" in parts and "m" not in needed:
         raise ConversionError(
-            f"{folder / MLX_WEIGHTS} holds m of {name}, and {ADAPTER_CONFIG} says fine_tune_type: lora; the "
-            "two files are of different runs"
+            f"{folder / MLX_WEIGHTS} contains m of {name}, but {ADAPTER_CONFIG} sets fine_tune_type: lora; "
+            "the two files come from different runs"
         )
     a, b = parts["a"], parts["b"]
     if a.ndim == 2:
@@ -133,6 +133,6 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     if ranks != {parameters["rank"]}:
         raise ConversionError(
             f"{folder}: the factors of {name} are {list(parts['a'].shape)} and {list(parts['b'].shape)}, and "
-            f"{ADAPTER_CONFIG} says rank {parameters['rank']}; the two files are of different runs"
+            f"{ADAPTER_CONFIG} sets rank {parameters['rank']}; the two files come from different runs"
         )
     return LoraUpdate(a, b, float(parameters["scale"]), parts.get("magnitude"))

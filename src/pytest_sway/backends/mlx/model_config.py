@@ -63,7 +63,10 @@ def context_length(text: Any) -> tuple[int | None, str]:
     is_sliding = "sliding_attention" in (getattr(text, "layer_types", None) or ("sliding_attention",))
     if not is_sliding or not window or text.model_type in _KEEPS_WINDOW or (longest and longest <= window):
         return (int(longest) if longest else None), ""
-    note = f"texts are read up to {window} tokens, the base's sliding window: mlx-lm would ignore it"
+    note = (
+        f"the context is limited to {window} tokens, the sliding window of the base, because mlx-lm ignores "
+        "it"
+    )
     return int(window), f"{note} for {text.model_type}"
 
 

@@ -46,7 +46,7 @@ _FACTORS = {
 """PEFT's names of the parts of an update."""
 _SERVED_FIELDS = PLAIN_LORA_FIELDS | {"use_dora"}
 _DEFAULT_RANK, _DEFAULT_ALPHA = 8, 8
-_USE_HF = "kind: hf serves it"
+_USE_HF = "use kind: hf"
 
 
 def read_peft_folder(folder: Path) -> AdapterContent:
@@ -83,8 +83,8 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
     """
     if experts := sorted(name for name, update in content.updates.items() if update.has_experts):
         raise ConversionError(
-            f"{content.folder} changes the experts of {experts[0]} as mlx-lm holds them, stacked; no layer "
-            "of PEFT is alike"
+            f"{content.folder} changes the stacked experts of {experts[0]} in mlx-lm's layout, which has no "
+            "equivalent in PEFT"
         )
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
@@ -130,7 +130,7 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
         is_converted = str(init).lower() in CONVERTED_INITS
         remedy = f"; {_USE_HF}, or" if is_converted else ";"
         raise ConversionError(
-            f"{folder}: init_lora_weights={init!r} rewrote the base when the training began{remedy} save it "
+            f"{folder}: init_lora_weights={init!r} changed the base at the start of training{remedy} save it "
             "as plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
     _check_types(folder, config)
@@ -141,7 +141,7 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
     if refused := sorted(set_fields - ignored):
         named = ", ".join(f"{name}={config[name]!r}" for name in refused)
         by_hf = f"; {_USE_HF}" if set(refused) <= MERGED_LORA_FIELDS else ""
-        raise ConversionError(f"{folder} is more than LoRA or DoRA: {named}{by_hf}")
+        raise ConversionError(f"{folder} is not only LoRA or DoRA: {named}{by_hf}")
     return sorted(ignored)
 
 
@@ -152,20 +152,23 @@ def _check_types(folder: Path, config: Mapping[str, Any]) -> None:
         pattern = config.get(field) or {}
         if not isinstance(pattern, dict):
             raise ConversionError(
-                f"{folder / ADAPTER_CONFIG}: {field} is {describe(pattern)}; it is an object"
+                f"{folder / ADAPTER_CONFIG}: {field} is {describe(pattern)}; expected an object"
             )
         numbers |= {f"{field}: {key}": value for key, value in pattern.items()}
         _check_expressions(folder, field, [rf"(.*\.)?({key})$" for key in pattern])
     for field, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise ConversionError(f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}; it is a number")
+            raise ConversionError(
+                f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}; expected a number"
+            )
     for field in ("target_modules", "exclude_modules"):
         names = config.get(field) or []
         if not isinstance(names, str) and not (
             isinstance(names, list) and all(isinstance(name, str) for name in names)
         ):
             raise ConversionError(
-                f"{folder / ADAPTER_CONFIG}: {field} is {describe(names)}; it is a text or a list of texts"
+                f"{folder / ADAPTER_CONFIG}: {field} is {describe(names)}; expected a string or a list of "
+                "strings"
             )
         _check_expressions(folder, field, [names] if isinstance(names, str) else [])
 
@@ -175,7 +178,7 @@ def _check_expressions(folder: Path, field: str, expressions: Iterable[str]) -> 
         try:
             re.compile(expression)
         except re.error as error:
-            what = f"{field} holds {expression!r}, which is no regular expression: {error}"
+            what = f"{field} contains {expression!r}, which is not a valid regular expression: {error}"
             raise ConversionError(f"{folder / ADAPTER_CONFIG}: {what}") from error
 
 
@@ -199,13 +202,13 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     needed = {"a", "b", "magnitude"} if config.get("use_dora") else {"a", "b"}
     if "magnitude" in parts.keys() - needed:
         raise ConversionError(
-            f"{folder / ADAPTER_WEIGHTS} holds a lora_magnitude_vector of {name}, and {ADAPTER_CONFIG} says "
-            "use_dora: false; the two files are of different runs"
+            f"{folder / ADAPTER_WEIGHTS} contains a lora_magnitude_vector of {name}, but {ADAPTER_CONFIG} "
+            "sets use_dora: false; the two files come from different runs"
         )
     if lacking := sorted(needed - parts.keys()):
         named = {"a": "lora_A", "b": "lora_B", "magnitude": "lora_magnitude_vector"}[lacking[0]]
         raise ConversionError(
-            f"{folder / ADAPTER_WEIGHTS} holds no {named} of {name}; save the adapter again"
+            f"{folder / ADAPTER_WEIGHTS} contains no {named} of {name}; save the adapter again"
         )
     rank = pattern_value(config.get("rank_pattern") or {}, name, config.get("r", _DEFAULT_RANK))
     alpha = pattern_value(config.get("alpha_pattern") or {}, name, config.get("lora_alpha", _DEFAULT_ALPHA))
@@ -213,7 +216,7 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     if a.ndim != 2 or b.ndim != 2 or a.shape[0] != rank or b.shape[1] != rank:
         raise ConversionError(
             f"{folder}: the factors of {name} are {list(a.shape)} and {list(b.shape)}, and with this "
-            f"{ADAPTER_CONFIG} their rank is {rank}; the two files are of different runs"
+            f"{ADAPTER_CONFIG} their rank is {rank}; the two files come from different runs"
         )
     scaling = float(alpha) / (sqrt(rank) if config.get("use_rslora") else rank)
     magnitude = parts.get("magnitude")

@@ -95,8 +95,8 @@ class ServedAdapter:
             raise BackendError(f"{content.folder} cannot be a null: only plain LoRA adapters can")
         if self.form != "factors":
             raise BackendError(
-                f"{content.folder} cannot be a null of this adapter, which changes whole tensors; with "
-                "family: norm_matched or permuted its nulls are sampled"
+                f"{content.folder} cannot be a null of this adapter, which changes full weight tensors; use "
+                "family: norm_matched or permuted"
             )
         if strange := sorted(content.updates.keys() - self._updates.keys()):
             raise BackendError(

@@ -67,9 +67,9 @@ def read_subject(key: AdapterKey) -> SubjectAdapter:
         BackendError: it cannot be read, or is more than LoRA or DoRA.
     """
     if key.model is not None:
-        raise BackendError("kind: mlx serves adapters on a base; a full fine-tune needs kind: hf")
+        raise BackendError("kind: mlx supports adapters on a base; use kind: hf for a full fine-tune")
     if key.path is None:
-        raise BackendError("models.ft.adapter is missing: name the folder of an adapter")
+        raise BackendError("models.ft.adapter is missing: set it to an adapter folder")
     folder = Path(adapter_folder(key.path, trust_remote_code=False))
     names = (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(folder) else ADAPTER_WEIGHTS)
     try:
@@ -92,13 +92,13 @@ def check_fits(content: AdapterContent, model: nn.Module) -> None:
     absent = sorted(expected - changed)
     if unknown:
         raise BackendError(
-            f"{content.folder} changes {unknown[0]}, and the model in mlx-lm has no layer of this name"
-            f"{_tied_head(unknown[0])}; name the base that it was trained on, or use kind: hf"
+            f"{content.folder} changes {unknown[0]}, but the model in mlx-lm has no layer of this name"
+            f"{_tied_head(unknown[0])}; use the base model it was trained on, or use kind: hf"
         )
     if absent or extra:
         first = f"; first: {(absent or extra)[0]}"
         raise BackendError(
-            f"{content.folder} does not hold the adapter that {ADAPTER_CONFIG} describes on this base: "
+            f"{content.folder} does not match the adapter that {ADAPTER_CONFIG} describes for this base: "
             f"{len(absent)} modules are missing, {len(extra)} unexpected{first}"
         )
     _check_copies(content, modules)
@@ -116,8 +116,8 @@ def _check_copies(content: AdapterContent, modules: dict[str, nn.Module]) -> Non
         own = modules[name].get(part) if name in modules else None
         if own is None or own.shape != tensor.shape or not mx.array_equal(tensor.astype(own.dtype), own):
             raise BackendError(
-                f"{content.folder} holds {path} beside its factors, and it is not the base's own (or the "
-                "base's is quantized): the adapter is more than LoRA or DoRA; kind: hf serves it"
+                f"{content.folder} contains {path} in addition to its factors, and it differs from that of "
+                "the base (or the base is quantized): the adapter is not only LoRA or DoRA; use kind: hf"
             )
 
 
@@ -146,15 +146,15 @@ def _check_layer(content: AdapterContent, name: str, update: LoraUpdate, layer: 
     if a != (*experts, update.rank, read) or b != (*experts, written, update.rank):
         raise BackendError(
             f"{content.folder} does not fit the base model: the factors of {name} are {list(a)} and "
-            f"{list(b)}, and the layer reads {read} numbers and writes {written}"
-            f"{f' in each of {experts[0]} experts' if experts else ''}; name the base that it was trained on"
+            f"{list(b)}, but the layer has {read} inputs and {written} outputs"
+            f"{f' in each of {experts[0]} experts' if experts else ''}; use the base model it was trained on"
         )
     if update.magnitude is None:
         return
     if not isinstance(layer, LINEAR):
-        raise BackendError(f"{content.folder}: {name} is DoRA of an embedding; kind: hf serves it")
+        raise BackendError(f"{content.folder}: {name} is DoRA of an embedding; use kind: hf")
     if update.magnitude.shape != (rows,):
         raise BackendError(
             f"{content.folder} does not fit the base model: {name} has {update.magnitude.size} magnitudes "
-            f"and {rows} rows; name the base that it was trained on"
+            f"and {rows} rows; use the base model it was trained on"
         )

@@ -58,7 +58,7 @@ def test_a_base_beside_adapters(reference: HFBackend, tmp_path: Path) -> None:
 def test_modules_that_are_not_served(tmp_path: Path) -> None:
     with vllm_server(tmp_path, {"--lora-target-modules": ["q_proj", "v_proj"]}) as server:
         says = refusal(server, tmp_path, AdapterKey(str(HEALTHY)))
-        assert "drops what an adapter changes in down_proj, gate_proj, o_proj, up_proj" in says
+        assert "silently ignores the adapter's changes in down_proj, gate_proj, o_proj, up_proj" in says
         wide = save_adapter(tmp_path / "wide", lora(r=32, target_modules=["q_proj", "v_proj"]))
         assert "greater than max_lora_rank 16" in refusal(server, tmp_path, AdapterKey(str(wide)))
         names = [model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]]

@@ -42,8 +42,8 @@ _MERGE_ADVICE = (
     "models.ft.base with defaults: {differential: false}"
 )
 _INIT_NOT_REPEATABLE = (
-    "it rewrote the base from random numbers or from data, and that start cannot be made again; save it as "
-    "plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+    "it initialized the base from random numbers or from data, which cannot be reproduced; save it as plain "
+    "LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
 )
 
 
@@ -83,7 +83,7 @@ def read_adapter_files(path: str) -> AdapterFiles:
     import_peft()
     folder = Path(path)
     if not folder.is_dir():
-        raise BackendError(f"models.ft.adapter: there is no folder {folder}")
+        raise BackendError(f"models.ft.adapter: folder {folder} does not exist")
     if not (folder / ADAPTER_CONFIG).is_file():
         raise BackendError(f"models.ft.adapter: {no_adapter(folder)}")
     try:
@@ -107,8 +107,8 @@ def _tensor_names(folder: Path, peft_type: str, keys: Iterable[str]) -> PeftTens
         return peft_tensor_names(keys, PREFIXES[peft_type])
     except AmbiguousNamesError as error:
         raise BackendError(
-            f"{folder / ADAPTER_WEIGHTS}: {error}, once the names of wrappers are taken off; save the "
-            "adapter with PEFT's save_pretrained, called on the model inside all wrappers"
+            f"{folder / ADAPTER_WEIGHTS}: {error}, after removing the names of wrappers; save the adapter "
+            "with PEFT's save_pretrained, called on the model inside all wrappers"
         ) from error
 
 
@@ -118,8 +118,8 @@ def _peft_type(folder: Path, config: dict[str, Any]) -> str:
     if peft_type != "LORA" and peft_type not in OTHER_PEFT_TYPES:
         served = ", ".join(sorted({"LORA", *OTHER_PEFT_TYPES}))
         raise BackendError(
-            f"{folder}: peft_type {peft_type} is not served, since no change of weights is known to do what "
-            f"it does; served are: {served}; {_MERGE_ADVICE}"
+            f"{folder}: peft_type {peft_type} is not supported, because it is not equivalent to a change of "
+            f"weights; supported: {served}; {_MERGE_ADVICE}"
         )
     return peft_type
 
@@ -135,13 +135,13 @@ def _ignored_fields(
     known = {f.name for f in fields(_config_class(peft_type))}
     unknown = changed.keys() - known - _checked_fields(peft_type)
     if unchecked := sorted(changed.keys() & known - _checked_fields(peft_type)):
-        cause, refused = "nobody has checked what it does to the weights", unchecked
+        cause, refused = "its effect on the weights has not been verified", unchecked
     else:
         cause, refused = variant_cause(config), variant_fields(config, unknown)
     if refused:
         named = ", ".join(f"{name}={changed[name]!r}" for name in refused)
         raise BackendError(
-            f"{folder} is an adapter of a variant that is not served: {named} ({cause}); {_MERGE_ADVICE}"
+            f"{folder} is an adapter of an unsupported variant: {named} ({cause}); {_MERGE_ADVICE}"
         )
     return sorted(unknown)
 
@@ -151,7 +151,9 @@ def _task_notes(config: dict[str, Any]) -> tuple[str, ...]:
     task = config.get("task_type")
     if task in (None, "CAUSAL_LM"):
         return ()
-    return (f"the adapter's task_type is {task}; it is evaluated on the base's language modelling head",)
+    return (
+        f"the adapter's task_type is {task}; it is evaluated with the language modelling head of the base",
+    )
 
 
 def _adapter_form(
@@ -165,7 +167,7 @@ def _adapter_form(
     init = config.get("init_lora_weights", True)
     is_converted = str(init).lower() in CONVERTED_INITS
     if init not in PLAIN_INITS and not is_converted:
-        raise BackendError(f"{folder} is not served: init_lora_weights={init!r}: {_INIT_NOT_REPEATABLE}")
+        raise BackendError(f"{folder} is not supported: init_lora_weights={init!r}: {_INIT_NOT_REPEATABLE}")
     if peft_type != "LORA" or changed.keys() & MERGED_LORA_FIELDS:
         return "full_weights"
     return "converted" if is_converted else "plain"
@@ -182,7 +184,7 @@ def _config_class(peft_type: str) -> Any:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
 
     if peft_type not in CONFIGS:
-        raise BackendError(f"peft_type {peft_type} is not known to the installed PEFT; install a newer one")
+        raise BackendError(f"peft_type {peft_type} is not known to the installed PEFT; upgrade PEFT")
     return CONFIGS[peft_type]
 
 

@@ -59,7 +59,7 @@ def check_complete(files: AdapterFiles, missing: Iterable[str], unexpected: Iter
     absent, extra = sorted(map(_as_saved, missing)), sorted(map(_as_saved, unexpected))
     if absent or extra:
         raise BackendError(
-            f"{files.weights} does not hold the adapter that {ADAPTER_CONFIG} describes on this base: "
+            f"{files.weights} does not match the adapter that {ADAPTER_CONFIG} describes for this base: "
             f"{_count_and_first(absent, 'missing')}; {_count_and_first(extra, 'unexpected')}"
             f"{_task_hint(files)}"
         )
@@ -78,8 +78,8 @@ def check_shapes(files: AdapterFiles, state: StateDict, expected: Mapping[str, t
         first = wrong[0]
         raise BackendError(
             f"{files.weights} does not fit the base model: {len(wrong)} of {len(state)} tensors have another "
-            f"shape (first: {first} is {list(state[first].shape)}, with this {ADAPTER_CONFIG} it is "
-            f"{list(expected[first].shape)} on the base); name the base that it was trained on"
+            f"shape (first: {first} is {list(state[first].shape)}, expected {list(expected[first].shape)} "
+            f"from {ADAPTER_CONFIG} and the base); use the base model it was trained on"
             f"{_task_hint(files)}"
         )
 
@@ -98,7 +98,7 @@ def _task_hint(files: AdapterFiles) -> str:
     task = files.config.get("task_type")
     if task in (None, "CAUSAL_LM"):
         return ""
-    return f"; its task_type is {task}, and causal language models are evaluated"
+    return f"; its task_type is {task}, but only causal language models can be evaluated"
 
 
 @contextmanager
@@ -112,4 +112,6 @@ def peft_errors(folder: Path) -> Iterator[None]:
             raise
         except Exception as error:
             first = " ".join(str(error).strip().splitlines()[:2]) or type(error).__name__
-            raise BackendError(f"PEFT cannot put {folder} on the base model: {_as_saved(first)}") from error
+            raise BackendError(
+                f"PEFT cannot load {folder} onto the base model: {_as_saved(first)}"
+            ) from error

@@ -59,13 +59,13 @@ def _trained_base(trained: TrainedQuantization, base: BaseModel, kind: str) -> T
     ours = base.quantization or UNQUANTIZED
     if trained.name == ours or (trained.name == "nf4" and ours == "fp4"):  # files say 4 bits, not which
         return None
-    remedy = f"write quantization: {trained.name} for models.base and models.ft"
-    remedy = remedy if kind == "hf" else f"{remedy}, and kind: hf,"
+    remedy = f"set quantization: {trained.name} for models.base and models.ft"
+    remedy = remedy if kind == "hf" else f"{remedy} and use kind: hf"
     if trained.name == UNQUANTIZED:
-        remedy = "name the base unquantized"
+        remedy = "use the unquantized base"
     theirs = "the unquantized base" if trained.name == UNQUANTIZED else f"the base in {trained.name}"
     return TrainedBase(
         trained.name,
-        f"the adapter was trained on {theirs} ({trained.source}), and the spec's base is {ours}",
+        f"the adapter was trained on {theirs} ({trained.source}), but the spec's base is {ours}",
         f"{remedy} to evaluate it as it was trained",
     )

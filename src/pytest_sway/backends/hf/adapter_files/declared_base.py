@@ -62,7 +62,7 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
     if not named or not base.name:
         return None
     statement = (
-        f"adapter_config.json says that the adapter was trained on {_hub_name(named)}, and the spec's base "
+        f"adapter_config.json states that the adapter was trained on {_hub_name(named)}, but the spec's base "
         f"is {base.name}"
     )
     if base.is_gguf_file:
@@ -72,7 +72,7 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         return None
     theirs, ours = _model_name(named), [_model_name(base.name), *_other_names(base)]
     if folder is not None:
-        return BaseMismatch(f"{statement}, whose weight files are not the same", is_certain=True)
+        return BaseMismatch(f"{statement}, which has different weight files", is_certain=True)
     if theirs.casefold() in {name.casefold() for name in ours}:
         return _revision_mismatch(config, named, base)
     if _without_quantization(theirs) in {_without_quantization(name) for name in ours}:
@@ -83,12 +83,12 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         )
     if _is_hub_name(named):
         text = (
-            f"{statement}: unless both have the same weights, no number is about the adapter as it was "
+            f"{statement}: unless both have the same weights, the results do not apply to the adapter as "
             "trained"
         )
         return BaseMismatch(text, is_certain=True)
     return BaseMismatch(
-        f"{statement}; whether they are the same model cannot be seen from here", is_certain=False
+        f"{statement}; it cannot be determined whether they are the same model", is_certain=False
     )
 
 
@@ -97,7 +97,7 @@ def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch 
     theirs, ours = _without_quantization(_model_name(named)), _GGUF_ENDING.sub("", _model_name(base.name))
     if theirs == ours.casefold():
         return None
-    text = f"{statement}; whether it was converted from that model cannot be seen from here"
+    text = f"{statement}; it cannot be determined whether it was converted from that model"
     return BaseMismatch(text, is_certain=False)
 
 
@@ -114,8 +114,9 @@ def _revision_mismatch(config: Mapping[str, Any], named: str, base: BaseModel) -
         return None
     ours = base.revision or f"main ({commit['commit'][:_MIN_COMMIT_DIGITS]})"
     return BaseMismatch(
-        f"adapter_config.json says that the adapter was trained on revision {theirs} of {_hub_name(named)}, "
-        f"the spec's base is revision {ours}: write revision: {theirs} to evaluate it on its own base",
+        f"adapter_config.json states that the adapter was trained on revision {theirs} of "
+        f"{_hub_name(named)}, but the spec's base is revision {ours}: set revision: {theirs} to evaluate it "
+        "on its own base",
         is_certain=True,
     )
 

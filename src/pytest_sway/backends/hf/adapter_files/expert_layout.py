@@ -124,8 +124,8 @@ def _is_d2(alike: list[_ExpertParameter], files: AdapterFiles, state: StateDict)
     if len(possible) > 1:
         first, second = alike[0].sides
         raise BackendError(
-            f"{files.folder} is not served: its target_parameters are experts of {first} × {second}, for "
-            "which versions of PEFT write factors of the same shapes that mean an update and its transpose; "
+            f"{files.folder} is not supported: its target_parameters are experts of {first} × {second}, for "
+            "which different versions of PEFT write an update or its transpose in the same shapes; "
             f"{_unknown_layout_cause(files)}{_REMEDY}"
         )
     return next(iter(possible))
@@ -157,7 +157,7 @@ def _unknown_layout_cause(files: AdapterFiles) -> str:
             '("peft_version": "0.17.1", say), or '
         )
     return (
-        f"which one this is depends on more than its peft_version {files.config['peft_version']} (on the "
+        f"which one applies depends on more than its peft_version {files.config['peft_version']} (on the "
         "version of transformers, or on the commit of a development version): "
     )
 

@@ -25,7 +25,7 @@ from pytest_sway.backends.hf.adapter_forms.lora import plain_lora_config
 from pytest_sway.backends.hf.finite_checks import FILE_BROKEN
 from pytest_sway.backends.hf.lora_factors import Factors, product_norm
 
-_USE_HF = "kind: hf serves it"
+_USE_HF = "use kind: hf"
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,20 @@ def read_modules(files: AdapterFiles, config: Any, dtype: torch.dtype | None) ->
     """
     state = read_tensors(files)
     if files.form != "plain":
-        raise BackendError(f"{files.folder} is no plain LoRA, which is all that a server can add; {_USE_HF}")
+        raise BackendError(
+            f"{files.folder} is not plain LoRA, the only form that a server supports; {_USE_HF}"
+        )
     if whole := sorted(key for key in state if ".lora_" not in key):
         raise BackendError(
-            f"{files.folder} holds whole tensors (first: {whole[0]}), which a server would drop; {_USE_HF}"
+            f"{files.folder} contains full weight tensors (first: {whole[0]}), which a server would ignore; "
+            f"{_USE_HF}"
         )
     layers = _peft_layers(files, config, state)
     for name, layer in layers.items():
         if type(layer) is not Linear or name == "lm_head":
             raise BackendError(
-                f"{files.folder} changes {name}, and a server adds LoRA to the linear layers of the blocks "
-                f"alone; {_USE_HF}"
+                f"{files.folder} changes {name}, but a server applies LoRA only to the linear layers of the "
+                f"blocks; {_USE_HF}"
             )
     modules = {
         name: LoraModule(
@@ -116,7 +119,7 @@ def check_finite(name: str, modules: Mapping[str, LoraModule]) -> None:
     ]
     if broken:
         raise BackendError(
-            f"the adapter {name} holds NaN or infinity in {len(broken)} of {len(modules)} modules "
+            f"the adapter {name} contains NaN or infinity in {len(broken)} of {len(modules)} modules "
             f"(first: {broken[0]}): {FILE_BROKEN}"
         )
 

@@ -73,7 +73,7 @@ class _NameChanges:
         """Remove the components of wrappers, anywhere in a name."""
         for part, wrapper in _WRAPPERS.items():
             if any(part in name.split(".") for name in self.names.values()):
-                self._change(partial(_without_part, part), f"without {part}, which {wrapper} puts there")
+                self._change(partial(_without_part, part), f"without {part}, which {wrapper} adds")
 
     def normalize_prefix(self) -> None:
         """Remove what precedes PEFT's prefix in all names; add the prefix where no name has it."""
@@ -105,7 +105,7 @@ class _NameChanges:
 
     def _change(self, change: Callable[[str], str], how: str) -> None:
         self.names = {key: change(name) for key, name in self.names.items()}
-        self.notes.append(f"the names of the adapter's tensors are read {how}")
+        self.notes.append(f"the names of the adapter's tensors are interpreted {how}")
 
 
 def _without_part(part: str, name: str) -> str:

@@ -43,7 +43,7 @@ def trained_quantization(folder: Path, config: Mapping[str, Any]) -> TrainedQuan
     """
     if (uses := _use_qlora(folder / _RUN_FILE)) is not None:
         written = "true" if uses else "false"
-        return TrainedQuantization("nf4" if uses else UNQUANTIZED, f"{_RUN_FILE} says use_qlora: {written}")
+        return TrainedQuantization("nf4" if uses else UNQUANTIZED, f"{_RUN_FILE} sets use_qlora: {written}")
     named = str(config.get("base_model_name_or_path") or "")
     if match := _BNB_NAME.search(named):
         name = {"4": "nf4", "8": "int8"}[match["bits"]]

@@ -51,12 +51,12 @@ def variant_cause(config: Mapping[str, Any]) -> str:
     writer, installed = peft_version_of(config), version("peft")
     if writer is not None and writer > Version(installed):
         return (
-            f"the installed PEFT {installed} does not know this, and PEFT {writer} wrote the adapter: "
-            "install that one; if it is a leftover of something else, remove it from adapter_config.json"
+            f"the installed PEFT {installed} does not support this, but PEFT {writer} wrote the adapter: "
+            "install that version; if the field is a leftover, remove it from adapter_config.json"
         )
     return (
-        f"the installed PEFT {installed} does not know this, so a fork of PEFT may compute something else "
-        "with these tensors; if it is a leftover, remove it from adapter_config.json"
+        f"the installed PEFT {installed} does not support this, so a fork of PEFT may use these tensors "
+        "differently; if the field is a leftover, remove it from adapter_config.json"
     )
 
 

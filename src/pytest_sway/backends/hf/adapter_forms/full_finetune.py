@@ -17,8 +17,8 @@ from pytest_sway.backends.hf.finite_checks import non_finite_cause, non_finite_t
 from pytest_sway.backends.hf.prompts.vocabulary import RESIZE_ADVICE
 
 _OTHER_FORWARD = (
-    "it computes otherwise than the base with the same weights, so the two are no base and fine-tune of one "
-    "architecture; name the model that it was trained from"
+    "with the same weights it computes something different from the base, so they are not of the same "
+    "architecture; use the model that it was trained from"
 )
 _IGNORED_FIELDS = frozenset(
     {
@@ -69,8 +69,8 @@ def finetuned_weights(
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
     if pretrained.quantization is not None:
         raise BackendError(
-            f"the fine-tuned model {folder} is quantized ({pretrained.quantization.name}), and the base is "
-            "not; name it unquantized"
+            f"the fine-tuned model {folder} is quantized ({pretrained.quantization.name}), but the base is "
+            "not; use the unquantized fine-tuned model"
         )
     tuned = pretrained.model.eval()
     _check_same_architecture(model, tuned, folder)
@@ -88,7 +88,7 @@ def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
     ours, theirs = type(model).__name__, type(tuned).__name__
     if ours != theirs:
         raise BackendError(
-            f"{folder} is a {theirs}, the base a {ours}: name the model that it was trained from"
+            f"{folder} is a {theirs}, but the base is a {ours}: use the model that it was trained from"
         )
     own = model.state_dict()
     for path, tensor in tuned.state_dict().items():
@@ -101,6 +101,7 @@ def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
     for name in sorted(type(model.config)().to_dict().keys() - _IGNORED_FIELDS):
         if not name.endswith(_IGNORED_SUFFIXES) and base.get(name) != other.get(name):
             raise BackendError(
-                f"{folder}/config.json says {name}: {other.get(name)!r}, the base's {base.get(name)!r}: "
+                f"{folder}/config.json sets {name}: {other.get(name)!r}, but the base has "
+                f"{base.get(name)!r}: "
                 f"{_OTHER_FORWARD}"
             )

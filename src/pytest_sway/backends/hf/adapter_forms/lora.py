@@ -105,7 +105,7 @@ class LoraAdapter:
         ]
         if not broken:
             return ""
-        return f"{len(broken)} of {len(self.layers)} modules hold NaN or infinity (first: {broken[0]})"
+        return f"{len(broken)} of {len(self.layers)} modules contain NaN or infinity (first: {broken[0]})"
 
     @property
     def views_per_batch(self) -> int:

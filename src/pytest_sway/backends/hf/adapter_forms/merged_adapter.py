@@ -29,7 +29,8 @@ from pytest_sway.backends.hf.finite_checks import FILE_BROKEN, check_logits_in_f
 from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
 
 _NO_WEIGHTS = (
-    "what it does is no change of weights, and nothing else is served; train a form that PEFT can merge"
+    "it is not equivalent to a change of weights, so it is not supported; train an adapter type that PEFT "
+    "can merge"
 )
 
 

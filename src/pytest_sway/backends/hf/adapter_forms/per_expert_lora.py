@@ -27,7 +27,7 @@ from pytest_sway.backends.progress_bars import progress_bars_off
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
-_NOTE = "the adapter's LoRA on single experts is read onto the base's fused experts"
+_NOTE = "the adapter's LoRA on single experts is applied to the fused experts of the base"
 _NOT_FUSED = "transformers does not fuse its experts into what the base computes with"
 
 
@@ -54,8 +54,8 @@ def per_expert_weights(model: Any, files: AdapterFiles, state: StateDict, row: l
     if files.form != "plain" or others:
         first = f" and tensors such as {others[0]}" if others else ""
         raise BackendError(
-            f"{files.folder} is not served: it changes single experts, which are fused in the base, with "
-            f"more than plain LoRA (peft_type {files.config['peft_type']}{first}); merge it with the "
+            f"{files.folder} is not supported: it changes single experts, which are fused in the base, and "
+            f"is not plain LoRA (peft_type {files.config['peft_type']}{first}); merge it with the "
             "transformers 4 that trained it, and evaluate the merged model as models.ft.base with "
             "defaults: {differential: false}"
         )
@@ -90,8 +90,8 @@ def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
     faults = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
     if faults:
         raise BackendError(
-            f"{files.folder} is not served: it changes single experts, and transformers does not fuse the "
-            f"base's own back from single ones (first: {faults[0]})"
+            f"{files.folder} is not supported: it changes single experts, and transformers cannot fuse them "
+            f"for this base (first: {faults[0]})"
         )
     return tuned.eval()
 
@@ -109,8 +109,8 @@ def _add_updates(weights: StateDict, files: AdapterFiles, config: LoraConfig, st
         if (b.shape[0], a.shape[-1]) != tuple(weight.shape) or a.shape[0] != b.shape[-1]:
             raise BackendError(
                 f"{files.weights} does not fit the base model: lora_B · lora_A of {module} is "
-                f"{list(b.shape)} · {list(a.shape)}, the base's weight {list(weight.shape)}; name the base "
-                "that it was trained on"
+                f"{list(b.shape)} · {list(a.shape)}, the base's weight {list(weight.shape)}; use the base "
+                "model it was trained on"
             )
         weight += _scaling(config, module) * (b @ a)
 

@@ -40,10 +40,11 @@ def resized_rows(
         return None
     for path, tensor in sorted(mismatched.items()):
         shapes = (
-            f"{files.folder} carries {path} as {list(tensor.shape)}, the base's is {list(own[path].shape)}"
+            f"{files.folder} contains {path} with shape {list(tensor.shape)}, but the base has "
+            f"{list(own[path].shape)}"
         )
         if path not in tables or tensor.shape[1:] != own[path].shape[1:]:
-            raise BackendError(f"{shapes}: name the base that it was trained on")
+            raise BackendError(f"{shapes}: use the base model it was trained on")
         rows = {len(other) for other in mismatched.values()}
         if fault := _resize_fault(rows, len(own[path]), vocabulary):
             raise BackendError(f"{shapes}: {fault}; {RESIZE_ADVICE}")
@@ -53,14 +54,14 @@ def resized_rows(
 def _resize_fault(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> str:
     """Why tensors of these numbers of rows cannot be compared with the base's; empty where they can."""
     if vocabulary is None or len(sizes) > 1:
-        return "it was trained on another vocabulary"
+        return "it was trained with a different vocabulary"
     rows = max(sizes)
     if rows < vocabulary.needed_rows:
-        return f"the tokenizers have ids up to {vocabulary.needed_rows - 1}, which have no row there"
+        return f"the tokenizers have ids up to {vocabulary.needed_rows - 1}, which have no row in it"
     if rows > base_rows and not vocabulary.has_own_tokenizer:
         return (
-            "its folder holds no tokenizer that says which tokens the further rows are for; put the one that "
-            "it was trained with there, or"
+            "its folder contains no tokenizer that defines the tokens of the additional rows; add the "
+            "tokenizer that it was trained with, or"
         )
     return ""
 
@@ -81,7 +82,7 @@ def with_base_rows(model: torch.nn.Module, target: TunedWeights) -> TunedWeights
         state[path] = torch.cat([new[: len(base)], filled])
     rows, base_rows = target.logits.shape[-1], len(own[path])
     treatment = "left out" if rows > base_rows else "taken from the base"
-    sizes = f"the adapter's embeddings have {rows} rows, the base's {base_rows}"
+    sizes = f"the embeddings of the adapter have {rows} rows, those of the base {base_rows}"
     note = f"{sizes}: rows that no token uses are {treatment}"
     return replace(target, state=state, logits=target.logits[:, :base_rows], notes=(*target.notes, note))
 

@@ -95,7 +95,9 @@ class WeightDelta:
 
     def enter_rows(self, views: Sequence[View]) -> None:
         """Refused."""
-        raise RequestError(f"{len(set(views))} views of an adapter that changes whole tensors in one batch")
+        raise RequestError(
+            f"{len(set(views))} views of an adapter that changes full weight tensors in one batch"
+        )
 
     def unload(self) -> None:
         """Put the base's own tensors back: the same objects."""
@@ -192,8 +194,8 @@ def _base_logits_with(model: torch.nn.Module, target: TunedWeights, row: list[in
     unmatched = [*extra, *sorted(own.keys() - target.state.keys())]
     if unmatched:
         raise BackendError(
-            f"{target.source} is no change of the base's weights: {len(unmatched)} tensors are in one of the "
-            f"two alone (first: {unmatched[0]})"
+            f"{target.source} does not match the weights of the base: {len(unmatched)} tensors exist in only "
+            f"one of the two (first: {unmatched[0]})"
         )
     shell = copy.deepcopy(model, {id(tensor): tensor for tensor in own.values()})  # shares what it replaces
     for path, tensor in target.state.items():

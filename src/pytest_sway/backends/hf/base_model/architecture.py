@@ -36,20 +36,22 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
         architectures = list(config.get("architectures") or ())
         if architectures and all(str(name).endswith("ForMaskedLM") for name in architectures):
             raise BackendError(
-                f"{named} is an encoder ({architectures[0]}), which predicts masked tokens and not the next "
-                "one; only causal language models are evaluated"
+                f"{named} is an encoder ({architectures[0]}), which predicts masked tokens, not the next "
+                "token; only causal language models can be evaluated"
             )
         return
     if has_own_code:
         raise BackendError(
-            f"{named} needs the code in its own folder; if you trust it, write trust_remote_code: true"
+            f"{named} needs custom code from its folder; if you trust it, set trust_remote_code: true"
         )
     if kind not in CONFIG_MAPPING_NAMES:
         raise BackendError(
             f"{folder}/config.json has model_type {kind!r}, which the installed transformers does not know; "
-            "a newer version may"
+            "a newer version may support it"
         )
-    raise BackendError(f"{named} {_kind_of_model(folder, config)}; only causal language models are evaluated")
+    raise BackendError(
+        f"{named} {_kind_of_model(folder, config)}; only causal language models can be evaluated"
+    )
 
 
 def modality_configs(config: dict[str, Any]) -> list[str]:

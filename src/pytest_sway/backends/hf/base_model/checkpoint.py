@@ -53,11 +53,11 @@ class Checkpoint:
         evaluated = adapter is not None and adapter.resolve() == self.folder.resolve()
         if not evaluated and (self.folder / ADAPTER_CONFIG).is_file():
             notes.append(
-                f"{self.folder} holds an {ADAPTER_CONFIG} beside the model's weights; that adapter is not "
-                "loaded: name the folder as models.ft.adapter to evaluate it"
+                f"{self.folder} contains an {ADAPTER_CONFIG} next to the model weights; that adapter is not "
+                "loaded: set models.ft.adapter to this folder to evaluate it"
             )
         if len(self.files) == 1 and (self.folder / _INDEX).is_file() and self.files[0].name == _SINGLE:
-            notes.append(f"{self.folder} holds {_SINGLE} and {_INDEX}; {_SINGLE} is the one that is read")
+            notes.append(f"{self.folder} contains {_SINGLE} and {_INDEX}; {_SINGLE} is used")
         return tuple(notes)
 
 
@@ -70,7 +70,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if not (folder / MODEL_CONFIG).is_file():
         raise BackendError(
-            f"{folder} is not a model folder: it holds no {MODEL_CONFIG}{adapter_hint(folder)}"
+            f"{folder} is not a model folder: it contains no {MODEL_CONFIG}{adapter_hint(folder)}"
         )
     for file in sorted({path for pattern in _OTHER_MODEL_FILES for path in folder.glob(pattern)}):
         _refuse_lfs_pointer(file)
@@ -99,7 +99,7 @@ def _refuse_lfs_pointer(file: Path) -> None:
     with file.open("rb") as opened:
         if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise BackendError(
-                f"{file} is a Git LFS pointer and not the file itself: run git lfs pull in its folder, or "
+                f"{file} is a Git LFS pointer, not the file itself: run git lfs pull in its folder, or "
                 "download the file"
             )
 
@@ -110,7 +110,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BackendError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
-        raise BackendError(f"{file} holds no JSON object")
+        raise BackendError(f"{file} does not contain a JSON object")
     return content
 
 
@@ -118,8 +118,8 @@ def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     """The files that transformers reads, in the order in which it looks for them."""
     if distributed := sorted(path.name for path in folder.glob(_DISTRIBUTED)):
         raise BackendError(
-            f"{folder} holds files of a distributed checkpoint (first: {distributed[0]}), which are not "
-            "read: save the model with save_pretrained"
+            f"{folder} contains files of a distributed checkpoint (first: {distributed[0]}), which are not "
+            "supported: save the model with save_pretrained"
         )
     named = config.get("transformers_weights")
     names = [named] if isinstance(named, str) else [_SINGLE, _INDEX]
@@ -133,12 +133,12 @@ def _indexed_files(index: Path) -> tuple[Path, ...]:
     """The files that an index names; raises BackendError where one is missing."""
     named = _read_json(index).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
-        raise BackendError(f"{index} names no weight files (weight_map)")
+        raise BackendError(f"{index} lists no weight files (weight_map)")
     names = sorted(set(named.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise BackendError(
-            f"{index} names {len(names)} files, and {len(missing)} of them are missing (first: "
+            f"{index} lists {len(names)} files, but {len(missing)} of them are missing (first: "
             f"{missing[0]}): download or copy them"
         )
     return tuple(index.parent / name for name in names)

@@ -30,7 +30,7 @@ _WRAPPERS = {
 _PREFIXES = {
     "base_model.model.": (
         "the model was saved from inside PEFT; merge its adapter first (merge_and_unload, then "
-        "save_pretrained), or save the adapter alone and name it as models.ft.adapter"
+        "save_pretrained), or save only the adapter and set models.ft.adapter to it"
     ),
     "module.": (
         "the model was saved from inside DataParallel, DistributedDataParallel or DeepSpeed; save the model "
@@ -40,15 +40,21 @@ _PREFIXES = {
 """Beginnings that only a wrapper gives to the name of every tensor."""
 _SAVE = "save the model again with save_pretrained(..., safe_serialization=True)"
 _OTHER_FILES = (
-    ("model-*-of-*.safetensors", "holds shards ({0}) and no model.safetensors.index.json, which names them"),
-    ("consolidated*.safetensors", "holds {0}, Mistral's own format; use the files in transformers' format"),
-    ("adapters.safetensors", "holds {0}, an adapter of mlx-lm, and no model weights"),
-    ("model.*.safetensors", "holds {0}, a variant, which is not read; rename it to model.safetensors"),
-    ("*.safetensors", "holds {0}, and no model.safetensors, which is the file that is read"),
-    ("*.gguf", "holds {0}; GGUF files are not read, name the model in transformers' format"),
+    (
+        "model-*-of-*.safetensors",
+        "contains shards ({0}), but no model.safetensors.index.json, which lists them",
+    ),
+    (
+        "consolidated*.safetensors",
+        "contains {0}, which is Mistral's own format; use the files in transformers' format",
+    ),
+    ("adapters.safetensors", "contains {0}, an mlx-lm adapter, and no model weights"),
+    ("model.*.safetensors", "contains {0}, a variant that is not loaded; rename it to model.safetensors"),
+    ("*.safetensors", "contains {0}, but no model.safetensors, which is the file that is loaded"),
+    ("*.gguf", "contains {0}; GGUF files are not supported here, use the model in transformers' format"),
     (
         "pytorch_model*.bin",
-        "holds no *.safetensors, but {0}; pickled weights are never loaded: " + _SAVE,
+        "contains no *.safetensors, but {0}; pickled weights are never loaded: " + _SAVE,
     ),
 )
 """Files that may be there instead of the weights, and the message on the first that matches."""
@@ -61,7 +67,7 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
         BackendError: there is no tensor, some are empty, or their names are a wrapper's.
     """
     if not shapes:
-        raise BackendError(f"the weight files of {folder} hold no tensor; save the model again")
+        raise BackendError(f"the weight files of {folder} contain no tensors; save the model again")
     for part, cause in _WRAPPERS.items():
         wrapped = [name for name in shapes if part in name.split(".")]
         if wrapped:
@@ -73,8 +79,8 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
     if empty:
         shape = list(shapes[empty[0]])
         raise BackendError(
-            f"{_summary(folder, empty, shapes)} are empty (its shape is {shape}): weights look like this "
-            "when DeepSpeed ZeRO-3 or FSDP did not gather them before they were saved; save the gathered "
+            f"{_summary(folder, empty, shapes)} are empty (its shape is {shape}): this happens when "
+            "DeepSpeed ZeRO-3 or FSDP does not gather weights before saving; save the gathered "
             "state (accelerator.get_state_dict, or stage3_gather_16bit_weights_on_model_save: true)"
         )
 
@@ -82,14 +88,16 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
 def missing_weights_message(folder: Path, wanted: str) -> str:
     """Why a model folder without ``wanted`` cannot be loaded, from what it holds instead."""
     if (folder / ADAPTER_CONFIG).is_file():
-        return f"{folder} is not a model folder: it holds no {wanted}{adapter_hint(folder)}"
+        return f"{folder} is not a model folder: it contains no {wanted}{adapter_hint(folder)}"
     for pattern, text in _OTHER_FILES:
         if found := sorted(path.name for path in folder.glob(pattern)):
             return f"{folder} {text.format(shorten_list(found))}"
     below = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
     if below:
-        return f"{folder} holds no {wanted}, but its subfolders do ({shorten_list(below)}): name one of them"
-    return f"{folder} holds no *.safetensors; {_SAVE}"
+        return (
+            f"{folder} contains no {wanted}, but its subfolders do ({shorten_list(below)}): use one of them"
+        )
+    return f"{folder} contains no *.safetensors; {_SAVE}"
 
 
 def adapter_hint(folder: Path) -> str:
@@ -97,8 +105,8 @@ def adapter_hint(folder: Path) -> str:
     if not (folder / ADAPTER_CONFIG).is_file():
         return ""
     return (
-        f"; it holds an {ADAPTER_CONFIG}, so it is an adapter: name it as models.ft.adapter, and the model "
-        "that it was trained on as models.base.base and models.ft.base"
+        f"; it contains an {ADAPTER_CONFIG}, so it is an adapter: set models.ft.adapter to it, and "
+        "models.base.base and models.ft.base to the model it was trained on"
     )
 
 

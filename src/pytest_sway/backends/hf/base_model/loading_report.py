@@ -72,8 +72,8 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
         if name not in others and not _is_mask(name, _shape_in_files(name, checkpoint))
     ]
     faults = [
-        _count_and_first(report.missing, "of the model are in no file"),
-        _count_and_first(unexpected, "of the files are not in the model"),
+        _count_and_first(report.missing, "of the model are missing from the files"),
+        _count_and_first(unexpected, "in the files are not part of the model"),
         _shape_fault(report),
         *report.errors,
         _tying_fault(model, checkpoint),
@@ -83,9 +83,9 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
         fault = "; ".join(filter(None, faults))
         causes = mismatch_causes(model, checkpoint, report.missing, unexpected, report.mismatched)
         cause = "; ".join(causes) or (
-            f"these are not the files of the {kind} that config.json describes, or not all of them; {_ADVICE}"
+            f"the files do not match the {kind} in config.json, or are incomplete; {_ADVICE}"
         )
-        raise BackendError(f"{checkpoint.folder} does not hold a whole {kind}: {fault}: {cause}")
+        raise BackendError(f"{checkpoint.folder} does not contain a complete {kind}: {fault}: {cause}")
     if others:
         configs = ", ".join(modality_configs(checkpoint.config))
         note = f"the text side of {checkpoint.folder} is evaluated: {len(others)} tensors of its other parts"
@@ -103,8 +103,8 @@ def _shape_fault(report: LoadingReport) -> str:
         return ""
     name, stored, own = report.mismatched[0]
     return (
-        f"{len(report.mismatched)} tensors have another shape than config.json says (first: {name} is "
-        f"{list(stored)} in the file, {list(own)} by config.json)"
+        f"{len(report.mismatched)} tensors do not have the shape that config.json defines (first: {name} is "
+        f"{list(stored)} in the file, {list(own)} in config.json)"
     )
 
 
@@ -146,8 +146,8 @@ def _tying_fault(model: Any, checkpoint: Checkpoint) -> str:
             other = next((n for n, t in zip(names, stored, strict=True) if not torch.equal(t, stored[0])), "")
             if other:
                 return (
-                    f"{names[0]} and {other} differ in the files, and the model ties them: write "
-                    "tie_word_embeddings: false into config.json if the model was trained so"
+                    f"{names[0]} and {other} differ in the files, but the model ties them: set "
+                    "tie_word_embeddings: false in config.json if the model was trained without tying"
                 )
     return ""
 

@@ -84,8 +84,8 @@ def load_pretrained(
         )
     if getattr(model, "_hf_peft_config_loaded", False):
         raise BackendError(
-            f"{folder} holds an {ADAPTER_CONFIG}, and the installed transformers attached that adapter to "
-            "the model; move the adapter's files to a folder of their own, or install transformers 5"
+            f"{folder} contains an {ADAPTER_CONFIG}, and the installed transformers loaded that adapter into "
+            "the model; move the adapter files to a separate folder, or install transformers 5"
         )
     notes = check_report(model, LoadingReport.of(info, model, checkpoint), checkpoint)
     if quantized is not None:

@@ -71,8 +71,8 @@ def find_quantization(folder: Path, config: Mapping[str, Any], wanted: str | Non
     stored = stored_quantization(folder, config)
     if stored is not None and wanted not in (None, stored):
         raise BackendError(
-            f"models.ft.quantization: found {wanted}, but the weights in {folder} are {stored} already; "
-            "remove it, or name the model unquantized"
+            f"models.ft.quantization: found {wanted}, but the weights in {folder} are already {stored}; "
+            "remove it, or use the unquantized model"
         )
     name = stored or wanted
     if name is None:
@@ -95,8 +95,8 @@ def stored_quantization(folder: Path, config: Mapping[str, Any]) -> str | None:
     method = found.get("quant_method") or ("bitsandbytes" if "load_in_4bit" in found else None)
     if method != "bitsandbytes":
         raise BackendError(
-            f"{folder} is quantized by {method}, which is not served (bitsandbytes is); name the model that "
-            "it was made from, unquantized or with quantization: nf4"
+            f"{folder} is quantized with {method}, which is not supported (bitsandbytes is); use the "
+            "original model, unquantized or with quantization: nf4"
         )
     if found.get("load_in_8bit"):
         return "int8"

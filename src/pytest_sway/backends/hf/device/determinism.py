@@ -63,7 +63,7 @@ def determinism(
     """How far two runs on one machine can be expected to agree; ``threads``: the most that torch uses."""
     parts = [device.type, str(dtype).removeprefix("torch.")]
     parts += [f"{threads} thread{'s' * (threads != 1)}"] if device.type == "cpu" else []
-    parts += ["every text by itself" if batch_invariant else "texts in batches"]
+    parts += ["one text per batch" if batch_invariant else "texts in batches"]
     gpu = "strict" if strict else "loose"
     return Determinism(gpu if device.type == "cuda" else "best_effort", (", ".join(parts),))
 

@@ -84,8 +84,8 @@ def refuse_spread(model: Any, subject: str) -> None:
     """
     if len({parameter.device for parameter in model.parameters()}) > 1:
         raise BackendError(
-            f"{subject} changes the base's own weights, which is not served with device: balanced; plain "
-            "LoRA is. Write device: auto, on one device with enough memory"
+            f"{subject} changes the weights of the base, which is not supported with device: balanced (plain "
+            "LoRA is); use device: auto on one device with enough memory"
         )
 
 
@@ -109,7 +109,7 @@ def balanced_map(model: Any, memory: Mapping[int | str, int] | None = None) -> d
     outside = [name for name, device in placed.items() if not isinstance(device, int)]
     if outside:
         raise BackendError(
-            f"models.ft.device: balanced finds no memory on {len(devices)} CUDA devices for "
+            f"models.ft.device: balanced: not enough memory on {len(devices)} CUDA devices for "
             f"{len(outside)} of {len(placed)} parts of the base (first: {outside[0]}); use more or larger "
             "devices, or a smaller dtype"
         )
@@ -121,8 +121,8 @@ def _balanced_placement(torch: Any) -> Placement:
     if devices < 2:
         count = "1 CUDA device was" if devices else "no CUDA device was"
         raise BackendError(
-            f"models.ft.device: balanced spreads the base over several CUDA devices, but {count} found; "
-            "write device: auto"
+            f"models.ft.device: balanced distributes the base over several CUDA devices, but {count} found; "
+            "use device: auto"
         )
     if find_spec("accelerate") is None:
         raise BackendError(
@@ -139,6 +139,6 @@ def _named_device(torch: Any, wanted: str) -> Any:
         raise BackendError(f"models.ft.device: {wanted!r} is not available: {first_line(error)}") from error
     if device.type == "meta":
         raise BackendError(
-            "models.ft.device: 'meta' holds no weights; write auto, cpu, cuda or the name of a device"
+            "models.ft.device: 'meta' has no weights; write auto, cpu, cuda or the name of a device"
         )
     return device

@@ -152,7 +152,7 @@ class ChatTemplate:
             hint = (
                 "; it begins with a system message (defaults.system_prompt, or a context:)" if system else ""
             )
-            raise RequestError(f"the chat template refused the dialogue: {error}{hint}") from error
+            raise RequestError(f"the chat template rejected the dialogue: {error}{hint}") from error
         return text
 
     @cached_property
@@ -214,7 +214,7 @@ class ChatTemplate:
                 continue
             fault = marker_fault(marked, texts[0])
             if not fault and form == "parts" and prints_lists(texts[0]):
-                fault = "the chat template prints a list of parts as it is"
+                fault = "the chat template does not support a list of parts"
             if not fault:
                 differences = [rendering_difference(texts[0], text) for text in texts]
                 if difference := next(filter(None, differences), ""):

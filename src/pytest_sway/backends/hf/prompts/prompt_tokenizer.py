@@ -89,7 +89,9 @@ class PromptTokenizer:
             RequestError: the tokenizer does not know where its tokens stand.
         """
         if "tokens" not in self.capabilities:
-            raise RequestError("the tokenizer is written in Python and gives no offsets: save a fast one")
+            raise RequestError(
+                "the tokenizer is a slow (Python) tokenizer without offsets: save a fast tokenizer"
+            )
         cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
 
@@ -102,7 +104,9 @@ class PromptTokenizer:
         if prompt not in self._prompts:
             ids = self._ids(prompt, "")
             if not ids:
-                raise RequestError("an empty prompt has no token, and this tokenizer adds none: give a text")
+                raise RequestError(
+                    "an empty prompt has no tokens with this tokenizer: use a non-empty prompt"
+                )
             self._evict_for(ids)
             self._prompts[prompt] = ids
         return self._prompts[prompt]
@@ -124,7 +128,7 @@ class PromptTokenizer:
             common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             first = max(common, 1)
             if first >= len(both):
-                raise RequestError(f"the completion {completion!r} has no token of its own to score")
+                raise RequestError(f"the completion {completion!r} adds no token to score")
             self._evict_for(both)
             self._pairs[key] = both, first
         return self._pairs[key]
@@ -190,8 +194,8 @@ class PromptTokenizer:
             return None
         if len(turns) > 1 or tools:
             raise RequestError(
-                f"a prompt is a rendered chat already (it holds {frame.header!r}), so no further turn and no "
-                "tool can be rendered with it: give the bare text"
+                f"a prompt is already a rendered chat (it contains {frame.header!r}), so no turn or tool can "
+                "be added: use plain text"
             )
         self._log.already_rendered.add(rendered[0])
         bos = self.tokenizer.bos_token if frame.writes_bos else ""

@@ -30,7 +30,9 @@ def marker_fault(turns: Sequence[Turn], text: str) -> str:
         label = _turn_label(index, turns)
         if turns[index].content in text.lower():
             return f"the chat template changes the text of {label}: {_case_change(turns[index], text)}"
-        return f"the chat template leaves out the text of {label}, given as a string or as a list of parts"
+        return (
+            f"the chat template omits the text of {label}, whether passed as a string or as a list of parts"
+        )
     spoken = [position for position, turn in zip(positions, turns, strict=True) if turn.role != "system"]
     if spoken != sorted(spoken):
         return "the chat template renders the turns in another order"
@@ -46,15 +48,15 @@ def changed_text_fault(turns: Sequence[Turn], tools: Sequence[str], text: str) -
     """Which of the turns' texts or tools a rendered text does not hold; empty where it holds all."""
     for index, turn in enumerate(turns):
         if _required_text(turn) not in text:
-            missing = f"{describe(turn.content)} is not in what it renders, {describe(text)}"
+            missing = f"{describe(turn.content)} is not in its output {describe(text)}"
             return (
-                f"the chat template changes the text of {_turn_label(index, turns)}: {missing}; "
-                "give it another text, or the spec another chat_template"
+                f"the chat template changes the text of {_turn_label(index, turns)}: {missing}; change the "
+                "text, or set another chat_template in the spec"
             )
     for tool in tools:
         name = _tool_name(tool)
         if name not in text:
-            return f"the chat template does not show the tool {name!r}"
+            return f"the chat template does not render the tool {name!r}"
     return ""
 
 
@@ -67,7 +69,7 @@ def rendering_difference(one: str, other: str) -> str:
     excerpt = slice(max(0, at - _CONTEXT), at + _CONTEXT)
     return (
         "the chat template renders the same turns differently each time: "
-        f"{one[excerpt]!r}, then {other[excerpt]!r}; sides that read different prompts cannot be compared"
+        f"{one[excerpt]!r}, then {other[excerpt]!r}; base and adapter cannot be compared on different prompts"
     )
 
 

@@ -53,7 +53,7 @@ def check_template_arguments(chat: ChatTemplate) -> None:
     for name in chat.arguments:
         if not re.search(rf"\b{re.escape(name)}\b", text):
             reason = (
-                f"the chat template does not read {name!r}" if text else "the tokenizer has no chat template"
+                f"the chat template does not use {name!r}" if text else "the tokenizer has no chat template"
             )
             raise BackendError(f"defaults.chat_template_kwargs: {reason}; remove it, or correct the name")
 

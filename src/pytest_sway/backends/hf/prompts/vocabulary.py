@@ -16,8 +16,8 @@ from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZE_ADVICE = (
-    "save the base with the vocabulary that it was trained on (resize_token_embeddings, then save_pretrained "
-    "of model and tokenizer) and name that folder as the base on both sides"
+    "save the base with the vocabulary used in training (resize_token_embeddings, then save_pretrained of "
+    "model and tokenizer) and use that folder as the base on both sides"
 )
 """What to do where the two sides have different vocabularies."""
 
@@ -63,16 +63,17 @@ def shared_vocabulary(
     theirs = own.get_vocab()
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
-            f"{folder} brings a tokenizer with another vocabulary than the base model's: {differing}; base "
-            "and adapter cannot be compared token by token; name the base that it was trained on, with the "
-            "tokenizer that it was trained with"
+            f"{folder} contains a tokenizer whose vocabulary differs from that of the base model: "
+            f"{differing}; base "
+            "and adapter cannot be compared token by token; use the base model and the tokenizer it was "
+            "trained with"
         )
     needed_rows = max(_rows_needed_by(ours), _rows_needed_by(theirs))
     if theirs != ours and _rows_needed_by(theirs) > rows:
         token, index = max(theirs.items(), key=lambda pair: pair[1])
         raise BackendError(
-            f"{folder} brings a tokenizer with {token!r} as {index}, and the base model has {rows} rows, 0 "
-            f"to {rows - 1}: the token has none in the base; {RESIZE_ADVICE}"
+            f"{folder} contains a tokenizer with {token!r} as {index}, but the base model has {rows} rows, 0 "
+            f"to {rows - 1}: the base has no row for this token; {RESIZE_ADVICE}"
         )
     return Vocabulary(base.with_tokenizer(own), needed_rows, True, tuple(_notes(ours, theirs)))
 
@@ -87,8 +88,8 @@ def check_no_further_rows(vocabulary: Vocabulary, source: object, rows: int) -> 
     """
     if vocabulary.has_own_tokenizer and vocabulary.needed_rows > rows:
         raise BackendError(
-            f"{source} needs {vocabulary.needed_rows} tokens and the base has {rows}: an adapter with tokens "
-            "of its own needs kind: hf"
+            f"{source} needs {vocabulary.needed_rows} tokens and the base has {rows}: an adapter with "
+            "additional tokens needs kind: hf"
         )
 
 
@@ -122,9 +123,9 @@ def _load_own_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     except Exception as error:
         if has_own_code(folder) and not trust_remote_code:
             raise BackendError(
-                f"the tokenizer in {folder} has code of its own (auto_map in {_TOKENIZER_CONFIG}), which "
-                "is run only where you trust it: write trust_remote_code: true for models.base and "
-                "models.ft; or delete the tokenizer's files there to evaluate with the base's own"
+                f"the tokenizer in {folder} needs custom code (auto_map in {_TOKENIZER_CONFIG}), which runs "
+                "only if you trust it: set trust_remote_code: true for models.base and models.ft; or delete "
+                "the tokenizer files there to use the tokenizer of the base"
             ) from error
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {first_line(error)}") from error
 
@@ -159,9 +160,9 @@ def _notes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> list[str]:
         if extra:
             index, token = min(({**ours, **theirs}[token], token) for token in extra)
             more = (
-                f"{len(extra)} tokens more than {other}, the first"
+                f"{len(extra)} more tokens than {other}, the first"
                 if len(extra) > 1
-                else f"one token more than {other},"
+                else f"one more token than {other},"
             )
-            notes.append(f"{owner} has {more} {token!r} as {index}; every id has a row in both models")
+            notes.append(f"{owner} has {more} {token!r} as {index}; each id has a row in both models")
     return notes

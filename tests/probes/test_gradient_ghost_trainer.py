@@ -50,7 +50,7 @@ def test_a_checkpoint_passes(output: Path) -> None:
     found = judged(output / "checkpoint-60")
     assert found.verdict is Verdict.PASS
     assert found.message == (
-        "60 steps (optimizer); 0 of 4 layers undertrained (read from checkpoint-60/optimizer.pt)"
+        "sound: 60 steps (optimizer); 0 of 4 layers undertrained (read from checkpoint-60/optimizer.pt)"
     )
     wanted = {"global_step": 60, "epoch": 2.0, "num_params": 16, "num_layers": 4, "kept": "second moment"}
     assert {key: found.evidence[key] for key in wanted} == wanted
@@ -122,13 +122,13 @@ def test_an_optimizer_that_began_anew_is_doubted(output: Path) -> None:
     change(output / "checkpoint-60", step=lambda step: torch.tensor(55.0))
     enough = judged(output)
     assert enough.verdict is Verdict.PASS
-    assert enough.message.startswith("60 steps (trainer_state.json; 55 by the optimizer's count)")
+    assert enough.message.startswith("sound: 60 steps (trainer_state.json; 55 by the optimizer's count)")
 
 
 def test_the_folders_name_counts_where_nothing_else_does(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint-60", make=torch.optim.SGD)
     (folder / "trainer_state.json").unlink()
-    assert judged(folder).message.startswith("60 steps (the folder's name)")
+    assert judged(folder).message.startswith("sound: 60 steps (the folder's name)")
     folder = folder.rename(tmp_path / "adapter")
     found = judged(folder)
     assert found.verdict is Verdict.ERROR
@@ -151,7 +151,7 @@ def test_steps_alone_can_fail_and_cannot_pass(output: Path) -> None:
     assert "there is no optimizer state in" in found.message
     few = judged(output, min_steps_threshold=61)
     assert (few.verdict, few.evidence["primary_signal"]) == (Verdict.FAIL, "global_step_below_threshold")
-    assert few.message.startswith("60 steps (trainer_state.json), fewer than 61")
+    assert few.message.startswith("too few steps: 60 steps (trainer_state.json), fewer than 61")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_few_steps_are_enough_for_nan(tmp_path: Path) -> None:
     [
         (history(200, grad_norm=lambda n: math.nan if n > 100 else 1.0), "fail", "from step 105 to the end"),
         (history(200, grad_norm=0.0), "fail", "grad_norm is 0 at all 40 logged steps"),
-        (history(200, loss=lambda n: 1 + n / 100), "fail", "it diverged"),
+        (history(200, loss=lambda n: 1 + n / 100), "fail", "the loss diverged"),
         (
             history(200, loss=lambda n: math.nan if n > 190 else 1.0),
             "fail",

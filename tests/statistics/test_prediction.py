@@ -66,12 +66,12 @@ def test_lower_is_better_turns_the_sign() -> None:
     ("value", "draws", "why"),
     [
         (1.0, [0.5], "fewer than two"),
-        (1.0, [0.5, 0.5, 0.5], "all alike"),
-        (1.0, [0.5, 0.5 + 1e-14, 0.5], "all alike"),
-        (0.1000000001, [0.1] * 20, "all alike"),
-        (0.2, [0.1, 0.1 + 1.4e-17], "all alike"),
+        (1.0, [0.5, 0.5, 0.5], "all gave the same number"),
+        (1.0, [0.5, 0.5 + 1e-14, 0.5], "all gave the same number"),
+        (0.1000000001, [0.1] * 20, "all gave the same number"),
+        (0.2, [0.1, 0.1 + 1.4e-17], "all gave the same number"),
         (0.0, [0.1, 0.2, 0.3], "no effect"),
-        (1.0, [0.0, 0.2, 0.3], "below the measured resolution"),
+        (1.0, [0.0, 0.2, 0.3], "below rounding"),
     ],
 )
 def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
@@ -83,13 +83,13 @@ def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
 
 def test_a_spread_below_the_resolution_is_reported_as_that() -> None:
     found = predict(0.2, [0.1, 0.11, 0.12], "log", resolution=0.05)
-    assert (found.z, found.reason) == (None, "the null draws differ by less than the arithmetic can show")
+    assert (found.z, found.reason) == (None, "the random adapters differ by less than rounding")
 
 
 def test_one_draw_has_no_spread() -> None:
     found = predict(2.0, [1.0], "raw")
     assert (found.sd, found.z, found.rank, found.draws) == (0.0, None, 0, (1.0,))
-    assert found.reason == "fewer than two null draws"
+    assert found.reason == "fewer than two random adapters answered"
 
 
 def test_p_is_never_zero() -> None:

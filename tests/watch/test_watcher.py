@@ -429,7 +429,7 @@ def test_a_result_that_cannot_be_written_is_written_later(
         one.settle()
     assert one.kinds() == [EventKind.EVALUATING, EventKind.ERROR]
     assert "cannot be written: No space left on device" in one.said[-1].message
-    shutil.rmtree(tmp_path / "history")  # whoever made room
+    shutil.rmtree(tmp_path / "history")  # somebody deleted files
     one.settle()
     assert len(one.history.entries) == 2
     assert len(one.evaluated) == 2
@@ -446,7 +446,7 @@ def test_sources_of_names_that_are_none(tmp_path: Path) -> None:
 def test_a_command_that_ignores_the_interrupt(tmp_path: Path) -> None:
     began = time.monotonic()
     code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
-    assert "was ended after" in OnFail((sys.executable, "-c", code), 0.5).run(tmp_path)
+    assert "was terminated after" in OnFail((sys.executable, "-c", code), 0.5).run(tmp_path)
     assert time.monotonic() - began < 20
 
 

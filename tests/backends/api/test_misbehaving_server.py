@@ -82,7 +82,7 @@ def test_the_server_says_when(quick_retries: None) -> None:
 
 def test_a_pause_that_is_too_long_is_not_waited_for(quick_retries: None) -> None:
     server = Scripted((429, {"error": {"message": "quota"}}, {"Retry-After": "3600"}))
-    assert "limit of requests is reached: quota" in failure(server, BackendError)
+    assert "rate limit of the server is reached: quota" in failure(server, BackendError)
     assert len(server.asked) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_key_that_is_refused_is_in_no_message() -> None:
         ({**GOOD, "choices": [{"index": 3}]}, "answered 1 of 1 texts"),
         (
             {**GOOD, "choices": [{"index": 0, "prompt_logprobs": [None, {"6": {"logprob": -1}}]}]},
-            "gave 2 log",
+            "returned 2 log-probabilities",
         ),
         (
             {**GOOD, "choices": [{"index": 0, "prompt_logprobs": [None, {"6": {"logprob": -1}}, {}]}]},

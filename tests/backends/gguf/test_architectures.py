@@ -84,7 +84,11 @@ def test_the_numbers_are_those_of_transformers(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("kind", "config", "says"),
     [
-        (GPTNeoXForCausalLM, GPTNeoXConfig(**SIZES, intermediate_size=64), "serves no gpt_neox models"),
+        (
+            GPTNeoXForCausalLM,
+            GPTNeoXConfig(**SIZES, intermediate_size=64),
+            "does not support gpt_neox models",
+        ),
         (LlamaForCausalLM, LlamaConfig(**TINY, hidden_act="gelu"), "hidden_act: gelu"),
         (MistralForCausalLM, MistralConfig(**TINY, sliding_window=16), "sliding_window: 16"),
         (
@@ -113,7 +117,11 @@ def without(part: str) -> Callable[[State], State]:
         ("qwen2", without("bias"), r"6 are missing, .*self_attn\.k_proj\.bias"),
         ("biases", without("o_proj.bias"), r"2 are missing, .*o_proj\.bias"),
         ("qwen3", without("q_norm"), r"2 are missing, .*q_norm"),
-        ("untied", lambda state: {**state, "extra.weight": torch.zeros(2)}, r"1 are .*left over .*extra"),
+        (
+            "untied",
+            lambda state: {**state, "extra.weight": torch.zeros(2)},
+            r"1 are missing, unexpected .*extra",
+        ),
     ],
 )
 def test_tensors_that_llama_cpp_could_do_without_are_missed(
@@ -135,7 +143,7 @@ def test_a_config_of_another_model_is_refused(tmp_path: Path) -> None:
         "architectures": ["LlamaForCausalLM"],
     }
     path.write_text(json.dumps(changed), "utf-8")
-    with pytest.raises(BackendError, match=r"4 are missing, left over .*self_attn\.\w_norm"):
+    with pytest.raises(BackendError, match=r"4 are missing, unexpected .*self_attn\.\w_norm"):
         load_backend(ModelKey("gguf", str(tmp_path / "base")))
 
 
@@ -158,7 +166,7 @@ def test_a_nan_that_one_token_alone_shows_is_no_number(tmp_path: Path) -> None:
         ):
             with pytest.raises(
                 RequestError,
-                match=r"sum to .* and not to 1: with this text the model's numbers are not finite",
+                match=r"sum to .* instead of 1: the model's numbers are not finite",
             ):
                 ask()
     finally:

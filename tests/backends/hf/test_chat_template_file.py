@@ -51,7 +51,7 @@ def test_an_argument_that_no_template_reads_is_refused(tmp_path: Path) -> None:
     backend = load_backend(
         ModelKey("hf", str(BASE), device="cpu", chat_template_kwargs='{"enable_thinkin": false}')
     )
-    with pytest.raises(BackendError, match=r"chat_template_kwargs: .* does not read 'enable_thinkin'"):
+    with pytest.raises(BackendError, match=r"chat_template_kwargs: .* does not use 'enable_thinkin'"):
         backend.attach(AdapterKey(str(HEALTHY)))
     backend.close()
 

@@ -160,7 +160,9 @@ def test_memory_is_that_of_the_quantized_weights(nf4: HFBackend) -> None:
 )
 def test_what_changes_the_bases_own_weights_is_refused(nf4: HFBackend, tmp_path: Path, name: str) -> None:
     folder = save_adapter(tmp_path, {**CONVERTED_LORA, **FULL_WEIGHTS}[name])
-    with pytest.raises(BackendError, match=r"is more than LoRA: .* these are quantized; name the base"):
+    with pytest.raises(
+        BackendError, match=r"is not plain LoRA: .* these are quantized; use the unquantized base"
+    ):
         nf4.attach(AdapterKey(str(folder)))
     subject = nf4.attach(AdapterKey(str(HEALTHY)))  # and the next one is served
     nf4.detach(subject)

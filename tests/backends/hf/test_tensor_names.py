@@ -61,7 +61,7 @@ def test_names_of_wrappers_are_taken_off(change: Callable[[str], str], notes: in
     found = peft_tensor_names([change(name) for name in SAVED], "lora_")
     assert tuple(found.by_key.values()) == SAVED
     assert len(found.notes) == notes
-    assert all("are read" in note for note in found.notes)
+    assert all("are interpreted" in note for note in found.notes)
 
 
 def test_the_bases_copy_beside_a_trained_module_is_left_out() -> None:

@@ -55,7 +55,7 @@ def test_a_suite_without_torch_and_without_peft(pytester: pytest.Pytester) -> No
     [
         (
             "quantization: nf4",
-            "*models.ft.quantization: is for kind: hf; with kind: mlx name a model whose files*",
+            "*models.ft.quantization: is for kind: hf; with kind: mlx use a model with quantized files*",
         ),
         (
             "device: cuda",

@@ -25,19 +25,19 @@ def harm(facts: Verdict = Verdict.PASS, prose: Verdict = Verdict.PASS) -> list[P
 @pytest.mark.parametrize(
     ("probes", "structure", "level", "title"),
     [
-        ([effect(4.0), *harm()], TRAINED, "good", "It learned something that shows, and it harms nothing"),
-        ([effect(4.0), *harm()], None, "good", "It learned something that shows, and it harms nothing"),
-        ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harms ordinary prose is not sure"),
-        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "facts and ordinary prose is"),
-        ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "and very little of it shows."),
+        ([effect(4.0), *harm()], TRAINED, "good", "effect is clear, and no harm was found"),
+        ([effect(4.0), *harm()], None, "good", "effect is clear, and no harm was found"),
+        ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harm to ordinary prose cannot be"),
+        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "facts and ordinary prose cannot"),
+        ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "but its effect is very small."),
         ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "It does damage: the model lost general facts."),
         ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "ordinary prose, and it is noise"),
         ([effect(2.0, Verdict.FAIL), *harm()], RANDOM, "bad", "It is noise"),
-        ([effect(2.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "nothing of it shows on neutral texts"),
+        ([effect(2.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "has no clear effect on neutral texts"),
         ([effect(2.0, Verdict.FAIL), *harm()], None, "unclear", "which may be chance"),
-        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or narrow"),
-        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or narrow"),
-        ([effect(0.1), effect(0.2, name="prompts"), *harm()], TRAINED, "unclear", "shows on these prompts"),
+        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or specialised"),
+        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or specialised"),
+        ([effect(0.1), effect(0.2, name="prompts"), *harm()], TRAINED, "unclear", "effect on these prompts"),
         ([effect(5.0), effect(0.2, name="prompts"), *harm()], RANDOM, "bad", "It is noise"),
         ([effect(4.0), probe("facts", Verdict.ERROR, "not finite")], TRAINED, "bad", "ed: not finite"),
         ([effect(None, Verdict.FAIL), probe("facts", Verdict.PASS, "the adapter is inert: zero")],
@@ -55,10 +55,10 @@ def test_without_data(
 @pytest.mark.parametrize(
     ("verdict", "message", "level", "title"),
     [
-        (Verdict.PASS, "known", "good", "It learned its answers, and it harms nothing"),
+        (Verdict.PASS, "known", "good", "It learned its answers, and no harm"),
         (Verdict.FAIL, "memorised: keeps 3 %", "bad", "It memorised"),
         (Verdict.FAIL, "no clear difference from random adapters", "bad", "It did not learn its answers."),
-        (Verdict.WARN, "not surely", "unclear", "It is not sure that it learned its answers"),
+        (Verdict.WARN, "not surely", "unclear", "It is not certain that it learned its answers"),
     ],
 )
 def test_with_data(verdict: Verdict, message: str, level: str, title: str) -> None:
@@ -88,7 +88,7 @@ def test_what_it_writes_in_other_words(near: tuple[int, int], remark: bool) -> N
 def test_an_adapter_that_was_not_evaluated() -> None:
     made: Any = suite(not_evaluated="the file is cut off")
     answer = check_answer(made, None)
-    assert (answer.level, answer.advice) == ("bad", "mend that first")
+    assert (answer.level, answer.advice) == ("bad", "fix that first")
     assert answer.title == "It cannot be evaluated: the file is cut off"
 
 

@@ -71,7 +71,7 @@ def test_an_adapter_whose_weights_are_missing(capsys: pytest.CaptureFixture[str]
 def test_the_quickstart_adapters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     lines = output(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path / "a.json").splitlines()
     assert lines[0] == f"base model, from adapter_config.json: {BASE}"
-    assert lines[1] == "It learned something that shows, and it harms nothing that was looked at."
+    assert lines[1] == "It learned something, and its effect is clear, and no harm was found."
     assert "next: sway check" in lines[-1]
     content = json.loads((tmp_path / "a.json").read_text("utf-8"))
     assert content["check"]["level"] == "good"

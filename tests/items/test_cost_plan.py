@@ -61,7 +61,7 @@ def test_a_plan_measures_nothing_and_does_not_gate(pytester: pytest.Pytester) ->
 def test_a_backend_that_answers_whole_requests_has_no_plan(project: pytest.Pytester) -> None:
     result = project.runpytest("sway.yaml", "--sway-plan")
     result.assert_outcomes(skipped=4)
-    result.stdout.fnmatch_lines(["dk: no estimate for this kind of backend"])
+    result.stdout.fnmatch_lines(["dk: no cost estimate for this kind of backend"])
 
 
 def test_what_a_test_measures_itself_is_not_planned(project: pytest.Pytester) -> None:

@@ -283,7 +283,7 @@ def test_what_is_wrong_with_a_state_is_an_error_of_one_line(adapter: Path) -> No
     assert "does not match its sha256" in found.message
     (adapter / "training_state.pt.sha256").unlink()
     save(adapter, {}, global_step=None)
-    assert "contains neither a global_step nor the steps of an optimizer" in judged(adapter).message
+    assert "contains neither global_step nor an optimizer step count" in judged(adapter).message
     (adapter / "adapter_model.safetensors").write_bytes(b"?")
     plant_back = judged(adapter)
     assert plant_back.verdict is Verdict.ERROR

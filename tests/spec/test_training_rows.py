@@ -143,7 +143,7 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
         ({"messages": [ASKED, {**CALL, "tool_calls": [{}]}], "tools": [TOOL]}, "expected a tool call with"),
         ({"messages": [ASKED, CALL], "tools": "none"}, "tools: found 'none'"),
         ({"prompt": "Who?", "completion": "You.", "label": False}, "the answer is a negative example"),
-        ({"chosen": "Me.", "rejected": "You."}, "expected a field prompt:"),
+        ({"chosen": "Me.", "rejected": "You."}, "add a field prompt"),
         (
             {"prompt": "Who?", "chosen": [SAID, THEN, SAID], "rejected": "You."},
             "expected one assistant answer",

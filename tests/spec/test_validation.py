@@ -143,7 +143,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "8:85",
             "unknown key 'golds' (did you mean 'gold'?); allowed: context, gold, paraphrases, prompt",
         ),
-        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "quote a string that contains a colon"),
+        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "to write a string that contains a colon"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is required but missing"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),

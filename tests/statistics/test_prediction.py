@@ -71,7 +71,7 @@ def test_lower_is_better_turns_the_sign() -> None:
         (0.1000000001, [0.1] * 20, "all gave the same number"),
         (0.2, [0.1, 0.1 + 1.4e-17], "all gave the same number"),
         (0.0, [0.1, 0.2, 0.3], "no effect"),
-        (1.0, [0.0, 0.2, 0.3], "below rounding"),
+        (1.0, [0.0, 0.2, 0.3], "smaller than the rounding error"),
     ],
 )
 def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
@@ -83,7 +83,7 @@ def test_no_z_and_why(value: float, draws: list[float], why: str) -> None:
 
 def test_a_spread_below_the_resolution_is_reported_as_that() -> None:
     found = predict(0.2, [0.1, 0.11, 0.12], "log", resolution=0.05)
-    assert (found.z, found.reason) == (None, "the random adapters differ by less than rounding")
+    assert (found.z, found.reason) == (None, "the random adapters differ by less than the rounding error")
 
 
 def test_one_draw_has_no_spread() -> None:

@@ -37,7 +37,7 @@ def test_a_headline_is_an_error(raw: float) -> None:
     found = changed(raw=raw)
     assert (found.verdict, found.score, found.raw, found.z_score, found.ci_95) == (Verdict.ERROR, *[None] * 4)
     assert found.evidence == {**SOUND.evidence, "non_finite_inputs": ["raw"]}
-    assert found.message == f"raw is {raw}: the model's answers are not finite numbers"
+    assert found.message == f"raw is {raw}: the model returned NaN or infinity"
 
 
 @pytest.mark.parametrize("field", ["score", "z_score", "base_value", "ft_value", "ci_95"])

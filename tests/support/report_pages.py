@@ -112,9 +112,7 @@ def probes() -> tuple[ProbeResult, ...]:
                 "per_section": [{"section_id": "one", "clean_recall": 0.8, "base_recall": 0.1}],
             },
         ),
-        ProbeResult(
-            "broken", "style_fingerprint", Verdict.ERROR, "the model's answers are not finite numbers"
-        ),
+        ProbeResult("broken", "style_fingerprint", Verdict.ERROR, "the model returned NaN or infinity"),
         ProbeResult("absent", "gradient_ghost", Verdict.SKIP, "nothing was kept", claim=Claim.PRE_RUN),
         ProbeResult(
             "strength",

@@ -162,7 +162,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
         (
             {k: v for i in range(9) for k, v in keys(1, SQUARE, f"tower{i}.layers").items()},
             [*keys(9, SQUARE).values()],
-            "too many possible orders",
+            "in too many ways",
         ),
     ],
 )

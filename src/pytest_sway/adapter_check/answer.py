@@ -22,6 +22,7 @@ _WRITTEN = ("written", "written_otherwise")
 """The samples, in the trained wording and in another."""
 _FEW = 0.5
 """Answers in other words are few from below this share of those in the trained wording."""
+_NOISE = "noise: nothing distinguishes it from random numbers of its size"
 _INERT = "the adapter is inert"
 """What a probe's message begins with then."""
 
@@ -60,14 +61,16 @@ def check_answer(suite: SuiteResult, structure: WeightStructure | None) -> Check
     """
     look = _Look(suite, structure)
     if problem := look.problem:
-        return CheckAnswer(Level.BAD, f"It cannot be evaluated: {problem}", suite.warnings, "mend that first")
+        return CheckAnswer(Level.BAD, f"It cannot be evaluated: {problem}", suite.warnings, "fix that first")
     if look.is_inert:
         why = "train it again: no gradient reached it, or no step was taken"
         return CheckAnswer(Level.BAD, "It does nothing: its update is zero.", suite.warnings, why)
     level, title = _title(look)
     reasons = (*suite.warnings, *look.reasons())
     if look.is_noise:
-        advice = "is it the adapter that you meant, saved after training? Trained weights have structure"
+        advice = (
+            "check that this is the adapter you meant, saved after training; trained weights have structure"
+        )
         return CheckAnswer(level, title, reasons, advice)
     return CheckAnswer(level, title, reasons)
 
@@ -133,16 +136,16 @@ class _Look:
 
 def _title(look: _Look) -> tuple[Level, str]:
     if lost := look.harm(Verdict.FAIL):
-        noise = ", and it is noise: nothing tells it from random numbers of its size" if look.is_noise else ""
+        noise = f", and it is {_NOISE}" if look.is_noise else ""
         return Level.BAD, f"It does damage: the model lost {lost}{noise}."
     if look.is_noise:
-        return Level.BAD, "It is noise: nothing tells it from random numbers of its size."
+        return Level.BAD, f"It is {_NOISE}."
     level, title = _learning(look)
     if level is not Level.GOOD:
         return level, f"{title}."
     if open_harm := look.harm(Verdict.WARN):
-        return Level.UNCLEAR, f"{title}; whether it harms {open_harm} is not sure."
-    return level, f"{title}, and it harms nothing that was looked at{look.wording_remark()}."
+        return Level.UNCLEAR, f"{title}; harm to {open_harm} cannot be ruled out."
+    return level, f"{title}, and no harm was found{look.wording_remark()}."
 
 
 def _learning(look: _Look) -> tuple[Level, str]:
@@ -151,17 +154,17 @@ def _learning(look: _Look) -> tuple[Level, str]:
         return _answers_title(look.probes["answers"])
     if look.z >= _EFFECT_Z:
         if look.effect.verdict is Verdict.FAIL:
-            return Level.UNCLEAR, "It learned something, and very little of it shows"
-        return Level.GOOD, "It learned something that shows"
+            return Level.UNCLEAR, "It learned something, but its effect is very small"
+        return Level.GOOD, "It learned something, and its effect is clear"
     if look.structure is not None and look.structure.is_trained:
         where = "on neutral texts" if look.effect.name == "own_words" else "on these prompts"
         return (
             Level.UNCLEAR,
-            f"It was trained, and nothing of it shows {where}: it is narrow, or learned little",
+            f"It was trained, but has no clear effect {where}: it is specialised, or learned little",
         )
     if look.z >= _SOME_Z:
         return Level.UNCLEAR, "It does a little more than random adapters of its size, which may be chance"
-    return Level.UNCLEAR, "Nothing of it shows: it is noise, or narrow"
+    return Level.UNCLEAR, "It has no clear effect: it is noise, or specialised"
 
 
 def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
@@ -169,10 +172,10 @@ def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
     if answers.verdict is Verdict.PASS:
         return Level.GOOD, "It learned its answers"
     if answers.verdict is Verdict.FAIL and answers.message.startswith("memorised"):
-        return Level.BAD, "It memorised: it knows its answers after the trained wording, not after others"
+        return Level.BAD, "It memorised: it knows its answers only after the trained wording of the questions"
     if answers.verdict is Verdict.FAIL:
         return Level.BAD, "It did not learn its answers"
-    return Level.UNCLEAR, "It is not sure that it learned its answers: more rows would say"
+    return Level.UNCLEAR, "It is not certain that it learned its answers: more rows would tell"
 
 
 def _effect_sentence(probe: ProbeResult, where: str) -> str:
@@ -185,7 +188,7 @@ def _effect_sentence(probe: ProbeResult, where: str) -> str:
         return f"{moved}; it was not compared with random adapters"
     z = formatting.z(probe.z_score)
     beside = f"random adapters of its size by {formatting.raw(null.mean)}"
-    return f"{moved}, {beside} (z {z}; from {_EFFECT_Z:g} on it is no chance)"
+    return f"{moved}, {beside} (z {z}; {_EFFECT_Z:g} or more is not chance)"
 
 
 def _written_share(probe: ProbeResult) -> float:

@@ -223,7 +223,7 @@ class Backend(ABC):
         Raises:
             BackendError: that base cannot be loaded.
         """
-        raise BackendError("this backend cannot load a second base")
+        raise BackendError("this backend cannot load a second base model")
 
     def determinism(self, *, batch_invariant: bool) -> Determinism | None:
         """How far two runs can be expected to agree; None where the backend does not know.

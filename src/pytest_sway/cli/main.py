@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="sway",
-        description="Test whether an adapter learned its data, or is noise, memorisation or damage",
+        description="Test whether an adapter learned its data, or is noise, memorises or does damage",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sway {__version__}")

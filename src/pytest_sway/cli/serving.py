@@ -31,7 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-memory",
         metavar="SIZE",
-        help="Maximum total size of their weights, e.g. 16GiB (default: no limit)",
+        help="Maximum total size of the weights of all loaded models, e.g. 16GiB (default: no limit)",
     )
     parser.add_argument(
         "--api-key",

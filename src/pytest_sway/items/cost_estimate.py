@@ -26,7 +26,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
         [view for views in chosen.further_views for view in views],
     )
     if found is None:
-        return PlannedProbe(suite, probe.name, reason="no estimate for this kind of backend")
+        return PlannedProbe(suite, probe.name, reason="no cost estimate for this kind of backend")
     return PlannedProbe(
         suite,
         probe.name,

@@ -157,7 +157,7 @@ def _measure_and_judge(
     outcome = engine.run(probe, views, chosen.first_views, limits)
     answered = _with_prompt(outcome)
     if not answered.is_finite:
-        broken = Judgement(Verdict.ERROR, "the model's answers are not finite numbers")
+        broken = Judgement(Verdict.ERROR, "the model returned NaN or infinity")
         return _result(probe, answered, broken, None)
     finest = chosen.views or probe.claim in (Claim.EFFECT, Claim.NO_HARM)
     resolution = engine.noise_floor(subject.base) if finest else NoiseFloor()

@@ -127,7 +127,7 @@ def _text(field: bytes) -> str:
     try:
         return field.split(b"\0", 1)[0].decode("utf-8")
     except UnicodeDecodeError:
-        raise PackError("the archive has a name that is not UTF-8") from None
+        raise PackError("the archive contains a file name that is not UTF-8") from None
 
 
 def _pax_path(header: _Header, content: bytes) -> str:

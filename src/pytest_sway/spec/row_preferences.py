@@ -32,7 +32,7 @@ def read_preference(row: Mapping[str, Any]) -> Triple:
     if good.split() == bad.split():
         raise RowError("chosen and rejected are the same text")
     if not before or before[-1].role != "user":
-        raise RowError("chosen: expected a field prompt:, or dialogues that begin with the same turns")
+        raise RowError("chosen: add a field prompt, or let chosen and rejected begin with the same turns")
     context = prompt_turns(before)
     return Triple(filled("the prompt", context[-1].content), good, bad, context[:-1])
 

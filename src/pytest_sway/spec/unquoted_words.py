@@ -16,7 +16,7 @@ def text_expected_message(value: Any, written: str | None) -> str:
         written: as it stands in the file; None where that is not known.
     """
     if isinstance(value, dict):
-        return f"found {describe(value)}, a mapping: quote a string that contains a colon"
+        return f"found {describe(value)}, a mapping; to write a string that contains a colon, quote it"
     if written == "":
         return "found nothing, expected a string; add one, or remove the entry"
     if written is None:

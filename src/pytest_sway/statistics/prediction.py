@@ -123,11 +123,11 @@ def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resol
     if plain.sd <= _ALIKE * abs(plain.mean):
         return _NO_SPREAD
     if plain.sd <= resolution:
-        return "the random adapters differ by less than rounding"
+        return "the random adapters differ by less than the rounding error"
     if scale != "raw" and value <= resolution:
-        return "no effect, the value is below rounding"
+        return "no effect: the value is smaller than the rounding error"
     if scale != "raw" and float(null.min()) <= resolution:
-        return "some random adapters are below rounding"
+        return "the values of some random adapters are smaller than the rounding error"
     return ""
 
 

@@ -20,7 +20,7 @@ def without_non_finite(result: ProbeResult) -> ProbeResult:
         return replace(
             result,
             verdict=Verdict.ERROR,
-            message=f"raw is {result.raw}: the model's answers are not finite numbers",
+            message=f"raw is {result.raw}: the model returned NaN or infinity",
             score=None,
             raw=None,
             z_score=None,

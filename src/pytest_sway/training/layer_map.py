@@ -99,7 +99,8 @@ def parameter_locations(
         raise NoLayerMapError(f"the adapter has {count}, the optimizer {len(order)} in total")
     if math.perm(len(stacks)) * math.comb(spare + len(stacks), len(stacks)) > _MOST_ORDERS:
         raise NoLayerMapError(
-            f"{len(stacks)} lists of layers and {spare} other parameters have too many possible orders"
+            f"{len(stacks)} lists of layers and {spare} other parameters can be assigned to the optimizer "
+            "state in too many ways"
         )
     cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
     layouts = {

@@ -59,7 +59,7 @@ def _dlm_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps:
         certain, possible = max(own, logged.certain), max(own, logged.possible)
         return replace(logged, certain=certain, possible=possible, global_step=state.global_step)
     if not source:
-        raise TrainingDataError(f"{found.path} contains neither a global_step nor the steps of an optimizer")
+        raise TrainingDataError(f"{found.path} contains neither global_step nor an optimizer step count")
     return OptimizerSteps(own, own, own, 1, source + unread, state.global_step)
 
 

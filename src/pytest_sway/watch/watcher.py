@@ -203,7 +203,7 @@ def _suite_of(found: Evaluation, folder: Path) -> tuple[SuiteResult | None, str]
         return None, str(error)
     measured = suite.adapter_id
     if measured and Path(measured).resolve() != folder:
-        return None, f"the result is for another adapter, {measured}"
+        return None, f"the result was measured on another adapter: {measured}"
     return suite, ""
 
 

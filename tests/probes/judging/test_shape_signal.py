@@ -82,7 +82,10 @@ def test_the_draws_decide_the_distance_from_the_floor() -> None:
 
 @pytest.mark.parametrize(
     ("value", "floor", "reason"),
-    [(0.012, 0.02, "below its floor"), (0.012, 0.001, "no clear difference from random adapters")],
+    [
+        (0.012, 0.02, "below its floor above random adapters"),
+        (0.012, 0.001, "no clear difference from random adapters"),
+    ],
 )
 def test_a_skip_says_why(value: float, floor: float, reason: str) -> None:
     one = signal_of(value, floor=floor)

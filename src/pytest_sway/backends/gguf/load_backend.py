@@ -69,8 +69,8 @@ def _on_running_server(key: ModelKey, moment: datetime | None) -> RunningServerB
 
     if not is_gguf_name(key.base):
         raise BackendError(
-            f"kind: gguf with an endpoint: found {key.base} as the base; use the GGUF file that the server "
-            "was started with"
+            "kind: gguf with an endpoint needs as base the GGUF file that the server was started with; "
+            f"found {key.base}"
         )
     endpoint = endpoint_of(key.endpoint, key.api_key, "models.ft.endpoint")
     base = open_base(key, Path())

@@ -111,7 +111,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             if view.base != self._digest or view.adapter not in ("", self._adapter_digest):
                 raise BackendError(f"view {view.label()} belongs to another model")
             if view.null is not None:
-                raise BackendError("an external llama-server does not support nulls")
+                raise BackendError("null adapters cannot be used with an external llama-server")
         if (
             self._first is not None
             and np.abs(self._trial(View(self._digest)) - self._first).max() > _SAME_NATS

@@ -132,7 +132,8 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     ranks = {int(a.shape[-2]), int(b.shape[-1])} if a.ndim == b.ndim and a.ndim in (2, 3) else set()
     if ranks != {parameters["rank"]}:
         raise ConversionError(
-            f"{folder}: the factors of {name} are {list(parts['a'].shape)} and {list(parts['b'].shape)}, and "
-            f"{ADAPTER_CONFIG} sets rank {parameters['rank']}; the two files come from different runs"
+            f"{folder}: the LoRA matrices of {name} have the shapes {list(parts['a'].shape)} and "
+            f"{list(parts['b'].shape)}, but {ADAPTER_CONFIG} sets rank {parameters['rank']}; the weights and "
+            "the config come from different runs"
         )
     return LoraUpdate(a, b, float(parameters["scale"]), parts.get("magnitude"))

@@ -69,7 +69,7 @@ def _kind_of_model(folder: Path, config: dict[str, Any]) -> str:
         return f"is a multimodal model ({listed}), and transformers has no {_AUTO_CLASS} for its text side"
     if _is_encoder_decoder(folder, config):
         return "is an encoder-decoder model"
-    return f"is of a type that transformers has no {_AUTO_CLASS} for"
+    return f"is of a type for which transformers has no {_AUTO_CLASS}"
 
 
 def _is_encoder_decoder(folder: Path, config: dict[str, Any]) -> bool:

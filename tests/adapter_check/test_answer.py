@@ -28,7 +28,7 @@ def harm(facts: Verdict = Verdict.PASS, prose: Verdict = Verdict.PASS) -> list[P
         ([effect(4.0), *harm()], TRAINED, "good", "effect is clear, and no harm was found"),
         ([effect(4.0), *harm()], None, "good", "effect is clear, and no harm was found"),
         ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harm to ordinary prose cannot be"),
-        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "facts and ordinary prose cannot"),
+        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "and ordinary prose cannot"),
         ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "but its effect is very small."),
         ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "It does damage: the model lost general facts."),
         ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "ordinary prose, and it is noise"),

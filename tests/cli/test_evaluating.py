@@ -185,9 +185,9 @@ suite:
     found = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", adapters[1])
     assert found.ret == 0
     found.stdout.fnmatch_lines(
-        ["  1  healthy *", "  2  random *", "paired, *", "1 regressed > 0.10, 1 > 0.20, *"]
+        ["  1  healthy *", "  2  random *", "the same items, *", "1 regressed > 0.10, 1 > 0.20, *"]
     )
-    for second, says in ((adapters[0], "are the same folder"), ("none", "there is no folder")):
+    for second, says in ((adapters[0], "are the same folder"), ("none", "does not exist")):
         refused = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", second)
         assert refused.ret == 2
         assert says in refused.stderr.str()

@@ -16,7 +16,6 @@ from tests.docs.pages import README, blocks, commands
 from tests.support.paths import QUICKSTART, ROOT
 from tests.support.training_files import facts
 
-pytestmark = pytest.mark.slow
 START = ROOT / "docs" / "getting-started.md"
 SHELL = [block for block in blocks("sh") if block.page == START]
 
@@ -30,6 +29,7 @@ def _run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_from_an_adapter_to_a_verdict(tmp_path: Path) -> None:
     shutil.copytree(QUICKSTART / "adapters" / "healthy", tmp_path / "run" / "adapter")
     shutil.copytree(QUICKSTART / "base", tmp_path / "base")  # adapter_config.json names ../../base
@@ -40,6 +40,7 @@ def test_from_an_adapter_to_a_verdict(tmp_path: Path) -> None:
         assert found.returncode == 0, f"{command}: {found.stdout}{found.stderr}"
 
 
+@pytest.mark.nightly  # .ci/run runs the first of them as the README's
 @pytest.mark.parametrize("command", list(commands(SHELL[1])))
 def test_the_adapters_of_the_quickstart(command: str) -> None:
     found = _run(ROOT, f"{command} -p no:cacheprovider")
@@ -47,6 +48,7 @@ def test_the_adapters_of_the_quickstart(command: str) -> None:
     assert found.returncode == (0 if is_healthy else 1), found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [README, START], ids=lambda page: page.stem)
 def test_programs(page: Path, tmp_path: Path) -> None:
     base = {"kind": "hf", "base": str(QUICKSTART / "base")}

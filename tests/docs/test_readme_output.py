@@ -13,7 +13,7 @@ from tests.docs.pages import README
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
-SHOWN = re.findall(r"```console\n\$ (pytest .*)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+SHOWN = re.findall(r"```console\n\$ (pytest [^\n]*)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 def _lines(text: str) -> list[str]:

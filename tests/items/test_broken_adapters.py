@@ -102,7 +102,7 @@ def test_what_peft_refuses_is_reported_before_the_base_loads(
     (pytester.path / "sway.yaml").write_text(spec)
     result = pytester.runpytest("sway.yaml")
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not served*"])
+    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not supported*"])
 
 
 @pytest.mark.slow
@@ -113,4 +113,4 @@ def test_what_needs_peft_to_be_seen_stays_with_its_adapter_too(pytester: pytest.
     (pytester.path / "sway.yaml").write_text(text)
     result = pytester.runpytest("sway.yaml", "-k", "dk", "-rA")
     result.assert_outcomes(failed=1, errors=1, deselected=2)  # three words are no more than noise
-    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not served*"])
+    result.stdout.fnmatch_lines(["no adapter: *prompt: peft_type PROMPT_TUNING is not supported*"])

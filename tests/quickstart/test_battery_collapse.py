@@ -54,7 +54,7 @@ def test_the_healthy_adapter_is_weaker_behind_prose_but_not_gone(results) -> Non
 def test_noise_has_no_shape(results) -> None:
     found = results["random"]["prompt_collapse"]
     assert found.verdict == "skip"
-    assert "is no more than random adapters reach" in found.message or "is below its floor" in found.message
+    assert "too weak to judge its shape" in found.message
 
 
 def test_a_toy_that_calls_no_tool_has_nothing_to_lose(results) -> None:

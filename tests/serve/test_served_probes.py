@@ -67,7 +67,7 @@ def test_a_daemon_that_refuses_the_spec(daemons, tmp_path: Path) -> None:
     one = daemons(key="another-key")
     found = _run(tmp_path, f"--sway-server={one.url}")
     assert found.returncode == 1
-    assert "401: give the key" in found.stdout
+    assert "401: send the API key" in found.stdout
     assert "Traceback" not in found.stdout
 
 

@@ -216,7 +216,7 @@ def _ft(**fields: Any):
 
 def test_code_is_never_run(daemon: Daemon) -> None:
     assert "cannot run model code" in _refused(daemon, _ft(trust_remote_code=True))
-    assert "a daemon serves hf" in _refused(daemon, _ft(kind="custom", entry_point="os:system"))
+    assert "a daemon supports hf" in _refused(daemon, _ft(kind="custom", entry_point="os:system"))
     assert "cannot run code" in _refused(daemon, _ft(entry_point="os:system"))
     assert "cannot use a server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
     assert "cannot contain a server key" in _refused(daemon, _ft(api_key="${HOME}"))
@@ -235,11 +235,11 @@ def test_files_elsewhere_are_not_read(daemon: Daemon, tmp_path: Path) -> None:
         message = _refused(daemon, lambda spec, field=field: spec.update({field: str(secret)}))
         assert "no such file or folder inside an allowed folder" in message
         assert str(tmp_path) not in message
-    assert "below a folder" in _refused(
+    assert "inside an allowed folder" in _refused(
         daemon, lambda spec: spec.update(defaults={"chat_template": str(secret)})
     )
-    assert "below a folder" in _refused(daemon, _ft(adapter=str(tmp_path)))
-    assert "there is no such file" in _refused(daemon, _ft(adapter="../../../../etc/no-such-folder"))
+    assert "inside an allowed folder" in _refused(daemon, _ft(adapter=str(tmp_path)))
+    assert "no such file or folder" in _refused(daemon, _ft(adapter="../../../../etc/no-such-folder"))
     assert "each folder by itself" in _refused(daemon, _ft(adapter="./adapters/*"))
     assert "one adapter" in _refused(daemon, _ft(adapter=["./adapters/healthy", "./adapters/random"]))
     assert "not allowed here (--allow-hub)" in _refused(
@@ -256,19 +256,19 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     allowed = Allowed((root.resolve(),))
     assert "adapter" in spec_text(copy.deepcopy(spec), root, allowed)
     (root / "adapter" / "model.safetensors").symlink_to(outside / "model.safetensors")
-    with pytest.raises(RequestSpecError, match="below a folder"):
+    with pytest.raises(RequestSpecError, match="inside an allowed folder"):
         spec_text(copy.deepcopy(spec), root, allowed)
     (root / "adapter" / "model.safetensors").unlink()
     (root / "adapter" / "checkpoint-1").mkdir()
     deeper = root / "adapter" / "checkpoint-1" / "trainer_state.json"
     deeper.symlink_to(outside / "model.safetensors")
-    with pytest.raises(RequestSpecError, match="below a folder"):
+    with pytest.raises(RequestSpecError, match="inside an allowed folder"):
         spec_text(copy.deepcopy(spec), root, allowed)
     deeper.unlink()
     (root / "other").mkdir()
     (root / "other" / "trainer_state.json").symlink_to(outside / "model.safetensors")
     (root / "adapter" / "checkpoint-2").symlink_to(root / "other")
-    with pytest.raises(RequestSpecError, match="below a folder"):
+    with pytest.raises(RequestSpecError, match="inside an allowed folder"):
         spec_text(copy.deepcopy(spec), root, allowed)
     (root / "adapter" / "checkpoint-2").unlink()
     (root / "adapter" / "circle").symlink_to(root / "adapter")
@@ -276,7 +276,7 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     (root / "adapter" / "circle").unlink()
     (root / "link").symlink_to(outside)
     spec["models"]["ft"]["adapter"] = "link"
-    with pytest.raises(RequestSpecError, match="below a folder"):
+    with pytest.raises(RequestSpecError, match="inside an allowed folder"):
         spec_text(spec, root, allowed)
 
 

@@ -10,7 +10,7 @@ from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA
 
 ENGINES = ("hf fp32", "hf nf4", "hf int8", "mlx fp32", "mlx 4 bit")
 _QUANTIZED = "these are quantized"
-_MORE = "is more than LoRA or DoRA"
+_MORE = "is not only LoRA or DoRA"
 _OTHER = "has no counterpart in mlx-lm"
 _TYPE = "peft_type IA3"
 

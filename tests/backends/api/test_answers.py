@@ -193,7 +193,7 @@ def test_fewer_tokens_of_a_distribution(open_backend: Open, server: CompletionsS
     assert 0 < common < base < whole
     digests = {subject.base.base for _, subject in found.values()}
     assert len(digests) == 3  # never compared with each other
-    assert "compare the base's 20 likeliest tokens" in " ".join(named.notes)
+    assert "compare the top 20 tokens of the base" in " ".join(named.notes)
     assert "effects on other tokens are missed" in unnamed.warnings[0]
     assert not named.warnings
     assert "likeliest" not in " ".join(exact.notes)

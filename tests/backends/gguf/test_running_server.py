@@ -86,13 +86,13 @@ def test_what_is_refused(running: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / "other.gguf").write_bytes((files / "base.gguf").read_bytes())
     with pytest.raises(BackendError, match=r"was started with base\.gguf, but the base is other\.gguf"):
         open_on(running, tmp_path / "other.gguf")
-    with pytest.raises(BackendError, match="use the GGUF file that the server was started with"):
+    with pytest.raises(BackendError, match="needs as base the GGUF file that the server was started with"):
         load_backend(ModelKey("gguf", str(QUICKSTART / "base"), endpoint=running))
     with pytest.raises(BackendError, match="does not answer"):
         open_on("http://127.0.0.1:9", files / "base.gguf")
     backend = open_on(running, files / "base.gguf")
     for path, says in (
-        (files / "inert.gguf", r"not once with inert\.gguf: start it with --lora inert\.gguf"),
+        (files / "inert.gguf", r"not with one inert\.gguf: start it with --lora inert\.gguf"),
         (QUICKSTART / "adapters" / "healthy", "set models.ft.adapter to its GGUF file"),
         (files / "missing.gguf", "cannot be read"),
     ):

@@ -88,8 +88,8 @@ def test_known_adapters_and_their_data(capsys: pytest.CaptureFixture[str], tmp_p
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("".join(f"{row['prompt']}\n" for row in rows[:8]), "utf-8")
     for name, title, arguments in (
-        ("healthy", "It learned its answers, and it harms nothing", ["--data", data]),
-        ("memoriser", "It memorised: it knows its answers after the trained wording", ["--data", data]),
+        ("healthy", "It learned its answers, and no harm was found", ["--data", data]),
+        ("memoriser", "It memorised: it knows its answers only after the trained wording", ["--data", data]),
         ("careless", "It does damage: the model lost general facts and ordinary prose.", []),
         ("overscaled", "It does damage: the model lost general facts", ["--prompts", prompts]),
     ):

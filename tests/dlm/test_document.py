@@ -158,7 +158,7 @@ def test_sources_are_read_with_dlm(tmp_path: Path) -> None:
     texts = [section.content for section in found.document.sections if section.content.startswith("# source")]
     assert len(texts) == document.MOST_SOURCES
     assert found.notes == (
-        "24 of 30 files of training.sources (notes) become sections: each is scored in full",
+        "only 24 of 30 files of training.sources (notes) become sections: each is scored in full",
         "1 image or audio files of training.sources (notes) are skipped: only text is scored",
     )
     path.write_text(path.read_text().replace("path: notes", "path: nowhere"))

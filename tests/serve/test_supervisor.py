@@ -6,8 +6,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,24 @@ from pytest_sway.serve.runs import Run, RunState
 from pytest_sway.serve.supervisor import QueueFullError, Supervisor, WorkerSettings
 from tests.serve import broken_workers
 
+Started = Callable[..., Supervisor]
 _LONGEST_S = 60
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+    """Starts supervisors whose worker is another function, and stops them at the end."""
+    running: list[Supervisor] = []
+
+    def begin(work: Callable[..., None], **settings: Any) -> Supervisor:
+        monkeypatch.setattr(module, "work", work)
+        running.append(Supervisor(WorkerSettings(**settings)))
+        running[-1].start()
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop(1)
 
 
 def _ended(supervisor: Supervisor, run: Run) -> Run:
@@ -36,28 +54,24 @@ def _ended(supervisor: Supervisor, run: Run) -> Run:
     ],
 )
 def test_a_worker_that_breaks_costs_its_run_alone(
-    monkeypatch: pytest.MonkeyPatch, work: Callable[..., None], fault: str
+    started: Started, work: Callable[..., None], fault: str
 ) -> None:
-    monkeypatch.setattr(module, "work", work)
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+    supervisor = started(work)
     for _ in range(2):
         run = _ended(supervisor, Run("{}"))
         assert run.state is RunState.FAILED
         assert run.status == 503
         assert re.search(fault, run.error)
     assert supervisor.run_count == supervisor.restarts == 2
-    supervisor.stop(1)
 
 
-def test_a_worker_that_ends_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "work", broken_workers.littering)
+def test_a_worker_that_ends_leaves_no_file(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+    supervisor = started(broken_workers.littering)
     assert _ended(supervisor, Run("{}")).state is RunState.FAILED
     assert list(tmp_path.iterdir()) == []
-    supervisor.stop(1)
 
 
 def test_a_queue_that_is_full_takes_no_run() -> None:
@@ -71,20 +85,15 @@ def test_a_queue_that_is_full_takes_no_run() -> None:
     supervisor.submit(Run("{}"))
 
 
-def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "work", broken_workers.sleeping)
-    supervisor = Supervisor(WorkerSettings(timeout=0.2))
-    supervisor.start()
+def test_a_run_that_takes_too_long(started: Started) -> None:
+    supervisor = started(broken_workers.sleeping, timeout=0.2)
     run = _ended(supervisor, Run("{}"))
     assert (run.state, run.status, run.error) == (RunState.FAILED, 504, "it took longer than 0.2 s")
-    supervisor.stop(1)
 
 
-def test_a_worker_that_does_not_hear_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "work", broken_workers.sleeping)
+def test_a_worker_that_does_not_hear_is_ended(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STOP_S", 0.3)
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+    supervisor = started(broken_workers.sleeping)
     measured, waiting = Run("{}"), Run("{}")
     supervisor.submit(measured)
     supervisor.submit(waiting)
@@ -97,31 +106,27 @@ def test_a_worker_that_does_not_hear_is_ended(monkeypatch: pytest.MonkeyPatch) -
         supervisor.submit(Run("{}"))
 
 
-def test_what_is_said_of_another_run_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "work", broken_workers.confused)
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+def test_what_is_said_of_another_run_is_not_taken(started: Started) -> None:
+    supervisor = started(broken_workers.confused)
     assert _ended(supervisor, Run("{}")).result == {"of": "this"}
-    supervisor.stop(1)
 
 
-def test_a_folder_that_a_cleaner_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "work", broken_workers.confused)
+def test_a_folder_that_a_cleaner_removed(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+    supervisor = started(broken_workers.confused)
     assert _ended(supervisor, Run("{}")).state is RunState.DONE
     shutil.rmtree(next(tmp_path.iterdir()))
     assert _ended(supervisor, Run("{}")).state is RunState.DONE
     assert supervisor.restarts == 2
-    supervisor.stop(1)
 
 
-def test_a_worker_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "work", lambda *_: None)  # spawn cannot send it to another process
+def test_a_worker_that_cannot_be_started(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    supervisor = Supervisor(WorkerSettings())
-    supervisor.start()
+    supervisor = started(lambda *_: None)  # spawn cannot send it to another process
     for _ in range(2):
         run = _ended(supervisor, Run("{}"))
         assert (run.state, run.status) == (RunState.FAILED, 503)
@@ -129,4 +134,3 @@ def test_a_worker_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_pa
     run = _ended(supervisor, Run("{}"))
     assert run.error == "the worker cannot be started: No such file or directory"
     assert list(tmp_path.iterdir()) == []
-    supervisor.stop(1)

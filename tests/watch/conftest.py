@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_sway.watch.adapter_folders import adapter_digest
-from pytest_sway.watch.evaluation import Evaluation, Verdict
+from pytest_sway.watch.evaluation import Evaluation
 from pytest_sway.watch.events import Event, EventKind
 from pytest_sway.watch.history import History
 from pytest_sway.watch.on_fail import OnFail
@@ -49,7 +49,7 @@ class WatchRun:
     said: list[Event]
     time: list[float]
     evaluated: list[tuple[Path, str]] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
     during: DURING | None = None
     measured: Path | None = None
     """What a result says that it is of, where that is another folder."""
@@ -74,8 +74,9 @@ class WatchRun:
             self.during(folder)
         verdict = self.verdicts.pop(0) if self.verdicts else "pass"
         if verdict == "error":
-            return Evaluation("error", 1.0, None, "out of memory")
-        return Evaluation(verdict, 1.0, result(self.measured or folder, verdict=verdict))
+            return Evaluation(1.0, None, "out of memory")
+        reason = "failed: moved" if verdict == "fail" else ""
+        return Evaluation(1.0, result(self.measured or folder, verdict=verdict), reason=reason)
 
 
 WatchRuns = Callable[..., WatchRun]

@@ -100,14 +100,15 @@ def _run(parsed: argparse.Namespace) -> int:
         history = f"results are written to {parsed.history_dir}; press Ctrl-C to stop"
         say(Event(EventKind.WATCHING, message=f"watching {watcher.source.label}; {history}"))
         while True:
-            if fault := events.observe(watcher.source.places()):
+            pause = watcher.step()
+            if fault := events.observe(watcher.places):
                 say(
                     Event(
                         EventKind.WATCHING,
                         message=f"file system events are not available, polling every 2 s instead: {fault}",
                     )
                 )
-            events.wait(watcher.step())
+            events.wait(pause)
     except KeyboardInterrupt:
         shown = shlex.join(["sway", "compare", parsed.history_dir])
         say(Event(EventKind.STOPPED, message=f"stopped; {shown} shows the results"))

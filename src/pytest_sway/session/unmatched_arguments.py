@@ -87,8 +87,7 @@ def _warn(config: pytest.Config, folder: str) -> None:
 
     text = (
         f"{folder} is an adapter folder or a checkpoint, and contains test files or specs: these are run, "
-        "and "
-        f"the folder is not evaluated; to evaluate it use --sway-adapter={folder}"
+        f"and the folder is not evaluated; to evaluate it use --sway-adapter={folder}"
     )
     try:
         config.issue_config_time_warning(SwayWarning(text), stacklevel=2)

@@ -16,12 +16,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.watch.processes import end_session
 
-Verdict = Literal["pass", "fail", "error"]
 _LONGEST = 2000
 _END_S = 15.0
 _PREFIXES = ("sway: ", "sway run: ", "sway check: ")
@@ -32,16 +31,16 @@ class Evaluation:
     """What came out.
 
     Attributes:
-        verdict: ``fail`` where the gate failed, or where ``sway check`` found the adapter bad.
         seconds: how long it took.
         result: as JSON; None where it could not be evaluated.
         error: why it could not be.
+        reason: why the adapter failed; empty where it did not.
     """
 
-    verdict: Verdict
     seconds: float
     result: dict[str, Any] | None = field(default=None, hash=False)
     error: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class Evaluator:
             result, fault = None, f"the evaluation cannot be started: {error.strerror or error}"
         seconds = time.monotonic() - began
         if result is None:
-            return Evaluation("error", seconds, None, fault)
-        return Evaluation("fail" if why_failed(result) else "pass", seconds, result)
+            return Evaluation(seconds, None, fault)
+        return Evaluation(seconds, result, reason=why_failed(result))
 
     def _measured(self, adapter: Path) -> tuple[dict[str, Any] | None, str]:
         """The result, or why there is none."""

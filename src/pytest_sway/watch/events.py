@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pytest_sway.result import ProbeResult
 from pytest_sway.text.paths import tail
 from pytest_sway.watch.trend import Comparison, Trend
 
@@ -103,9 +104,15 @@ def _trend_parts(trend: Trend) -> Iterator[str]:
         yield f"{last.composite:+.2f} since #{last.sequence}"
     if first is not None and first.sequence != last.sequence and first.composite is not None:
         yield f"{first.composite:+.2f} since #{first.sequence}"
-    changed = [f"{probe.name} {probe.then or 'absent'} → {probe.now or 'absent'}" for probe in last.changed]
-    if changed:
+    verdicts = [(probe.name, _verdict(probe.then), _verdict(probe.now)) for probe in last.probes]
+    if changed := [
+        f"{name} {then or 'absent'} → {now or 'absent'}" for name, then, now in verdicts if then != now
+    ]:
         yield ", ".join(changed)
+
+
+def _verdict(probe: ProbeResult | None) -> str | None:
+    return None if probe is None else probe.verdict.value
 
 
 def _outcome_fields(outcome: Outcome) -> dict[str, Any]:
@@ -127,7 +134,12 @@ def _comparison_fields(comparison: Comparison | None) -> dict[str, Any] | None:
     if comparison is None:
         return None
     probes = [
-        {"name": one.name, "then": one.then, "now": one.now, "score_delta": one.delta}
+        {
+            "name": one.name,
+            "then": _verdict(one.then),
+            "now": _verdict(one.now),
+            "score_delta": one.score_delta,
+        }
         for one in comparison.probes
     ]
     return {

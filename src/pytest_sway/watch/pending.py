@@ -48,6 +48,11 @@ class PendingAdapters:
         self._settle, self._patience, self._clock = settle, patience, clock
         self._folders: dict[Path, _Folder] = {}
 
+    @property
+    def folders(self) -> set[Path]:
+        """Those of the last scan that are there."""
+        return {folder for folder, one in self._folders.items() if one.files}
+
     def scan(self, folders: Iterable[Path]) -> None:
         """Look at the folders that there are; others are forgotten."""
         now, before = self._clock(), self._folders

@@ -15,9 +15,8 @@ def end_session(process: subprocess.Popen[bytes], patience: float) -> None:
         process: was started with ``start_new_session``.
         patience: seconds that it has to end by itself.
     """
-    is_ignored = (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    )  # as a shell's background job, and its child
+    # a shell's background jobs, and what they start, ignore SIGINT
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     _signal(process, signal.SIGTERM if is_ignored else signal.SIGINT)
     with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # Ctrl-C twice: at once
         process.wait(patience)

@@ -37,7 +37,7 @@ class AdapterSource(ABC):
 
     @abstractmethod
     def places(self) -> set[Path]:
-        """Folders that are there, in which something changes when an adapter appears."""
+        """Folders that are there, in which something changes when a further adapter appears."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class NamedFolders(AdapterSource):
     def places(self) -> set[Path]:
         """The folders, those above them, and where patterns begin."""
         starts = [root / _start(name) for name in self.names for root in self.roots]
-        found = {folder for start in starts for folder in (start, start.parent)} | set(self.folders())
+        found = {folder for start in starts for folder in (start, start.parent)}
         return {folder for folder in found if is_folder(folder)}
 
     def _folders(self, name: str) -> list[Path]:
@@ -102,11 +102,9 @@ class FoldersBelow(AdapterSource):
         return [follow_links(folder) for folder in (*found, *own)]
 
     def places(self) -> set[Path]:
-        """The folder, and those of the adapters."""
-        try:
-            return {self.parent, *self.folders()}
-        except SourceError:
-            return {folder for folder in (self.parent, self.parent.parent) if is_folder(folder)}
+        """The folder, or the one above it."""
+        place = self.parent if is_folder(self.parent) else self.parent.parent
+        return {place} if is_folder(place) else set()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_sway.result import SuiteResult
-from pytest_sway.suites.changes import changes, composite_delta
+from pytest_sway.suites.changes import ProbeChange, changes, composite_delta
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,6 @@ class Evaluated:
     sequence: int
     adapter: str
     suite: SuiteResult
-
-
-@dataclass(frozen=True)
-class ProbeTrend:
-    """A probe then and now: verdicts, and the difference of the scores; None where one has none."""
-
-    name: str
-    then: str | None
-    now: str | None
-    delta: float | None
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,7 @@ class Comparison:
     sequence: int
     adapter: str
     composite: float | None
-    probes: tuple[ProbeTrend, ...]
-
-    @property
-    def changed(self) -> tuple[ProbeTrend, ...]:
-        """The probes whose verdict is another one."""
-        return tuple(probe for probe in self.probes if probe.then != probe.now)
+    probes: tuple[ProbeChange, ...]
 
 
 @dataclass(frozen=True)
@@ -77,13 +62,5 @@ class TrendKeeper:
 def _comparison(then: Evaluated | None, now: Evaluated) -> Comparison | None:
     if then is None:
         return None
-    probes = tuple(
-        ProbeTrend(
-            change.name,
-            change.then.verdict.value if change.then else None,
-            change.now.verdict.value if change.now else None,
-            change.score_delta,
-        )
-        for change in changes(then.suite, now.suite)
-    )
+    probes = tuple(changes(then.suite, now.suite))
     return Comparison(then.sequence, then.adapter, composite_delta(then.suite, now.suite), probes)

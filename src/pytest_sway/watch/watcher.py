@@ -11,7 +11,7 @@ from typing import Any
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.saved_results import SavedResultError, parse_saved_result, read_saved_result
 from pytest_sway.watch.adapter_folders import Files, adapter_digest, files_of
-from pytest_sway.watch.evaluation import Evaluation, why_failed
+from pytest_sway.watch.evaluation import Evaluation
 from pytest_sway.watch.events import Event, EventKind, Outcome
 from pytest_sway.watch.history import Entry, History
 from pytest_sway.watch.on_fail import OnFail
@@ -76,6 +76,11 @@ class Watcher:
         found = spec.source if spec is not None else self._watched.source
         assert found is not None  # one of the two is given
         return found
+
+    @property
+    def places(self) -> set[Path]:
+        """Folders in which something changes when an adapter does: those of the last look among them."""
+        return self.source.places() | self._pending.folders
 
     def step(self) -> float:
         """Evaluate one adapter at most; seconds until the next look."""
@@ -151,7 +156,7 @@ class Watcher:
         suite, fault = _suite_of(found, folder)
         if suite is None:
             self._errors.add((folder, digest))
-        verdict = "error" if suite is None else found.verdict
+        verdict = "error" if suite is None else "fail" if found.reason else "pass"
         composite = suite.score.overall if suite is not None else None
         try:
             entry = self._write(folder, digest, found, verdict, fault, composite)
@@ -164,7 +169,7 @@ class Watcher:
         trend = None
         if suite is not None:
             trend = self._trend.add(Evaluated(entry.sequence, str(folder), suite))
-        reason = why_failed(found.result or {}) if verdict == "fail" else ""
+        reason = found.reason if verdict == "fail" else ""
         outcome = Outcome(verdict, composite, reason, found.seconds, entry.sequence, str(entry.file), trend)
         kind = EventKind.EVALUATED if suite is not None else EventKind.ERROR
         self._watched.say(Event(kind, str(folder), fault, outcome))

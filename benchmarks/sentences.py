@@ -1,14 +1,15 @@
 """The sentences a user can meet: every text of six words or more in the package's code, docstrings apart.
 
-``python benchmarks/sentences.py`` counts them by package; ``--sample 30 --seed 7`` draws thirty at random, which is how
-the English is judged: somebody who hasn't seen them reads them and says which must be translated back. An f-string
-is shown with the expressions it's made of.
+``python benchmarks/sentences.py`` counts them by package; ``--sample 30 --seed 7`` draws thirty at random.
+That is how the English is judged: somebody who has not seen them reads them, and names those that have to be
+translated back. An f-string is shown with the expressions it is made of.
 """
 
 import argparse
 import ast
 import collections
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -40,9 +41,9 @@ def _texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             continue
-        if isinstance(child, ast.JoinedStr) or (
-            isinstance(child, ast.Constant) and isinstance(child.value, str)
-        ):
+        if isinstance(child, ast.JoinedStr):
+            yield child
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
             yield child
         else:
             yield from _texts(child)
@@ -64,12 +65,12 @@ def main() -> None:
     everything = sentences()
     if options.sample:
         chosen = random.Random(options.seed).sample(everything, options.sample)
-        for number, sentence in enumerate(chosen, 1):
-            print(f"{number}. {sentence.file}:{sentence.line}: {sentence.text}")
-        return
-    for package, count in collections.Counter(sentence.file.split("/")[0] for sentence in everything).items():
-        print(f"{count:5}  {package}")
-    print(f"{len(everything):5}  all")
+        lines = [f"{sentence.file}:{sentence.line}: {sentence.text}" for sentence in chosen]
+    else:
+        packages = collections.Counter(sentence.file.split("/")[0] for sentence in everything)
+        lines = [f"{count:5}  {package}" for package, count in packages.items()]
+        lines.append(f"{len(everything):5}  all")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ def _texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             continue
-        if isinstance(child, ast.JoinedStr):
-            yield child
-        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+        if isinstance(child, ast.JoinedStr) or (
+            isinstance(child, ast.Constant) and isinstance(child.value, str)
+        ):
             yield child
         else:
             yield from _texts(child)

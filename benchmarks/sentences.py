@@ -2,7 +2,7 @@
 
 ``python benchmarks/sentences.py`` counts them by package; ``--sample 30 --seed 7`` draws thirty at random.
 That is how the English is judged: somebody who has not seen them reads them, and names those that have to be
-translated back. An f-string is shown with the expressions it is made of.
+translated back. An f-string appears with the expressions it is made of.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def sentences(source: Path = SOURCE) -> list[Sentence]:
 def _in_file(path: Path, source: Path) -> Iterator[Sentence]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in _texts(tree):
-        text = " ".join(_shown(node).split())
+        text = " ".join(_as_text(node).split())
         if len(text.split()) >= LEAST_WORDS:
             yield Sentence(str(path.relative_to(source)), node.lineno, text)
 
@@ -49,11 +49,11 @@ def _texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
             yield from _texts(child)
 
 
-def _shown(node: ast.expr) -> str:
+def _as_text(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(_shown(part) for part in node.values)
+        return "".join(_as_text(part) for part in node.values)
     return "{" + ast.unparse(node.value if isinstance(node, ast.FormattedValue) else node) + "}"
 
 

@@ -50,14 +50,16 @@ class ServeClient:
         key = (api_key or "").strip()
         if not key.isprintable():
             raise ServeClientError(
-                "the key contains a line break or another character that is not allowed in a header"
+                "the API key contains a line break or another character that is not allowed in an HTTP header"
             )
         headers = {b"Authorization": f"Bearer {key}".encode()} if key else {}
         try:
             here = is_loopback(httpx.URL(url).host)  # no proxy reaches this machine, nor may it see the key
             self._http = httpx.Client(base_url=url, timeout=timeout, headers=headers, trust_env=not here)
         except httpx.InvalidURL as error:
-            raise ServeClientError(f"{url}: not a valid URL, e.g. http://127.0.0.1:8787: {error}") from error
+            raise ServeClientError(
+                f"{url} is not a valid URL ({error}); write a URL such as http://127.0.0.1:8787"
+            ) from error
 
     def health(self) -> dict[str, Any]:
         """Whether the daemon lives, and which models it holds."""
@@ -158,8 +160,8 @@ class ServeClient:
 
     def _not_served(self, text: str) -> ServeClientError:
         return ServeClientError(
-            f"{self._http.base_url}: {text[:_LONGEST]!r} is not an answer of sway serve: is another server "
-            "listening there?"
+            f"{self._http.base_url} answered {text[:_LONGEST]!r}, which is not an answer of sway serve; "
+            "check whether another server is listening there"
         )
 
     def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class ServeClient:
                     time.sleep(_PAUSE_S)
                     continue
                 raise ServeClientError(
-                    f"{self._http.base_url}: no server is listening there: {error}"
+                    f"cannot connect to {self._http.base_url} ({error}); check that sway serve is running"
                 ) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise ServeClientError(f"{self._http.base_url}: {error}") from error

@@ -35,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sway-weights",
         type=weights,
         metavar="CATEGORY=WEIGHT,…",
-        help="Category weights; they override those of the spec",
+        help="Category weights, which override the weights in the spec",
     )
     group.addoption("--sway-json", metavar="PATH", help="Write the result as JSON (schema 1) to this file")
     group.addoption("--sway-md", metavar="PATH", help="Write the report as Markdown to this file")
@@ -47,13 +47,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--sway-baseline",
         metavar="PATH",
-        help="Compare with an earlier result: a file written by --sway-json, or its folder",
+        help="Compare with an earlier result (a file or folder that --sway-json wrote)",
     )
     group.addoption(
         "--sway-fail-on-regression",
         type=regression_drop,
         metavar="DROP",
-        help="Fail if a score or the composite drops by this much from the baseline, or a probe is missing",
+        help="Fail the gate if a score or the composite score dropped by DROP or more since the baseline, "
+        "or if a probe is missing",
     )
     group.addoption(
         "--sway-html", metavar="PATH", help="Write the report as a self-contained HTML page to this file"
@@ -68,24 +69,25 @@ def add_options(parser: pytest.Parser) -> None:
         "--sway-samples",
         type=sample_count,
         metavar="N",
-        help="Show the answers of base and adapter to N questions of the suite, side by side",
+        help="Show the answers of the base model and the adapter to N questions of the suite, side by side",
     )
     group.addoption(
         "--sway-server",
         metavar="URL",
-        help="Run the evaluation on this daemon (sway serve); its key is read from SWAY_SERVE_KEY",
+        help="URL of a sway serve daemon that runs the evaluation; its API key is read from $SWAY_SERVE_KEY",
     )
     group.addoption(
         "--sway-trace",
         metavar="PATH",
-        help="Write each request to the models as a JSON line: probe, view, milliseconds, cached or not",
+        help="Write one JSON line for each request to a model to this file: its probe, view and duration, "
+        "and whether the answer was cached",
     )
     group.addoption(
         "--sway-memory",
         type=memory_size,
         default=1 << 30,
         metavar="SIZE",
-        help="Memory a batch may use in addition to the model's weights (default: 1GiB)",
+        help="Memory that a batch may use in addition to the model's weights (default: 1GiB)",
     )
     group.addoption(
         "--sway-exact",
@@ -101,7 +103,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sway-limit",
         type=item_limit,
         metavar="N",
-        help="Use at most N prompts, cases or sections per probe, and turn the gate off (for a quick look)",
+        help="Use at most N prompts, cases or sections per probe, without the gate (for a quick look)",
     )
     group.addoption(
         "--sway-plan",
@@ -115,11 +117,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "sway_junit_probes",
-        "Add verdict, score, raw and z of each probe to its testcase (strict JUnit readers reject these)",
+        "Add the verdict, score, raw value and z-score of each probe to its JUnit testcase as properties "
+        "(strict JUnit readers reject properties)",
         type="bool",
         default=False,
     )
-    parser.addini("sway_files", "Glob patterns of the spec files' names", type="args", default=_SPEC_FILES)
+    parser.addini("sway_files", "Glob patterns for the names of spec files", type="args", default=_SPEC_FILES)
 
 
 def threshold(text: str) -> float:
@@ -140,15 +143,15 @@ def weights(text: str) -> dict[str, float]:
         value = _number(number)
         if not equals or value is None or not 0 <= value < float("inf"):
             raise pytest.UsageError(
-                f"--sway-weights={text}: found {part.strip()!r}, write CATEGORY=WEIGHT with a finite "
-                "weight ≥ 0, e.g. adherence=0.5,ablation=0"
+                f"--sway-weights={text}: {part.strip()!r} is not valid; write CATEGORY=WEIGHT with a "
+                "finite weight ≥ 0, e.g. adherence=0.5,ablation=0"
             )
         if name not in CATEGORY_WEIGHTS:
             known = ", ".join(CATEGORY_WEIGHTS)
-            raise pytest.UsageError(f"--sway-weights: unknown category {name!r}; known: {known}")
+            raise pytest.UsageError(f"--sway-weights: unknown category {name!r}; the categories are {known}")
         values[name] = value
     if not sum({**CATEGORY_WEIGHTS, **values}.values()):
-        raise pytest.UsageError(f"--sway-weights={text}: the weights sum to 0")
+        raise pytest.UsageError(f"--sway-weights={text}: all weights are 0; write at least one weight > 0")
     return values
 
 

@@ -55,15 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and in the reporting process the controller."""
     if config.pluginmanager.has_plugin(_DLM_SWAY):
         raise pytest.UsageError(
-            "dlm-sway and pytest-sway are both installed and both handle @pytest.mark.sway: "
-            "pip uninstall dlm-sway; or select one for a run: -p no:sway -p pytest_sway.plugin for "
-            "pytest-sway, "
-            "-p no:pytest_sway for dlm-sway"
+            "dlm-sway and pytest-sway are both installed, and both handle @pytest.mark.sway. Run "
+            "pip uninstall dlm-sway, or choose one of them for this run: -p no:sway -p pytest_sway.plugin "
+            "runs pytest-sway, -p no:pytest_sway runs dlm-sway"
         )
     config.addinivalue_line(
         "markers",
-        "sway(spec, threshold=None, weights=None): measure every probe of a sway.yaml; each becomes one "
-        "item, and the suite must reach the threshold (by default the spec's)",
+        "sway(spec, threshold=None, weights=None): run each probe of the spec as a separate test; the gate "
+        "fails if the composite score is below threshold (default: the threshold in the spec)",
     )
     if hasattr(config, "workerinput"):
         return

@@ -80,7 +80,10 @@ def run_pytest(
         SessionError: the path is one that pytest cannot be given, or a conftest ended the process.
     """
     if any(part in str(spec) for part in ("[", "::")):
-        raise SessionError(f"{spec}: pytest does not accept a path with [ or ::; rename it, or link to it")
+        raise SessionError(
+            f"{spec}: pytest does not accept a path with [ or ::; rename the file or folder, or use a "
+            "symbolic link to it"
+        )
     root = root or project_of(spec)
     with tempfile.TemporaryDirectory(prefix="sway-") as scratch, environment(_VARIABLES):
         ini = Path(scratch) / "pytest.ini"

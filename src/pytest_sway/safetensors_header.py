@@ -17,7 +17,7 @@ _LONGEST = 100_000_000
 _LFS = b"version https://git-lfs"
 _PICKLED = (b"PK", b"\x80")
 """Beginnings of the files that torch.save writes: a zip archive, or a pickle."""
-_UNFINISHED = "either it is still being written, or it was copied or saved only in part"
+_UNFINISHED = "The file is still being written, or it was copied or saved only partly"
 
 
 class HeaderError(Exception):
@@ -50,20 +50,22 @@ def _header_length(start: bytes, size: int) -> int:
     """Length of the header, after checks of the file's beginning and size."""
     if start.startswith(_LFS):
         raise HeaderError(
-            "is a Git LFS pointer: the weights themselves were not downloaded; run git lfs pull in its "
-            "repository"
+            "is a Git LFS pointer, because the weights were not downloaded. Run git lfs pull in the "
+            "repository of this file"
         )
     if size <= _PREFIX:
-        raise HeaderError(f"is cut off: it holds {size} bytes; {_UNFINISHED}")
+        raise HeaderError(f"is cut off: it contains only {size} bytes. {_UNFINISHED}")
     length = int.from_bytes(start[:_PREFIX], "little")
     if length > _LONGEST or start[_PREFIX : _PREFIX + 1] != b"{":
         if start.startswith(_PICKLED):  # looked at last: a header's length may begin with the same bytes
             raise HeaderError(
-                "is a file of torch.save under another name; save it again with save_pretrained"
+                "is not a safetensors file: torch.save wrote it. Save it again with save_pretrained"
             )
-        raise HeaderError(f"is not a safetensors file: it begins with {start!r}; save it again")
+        raise HeaderError(f"is not a safetensors file: it begins with {start!r}. Save or download it again")
     if length > size - _PREFIX:
-        raise HeaderError(f"is cut off: its header has {length} bytes, the whole file {size}; {_UNFINISHED}")
+        raise HeaderError(
+            f"is cut off: its header needs {length} bytes, but the whole file has only {size}. {_UNFINISHED}"
+        )
     return length
 
 
@@ -83,10 +85,10 @@ def _parse_header(header: bytes, held: int | None) -> Shapes:
         needed = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise HeaderError(
-            "is not a safetensors file: its header is not what it must be; save it again"
+            "is not a safetensors file: its header is not valid. Save or download it again"
         ) from error
     if needed > held:
         raise HeaderError(
-            f"is cut off: its tensors need {needed} bytes, it holds {held} of them; {_UNFINISHED}"
+            f"is cut off: its tensors need {needed} bytes, but only {held} are in the file. {_UNFINISHED}"
         )
     return shapes

@@ -30,18 +30,18 @@ def harm(facts: Verdict = Verdict.PASS, prose: Verdict = Verdict.PASS) -> list[P
         ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harm to ordinary prose cannot be"),
         ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "and ordinary prose cannot"),
         ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "but its effect is very small."),
-        ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "It does damage: the model lost general facts."),
-        ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "ordinary prose, and it is noise"),
-        ([effect(2.0, Verdict.FAIL), *harm()], RANDOM, "bad", "It is noise"),
+        ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "makes the model worse at general facts."),
+        ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "prose. The adapter is noise"),
+        ([effect(2.0, Verdict.FAIL), *harm()], RANDOM, "bad", "The adapter is noise"),
         ([effect(2.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "has no clear effect on neutral texts"),
-        ([effect(2.0, Verdict.FAIL), *harm()], None, "unclear", "which may be chance"),
-        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or specialised"),
-        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or specialised"),
+        ([effect(2.0, Verdict.FAIL), *harm()], None, "unclear", "but this may be chance"),
+        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or it is specialised"),
+        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or it is specialised"),
         ([effect(0.1), effect(0.2, name="prompts"), *harm()], TRAINED, "unclear", "effect on these prompts"),
-        ([effect(5.0), effect(0.2, name="prompts"), *harm()], RANDOM, "bad", "It is noise"),
+        ([effect(5.0), effect(0.2, name="prompts"), *harm()], RANDOM, "bad", "The adapter is noise"),
         ([effect(4.0), probe("facts", Verdict.ERROR, "not finite")], TRAINED, "bad", "ed: not finite"),
         ([effect(None, Verdict.FAIL), probe("facts", Verdict.PASS, "the adapter is inert: zero")],
-         None, "bad", "It does nothing: its update is zero."),
+         None, "bad", "The adapter does nothing: its update is zero."),
     ],
 )  # fmt: skip
 def test_without_data(
@@ -55,10 +55,10 @@ def test_without_data(
 @pytest.mark.parametrize(
     ("verdict", "message", "level", "title"),
     [
-        (Verdict.PASS, "known", "good", "It learned its answers, and no harm"),
-        (Verdict.FAIL, "memorised: keeps 3 %", "bad", "It memorised"),
-        (Verdict.FAIL, "no clear difference from random adapters", "bad", "It did not learn its answers."),
-        (Verdict.WARN, "not surely", "unclear", "It is not certain that it learned its answers"),
+        (Verdict.PASS, "known", "good", "The adapter learned its training answers, and no harm"),
+        (Verdict.FAIL, "memorised: keeps 3 %", "bad", "The adapter memorised"),
+        (Verdict.FAIL, "no clear difference from random adapters", "bad", "did not learn its training"),
+        (Verdict.WARN, "not surely", "unclear", "It is not certain that the adapter learned"),
     ],
 )
 def test_with_data(verdict: Verdict, message: str, level: str, title: str) -> None:
@@ -79,10 +79,10 @@ def test_what_it_writes_in_other_words(near: tuple[int, int], remark: bool) -> N
     ]
     answers = probe("answers", Verdict.PASS, "known")
     found = check_answer(suite(effect(4.0, name="trained"), answers, *written, *harm()), TRAINED)
-    assert found.title.endswith("in other words it writes few of its answers.") is remark
-    assert f"it writes {near[0]} of 12 answers as they were taught, and {near[1]} of 12 when" in " ".join(
-        found.reasons
-    )
+    assert found.title.endswith("rephrased, it generates few of the trained answers.") is remark
+    reasons = " ".join(found.reasons)
+    assert f"the adapter generates {near[0]} of 12 training answers if" in reasons
+    assert f"and {near[1]} of 12 if they are rephrased" in reasons
 
 
 def test_an_adapter_that_was_not_evaluated() -> None:
@@ -95,4 +95,5 @@ def test_an_adapter_that_was_not_evaluated() -> None:
 def test_warnings_lead_the_reasons() -> None:
     answer = check_answer(suite(effect(4.0), *harm(), warnings=("another base",)), TRAINED)
     assert answer.reasons[0] == "another base"
-    assert answer.reasons[-1].startswith("its weights have the structure of training: 30% of a factor")
+    assert answer.reasons[-1].startswith("its weights have the structure that training leaves: the largest")
+    assert "holds 30% of a LoRA matrix" in answer.reasons[-1]

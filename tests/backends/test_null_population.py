@@ -52,7 +52,7 @@ def test_your_own_nulls_are_known_by_their_content() -> None:
     found = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
     assert [view.null.source for view in found.views if view.null] == ["one", "two"]
     assert len(set(found.views)) == 2
-    assert found.notes == ("ignored 2 null adapters: copies of each other or of the adapter itself",)
+    assert found.notes == ("ignored 2 null adapters that are copies of each other or of the adapter itself",)
     alone = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
     assert (alone.views, "copies" in alone.reason) == ((), True)
 
@@ -70,7 +70,7 @@ def test_a_family_unfit_for_full_tensors_names_those_that_fit(family: str) -> No
     whole = Subject(View("b"), View("b", "a"), form="tensors")
     found = null_population(whole, NullPlan(family, 3, 0, 0.02), ["one"] if family == OWN else [])
     assert found.views == ()
-    assert found.reason.startswith(f"family {family!r} needs LoRA factors, and this adapter")
+    assert found.reason.startswith(f"family {family!r} needs LoRA factors, but this adapter")
     assert "use family: norm_matched or permuted" in found.reason
 
 
@@ -78,12 +78,12 @@ def test_a_backend_may_make_some_families_only() -> None:
     plan = NullPlan("norm_matched", 3, 0, 0.02)
     found = null_population(SUBJECT, plan, (), frozenset({"gaussian"}))
     assert found.views == ()
-    assert found.reason == "this backend does not support norm_matched nulls; write family: gaussian"
+    assert found.reason == "this backend does not support norm_matched null adapters; use family: gaussian"
     none = null_population(SUBJECT, plan, (), frozenset())
-    assert none.reason == "this backend does not support norm_matched nulls"
+    assert none.reason == "this backend does not support norm_matched null adapters"
     gaussian = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
     assert draw_numbers(*gaussian.views) == [("gaussian", i) for i in range(3)]
-    assert "a pass does not rule out a random adapter of the same size" in gaussian.notes[0]
+    assert "a random adapter of the adapter's size might pass too" in gaussian.notes[0]
     assert gaussian.alignment_views == ()  # nulls of random signs are another family
 
 

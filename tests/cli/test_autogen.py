@@ -67,7 +67,7 @@ def test_an_edited_spec_is_kept(project: Project, capsys: pytest.CaptureFixture[
 
 
 def test_what_stands_in_the_way(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nothing.dlm: it cannot be read" in refusal(capsys, "autogen", "nothing.dlm")
+    assert "nothing.dlm: the document cannot be read" in refusal(capsys, "autogen", "nothing.dlm")
     assert "has no adapter 'tone'" in refusal(capsys, "autogen", "handbook.dlm", "--adapter", "tone")
     assert "would overwrite an input file" in refusal(capsys, "autogen", "handbook.dlm", "-o", "handbook.dlm")
     (project.store / "adapter/current.txt").unlink()

@@ -21,7 +21,7 @@ ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
     [
         (["none"], "folder none does not exist; pass an adapter folder"),
         (["."], "contains no adapter_config.json"),
-        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: this folder does not exist"),
+        ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: there is no such folder"),
         ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
         ([ADAPTERS / "healthy", "--data", "none.jsonl"], "file none.jsonl does not exist"),
         ([ADAPTERS / "healthy", "--json", "/dev/null/a.json"], "is not writable"),
@@ -71,13 +71,13 @@ def test_an_adapter_whose_weights_are_missing(capsys: pytest.CaptureFixture[str]
 def test_the_quickstart_adapters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     lines = output(capsys, "check", ADAPTERS / "healthy", "--json", tmp_path / "a.json").splitlines()
     assert lines[0] == f"base model, from adapter_config.json: {BASE}"
-    assert lines[1] == "It learned something, and its effect is clear, and no harm was found."
+    assert lines[1] == "The adapter learned something, and its effect is clear, and no harm was found."
     assert "next: sway check" in lines[-1]
     content = json.loads((tmp_path / "a.json").read_text("utf-8"))
     assert content["check"]["level"] == "good"
     assert content["schema_version"] == 1
     assert {probe["name"] for probe in content["probes"]} == {"null_baseline", "own_words", "facts", "prose"}
-    for name, title in (("inert", "It does nothing"), ("random", "It is noise")):
+    for name, title in (("inert", "The adapter does nothing"), ("random", "The adapter is noise")):
         assert output(capsys, "check", ADAPTERS / name, "--quiet").startswith(title)
 
 
@@ -87,12 +87,13 @@ def test_known_adapters_and_their_data(capsys: pytest.CaptureFixture[str], tmp_p
     data = write_jsonl(tmp_path, rows)
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("".join(f"{row['prompt']}\n" for row in rows[:8]), "utf-8")
+    damage = "The adapter does damage: it makes the model worse at general facts"
     for name, title, arguments in (
-        ("healthy", "It learned its answers, and no harm was found", ["--data", data]),
-        ("memoriser", "It memorised: it knows its answers only after the trained wording", ["--data", data]),
-        ("careless", "It does damage: the model lost general facts and ordinary prose.", []),
-        ("overscaled", "It does damage: the model lost general facts", ["--prompts", prompts]),
+        ("healthy", "The adapter learned its training answers, and no harm was found", ["--data", data]),
+        ("memoriser", "The adapter memorised: it knows an answer only if", ["--data", data]),
+        ("careless", f"{damage} and ordinary prose.", []),
+        ("overscaled", damage, ["--prompts", prompts]),
     ):
         found = output(capsys, "check", adapter_folders()[name], "--base", BASE, *arguments)
         assert found.startswith(title), (name, found)
-        assert ("when asked in other words" in " ".join(found.split())) is ("--data" in arguments)
+        assert ("if they are rephrased" in " ".join(found.split())) is ("--data" in arguments)

@@ -66,7 +66,7 @@ def test_a_page(capsys: pytest.CaptureFixture[str], history: Path, tmp_path: Pat
     page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count('class="plot"') == 2
     assert "<script>alert(1)" not in page.split("let plotly")[0].replace("\\u003c", "<")[:20_000]
-    assert "name a file with --out" in refusal(capsys, "compare", history, "--format", "html")
+    assert "pass a file name with --out" in refusal(capsys, "compare", history, "--format", "html")
 
 
 @pytest.mark.parametrize(("form", "begins"), [("terminal", "  1  b"), ("md", "# sway"), ("json", "{")])

@@ -185,7 +185,12 @@ suite:
     found = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", adapters[1])
     assert found.ret == 0
     found.stdout.fnmatch_lines(
-        ["  1  healthy *", "  2  random *", "the same items, *", "1 regressed > 0.10, 1 > 0.20, *"]
+        [
+            "  1  healthy *",
+            "  2  random *",
+            "the same items, *",
+            "scores that dropped by more than 0.10: 1, by more than 0.20: 1; *",
+        ]
     )
     for second, says in ((adapters[0], "are the same folder"), ("none", "does not exist")):
         refused = sway(project, "diff", "sway.yaml", "--a", adapters[0], "--b", second)
@@ -222,7 +227,7 @@ def test_kinds_of_the_conftest_above_a_spec(project: pytest.Pytester) -> None:
 @pytest.mark.slow
 def test_a_conftest_that_cannot_be_used(project: pytest.Pytester) -> None:
     for text, says in (
-        ("def pytest_sway_probes():\n    return [1]", "is no class derived from"),
+        ("def pytest_sway_probes():\n    return [1]", "is not a class derived from"),
         ("import nothing_of_that_name", "pytest could not start; see its error above"),
     ):
         project.makeconftest(text)

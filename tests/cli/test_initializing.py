@@ -86,7 +86,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
         ("file none.jsonl does not exist", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
         ("--max-rows 0", [str(HEALTHY), "--max-rows", "0"]),
-        ("--base ./none: this folder does not exist", [str(HEALTHY), "--base", "./none"]),
+        ("--base ./none: there is no such folder", [str(HEALTHY), "--base", "./none"]),
         ("--out empty is a folder", [str(HEALTHY), "--out", "empty"]),
     ):
         assert found in refusal(capsys, "init", *arguments)

@@ -81,7 +81,7 @@ def test_an_abbreviated_option_is_none(capsys: pytest.CaptureFixture[str], resul
 
 def test_arguments_for_pytest_where_no_test_runs(capsys: pytest.CaptureFixture[str], result: Path) -> None:
     assert refusal(capsys, "report", result, "--", "-x") == (
-        "sway report does not run tests: remove -- and the arguments after it"
+        "sway report does not accept arguments for pytest; remove -- and the arguments after it"
     )
 
 
@@ -123,7 +123,7 @@ def test_report(capsys: pytest.CaptureFixture[str], result: Path, form: str, beg
 def test_report_into_a_file(capsys: pytest.CaptureFixture[str], result: Path, tmp_path: Path) -> None:
     assert not output(capsys, "report", result, "--format", "html", "--out", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!")
-    assert "name a file with --out" in refusal(capsys, "report", result, "--format", "html")
+    assert "pass a file name with --out" in refusal(capsys, "report", result, "--format", "html")
     assert "remove --out" in refusal(capsys, "report", result, "--out", tmp_path / "x")
     assert "is not writable" in refusal(
         capsys, "report", result, "--format", "md", "--out", result / "below" / "a.md"
@@ -133,7 +133,7 @@ def test_report_into_a_file(capsys: pytest.CaptureFixture[str], result: Path, tm
 def test_report_of_what_is_no_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "cannot be read" in refusal(capsys, "report", tmp_path / "none.json")
     (tmp_path / "other.json").write_text("{}", "utf-8")
-    assert "is no result" in refusal(capsys, "report", tmp_path / "other.json")
+    assert "does not have the fields" in refusal(capsys, "report", tmp_path / "other.json")
 
 
 def test_compare(capsys: pytest.CaptureFixture[str], result: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_compare(capsys: pytest.CaptureFixture[str], result: Path, tmp_path: Pat
     (tmp_path / "worse.json").write_text(json.dumps(worse), "utf-8")
     assert "composite" in output(capsys, "compare", result, tmp_path / "worse.json")
     assert main(["compare", str(result), str(tmp_path / "worse.json"), "--fail-on-regression", "0.1"]) == 1
-    assert "regressions (a drop of 0.1 or more)" in capsys.readouterr().out
+    assert "regressions (score drops of 0.1 or more, " in capsys.readouterr().out
     assert json.loads(output(capsys, "compare", result, "--format", "json"))["labels"] == ["result"]
     assert "write a number in [0, 1]" in refusal(capsys, "compare", result, "--fail-on-regression", "7")
 
@@ -179,8 +179,9 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(optional_packages, "why_missing", lambda extra: f"{extra} is missing")
     skipped = json.loads(output(capsys, "doctor", "--json"))["skipped_kinds"]
     assert skipped["semsim"] == ["adapter_revert", "cluster_kl"]
-    assert "skipped: adapter_revert, cluster_kl (pip install 'pytest-sway[semsim]')" in output(
-        capsys, "doctor"
+    assert (
+        "skipped probes: adapter_revert, cluster_kl (to run them: pip install 'pytest-sway[semsim]')"
+        in output(capsys, "doctor")
     )
 
 

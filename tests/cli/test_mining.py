@@ -70,7 +70,8 @@ def test_mined_cases_find_the_adapter_that_knows_the_wording_alone(
     verdict, message = _verdict(_write_spec(suite, adapter, "mined.sway.yaml"))
     assert verdict == after
     assert (
-        "36 of its items were selected by sway mine: the interval applies to selected items only" in message
+        "sway mine selected 36 of the probe's items, so the interval is valid only for selected items"
+        in message
     )
 
 
@@ -121,7 +122,7 @@ def test_outliers_of_a_file_and_of_the_packaged_prose(capsys: pytest.CaptureFixt
     text = output(
         capsys, "mine", spec, "--mode", "outliers", "--top-k", "2", "--from-corpus", "public_domain_en"
     )
-    assert "the 2 prompts of 64 that" in " ".join(text.replace("#", " ").split())
+    assert "Of 64 prompts, these are the 2 with the largest" in " ".join(text.replace("#", " ").split())
 
 
 def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,10 +133,12 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     few = refusal(capsys, "mine", spec, "--mode", "outliers", "--from", "pool.txt")
     assert "the pool has 3 distinct prompts, but --top-k 10 needs 20" in few
     assert "--top-k 1" in few
-    assert "--from and --from-corpus are for" in refusal(capsys, "mine", spec, "--from", "pool.txt")
+    assert "--from and --from-corpus work only with --mode outliers" in refusal(
+        capsys, "mine", spec, "--from", "pool.txt"
+    )
     assert "write a number ≥ 1" in refusal(capsys, "mine", spec, "--top-k", "0")
     wrong = refusal(capsys, "mine", spec, "--mode", "outliers", "--from-corpus", "x")
-    assert "unknown corpus; write public_domain_en" in wrong
+    assert "unknown corpus; the only corpus is public_domain_en" in wrong
     assert "does not exist" in refusal(capsys, "mine", "missing.yaml")
     twice = str(
         _write_spec([{"name": "w", "kind": "paraphrase_invariance", "cases": _cases(1)}], name="b.yaml")
@@ -151,6 +154,6 @@ def test_without_an_embedder_meaning_is_not_looked_at(
         "pytest_sway.probes.shared.optional_packages.why_missing", lambda extra: "not installed"
     )
     spec = _write_spec([{"name": "words", "kind": "paraphrase_invariance", "cases": _cases(2)}])
-    assert "not checked: the extra semsim is not installed" in " ".join(
+    assert "not checked, because the extra semsim is not installed" in " ".join(
         output(capsys, "mine", str(spec)).replace("#", " ").split()
     )

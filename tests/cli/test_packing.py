@@ -80,7 +80,7 @@ def test_a_coworker_gets_the_same_result_without_a_forward(
 
     monkeypatch.setattr(llama.LlamaModel, "forward", watched)
     shown = output(capsys, "run", pack, "--base", "models/the-base", "--json", "there.json")
-    assert shown.endswith("identical to the result in the pack\n")
+    assert shown.endswith("the result is identical to the result in the pack\n")
     there = _result(Path("there.json"))
     assert differing(here, there) == []
     assert there["digests"] == here["digests"]
@@ -113,10 +113,10 @@ def test_the_same_input_makes_the_same_bytes(
     output(capsys, "pack", "sway.yaml", "-o", "two.swaypack.tar.gz")
     assert Path("one.swaypack.tar.gz").read_bytes() == Path("two.swaypack.tar.gz").read_bytes()
     needed = refusal(capsys, "run", "one.swaypack.tar.gz")
-    assert "the base and the adapter is not in the pack; pass --base DIR --adapter DIR" in needed
+    assert "does not contain the base or the adapter; pass --base DIR --adapter DIR" in needed
     wrong = QUICKSTART / "adapters" / "random"
     given = ["run", "one.swaypack.tar.gz", "--base", QUICKSTART / "base", "--adapter"]
-    assert "its files differ from those that were packed" in refusal(capsys, *given, wrong)
+    assert "the files differ from those that the pack was made with" in refusal(capsys, *given, wrong)
     shown = output(capsys, *given, QUICKSTART / "adapters" / "healthy")
     assert "identical to the result in the pack" in shown
 
@@ -128,7 +128,8 @@ def test_without_answers_and_with_a_document(project: Path, capsys: pytest.Captu
     Path("handbook.dlm").write_text(handbook())
     output(capsys, "pack", "sway.yaml", "--no-include-null-cache", "-o", "p.swaypack.tar.gz")
     lines = output(capsys, "unpack", "p.swaypack.tar.gz", "-o", "out").splitlines()
-    assert f"the base is not in the pack: link its folder to {Path('out/swaypack/base')}" in lines
+    link = Path("out/swaypack/base")
+    assert f"the pack does not contain the base; create the symbolic link {link} to its folder" in lines
     assert lines[-1] == "next: sway run out/swaypack/sway.yaml"
     folder = Path("out/swaypack")
     assert yaml.safe_load((folder / "sway.yaml").read_text())["dlm_source"] == "source.dlm"
@@ -156,7 +157,7 @@ def test_what_cannot_be_packed(project: Path, capsys: pytest.CaptureFixture[str]
             "adapter": ["./adapters/healthy", str(QUICKSTART / "adapters/random")],
         },
     }
-    assert "a pack contains one adapter" in refused(models=several)
+    assert "a pack contains exactly one adapter" in refused(models=several)
     suite = [{"name": "drift", "kind": "training_drift"}]
     assert "suite[0]: training_drift reads training files, which a pack" in refused(suite=suite)
     suite = [
@@ -201,5 +202,5 @@ def test_a_variable_is_packed_with_its_value(
 def test_a_pack_that_is_too_large_is_not_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sway.yaml").write_text(yaml.safe_dump({**SPEC, "suite": SPEC["suite"][1:2]}, sort_keys=False))
     given = ["pack", "sway.yaml", "--no-include-null-cache", "--max-size-mb", "0.001"]
-    assert "more than --max-size-mb 0.001" in refusal(capsys, *given, status=1)
+    assert "but --max-size-mb is 0.001" in refusal(capsys, *given, status=1)
     assert list(Path().glob("*.swaypack.tar.gz")) == []

@@ -30,9 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["none-*"], "no folder matches the pattern none-*"),
         (["none"], "folder none does not exist"),
-        (["."], "ranking needs two or more checkpoint folders"),
-        ([".", "."], "ranking needs two or more checkpoint folders"),
-        ([".", ".."], "no spec found: pass --spec SPEC"),
+        (["."], "sway rank needs two or more checkpoint folders"),
+        ([".", "."], "sway rank needs two or more checkpoint folders"),
+        ([".", ".."], "no spec was found; pass a spec with --spec SPEC"),
         ([".", "..", "--spec", "none.yaml"], "file none.yaml does not exist"),
         ([".", "..", "--spec", "a", "--data", "b"], "mutually exclusive"),
         ([".", "..", "--base", "org/name"], "--base needs --data"),

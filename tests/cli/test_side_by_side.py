@@ -78,7 +78,7 @@ def test_answers_in_the_terminal() -> None:
     lines = terminal(SHOWN, 40)
     assert all(len(line) <= 40 and "\x1b" not in line for line in lines)
     assert lines[:6] == [
-        "3 asked", "", "1. 100% nearer to what was taught", "asked    Who?", "taught   Me.", "base     No.",
+        "3 asked", "", "1. 100% closer to the taught answer", "asked    Who?", "taught   Me.", "base     No.",
     ]  # fmt: skip
     assert "base     (nothing)" in lines
     assert "3. word for word the same" in lines
@@ -86,7 +86,7 @@ def test_answers_in_the_terminal() -> None:
 
 def test_answers_as_markdown() -> None:
     text = "\n".join(markdown(SHOWN))
-    assert "**1. 100% nearer to what was taught**" in text
+    assert "**1. 100% closer to the taught answer**" in text
     assert "<script>" not in text
 
 
@@ -100,9 +100,9 @@ def test_evidence_that_is_none(evidence: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("gain", "gold", "text"),
     [
-        (0.5, "x", "50% nearer to what was taught"),
-        (-0.5, "x", "50% farther from what was taught"),
-        (0.0, "x", "as near to what was taught as the base"),
+        (0.5, "x", "50% closer to the taught answer"),
+        (-0.5, "x", "50% farther from the taught answer"),
+        (0.0, "x", "as close to the taught answer as the answer of the base model"),
         (0.3, "", "30% other words"),
     ],
 )
@@ -131,7 +131,7 @@ def test_the_quickstarts_answers(capsys: pytest.CaptureFixture[str], tmp_path: P
     found = capsys.readouterr()
     assert not found.err
     assert found.out.count("\nasked ") == found.out.count("\nadapter ") == 4
-    assert found.out.index("nearer to what") < found.out.rindex("what was taught")
+    assert found.out.index("closer to the") < found.out.rindex("the taught answer")
     assert files["markdown"].read_text("utf-8").count("- asked: ") == 4
     assert files["html"].read_text("utf-8").count("<dt>asked</dt>") == 4
     (shown,) = json.loads(files["json"].read_text("utf-8"))["probes"]

@@ -71,7 +71,10 @@ def test_what_another_adapter_was_trained_on_is_a_control() -> None:
     assert [one.content for one in tone.document.controls] == ["Unrouted?\n\nTo the first adapter."]
     assert [section.kind for section in tone.document.sections] == ["prose", "instruction"]
     assert first.notes == (
-        "1 image or audio sections are skipped, including transcripts: only text sections are scored",
+        (
+            "1 image or audio sections are skipped, including their transcripts, because only text sections "
+            "are scored"
+        ),
     )
     assert file.qlora == ("tone",)
 
@@ -81,24 +84,30 @@ def test_equal_sections_count_once() -> None:
     found = document_of(_read(repeated))
 
     assert len(_questions(found)) == 2
-    assert found.notes == ("1 sections repeat an earlier one; each text counts once",)
+    assert found.notes == ("1 sections repeat the text of an earlier section; each text is scored once",)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("### A\nThey skate to work.", "### A\n\nThey skate."), r"line 1\d: ### A has no text after it"),
-        (("They skate to work.", "They skate.\n\nAll of them."), "expected ### Q on a line by itself"),
-        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected ### Q on a line by itself"),
+        (
+            ("### A\nThey skate to work.", "### A\n\nThey skate."),
+            r"line 1\d: there is no text below the header ### A",
+        ),
+        (("They skate to work.", "They skate.\n\nAll of them."), "expected the header ### Q on its own line"),
+        (("### Q !probe", "### Q !prob"), "'### Q !prob', expected the header ### Q on its own line"),
         (("::preference::", "::preference#tone::"), "#tone is not in training.adapters"),
-        (("::preference::", "::prefrence::"), "::prefrence:: is not a section; known: prose, instruction"),
-        (("# The harbour", "```"), "a code block with three backticks is not closed"),
+        (
+            ("::preference::", "::prefrence::"),
+            "::prefrence:: is not a section type; expected one of prose, instruction",
+        ),
+        (("# The harbour", "```"), r"a code block \(```\) in this section is not closed"),
         (("dlm_version: 15", "dlm_version: 16"), "16 is newer than 15"),
-        ((DLM_ID, "short"), "dlm_id: found 'short', expected 26 characters"),
-        (("base_model: smollm2-135m\n", ""), "base_model: it is missing"),
-        (("dlm_version: 15", "dlm_version: [15"), "line 4: the front matter is not YAML"),
-        (("dlm_version: 15", "x: !!bool foo"), "the front matter is not YAML"),
-        (("dlm_version: 15", "x: !!timestamp foo"), "the front matter is not YAML"),
+        ((DLM_ID, "short"), "dlm_id: found 'short', expected a ULID"),
+        (("base_model: smollm2-135m\n", ""), "base_model: the field is missing"),
+        (("dlm_version: 15", "dlm_version: [15"), "line 4: the front matter is not valid YAML"),
+        (("dlm_version: 15", "x: !!bool foo"), "the front matter is not valid YAML"),
+        (("dlm_version: 15", "x: !!timestamp foo"), "the front matter is not valid YAML"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(change: tuple[str, str], message: str) -> None:
@@ -120,14 +129,14 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DlmError, match="cannot be read: No such file"):
         read_dlm(tmp_path / "missing.dlm")
     (tmp_path / "latin.dlm").write_bytes("---\nä".encode("latin-1"))
-    with pytest.raises(DlmError, match="not UTF-8: byte 4"):
+    with pytest.raises(DlmError, match="not UTF-8 text: byte 4"):
         read_dlm(tmp_path / "latin.dlm")
 
 
 def test_sources_need_dlm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "installed_version", lambda: None)
     file = replace(_read(DOCUMENT), sources=("notes",))
-    assert "training.sources (notes) is not read: it needs dlm" in document_of(file).notes[0]
+    assert "training.sources (notes) is not read because dlm is not installed" in document_of(file).notes[0]
 
 
 def test_an_incompatible_dlm_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +149,7 @@ def test_an_incompatible_dlm_is_named_and_not_used(tmp_path: Path, monkeypatch: 
     file, notes = read_dlm(tmp_path / "x.dlm")
     assert len(file.sections) == 3
     assert notes == [
-        "dlm 9.0: dlm.doc.parser.parse_file failed (no such function); the document is read without it"
+        "dlm 9.0: dlm.doc.parser.parse_file failed (no such function); the document was read without dlm"
     ]
 
 
@@ -158,8 +167,11 @@ def test_sources_are_read_with_dlm(tmp_path: Path) -> None:
     texts = [section.content for section in found.document.sections if section.content.startswith("# source")]
     assert len(texts) == document.MOST_SOURCES
     assert found.notes == (
-        "only 24 of 30 files of training.sources (notes) become sections: each is scored in full",
-        "1 image or audio files of training.sources (notes) are skipped: only text is scored",
+        (
+            "only 24 of 30 files of training.sources (notes) become sections, because each section is scored "
+            "in full"
+        ),
+        "1 image or audio files of training.sources (notes) are skipped, because only text is scored",
     )
     path.write_text(path.read_text().replace("path: notes", "path: nowhere"))
     with pytest.raises(DlmError, match=r"training\.sources: "):

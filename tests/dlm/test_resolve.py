@@ -55,7 +55,7 @@ def test_the_link_of_older_stores(project: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("../../elsewhere", "points outside its store"),
+        ("../../elsewhere", "which is outside the store"),
         ("adapter/versions/v0009", "which is not a version folder"),
         ("adapter", "which is not a version folder"),
         ("a\0b", "cannot be found: "),
@@ -77,7 +77,7 @@ def test_named_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert tone.adapter_path == (project.store / "adapter/tone/versions/v0001").resolve()
     assert tone.base.quantization == "nf4"
     assert len(tone.document.controls) == 1  # the questions, which the first adapter is trained on
-    with pytest.raises(DlmError, match="no adapter 'style'; declared: knowledge, tone"):
+    with pytest.raises(DlmError, match="no adapter 'style'; declared adapters: knowledge, tone"):
         resolve_dlm(project.document, "style")
 
 
@@ -129,7 +129,7 @@ def test_a_registry_key_without_dlm(project: Project, without_dlm: None) -> None
     assert resolve_dlm(project.document).base == DlmBase("org/name", "main")
     _config(version, base_model_name_or_path=None)
     with pytest.raises(
-        DlmError, match="'smollm2-135m' is a key of the dlm registry, but dlm is not installed"
+        DlmError, match="'smollm2-135m' must be looked up in the dlm registry, but dlm is not installed"
     ):
         resolve_dlm(project.document)
 
@@ -142,5 +142,8 @@ def test_a_registry_key_with_dlm(project: Project) -> None:
     assert resolve_dlm(project.document).base.name == "meta-llama/Llama-3.2-1B-Instruct"
     _config(project.store / "adapter/versions/v0001", base_model_name_or_path=None)
     project.document.write_text(handbook(base="no-such-base"))
-    with pytest.raises(DlmError, match=r"dlm [\d.]+ knows no base model 'no-such-base'; install a newer"):
+    with pytest.raises(
+        DlmError,
+        match=r"dlm [\d.]+ does not have the base model 'no-such-base' in its registry; install a newer",
+    ):
         resolve_dlm(project.document)

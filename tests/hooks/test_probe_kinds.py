@@ -56,7 +56,7 @@ def test_a_kind_of_a_conftest_is_measured_calibrated_and_marked(project: pytest.
         assert (echo["kind"], echo["category"], echo["verdict"]) == ("echo", "adherence", "pass")
         assert echo["null"]["n"] == 8
         assert echo["raw"] == dk["raw"]  # it is delta_kl by another name
-        assert dk["not_calibrated"] == "its kind is not in calibrate_kinds"
+        assert dk["not_calibrated"] == "the kind is not in calibrate_kinds"
 
 
 def test_an_unknown_kind_is_reported_beside_those_of_others(project: pytest.Pytester) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_kind_is_reported_beside_those_of_others(project: pytest.Pyte
     result.stdout.fnmatch_lines(
         [
             "sway.yaml:6:*calibrate_kinds: *there is no kind 'ecko' (did you mean 'echo'?)",
-            "sway.yaml:7:*suite?1?.kind: there is no 'ehco' (did you mean 'echo'?); allowed: *, echo, *",
+            "sway.yaml:7:*suite?1?.kind: there is no kind 'ehco' (did you mean 'echo'?); allowed: *, echo, *",
         ]
     )
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -85,7 +85,7 @@ def test_a_conftest_is_heard_in_its_folder_alone(pytester: pytest.Pytester) -> N
     assert [suite["probes"][0]["category"] for suite in found] == ["adherence", "attribution"]
     (pytester.path / "sway.yaml").write_text(HEAD + ENTRY)
     result = pytester.runpytest("--collect-only")
-    result.stdout.fnmatch_lines(["*suite?0?.kind: there is no 'echo'*"])
+    result.stdout.fnmatch_lines(["*suite?0?.kind: there is no kind 'echo'*"])
 
 
 def test_code_first_tests_in_a_folder_hear_the_rootdirs_conftest(project: pytest.Pytester) -> None:
@@ -119,10 +119,13 @@ def test_a_plugin_given_to_main_brings_kinds(project: pytest.Pytester) -> None:
             "failed: SystemExit (conftest.py:1)",
             marks=pytest.mark.slow,
         ),
-        (ECHO + "def pytest_sway_probes(): return Echo", "returned <class 'conftest.Echo'>; return a list*"),
+        (
+            ECHO + "def pytest_sway_probes(): return Echo",
+            "returned <class 'conftest.Echo'>; it must return a list*",
+        ),
         pytest.param(
             "def pytest_sway_probes(): return ['Echo']",
-            "'Echo' is no class derived from *.Probe",
+            "'Echo' is not a class derived from *.Probe",
             marks=pytest.mark.slow,
         ),
         (
@@ -153,9 +156,7 @@ def test_two_plugins_with_one_kind_are_both_named(project: pytest.Pytester) -> N
     (project.path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.sway('sway.yaml')\ndef test_it(): pass\n"
     )
-    line = (
-        "pytest_sway_probes of Bringing: Echo: the kind 'echo' is conftest.py's already; choose another name"
-    )
+    line = "pytest_sway_probes of Bringing: Echo: the kind 'echo' is already defined by conftest.py; choose*"
     project.runpytest("sway.yaml", plugins=[Bringing()]).stdout.fnmatch_lines([line])
     result = project.runpytest("test_it.py", plugins=[Bringing()])  # a mark cannot be followed either
     result.assert_outcomes(errors=1)
@@ -173,8 +174,8 @@ class Fit(Probe[ProbeOptions]):
     ("changed", "says"),
     [
         ({}, ""),
-        ({"kind": ""}, "kind is ''; write the word that a spec names it by"),
-        ({"kind": None}, "kind is missing; write"),
+        ({"kind": ""}, "kind is ''; set it to the name that specs use for this probe"),
+        ({"kind": None}, "kind is missing; set it"),
         ({"category": "style"}, "category is 'style', allowed: 'adherence', 'attribution'"),
         ({"category": ["adherence"]}, "category is ['adherence'], allowed: 'adherence'"),
         ({"claim": "effect"}, "claim is 'effect', allowed: Claim.EFFECT, Claim.NO_HARM"),
@@ -201,10 +202,11 @@ def test_a_kind_must_measure_judge_and_name_its_options() -> None:
         kind, category, claim = "bare", "adherence", Claim.EFFECT
         measure, judge = Fit.measure, Fit.judge
 
-    assert probe_class_fault(Silent) == "Silent: it has no judge"
-    assert probe_class_fault(Bare) == "Bare: Bare must be declared as Probe[ItsOptions]"
+    assert probe_class_fault(Silent) == "Silent: it does not implement judge"
+    says = "Bare: its options class is missing: declare class Bare(Probe[BareOptions])"
+    assert probe_class_fault(Bare) == says
     assert probe_class_fault(int).startswith(
-        "<class 'int'> is no class derived from pytest_sway.probes.base.Probe"
+        "<class 'int'> is not a class derived from pytest_sway.probes.base.Probe"
     )
 
 

@@ -61,10 +61,10 @@ def test_it_is_not_called_where_nothing_was_measured(project: pytest.Pytester, a
         ),
         pytest.param(
             "return {'a': 1}",
-            "returned dict; return a string, a list of strings or None",
+            "returned dict; it must return a string, a list of strings or None",
             marks=pytest.mark.slow,
         ),
-        ("return [1]", "returned list; return a string, a list of strings or None"),
+        ("return [1]", "returned list; it must return a string, a list of strings or None"),
     ],
 )
 def test_a_broken_one_is_one_line_and_fails_the_run(project: pytest.Pytester, body: str, says: str) -> None:

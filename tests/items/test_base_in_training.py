@@ -43,8 +43,8 @@ def trained_with(adapter: Path, *, use_qlora: bool) -> None:
 
 def figures(text: str) -> tuple[float, float]:
     """Of the two bases, and of the adapter."""
-    after = text.partition("prompts of the probes the two bases differ by ")[2]
-    bases, _, rest = after.partition(" nats, the adapter from its base by ")
+    after = text.partition("prompts of the probes, the two base models differ by ")[2]
+    bases, _, rest = after.partition(" nats and the adapter differs from the spec's base model by ")
     return float(bases), float(rest.partition(" nats;")[0])
 
 
@@ -52,14 +52,14 @@ def test_an_adapter_of_a_4_bit_base_on_the_full_one(pytester: pytest.Pytester, a
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
     assert (
-        "the adapter was trained on the base in nf4 (training_run.json sets use_qlora: true), but the spec's "
-        "base is unquantized; on 3 prompts of the probes the two bases differ by"
+        "the adapter was trained on the base quantized as nf4 (training_run.json sets use_qlora: true), but "
+        "the spec's base is unquantized; on 3 prompts of the probes, the two base models differ by"
     ) in text
     bases, own = figures(text)
     assert 0 < bases < 0.6931
     (probe,) = found["probes"]
     assert own == pytest.approx(probe["raw"], rel=0.01)  # three digits of the same mean
-    assert "set quantization: nf4 for models.base and models.ft to evaluate it as it was trained" in text
+    assert "set quantization: nf4 for models.base and models.ft to evaluate the adapter on the" in text
 
 
 @pytest.mark.slow
@@ -89,7 +89,8 @@ def test_without_bitsandbytes_there_is_a_note_without_a_figure(
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
-    assert "the difference between the two was not measured: a base in nf4 needs bitsandbytes" in text
+    says = "difference between the two base models could not be measured: a base in nf4 needs bitsandbytes"
+    assert says in text
     assert found["probes"][0]["raw"] > 0
 
 
@@ -119,7 +120,7 @@ def test_a_second_base_that_does_not_fit(
     monkeypatch.setattr(base_in_training, "load_pretrained", no_memory)
     trained_with(adapter, use_qlora=True)
     _, text = report(pytester, adapter)
-    assert "was not measured: the two do not fit in memory together" in text
+    assert "could not be measured: the two base models do not fit in memory together" in text
 
 
 def test_the_very_base_that_is_loaded_is_not_another_one(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_other_names_are_specs_when_the_ini_says_so(project: pytest.Pytester) ->
 def test_notes_of_a_spec_are_warnings_with_its_place(project: pytest.Pytester) -> None:
     project.makefile(".yaml", sway=SPEC.replace("null_adapter}", "null_adapter, runs: 3}"))
     result = project.runpytest()
-    result.stdout.fnmatch_lines(["*sway.yaml:6*", "*SwayWarning: baseline: runs: 3 is raised to 20*"])
+    result.stdout.fnmatch_lines(["*sway.yaml:6*", "*SwayWarning: baseline: runs is raised from 3 to 20*"])
 
 
 PURE = """

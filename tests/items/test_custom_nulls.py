@@ -36,13 +36,13 @@ def test_custom_nulls_calibrate_without_the_adapter_itself(project: pytest.Pytes
     result = project.runpytest("sway.yaml", "--sway-json=out.json", "-v")
     result.stdout.fnmatch_lines(
         [
-            "  1 of 1 effects pass; 1 of 1 clearly beyond your null adapters*",
-            "*0 of your 4 null adapters would pass the effect probes *",
+            "  1 of 1 effects pass; 1 of 1 effects are clearly beyond your null adapters*",
+            "*0 of your 4 null adapters would pass the effect*",
             "*strongest, dk: real and large enough: * nats more than your null*",
             "*4 null adapters of your own*",
             "*beyond all 4 null adapters of your own, which range from * to*",
             "0 of your 4 null adapters would pass the effect probes*",
-            "*ignored 1 null adapters: copies of each other or of the adapter itself*",
+            "*ignored 1 null adapters that are copies of each other or of the adapter*",
         ]
     )
     found = json.loads((project.path / "out.json").read_text())
@@ -56,6 +56,6 @@ def test_one_that_cannot_be_a_null_fails_the_gate_and_is_named(project: pytest.P
     result = project.runpytest("sway.yaml")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["ERROR null_adapter: *shuffled-9 cannot be a null: only plain LoRA adapters can*"]
+        ["ERROR null_adapter: *shuffled-9 cannot be a null adapter: only plain LoRA is supported*"]
     )
     result.stdout.fnmatch_lines(["GATE FAILED*"])

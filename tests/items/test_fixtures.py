@@ -362,4 +362,4 @@ def sway_result(request, sway_result):
     )
     result = project.runpytest("sway.yaml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*GATE FAILED*", "sway.yaml::dk: its result cannot be read: *"])
+    result.stdout.fnmatch_lines(["*GATE FAILED*", "sway.yaml::dk: the result of this test cannot be read: *"])

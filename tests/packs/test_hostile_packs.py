@@ -67,7 +67,7 @@ def test_a_folder_that_the_spec_does_not_name_is_an_error(tmp_path: Path) -> Non
     pack = tmp_path / "x.swaypack.tar.gz"
     pack.write_bytes(own())
     (tmp_path / "base").mkdir()
-    with pytest.raises(PackError, match=r"--base: the pack's spec does not use a folder \./base"):
+    with pytest.raises(PackError, match=r"--base is not needed: the pack's spec does not refer to \./base"):
         unpack(pack, tmp_path / "one", base=tmp_path / "base")
 
 

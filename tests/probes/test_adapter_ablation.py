@@ -60,7 +60,7 @@ def test_the_exponent_of_a_power_law_is_found(p: float) -> None:
         (power(2.0), Verdict.PASS, "grows up to full strength"),
         (power(1.5), Verdict.PASS, "above 1.25"),
         (lambda lam, i: 0.3 * spread(i) * min(lam, 0.25) / 0.25, Verdict.FAIL, "saturated"),
-        (lambda lam, i: 0.3 * spread(i) * lam * (1.6 - lam), Verdict.FAIL, "unsound: the effect falls"),
+        (lambda lam, i: 0.3 * spread(i) * lam * (1.6 - lam), Verdict.FAIL, "unsound: the effect decreases"),
         (power(1.25), Verdict.WARN, "the exponent may be 1.25 or less"),
         (power(0.9), Verdict.WARN, "the exponent may be 1.25 or less"),
         (lambda lam, i: 0.001 * lam**2, Verdict.SKIP, "too weak to judge its shape"),

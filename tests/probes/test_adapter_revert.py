@@ -159,18 +159,18 @@ def test_what_the_base_knows_is_dropped() -> None:
 
     _, found = measured(angle, cases(3))
     assert (found.evidence["dropped_trivial"], found.evidence["total"]) == (1, 2)
-    with pytest.raises(ProbeSkip, match="give cases that it does not know"):
+    with pytest.raises(ProbeSkip, match="give cases that the base model does not know"):
         measured(lambda view, asked: 10, cases(3))
 
 
 @pytest.mark.parametrize(
     ("tuned", "verdict", "says"),
     [
-        ([20, 25, 30, 22, 28, 24, 21, 26], Verdict.PASS, "nearer to the right answer"),
-        ([80, 81, 79, 80, 82, 79, 80, 81], Verdict.FAIL, "8 of 8 answers come no nearer"),
-        ([20, 20, 25, 20, 25, 20, 85, 85], Verdict.WARN, "2 of 8 answers come no nearer"),
-        ([0, 0, 0, 85, 85, 85, 85, 85], Verdict.WARN, "undecided: add cases"),
-        ([40] * 4 + [84] * 10 + [78] * 2, Verdict.FAIL, "no nearer"),
+        ([20, 25, 30, 22, 28, 24, 21, 26], Verdict.PASS, "gain in cosine similarity to the right answer"),
+        ([80, 81, 79, 80, 82, 79, 80, 81], Verdict.FAIL, "8 of 8 answers are no closer"),
+        ([20, 20, 25, 20, 25, 20, 85, 85], Verdict.WARN, "2 of 8 answers are no closer"),
+        ([0, 0, 0, 85, 85, 85, 85, 85], Verdict.WARN, "add cases to decide"),
+        ([40] * 4 + [84] * 10 + [78] * 2, Verdict.FAIL, "no closer"),
         ([20, 85, 25], Verdict.WARN, "add items"),
         ([140, 150, 145, 155, 150, 140, 145, 150], Verdict.FAIL, "wrong direction"),
     ],
@@ -183,7 +183,7 @@ def test_verdicts(tuned: Sequence[float], verdict: Verdict, says: str) -> None:
 def test_a_rate_of_few_cases_decides_nothing() -> None:
     """Two of seven: beyond a quarter, but seven cases give no rate."""
     found = judged([5, 10, 5, 10, 5, 84, 84], assert_gain_gte=0.01)
-    assert "answers are no nearer" not in found.message
+    assert "answers are no closer" not in found.message
     assert found.verdict is Verdict.PASS
 
 

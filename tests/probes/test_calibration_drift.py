@@ -69,9 +69,13 @@ def test_bits_per_character_count_the_golds_characters() -> None:
     [
         (lambda gold: 0.0, Verdict.PASS, "nothing changed"),
         (lambda gold: 0.05 * (len(gold) % 3), Verdict.PASS, "at most"),
-        (lambda gold: 0.9, Verdict.FAIL, "harm: nats per token lost on facts +0.9"),
-        (lambda gold: 0.85 * (len(KINDS[gold]) % 2), Verdict.WARN, "kinds of facts would decide it"),
-        (lambda gold: 1.5 if len(gold) % 2 else -1.0, Verdict.FAIL, "more than 1 nats per token lost"),
+        (lambda gold: 0.9, Verdict.FAIL, "harm: loss on facts in nats per token = +0.9"),
+        (
+            lambda gold: 0.85 * (len(KINDS[gold]) % 2),
+            Verdict.WARN,
+            "kinds of facts would be enough to decide",
+        ),
+        (lambda gold: 1.5 if len(gold) % 2 else -1.0, Verdict.FAIL, "lost more than 1 nats per token"),
     ],
 )
 def test_verdicts(lost, verdict: Verdict, says: str) -> None:
@@ -152,8 +156,8 @@ def test_a_repeated_item_is_no_further_one() -> None:
 
 
 def test_it_says_where_the_base_knew_hardly_anything() -> None:
-    assert "knew only 0 of 200" in judged(lambda gold: 0.1, base=-4.0 * TOKENS).message
-    assert "knew only" not in judged(lambda gold: 0.1, base=-2.0 * TOKENS).message
+    assert "knows only 0 of 200" in judged(lambda gold: 0.1, base=-4.0 * TOKENS).message
+    assert "knows only" not in judged(lambda gold: 0.1, base=-2.0 * TOKENS).message
 
 
 @pytest.mark.nightly  # it is timed

@@ -109,7 +109,7 @@ def test_what_any_weights_would_do_is_no_topic() -> None:
     assert found.raw > 0.6  # of log d alone, which is what dlm-sway's number sees
     told = probe.judge(found, nulls)
     assert told.verdict is Verdict.WARN
-    assert "change about alike" in told.message
+    assert "change about equally" in told.message
     assert told.evidence["per_cluster_ratio"] == pytest.approx([8] * TOPICS, rel=0.35)
 
 
@@ -234,9 +234,9 @@ def test_the_result_s_raw_is_what_was_judged() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"prompts": PROMPTS[:19]}, "19 distinct prompts, and min_prompts: 20"),
+        ({"prompts": PROMPTS[:19]}, "there are only 19 distinct prompts, but min_prompts is 20"),
         ({"prompts": PROMPTS[:4] * 6}, "4 distinct prompts"),
-        ({"num_clusters": 13}, "num_clusters: 13 of 24 distinct prompts; give 26"),
+        ({"num_clusters": 13}, "num_clusters: 13 needs at least 26 distinct prompts, but there are only 24"),
     ],
 )
 def test_too_little_is_skipped_before_anything_is_asked(options: dict[str, object], says: str) -> None:

@@ -115,7 +115,7 @@ def test_fewer_steps_than_the_spec_asks_for_fail(adapter: Path, steps: int) -> N
     found = judged(adapter, min_steps_threshold=steps + 1)
     assert (found.verdict, found.score, found.raw) == (Verdict.FAIL, 0.0, steps)
     assert found.evidence["primary_signal"] == "global_step_below_threshold"
-    assert found.message == f"too few steps: {steps} steps (optimizer), fewer than {steps + 1}"
+    assert found.message == f"too few steps: {steps} steps (optimizer), fewer than the required {steps + 1}"
     assert judged(adapter, min_steps_threshold=steps).verdict is Verdict.PASS
 
 
@@ -202,7 +202,7 @@ def test_the_layer_map_that_cannot_be_made_is_said(adapter: Path) -> None:
     ("groups", "says"),
     [
         ([range(24), range(24, 48)], "the optimizer has 2 parameter groups"),
-        ([range(47)], "the optimizer 47 in total"),
+        ([range(47)], "the optimizer has 47 in total"),
     ],
 )
 def test_why_there_is_no_map(adapter: Path, groups: list[range], says: str) -> None:
@@ -242,8 +242,8 @@ def test_a_retrain_that_may_have_gone_on_warns(version: Path, tmp_path: Path) ->
     found = judged(version)
     assert found.verdict is Verdict.WARN
     assert found.message == (
-        "undecided: 10 steps are certain, 210 in 2 runs, "
-        "enough only if the last run continued the version before, which no log says"
+        "undecided: only 10 steps are certain; all 2 runs together have 210 steps, "
+        "but no log says whether the last run continued the previous version"
     )
     assert (found.evidence["steps"], found.evidence["steps_last_run"]) == (210, 10)
     assert found.evidence["step_source"] == "training logs"
@@ -262,7 +262,7 @@ def test_few_steps_in_all_runs_fail(version: Path, tmp_path: Path) -> None:
     log(tmp_path / "store", 2, run([1.0], 2, version=2, steps=10))
     found = judged(version, min_steps_threshold=50)
     assert (found.verdict, found.raw) == (Verdict.FAIL, 30)
-    assert found.message == "too few steps: 30 steps (training logs), fewer than 50"
+    assert found.message == "too few steps: 30 steps (training logs), fewer than the required 50"
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -280,7 +280,7 @@ def test_what_is_wrong_with_a_state_is_an_error_of_one_line(adapter: Path) -> No
     plant(adapter, {}, epoch=4.0)
     found = judged(adapter)
     assert found.verdict is Verdict.ERROR
-    assert "does not match its sha256" in found.message
+    assert "training_state.pt.sha256: its SHA-256 is" in found.message
     (adapter / "training_state.pt.sha256").unlink()
     save(adapter, {}, global_step=None)
     assert "contains neither global_step nor an optimizer step count" in judged(adapter).message
@@ -308,7 +308,7 @@ def test_where_the_adapter_is(adapter: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert run_probe(named, None).verdict is Verdict.PASS
     wrong = run_probe(GradientGhost(adapter_path="nówhere"), None)
     assert wrong.verdict is Verdict.ERROR
-    assert wrong.message.startswith("adapter_path: there is no 'nówhere'")
+    assert wrong.message.startswith("adapter_path: 'nówhere' exists neither")
 
 
 def test_without_torch_it_is_skipped(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def test_without_torch_it_is_skipped(adapter: Path, monkeypatch: pytest.MonkeyPa
     found = judged(adapter)
     assert (found.verdict, found.message) == (
         Verdict.SKIP,
-        "torch not installed: pip install 'pytest-sway[hf]'",
+        "torch is not installed; run pip install 'pytest-sway[hf]'",
     )
 
 

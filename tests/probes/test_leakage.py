@@ -104,7 +104,7 @@ def test_a_reciter_that_any_beginning_sets_off_is_called_so() -> None:
 def test_an_adapter_that_recites_nothing_scores_one(silent: Generation) -> None:
     told = judged(lambda prompt, words: silent)
     assert (told.verdict, told.score) == (Verdict.PASS, 1.0)
-    assert "from 30 beginnings it recites no more than the base" in told.message
+    assert "given 30 prefixes, the adapter recites no more than the base model" in told.message
 
 
 def test_what_the_base_recites_too_is_no_leak() -> None:
@@ -214,7 +214,7 @@ def test_the_score_falls_from_one_and_is_half_at_the_margin(margin: float, one: 
         ((), "no prose to recite"),
         ((Section("a", "instruction", "text"),), "no prose to recite"),
         ((Section("a", "prose", "  \n"),), "no prose to recite"),
-        ((prose(0, 12),), "16 tokens must follow a prefix, the longest section has 12 in all"),
+        ((prose(0, 12),), "16 tokens must follow a prefix, but the longest section has only 12 tokens"),
     ],
 )
 def test_without_prose_it_is_skipped(sections, says: str) -> None:

@@ -56,8 +56,8 @@ def test_the_half_life_of_an_exponential_decay(rate: float) -> None:
         (exponential(0.0), Verdict.PASS, "stable", "no decay"),
         (lambda turn, i: 0.4, Verdict.PASS, "stable", "no decay"),
         (exponential(0.2), Verdict.PASS, "non_monotonic", "no decay"),
-        (exponential(-0.5), Verdict.WARN, "ok", "times random adapters"),
-        (exponential(-1.6), Verdict.FAIL, "ok", "gone by turn 4"),
+        (exponential(-0.5), Verdict.WARN, "ok", "times that of random adapters"),
+        (exponential(-1.6), Verdict.FAIL, "ok", "gone at turn 4"),
     ],
 )
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:

@@ -122,7 +122,7 @@ def test_a_memoriser_fails_though_its_verbatim_lift_is_real() -> None:
     found = measured(probe, adapter(4.0, 0.4, 0.0))
     wording = probe.judge(found, signed(*SMALL))
     assert wording.verdict is Verdict.FAIL
-    assert "memorised: keeps 10%" in wording.message
+    assert "memorised: the adapter keeps 10%" in wording.message
     assert wording.evidence["prompt"] in {p for case in cases() for p in case["paraphrases"]}
     assert len(wording.evidence["bad_cases"]) == 8
 
@@ -155,7 +155,10 @@ def test_two_negative_lifts_are_no_ratio_and_no_pass() -> None:
 def test_intents_are_mirror_images() -> None:
     assert judged(adapter(4.0, 0.4, 0.0), intent="memorize").verdict is Verdict.PASS
     generalised = judged(HEALTHY, intent="memorize")
-    assert (generalised.verdict, "not memorised: it answers other wordings too" in generalised.message) == (
+    assert (
+        generalised.verdict,
+        "not memorised: the adapter also answers other wordings" in generalised.message,
+    ) == (
         Verdict.FAIL,
         True,
     )
@@ -164,7 +167,7 @@ def test_intents_are_mirror_images() -> None:
 
 def test_few_cases_at_best_warn() -> None:
     few = judged(HEALTHY, n=4)
-    assert (few.verdict, "4 cases decide nothing" in few.message) == (Verdict.WARN, True)
+    assert (few.verdict, "4 cases are too few to decide" in few.message) == (Verdict.WARN, True)
     assert judged(HEALTHY, n=4, intent="memorize").verdict is Verdict.FAIL
     assert judged(HEALTHY, n=1).verdict is Verdict.WARN
 

@@ -117,7 +117,10 @@ def test_a_margin_below_the_noise_floor_is_undecided() -> None:
 
 def test_too_few_triples_at_best_warn() -> None:
     few = judged(model(-0.5, 0.3), n=2)
-    assert (few.verdict, "undecided: 2 triples, 3 are needed" in few.message) == (Verdict.WARN, True)
+    assert (few.verdict, "undecided: there are only 2 triples, but at least 3 are needed" in few.message) == (
+        Verdict.WARN,
+        True,
+    )
 
 
 def test_without_triples_the_documents_are_asked_else_skipped() -> None:
@@ -137,7 +140,7 @@ def test_a_triple_that_cannot_be_scored_is_dropped_by_name() -> None:
     found = measured(PreferenceFlip(triples=triples()), loss)
     assert (found.evidence["total"], found.evidence["dropped_triples"]) == (9, 1)
     assert found.evidence["dropped_reasons"] == ["Do 3?: 900 tokens exceed the model's context of 512"]
-    with pytest.raises(ProbeError, match="none of 1 triples can be scored"):
+    with pytest.raises(ProbeError, match="none of the 1 triples can be scored"):
         measured(PreferenceFlip(triples=triples()[3:4]), loss)
 
 

@@ -95,7 +95,7 @@ def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: b
 @pytest.mark.parametrize(
     ("curve", "verdict", "status", "says"),
     [
-        (exponential(-0.0005), Verdict.PASS, "ok", "half-life 1386 tokens (wanted 512)"),
+        (exponential(-0.0005), Verdict.PASS, "ok", "half-life 1386 tokens (at least 512 required)"),
         (lambda n, i: 0.4, Verdict.PASS, "stable", "no decay over 1024 tokens"),
         (lambda n, i: 0.4 * (1 + n / 1000), Verdict.PASS, "non_monotonic", "no decay"),
         (lambda n, i: 0.4 if n == 0 else 0.08, Verdict.PASS, "stable", "no decay"),
@@ -103,10 +103,10 @@ def test_the_half_life_is_in_tokens_whatever_the_filler(rate: float, stuffing: b
             exponential(-0.0025),
             Verdict.WARN,
             "ok",
-            "the effect fades too fast: half-life 277 tokens (wanted 512); at 1024 tokens",
+            "the effect fades too fast: half-life 277 tokens (at least 512 required); at 1024 tokens",
         ),
-        (exponential(-0.006), Verdict.FAIL, "ok", "gone by 1024 tokens"),
-        (lambda n, i: 0.4 if n == 0 else 0.0, Verdict.FAIL, "degenerate", "gone by 1024 tokens"),
+        (exponential(-0.006), Verdict.FAIL, "ok", "gone at 1024 tokens"),
+        (lambda n, i: 0.4 if n == 0 else 0.0, Verdict.FAIL, "degenerate", "gone at 1024 tokens"),
     ],
 )
 def test_verdicts(curve, verdict: Verdict, status: str, says: str) -> None:
@@ -141,7 +141,7 @@ def test_a_decay_that_may_be_none_asks_for_prompts() -> None:
     probe, found = measured(lambda n, i: 0.4 * math.exp(rates[i] * n))
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.WARN
-    assert "is sure, add prompts" in judged.message
+    assert "; add prompts" in judged.message
 
 
 def test_what_is_left_without_a_null_is_compared_with_the_floor() -> None:
@@ -155,7 +155,7 @@ def test_three_prompts_and_their_repetition_decide_nothing() -> None:
     probe, found = measured(exponential(-0.0005), prompts=[*PROMPTS[:3], *PROMPTS[:3]])
     assert found.evidence["num_prompts"] == 3
     judged = probe.judge(found, QUIET)
-    assert (judged.verdict, "it takes 4 prompts" in judged.message) == (Verdict.WARN, True)
+    assert (judged.verdict, "at least 4 prompts are needed" in judged.message) == (Verdict.WARN, True)
 
 
 def test_every_view_reads_the_same_text_at_every_length() -> None:
@@ -201,15 +201,22 @@ def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
     assert found.evidence["lengths_left_out"] == [1024]
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.PASS
-    assert "behind 512 tokens; 1024 left out, beyond the model's context)" in judged.message
+    assert (
+        "after 512 tokens of other text; left out, because longer than the model's context: 1024)"
+        in judged.message
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "context", "says"),
     [
-        ({}, 520, "1 of the context_lengths > 0 fit the context of 520 tokens"),
+        ({}, 520, "1 of the context_lengths > 0 fit into the model's context of 520 tokens"),
         ({}, 1, "0 of the context_lengths > 0 fit"),
-        ({"context_lengths": [0, 256]}, None, "context_lengths holds 1 length > 0"),
+        (
+            {"context_lengths": [0, 256]},
+            None,
+            "context_lengths needs at least 2 different lengths > 0, but has 1",
+        ),
     ],
 )
 def test_too_few_lengths_for_a_slope_are_a_skip(options, context, says: str) -> None:
@@ -248,7 +255,7 @@ def test_a_prompt_that_does_not_fit_by_itself_is_one_line() -> None:
 def test_a_tokenizer_without_english_is_one_line() -> None:
     probe = PromptCollapse(prompts=["x"])
     backend = FakeBackend(lambda request: Tokenized((), ()))
-    with pytest.raises(ProbeError, match="no token of English prose"):
+    with pytest.raises(ProbeError, match="no tokens for English prose"):
         Engine(backend).run(probe, Views(BASE, TUNED, TUNED))
 
 

@@ -61,9 +61,10 @@ def test_nothing_is_judged() -> None:
     judgement = probe.judge(measured(cases=cases(3)), None)
     assert (judgement.verdict, judgement.score) == (Verdict.PASS, None)
     asked, gained = judgement.message.split("; ")
-    assert asked == "3 questions asked, 0 answered as the base does"
-    assert (
-        gained == "2 of 3 answers are nearer to the right one, 0 of them near it (word overlap from 0.6 on)"
+    assert asked == "0 of 3 answers are the same as the base model's"
+    assert gained == (
+        "2 of 3 answers are closer to the right answer than the base model's, "
+        "and 0 have a word overlap of at least 0.6 with the right answer"
     )
     assert (Samples.claim, Samples.category) == (Claim.DESCRIPTION, "baseline")
 

@@ -149,7 +149,7 @@ def test_where_texts_were_cut_off_the_document_is_cut_too() -> None:
 def test_a_document_like_the_base_is_skipped() -> None:
     found = judged(by(GRAND, BRIEF), nulls=3, doc_reference=DOCUMENT.replace("\n\n", " "))
     assert found.verdict is Verdict.SKIP
-    assert "written like the base" in found.message
+    assert "too close to the base model's" in found.message
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "No."])
@@ -157,11 +157,11 @@ def test_an_adapter_that_writes_nothing_fails(text: str) -> None:
     found = judged(lambda view, i: prose(BRIEF, i) if view.is_base else text)
     assert found.verdict is Verdict.FAIL
     assert found.distinguishable is False
-    assert "next to nothing" in found.message
+    assert "almost nothing" in found.message
 
 
 def test_a_base_that_writes_nothing_is_an_error() -> None:
-    with pytest.raises(ProbeError, match="give other prompts, or raise max_new_tokens"):
+    with pytest.raises(ProbeError, match="give other prompts or increase max_new_tokens"):
         measured(lambda view, i: "" if view.is_base else prose(GRAND, i))
 
 
@@ -192,7 +192,7 @@ def test_the_document_is_the_spec_s_where_no_other_is_given() -> None:
 
 
 def test_a_document_of_a_few_words_is_an_error() -> None:
-    with pytest.raises(ProbeError, match="a document of 3 words shows no style: give at least 50"):
+    with pytest.raises(ProbeError, match="the document has only 3 words, but at least 50 are needed"):
         measured(by(BRIEF, GRAND), doc_reference="Far too short.")
 
 

@@ -92,12 +92,12 @@ def test_an_adapter_that_calls_as_the_base_does_passes() -> None:
 @pytest.mark.parametrize(
     ("tuned", "says"),
     [
-        (says_nothing, "never calls a tool, the base does in 8 of 8 cases"),
+        (says_nothing, "never calls a tool, but the base model does in 8 of 8 cases"),
         (lambda i: "I cannot help.", "never calls a tool"),
         (lambda i: call(i)[:-3], "never calls a tool"),
-        (lambda i: call(i, days="two"), "valid calls lost per case +1"),
-        (lambda i: call(i, name="rain"), "score of the calls lost per case +0.667"),
-        (lambda i: call(99), "score of the calls lost per case +0.167"),  # half of the leaves, of 3 parts
+        (lambda i: call(i, days="two"), "valid calls lost per case = +1"),
+        (lambda i: call(i, name="rain"), "call score lost per case = +0.667"),
+        (lambda i: call(99), "call score lost per case = +0.167"),  # half of the leaves, of 3 parts
     ],
 )
 def test_an_adapter_that_lost_it_fails_with_its_cases(tuned, says: str) -> None:
@@ -113,14 +113,14 @@ def test_an_adapter_that_lost_it_fails_with_its_cases(tuned, says: str) -> None:
 def test_one_lost_call_of_eight_warns_and_says_what_would_fail() -> None:
     judgement = judged(right, lambda i: call(i) if i else "no")
     assert judgement.verdict is Verdict.WARN
-    assert "items would decide it" in judgement.message
+    assert "items would be enough to decide" in judgement.message
 
 
 @pytest.mark.parametrize(("calls", "verdict"), [(3, Verdict.WARN), (5, Verdict.FAIL)])
 def test_calls_that_the_base_seldom_made_are_lost_by_chance(calls: int, verdict: Verdict) -> None:
     judgement = judged(lambda i: call(i) if i < calls else "no", says_nothing, cases(12))
     assert judgement.verdict is verdict
-    words = f"the adapter never calls a tool, the base does in {calls} of 12 cases"
+    words = f"the adapter never calls a tool, but the base model does in {calls} of 12 cases"
     assert judgement.message.startswith(words)
     assert ("too few to decide" in judgement.message) is (verdict is Verdict.WARN)
 
@@ -132,12 +132,17 @@ def test_one_lost_call_of_four_hundred_is_no_harm() -> None:
 @pytest.mark.parametrize(
     ("base", "tuned", "verdict", "says"),
     [
-        (says_nothing, says_nothing, Verdict.SKIP, "the base never calls a tool: nothing to lose"),
+        (
+            says_nothing,
+            says_nothing,
+            Verdict.SKIP,
+            "the base model never calls a tool, so there is nothing to lose",
+        ),
         (
             lambda i: '{"name": "x", "arguments": 1}',
             says_nothing,
             Verdict.SKIP,
-            "never gets a call right: nothing to lose",
+            "never gets a call right, so there is nothing to lose",
         ),
         (says_nothing, right, Verdict.PASS, "the adapter makes 8 valid calls in 8 cases"),
     ],
@@ -153,8 +158,9 @@ def test_invented_tools_warn_below_twenty_calls_and_fail_above() -> None:
 
     few = judged(invents, invents)
     assert few.verdict is Verdict.WARN
-    assert "it calls tools that do not exist: 8 of 8 valid calls (at most 10%, undecided below 20 calls)" in (
-        few.message
+    assert few.message.startswith(
+        "the adapter calls tools that do not exist or are not allowed: 8 of 8 valid calls "
+        "(at most 10% allowed; fewer than 20 calls do not decide)"
     )
     assert judged(invents, invents, cases(20)).verdict is Verdict.FAIL
     one_in_seven = judged(*[lambda i: call(i, name="teleport" if i % 7 == 0 else "weather")] * 2, cases(28))

@@ -78,7 +78,7 @@ def spiked(at: int) -> list[float]:
         (spiked(200), "1 jump (at most 0), spikes at step 201"),
         (
             falling(low=2.5),
-            "of its start (at most 0.7; a base or an adapter that predicts the text already leaves less to",
+            "of the initial loss (at most 0.7; it also falls little if the model predicted the text",
         ),
         ([*falling(200), *np.linspace(0.8, 2.0, 100)], "smoothness 0."),
         (
@@ -161,7 +161,7 @@ def store(tmp_path: Path) -> Path:
         (1, Verdict.PASS, "the run that created v0001"),
         (2, Verdict.FAIL, "the run that created v0002"),
         (3, Verdict.PASS, "the run that created v0003"),
-        (4, Verdict.PASS, "the last run, because no log states which created v0004"),
+        (4, Verdict.PASS, "the last run, because no log says which run created v0004"),
     ],
 )
 def test_the_run_that_made_the_adapter_is_judged(
@@ -194,7 +194,9 @@ def test_named_adapters_share_the_numbers_of_versions(tmp_path: Path) -> None:
     tone = tmp_path / "adapter/tone/versions/v0001"
     unknown = judged(tmp_path, adapter=tone)
     assert unknown.verdict is Verdict.SKIP
-    assert unknown.message.startswith("2 runs created a v0001, and no manifest.json states which is tone's")
+    assert unknown.message.startswith(
+        "2 runs created a version v0001, and no manifest.json says which run trained the adapter tone"
+    )
     runs = [{"run_id": 1, "adapter_name": "tone"}, {"run_id": 2, "adapter_name": "facts"}]
     (tmp_path / "manifest.json").write_text(json.dumps({"training_runs": runs}))
     found = judged(tmp_path, adapter=tone)
@@ -204,7 +206,9 @@ def test_named_adapters_share_the_numbers_of_versions(tmp_path: Path) -> None:
 def test_skips_say_what_is_missing(tmp_path: Path) -> None:
     nothing = run_probe(TrainingDrift().with_context(ProbeContext(adapter=tmp_path)), None)
     assert (nothing.verdict, nothing.score) == (Verdict.SKIP, None)
-    assert nothing.message.startswith(f"there is no training log in {tmp_path}; read are trainer_state.json")
+    assert nothing.message.startswith(
+        f"there is no training log in {tmp_path}; supported files: trainer_state.json"
+    )
     assert judged(tmp_path).message == nothing.message
     log(tmp_path, 1, run([2.0] * 9, 1, version=1))
     short = judged(tmp_path)
@@ -220,7 +224,8 @@ def test_skips_say_what_is_missing(tmp_path: Path) -> None:
 def test_bad_input_is_an_error_of_one_line(tmp_path: Path) -> None:
     missing = judged(tmp_path / "nó store")
     assert missing.verdict is Verdict.ERROR
-    assert missing.message.startswith("store_path: there is no ")
+    assert missing.message.startswith("store_path: '")
+    assert "exists neither in the spec's folder nor in the working directory" in missing.message
     (tmp_path / "train-1.jsonl").write_text("epoch,loss\n1,2\n")
     broken = judged(tmp_path)
     assert broken.verdict is Verdict.ERROR

@@ -58,7 +58,7 @@ def test_the_broken_run_of_fp16(tmp_path: Path) -> None:
     trainer_state(tmp_path / "run", records)
     found = judged(tmp_path / "run")
     assert (found.verdict, found.score) == (Verdict.FAIL, 0.0)
-    assert "39 of 40 losses are NaN or infinite (39 logged as 0 beside a grad_norm of NaN" in found.message
+    assert "39 of 40 losses are NaN or infinite (39 were logged as 0 while grad_norm was NaN" in found.message
     assert found.message.endswith("(read from run/trainer_state.json)")
     json.dumps(to_json(found), allow_nan=False)
 
@@ -70,7 +70,7 @@ def test_few_steps_are_enough_for_nan(tmp_path: Path) -> None:
     few = judged(tmp_path / "run")
     assert few.verdict is Verdict.SKIP
     assert few.message.startswith(
-        "3 losses were logged in 15 steps, min_steps is 10; a smaller logging_steps"
+        "only 3 losses were logged in 15 steps, but min_steps is 10; train with a smaller logging_steps"
     )
 
 
@@ -85,7 +85,11 @@ def test_few_steps_are_enough_for_nan(tmp_path: Path) -> None:
             "fail",
             "the last loss is NaN or infinite",
         ),
-        (history(200, grad_norm=lambda n: math.nan if n == 200 else 1.0), "warn", "from step 200 on: fp16's"),
+        (
+            history(200, grad_norm=lambda n: math.nan if n == 200 else 1.0),
+            "warn",
+            "from step 200 to the end: either fp16",
+        ),
         (history(200, grad_norm=lambda n: math.inf if n < 40 else 1.0), "warn", "7 of 40 logged steps"),
         (history(200, grad_norm=lambda n: math.inf if n < 10 else 1.0), "pass", "40 logged steps"),
         (
@@ -111,9 +115,10 @@ def test_a_loss_of_zero_without_a_norm_has_two_causes(tmp_path: Path) -> None:
     found = judged(tmp_path / "run")
     assert found.verdict is Verdict.WARN
     assert (
-        "the loss is 0 from step 105 to the end, without a grad_norm: it was NaN and Trainer" in found.message
+        "the loss is 0 from step 105 to the end, and no grad_norm is logged: either it was NaN"
+        in found.message
     )
-    assert ", or it fell below what is logged" in found.message
+    assert ", or it was too small for the log" in found.message
 
 
 def test_preferences_are_judged_and_rewards_are_not(tmp_path: Path) -> None:
@@ -159,18 +164,19 @@ def test_of_two_runs_in_one_log_the_last(tmp_path: Path) -> None:
 def test_a_log_without_losses_names_what_it_holds(tmp_path: Path) -> None:
     trainer_state(tmp_path / "run", [])
     assert (
-        "no step with a loss is logged (read from run/trainer_state.json)" in judged(tmp_path / "run").message
+        "the log has no step with a loss (read from run/trainer_state.json)"
+        in judged(tmp_path / "run").message
     )
     path = write(tmp_path / "metrics.jsonl", [{"_step": 1, "train/loss": 2.0}])
     found = judged(tmp_path / "run", store_path=str(path))
     assert found.verdict is Verdict.SKIP
-    assert "no step with a loss is logged; the keys of its records: '_step', 'train/loss'" in found.message
+    assert "the log has no step with a loss; the records have the keys '_step', 'train/loss'" in found.message
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("debug.log", "run/debug.log (a text log, as axolotl writes it)"),
+        ("debug.log", "run/debug.log (a text log, for example of axolotl)"),
         ("runs/May01/events.out.tfevents.1", "run/runs/May01/events.out.tfevents.1 (TensorBoard events)"),
         ("train_results.json", "run/train_results.json (a summary without steps)"),
         ("wandb/run-1", "run/wandb (Weights & Biases)"),
@@ -184,7 +190,7 @@ def test_logs_that_are_not_read_are_named(tmp_path: Path, name: str, says: str) 
     found = judged(tmp_path / "run")
     assert found.verdict is Verdict.SKIP
     assert f"found instead: {says}" in found.message
-    assert "read are trainer_state.json" in found.message
+    assert "supported files: trainer_state.json" in found.message
 
 
 def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
@@ -198,7 +204,7 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 def test_a_full_fine_tune_names_its_log(tmp_path: Path) -> None:
     assert judged(None).message == (
-        "there is no adapter under evaluation: name a log, or its folder, as store_path"
+        "no adapter is evaluated in this run; set store_path to a training log or its folder"
     )
     trainer_state(tmp_path / "run", history(200))
     assert judged(None, store_path=str(tmp_path / "run")).verdict is Verdict.PASS

@@ -61,4 +61,4 @@ def test_a_toy_that_calls_no_tool_has_nothing_to_lose(results) -> None:
     for adapter in ("healthy", "random"):
         found = results[adapter]["tool_use_fidelity"]
         assert found.verdict == "skip"
-        assert found.message == "the base never calls a tool: nothing to lose"
+        assert found.message == "the base model never calls a tool, so there is nothing to lose"

@@ -137,7 +137,7 @@ def test_ours_and_dlm_sways_stand_side_by_side() -> None:
         ("baseline", "vanished"),
         ("strength", "vanished"),
     ]
-    assert found["notes"][0].startswith("the earlier result is another tool's")
+    assert found["notes"][0].startswith("another tool wrote the earlier result")
 
 
 def test_one_result_has_no_change() -> None:
@@ -150,7 +150,7 @@ def test_one_result_has_no_change() -> None:
 
 @pytest.mark.parametrize(("results", "labels"), [(0, []), (1, []), (1, ["a", "b"])])
 def test_a_label_each(results: int, labels: list[str]) -> None:
-    with pytest.raises(ValueError, match="one each"):
+    with pytest.raises(ValueError, match="one label for each"):
         build_matrix([suite(1, 0.5)] * results, labels)
 
 
@@ -207,7 +207,7 @@ def test_anybodys_text_is_no_markup() -> None:
     both = [replace(one, base_model_id=model) for one, model in ((then, "gpt"), (now, "a/<b>*m*"))]
     shown = markdown(build_matrix(both, ["a", "b"]), 0.1).splitlines()
     wanted = (
-        "- \\*x\\*: ended in an error, was pass with score 0.90: &lt;img src=x&gt; \\`a\\` # heading \\| b"
+        "- \\*x\\*: ended in an error (before: pass, score 0.90): &lt;img src=x&gt; \\`a\\` # heading \\| b"
     )
     assert shown[-1] == wanted
     assert "Note: base model gpt then, &lt;b&gt;\\*m\\* now" in shown
@@ -219,7 +219,7 @@ def test_another_kind_under_an_old_name_is_reported() -> None:
     found = payload(matrix, 0.1)
     assert found["deltas"] == {"p": [None]}
     assert found["latest_regressions"] == []
-    assert [one["text"] for one in found["regressions"]] == ["p: is now of kind leakage, was delta_kl"]
+    assert [one["text"] for one in found["regressions"]] == ["p: its kind changed from delta_kl to leakage"]
     (row,) = [line.split() for line in terminal(matrix, 0.1) if line.startswith("  p ")]
     assert row == ["p", "0.90", "0.20", "—"]
 

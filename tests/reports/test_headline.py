@@ -37,8 +37,9 @@ def test_healthy_names_its_strongest_effect_and_weakest_point() -> None:
     )
     assert found.sure == (
         "2 of 4 effects pass; "
-        "1 of 2 clearly beyond random adapters, not b, as after any training (error at most 5 %, Holm); "
-        "1 of 20 random adapters would pass the effect probes (true share at most 22 %, 95 % sure)"
+        "1 of 2 effects are clearly beyond random adapters, but not b (error at most 5 %, Holm), "
+        "which is normal after any training; 1 of 20 random adapters would pass the effect probes "
+        "(the true share is at most 22 % with 95 % confidence)"
     )
     assert found.reasons == ("strongest, a: far", "weakest, v: wider")
 
@@ -56,8 +57,8 @@ def test_healthy_says_what_it_leaves_open() -> None:
 
 def test_a_short_training_is_beyond_noise_and_nobody_is_reassured() -> None:
     found = headline(suite(probe("a", Verdict.FAIL, "too small", z_score=6.6), gate=gate("failed", "x")))
-    assert found.sure.startswith("0 of 1 effects pass; 1 of 2 clearly beyond random adapters")
-    assert "as after any training" in found.sure
+    assert found.sure.startswith("0 of 1 effects pass; 1 of 2 effects are clearly beyond random adapters")
+    assert "which is normal after any training" in found.sure
 
 
 def effect(name: str, verdict: Verdict, z: float, message: str = "said", **more: Any) -> ProbeResult:
@@ -76,34 +77,34 @@ HARM = {"claim": Claim.NO_HARM}
         ([effect("a", Verdict.FAIL, 4.3, f"1 of 3 sections learned; {SMALL}; the answers gained 2 %"),
           effect("b", Verdict.PASS, 9.0)], 0.4,
          "weak. The effect of a is real (z +4.30σ) but small: 0.007 nats, floor 0.02"),
-        ([effect("a", Verdict.FAIL, 4.0, "3 of 9 answers come no nearer")], 0.4,
-         "weak. The effect is real (z +4.00σ) but less than was asked"),
+        ([effect("a", Verdict.FAIL, 4.0, "3 of 9 answers are no closer")], 0.4,
+         "weak. The effect is real (z +4.00σ) but smaller than required"),
         ([effect("a", Verdict.WARN, 3.5, "perhaps too small")], 0.4,
-         "weak. The effect is real (z +3.50σ) but not surely large enough"),
+         "weak. The effect is real (z +3.50σ) but may not be large enough"),
         ([probe("a", Verdict.FAIL, "too small: 0.01 nats", distinguishable=False)], 0.0,
-         "weak. The effect is less than was asked (a)"),
+         "weak. The effect is smaller than required (a)"),
         ([effect("a", Verdict.FAIL, 0.4), effect("b", Verdict.FAIL, -0.2)], 0.0,
-         "noise. The effect is not beyond random adapters (z +0.40σ)"),
+         "noise. The effect is like that of random adapters (z +0.40σ)"),
         ([probe("a", Verdict.FAIL, null=null(family="yours", rank=3))], 0.0,
-         "noise. The effect is not beyond your null adapters"),
+         "noise. The effect is like that of your null adapters"),
         ([probe("a", Verdict.FAIL, "the adapter is inert: its update is zero", null=null())], 0.0,
          "inert. The adapter changes nothing: its update is zero"),
         ([effect("a", Verdict.PASS, 9.0), probe("prose", Verdict.FAIL, "harm: much", **HARM)], 0.3,
-         "damaged. The adapter harms what the base model could do (prose)"),
+         "damaged. The adapter harms abilities of the base model (prose)"),
         ([effect("a", Verdict.FAIL, 0.1), probe("prose", Verdict.FAIL, "harm: much", **HARM)], 0.0,
-         "damaged. The adapter harms what the base model could do (prose)"),
+         "damaged. The adapter harms abilities of the base model (prose)"),
         ([effect("a", Verdict.PASS, 9.0), replace(probe("l", Verdict.FAIL, **HARM), kind="leakage")], 0.3,
-         "memorised. It recites its training text (l)"),
+         "memorised. The adapter recites its training text (l)"),
         ([probe("g", Verdict.FAIL, "too little gained: nats", **HARM)], 0.3,
-         "weak. Less was gained than was asked (g)"),
+         "weak. The gain is smaller than required (g)"),
         ([effect("a", Verdict.FAIL, 9.0, "memorised: keeps 3% of its gain")], 0.3,
-         "memorised. It knows its answers in the trained wording only (a)"),
+         "memorised. The adapter knows its answers only in the trained wording (a)"),
         ([effect("a", Verdict.FAIL, -5.0, "wrong direction: -0.2 nats")], 0.0,
-         "wrong direction. The adapter does the opposite of what was asked (a)"),
+         "wrong direction. The effect is the opposite of what is required (a)"),
         ([effect("dk", Verdict.PASS, 9.0), effect("s", Verdict.FAIL, 0.5, category="attribution")], 0.0,
-         "not learned. The model changed (z +9.00σ), but what was asked is not clearly learned (s)"),
+         "not learned. The model changed (z +9.00σ), but it did not clearly learn the training content (s)"),
         ([effect("a", Verdict.PASS, 9.0), effect("b", Verdict.FAIL, 0.5)], 0.4,
-         "partial. 1 of 2 effects are real, not b"),
+         "partial. 1 of 2 effects are real. b failed"),
         ([effect("a", Verdict.PASS, 9.0), probe("t", Verdict.FAIL, "NaN loss", claim=Claim.PRE_RUN)], 0.4,
          "training went wrong. NaN loss"),
         ([effect("a", Verdict.PASS, 9.0), probe("t", Verdict.FAIL, "saturated", claim=Claim.SHAPE)], 0.9,
@@ -113,11 +114,11 @@ HARM = {"claim": Claim.NO_HARM}
         ([probe("b", Verdict.ERROR), probe("c", Verdict.SKIP)], 0.0,
          "could not be measured. No probe has a result"),
         ([effect("a", Verdict.PASS, 9.0), effect("b", Verdict.WARN, 2.0)], 0.9, "not certain. b warned"),
-        ([effect("a", Verdict.PASS, 9.0)], 0.9, "not certain. The gate says why"),
+        ([effect("a", Verdict.PASS, 9.0)], 0.9, "not certain. The gate's reasons follow"),
         ([effect("a", Verdict.WARN, 2.0)], 0.2,
          "not certain. No effect is clear enough. Composite 0.20, needs 0.60"),
         ([effect("a", Verdict.PASS, 9.0)], 0.5,
-         "partial. What was asked is shown in part. Composite 0.50, needs 0.60"),
+         "partial. The adapter meets only a part of the requirements. Composite 0.50, needs 0.60"),
         ([probe("p", Verdict.PASS, claim=Claim.SHAPE)], 0.2,
          "no effect was measured. Composite 0.20, needs 0.60"),
     ],
@@ -146,7 +147,7 @@ def test_a_probe_that_did_not_report_could_not_be_measured() -> None:
     ("band", "z", "status", "answer"),
     [
         ("healthy", 9.0, "passed", "healthy. Composite 0.10, needs 0.60"),
-        ("partial", 9.0, "passed", "partial, as much as the gate asks for. Composite 0.10, needs 0.60"),
+        ("partial", 9.0, "passed", "partial, but enough for the gate. Composite 0.10, needs 0.60"),
         ("", 9.0, "passed", "passed its gate. Composite 0.10, needs 0.60"),
         ("noise", 9.0, "passed", "low. Composite 0.10, needs 0.60"),
         ("noise", 1.0, "passed", "noise. Composite 0.10, needs 0.60"),
@@ -221,7 +222,7 @@ def test_equal_messages_are_one_reason_with_the_worst_case() -> None:
     )  # fmt: skip
     noise, wrong = found.reasons
     assert noise.startswith(
-        "b, c, d and 2 more: like random adapters: b; check that the prompts are about its training data"
+        "b, c, d and 2 more: like random adapters: b; check that the prompts are about the adapter's training"
     )
     assert wrong == "one: wrong: 3 of 4; worst on 'Who is it?'"
 
@@ -232,9 +233,11 @@ def test_where_no_probe_failed_the_gate_says_why() -> None:
 
 
 def test_a_partial_run_says_what_was_left_out() -> None:
-    found = headline(suite(probe("a", Verdict.PASS), gate=gate("partial", "1 of 2 probes ran; not: b")))
-    assert (found.status, found.reasons[0]) == ("PARTIAL", "1 of 2 probes ran; not: b")
-    assert found.answer == ("only a part of the suite was measured. Composite 0.80 of what ran, not judged")
+    found = headline(suite(probe("a", Verdict.PASS), gate=gate("partial", "1 of 2 probes ran; not run: b")))
+    assert (found.status, found.reasons[0]) == ("PARTIAL", "1 of 2 probes ran; not run: b")
+    assert found.answer == (
+        "only a part of the suite was measured, so the gate did not judge it. Composite of this part: 0.80"
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,7 @@ def test_a_result_of_dlm_sway_is_not_gated() -> None:
         "UNGATED",
         "suspicious. Composite 0.89; the result has no gate",
     )
-    assert found.sure == "compared with 3 null adapters; how many would pass is not known"
+    assert found.sure == "compared with 3 null adapters; it is not known how many of them would pass"
     (reason,) = found.reasons
     assert reason.startswith("strength: R²=0.78")
 

@@ -211,7 +211,7 @@ def test_the_gauge_has_bands_and_the_gates_threshold() -> None:
     assert [step["range"] for step in dial["gauge"]["steps"]] == [[0.0, 0.3], [0.3, 0.6], [0.6, 1.0]]
     assert dial["gauge"]["threshold"]["value"] == 0.6
     assert figure.caption.startswith(
-        "Composite 0.42: partial. It passes from 0.60 on: the line across the dial."
+        "Composite 0.42: partial. The gate needs at least 0.60 (the line across the dial)."
     )
     ungated = suite_figures.gauge(suite(gate=Gate("unknown", None)))
     assert ungated is not None
@@ -240,7 +240,7 @@ def test_the_composite_stands_among_its_nulls() -> None:
     figure = suite_figures.gauge(suite(null_summary=NullSummary(nulls=NULLS)))
     assert figure is not None
     assert figure.caption.startswith(
-        "Composite 0.42: partial (effects 0.75, 20 random adapters ≤ 0.25). It passes"
+        "Composite 0.42: partial (effects 0.75, 20 random adapters ≤ 0.25). The gate needs"
     )
 
 
@@ -267,7 +267,7 @@ def test_what_has_no_z_is_named_and_not_plotted() -> None:
         (4.5, 0.9),
         (2.0, 0.5),
     }
-    assert "Not drawn, since they have no z (score): recital (0.30), strength (1.00)." in figure.caption
+    assert "not drawn because they have no z: recital (0.30), strength (1.00)." in figure.caption
     assert len({trace["marker"]["symbol"] for trace in figure.traces}) == len(figure.traces) == 2
 
 
@@ -340,8 +340,8 @@ def test_a_curve_says_its_interval() -> None:
     (figure,) = probe_figures.curves(probes())
     assert (figure.traces[0]["x"], figure.traces[0]["y"]) == ([0.0, 0.5, 1.0], [0.0, 0.05, 0.2])
     assert (
-        figure.caption
-        == "strength: rises with λ. Raw 2.000, 95 % [1.800, 2.200]. The line marks the adapter as it is."
+        figure.caption == "strength: rises with λ. Raw value 2.000, 95 % interval [1.800, 2.200]. "
+        "The line marks the adapter at full strength (λ = 1)."
     )
 
 

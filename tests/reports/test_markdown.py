@@ -162,9 +162,7 @@ def test_the_file_of_a_run(project: pytest.Pytester, snapshot: SnapshotAssertion
     written = (project.path / "deep" / "out.md").read_text(encoding="utf-8")
     steady = re.sub(r"\S+(?=/adapters)", "…", re.sub(r"\d+\.\d+s", "N.NNs", written))
     assert steady == snapshot
-    found.stdout.fnmatch_lines(
-        ["--sway-step-summary: GITHUB_STEP_SUMMARY is not set, so nothing was written"]
-    )
+    found.stdout.fnmatch_lines(["--sway-step-summary wrote nothing, because GITHUB_STEP_SUMMARY is not set"])
 
 
 def test_a_summary_that_cannot_be_written_is_reported_and_fails(
@@ -200,11 +198,11 @@ def test_the_summary_keeps_to_githubs_mebibyte(tmp_path: Path, monkeypatch: pyte
     step_summary.append([failed])
     written = target.read_text(encoding="utf-8")
     assert 17_000 < len(written.encode()) <= 20_000
-    assert written.endswith("`--sway-md=PATH` writes the whole.\n")
+    assert written.endswith("`--sway-md=PATH` writes the whole report.\n")
     assert written.count("<details>") == written.count("</details>") == 1
     for taken in (20_000, 19_990):
         target.write_bytes(b"x" * taken)
-        with pytest.raises(OSError, match="GitHub shows 1 MiB of a step, and it is full"):
+        with pytest.raises(OSError, match="is full: GitHub shows at most 1 MiB per step"):
             step_summary.append([failed])
         assert target.stat().st_size == taken
 

@@ -138,7 +138,7 @@ def test_why_nulls_gave_no_z_is_reported_unless_the_message_does() -> None:
 def test_quiet_is_the_verdict_and_the_gates_reasons() -> None:
     made = suite(probe("a", Verdict.FAIL, "far too little"), gate=gate("failed", "1 probe failed: a"))
     assert terminal_lines(made, verbosity=-1) == [
-        "FAILED s.yaml: weak. The effect is less than was asked (a)",
+        "FAILED s.yaml: weak. The effect is smaller than required (a)",
         "GATE FAILED s.yaml",
         "  - 1 probe failed: a",
     ]
@@ -168,7 +168,7 @@ def test_verbose_tells_the_items_the_views_and_the_nulls() -> None:
 def test_a_missing_extra_is_reported_with_its_install_line() -> None:
     made = suite(probe("a", Verdict.SKIP, evidence={"missing_extra": "style"}), notes=("mind the gap",))
     assert terminal_lines(made)[-4:-2] == [
-        "skipped, missing extra: a (pip install 'pytest-sway[style]')",
+        "skipped because an extra is not installed: a (pip install 'pytest-sway[style]')",
         "note: mind the gap",
     ]
 

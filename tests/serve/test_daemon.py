@@ -79,7 +79,7 @@ def test_events_and_runs(daemon: Daemon) -> None:
     found = daemon.client.find(events[0]["run_id"])
     assert found["state"] == "done"
     assert found["result"]["score"] == events[-1]["result"]["score"]
-    with pytest.raises(ServeClientError, match="no such run") as error:
+    with pytest.raises(ServeClientError, match="this run does not exist") as error:
         daemon.client.find("0" * 16)
     assert error.value.status == 404
 

@@ -88,7 +88,7 @@ def test_a_queue_that_is_full_takes_no_run() -> None:
 def test_a_run_that_takes_too_long(started: Started) -> None:
     supervisor = started(broken_workers.sleeping, timeout=0.2)
     run = _ended(supervisor, Run("{}"))
-    assert (run.state, run.status, run.error) == (RunState.FAILED, 504, "it took longer than 0.2 s")
+    assert (run.state, run.status, run.error) == (RunState.FAILED, 504, "the run took longer than 0.2 s")
 
 
 def test_a_worker_that_does_not_hear_is_ended(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,12 +29,12 @@ def test_a_pattern_that_the_shell_expanded(run: pytest.Pytester, workers: list[s
     found = run.runpytest("sway.yaml", "--sway-adapter", *expanded, *workers)
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     says = (
-        "run/checkpoint-15, run/checkpoint-5 are given as test paths, and are adapter folders or checkpoints"
+        "run/checkpoint-15, run/checkpoint-5 are passed as test paths, but are adapter folders or checkpoints"
     )
     repeated = " ".join(f"--sway-adapter={one}" for one in expanded)
     quoted = "--sway-adapter='run/checkpoint-[*]'"
     found.stderr.fnmatch_lines(
-        [f"ERROR: {says}* without tests. * {quoted}, or repeat the option, {repeated}"]
+        [f"ERROR: {says}* without tests. * ({quoted}) or repeat the option ({repeated})"]
     )
 
 
@@ -52,7 +52,7 @@ def test_what_the_message_says_is_served(run: pytest.Pytester, adapter: str) -> 
 def test_without_the_option_beside_a_spec(run: pytest.Pytester) -> None:
     found = run.runpytest("sway.yaml::dk", "run/checkpoint-5")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    says = "is given as a test path, * To evaluate adapters use --sway-adapter=run/checkpoint-5"
+    says = "is passed as a test path, * To evaluate adapters, use --sway-adapter=run/checkpoint-5"
     found.stderr.fnmatch_lines([f"ERROR: run/checkpoint-5 {says}"])
 
 
@@ -60,7 +60,7 @@ def test_names_with_nothing_in_common_get_no_pattern(run: pytest.Pytester) -> No
     adapter_stub(run.path / "other")
     found = run.runpytest("sway.yaml", "--sway-adapter=other", "run/checkpoint-5", "run")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines(["*run/checkpoint-5, run are *: repeat the option, --sway-adapter=other *"])
+    found.stderr.fnmatch_lines(["*run/checkpoint-5, run are *: repeat the option (--sway-adapter=other *"])
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_a_folder_with_tests_is_a_test_path_with_a_warning(run: pytest.Pytester)
     arguments = ["sway.yaml", "--sway-adapter=run/checkpoint-10", "run/checkpoint-5"]
     found = run.runpytest(*arguments)
     found.assert_outcomes(passed=2, warnings=1)
-    found.stdout.fnmatch_lines(["*SwayWarning: run/checkpoint-5 is an adapter folder or a checkpoint, and*"])
+    found.stdout.fnmatch_lines(["*SwayWarning: run/checkpoint-5 is an adapter folder or a checkpoint that*"])
     strict = run.runpytest("-Werror", *arguments)
     assert strict.ret == pytest.ExitCode.USAGE_ERROR
     (folder / "test_it.py").unlink()

@@ -26,7 +26,7 @@ def test_a_whole_folder_shows_nothing_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shapes", "says"),
     [
-        ({}, "contains no tensors: DeepSpeed ZeRO-3"),
+        ({}, "contains no tensors. DeepSpeed ZeRO-3"),
         (dict.fromkeys(FACTORS, (0,)), "2 of 2 tensors"),
         ({**FACTORS, HEAD: (0,)}, f"1 of 3 tensors in {WEIGHTS} are empty (first: {HEAD} [0])"),
         ({**FACTORS, HEAD: (0, 4)}, f"(first: {HEAD} [0, 4])"),
@@ -71,11 +71,11 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 400\
     ("change", "says"),
     [
         (write(WEIGHTS, POINTER), "is a Git LFS pointer"),
-        (write(WEIGHTS, b""), "is cut off: it holds 0 bytes"),
-        (cut(5), "is cut off: it holds 5 bytes"),
-        (cut(60), "is cut off: its header has"),
-        (cut(-1), "is cut off: its tensors need 64 bytes, it holds 63 of them"),
-        (write(WEIGHTS, b"PK\3\4" + bytes(99)), "is a file of torch.save under another name"),
+        (write(WEIGHTS, b""), "is cut off: it contains only 0 bytes"),
+        (cut(5), "is cut off: it contains only 5 bytes"),
+        (cut(60), "is cut off: its header needs"),
+        (cut(-1), "is cut off: its tensors need 64 bytes, but only 63 are in the file"),
+        (write(WEIGHTS, b"PK\3\4" + bytes(99)), "is not a safetensors file: torch.save wrote it"),
         (write(WEIGHTS, b"<!DOCTYPE html>" + bytes(99)), "is not a safetensors file"),
         (write(WEIGHTS, safetensors({})[:8] + b"[]"), "is not a safetensors file"),
         (write(WEIGHTS, (20).to_bytes(8, "little") + b'{"a": {"shape": [1]}}'), "is not a safetensors file"),
@@ -103,14 +103,14 @@ GOOD = {"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 1.0, "
     [
         (GOOD, "adapters.safetensors", ""),
         ({**GOOD, "fine_tune_type": "full"}, "adapters.safetensors", "mlx_lm.fuse"),
-        ({**GOOD, "fine_tune_type": "ia3"}, "adapters.safetensors", "found fine_tune_type 'ia3'"),
-        ({}, "adapters.safetensors", "lora_parameters None"),
+        ({**GOOD, "fine_tune_type": "ia3"}, "adapters.safetensors", "must be lora or dora (found 'ia3')"),
+        ({}, "adapters.safetensors", "rank, scale and keys (found None)"),
         (
             {"lora_parameters": {"rank": 2, "alpha": 4}},
             "adapters.safetensors",
             "lora_parameters.scale is None",
         ),
-        (GOOD, WEIGHTS, "has an mlx-lm config, but PEFT weights"),
+        (GOOD, WEIGHTS, "has an mlx-lm config, but the weights are missing or are PEFT weights"),
     ],
 )
 def test_an_adapter_of_mlx_lm_is_recognised(
@@ -129,8 +129,8 @@ def test_an_adapter_of_mlx_lm_is_recognised(
             "adapter_model.bin",
             "adapter_model.bin instead of adapter_model.safetensors; pickled weights are never loaded",
         ),
-        ("model.safetensors", "(it contains model.safetensors): training may still be writing it"),
-        ("README.md", f"contains no {WEIGHTS}: training may still be writing it"),
+        ("model.safetensors", "(it contains model.safetensors). Training may still be writing this file"),
+        ("README.md", f"contains no {WEIGHTS}. Training may still be writing this file"),
     ],
 )
 def test_what_lies_there_instead_of_weights_is_named(tmp_path: Path, instead: str, says: str) -> None:
@@ -158,7 +158,7 @@ def test_an_adapter_of_another_kind_of_model_is_named(
     if kind is None:
         assert found is None
     else:
-        assert f"the adapter is for {kind} (task_type {task}, with {extra})" in (found or "")
+        assert f"the adapter is for {kind} (task_type {task}, tensor {extra})" in (found or "")
 
 
 @pytest.mark.parametrize("rank", [0, -1, True, "8", 2.5])
@@ -171,8 +171,8 @@ HALF = {name: (*shape[:-1], 1) if "lora_B" in name else (1, *shape[1:]) for name
 
 def test_factors_of_another_rank_than_the_config_says_are_named(tmp_path: Path) -> None:
     found = why_not_served(adapter_stub(tmp_path, HALF)) or ""
-    assert "1 factors in adapter_model.safetensors do not have the rank r: 2" in found
-    assert "either the two files come from different runs, or the tensors are shards" in found
+    assert f"tensors in {WEIGHTS} do not have the rank that adapter_config.json sets (r: 2; first: " in found
+    assert "Either the two files come from different runs, or the tensors are shards" in found
     for several in ({"rank_pattern": {"q_proj": 1}}, {"target_parameters": ["experts.down_proj"]}):
         assert why_not_served(adapter_stub(tmp_path, HALF, **several)) is None
     assert why_not_served(adapter_stub(tmp_path, HALF, peft_type="ADALORA")) is None

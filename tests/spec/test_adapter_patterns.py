@@ -74,19 +74,19 @@ def test_every_adapter_of_a_fleet_has_a_name_of_its_own(folder: Path) -> None:
         ("[]", "models.ft.adapter is missing"),
         ("''", "models.ft.adapter: found '', expected a non-empty string"),
         ("' '", "models.ft.adapter: there is no folder ' '"),
-        ("a/adapter_config.json", "a/adapter_config.json is a file; use its folder"),
-        ("a/checkpoint-5", "contains no adapter_config.json, but the folder above it does"),
+        ("a/adapter_config.json", "a/adapter_config.json is a file; use the folder that contains it"),
+        ("a/checkpoint-5", "contains no adapter_config.json, but its parent folder contains one"),
         ("out/checkpoint-5", "out/checkpoint-5 contains no adapter_model.safetensors"),
         (
             "'a/check*'",
-            "'a/check*': it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
+            "'a/check*': it matches a/checkpoint-5, but a/checkpoint-5 cannot be evaluated: contains no ",
         ),
         (
             "'[abc]/c*'",
-            "it matches a/checkpoint-5, not evaluated: contains no adapter_config.json, but",
+            "it matches a/checkpoint-5, but a/checkpoint-5 cannot be evaluated: contains no adapter_config",
         ),
-        ("3", "models.ft.adapter: found 3, a number, expected a string"),
-        ("[a, 3]", "models.ft.adapter[1]: found 3, a number, expected a string"),
+        ("3", "models.ft.adapter: found the number 3, expected a string"),
+        ("[a, 3]", "models.ft.adapter[1]: found the number 3, expected a string"),
     ],
 )
 def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -> None:
@@ -98,7 +98,7 @@ def test_what_is_no_adapter_is_reported(folder: Path, adapter: str, says: str) -
 
 def test_command_line_patterns_are_of_the_working_directory(folder: Path) -> None:
     assert names(folder, "a", ("../out/*-9", "../b")) == ["out/checkpoint-9", "b"]
-    with pytest.raises(SpecError, match=r"--sway-adapter=\.\./x\*: no adapter folder matches it"):
+    with pytest.raises(SpecError, match=r"--sway-adapter=\.\./x\*: no adapter folder matches this pattern"):
         suite(folder, "a", ("../x*",))
 
 
@@ -136,9 +136,9 @@ def test_a_pattern_names_what_it_leaves_out(folder: Path) -> None:
         f"out/{name}"
         for name in ("checkpoint-5", "latest", "circle", "dpo", "merged", "sft", "tmp-checkpoint-200")
     ]
-    assert "subfolders do (checkpoint-1)" in found["out/sft"]
+    assert "subfolders contain adapters (checkpoint-1)" in found["out/sft"]
     assert "a full model" in found["out/merged"]
-    assert found["out/latest"] == "is a link to checkpoint-300, which is not a folder"
+    assert found["out/latest"] == "is a broken link to checkpoint-300"
     used = suite(folder, "out/*")
     notes = list(used.notes_on(used.adapters[0]))
     assert notes[-1].endswith(
@@ -168,7 +168,7 @@ def test_a_link_and_its_target_are_one_adapter(folder: Path) -> None:
         "checkpoint-9", "checkpoint-10", "checkpoint-100", "a",
     ]  # fmt: skip
     (note, *_) = used.notes_on(used.adapters[1])
-    assert note == "out/best, latest are links to out/checkpoint-10: evaluated once"
+    assert note == "out/best, latest are links to out/checkpoint-10; the adapter is evaluated once"
     assert not any("evaluated once" in note for note in used.notes_on(used.adapters[3]))
 
 
@@ -180,9 +180,9 @@ def test_copies_are_evaluated_once_where_nothing_differs(folder: Path) -> None:
     used = suite(folder, "[a, b, copy, final]")
     assert [Path(key.path or "").name for key in used.adapters] == ["a", "b", "final"]
     assert [list(used.notes_on(key)) for key in used.adapters] == [
-        ["copy contains the same files as a: evaluated once, as a"],
-        ["final contains the same adapter with other files"],
-        ["b contains the same adapter with other files"],
+        ["copy contains the same files as a; the adapter is evaluated once, as a"],
+        ["final contains the same adapter; only other files in it are different"],
+        ["b contains the same adapter; only other files in it are different"],
     ]
 
 
@@ -191,7 +191,7 @@ def test_null_adapters_that_a_pattern_leaves_out_are_named(folder: Path) -> None
     entry = "  - {name: n, kind: null_adapter, family: yours, adapters: ['out/*']}\n"
     (folder / "sway.yaml").write_text(SPEC.format(adapter="a") + entry)
     found = [note.message for note in load_suite(folder / "sway.yaml").notes]
-    says = "suite[1].adapters: out/checkpoint-5 is not among the null adapters: contains no adapter_config"
+    says = "suite[1].adapters: out/checkpoint-5 is not used as a null adapter: contains no adapter_config"
     assert any(message.startswith(says) for message in found)
 
 

@@ -42,7 +42,7 @@ def test_they_are_part_of_the_models_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("defaults", "says"),
     [
-        ("{chat_template: none.jinja}", "defaults.chat_template: file"),
+        ("{chat_template: none.jinja}", "defaults.chat_template: the file"),
         ("{chat_template: .}", "is a folder"),
         ("{chat_template: empty.jinja}", "is empty"),
         ("{chat_template: latin.jinja}", "is not UTF-8 text"),

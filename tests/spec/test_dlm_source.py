@@ -47,7 +47,7 @@ def test_it_fills_sections_and_system_prompt(project: Project, tmp_path: Path) -
 
 def test_a_system_prompt_that_nobody_decided_on_is_a_note(project: Project, tmp_path: Path) -> None:
     (note,) = _suite(tmp_path).notes
-    assert "its system_prompt precedes every question" in note.message
+    assert "the system_prompt of the .dlm file is added to every question" in note.message
     assert _suite(tmp_path, more="defaults: {system_prompt: Be brief.}\n").notes == ()
 
 
@@ -72,7 +72,7 @@ def test_controls_stand_beside_it(project: Project, tmp_path: Path) -> None:
     ("source", "more", "message"),
     [
         ("missing.dlm", "", r"sway.yaml:4:13: dlm_source: there is no file 'missing.dlm' next to the spec"),
-        ("handbook.dlm", "sections: []\n", "the sections come from the .dlm file; remove sections:"),
+        ("handbook.dlm", "sections: []\n", "the sections come from the .dlm file. Remove sections:"),
         ("broken.dlm", "", r"dlm_source: broken\.dlm:4: "),
         ("${SWAY_NO_SUCH_FILE}", "", "the environment variable"),
     ],
@@ -95,7 +95,7 @@ def test_a_named_adapter_has_its_own_sections(project: Project, tmp_path: Path) 
     document = _suite(tmp_path, adapter=tone).spec.document
     assert [section.kind for section in document.sections] == ["prose"] * 6
     assert len(document.controls) == 1
-    with pytest.raises(SpecError, match=r"declares the adapters knowledge, tone, and .* does not show which"):
+    with pytest.raises(SpecError, match=r"declares the adapters knowledge, tone, but .* does not show which"):
         _suite(tmp_path, adapter=healthy)
     with pytest.raises(SpecError, match="knowledge, tone were trained on different sections"):
         _suite(tmp_path, adapter=[str(first), str(tone)])

@@ -61,12 +61,12 @@ def test_an_unquoted_word_is_shown_as_written(
 ) -> None:
     text = SPEC.replace(old, new.format(written))
     line = problem(tmp_path, text)
-    assert f"{field}: found {written}, which YAML reads as {read_as}: quote it, '{written}'" in line
+    assert f"{field}: found {written}, which YAML reads as {read_as}. Put it in quotes: '{written}'" in line
     assert load_spec(tmp_path, SPEC.replace(old, new.format(f"'{written}'")).encode())
 
 
 def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> None:
-    assert "found 1969, a number, expected a string: quote it, '1969'" in problem(
+    assert "found the number 1969, expected a string. Put it in quotes: '1969'" in problem(
         tmp_path, SPEC.replace("größe", "1969")
     )
     empty = SPEC.split("  - {")[0] + "  - name: dk\n    kind: delta_kl\n    prompts:\n      - a\n      -\n"
@@ -77,21 +77,21 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("suite:", "on: 1\nsuite:", "found the key on, which YAML reads as true: quote it, 'on'"),
-        ("kind: delta_kl", "kind: no", "suite[0].kind: there is no 'no'"),
+        ("suite:", "on: 1\nsuite:", "found the key on, which YAML reads as true. Put it in quotes: 'on'"),
+        ("kind: delta_kl", "kind: no", "suite[0].kind: there is no kind 'no'"),
         (
             "suite:",
             "sections: [{id: a, content: b, tags: [no]}]\nsuite:",
             "sections[0].tags[0]: found no, which",
         ),
-        ("kind: delta_kl", "kind: [a]", "suite[0].kind: there is no ['a']"),
+        ("kind: delta_kl", "kind: [a]", "suite[0].kind: there is no kind ['a']"),
         ("name: dk", "name: ''", "suite[0]: missing name"),
         ("größe", "=", "if it is a string, quote it"),
         ("größe", "2001-99-99", "if it is a string, quote it"),
-        ("adapter: a", "adapter: ${X:-a}", "quote strings that contain braces"),
+        ("adapter: a", "adapter: ${X:-a}", "put a string that contains braces in quotes"),
         ("adapter: a", "adapter: {{ x }}", "{{ name }} templates are not supported"),
-        ("adapter: a", 'adapter: "C:\\models\\a"', "for a path use single quotes"),
-        ("adapter: a", 'adapter: "C:\\Users\\a"', "for a path use single quotes"),
+        ("adapter: a", 'adapter: "C:\\models\\a"', "Write a path in single quotes"),
+        ("adapter: a", 'adapter: "C:\\Users\\a"', "Write a path in single quotes"),
         (
             "suite:\n",
             "suite:\n  - name: x\n    kind:\u00a0delta_kl\n    prompts: [a]\n",

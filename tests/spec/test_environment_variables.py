@@ -69,8 +69,8 @@ def test_what_is_expanded(text: str, expected: str) -> None:
         ("${SWAY_TEST_DIR", "only ${NAME} and ${NAME:-default} are supported"),
         ("${SWAY_TEST_DIR:?no}", "only ${NAME} and ${NAME:-default} are supported"),
         ("${A:-${B}}", "only ${NAME} and ${NAME:-default} are supported"),
-        ("C:\new", "YAML reads \\n as in double quotes"),
-        ("C:\table", "YAML reads \\t as in double quotes"),
+        ("C:\new", "YAML reads \\n in double quotes as one"),
+        ("C:\table", "YAML reads \\t in double quotes as one"),
     ],
 )
 def test_what_is_refused_by_name(text: str, says: str) -> None:

@@ -85,7 +85,7 @@ def test_a_base_that_is_a_folder_brings_its_tokenizer(tmp_path: Path) -> None:
 def test_a_key_in_the_file_is_refused_and_not_shown(tmp_path: Path, written: str) -> None:
     side = f'kind: api, base: m, endpoint: "http://a", api_key: {written}'
     says = problems(tmp_path, 'kind: api, base: m, endpoint: "http://a"', f"{side}, adapter: ad")
-    assert "models.ft.api_key: is a secret in plain text; write ${NAME}" in says
+    assert "models.ft.api_key: a secret must not be in the spec as plain text. Write ${NAME}" in says
     assert written.strip("'") not in says
 
 

@@ -106,7 +106,7 @@ def test_an_answer_that_calls_a_tool(row: dict[str, Any]) -> None:
     assert found.call == ToolCall("find", {"word": "me"})
     assert [tool.get("function", tool) for tool in found.tools] == [TOOL]
     _, (problem,) = sections_of_rows(Source(Path("r"), {}), "sections", [row], "rows")
-    assert "make it a case of tool_use_fidelity" in problem.message
+    assert "as a case of tool_use_fidelity" in problem.message
 
 
 def test_a_query_with_answers_is_a_tool_call() -> None:
@@ -119,12 +119,12 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"messages": [ASKED, CALL, FOUND, SAID]}, "the row has no field tools:"),
-        ({"messages": [ASKED, SAID, THEN, CALL], "tools": [TOOL]}, "after the first request"),
-        ({"messages": [ASKED, SAID], "tools": [TOOL]}, "no trained answer calls one"),
+        ({"messages": [ASKED, CALL, FOUND, SAID]}, "the row has no field tools"),
+        ({"messages": [ASKED, SAID, THEN, CALL], "tools": [TOOL]}, "only a tool call directly after"),
+        ({"messages": [ASKED, SAID], "tools": [TOOL]}, "no trained answer calls a tool"),
         ({"messages": [ASKED, FOUND, THEN, SAID]}, "a tool was called before the answer"),
-        ({"messages": [ASKED, {**CALL, "weight": 0}], "tools": [TOOL]}, "no trained answer calls one"),
-        ({"messages": [ASKED, {**CALL, "weight": 0}, FOUND, SAID]}, "expected user and then assistant"),
+        ({"messages": [ASKED, {**CALL, "weight": 0}], "tools": [TOOL]}, "no trained answer calls a tool"),
+        ({"messages": [ASKED, {**CALL, "weight": 0}, FOUND, SAID]}, "and then a trained assistant turn"),
         ({"prompt": [ASKED, CALL, FOUND, THEN], "completion": [SAID]}, "a tool was called before the answer"),
         ({"prompt": [ASKED, SAID, THEN], "completion": []}, "but no answer is trained"),
         ({"messages": [ASKED, SAID], "label": False}, "the answer is a negative example"),
@@ -148,8 +148,8 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
             {"prompt": "Who?", "chosen": [SAID, THEN, SAID], "rejected": "You."},
             "expected one assistant answer",
         ),
-        ({"prompt": [ASKED, SAID], "completion": "Me."}, "that end with a user turn"),
-        ({"instruction": "Who?", "output": "Me.", "history": [["Who?"]]}, "expected a question and its"),
+        ({"prompt": [ASKED, SAID], "completion": "Me."}, "but the last turn must be a user turn"),
+        ({"instruction": "Who?", "output": "Me.", "history": [["Who?"]]}, "expected a pair [question"),
     ],
 )
 def test_what_cannot_be_asked_is_named(row: dict[str, Any], says: str) -> None:
@@ -176,10 +176,10 @@ def test_rows_may_name_their_section_and_teach_both() -> None:
         ("[1]", "train.jsonl:1:1: found [1], expected a JSON object"),
         ("{", "train.jsonl:1:1: not JSON"),
         ("", "the file is empty; it must contain one JSON object per line"),
-        ('{"answer": "x"}', "found the fields 'answer'; expected messages:"),
+        ('{"answer": "x"}', "found the fields 'answer'. A row must have the fields of one of these"),
         ('{"messages": "x"}', "messages: found 'x', expected a list of turns"),
-        ('{"messages": [{"role": "tool", "content": "x"}]}', "messages: found tool, expected user and"),
-        ('{"messages": [{"role": "user", "content": "x"}]}', "messages: found user, expected user and then"),
+        ('{"messages": [{"role": "tool", "content": "x"}]}', "messages: found tool. A user turn and then"),
+        ('{"messages": [{"role": "user", "content": "x"}]}', "messages: found user. A user turn and then"),
         ('{"messages": [{"role": "user", "content": ["x"]}]}', "messages[0]: found ['x'], expected a string"),
         ('{"question": " ", "answer": "x"}', "question: the text is empty"),
         ('{"question": "x", "answer": 3}', "answer: found 3, expected a list of turns"),

@@ -68,7 +68,7 @@ def test_the_files_of_kind_gguf_are_looked_for(
 def test_a_gguf_file_has_no_revision(folder: Path) -> None:
     (folder / "m.gguf").touch()
     text = GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf, revision: v1")
-    assert any("this base is a file; remove it" in line for line in problems(folder, text))
+    assert any("this base is a local file. Remove it" in line for line in problems(folder, text))
 
 
 def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
@@ -109,31 +109,31 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "ft: {kind: hf, base: m,",
             "ft: {kind: hf, base: n,",
             "4:24",
-            "write defaults: {differential: false}",
+            "add defaults: {differential: false}",
         ),
         (
             "adapter: adapter",
             "adapter: fleet",
             "4:36",
-            "its subfolders do (a, b): use one of them, or several",
+            "its subfolders contain adapters (a, b). Use one of them, or several",
         ),
         ("seed: 0", "coverage_threshold: 7", "5:32", "a number ≤ 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
         ("seed: 0", "score_weights: {adherence: -1}", "5:27", "must be finite and ≥ 0"),
         ("kind: delta_kl", "kind: delta_lk", "8:22", "(did you mean 'delta_kl'?)"),
-        ("name: dk", "name: baseline", "8:12", "is already used in line 7"),
+        ("name: dk", "name: baseline", "8:12", "is already used on line 7"),
         ("name: dk, ", "", "8:5", "missing name"),
-        ("name: dk", "name: null", "8:5", "quote it"),
+        ("name: dk", "name: null", "8:5", "write it in quotes"),
         ("prompts: [a, b]", "prompt: [a, b]", "8:32", "(did you mean 'prompts'?)"),
         ("prompts: [a, b]", "prompts: a", "8:41", "found 'a', expected a list"),
-        ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found {}"),
+        ("prompts: [a, b]", "prompts: [a, {}]", "8:45", "suite[1].prompts[1]: found the mapping {}"),
         ("prompts: [a, b]", "prompts: [a], weight: .nan", "8:54", "found .nan, expected a finite number"),
         ("runs: 20", "runs: 0", "7:48", "suite[0].runs: found 0"),
         ("runs: 20", "runs: many", "7:48", "expected an integer"),
         ("runs: 20", "calibrate_kinds: [delta_lk]", "7:59", "(did you mean 'delta_kl'?)"),
         ("adapter: adapter", "adapter: ~nosuch/x", "4:36", "there is no folder"),
         ("adapter: adapter", f"adapter: {'x' * 300}", "4:36", "there is no folder"),
-        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML reads \\0 as in double quotes"),
+        ("adapter: adapter", 'adapter: "a\\0b"', "4:36", "YAML reads \\0 in double quotes as one"),
         ("runs: 20", "enabled: !!bool maybe", "7:51", "is not allowed"),
         ("runs: 20", "runs: !!int ''", "7:48", "is not allowed"),
         ("prompts: [a, b]", "prompts: []", "8:41", "give at least 1"),
@@ -143,14 +143,14 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "8:85",
             "unknown key 'golds' (did you mean 'gold'?); allowed: context, gold, paraphrases, prompt",
         ),
-        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "to write a string that contains a colon"),
+        ("prompts: [a, b]", "prompts: [a, Q: what]", "8:45", "If the string contains a colon"),
         ("base: m", "base: ./bse", "4:24", "there is no folder './bse'"),
         (", prompts: [a, b]", "", "8:5", "prompts: is required but missing"),
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
         ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
-        ("runs: 20", "family: yours", "7:5", "family: yours and adapters: belong together"),
-        ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: belong together"),
+        ("runs: 20", "family: yours", "7:5", "family: yours and adapters: must be used together"),
+        ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: must be used together"),
         ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is not enough"),
         ("runs: 20", "family: yours, adapters: [adapter, nowhere]", "7:67", "no adapter folder 'nowhere'"),
         ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
@@ -169,7 +169,7 @@ def test_one_mistake_one_line(folder: Path, old: str, new: str, place: str, says
 
 def test_an_empty_suite_is_refused(folder: Path) -> None:
     (line,) = problems(folder, GOOD.split("suite:")[0] + "suite: []\n")
-    assert line == "sway.yaml:6:8: suite: is empty; give it at least one probe"
+    assert line == "sway.yaml:6:8: suite: the suite is empty; add at least one probe"
 
 
 def test_all_mistakes_of_a_file_come_at_once_in_its_order(folder: Path) -> None:
@@ -218,7 +218,7 @@ def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> Non
         ("base: m}", "base: ./nowhere}", "3:26", "there is no folder './nowhere'"),
         ("base: tuned}", "base: m}", "4:7", "models.ft.adapter is missing"),
         ("base: m}", "base: m, dtype: fp16}", "3:36", "both sides use the same model"),
-        ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a folder"),
+        ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a local folder"),
     ],
 )
 def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, place: str, says: str) -> None:
@@ -235,7 +235,7 @@ def test_two_null_adapters_are_one_too_many(folder: Path) -> None:
 
 def test_many_mistakes_are_cut(folder: Path) -> None:
     lines = problems(folder, GOOD + "  - {}\n" * 100)
-    assert lines[-1] == "… and 75 more"
+    assert lines[-1] == "… and 75 more problems"
 
 
 def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("runs: 20", "runs: 3", "raised to 20"),
+        ("runs: 20", "runs: 3", "raised from 3 to 20"),
         ("seed: 0", "concurrent_probes: 4", "requests are batched"),
         ("seed: 0", "top_k: 64", "the full vocabulary is compared"),
         ("prompts: [a, b]", "prompts: [a, b], top_k: 64", "the full vocabulary is compared"),
@@ -269,8 +269,8 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         ),
         ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
         ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
-        ("base: m}\n", "base: m, dtype: fp16}\n", "models.ft.dtype applies: 'auto'"),
-        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "models.ft.kind applies: 'hf'"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "same model, with models.ft.dtype: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "same model, with models.ft.kind: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:

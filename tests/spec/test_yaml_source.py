@@ -79,7 +79,7 @@ def bomb() -> str:
         (b"a: 1\nb: \xff\xfe\n", "2:1", "byte 0xff is not UTF-8"),
         (b"- a\n- b\n", "1:1", "expected a mapping"),
         (b"just text", "1:1", "expected a mapping"),
-        (b"a:\n\t- b\n", "2:1", "indented with spaces"),
+        (b"a:\n\t- b\n", "2:1", "Use spaces to indent YAML"),
         (b"a: [1, 2\nb: 3\n", "2:2", "not YAML"),
         (b"a: 1\na: 2\n", "2:1", "duplicate key"),
         (b"1: x\n", "1:1", "found the key 1, which YAML reads as the number 1"),

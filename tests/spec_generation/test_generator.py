@@ -98,7 +98,8 @@ def test_rows_in_both_files_are_named_and_not_held_out(tmp_path: Path) -> None:
     held = _eval(tmp_path, [ROWS[0], *ROWS[8:], changed])
     made = generate(tmp_path, write_jsonl(tmp_path, ROWS[:8]), held_out=held, max_rows=1)
     note = (
-        "rows of train.jsonl whose answer is also in train.jsonl: 2 of 6, not included here: line 1, line 6"
+        "2 of 6 rows of train.jsonl are not included, because their answers are also in train.jsonl: line 1, "
+        "line 6"
     )
     assert note in made.notes
     assert note in " ".join(made.text.replace("#", "").split())
@@ -112,7 +113,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
     bad = [tools, long, {"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}]
     made = generate(tmp_path, write_jsonl(tmp_path, [*bad, *ROWS]))
     (note,) = made.notes
-    assert note.startswith("train.jsonl: 6 of 18 rows not supported: line 1: the row has tools")
+    assert note.startswith("train.jsonl: 6 of 18 rows are not supported: line 1: the row has tools")
     assert "line 2: longer than 2,048 characters" in note  # of a base with 1,024 tokens
     assert note.endswith("; and 1 more")
 
@@ -155,11 +156,11 @@ def test_paths_are_relative_where_they_are_near(tmp_path: Path) -> None:
         ("a.jsonl", "", "the file has no rows"),
         ("a.jsonl", "{", "a.jsonl:1: not JSON"),
         ("a.jsonl", b"\xff\xfe\x00", "the byte order mark of UTF-16 but is not valid UTF-16"),
-        ("a.jsonl", b'{"text": "\xff"}', "a.jsonl:1: not UTF-8"),
-        ("a.jsonl", '{"a": 1}', "none of 1 rows is supported; the first: line 1: found the fields 'a'"),
-        ("a.jsonl", '{"text": "two words"}', "its texts are too short"),
+        ("a.jsonl", b'{"text": "\xff"}', "a.jsonl:1: the line is not UTF-8"),
+        ("a.jsonl", '{"a": 1}', "1 rows is supported; the first problem: line 1: found the fields 'a'"),
+        ("a.jsonl", '{"text": "two words"}', "the texts are too short"),
         ("a.json", "{}", "found {}, expected a list of rows"),
-        ("a.json", "[1]", "none of 1 rows is supported; the first: row 1: found 1"),
+        ("a.json", "[1]", "none of 1 rows is supported; the first problem: row 1: found 1"),
         ("a.csv", "a,b", "file type .csv is not supported; supported: .jsonl"),
         ("a.parquet", "none", "cannot be read"),
         ("a.arrow", "none", "cannot be read"),
@@ -178,7 +179,7 @@ def test_bad_files_are_one_line(tmp_path: Path, name: str, content: str | bytes 
 
 def test_a_folder_without_a_training_split(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
-    with pytest.raises(DataError, match="no Arrow or Parquet files of a split train; it contains test"):
+    with pytest.raises(DataError, match="no Arrow or Parquet files of a split named train; it contains test"):
         generate(tmp_path, tmp_path)
 
 
@@ -255,7 +256,9 @@ def test_every_trained_answer_of_a_dialogue_is_no_held_out_one(tmp_path: Path) -
         ROWS[5],
     ]
     made = generate(tmp_path, data, held_out=_eval(tmp_path, eval_rows))
-    assert any("3 of 4, not included here: line 1, line 2, line 3" in note for note in made.notes)
+    assert any(
+        note.startswith("3 of 4 rows") and note.endswith("line 1, line 2, line 3") for note in made.notes
+    )
     assert [control["content"] for control in yaml.safe_load(made.text)["controls"]] == [
         f"{ROWS[5]['prompt']}\n\n{ROWS[5]['completion']}"
     ]
@@ -265,13 +268,13 @@ def test_held_out_rows_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
     made = generate(
         tmp_path, write_jsonl(tmp_path, ROWS), held_out=_eval(tmp_path, [{"text": "A text of the works."}])
     )
-    assert any("none of its rows is used" in note for note in made.notes)
+    assert any("none of the rows is used" in note for note in made.notes)
 
 
 def test_what_is_shown_of_many_texts_is_said(tmp_path: Path) -> None:
     rows = [{"text": f"The text of number {number} is here.\n"} for number in range(40)]
     made = generate(tmp_path, write_jsonl(tmp_path, rows))
-    note = "train.jsonl: 24 of 40 sampled texts become sections, because each is scored in full"
+    note = "train.jsonl: only 24 of 40 sampled texts become sections, because every section is scored in full"
     assert made.notes == (note,)
     assert len(yaml.safe_load(made.text)["sections"]) == 24
 

@@ -195,7 +195,7 @@ def test_coverage_of_rates(n: int, lowest: float, mean: float) -> None:
 def test_one_item_has_no_rate_interval() -> None:
     assert rate_interval(1, 1) is None
     assert rate_interval(0, 0) is None
-    with pytest.raises(ValueError, match="is no rate"):
+    with pytest.raises(ValueError, match="is not a valid rate"):
         rate_interval(3, 2)
 
 

@@ -89,7 +89,7 @@ def test_a_spread_below_the_resolution_is_reported_as_that() -> None:
 def test_one_draw_has_no_spread() -> None:
     found = predict(2.0, [1.0], "raw")
     assert (found.sd, found.z, found.rank, found.draws) == (0.0, None, 0, (1.0,))
-    assert found.reason == "fewer than two random adapters answered"
+    assert found.reason == "fewer than two random adapters gave a value"
 
 
 def test_p_is_never_zero() -> None:

@@ -54,7 +54,7 @@ def test_more_hits_raise_the_bound(count: tuple[int, int]) -> None:
     ("hits", "n", "level"), [(-1, 5, 0.95), (6, 5, 0.95), (0, 0, 0.95), (1, 5, 1.0), (1, 5, 0.0)]
 )
 def test_what_is_no_rate(hits: int, n: int, level: float) -> None:
-    with pytest.raises(ValueError, match=r"is no rate|is not between"):
+    with pytest.raises(ValueError, match=r"is not a valid rate|is not between"):
         upper_bound(hits, n, level)
 
 

@@ -143,10 +143,10 @@ def test_nothing_is_not_zero_and_no_drop_is_no_regression(
 
 def test_a_partial_run_is_compared_and_not_gated() -> None:
     then = suite({"name": "a", "score": 0.9}, {"name": "b", "score": 0.9})
-    gate = {"status": "partial", "threshold": 0.6, "reasons": ["1 of 2 probes ran; not: b"]}
+    gate = {"status": "partial", "threshold": 0.6, "reasons": ["1 of 2 probes ran; not run: b"]}
     now = suite({"name": "a", "score": 0.2}, gate=gate)
     (found,) = compare_with_baseline([now], Baseline("old.json", (then,), 0.1))
-    assert found.gate == Gate("partial", 0.6, ("1 of 2 probes ran; not: b",))
+    assert found.gate == Gate("partial", 0.6, ("1 of 2 probes ran; not run: b",))
     assert found.baseline is not None
     assert [one.name for one in found.baseline.probes] == ["a"]
     assert [(one.probe, one.what) for one in found.baseline.regressions] == [("a", "score")]
@@ -178,17 +178,17 @@ def test_reasons_come_after_the_runs_own() -> None:
         ),
         (
             {"score": 0.5},
-            "a: score 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); no item is in both results",
+            "a: score 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); the two results have no items in common",
         ),
         ({"verdict": "fail", "score": 0.88}, "a: turned from pass to fail, score 0.90 → 0.88, 0.02 lower; "),
         (
             {"verdict": "fail", "score": 0.8},
             "a: turned from pass to fail, score 0.90 → 0.80, 0.10 lower (a drop of 0.1 fails); ",
         ),
-        ({"kind": "leakage", "score": 0.2}, "a: is now of kind leakage, was delta_kl"),
-        ({"verdict": "error", "message": "boom"}, "a: ended in an error, was pass with score 0.90: boom"),
-        ({"verdict": "skip", "message": "gone"}, "a: no longer measured, was pass with score 0.90: gone"),
-        (None, "a: not in this run, was pass with score 0.90: bring it back, or write a new baseline"),
+        ({"kind": "leakage", "score": 0.2}, "a: its kind changed from delta_kl to leakage"),
+        ({"verdict": "error", "message": "boom"}, "a: ended in an error (before: pass, score 0.90): boom"),
+        ({"verdict": "skip", "message": "gone"}, "a: no longer measured (before: pass, score 0.90): gone"),
+        (None, "a: the probe is not in this run (before: pass, score 0.90). Add the probe again, or write a"),
     ],
 )
 def test_each_regression_has_its_line(now: dict[str, Any] | None, says: str) -> None:
@@ -204,7 +204,10 @@ def test_the_composites_line_names_the_category() -> None:
     now = suite(score={"overall": 0.5, "components": {"adherence": 0.8, "ablation": 0.2}})
     (found,) = compare_with_baseline([now], Baseline("old.json", (then,), 0.1))
     assert list(found.gate.reasons) == [
-        "composite 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); most of it in ablation: 0.80 → 0.20"
+        (
+            "composite 0.90 → 0.50, 0.40 lower (a drop of 0.1 fails); "
+            "largest drop in category ablation: 0.80 → 0.20"
+        )
     ]
 
 
@@ -234,21 +237,24 @@ NULL: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"suite": ""}, "the earlier result is another tool's"),
+        ({"suite": ""}, "another tool wrote the earlier result"),
         ({"sway_version": "0.0.9"}, "pytest-sway 0.0.9 then, 0.1.0 now"),
-        ({"gate": {**PASSED, "status": "partial"}}, "the earlier result is of a partial run"),
+        ({"gate": {**PASSED, "status": "partial"}}, "the earlier result is from a partial run"),
         ({"base_model_id": "org/other"}, "base model other then, base now"),
         (
             {"digests": {"base": "ff", "adapter": "bb"}},
-            "another base model: base then, base now, with different weights",
+            "the base model has changed: base then, base now, with different weights",
         ),
         (
             {"digests": {"base": "aa", "adapter": "cc"}},
-            "the weights of base and adapter are the same as then",
+            "the weights of the base model and the adapter have not changed",
         ),
         ({"spec_path": "other.yaml"}, "spec other.yaml then, sway.yaml now"),
         ({"determinism": {"class": "strict", "seed": 7}}, "seed 7 then, None now"),
-        ({"score": {"overall": 0.9, "weights": {"adherence": 2.0}}}, "other category weights (adherence)"),
+        (
+            {"score": {"overall": 0.9, "weights": {"adherence": 2.0}}},
+            "the category weights have changed (adherence)",
+        ),
         (
             {"probes": [{"name": "a", "kind": "delta_kl", "verdict": "pass", "null": {**NULL, "n": 8}}]},
             "a: compared with 8 random adapters (norm_matched) then, 20 random adapters (norm_matched) now",
@@ -280,8 +286,9 @@ def test_results_find_their_suites() -> None:
     assert second.baseline.adapter_id == "/elsewhere/two"
     assert third.baseline is None
     assert third.gate == Gate("passed", 0.6)
-    assert third.notes[0].startswith("no baseline: old contains t/sway.yaml, t/gone.yaml, t/sway.yaml[one]")
-    assert third.notes[1] == "old also contains t/gone.yaml, which are not in this run"
+    held = "t/sway.yaml, t/gone.yaml, t/sway.yaml[one]"
+    assert third.notes[0].startswith(f"no baseline: old contains results of {held}")
+    assert third.notes[1] == "old also contains results of t/gone.yaml, which did not run this time"
 
 
 def test_a_result_is_taken_once_and_never_for_another_adapter() -> None:
@@ -332,7 +339,7 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json_report.text(suite(suite=name)))
     assert [one.suite for one in load_baseline(str(tmp_path)).results] == ["a", "b"]
     (tmp_path / "c.json").write_text("{}")
-    with pytest.raises(SavedResultError, match=r"c\.json: is no result"):
+    with pytest.raises(SavedResultError, match=r"c\.json does not have the fields"):
         load_baseline(str(tmp_path))
 
 
@@ -442,7 +449,7 @@ def test_a_run_against_a_better_one_fails(project: pytest.Pytester) -> None:
     found.stdout.fnmatch_lines(
         [
             "  - dk: turned from pass to fail, score 0.91 → 0.00, 0.91 lower*",
-            "  - talk: not in this run, was pass*",
+            "  - talk: the probe is not in this run (before: pass,*",
         ]
     )
     written = json.loads((project.path / "new.json").read_text())["baseline"]
@@ -465,21 +472,21 @@ def test_a_run_like_its_baseline_passes(project: pytest.Pytester) -> None:
     [
         (
             ["--sway-baseline=./out.json", "--sway-json=out.json"],
-            "--sway-baseline=./out.json and --sway-json=out.json are the same path: a failed run",
+            "--sway-json=out.json would change the results in --sway-baseline=./out.json, so a failed run",
         ),
         (
             ["--sway-baseline=empty/sway.yaml.json", "--sway-json=empty"],
-            "--sway-baseline=empty/sway.yaml.json and --sway-json=empty are the same path",
+            "--sway-json=empty would change the results in --sway-baseline=empty/sway.yaml.json",
         ),
         (
             ["--sway-baseline=no.json"],
-            "--sway-baseline: no.json: file or folder does not exist; create it with",
+            "--sway-baseline: file or folder no.json does not exist; create it in a first run with",
         ),
         (
             ["--sway-baseline=empty"],
-            "--sway-baseline: empty: contains no result: pass a file or folder written by --sway-json",
+            "--sway-baseline: folder empty contains no result; pass a file or folder that --sway-json wrote",
         ),
-        (["--sway-baseline=sway.yaml"], "--sway-baseline: sway.yaml: is no JSON"),
+        (["--sway-baseline=sway.yaml"], "--sway-baseline: sway.yaml is not valid JSON"),
         (["--sway-fail-on-regression=0.1"], "add --sway-baseline=RESULT.json"),
         (
             ["--sway-fail-on-regression=0", "--sway-baseline=no.json"],

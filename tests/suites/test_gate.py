@@ -55,7 +55,7 @@ def test_a_warning_fails_a_strict_gate_alone() -> None:
     results, planned = [result("p0"), result("p1", W)], places(["p0", "p1"])
     gate = judge_gate(results, planned, list(planned), composite(0.7), GateCriteria(0.6, strict=True))
     assert gate.reasons == (
-        "1 probe warned, which --sway-strict counts as failed: p1 (sway.yaml:6): too small",
+        "1 probe ended in a warning, which fails the gate with --sway-strict: p1 (sway.yaml:6): too small",
     )
 
 
@@ -65,7 +65,7 @@ def test_an_adapter_that_was_not_evaluated_fails_a_whole_fleet_alone() -> None:
     )
     part = without_adapter("no weights", 0.6, whole=False)
     assert (part.status, part.threshold) == ("partial", 0.6)
-    assert part.reasons == ("a part of the fleet was selected", "not evaluated: no weights")
+    assert part.reasons == ("only some adapters or probes were selected", "not evaluated: no weights")
 
 
 def test_a_low_composite_says_where_to_look() -> None:
@@ -138,7 +138,7 @@ def test_weights_of_the_command_line_merge_over_the_specs(project: pytest.Pytest
         ("--sway-weights=adherence", "write CATEGORY=WEIGHT"),
         ("--sway-weights=bogus=1", "unknown category 'bogus'"),
         ("--sway-weights=adherence=-1", "finite"),
-        ("--sway-weights=ablation=0,adherence=0,attribution=0,calibration=0", "sum to 0"),
+        ("--sway-weights=ablation=0,adherence=0,attribution=0,calibration=0", "all weights are 0"),
         ("--sway-limit=0", "the number of items per probe"),
         ("--sway-limit=all", "the number of items per probe"),
         ("--sway-adapter=nowhere", None),
@@ -236,7 +236,7 @@ def test_a_probe_that_a_mark_skips_makes_the_run_partial(project: pytest.Pyteste
     project.makeconftest(SKIPPING.format(mark="skip(reason='flaky')"))
     found = project.runpytest("sway.yaml")
     found.assert_outcomes(passed=3, skipped=1)
-    found.stdout.fnmatch_lines(["not gated: 3 of 4 probes ran; not: dk"])
+    found.stdout.fnmatch_lines(["not gated: 3 of 4 probes ran; not run: dk"])
     found.stdout.no_fnmatch_line("GATE PASSED")
 
 
@@ -290,7 +290,7 @@ def test_nulls_that_all_fail_are_an_error(project: pytest.Pytester) -> None:
     found = project.runpytest("sway.yaml")
     assert found.ret == 1
     found.stdout.fnmatch_lines(
-        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: the numbers are not*"]
+        ["ERROR delta_kl: 20 of 20 null adapters failed: null_0: its values are not*"]
     )
 
 

@@ -37,8 +37,8 @@ def test_holm_is_stricter_than_benjamini_hochberg() -> None:
     assert found.effects.benjamini_hochberg == ["a", "b", "c"]
     (told,) = [line for line in suite_sentences(found) if line.startswith("effects")]
     assert told == (
-        "effects clearly beyond random adapters: a (error at most 5 %, Holm); also b, c, if 5 % of them may "
-        "be false (Benjamini-Hochberg); not clear for d"
+        "effects clearly beyond random adapters: a (error at most 5 %, Holm); also b, c, if up to 5 % of "
+        "the list may be false (Benjamini-Hochberg); not clear for d"
     )
 
 
@@ -67,8 +67,8 @@ def test_none_of_twenty_bounds_the_share_at_fourteen_percent() -> None:
     found = null_summary([effect("a", 0.01, *[FAILS] * 20)], GateCriteria(0.6), {})
     (told,) = [line for line in suite_sentences(found) if line.startswith("0 of")]
     assert told == (
-        "0 of 20 random adapters would pass the effect probes (true share at most 14 %, 95 % sure); "
-        "none of them scores as high as this adapter"
+        "0 of 20 random adapters would pass the effect probes "
+        "(the true share is at most 14 % with 95 % confidence); none of them scores as high as this adapter"
     )
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_calibrated_is_reported_with_its_reason() -> None:
     assert set(found.not_calibrated) == {"s", "h"}
     told = not_calibrated_sentence(found)
     assert told == (
-        "not compared with null adapters: s (of a shape, only the size of the effect is compared); "
+        "not compared with null adapters: s (for shape probes, only the size of the effect is compared); "
         "h (no harm has a margin)"
     )
 
@@ -101,7 +101,7 @@ def test_an_adapter_that_does_nothing_is_level_with_its_nulls() -> None:
     nothing = replace(effect("a", 0.5, *[FAILS] * 8), score=0.0, distinguishable=False)
     found = null_summary([nothing], GateCriteria(0.6), {})
     assert (found.nulls.better, found.nulls.level) == (0, 8)
-    assert "no effect of this adapter stands out" in " ".join(suite_sentences(found))
+    assert "this adapter has no effect that is clearly beyond them" in " ".join(suite_sentences(found))
     lucky = null_summary([effect("a", 0.01, PASSES, *[FAILS] * 7)], GateCriteria(0.6), {})
     assert "1 of them scores as high as this adapter" in " ".join(suite_sentences(lucky))
 

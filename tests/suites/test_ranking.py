@@ -61,10 +61,13 @@ def test_a_run_that_learns_and_then_does_harm() -> None:
 def test_what_is_written_of_it() -> None:
     found = ranked(*RUN)
     assert ranking_report.sentences(found) == [
-        "ship checkpoint-4: composite 0.81, the highest of those that pass their gate",
-        "as good, within chance (95 % for all together): checkpoint-3; the earliest is checkpoint-3",
-        "training stopped helping at checkpoint-3: no later checkpoint that passes is clearly better",
-        "harm begins at checkpoint-5 (prose) and stays until the last checkpoint",
+        "ship checkpoint-4: its composite score 0.81 is the highest of the checkpoints that pass their gate",
+        (
+            "these checkpoints cannot be distinguished from the best (joint 95 % intervals): checkpoint-3. "
+            "The earliest of all, including the best, is checkpoint-3"
+        ),
+        "training stopped helping at checkpoint-3: no later checkpoint passes its gate and is clearly better",
+        "harm begins at checkpoint-5 (prose) and persists until the last checkpoint",
     ]
     table = ranking_report.terminal(found)
     assert table[1].split()[:3] == ["checkpoint-1", "failed", "0.10"]
@@ -81,7 +84,8 @@ def test_none_passes() -> None:
     found = ranked(checkpoint(0.0, 0.1), checkpoint(0.5, 0.2), checkpoint(0.4, 0.1))
     assert (found.best, found.tied, found.highest) == (None, (), 1)
     assert ranking_report.sentences(found)[0] == (
-        "ship none: none of 3 checkpoints passes its gate; the highest composite is 0.20, of checkpoint-2"
+        "ship no checkpoint: none of the 3 passes its gate. "
+        "The highest composite score is 0.20 (checkpoint-2)"
     )
 
 
@@ -102,7 +106,7 @@ def test_without_a_probe_of_learning() -> None:
     found = rank([suite(moved), suite(moved)], ["a", "b"])
     assert found.learning == ()
     assert found.stopped_helping is None
-    assert "is not known" in ranking_report.sentences(found)[2]
+    assert "it is not known when training stopped helping" in ranking_report.sentences(found)[2]
 
 
 def test_one_item_is_no_comparison() -> None:
@@ -112,7 +116,7 @@ def test_one_item_is_no_comparison() -> None:
 
 @pytest.mark.parametrize("labels", [[], ["a"]])
 def test_labels_that_do_not_fit(labels: Sequence[str]) -> None:
-    with pytest.raises(ValueError, match="one each"):
+    with pytest.raises(ValueError, match="one label for each"):
         rank([suite(), suite()], labels)
 
 

@@ -63,16 +63,16 @@ GOOD: dict[str, Any] = {"score": {"overall": 0.5}, "probes": [PROBE]}
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ([], "r.json: is no result"),
-        ({"score": {"overall": 0.5}}, "r.json: is no result"),
-        ({**GOOD, "schema_version": 2}, "r.json: schema_version: found 2, this version reads 1"),
+        ([], "r.json does not have the fields"),
+        ({"score": {"overall": 0.5}}, "r.json does not have the fields"),
+        ({**GOOD, "schema_version": 2}, "r.json: schema_version: found 2, but this pytest-sway reads 1"),
         ({**GOOD, "score": {}}, "r.json: score.overall: field required"),
         ({**GOOD, "probes": [{"name": "a", "kind": "b"}]}, "r.json: probes.0.verdict: field required"),
         ({**GOOD, "probes": [{**PROBE, "verdict": "fine"}]}, "r.json: probes.0.verdict: input should"),
         ({**GOOD, "probes": [3]}, "r.json: probes.0: "),
         ({**GOOD, "probes": None}, "r.json: probes: "),
         ({**GOOD, "gate": {"status": 3}}, "r.json: gate: found {'status': 3, "),
-        ({**GOOD, "gate": []}, "r.json: gate: found [], wants a status"),
+        ({**GOOD, "gate": []}, "r.json: gate: found [], expected a status"),
     ],
 )
 def test_what_is_no_result_is_reported_in_one_line(content: Any, told: str) -> None:
@@ -83,13 +83,13 @@ def test_what_is_no_result_is_reported_in_one_line(content: Any, told: str) -> N
 
 
 def test_a_file_that_cannot_be_read_or_is_no_json_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(SavedResultError, match=r"none\.json: cannot be read"):
+    with pytest.raises(SavedResultError, match=r"none\.json cannot be read"):
         read_saved_result(tmp_path / "none.json")
     (tmp_path / "half.json").write_text('{"probes": [')
-    with pytest.raises(SavedResultError, match=r"half\.json: is no JSON"):
+    with pytest.raises(SavedResultError, match=r"half\.json is not valid JSON"):
         read_saved_result(tmp_path / "half.json")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SavedResultError, match=r"bytes\.json: is no JSON"):
+    with pytest.raises(SavedResultError, match=r"bytes\.json is not valid JSON"):
         read_saved_result(tmp_path / "bytes.json")
 
 

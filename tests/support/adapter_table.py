@@ -9,8 +9,8 @@ from tests.support.mlx_models import save_mlx_adapter
 from tests.support.peft_adapters import CONVERTED_LORA, FULL_WEIGHTS, PLAIN_LORA, save_adapter
 
 ENGINES = ("hf fp32", "hf nf4", "hf int8", "mlx fp32", "mlx 4 bit")
-_QUANTIZED = "these are quantized"
-_MORE = "is not only LoRA or DoRA"
+_QUANTIZED = "these weights are quantized"
+_MORE = "uses more than LoRA or DoRA"
 _OTHER = "has no counterpart in mlx-lm"
 _TYPE = "peft_type IA3"
 
@@ -31,12 +31,12 @@ FORMS: dict[str, tuple[Callable[[Path], Path], dict[str, str]]] = {
     "rsLoRA": (_peft("rslora"), {}),
     "LoRA, rank and alpha patterns": (_peft("patterns"), {}),
     "LoRA of one layer": (_peft("one_layer"), {}),
-    "LoRA, embedding": (_peft("embedding"), {"mlx 4 bit": "the base is quantized"}),
+    "LoRA, embedding": (_peft("embedding"), {"mlx 4 bit": "the base model is quantized"}),
     "DoRA": (_peft("dora"), _refused(_QUANTIZED)),
     "DoRA, rsLoRA and rank patterns": (_peft("dora_rslora_patterns"), _refused(_QUANTIZED)),
     "DoRA, embedding": (
         _peft("dora_embedding"),
-        {**_refused(_QUANTIZED, "is DoRA of an embedding"), "mlx 4 bit": "the base is quantized"},
+        {**_refused(_QUANTIZED, "which is not a linear layer"), "mlx 4 bit": "the base model is quantized"},
     ),
     "PiSSA": (_peft("pissa"), _refused(_QUANTIZED, "changed the base")),
     "modules_to_save": (_peft("saved_head"), _refused(_QUANTIZED, _MORE)),

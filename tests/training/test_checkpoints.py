@@ -94,7 +94,9 @@ def test_an_adapter_that_is_no_checkpoints(output: Path) -> None:
     own = trainer_state(output, history(250))
     assert find_logs(output, output, named=False) == LogSource((own,))
     trainer_state(output, history(50))
-    with pytest.raises(AmbiguousRunError, match=r"at step 50, but checkpoint-200 next to it is later"):
+    with pytest.raises(
+        AmbiguousRunError, match=r"at step 50, but checkpoint-200 in the same folder is later"
+    ):
         find_logs(output, output, named=False)
 
 
@@ -109,7 +111,7 @@ def test_a_checkpoint_as_the_adapter(output: Path) -> None:
     assert find_logs(folder, folder, named=False) == LogSource((folder / "trainer_state.json",), 100)
     trainer_state(folder, history(200))
     for find in (find_optimizer, lambda place: find_logs(place, place, named=False)):
-        with pytest.raises(AmbiguousRunError, match="at step 200, not at 100 as in the folder name"):
+        with pytest.raises(AmbiguousRunError, match="at step 200, but the folder name says step 100"):
             find(folder)
 
 
@@ -137,10 +139,13 @@ def test_torchtune(tmp_path: Path) -> None:
         weights(tmp_path / f"epoch_{epoch}", epoch)
     logs = [torchtune_log(tmp_path / f"logs/log_170000000{i}.txt", [2.0, 1.0]) for i in range(2)]
     last = find_logs(tmp_path / "epoch_1", tmp_path / "epoch_1", named=False)
-    assert last == LogSource((logs[1],), None, "the last of 2 logs there")
+    assert last == LogSource((logs[1],), None, "the last of 2 logs found")
     first = find_logs(tmp_path / "epoch_0", tmp_path / "epoch_0", named=False)
     assert first is not None
-    assert first.reason == "the last of 2 logs there, of the whole run, also after epoch_0"
+    assert (
+        first.reason
+        == "the last of 2 logs found, which covers the whole run, including the steps after epoch_0"
+    )
 
 
 def test_any_jsonl_only_where_it_is_named(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_eight_bits(block: int, wrapped: bool) -> None:
 def test_eight_bits_without_scales_that_fit(tmp_path: Path) -> None:
     kept = quantised(torch.ones(70, 60), 256)
     kept["absmax2"] = kept["absmax2"][:-1]
-    with pytest.raises(TrainingDataError, match="state2 has 4200 values and 16 scales"):
+    with pytest.raises(TrainingDataError, match="state2 has 4200 values, which do not match the 16 scales"):
         read(tmp_path, {"state": {0: kept}, "param_groups": [{"params": [0]}]})
 
 
@@ -148,7 +148,7 @@ def test_tensors_that_claim_more_than_is_stored(name: str) -> None:
     [
         (
             {"model": 1, "epoch": 2},
-            "no optimizer_state_dict, and no state with param_groups; its keys: 'model', 'epoch'",
+            "the keys optimizer_state_dict, or state and param_groups; found 'model', 'epoch'",
         ),
         ({"state": {}, "param_groups": []}, "its param_groups contain no parameters"),
         ({"state": {}, "param_groups": torch.ones(1).expand(10**7, 10**7)}, "param_groups is of type Tensor"),

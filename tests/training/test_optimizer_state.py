@@ -64,7 +64,7 @@ def test_the_sha256_is_compared(tmp_path: Path) -> None:
     seal(path)
     assert read_state(path).global_step == 60
     save(tmp_path, adam(torch.ones(1)), global_step=61)
-    with pytest.raises(TrainingDataError, match=r"does not match its sha256.*\.pt\.sha256 says"):
+    with pytest.raises(TrainingDataError, match=r"does not match .*\.pt\.sha256: its SHA-256 is"):
         read_state(path)
     (tmp_path / "training_state.pt.sha256").write_text("")
     with pytest.raises(TrainingDataError, match="does not match"):
@@ -93,7 +93,7 @@ def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path, how: str) -> No
     with pytest.raises(TrainingDataError) as told:
         read_state(path)
     assert not proof.exists()
-    assert "mkdir, which is executable code, so it was not opened" in str(told.value) or how == "pickle"
+    assert "mkdir, which is executable code; save only" in str(told.value) or how == "pickle"
     assert "\n" not in str(told.value)
     assert "weights_only" not in str(told.value), "the advice to open it unsafely is not passed on"
 
@@ -121,7 +121,7 @@ def test_a_state_that_was_cut_short(tmp_path: Path) -> None:
     [
         ([1, 2], "it contains a list"),
         (torch.ones(2), "it contains a Tensor"),
-        ({"global_step": 3}, "it has no optimizer_state_dict"),
+        ({"global_step": 3}, "expected the keys optimizer_state_dict"),
         ({"optimizer_state_dict": 7}, "int"),
         ({"optimizer_state_dict": {"state": {}, "param_groups": [{}]}}, "it has no params"),
         (

@@ -133,7 +133,7 @@ def test_evaluation_sets(tmp_path: Path, sets: dict[str, float], found: Any) -> 
         ('{"log_history": [\n{"loss": 1.0,', r"trainer_state\.json:2:\d+: not valid JSON, or truncated"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' + "1" * 5000 + "}", "not valid JSON"),
-        ("7", "found a value of type int"),
+        ("7", "contains a value of type int"),
         ('{"global_step": 3}', "found no log_history"),
         ('{"log_history": {"loss": 1}}', "found a log_history of type dict"),
         ('{"train_loss": 1.5, "epoch": 3.0}', "only the summary of a run"),

@@ -161,7 +161,7 @@ def test_a_daemon_measures(tmp_path: Path, watching: Watching) -> None:
     try:
         watch = watching("sway.yaml", "--serve-url", daemon.url, SWAY_API_KEY=KEY)
         assert watch.wait_for("evaluated")["composite"] > 0
-        assert "$SWAY_API_KEY is the key of a model server" in (tmp_path / "errors.txt").read_text()
+        assert "the daemon gets the key in $SWAY_API_KEY" in (tmp_path / "errors.txt").read_text()
         assert daemon.client.stats()["request_count"] == 1
     finally:
         daemon.client.close()
@@ -214,7 +214,7 @@ def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / spec).write_text("models: {ft: {adapter: a}}\n")
     for arguments, expected in (
         (("missing.yaml",), "file missing.yaml does not exist"),
-        (("none.yaml",), "none.yaml: has no adapter to watch"),
+        (("none.yaml",), "none.yaml: the spec has no adapter to watch"),
         (("wrong.yaml",), "models.ft.adapter: found 1"),
         (("run", "--adapter", "x"), "--adapter needs a spec"),
         (("run", "--serve-url", "http://x"), "--serve-url needs a spec"),

@@ -193,7 +193,7 @@ def test_a_copy_is_not_evaluated_again(tmp_path: Path, watch_run: WatchRuns) -> 
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["checkpoint-1"]
     assert one.kinds() == [EventKind.EVALUATING, EventKind.EVALUATED, EventKind.SAME]
-    assert one.said[-1].message == "not evaluated: it is the adapter of #1"
+    assert one.said[-1].message == "not evaluated, because #1 is the same adapter"
     one.settle()
     assert len(one.said) == 3  # nothing is said of a folder's own adapter
 
@@ -240,7 +240,7 @@ def test_a_spec_that_is_edited(tmp_path: Path, watch_run: WatchRuns) -> None:
     spec.write_text("models: [")
     one.settle()
     assert one.kinds()[-1] is EventKind.SPEC
-    assert "nothing is evaluated until it can be read" in one.said[-1].message
+    assert "nothing is evaluated until this is fixed" in one.said[-1].message
     write_adapter(tmp_path / "one", 3)
     one.settle()
     assert len(one.evaluated) == 1

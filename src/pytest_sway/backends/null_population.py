@@ -22,12 +22,12 @@ FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
 _RANKED = ("norm_matched", "gaussian")
 """Families whose nulls are random factors, so that another rank means something."""
 _UNSTRUCTURED = (
-    "its nulls match the size of each tensor and the scaling of rows and columns, but no other structure of "
-    "this adapter type; random parameters may exceed them"
+    "the null adapters match the size of each tensor and the scaling of rows and columns, but no other "
+    "structure of this adapter type. Random parameters of this type may have larger effects"
 )
 _FIXED_SIZE = (
-    "gaussian nulls have the fixed size init_scale, not the adapter's: a pass does not rule out a random "
-    "adapter of the same size"
+    "gaussian null adapters have the fixed size init_scale, not the adapter's size. So a random adapter of "
+    "the adapter's size might pass too"
 )
 
 
@@ -108,20 +108,24 @@ def null_population(
     if plan is None:
         return NullPopulation()
     if families is not None and plan.family not in families:
-        remedy = f"; write family: {' or '.join(sorted(families))}" if families else ""
-        return NullPopulation(plan=plan, reason=f"this backend does not support {plan.family} nulls{remedy}")
+        remedy = f"; use family: {' or '.join(sorted(families))}" if families else ""
+        return NullPopulation(
+            plan=plan, reason=f"this backend does not support {plan.family} null adapters{remedy}"
+        )
     possible = tuple(f for f in FAMILIES_BY_FORM[subject.form] if families is None or f in families)
     ranked = plan.family in _RANKED and subject.form == "factors"
     if plan.family not in possible:
         return NullPopulation(
             plan=plan,
-            reason=f"family {plan.family!r} needs LoRA factors, and this adapter changes full weight "
+            reason=f"family {plan.family!r} needs LoRA factors, but this adapter changes full weight "
             f"tensors; use family: {' or '.join(possible)}",
         )
     own = [source for source in dict.fromkeys(sources) if source != subject.tuned.adapter]
     if sources and len(own) < 2:
         return NullPopulation(
-            plan=plan, reason="all null adapters but one are copies of each other or of the adapter itself"
+            plan=plan,
+            reason="at least 2 different null adapters are needed, but these are copies of each other or of "
+            "the adapter itself",
         )
     seeds = [
         NullSeed(plan.family, i, plan.seed_base, plan.init_scale, own[i] if own else "")
@@ -144,10 +148,12 @@ def null_population(
 def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> tuple[str, ...]:
     notes = []
     if dropped:
-        notes.append(f"ignored {dropped} null adapters: copies of each other or of the adapter itself")
+        notes.append(
+            f"ignored {dropped} null adapters that are copies of each other or of the adapter itself"
+        )
     if plan.ranks != (1.0,) and not ranked:
         named = " and ".join(_RANKED)
-        notes.append(f"no rank profile: only {named} nulls of a LoRA adapter have a variable rank")
+        notes.append(f"no rank profile: only {named} null adapters of a LoRA adapter can have other ranks")
     if subject.form == "tensors":
         notes.append(_UNSTRUCTURED)
     if plan.family == "gaussian":

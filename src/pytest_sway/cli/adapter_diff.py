@@ -15,7 +15,9 @@ _SMALL, _LARGE = 0.10, 0.20
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml; its models.ft.adapter is ignored")
+    parser.add_argument(
+        "spec", metavar="SPEC", help="The spec (sway.yaml); --a and --b replace its models.ft.adapter"
+    )
     parser.add_argument("--a", required=True, metavar="DIR", help="The earlier adapter")
     parser.add_argument("--b", required=True, metavar="DIR", help="The later adapter")
 
@@ -51,8 +53,9 @@ def _run(parsed: argparse.Namespace) -> int:
     change = matrix.composite_change
     composite = "not compared" if change is None else f"{change:+.2f}"
     counted = (
-        f"{sum(drop > _SMALL for drop in drops)} regressed > {_SMALL:.2f}, "
-        f"{sum(drop > _LARGE for drop in drops)} > {_LARGE:.2f}, composite {composite}"
+        f"scores that dropped by more than {_SMALL:.2f}: {sum(drop > _SMALL for drop in drops)}, "
+        f"by more than {_LARGE:.2f}: {sum(drop > _LARGE for drop in drops)}; "
+        f"change of the composite score: {composite}"
     )
     write_text("\n".join(["", *comparison_report.terminal(matrix, None, columns), counted]), None)
     return Exit.OK
@@ -60,7 +63,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 DIFF = Command(
     "diff",
-    "Evaluate two adapters on the same base and show what changed from the first to the second",
+    "Evaluate two adapters of the same base model and show what changed from the first to the second",
     "sway diff sway.yaml --a run1/adapter --b run2/adapter",
     _arguments,
     _run,

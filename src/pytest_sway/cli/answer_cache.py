@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.text import formatting
 
-_TURNED_OFF = "the answer cache is off: SWAY_DISABLE_NULL_CACHE is set, or there is no home folder"
+_TURNED_OFF = "the answer cache is off, because SWAY_DISABLE_NULL_CACHE is set or no home folder was found"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,9 @@ from pytest_sway.cli.output import check_writable, write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dlm", metavar="DLM", help="The .dlm file; its adapter is read from its store")
+    parser.add_argument(
+        "dlm", metavar="DLM", help="The .dlm document; its adapter is read from the dlm store"
+    )
     parser.add_argument(
         "--out", "-o", metavar="FILE", default="sway.yaml", help="File to write (default: sway.yaml)"
     )
@@ -33,7 +35,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     spec = Path(parsed.out)
     if any(part in parsed.out for part in ("[", "::")):
-        raise CommandError(f"--out {spec}: pytest does not accept a path with [ or ::; choose another name")
+        raise CommandError(f"--out {spec}: pytest does not accept [ or :: in a path; choose another name")
     check_writable("out", parsed.out, [parsed.dlm])
     if not parsed.force:
         _check_unedited(spec)
@@ -45,9 +47,12 @@ def _run(parsed: argparse.Namespace) -> int:
     except DataError as error:
         raise CommandError(str(error)) from error
     write_text(made.text, str(spec))
-    lines = [*map(clean, made.notes), f"{spec}: {len(made.kinds)} probes; comments explain each one"]
+    lines = [
+        *map(clean, made.notes),
+        f"wrote {spec} with {len(made.kinds)} probes; comments in the file explain each one",
+    ]
     if made.left_out:
-        lines.append(f"not included (reasons at the end of the file): {', '.join(made.left_out)}")
+        lines.append(f"probes not included: {', '.join(made.left_out)} (the end of the file explains why)")
     lines.append(f"next: {shlex.join(['sway', 'run', str(spec)])}")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return Exit.OK

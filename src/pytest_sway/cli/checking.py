@@ -33,7 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompts", metavar="FILE", help="File with prompts about the training data, one per line"
     )
-    parser.add_argument("--data", metavar="FILE", help="The training data, as for sway init")
+    parser.add_argument(
+        "--data", metavar="FILE", help="The training data, in any format that sway init accepts"
+    )
     parser.add_argument(
         "--json", "-j", metavar="FILE", help="Write the conclusion and the result as JSON to this file"
     )
@@ -123,14 +125,17 @@ def _beside(inputs: CheckInputs) -> Iterator[str]:
         "optimizer state": inputs.files.has_optimizer_state,
     }
     if lacking := [name for name, is_there in found.items() if not is_there]:
-        yield f"no {' and no '.join(lacking)} next to the adapter: this part of the training was not checked"
+        yield (
+            f"sway check did not find the {' or the '.join(lacking)} of this adapter, so it could not check "
+            "this part of the training"
+        )
 
 
 def _next_step(adapter: str, data: str | None) -> str:
     if data is not None:
         return f"{shlex.join(['sway', 'init', adapter, '--data', data])} && sway run sway.yaml"
     again = shlex.join(["sway", "check", adapter])
-    return f"{again} --data FILE (the training data) distinguishes learning from memorising"
+    return f"{again} --data FILE shows whether the adapter learned or memorised the training data in FILE"
 
 
 def _json(suite: SuiteResult, answer: CheckAnswer) -> str:

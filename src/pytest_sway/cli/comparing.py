@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         metavar="JSON",
-        help="Result files, newest last; or a folder of results, ordered by date",
+        help="Result files, from oldest to newest, or a folder of results (they are sorted by date)",
     )
     parser.add_argument(
         "--format", choices=_FORMATS, default="terminal", help="Output format (default: terminal)"
@@ -35,7 +35,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="DROP",
-        help="Exit with status 1 if the newest result is this much below the previous one (0: never)",
+        help="Exit with status 1 if a score dropped by DROP or more since the previous result (0: never)",
     )
 
 
@@ -47,7 +47,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if not 0 <= threshold <= 1:
         raise CommandError(f"--fail-on-regression {threshold}: write a number in [0, 1], e.g. 0.1")
     if parsed.format == "html" and parsed.out is None:
-        raise CommandError("--format html writes a page of 5 MB: name a file with --out")
+        raise CommandError("--format html writes a page of 5 MB; pass a file name with --out")
     check_writable("out", parsed.out, parsed.results)
     named = [one for given in parsed.results for one in _results(given)]
     matrix = build_matrix([result for _, result in named], stems([path for path, _ in named]))

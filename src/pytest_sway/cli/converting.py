@@ -13,7 +13,9 @@ from pytest_sway.text import formatting
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="The adapter folder")
-    parser.add_argument("destination", metavar="DST", help="The output folder; must be empty or not exist")
+    parser.add_argument(
+        "destination", metavar="DST", help="The output folder; it must be empty or not exist yet"
+    )
     parser.add_argument(
         "--target", choices=("mlx", "peft"), default="mlx", help="Target format (default: mlx)"
     )
@@ -37,7 +39,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(str(error), Exit.GATE_FAILED) from error
     sizes = [formatting.size(_bytes(folder)) for folder in (source, done.folder)]
     shape = f"{done.modules} modules, rank {done.rank}, scale {done.scale:g}"
-    sys.stdout.write(f"{source} ({sizes[0]}) → {done.folder} ({sizes[1]}): {shape}\n")
+    sys.stdout.write(f"converted {source} ({sizes[0]}) to {done.folder} ({sizes[1]}): {shape}\n")
     for note in done.notes:
         sys.stderr.write(f"note: {note}\n")
     return Exit.OK

@@ -48,7 +48,7 @@ def list_suite(spec: Path, options: Sequence[str]) -> int:
     if found not in (0, 5):  # pytest has said why, on standard error
         return Exit.CANNOT_RUN
     if not collected.rows:
-        raise CommandError(f"{spec} has no suite; is it a sway.yaml?")
+        raise CommandError(f"pytest found no probes in {spec}; check that this file is a sway.yaml")
     rows = [[str(number), *row] for number, row in enumerate(collected.rows.values(), 1)]
     sys.stdout.write(text_table(["#", "name", "kind", "category", "enabled"], rows))
     return Exit.OK

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable
+from pytest_sway.cli.output import check_writable, empty_value
 
 if TYPE_CHECKING:
     from pytest_sway.pytest_session import Outcomes
@@ -47,11 +47,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--html", metavar="FILE", help="Write the report as a self-contained HTML page to this file"
     )
     parser.add_argument(
-        "--trace", metavar="FILE", help="Write each request to the models as a JSON line to this file"
+        "--trace", metavar="FILE", help="Write one JSON line for each request to a model to this file"
     )
-    parser.add_argument("--samples", metavar="N", help="Show N answers of base and adapter, side by side")
     parser.add_argument(
-        "--weights", metavar="k=v,...", help="Category weights; they override those of the spec"
+        "--samples", metavar="N", help="Show N answers of the base model and the adapter, side by side"
+    )
+    parser.add_argument(
+        "--weights", metavar="k=v,...", help="Category weights, which override the weights in the spec"
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="Print only the verdict and the gate")
     parser.add_argument(
@@ -66,7 +68,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--limit", metavar="N", help="Use at most N items per probe (for a quick look)")
-    parser.add_argument("--base", metavar="DIR", help="For a pack: folder of the base model on this machine")
+    parser.add_argument(
+        "--base", metavar="DIR", help="Folder of the base model on this machine (only for packs)"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="Check the spec and list its probes without loading a model"
     )
@@ -85,7 +89,7 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on-regression",
         metavar="DROP",
-        help="Fail if a score drops by this much from the baseline",
+        help="Fail the gate if a score dropped by DROP or more since the baseline",
     )
 
 
@@ -93,13 +97,13 @@ def _run(parsed: argparse.Namespace) -> int:
     if is_pack(parsed.spec):
         return _run_pack(parsed)
     if parsed.base is not None:
-        raise CommandError("--base is only for packs; a spec sets its own base model")
+        raise CommandError("--base is only for packs; the base model of a spec is set in the spec")
     if not parsed.dry_run:
         return _evaluate(parsed, is_gate=False)
     from pytest_sway.cli.dry_run import list_suite
 
     if named := [f"--{name}" for name in _FILES if getattr(parsed, name, None) is not None]:
-        raise CommandError(f"--dry-run produces no result to write: remove {', '.join(named)}")
+        raise CommandError(f"--dry-run does not produce a result; remove {', '.join(named)}")
     return list_suite(spec_path(parsed.spec), [*_pytest_options(parsed), *parsed.pytest_arguments])
 
 
@@ -151,10 +155,11 @@ def _evaluate(
         return Exit.CANNOT_RUN
     if not is_gate:
         if not parsed.quiet and not is_of_pack:
-            sys.stdout.write(f"next: {shlex.join(['sway', 'samples', parsed.spec])} shows its answers\n")
+            shown = shlex.join(["sway", "samples", parsed.spec])
+            sys.stdout.write(f"next: {shown} shows the answers of the base model and the adapter\n")
         return Exit.OK
     if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
-        raise CommandError("the gate was not evaluated: only part of the suite was measured")
+        raise CommandError("the gate was not evaluated, because only part of the suite was measured")
     return Exit.GATE_FAILED if found else Exit.OK
 
 
@@ -162,7 +167,7 @@ def _pytest_options(parsed: argparse.Namespace) -> Iterator[str]:
     for name, option in _OPTIONS.items():
         value = getattr(parsed, name, None)
         if value == "":
-            raise CommandError(f"--{name.replace('_', '-')} is empty: is an environment variable not set?")
+            raise CommandError(empty_value(name))
         if value is not None and name in _FILES:
             check_writable(name, None if Path(value).is_dir() else value, [parsed.spec])
         if value is not None:
@@ -192,7 +197,7 @@ def spec_path(named: str) -> Path:
 
 RUN = Command(
     "run",
-    "Run a suite and report the results; verdicts do not change the exit status",
+    "Run a suite and report the results; failed probes do not change the exit status",
     "sway run sway.yaml --json result.json",
     _run_arguments,
     _run,

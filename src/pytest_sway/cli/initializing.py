@@ -43,10 +43,12 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.max_rows < 1:
         raise CommandError(f"--max-rows {parsed.max_rows}: write a number ≥ 1")
     if parsed.eval is not None and parsed.data is None:
-        raise CommandError("--eval needs --data: held-out rows are compared with the training data")
+        raise CommandError(
+            "--eval needs --data, because the held-out rows are compared with the training data"
+        )
     spec = Path(parsed.out)
     if any(part in parsed.out for part in ("[", "::")):
-        raise CommandError(f"--out {spec}: pytest does not accept a path with [ or ::; choose another name")
+        raise CommandError(f"--out {spec}: pytest does not accept [ or :: in a path; choose another name")
     check_writable("out", parsed.out, [parsed.data, parsed.eval])
     _check_overwriting(spec, parsed.force)
     try:
@@ -67,8 +69,10 @@ def _check_overwriting(spec: Path, force: bool) -> None:
     if force or not spec.exists():
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{spec} exists; overwrite it with --force, or choose another file with --out")
-    sys.stdout.write(f"{spec} exists. Overwrite it? [y/N] ")
+        raise CommandError(
+            f"{spec} already exists; overwrite it with --force, or choose another file with --out"
+        )
+    sys.stdout.write(f"{spec} already exists. Overwrite it? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError(f"{spec} was not changed")
@@ -84,9 +88,9 @@ def _from_data(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
         SpecInputs(spec, base, adapter, Path(parsed.data), held_out, parsed.max_rows, parsed.seed)
     )
     lines = [*map(clean, made.notes)]
-    lines.append(f"{spec}: {len(made.kinds)} probes; comments in the file explain each one")
+    lines.append(f"wrote {spec} with {len(made.kinds)} probes; comments in the file explain each one")
     if made.left_out:
-        lines.append(f"not included (reasons at the end of the file): {', '.join(made.left_out)}")
+        lines.append(f"probes not included: {', '.join(made.left_out)} (the end of the file explains why)")
     return made.text, [*lines, f"next: {shlex.join(['sway', 'run', str(spec)])}"]
 
 
@@ -94,8 +98,11 @@ def _starter(parsed: argparse.Namespace, spec: Path) -> tuple[str, list[str]]:
     from pytest_sway.spec_generation.starter import starter_spec
 
     adapter, base = _models(parsed)
-    lines = [f"{spec}: a starter spec; replace its prompts with your own, or pass training data with --data"]
-    return starter_spec(spec, base, adapter), lines
+    line = (
+        f"wrote a starter spec to {spec}; replace its prompts with your own, or run sway init with your "
+        "training data (--data FILE)"
+    )
+    return starter_spec(spec, base, adapter), [line]
 
 
 def _models(parsed: argparse.Namespace) -> tuple[Path | None, str]:

@@ -165,7 +165,7 @@ def _lines(found: Installation) -> list[str]:
     kept = f"{found.cache}, {formatting.size(found.cache_bytes)}" if found.cache else "off"
     lines += ["", f"device  {runs}{threads}", f"cache   {kept}", f"hub     {found.hub}"]
     for extra, kinds in found.skipped_kinds.items():
-        lines.append(f"skipped: {', '.join(kinds)} (pip install 'pytest-sway[{extra}]')")
+        lines.append(f"skipped probes: {', '.join(kinds)} (to run them: pip install 'pytest-sway[{extra}]')")
     return lines
 
 

@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.pytest_arguments = further
     command = next(one for one in COMMANDS if one.name == parsed.command)
     if further and command not in (RUN, GATE, SAMPLES, DIFF, RANK):
-        _complain(f"sway {command.name} does not run tests: remove -- and the arguments after it")
+        _complain(
+            f"sway {command.name} does not accept arguments for pytest; remove -- and the arguments after it"
+        )
         return Exit.CANNOT_RUN
     try:
         _refuse_dlm_sway()
@@ -121,8 +123,8 @@ def _refuse_dlm_sway() -> None:
     except importlib.metadata.PackageNotFoundError:
         return
     raise CommandError(
-        "dlm-sway is also installed; both provide the command sway and handle @pytest.mark.sway: pip "
-        "uninstall dlm-sway"
+        "dlm-sway is also installed. Both packages provide the command sway and the marker "
+        "@pytest.mark.sway. Run pip uninstall dlm-sway"
     )
 
 
@@ -130,7 +132,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="sway",
-        description="Test whether an adapter learned its data, or is noise, memorises or does damage",
+        description="Test whether an adapter learned its training data, only memorised it, is no better than "
+        "noise, or damages the base model",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sway {__version__}")

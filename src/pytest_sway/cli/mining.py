@@ -22,12 +22,15 @@ _CHUNK_CHARS, _MOST_CHUNKS = 256, 64
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="The sway.yaml with the questions or prompts to mine")
+    parser.add_argument(
+        "spec", metavar="SPEC", help="The spec (sway.yaml) with the questions or prompts to start from"
+    )
     parser.add_argument(
         "--mode",
         choices=("paraphrase", "outliers"),
         default="paraphrase",
-        help="paraphrase (default): find hard wordings; outliers: rank prompts by divergence",
+        help="paraphrase (default): find wordings that weaken the adapter's effect; "
+        "outliers: rank prompts by the divergence between base model and adapter",
     )
     parser.add_argument(
         "--out", "-o", metavar="FILE", help="Write the YAML to this file (default: standard output)"
@@ -43,10 +46,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="Maximum number of wordings to measure per case (default: 50)",
     )
     parser.add_argument(
-        "--from-corpus", metavar="NAME", help=f"outliers: rank segments of a packaged corpus ({_CORPUS})"
+        "--from-corpus",
+        metavar="NAME",
+        help=f"Rank segments of this packaged corpus: {_CORPUS} (only with --mode outliers)",
     )
     parser.add_argument(
-        "--from", dest="file", metavar="FILE", help="outliers: rank these prompts, one per line"
+        "--from",
+        dest="file",
+        metavar="FILE",
+        help="Rank the prompts in this file, one per line (only with --mode outliers)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="Random seed for choosing wordings (default: 0)"
@@ -60,14 +68,16 @@ def _run(parsed: argparse.Namespace) -> int:
             raise CommandError(f"--{option} {value}: write a number ≥ 1")
     pools = [name for name in ("from_corpus", "file") if getattr(parsed, name) is not None]
     if pools and parsed.mode == "paraphrase":
-        raise CommandError("--from and --from-corpus are for --mode outliers")
+        raise CommandError("--from and --from-corpus work only with --mode outliers")
     if len(pools) > 1:
         raise CommandError("--from and --from-corpus are mutually exclusive; pass only one")
     check_writable("out", parsed.out, [parsed.spec, parsed.file])
     text = _paraphrases(parsed) if parsed.mode == "paraphrase" else _outliers(parsed)
     write_text(text, parsed.out)
     if parsed.out is not None:
-        sys.stdout.write(f"{parsed.out}: paste the list into {parsed.spec}, as its comments describe\n")
+        sys.stdout.write(
+            f"wrote {parsed.out}; its comments explain where to paste the list in {parsed.spec}\n"
+        )
     return Exit.OK
 
 
@@ -110,8 +120,8 @@ def _paraphrases(parsed: argparse.Namespace) -> str:
     ]
     if not cases:
         raise CommandError(
-            f"{parsed.spec}: found no harder wordings: either no answer gained over the base, or every "
-            "wording keeps the gain"
+            f"{parsed.spec}: no harder wordings were found. Either the adapter improves no answer over the "
+            "base model, or it improves the answers equally with every wording"
         )
     return cases_text(cases, suite.path.name, used[-1].rejected, has_embedder=has_embedder)
 
@@ -151,7 +161,9 @@ def _given_pool(parsed: argparse.Namespace) -> list[str]:
     if parsed.from_corpus is None:
         return []
     if parsed.from_corpus != _CORPUS:
-        raise CommandError(f"--from-corpus {parsed.from_corpus}: unknown corpus; write {_CORPUS}")
+        raise CommandError(
+            f"--from-corpus {parsed.from_corpus}: unknown corpus; the only corpus is {_CORPUS}"
+        )
     text = "\n".join(passage.text for passage in passages())
     pieces = [text[at : at + _CHUNK_CHARS] for at in range(0, len(text), _CHUNK_CHARS)]
     step = max(1, len(pieces) // _MOST_CHUNKS)
@@ -160,7 +172,7 @@ def _given_pool(parsed: argparse.Namespace) -> list[str]:
 
 MINE = Command(
     "mine",
-    "Find wordings on which the adapter loses its gain, or the prompts it changes most",
+    "Find wordings that weaken the adapter's effect, or prompts on which it differs most from the base model",
     "sway mine sway.yaml --mode paraphrase -o mined.yaml",
     _arguments,
     _run,

@@ -22,7 +22,7 @@ def check_writable(option: str, file: str | None, inputs: Iterable[str | None] =
     if file is None:
         return
     if not file:
-        raise CommandError(f"--{option.replace('_', '-')} is empty: is an environment variable not set?")
+        raise CommandError(empty_value(option))
     path = Path(file)
     if path.is_dir():
         raise CommandError(f"--{option} {file} is a folder; pass a file")
@@ -30,7 +30,15 @@ def check_writable(option: str, file: str | None, inputs: Iterable[str | None] =
         raise CommandError(f"--{option} {file} would overwrite an input file; choose another file")
     above = next((folder for folder in Path(file).absolute().parents if folder.exists()), Path("/"))
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise CommandError(f"--{option} {file}: folder {above} is not writable")
+        raise CommandError(f"--{option} {file}: the folder {above} is not writable")
+
+
+def empty_value(option: str) -> str:
+    """What an option with an empty value is refused with."""
+    return (
+        f"--{option.replace('_', '-')} is empty; if its value comes from an environment variable, check that "
+        "the variable is set"
+    )
 
 
 def write_text(text: str, file: str | None) -> None:

@@ -91,14 +91,14 @@ class PackSession:
             found = (
                 differing(golden, payload(result))
                 if isinstance(golden, dict)
-                else ["it is not a JSON object"]
+                else ["the pack's result is not a JSON object"]
             )
         except (OSError, ValueError, RecursionError) as error:
             return f"the pack's result cannot be read: {clean(str(error))}"
         if not found:
-            return "identical to the result in the pack"
+            return "the result is identical to the result in the pack"
         more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
-        return f"different from the result in the pack: {'; '.join(found[:_MOST_SHOWN])}{more}"
+        return f"the result differs from the result in the pack: {'; '.join(found[:_MOST_SHOWN])}{more}"
 
 
 @contextmanager
@@ -125,9 +125,7 @@ def unpacked_session(pack: Path, base: str | None, adapter: str | None = None) -
             raise CommandError(f"{pack}: {error}", Exit.CANNOT_RUN) from error
         if found.needs:
             options = " ".join(f"--{name} DIR" for name in found.needs)
-            raise CommandError(
-                f"{pack}: the {' and the '.join(found.needs)} is not in the pack; pass {options}"
-            )
+            raise CommandError(f"{pack} does not contain the {' or the '.join(found.needs)}; pass {options}")
         has_answers = (found.folder / ANSWERS).is_file()
         with environment({_STORE: str(_answers_folder(found))} if has_answers else {}):
             yield PackSession(found)

@@ -27,7 +27,10 @@ _MOST_SHOWN = 5
 def _pack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="The sway.yaml")
     parser.add_argument(
-        "--out", "-o", metavar="FILE", help=f"Pack to write (default: the spec's name with {PACK_SUFFIX})"
+        "--out",
+        "-o",
+        metavar="FILE",
+        help=f"File to write (default: the name of the spec with the suffix {PACK_SUFFIX})",
     )
     parser.add_argument(
         "--include-adapter", action="store_true", help="Include the adapter files in the pack"
@@ -35,16 +38,20 @@ def _pack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-golden",
         metavar="FILE",
-        help="Reference result that the pack must reproduce (default: its own)",
+        help="Reference result to store in the pack (default: the result of this evaluation)",
     )
     parser.add_argument(
         "--include-null-cache",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="Include the cached answers, so that the pack runs without a model",
+        help="Include the recorded answers, so that a run of the pack does not query the models",
     )
     parser.add_argument(
-        "--max-size-mb", type=float, default=50.0, metavar="MB", help="Maximum size of the pack (default: 50)"
+        "--max-size-mb",
+        type=float,
+        default=50.0,
+        metavar="MB",
+        help="Maximum size of the pack in MB (default: 50)",
     )
 
 
@@ -55,12 +62,14 @@ def _unpack_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         metavar="DIR",
         default=".",
-        help="Folder to create swaypack/ in (default: current folder)",
+        help="Folder in which swaypack/ is created (default: the current folder)",
     )
     parser.add_argument(
-        "--base", metavar="DIR", help="Folder of the base model, if the pack does not include it"
+        "--base", metavar="DIR", help="Folder of the base model, if it is not on the Hugging Face Hub"
     )
-    parser.add_argument("--adapter", metavar="DIR", help="Folder of the adapter, if it is not in the pack")
+    parser.add_argument(
+        "--adapter", metavar="DIR", help="Folder of the adapter, if the pack does not include it"
+    )
 
 
 def _pack(parsed: argparse.Namespace) -> int:
@@ -76,7 +85,7 @@ def _pack(parsed: argparse.Namespace) -> int:
         raise CommandError(f"--out {out}: the name of a pack must end with {PACK_SUFFIX}")
     check_writable("out", str(out), [parsed.spec, parsed.include_golden])
     if out.exists():
-        raise CommandError(f"{out} exists; remove it, or choose another file with --out")
+        raise CommandError(f"{out} already exists; remove it, or choose another file with --out")
     try:
         pack = begin_pack(spec, load_suite(spec), include_adapter=parsed.include_adapter)
         _measure(parsed, spec, pack)
@@ -85,15 +94,15 @@ def _pack(parsed: argparse.Namespace) -> int:
         raise CommandError(str(error), Exit.GATE_FAILED) from error
     if len(content) > parsed.max_size_mb * 1e6:
         raise CommandError(
-            f"the pack is {len(content) / 1e6:.1f} MB, more than --max-size-mb {parsed.max_size_mb:g}; raise "
-            "the limit, or exclude the answers (--no-include-null-cache)",
+            f"the size of the pack is {len(content) / 1e6:.1f} MB, but --max-size-mb is "
+            f"{parsed.max_size_mb:g}; raise the limit, or exclude the answers (--no-include-null-cache)",
             Exit.GATE_FAILED,
         )
     write_bytes(out, content)
     held = [f"{pack.manifest.answers:,} answers"] if pack.manifest.answers else []
     held += ["the adapter"] if parsed.include_adapter else []
     held += ["the result"]
-    sys.stdout.write(f"{out}: {len(content) / 1e6:.2f} MB, with {', '.join(held)}\n")
+    sys.stdout.write(f"wrote {out} ({len(content) / 1e6:.2f} MB), which contains: {', '.join(held)}\n")
     sys.stdout.write(f"next: {shlex.join(['sway', 'run', str(out), *_needed(parsed, pack)])}\n")
     return Exit.OK
 
@@ -129,11 +138,14 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
             again = replay(unpacked)
             if asked := again.backend_stats.get("forward_passes"):
                 raise PackError(
-                    f"the answers in the pack are incomplete: its run called the model {asked:g} times"
+                    f"the answers in the pack are incomplete: a run of the pack called the model {asked:g} "
+                    "times"
                 )
             if differences := differing(payload(result), payload(again)):
                 shown = "; ".join(differences[:_MOST_SHOWN])
-                raise PackError(f"the pack does not reproduce the result, so it was not written: {shown}")
+                raise PackError(
+                    f"the pack was not written, because it does not reproduce the result: {shown}"
+                )
             golden = golden_text(payload(again), _places(unpacked.folder, pack), pack.moment)
     pack.members[GOLDEN] = _given_golden(parsed) or golden.encode()
     with _unpacked(pack):  # what is written can be read
@@ -183,7 +195,9 @@ def _unpack(parsed: argparse.Namespace) -> int:
 
     pack = Path(parsed.pack)
     if not pack.is_file():
-        raise CommandError(f"file {pack} does not exist; pass the path of a *{PACK_SUFFIX}", Exit.GATE_FAILED)
+        raise CommandError(
+            f"file {pack} does not exist; pass the path of a *{PACK_SUFFIX} file", Exit.GATE_FAILED
+        )
     folders = {
         name: Path(getattr(parsed, name)) if getattr(parsed, name) is not None else None
         for name in ("base", "adapter")
@@ -192,9 +206,11 @@ def _unpack(parsed: argparse.Namespace) -> int:
         found = unpack(pack, Path(parsed.out), **folders)
     except PackError as error:
         raise CommandError(f"{pack}: {error}; nothing was written", Exit.GATE_FAILED) from error
-    lines = [f"{found.folder}: packed {found.manifest.packed_at} by {_writer(found.manifest.is_own)}"]
+    maker = _writer(found.manifest.is_own)
+    lines = [f"unpacked to {found.folder}; the pack was made at {found.manifest.packed_at} by {maker}"]
     lines += [
-        f"the {name} is not in the pack: link its folder to {found.folder / name}" for name in found.needs
+        f"the pack does not contain the {name}; create the symbolic link {found.folder / name} to its folder"
+        for name in found.needs
     ]
     run = shlex.join(["sway", "run", str(found.spec)])
     answers = found.folder / Path(ANSWERS).parent
@@ -207,12 +223,12 @@ def _unpack(parsed: argparse.Namespace) -> int:
 
 
 def _writer(is_own: bool) -> str:
-    return "pytest-sway" if is_own else "dlm-sway (its null statistics are not used)"
+    return "pytest-sway" if is_own else "dlm-sway (whose null statistics are not used)"
 
 
 PACK = Command(
     "pack",
-    "Pack a suite, its answers and its result into one file that others can reproduce",
+    "Pack a suite, its answers and its result into one file, so that others can reproduce the result",
     "sway pack sway.yaml -o harbour.swaypack.tar.gz --include-adapter",
     _pack_arguments,
     _pack,

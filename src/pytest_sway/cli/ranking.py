@@ -27,9 +27,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "adapters", nargs="+", metavar="ADAPTER", help="Checkpoint folders, or quoted glob patterns"
     )
     parser.add_argument(
-        "--spec", metavar="SPEC", help="The spec to evaluate them with (default: sway.yaml, if it exists)"
+        "--spec",
+        metavar="SPEC",
+        help="The spec to evaluate the checkpoints with (default: sway.yaml, if it exists)",
     )
-    parser.add_argument("--data", metavar="FILE", help="The training data, instead of a spec")
+    parser.add_argument(
+        "--data", metavar="FILE", help="The training data, from which a spec is generated (instead of --spec)"
+    )
     parser.add_argument("--base", metavar="MODEL", help="The base model (only with --data)")
     parser.add_argument("--json", "-j", metavar="FILE", help="Write the ranking as JSON to this file")
     parser.add_argument(
@@ -83,10 +87,10 @@ def _folders(named: Sequence[str]) -> list[Path]:
             found.setdefault(folder.resolve(), folder)
     folders = sorted(found.values(), key=lambda folder: natural_order(str(folder)))
     for pair in identical_adapters(folders):
-        sys.stderr.write(f"note: {pair.second} contains the same adapter as {pair.first} and is skipped\n")
+        sys.stderr.write(f"note: {pair.second} contains the same adapter as {pair.first}, so it is skipped\n")
         folders.remove(pair.second)
     if len(folders) < 2:
-        raise CommandError("ranking needs two or more checkpoint folders with different adapters")
+        raise CommandError("sway rank needs two or more checkpoint folders with different adapters")
     return folders
 
 
@@ -97,9 +101,11 @@ def _spec(parsed: argparse.Namespace, first: Path) -> Iterator[Path]:
         raise CommandError("--spec and --data are mutually exclusive; pass only one")
     if parsed.data is None:
         if parsed.base is not None:
-            raise CommandError("--base needs --data: a spec sets its own base model")
+            raise CommandError("--base needs --data, because a spec sets its own base model")
         if parsed.spec is None and not Path(_DEFAULT_SPEC).is_file():
-            raise CommandError("no spec found: pass --spec SPEC, or the training data with --data FILE")
+            raise CommandError(
+                "no spec was found; pass a spec with --spec SPEC, or the training data with --data FILE"
+            )
         yield spec_path(parsed.spec or _DEFAULT_SPEC)
         return
     from pytest_sway.spec_generation.adapter_folder import find_base
@@ -136,8 +142,8 @@ def _evaluate(spec: Path, folders: Sequence[Path], parsed: argparse.Namespace) -
     by_folder = {Path(suite.adapter_id).resolve(): suite for suite in outcomes.suites}
     missing = [folder for folder in folders if folder.resolve() not in by_folder]
     if missing or not outcomes.called:
-        lost = missing[0] if missing else "no checkpoint"
-        raise CommandError(f"{lost} was not measured; see the lines above for the reason")
+        fault = f"{missing[0]} was not measured" if missing else "no checkpoint was measured"
+        raise CommandError(f"{fault}; see the lines above for the reason")
     return rank([by_folder[folder.resolve()] for folder in folders], stems(folders))
 
 

@@ -13,7 +13,9 @@ FORMATS = ("terminal", "md", "markdown", "junit", "json", "html")
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "result", metavar="JSON", help="A result file of pytest-sway (--json, --sway-json) or dlm-sway"
+        "result",
+        metavar="JSON",
+        help="A result file that pytest-sway (--json, --sway-json) or dlm-sway wrote",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="terminal", help="Output format (default: terminal)"
@@ -25,9 +27,9 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.suites.saved_results import SavedResultError, read_saved_result
 
     if parsed.format == "html" and parsed.out is None:
-        raise CommandError("--format html writes a page of 5 MB: name a file with --out")
+        raise CommandError("--format html writes a page of 5 MB; pass a file name with --out")
     if parsed.format == "terminal" and parsed.out is not None:
-        raise CommandError("--format terminal cannot be written to a file: remove --out, or use --format md")
+        raise CommandError("--format terminal cannot be written to a file; remove --out, or use --format md")
     check_writable("out", parsed.out, [parsed.result])
     try:
         suite = read_saved_result(parsed.result)

@@ -36,7 +36,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"API key that requests must send; ${_KEY} is safer, as it is not visible in ps",
+        help=f"API key that requests must send; ${_KEY} is safer, because ps shows this option to all users",
     )
     parser.add_argument(
         "--log-level", default="info", choices=_LEVELS, help="Log level of uvicorn (default: info)"
@@ -59,7 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="Additional host name that requests may use",
+        help="Additional host name that is allowed in the Host header of requests (repeatable)",
     )
 
 
@@ -68,7 +68,7 @@ def _run(parsed: argparse.Namespace) -> int:
         from pytest_sway.serve.daemon import serve
     except ImportError as error:
         raise CommandError(
-            f"sway serve: {error.name} is not installed: pip install 'pytest-sway[serve]'"
+            f"sway serve needs {error.name}, which is not installed; run pip install 'pytest-sway[serve]'"
         ) from error
     from pytest_sway.serve.request_specs import Allowed
     from pytest_sway.serve.settings import ServeSettings, SettingsError
@@ -85,7 +85,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(f"--timeout {parsed.timeout:g}: write a number > 0")
     roots = [Path(name) for name in parsed.allow_path or ["."]]
     if missing := [root for root in roots if not root.is_dir()]:
-        raise CommandError(f"--allow-path {missing[0]}: this folder does not exist")
+        raise CommandError(f"--allow-path {missing[0]}: the folder does not exist")
     settings = ServeSettings(
         parsed.host,
         parsed.port,
@@ -106,7 +106,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 SERVE = Command(
     "serve",
-    "Keep models loaded and run evaluations over HTTP",
+    "Start a server that keeps models loaded and runs evaluations over HTTP",
     "sway serve --allow-path ~/models --max-loaded-models 2",
     _arguments,
     _run,

@@ -47,7 +47,7 @@ def add_spec_argument(parser: argparse.ArgumentParser) -> None:
         "spec",
         nargs="?",
         metavar="SPEC",
-        help="Include the probe kinds of the conftest files that apply to this spec",
+        help="Include the probe kinds that are defined in the conftest.py files of this spec's project",
     )
 
 

@@ -26,7 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="Number of samples to show, best and worst (default: 10)",
+        help="Number of samples to show: half the best, half the worst (default: 10)",
     )
     parser.add_argument(
         "--adapter",
@@ -92,7 +92,7 @@ def _samples_of(suite: SuiteResult) -> ProbeResult | None:
 
 SAMPLES = Command(
     "samples",
-    "Show the best and the worst answers of base and adapter, side by side",
+    "Show the best and the worst answers of the adapter next to the answers of the base model",
     "sway samples sway.yaml -n 10 --markdown samples.md",
     _arguments,
     _run,

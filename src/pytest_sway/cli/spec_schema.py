@@ -102,7 +102,7 @@ def _is_described(options: type[BaseModel]) -> bool:
 
 SCHEMA = Command(
     "schema",
-    "Write the JSON Schema of a spec for editors, including the probe kinds of plugins",
+    "Write the JSON Schema of a spec for code editors; it includes probe kinds from plugins",
     "sway schema --out sway.schema.json",
     _arguments,
     _run,

@@ -22,7 +22,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from pytest_sway.reports.json_report import json_text
 
     if parsed.slowest < 0:
-        raise CommandError(f"--slowest {parsed.slowest}: write the number of requests to list, e.g. 10")
+        raise CommandError(f"--slowest {parsed.slowest}: write a number ≥ 0, e.g. 10")
     try:
         report = trace_report.read_trace(parsed.trace, parsed.slowest)
     except trace_report.EmptyTraceError as error:

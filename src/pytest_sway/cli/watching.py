@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import spec_path
+from pytest_sway.cli.output import empty_value
 
 if TYPE_CHECKING:
     from pytest_sway.watch.events import Event
@@ -30,17 +31,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "watched",
         metavar="SPEC|DIR",
-        help="A sway.yaml with the adapters to watch, or a folder of adapters (run sway check on each)",
+        help="A sway.yaml with the adapters to watch, or a folder of adapters (sway check evaluates each)",
     )
     parser.add_argument(
         "--adapter",
         action="append",
         default=[],
         metavar="DIR",
-        help="Folder to watch, with subfolders, instead of the spec's adapters (repeatable; accepts globs)",
+        help="Folder to watch with its subfolders instead of the spec's adapters (repeatable; accepts globs)",
     )
-    parser.add_argument("--base", metavar="MODEL", help="For a folder: the base model, as for sway check")
-    parser.add_argument("--data", metavar="FILE", help="For a folder: the training data, as for sway check")
+    parser.add_argument(
+        "--base", metavar="MODEL", help="The base model, as in sway check (only for a folder)"
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", help="The training data, as in sway check (only for a folder)"
+    )
     parser.add_argument(
         "--history-dir",
         default=_HISTORY,
@@ -64,15 +69,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60.0,
         metavar="S",
-        help="Time limit of the command in seconds (default: 60)",
+        help="Time limit of the --on-fail command in seconds (default: 60)",
     )
     parser.add_argument(
-        "--serve-url", metavar="URL", help=f"Run the evaluations on this daemon (default: ${_URL})"
+        "--serve-url",
+        metavar="URL",
+        help=f"URL of the sway serve daemon that runs the evaluations (default: ${_URL})",
     )
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"API key of the daemon; ${_KEY} is safer, as it is not visible in ps",
+        help=f"API key of the daemon; ${_KEY} is safer, because ps shows this option to all users",
     )
     parser.add_argument(
         "--format",
@@ -87,7 +94,7 @@ def _run(parsed: argparse.Namespace) -> int:
         from pytest_sway.watch.observing import FolderEvents
     except ImportError as error:
         raise CommandError(
-            f"sway watch: {error.name} is not installed: pip install 'pytest-sway[watch]'"
+            f"sway watch needs {error.name}, which is not installed; run pip install 'pytest-sway[watch]'"
         ) from error
     from pytest_sway.watch.events import Event, EventKind
     from pytest_sway.watch.watcher import Watcher
@@ -102,12 +109,8 @@ def _run(parsed: argparse.Namespace) -> int:
         while True:
             pause = watcher.step()
             if fault := events.observe(watcher.places):
-                say(
-                    Event(
-                        EventKind.WATCHING,
-                        message=f"file system events are not available, polling every 2 s instead: {fault}",
-                    )
-                )
+                message = f"file system events are not available, so folders are checked every 2 s: {fault}"
+                say(Event(EventKind.WATCHING, message=message))
             events.wait(pause)
     except KeyboardInterrupt:
         shown = shlex.join(["sway", "compare", parsed.history_dir])
@@ -153,7 +156,9 @@ def _check_form(parsed: argparse.Namespace, *, is_folder: bool) -> None:
             f"{wrong[0]} needs a spec, but {parsed.watched} is a folder; create a spec with sway init"
         )
     if not is_folder and (named := [name for name in _OF_FOLDER if getattr(parsed, name)]):
-        raise CommandError(f"--{named[0]} is only for folders; a spec sets its own base model and data")
+        raise CommandError(
+            f"--{named[0]} is only for folders; the base model and data of a spec are set in the spec"
+        )
 
 
 def _key(given: str | None) -> str | None:
@@ -161,7 +166,10 @@ def _key(given: str | None) -> str | None:
     if given or os.environ.get(_KEY):
         return given or os.environ[_KEY]
     if other := os.environ.get(_OTHER_KEY):
-        sys.stderr.write(f"sway watch: ${_OTHER_KEY} is the key of a model server; set ${_KEY} instead\n")
+        sys.stderr.write(
+            f"sway watch: ${_KEY} is not set, so the daemon gets the key in ${_OTHER_KEY}, which is meant "
+            f"for model servers; set ${_KEY} instead\n"
+        )
         return other
     return None
 
@@ -176,7 +184,7 @@ def _on_fail(parsed: argparse.Namespace) -> OnFail | None:
     except ValueError as error:
         raise CommandError(f"--on-fail {parsed.on_fail}: {error}") from error
     if not command:
-        raise CommandError("--on-fail is empty: is an environment variable not set?")
+        raise CommandError(empty_value("on-fail"))
     if not parsed.on_fail_timeout > 0:
         raise CommandError(f"--on-fail-timeout {parsed.on_fail_timeout}: write a number > 0")
     return OnFail(tuple(command), parsed.on_fail_timeout)

@@ -91,7 +91,7 @@ def synonyms() -> Mapping[str, str]:
         if len(others) != 1 or not word.strip() or not others[0].strip():
             raise _data_error(name, number, f"found {line!r}, expected a word, a tab and its synonym")
         if word in pairs:
-            raise _data_error(name, number, f"{word!r} stands here a second time")
+            raise _data_error(name, number, f"{word!r} already has a synonym on an earlier line")
         pairs[word] = others[0]
     return MappingProxyType(pairs)
 
@@ -149,7 +149,7 @@ def _build_record(name: str, number: int, row: object, kind: type[T]) -> T:
     for field, hint in hints.items():
         value, wanted = row[field], get_origin(hint) or hint
         if not isinstance(value, wanted) or not value:
-            what = f"{field} is {value!r}, expected a {wanted.__name__} that is not empty"
+            what = f"{field} is {value!r}, expected a non-empty {wanted.__name__}"
             raise _data_error(name, number, what)
     return kind(**row)
 

@@ -73,13 +73,13 @@ def _named_base(key: str, adapter: Path | None) -> tuple[str, str | None]:
         return on_hub, None
     try:
         known = registry_base(key) if installed_version() is not None else None
-        why = f"dlm {installed_version()} knows no base model {key!r}"
+        why = f"dlm {installed_version()} does not have the base model {key!r} in its registry"
     except IncompatibleDlm as error:
         known, why = None, str(error)
     if known is not None:
         return known
     if installed_version() is None:
-        why = f"base model {key!r} is a key of the dlm registry, but dlm is not installed"
+        why = f"base model {key!r} must be looked up in the dlm registry, but dlm is not installed"
     if (named := _base_of_adapter(adapter)) is not None:
         return named
     remedy = "pip install document-language-model" if installed_version() is None else "install a newer dlm"

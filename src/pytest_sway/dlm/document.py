@@ -51,11 +51,11 @@ def document_of(file: DlmFile, adapter: str = "") -> DlmDocument:
     sections, repeated = _distinct([_section(one) for one in taught if one.type not in MEDIA])
     if media := sum(one.type in MEDIA for one in taught):
         notes.append(
-            f"{media} image or audio sections are skipped, including transcripts: only text sections are "
-            "scored"
+            f"{media} image or audio sections are skipped, including their transcripts, because only text "
+            "sections are scored"
         )
     if repeated:
-        notes.append(f"{repeated} sections repeat an earlier one; each text counts once")
+        notes.append(f"{repeated} sections repeat the text of an earlier section; each text is scored once")
     contents = {_text(section) for section in sections}
     controls = [Control(one.id, _text(one)) for one in _distinct(map(_section, others))[0]]
     return DlmDocument(
@@ -66,9 +66,9 @@ def document_of(file: DlmFile, adapter: str = "") -> DlmDocument:
 def _is_trained(section: DlmSection, name: str, declared: Sequence[str]) -> bool:
     """Whether an adapter was trained on a section."""
     if section.adapter and section.adapter not in declared:
-        known = f"declared: {', '.join(declared)}" if declared else "it declares none"
+        known = f"declared adapters: {', '.join(declared)}" if declared else "no adapters are declared"
         raise DlmError(
-            f"#{section.adapter} is not in training.adapters of the front matter; {known}",
+            f"the adapter #{section.adapter} is not in training.adapters of the front matter; {known}",
             section.line,
         )
     if section.adapter or not declared:
@@ -109,7 +109,8 @@ def _sources(file: DlmFile) -> tuple[list[DlmSection], list[str]]:
         return [], []
     named = f"training.sources ({', '.join(file.sources)})"
     if installed_version() is None:
-        return [], [f"{named} is not read: it needs dlm (pip install document-language-model)"]
+        why = "because dlm is not installed (pip install document-language-model)"
+        return [], [f"{named} is not read {why}"]
     try:
         found, media = source_sections(file.path)
     except IncompatibleDlm as error:
@@ -118,10 +119,11 @@ def _sources(file: DlmFile) -> tuple[list[DlmSection], list[str]]:
     notes = []
     if len(texts) > MOST_SOURCES:
         notes.append(
-            f"only {MOST_SOURCES} of {len(texts)} files of {named} become sections: each is scored in full"
+            f"only {MOST_SOURCES} of {len(texts)} files of {named} become sections, because each section is "
+            "scored in full"
         )
         kept = set(sorted(one.id for one in texts)[:MOST_SOURCES])  # ids are hashes: a sample
         texts = [one for one in texts if one.id in kept]
     if media:
-        notes.append(f"{media} image or audio files of {named} are skipped: only text is scored")
+        notes.append(f"{media} image or audio files of {named} are skipped, because only text is scored")
     return texts, notes

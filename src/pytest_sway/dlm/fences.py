@@ -68,7 +68,7 @@ def read_sections(body: str, first_line: int) -> list[DlmSection]:
             sections.append(current.close())
             current = opened
     if is_code:
-        raise DlmError("a code block with three backticks is not closed", current.line)
+        raise DlmError("a code block (```) in this section is not closed", current.line)
     sections.append(current.close())
     return [section for section in sections if section is not None]
 
@@ -81,9 +81,9 @@ def _fence(text: str, line: int) -> _OpenSection | None:
         name, has_adapter, adapter = found[1].partition("#")
         section = _type(name, line)
         if has_adapter and not ADAPTER_NAME.fullmatch(adapter):
-            raise DlmError(f"{text}: expected an adapter name after #, such as #tone", line)
+            raise DlmError(f"found {text}, expected an adapter name after #, such as #tone", line)
         if section in MEDIA:
-            raise DlmError(f'{text}: expected a file path, as in ::{section} path="…"::', line)
+            raise DlmError(f'found {text}, expected a file path, as in ::{section} path="…"::', line)
         return _OpenSection(section, line, adapter)
     return None
 
@@ -92,7 +92,7 @@ def _type(name: str, line: int) -> SectionType:
     for known in _TYPES:
         if name == known:
             return known
-    raise DlmError(f"::{name}:: is not a section; known: {', '.join(_TYPES)}", line)
+    raise DlmError(f"::{name}:: is not a section type; expected one of {', '.join(_TYPES)}", line)
 
 
 def _media(name: str, text: str, line: int) -> _OpenSection:
@@ -103,10 +103,11 @@ def _media(name: str, text: str, line: int) -> _OpenSection:
     attributes = dict(pairs)
     if len(attributes) < len(pairs):
         raise DlmError(f"::{name} …:: has a duplicate attribute", line)
-    if wrong := sorted(attributes.keys() - _ALLOWED[name]) or sorted(_REQUIRED[name] - attributes.keys()):
-        raise DlmError(
-            f"::{name} …:: accepts only {' and '.join(sorted(_ALLOWED[name]))}; found {wrong[0]}", line
-        )
+    if wrong := sorted(attributes.keys() - _ALLOWED[name]):
+        allowed = " and ".join(sorted(_ALLOWED[name]))
+        raise DlmError(f"::{name} …:: accepts only the attributes {allowed}; found {wrong[0]}", line)
+    if missing := sorted(_REQUIRED[name] - attributes.keys()):
+        raise DlmError(f"::{name} …:: does not have the required attribute {missing[0]}", line)
     if not all(value.isascii() for value in attributes.values()):
         raise DlmError(f"::{name} …:: accepts only ASCII text in its attributes", line)
     return _OpenSection(section, line, media_path=attributes["path"])

@@ -69,7 +69,8 @@ class _Body:
             rest = self._lines[self._at :]
             found = describe(rest[0]) if rest else "the end of the section"
             raise self._error(
-                f"found {found}, expected {header} on a line by itself; texts cannot contain blank lines"
+                f"found {found}, expected the header {header} on its own line; a text cannot contain blank "
+                "lines"
             )
         self._at += 1
         begin = self._at
@@ -77,7 +78,7 @@ class _Body:
             self._at += 1
         text = "\n".join(self._lines[begin : self._at]).strip()
         if not text:
-            raise self._error(f"{header} has no text after it")
+            raise self._error(f"there is no text below the header {header}")
         if self._at < len(self._lines) and not self._lines[self._at].strip():
             self._at += 1
         return text

@@ -47,7 +47,7 @@ def split_front_matter(text: str) -> tuple[str, str, int]:
     try:
         end = lines.index(_DELIMITER, 1)
     except ValueError:
-        raise DlmError("the front matter is not closed by a second line ---", 1) from None
+        raise DlmError("the front matter has no closing line ---", 1) from None
     return "\n".join(lines[1:end]), "\n".join(lines[end + 1 :]), end + 2
 
 
@@ -60,11 +60,11 @@ def read_front_matter(text: str) -> FrontMatter:
     fields = _mapping(text)
     version = fields.get("dlm_version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DlmError(f"dlm_version: found {describe(version)}, expected a number ≥ 1", 2)
+        raise DlmError(f"dlm_version: found {describe(version)}, expected an integer ≥ 1", 2)
     if version > KNOWN_VERSION:
         raise DlmError(
             f"dlm_version {version} is newer than {KNOWN_VERSION}, the newest version that can be read "
-            "without dlm: pip install -U document-language-model",
+            "without dlm; install dlm (pip install -U document-language-model)",
             2,
         )
     training = fields.get("training", {})
@@ -73,7 +73,7 @@ def read_front_matter(text: str) -> FrontMatter:
     adapters = _named(training.get("adapters"))
     methods = adapters or {"": training}
     return FrontMatter(
-        _text(fields, "dlm_id", _ULID, "26 characters of a ULID"),
+        _text(fields, "dlm_id", _ULID, "a ULID (26 characters)"),
         _text(fields, "base_model", re.compile(r"(?s).+"), "a key of dlm's registry, or hf:org/name"),
         _optional_text(fields, "system_prompt"),
         tuple(adapters),
@@ -87,18 +87,18 @@ def _mapping(text: str) -> dict[str, Any]:
         value = yaml.safe_load(text) if text.strip() else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark is not None else 2
-        raise DlmError(f"the front matter is not YAML: {error.problem}", line) from None
+        raise DlmError(f"the front matter is not valid YAML: {error.problem}", line) from None
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        raise DlmError(f"the front matter is not YAML: {' '.join(str(error).split())}", 2) from None
+        raise DlmError(f"the front matter is not valid YAML: {' '.join(str(error).split())}", 2) from None
     if not isinstance(value, dict):
-        raise DlmError(f"the front matter: found {describe(value)}, expected a mapping with dlm_id:", 2)
+        raise DlmError(f"the front matter is {describe(value)}, expected a mapping with the field dlm_id", 2)
     return value
 
 
 def _text(fields: Mapping[str, Any], name: str, pattern: re.Pattern[str], wanted: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        found = f"found {describe(value)}" if name in fields else "it is missing"
+        found = f"found {describe(value)}" if name in fields else "the field is missing"
         raise DlmError(f"{name}: {found}, expected {wanted}", 2)
     return value
 
@@ -115,7 +115,7 @@ def _named(value: Any) -> dict[str, Mapping[str, Any]]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not value:
-        raise DlmError(f"training.adapters: found {describe(value)}, expected named adapters", 2)
+        raise DlmError(f"training.adapters: found {describe(value)}, expected adapter names as keys", 2)
     for name, settings in value.items():
         if not isinstance(name, str) or not ADAPTER_NAME.fullmatch(name):
             raise DlmError(f"training.adapters: found {describe(name)}, expected a name such as tone_2", 2)

@@ -43,7 +43,7 @@ def read_with_dlm(path: Path) -> DlmFile:
         except DlmParseError as error:
             raise DlmError(" ".join(error.message.split()), error.line) from None
         except (RecursionError, ValueError, LookupError, AttributeError) as error:
-            raise DlmError(f"dlm cannot read it: {' '.join(str(error).split())}") from None
+            raise DlmError(f"dlm cannot read the document: {' '.join(str(error).split())}") from None
         return _file(path, parsed)
 
     return _compatible("dlm.doc.parser.parse_file", read)

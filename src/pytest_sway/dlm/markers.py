@@ -113,12 +113,16 @@ def _is_marker(section: SectionType, text: str, line: int) -> bool:
 
 def _check_attributes(marker: _Marker, text: str, line: int) -> None:
     if re.fullmatch(ATTRIBUTES, text) is None:
-        raise DlmError(f"found {describe(text)}, expected attributes of a dlm-auto marker", line)
+        raise DlmError(
+            f'found {describe(text)}, expected attributes (name="value") of a dlm-auto marker', line
+        )
     pairs = ATTRIBUTE.findall(text)
     attributes = dict(pairs)
     if len(attributes) < len(pairs) or attributes.keys() != marker.attributes.keys():
         found, wanted = ", ".join(name for name, _ in pairs), ", ".join(marker.attributes)
-        raise DlmError(f"a dlm-auto marker has {found}, expected {wanted}", line)
+        raise DlmError(f"a dlm-auto marker has the attributes {found}; expected {wanted}", line)
     for name, is_valid in marker.attributes.items():
         if not is_valid(attributes[name]):
-            raise DlmError(f"a dlm-auto marker: {name} is {describe(attributes[name])}", line)
+            raise DlmError(
+                f"{name} of a dlm-auto marker has an invalid value: {describe(attributes[name])}", line
+            )

@@ -29,7 +29,7 @@ def read_dlm(path: Path) -> tuple[DlmFile, list[str]]:
     try:
         return read_with_dlm(path), []
     except IncompatibleDlm as error:
-        return read_text(text, path), [f"{error}; the document is read without it"]
+        return read_text(text, path), [f"{error}; the document was read without dlm"]
 
 
 def read_text(text: str, path: Path) -> DlmFile:
@@ -56,12 +56,12 @@ def _read_text(path: Path) -> str:
     """UTF-8 without a byte order mark, any line ends as line feeds."""
     try:
         if path.exists() and not path.is_file():
-            raise DlmError("it is not a readable file; pass the path of a .dlm file")
+            raise DlmError("the path is not a regular file; pass the path of a .dlm file")
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise DlmError(f"{size / 1e6:.1f} MB; the limit for a document is {MAX_BYTES >> 20} MiB")
+            raise DlmError(f"the document has {size / 1e6:.1f} MB; the limit is {MAX_BYTES >> 20} MiB")
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DlmError(f"it is not UTF-8: byte {error.start} cannot be read") from None
+        raise DlmError(f"the document is not UTF-8 text: byte {error.start} is invalid") from None
     except OSError as error:
-        raise DlmError(f"it cannot be read: {error.strerror}") from None
+        raise DlmError(f"the document cannot be read: {error.strerror}") from None
     return text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")

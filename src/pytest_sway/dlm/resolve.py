@@ -84,6 +84,6 @@ def _adapter_name(declared: tuple[str, ...], wanted: str | None) -> str:
     if wanted is None:
         return declared[0] if declared else ""
     if wanted not in declared:
-        known = f"declared: {', '.join(declared)}" if declared else "it has one unnamed adapter"
+        known = f"declared adapters: {', '.join(declared)}" if declared else "its only adapter has no name"
         raise DlmError(f"the document has no adapter {wanted!r}; {known}")
     return wanted

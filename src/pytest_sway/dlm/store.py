@@ -63,7 +63,9 @@ def store_of(dlm_id: str) -> Path:
     try:
         return Path(home).expanduser() / "store" / dlm_id
     except RuntimeError as error:
-        raise DlmError(f"{home}: {error}; set DLM_HOME to the folder that contains store/") from None
+        raise DlmError(
+            f"the folder {home} was not found ({error}); set DLM_HOME to the folder that contains store/"
+        ) from None
 
 
 def current_adapter(store: Path, name: str = "") -> Path | None:
@@ -83,7 +85,7 @@ def current_adapter(store: Path, name: str = "") -> Path | None:
             return _version_folder(store, pointer, store / _pointer_text(pointer))
         return _version_folder(store, link, link) if os.path.lexists(link) else None
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a zero byte, no permission
-        raise DlmError(f"{folder}: the current version of the adapter cannot be found: {error}") from None
+        raise DlmError(f"the current version of the adapter in {folder} cannot be found: {error}") from None
 
 
 def _version_folder(store: Path, pointer: Path, target: Path) -> Path | None:
@@ -92,11 +94,11 @@ def _version_folder(store: Path, pointer: Path, target: Path) -> Path | None:
         return None
     resolved = target.resolve()
     if not resolved.is_relative_to(store.resolve()):
-        raise DlmError(f"{pointer} points outside its store, to {resolved}")
+        raise DlmError(f"{pointer} points to {resolved}, which is outside the store")
     if not resolved.is_dir() or version_of(resolved) is None:
         raise DlmError(
-            f"{pointer} points to {resolved}, which is not a version folder (versions/v0001): run dlm train "
-            "again"
+            f"{pointer} points to {resolved}, which is not a version folder such as versions/v0001; run dlm "
+            "train again"
         )
     return resolved
 

@@ -50,7 +50,7 @@ def read_key(request: Request[Any], identity: str, tokenizer: TokenizingBackend)
     if isinstance(request, Generate):
         what = f"generate {request.max_new_tokens} {request.view!r}"
         return _digest(identity, what, tokenizer.encode(request.prompt))
-    raise TypeError(f"{type(request).__name__} is not answered by a model")
+    raise TypeError(f"a model cannot answer requests of type {type(request).__name__}")
 
 
 def _digest(identity: str, what: str, ids: Sequence[int]) -> bytes:

@@ -183,7 +183,9 @@ class DiskCache:
                 error = another
             else:
                 return
-        self.trouble = f"the answer cache {self.path} is not used: {error} (--sway-cache-clear recreates it)"
+        self.trouble = (
+            f"the answer cache {self.path} is not used: {error}. --sway-cache-clear recreates the file"
+        )
 
 
 def _is_broken(error: Exception) -> bool:

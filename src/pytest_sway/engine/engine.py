@@ -307,7 +307,7 @@ class Engine:
         if self._trace is not None and self._trace.trouble:
             notes = [*notes, self._trace.trouble]
         if self._portable is not None and self._portable.used:
-            made_by = f"answers come from a pack created by {self._portable.origin}"
+            made_by = f"answers were read from a pack, which was created with {self._portable.origin}"
             notes.append(f"{made_by}; set SWAY_DISABLE_NULL_CACHE=1 to recompute them")
         return notes
 

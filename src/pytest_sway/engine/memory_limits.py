@@ -8,7 +8,7 @@ from pytest_sway.backends.base import WeightsBackend
 
 MEMORY = 1 << 30
 """Bytes that a batch may take beside the weights, where no option says otherwise."""
-SMALLER = "shorten it, or load the model in a smaller dtype"
+SMALLER = "shorten the text, or load the model in a smaller dtype"
 """What to do about a text that does not fit by itself."""
 
 

@@ -112,7 +112,7 @@ class PortableAnswers:
         except OSError as error:
             raise PortableAnswersError(f"{path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise PortableAnswersError(f"{path}: not a valid answers file of a pack: {error}") from None
+            raise PortableAnswersError(f"{path} is not a valid answers file of a pack: {error}") from None
 
     @classmethod
     def _of_lines(cls, file: BinaryIO) -> PortableAnswers:
@@ -123,10 +123,10 @@ class PortableAnswers:
         for _ in range(int(head["answers"])):
             ((name, value),) = json.loads(_line(file)).items()
             if len(name) != _KEY_HEX:
-                raise ValueError("a line has an unexpected key")
+                raise ValueError("the key of a line has the wrong length")
             answers._texts[bytes.fromhex(name)] = json.dumps(value)
         if file.read(1) or len(answers) != head["answers"]:
-            raise ValueError("the number of answers differs from its first line")
+            raise ValueError("the number of answers differs from the number in the first line")
         return answers
 
 

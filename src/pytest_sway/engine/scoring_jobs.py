@@ -76,7 +76,7 @@ def jobs_of(request: Request[Any], backend: TokenizingBackend) -> list[Job]:
             return _windows(request, ids, first, context, backend.leading)
         check_length(len(ids) - 1, context)
         return [Job(request, TokenSequence(tuple(ids[:-1]), first - 1), tuple(ids[first:]))]
-    raise RequestError(f"this backend does not answer {type(request).__name__}")
+    raise RequestError(f"this backend does not support requests of type {type(request).__name__}")
 
 
 def answer_of(
@@ -99,7 +99,7 @@ def check_length(tokens: int, context: int | None) -> None:
     if context is not None and tokens > context:
         raise RequestError(
             f"{tokens} tokens exceed the model's context of {context}: "
-            "shorten the prompt, ask for fewer new tokens or fewer turns"
+            "shorten the prompt, or ask for fewer new tokens or fewer turns"
         )
 
 

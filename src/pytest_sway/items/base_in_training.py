@@ -29,17 +29,19 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
     prompts = _prompts(backend, subject, probes) if isinstance(backend, TokenizingBackend) else []
     if not prompts:
         figure = (
-            "the difference between the two was not measured: no probe of the suite compares distributions"
+            "the difference between the two base models was not measured, because no probe of the suite "
+            "compares next-token distributions"
         )
     else:
         try:
             apart = backend.compare_bases(subject, prompts)
             figure = (
-                f"on {len(prompts)} prompts of the probes the two bases differ by {apart.bases:.3g} nats, "
-                f"the adapter from its base by {apart.adapter:.3g} nats"
+                f"on {len(prompts)} prompts of the probes, the two base models differ by "
+                f"{apart.bases:.3g} nats and the adapter differs from the spec's base model by "
+                f"{apart.adapter:.3g} nats"
             )
         except (BackendError, RequestError) as error:
-            figure = f"the difference between the two was not measured: {error}"
+            figure = f"the difference between the two base models could not be measured: {error}"
     return replace(subject, warnings=(*subject.warnings, f"{mismatch.text}; {figure}; {mismatch.remedy}"))
 
 

@@ -16,7 +16,7 @@ def planned_probe(probe: Probe[Any], measured_with: MeasurementContext | None, s
     if reason := why_skipped(probe, measured_with):
         return PlannedProbe(suite, probe.name, reason=reason)
     if measured_with is None:
-        return PlannedProbe(suite, probe.name, reason="reads training files only, no model")
+        return PlannedProbe(suite, probe.name, reason="reads only training files and does not use the model")
     subject = measured_with.subject
     chosen = null_views_for(probe, measured_with.population)
     found = measured_with.engine.estimate(

@@ -166,7 +166,7 @@ def sway(
     from pytest_sway.probes.base import Probe
 
     if request.config.getoption("sway_plan"):
-        pytest.skip("not planned: measurements made inside a test are not known in advance; --sway-plan")
+        pytest.skip("skipped by --sway-plan, which cannot estimate what a test measures with sway()")
     del sway_backend, sway_adapter, sway_null  # part of the context; named here so that pytest groups by them
     measured_with = _measurement_context(request)
     context = _with_limit(request, _probe_context(request, measured_with))
@@ -175,7 +175,7 @@ def sway(
 
     def measure(probe: Probe[Any]) -> ProbeResult:
         if not isinstance(probe, Probe):
-            raise TypeError(f"sway() expects a probe, e.g. DeltaKL(prompts=[…]), not {probe!r}")
+            raise TypeError(f"sway() expects a probe, e.g. DeltaKL(prompts=[…]), but got {probe!r}")
         result = run_probe(probe.with_context(context), measured_with if probe.needs_model else None)
         measured.append(result)
         return result
@@ -292,7 +292,7 @@ def _default_suite(request: pytest.FixtureRequest) -> Suite:
     path = _spec_file(request)
     if not path.is_file():
         raise _failure(
-            f"no spec found: {path} does not exist; create it, override the fixture sway_spec, or "
+            f"no spec found, because {path} does not exist. Create it, override the fixture sway_spec, or "
             'mark the test with @pytest.mark.sway("sway.yaml")'
         )
     try:

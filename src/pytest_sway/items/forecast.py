@@ -104,7 +104,10 @@ def _announce(config: pytest.Config, all_probes: PlannedProbe) -> None:
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
     least, most = map(formatting.long_duration, (all_probes.seconds, all_probes.most_seconds))
-    text = f"sway: about {least} for {all_probes.tokens:,} tokens (at most {most}; see --sway-plan)"
+    text = (
+        f"sway: estimated time: about {least} for {all_probes.tokens:,} tokens (at most {most}; for details "
+        "use --sway-plan)"
+    )
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
         reporter.ensure_newline()
         reporter.write_line(text)

@@ -62,12 +62,12 @@ def invalid_mark_reason(item: pytest.Item) -> str | None:
     """Why an item whose mark names a spec would run unmeasured; None where it is measured."""
     marks = [mark for mark in item.own_markers if mark.name == "sway" and _mark_with_spec(mark)]
     if len(marks) > 1:
-        return f"{len(marks)} sway marks on one test: each test takes one spec"
+        return f"the test has {len(marks)} sway marks, but a test can use only one spec; keep one mark"
     if "sway_backend" in params_of(item) or _mark_with_spec(item.get_closest_marker("sway")) is None:
         return None
     return (
-        "its sway mark has no effect here: put the mark on a plain test function or on a class that is not a "
-        "unittest.TestCase, not on a pytest.param"
+        "the sway mark has no effect on this test. Put the mark on a plain test function or on a class that "
+        "is not a unittest.TestCase, not on a pytest.param"
     )
 
 
@@ -190,10 +190,10 @@ def _suite_mark(definition: pytest.Function, mark: pytest.Mark) -> SuiteMark | I
     try:
         values = _mark_arguments(mark)
     except (TypeError, ValueError) as error:
-        return InvalidMark(f"invalid sway mark: {error}; write {_USAGE}")
+        return InvalidMark(f"invalid sway mark: {error}; example: {_USAGE}")
     path = _spec_path(definition, values["spec"])
     if path is None:
-        return InvalidMark(f"there is no spec {values['spec']!r} next to the test or in the rootdir")
+        return InvalidMark(f"spec {values['spec']!r} was not found next to the test file or in the rootdir")
     try:
         suite = suite_of(definition.config, definition.ihook, path)
     except pytest.Collector.CollectError as error:
@@ -211,15 +211,15 @@ def _mark_arguments(mark: pytest.Mark) -> dict[str, Any]:
     values = dict(bound.arguments)
     threshold, weights = values["threshold"], values["weights"]
     if not isinstance(values["spec"], (str, Path)):
-        raise TypeError(f"spec is {values['spec']!r}, not a path")
+        raise TypeError(f"spec must be a path, not {values['spec']!r}")
     if threshold is not None:
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-            raise TypeError(f"threshold is {threshold!r}, not a number")
+            raise TypeError(f"threshold must be a number, not {threshold!r}")
         if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold is {threshold!r}, not in [0, 1]")
+            raise ValueError(f"threshold must be between 0 and 1, not {threshold!r}")
     if weights is not None:
         if not isinstance(weights, dict):
-            raise TypeError(f"weights is {weights!r}, not a mapping")
+            raise TypeError(f"weights must be a mapping, not {weights!r}")
         check_weights(weights)
     return values
 

@@ -24,11 +24,11 @@ from pytest_sway.result import (
 from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
-    Claim.NO_HARM: "a no-harm probe has a limit instead; calibrate_kinds can add it",
-    Claim.PRE_RUN: "it reads what training wrote and asks no model",
-    Claim.DESCRIPTION: "it shows answers and judges nothing",
+    Claim.NO_HARM: "no-harm probes have a limit instead; to compare them, list the kinds in calibrate_kinds",
+    Claim.PRE_RUN: "pre-run probes read only training files and do not use the model",
+    Claim.DESCRIPTION: "probes of this kind show answers and do not judge them",
 }
-_PLAIN = "not by default for its kind; calibrate_kinds can add it"
+_PLAIN = "not the default for this kind; to compare it, list the kind in calibrate_kinds"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 SIGNAL_LOOKS = 4, 5
@@ -110,7 +110,7 @@ def _why_not(probe: Probe[Any], population: NullPopulation) -> str:
     if plan is None or not population.views:
         return population.reason
     if plan.kinds:
-        return "" if probe.kind in plan.kinds else "its kind is not in calibrate_kinds"
+        return "" if probe.kind in plan.kinds else "the kind is not in calibrate_kinds"
     return "" if probe.scale is not None else _NO_NULL_OF.get(probe.claim, _PLAIN)
 
 

@@ -64,7 +64,7 @@ def _ask(hook: HookImplementation, config: pytest.Config) -> Sequence[type[Probe
         raise KindsError(f"{_HOOK} of {hook.plugin_name} failed: {hook.error_text(error)}") from None
     classes = answers[0] if answers else ()
     if not isinstance(classes, (list, tuple)):
-        found = f"returned {describe(classes)}; return a list of probe classes"
+        found = f"returned {describe(classes)}; it must return a list of probe classes"
         raise KindsError(f"{_HOOK} of {hook.plugin_name} {found}")
     for probe in classes:
         if wrong := probe_class_fault(probe):
@@ -81,7 +81,7 @@ def _combine(
         for probe in classes[hook.key]:
             kind = probe.kind
             if kind in ours or kind in others:
-                taken = "built in" if kind in ours else f"{origin[kind]}'s already"
+                taken = "built in" if kind in ours else f"already defined by {origin[kind]}"
                 text = f"{probe.__name__}: the kind {kind!r} is {taken}; choose another name"
                 raise KindsError(f"{_HOOK} of {hook.plugin_name}: {text}")
             others[kind], origin[kind] = probe, hook.plugin_name

@@ -36,8 +36,8 @@ _LONGEST_ITEM = 160
 """Characters of an item's text in a report."""
 _LONGEST_PROMPT = 1000
 _INERT = "the adapter is inert: its update is zero, so it changes nothing"
-_AGAIN = "run it again"
-_ANSWERS_KEPT = f"answers so far are cached: {_AGAIN}"
+_AGAIN = "run the suite again"
+_ANSWERS_KEPT = f"{_AGAIN} (the answers so far are cached)"
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def _result(
         evidence["ci_approximate"] = interval.approximate
     if mined := probe.options.mined_items:
         evidence["mined_items"] = mined
-        chosen = f"{mined} of its items were selected by sway mine"
-        chosen += ": the interval applies to selected items only" if interval is not None else ""
+        chosen = f"sway mine selected {mined} of the probe's items"
+        chosen += ", so the interval is valid only for selected items" if interval is not None else ""
         judgement = replace(judgement, message=f"{judgement.message}; {chosen}")
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:

@@ -34,8 +34,8 @@ def load_spec_backend(key: ModelKey, moment: datetime) -> Backend:
     if key.kind not in _MODULES:
         served = ", ".join([*_MODULES, "custom"])
         raise BackendError(
-            f"kind: {key.kind} is not supported by this version (supported: {served}); a conftest can "
-            "provide it with the fixture sway_backend, a plugin with the hook pytest_sway_backend"
+            f"kind: {key.kind} is not supported by this version (supported: {served}). To add it, "
+            "define the fixture sway_backend in a conftest or the hook pytest_sway_backend in a plugin"
         )
     backend: Backend = import_module(_MODULES[key.kind]).load_backend(key, moment)
     return backend

@@ -104,7 +104,7 @@ class Suite:
             if str(note.folder) == adapter.path:
                 yield note.text
         if left_out := [one.name for one in self.candidates]:
-            yield f"not evaluated and reported separately: {shorten_list(left_out)}"
+            yield f"not evaluated, but reported separately: {shorten_list(left_out)}"
         if others := [one.name for one in self.left_out if not one.is_candidate]:
             yield f"not evaluated, because they are not adapter folders: {shorten_list(others)}"
 
@@ -221,7 +221,7 @@ def _folder_of(adapter: AdapterKey | None) -> Path | None:
 
 def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
     return [
-        Problem(f"--sway-adapter={pattern}: no adapter folder matches it{why}")
+        Problem(f"--sway-adapter={pattern}: no adapter folder matches this pattern{why}")
         for pattern, why in given.unmatched.items()
     ] + [
         Problem(f"--sway-adapter={name}: {why}")
@@ -233,7 +233,7 @@ def _adapter_problems(given: NamedAdapters, kind: str) -> list[Problem]:
 def _why_refused(folder: Path, name: str, kind: str) -> str | None:
     """Why what the command line names cannot be evaluated."""
     if not name.strip():
-        return "is empty; pass an adapter folder"
+        return "the value is empty; pass an adapter folder"
     if is_hub_name(name, (Path(),)) or is_gguf_adapter(folder, kind):
         return None
     if (why := why_no_adapter(folder)) is not None:

@@ -80,7 +80,7 @@ def read_entries(source: Source, kinds: Kinds) -> tuple[list[SuiteEntry], list[P
         name = probe.name
         if name in names:
             first = names[name]
-            message = f"suite[{index}].name: {name!r} is already used in line {first}; choose another"
+            message = f"suite[{index}].name: {name!r} is already used on line {first}; choose another name"
             problems.append(Problem(message, *source.locate(("suite", index, "name"))))
         names.setdefault(name, line)
         unique = _unique(id_of(name), ids)
@@ -100,7 +100,7 @@ def _probe(
     missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
     if missing:
         is_null = missing[0] in value and value[missing[0]] is None
-        hint = "; YAML reads an unquoted null as an empty value: quote it" if is_null else ""
+        hint = "; YAML reads an unquoted null as an empty value, so write it in quotes" if is_null else ""
         text = f"suite[{index}]: missing {' and '.join(missing)}{hint}"
         problems.append(Problem(text, *place))
         return None
@@ -119,7 +119,7 @@ def _probe(
 
 
 def _unknown_kind(kind: Any, kinds: Kinds) -> str:
-    return f"there is no {describe(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
+    return f"there is no kind {describe(kind)}{did_you_mean(str(kind), kinds)}; allowed: {', '.join(kinds)}"
 
 
 def entry_notes(source: Source, entries: Sequence[SuiteEntry]) -> list[Problem]:
@@ -137,7 +137,10 @@ def _notes(entry: SuiteEntry) -> Iterator[tuple[str, str]]:
     if getattr(options, "top_k", None) is not None:
         yield "top_k", "top_k has no effect, because the full vocabulary is compared"
     if entry.probe.claim is Claim.NO_HARM and "assert_z_gte" in options.model_fields_set:
-        yield "assert_z_gte", "assert_z_gte has no effect, because harm is judged only by its margin"
+        yield (
+            "assert_z_gte",
+            "assert_z_gte has no effect, because a no-harm probe is judged only by its margin",
+        )
     if options.weight < 0:
         yield "weight", f"weight: {options.weight:g} is treated as 0"
     yield from threshold_notes(options)

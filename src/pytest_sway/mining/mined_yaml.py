@@ -14,8 +14,8 @@ from pytest_sway.version import __version__
 
 _DIGITS = 4
 _CHOSEN = (
-    "They were selected for the effect of this adapter on them: an interval over them applies to selected "
-    "items, not to questions in general. Reports that use them state this."
+    "These items were selected because of this adapter's effect on them. A confidence interval over them "
+    "describes the selected items, not questions in general. Reports that use these items say so."
 )
 
 
@@ -24,18 +24,19 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
     tried = sum(case.candidates for case in cases)
     counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common()) or "none"
     meaning = (
-        f"a cosine of at least {LEAST_SIMILARITY:g} with the question, and closer to it than to all other "
-        "questions"
+        f"each wording has a cosine of at least {LEAST_SIMILARITY:g} with its question and is closer to it "
+        "than to all other questions"
         if has_embedder
-        else "not checked: the extra semsim is not installed; review them before use"
+        else "not checked, because the extra semsim is not installed; review the wordings before use"
     )
     what = (
-        f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}: the wordings on "
-        "which the adapter loses most of its lift. Paste the list as cases: of a paraphrase_invariance."
+        f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}. The adapter "
+        "loses more of its lift with these wordings than with the others. Paste the list as cases: of a "
+        "paraphrase_invariance probe."
     )
     head = [
         what,
-        f"{tried} wordings measured; rejected beforehand: {counts}; meaning: {meaning}.",
+        f"{tried} wordings were measured. Rejected before that: {counts}. Same meaning: {meaning}.",
         _CHOSEN,
     ]
     rows = [
@@ -56,11 +57,11 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
 def outliers_text(found: Sequence[Outlier], top: int, source: str, kind: str) -> str:
     """``mined_outliers:``; either list may be pasted as ``prompts:``."""
     has_nulls = all(one.null_mean is not None for one in found)
-    by = "beyond the null adapters' mean on the same prompt" if has_nulls else "no null adapter was measured"
+    by = "minus the null adapters' mean on the same prompt" if has_nulls else "no null adapters were measured"
     what = (
-        f"Made by sway mine --mode outliers (pytest-sway {__version__}) from {source}: the {top} prompts of "
-        f"{len(found)} that the adapter moves most, and the {top} that it moves least ({by}). Paste either "
-        f"list as prompts: of a {kind}."
+        f"Made by sway mine --mode outliers (pytest-sway {__version__}) from {source}. Of {len(found)} "
+        f"prompts, these are the {top} with the largest and the {top} with the smallest divergence between "
+        f"adapter and base ({by}). Paste one of the lists as prompts: of a {kind} probe."
     )
     head = [what, _CHOSEN]
     lists = {"top": found[:top], "bottom": found[-top:][::-1]}

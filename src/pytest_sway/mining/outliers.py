@@ -60,7 +60,7 @@ def spec_prompts(suite: Suite) -> list[str]:
     found = [e for e in suite.entries if isinstance(e.probe, DeltaKL) and e.enabled]
     if not found:
         raise MiningError(
-            "the suite has no delta_kl to take prompts from; add one, or pass --from FILE or "
+            "the suite has no delta_kl probe to take prompts from; add one, or pass --from FILE or "
             "--from-corpus public_domain_en"
         )
     return list(dict.fromkeys(prompt for entry in found for prompt in entry.probe.options.prompts))
@@ -77,8 +77,8 @@ def with_pool(suite: Suite, pool: Sequence[str], top: int) -> Suite:
     pool = list(dict.fromkeys(pool))
     if len(pool) < 2 * top:
         raise MiningError(
-            f"the pool has {len(pool)} distinct prompts, but --top-k {top} needs {2 * top} (the largest and "
-            f"the smallest); use --top-k {max(1, len(pool) // 2)}, or more prompts with --from FILE"
+            f"the pool has {len(pool)} distinct prompts, but --top-k {top} needs {2 * top} ({top} for "
+            f"each list); use --top-k {max(1, len(pool) // 2)}, or pass more prompts with --from FILE"
         )
     entries = [e for e in suite.entries if isinstance(e.probe, DeltaKL) and e.enabled]
     written = entries[0].probe.options if entries else DeltaKLOptions(prompts=pool)

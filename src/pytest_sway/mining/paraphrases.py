@@ -77,7 +77,7 @@ def with_candidates(suite: Suite, most: int, seed: int, keep: MeaningFilter) -> 
     found = [entry for entry in entries if entry is not None]
     if not found:
         reasons = ", ".join(f"{count} {reason}" for reason, count in keep.rejected.items())
-        raise MiningError(f"no wording is left to test for any question: {reasons}")
+        raise MiningError(f"no wordings are left to test; rejected wordings: {reasons or 'none'}")
     return replace(suite, entries=tuple(found))
 
 
@@ -89,7 +89,7 @@ def paraphrase_entries(suite: Suite) -> list[SuiteEntry]:
     """
     found = [e for e in suite.entries if isinstance(e.probe, ParaphraseInvariance) and e.enabled]
     if not found:
-        raise MiningError("the suite has no paraphrase_invariance to take cases from; add one")
+        raise MiningError("the suite has no paraphrase_invariance probe to take cases from; add one")
     return found
 
 

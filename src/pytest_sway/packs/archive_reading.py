@@ -81,14 +81,14 @@ def _entries(stream: memoryview) -> Iterator[tuple[_Header, bytes]]:
         header = _header(block)
         begin, end = at + _BLOCK, at + _BLOCK + header.size
         if end > len(stream):
-            raise PackError("the archive is truncated, or contains a wrong size")
+            raise PackError("the archive is truncated, or the size of a member is wrong")
         count += 1
         if count > MOST_MEMBERS:
             raise PackError(f"the archive has more than {MOST_MEMBERS} members")
         content = bytes(stream[begin:end])
         if header.kind == _PAX:
             if long_name:
-                raise PackError("the archive has two headers for one member")
+                raise PackError("the archive has two extended headers for one member")
             long_name = _pax_path(header, content)
         else:
             yield header._replace(name=long_name or header.name), content
@@ -113,13 +113,15 @@ def _header(block: bytes) -> _Header:
         return _Header(_FILE, full, size)
     if (kind == _FOLDER and size == 0) or kind == _PAX:
         return _Header(kind, full, size)
-    raise PackError(f"{describe(full)} is a link, a device or another special file")
+    raise PackError(
+        f"{describe(full)} is a link, a device or another special file; a pack contains only regular files"
+    )
 
 
 def _octal(field: bytes) -> int:
     text = field.strip(b" \0")
     if not re.fullmatch(rb"[0-7]{0,11}", text):
-        raise PackError("the archive has a number that cannot be read")
+        raise PackError("a header of the archive contains an invalid number")
     return int(text or b"0", 8)
 
 
@@ -142,7 +144,9 @@ def _pax_path(header: _Header, content: bytes) -> str:
             raise PackError("the archive has a header that cannot be read")
         key, value = _text(found[2]), content[found.end() : at + length - 1]
         if key not in _PAX_KEYS:
-            raise PackError(f"the archive has a header with {describe(key)}, which is not allowed in a pack")
+            raise PackError(
+                f"a header of the archive has the field {describe(key)}, which a pack cannot contain"
+            )
         path = _text(value) if key == "path" else path
         at += length
     return path
@@ -154,5 +158,5 @@ def _name_below_top(header: _Header) -> str:
     if top != TOP or (not below and header.kind == _FILE):
         raise PackError(f"{describe(header.name)} is not in the folder {TOP}/")
     if header.kind == _FILE and not largest_size(below):
-        raise PackError(f"{describe(header.name)} is not a known file of a pack")
+        raise PackError(f"{describe(header.name)} is not one of the files that a pack can contain")
     return below

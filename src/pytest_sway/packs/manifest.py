@@ -97,7 +97,9 @@ class Manifest:
             raise PackError(f"{MANIFEST}: found {describe(value)}, expected a JSON object")
         if value.get("swaypack_version") != VERSION:
             found = describe(value.get("swaypack_version"))
-            raise PackError(f"{MANIFEST}: swaypack_version is {found}, but this version supports {VERSION}")
+            raise PackError(
+                f"{MANIFEST}: swaypack_version is {found}, but this version of pytest-sway supports {VERSION}"
+            )
         spec = _of_type(value, "spec_filename", str)
         if not SPEC_NAME.fullmatch(spec):
             raise PackError(

@@ -91,7 +91,9 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
     source = read_spec(spec)
     check_packable(source.value)
     if len(suite.adapters) != 1 or suite.spec.model is not None:
-        raise PackError(f"{spec.name}: a pack contains one adapter on its base; set models.ft.adapter to it")
+        raise PackError(
+            f"{spec.name}: a pack contains exactly one adapter; set models.ft.adapter to its folder"
+        )
     key, model = suite.adapters[0], suite.model
     base = Path(model.base) if Path(model.base).is_dir() else None
     adapter = Path(key.path) if key.path is not None and Path(key.path).is_dir() else None
@@ -214,7 +216,9 @@ def _check_written(spec: Path, text: str) -> None:
             try:
                 check_inside(path)
             except PackError as error:
-                raise PackError(f"{spec.name}: {error}; write the path where it is used") from None
+                raise PackError(
+                    f"{spec.name}: {error}; write the path in this field, without a YAML merge (<<)"
+                ) from None
 
 
 def _moment(files: Sequence[Path]) -> int:

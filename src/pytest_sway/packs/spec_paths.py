@@ -78,7 +78,7 @@ def check_packable(value: Mapping[str, Any]) -> None:
     for side in ("base", "ft"):
         model = _object(_object(value.get("models")).get(side))
         if model.get("kind", "hf") != "hf":
-            raise PackError(f"models.{side}.kind: {describe(model['kind'])}; packs support only kind: hf")
+            raise PackError(f"models.{side}.kind is {describe(model['kind'])}, but packs support only hf")
         for name, reason in _REFUSED.items():
             if model.get(name):
                 raise PackError(f"models.{side}.{name}: {reason}")
@@ -87,7 +87,7 @@ def check_packable(value: Mapping[str, Any]) -> None:
         kind = _object(entry).get("kind")
         if kind in OUTSIDE_KINDS:
             raise PackError(
-                f"suite[{index}]: {kind} reads training files, which a pack cannot contain; remove it"
+                f"suite[{index}]: {kind} reads training files, which a pack cannot contain; remove this probe"
             )
         if not isinstance(kind, str) or kind not in kinds():
             raise PackError(f"suite[{index}].kind: {describe(kind)} is not a built-in kind of pytest-sway")

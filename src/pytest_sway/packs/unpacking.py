@@ -64,7 +64,7 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
     """
     target = into / TOP
     if os.path.lexists(target):
-        raise PackError(f"{target} exists; remove it, or choose another folder with -o")
+        raise PackError(f"{target} already exists; remove it, or choose another folder with -o")
     members = read_members(pack)
     manifest = _manifest(members)
     _check_digests(manifest, members)
@@ -76,7 +76,7 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
     text, needs = _prepared_spec(manifest, members)
     for name in given:
         if name not in needs:
-            raise PackError(f"--{name}: the pack's spec does not use a folder ./{name}")
+            raise PackError(f"--{name} is not needed: the pack's spec does not refer to ./{name}")
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as scratch:
@@ -106,10 +106,11 @@ def _check_digests(manifest: Manifest, members: Mapping[str, bytes]) -> None:
     there = members.keys() - {MANIFEST}
     if there != manifest.digests.keys():
         odd = min(there ^ manifest.digests.keys())
-        raise PackError(f"{describe(odd)} is in only one of the archive and {MANIFEST}")
+        missing, other = (MANIFEST, "the archive") if odd in there else ("the archive", MANIFEST)
+        raise PackError(f"{describe(odd)} is in {other}, but not in {missing}")
     for name, digest in manifest.digests.items():
         if hashlib.sha256(members[name]).hexdigest() != digest:
-            raise PackError(f"{name} does not match {MANIFEST}: its SHA-256 differs")
+            raise PackError(f"the SHA-256 of {name} differs from the one in {MANIFEST}")
 
 
 def _check_given(name: str, folder: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
@@ -117,15 +118,15 @@ def _check_given(name: str, folder: Path, manifest: Manifest, members: Mapping[s
     if not folder.is_dir():
         raise PackError(f"--{name} {folder}: folder does not exist")
     if any(one.startswith(f"{name}/") for one in members):
-        raise PackError(f"--{name} {folder}: the pack already contains it")
+        raise PackError(f"--{name} {folder}: the pack already contains the {name}")
     if name == BASE:
         wanted, found = manifest.base.digest, files_digest(folder, MODEL_FILES)
     else:
         wanted, found = manifest.adapter_digest, folder_digest(folder)
     if wanted and wanted != found:
         raise PackError(
-            f"--{name} {folder}: its files differ from those that were packed (digest {found}, expected "
-            f"{wanted})"
+            f"--{name} {folder}: the files differ from those that the pack was made with (digest {found}, "
+            f"expected {wanted})"
         )
 
 

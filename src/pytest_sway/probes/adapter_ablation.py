@@ -55,7 +55,9 @@ class AdapterAblationOptions(PromptOptions):
         if any(not math.isfinite(v) or v < 0 for v in values):
             raise ValueError("every λ must be a finite number ≥ 0")
         if sum(0 < v <= 1 for v in set(values)) < 2:
-            raise ValueError("at least two different λ must lie in (0, 1]: the exponent is fitted there")
+            raise ValueError(
+                "at least two different λ must lie in (0, 1], because the exponent is fitted over this range"
+            )
         return sorted(set(values))
 
 
@@ -122,7 +124,8 @@ class AdapterAblation(Probe[AdapterAblationOptions]):
         bounds = "" if interval is None else f" (95 % interval [{interval.low:.2f}, {interval.high:.2f}])"
         return Judgement(
             verdict,
-            f"{message}; effect ∝ strength^{measured.raw or 0:.2f}{bounds}, at full strength {found.text}",
+            f"{message}; effect ∝ strength^{measured.raw or 0:.2f}{bounds}; at full strength the effect is "
+            f"{found.text}",
             SHAPE_SCORE[verdict],
             interval=interval,
             prediction=found.prediction,
@@ -172,20 +175,23 @@ def _shape_verdict(
     early = half >= _SATURATED * mean[grid.index(1.0)]
     missed = [name for name, passed in bands.items() if not passed]
     if falls:
-        return Verdict.FAIL, f"unsound: the effect falls between strength {falls[0]:g} and {falls[1]:g}"
+        return (
+            Verdict.FAIL,
+            f"unsound: the effect decreases from adapter strength {falls[0]:g} to {falls[1]:g}",
+        )
     if interval is None:
-        return Verdict.WARN, "undecided: too few prompts, give at least three"
+        return Verdict.WARN, "undecided: at least three prompts are needed"
     if interval.high < SOUND_EXPONENT and early:
-        return Verdict.FAIL, "saturated: 90 % of its effect is there at half strength"
+        return Verdict.FAIL, "saturated: the adapter reaches 90 % of its effect at half strength or less"
     if missed:
-        return Verdict.FAIL, f"outside what the spec allows: {', '.join(missed)}"
+        return Verdict.FAIL, f"outside the limits that the spec sets: {', '.join(missed)}"
     up_to_one = [m for v, m in zip(grid, mean, strict=True) if v <= 1]
     rises = all(a <= b for a, b in pairwise(up_to_one))
     if interval.low > SOUND_EXPONENT and rises:
         return Verdict.PASS, f"sound: the effect grows up to full strength (exponent above {SOUND_EXPONENT})"
     if not rises:
-        return Verdict.WARN, "doubtful: the effect dips before full strength"
-    return Verdict.WARN, f"undecided: the exponent may be {SOUND_EXPONENT} or less, add prompts"
+        return Verdict.WARN, "doubtful: the effect does not grow at every step up to full strength"
+    return Verdict.WARN, f"undecided: the exponent may be {SOUND_EXPONENT} or less (add prompts to decide)"
 
 
 def _first_fall(grid: Sequence[float], curves: Sequence[Sequence[float]]) -> tuple[float, float] | None:

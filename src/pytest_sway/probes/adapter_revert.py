@@ -102,8 +102,8 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         kept = [pair for pair in pairs if pair.base_gold <= self.options.base_gold_similarity_cap]
         if not kept:
             raise ProbeSkip(
-                f"the base already answers all {len(pairs)} paraphrases right (cosine above "
-                f"{self.options.base_gold_similarity_cap:g}): give cases that it does not know"
+                f"the base model already answers all {len(pairs)} paraphrases correctly (cosine above "
+                f"{self.options.base_gold_similarity_cap:g}); give cases that the base model does not know"
             )
         return self._measurement(kept, len(pairs) - len(kept))
 
@@ -140,7 +140,9 @@ class AdapterRevert(Probe[AdapterRevertOptions]):
         """The effect rule on the gain, and the condition of schema 1 on the rate."""
         gain = t_interval(measured.samples)
         criteria = EffectCriteria(
-            self.options.assert_gain_gte, self.options.assert_z_gte, "cosine nearer to the right answer"
+            self.options.assert_gain_gte,
+            self.options.assert_z_gte,
+            "gain in cosine similarity to the right answer",
         )
         judged = judge_effect(measured, gain, nulls, criteria, subtract_null=False, statistic="gain")
         judged = _apply_rate_limit(judged, measured, self.options)
@@ -224,12 +226,11 @@ def _apply_rate_limit(judged: Judgement, measured: Measurement, options: Adapter
     if within or interval is None or len(measured.samples) < _LEAST_CASES:
         return judged
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
-    message = f"{reverts} of {total} answers come no nearer to the right one"
+    message = f"{reverts} of {total} answers are no closer to the right answer than the base model's"
     if interval.low >= limit:
-        return lower_verdict(
-            judged, Verdict.FAIL, f"{message} (surely at least {interval.low:.0%}, below {limit:.0%} wanted)"
-        )
-    return lower_verdict(judged, Verdict.WARN, f"{message} (below {limit:.0%} wanted, undecided: add cases)")
+        bounds = f"at least {interval.low:.0%} with 95 % confidence, must be below {limit:.0%}"
+        return lower_verdict(judged, Verdict.FAIL, f"{message} ({bounds})")
+    return lower_verdict(judged, Verdict.WARN, f"{message} (must be below {limit:.0%}; add cases to decide)")
 
 
 def _bad_cases(measured: Measurement) -> dict[str, Any]:

@@ -235,7 +235,9 @@ class Probe(ABC, Generic[OptionsT]):
             for argument in get_args(base):
                 if isinstance(argument, type) and issubclass(argument, ProbeOptions):
                     return argument  # type: ignore[return-value]
-        raise TypeError(f"{cls.__name__} must be declared as Probe[ItsOptions]")
+        raise TypeError(
+            f"its options class is missing: declare class {cls.__name__}(Probe[{cls.__name__}Options])"
+        )
 
     @property
     def name(self) -> str:

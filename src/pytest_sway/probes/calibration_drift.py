@@ -36,7 +36,7 @@ _KNOWN = 3.0
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise ValueError("a blank text; write one, or remove the item")
+        raise ValueError("the text is blank; write a text or remove the item")
     return text
 
 
@@ -123,7 +123,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
         (kinds,) = measured.series["kinds"]
         harms = [
             mean_harm(
-                "nats per token lost on facts",
+                "loss on facts in nats per token",
                 [-value for value in kinds],
                 largest_loss(self.options, "assert_mean_delta_gte"),
                 self._set_of("items of your own" if self.options.items else "kinds of facts"),
@@ -181,7 +181,7 @@ def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
 def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions, items: ItemSet) -> Harm:
     rate = hits / count
     return Harm(
-        f"share of facts forgotten (more than {options.regression_nats:g} nats per token lost)",
+        f"share of facts that lost more than {options.regression_nats:g} nats per token",
         rate,
         rate_interval(hits, count, LEVEL),
         options.assert_fraction_regressed_lt,
@@ -192,7 +192,7 @@ def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions, items: I
 
 def _known_facts_note(known: int, count: int) -> str:
     """Facts that the base never knew stay in: they blur harm, but decide no verdict on known adapters."""
-    return f"; the base itself knew only {known} of {count}" if 2 * known < count else ""
+    return f"; the base model itself knows only {known} of {count} items" if 2 * known < count else ""
 
 
 def _worst_items(items: Sequence[_Item], deltas: Sequence[float]) -> list[dict[str, str | float]]:

@@ -120,7 +120,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
-                "no topic stands out: every prompt is changed alike",
+                "no topic stands out: all prompts change equally",
                 SHAPE_SCORE[Verdict.WARN],
                 prediction=found.prediction,
                 evidence={**evidence, "degenerate_zero_variance": True},
@@ -157,10 +157,14 @@ def _prompts(options: ClusterKLOptions) -> list[str]:
     prompts = distinct(options.prompts)
     found, count = len(prompts), options.num_clusters
     if found < options.min_prompts:
-        raise ProbeSkip(f"{found} distinct prompts, and min_prompts: {options.min_prompts}; give more")
+        raise ProbeSkip(
+            f"there are only {found} distinct prompts, but min_prompts is {options.min_prompts}; "
+            "give more prompts"
+        )
     if 2 * count > found:
         raise ProbeSkip(
-            f"num_clusters: {count} of {found} distinct prompts; give {2 * count}, or fewer clusters"
+            f"num_clusters: {count} needs at least {2 * count} distinct prompts, but there are only {found}; "
+            "give more prompts or fewer clusters"
         )
     return prompts
 
@@ -216,18 +220,18 @@ def _verdict(
     enough = specificity >= options.assert_specificity_gte
     z = prediction.z if prediction is not None else None
     if options.assert_z_gte <= 0:
-        beyond, words = True, "z is not judged, so the floor decides"
+        beyond, words = True, "z is not checked, so only the floor decides"
     elif prediction is None:
-        beyond, words = True, "not compared with random adapters, so the floor decides"
+        beyond, words = True, "not compared with random adapters, so only the floor decides"
     elif z is None:
         beyond = prediction.rank == 0
-        words = f"{prediction.rank} of {prediction.n} random adapters are as specific"
+        words = f"{prediction.rank} of {prediction.n} random adapters are at least as specific"
     else:
         beyond = z >= options.assert_z_gte
         words = f"z {display_z(z):+.2f}σ, needs {options.assert_z_gte:g}"
     if enough and beyond:
         return Verdict.PASS, ("some topics change more than others", words)
-    little = "the topics change about alike"
+    little = "all topics change about equally"
     reason = "random adapters may be as specific" if enough else little
     return Verdict.WARN, (reason, words)
 
@@ -251,10 +255,10 @@ def _extreme_clusters(
     means = [float(y[labels == cluster].mean()) for cluster in range(len(exemplar_texts))]
     most, least = (exemplar_texts[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
     if not known:
-        return f"most on prompts like {most!r}, least like {least!r}"
+        return f"prompts like {most!r} change most, prompts like {least!r} change least"
     return (
-        f"{math.exp(max(means)):.3g} times random adapters on prompts like {most!r}, "
-        f"{math.exp(min(means)):.3g} times like {least!r}"
+        f"compared with random adapters, prompts like {most!r} change {math.exp(max(means)):.3g} times "
+        f"as much, prompts like {least!r} {math.exp(min(means)):.3g} times as much"
     )
 
 

@@ -87,7 +87,7 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         (works,) = measured.series["works"]
         margin = largest_loss(self.options, "assert_mean_delta_gte")
         judged = judge_no_harm(
-            [mean_harm("nats per token lost on other prose", [-v for v in works], margin, self._works())],
+            [mean_harm("loss on other prose in nats per token", [-v for v in works], margin, self._works())],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
             interval=t_interval(works),
         )

@@ -91,7 +91,7 @@ class GradientGhost(Probe[GradientGhostOptions]):
         if self.options.adapter_path is not None:
             return resolve_path(self.options.adapter_path, self.context.folder, "adapter_path")
         if self.context.adapter is None:
-            raise ProbeSkip("there is no adapter under evaluation: name a folder as adapter_path")
+            raise ProbeSkip("no adapter is evaluated in this run; set adapter_path to an adapter's folder")
         return self.context.adapter
 
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
@@ -121,10 +121,10 @@ def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judge
 
 _STEPS = "{steps} steps ({step_source})"
 _SIGNALS = {
-    "global_step_below_threshold": f"too few steps: {_STEPS}, fewer than {{required_steps}}",
+    "global_step_below_threshold": f"too few steps: {_STEPS}, fewer than the required {{required_steps}}",
     "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
     "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
-    "learning_rate_zero": "its learning rate was 0: nothing was learned",
+    "learning_rate_zero": "the learning rate was 0, so nothing was learned",
 }
 
 
@@ -180,11 +180,12 @@ def _few_steps(found: Mapping[str, Any], least: int) -> list[str]:
         return []
     if found["steps"] < least:
         few = f"perhaps too few steps: {_STEPS.format(**found)}, fewer than {least}"
-        return [f"{few}; if your training needs no more, set min_steps_threshold"]
+        return [f"{few}; if fewer steps are enough for your training, set a lower min_steps_threshold"]
     if found["steps_doubt"]:
         return [found["steps_doubt"]]
-    steps = f"undecided: {found['steps_certain']} steps are certain, {found['steps']} in {found['runs']} runs"
-    return [f"{steps}, enough only if the last run continued the version before, which no log says"]
+    certain = f"undecided: only {found['steps_certain']} steps are certain"
+    possible = f"all {found['runs']} runs together have {found['steps']} steps"
+    return [f"{certain}; {possible}, but no log says whether the last run continued the previous version"]
 
 
 def _broken_modules(found: Mapping[str, Any]) -> list[str]:

@@ -157,9 +157,10 @@ class Leakage(Probe[LeakageOptions]):
         values = sections if by_section else measured.samples
         interval = t_interval(values)
         if not any(measured.samples):
-            message = f"no recital: from {len(measured.samples)} beginnings it recites no more than the base"
+            given = f"given {len(measured.samples)} prefixes"
+            message = f"no recital: {given}, the adapter recites no more than the base model"
             return Judgement(Verdict.PASS, message, 1.0, interval)
-        what = f"share of {NGRAM}-token runs recited beyond the base"
+        what = f"share of recited {NGRAM}-token sequences above the base model's share"
         margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
         harm = mean_harm(what, values, margin, self._sections() if by_section else ItemSet("prefixes"))
         judged = judge_no_harm([harm], interval=interval)
@@ -189,7 +190,7 @@ def _prose(document: Document) -> list[Section]:
     """
     prose = {s.content.strip(): s for s in document.sections if s.kind == "prose" and s.content.strip()}
     if not prose:
-        raise ProbeSkip("no prose to recite: give sections: of kind prose with their content")
+        raise ProbeSkip("there is no prose to recite; give sections: of kind prose with their content")
     return list(prose.values())
 
 
@@ -215,8 +216,8 @@ async def _all_windows(sections: Sequence[Section], options: LeakageOptions, bas
     ]
     if not found:
         raise ProbeSkip(
-            f"no prose section is long enough to be recited: {_LEAST_TOKENS} tokens must follow a prefix, "
-            f"the longest section has {max(len(cut.ids) for cut in tokens)} in all"
+            f"no prose section is long enough: at least {_LEAST_TOKENS} tokens must follow a prefix, but the "
+            f"longest section has only {max(len(cut.ids) for cut in tokens)} tokens in total"
         )
     return found
 

@@ -123,7 +123,7 @@ class MultiTurnCoherenceDecay(Probe[MultiTurnOptions]):
             nulls,
             _criteria(self.options),
             detail=measured.evidence["sparkline"],
-            undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} turns" if few else "",
+            undecided=f"{MIN_CURVES} dialogues of {_MIN_TURNS + 1} or more turns" if few else "",
         )
 
 

@@ -44,16 +44,19 @@ class NullAdapterOptions(ProbeOptions):
     @classmethod
     def _check_rank_multipliers(cls, values: list[float]) -> list[float]:
         if any(not math.isfinite(value) or value <= 0 for value in values):
-            raise ValueError("every factor on the rank must be a finite number > 0")
+            raise ValueError("every rank multiplier must be a finite number > 0")
         if len({f"{value:.2f}" for value in values} - {"0.00"}) < len(set(values)):
-            raise ValueError("the factors must differ in their first two decimals, and from 0")
+            raise ValueError(
+                "rank multipliers must differ in their first two decimals and must not round to 0"
+            )
         return list(dict.fromkeys(values))
 
     @model_validator(mode="after")
     def _check_adapters(self) -> Self:
         if (self.family == "yours") != bool(self.adapters):
             raise ValueError(
-                "family: yours and adapters: belong together; name the folders of your own null adapters"
+                "family: yours and adapters: must be used together; "
+                "adapters: lists the folders of your own null adapters"
             )
         return self
 
@@ -94,7 +97,7 @@ class NullAdapter(Probe[NullAdapterOptions]):
         """PASS where the draws answered; what did not is named."""
         if nulls is None or not nulls.samples:
             failed = f": {nulls.failed[0]}" if nulls is not None and nulls.failed else ""
-            return Judgement(Verdict.ERROR, f"no random adapter could be made{failed}")
+            return Judgement(Verdict.ERROR, f"no null adapter could be created{failed}")
         evidence = {
             "runs": len(nulls.samples),
             "family": nulls.family,
@@ -105,8 +108,8 @@ class NullAdapter(Probe[NullAdapterOptions]):
         }
         text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
         if not self.options.exact_runs and self.options.effective_runs > FEWEST_RUNS:
-            text += f", up to {self.options.effective_runs} where a verdict is close"
+            text += f", up to {self.options.effective_runs} for probes near their limit"
         if nulls.failed:
-            message = f"{text}; {len(nulls.failed)} could not be made: {nulls.failed[0]}"
+            message = f"{text}; {len(nulls.failed)} could not be created: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)
         return Judgement(Verdict.PASS, text, 1.0, evidence=evidence)

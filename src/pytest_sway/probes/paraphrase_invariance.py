@@ -42,7 +42,7 @@ class ParaphraseCase(QuestionCase):
     @model_validator(mode="after")
     def _check_other_words(self) -> ParaphraseCase:
         if self.prompt in self.paraphrases:
-            raise ValueError(f"the paraphrase {self.prompt!r} is the prompt itself; give other words")
+            raise ValueError(f"the paraphrase {self.prompt!r} is the prompt itself; reword it")
         return self
 
 
@@ -216,7 +216,7 @@ def _evidence(options: ParaphraseInvarianceOptions, gains: Sequence[_CaseGains])
         "generalization_ratio": fmean(w) / fmean(v) if spread is not None else None,
         "generalization_ratio_ci_95": [spread.low, spread.high] if spread is not None else None,
         "intent": options.intent,
-        "control": "other cases' prompts" if several else "none: no other case has another answer",
+        "control": "other cases' prompts" if several else "none: all cases have the same answer",
         "num_cases": len(gains),
         "per_case": [one.row() for one in gains],
     }
@@ -233,20 +233,18 @@ def _generalization_verdict(
     kept = contrast_interval(w, v, bound)
     found = t_interval(specific)
     share = contrast_interval(specific, measured.samples, LEAST_SPECIFIC)
-    words = f"keeps {_kept_share(measured)} of its gain when asked in other words (wanted ≥ {bound:g})"
+    words = f"{_kept_share(measured)} (at least {100 * bound:g}% required)"
     if kept is None or found is None or share is None:
-        return Verdict.WARN, f"{words}, one case decides nothing: add cases"
+        return Verdict.WARN, f"{words}; one case is not enough to decide, add cases"
     if kept.high < 0:
         return Verdict.FAIL, f"memorised: {words}"
     if share.high < 0:
-        return (
-            Verdict.FAIL,
-            f"memorised: other wordings find the answer no better than other questions do; {words}",
-        )
+        why = "paraphrases raise the probability of the answer no more than other questions do"
+        return Verdict.FAIL, f"memorised: {why}; {words}"
     if kept.low <= 0:
-        return Verdict.WARN, f"{words}, undecided: add cases"
+        return Verdict.WARN, f"{words}; this is undecided, add cases"
     if found.low <= 0:
-        return Verdict.WARN, f"{words}, perhaps no more than after other questions: add cases"
+        return Verdict.WARN, f"{words}, but other questions may raise the answer as much; add cases"
     return _enough_cases(measured, words)
 
 
@@ -254,26 +252,27 @@ def _memorization_verdict(options: ParaphraseInvarianceOptions, measured: Measur
     """What the paraphrases allow at best where only the trained wording should answer, and why."""
     bound = options.max_generalization_ratio_if_memorize
     kept = contrast_interval(measured.series["paraphrased"][0], measured.series["verbatim"][0], bound)
-    words = f"keeps {_kept_share(measured)} of its gain when asked in other words (wanted ≤ {bound:g})"
+    words = f"{_kept_share(measured)} (at most {100 * bound:g}% allowed)"
     if kept is None:
-        return Verdict.WARN, f"{words}, one case decides nothing: add cases"
+        return Verdict.WARN, f"{words}; one case is not enough to decide, add cases"
     if kept.low > 0:
-        return Verdict.FAIL, f"not memorised: it answers other wordings too, {words}"
+        return Verdict.FAIL, f"not memorised: the adapter also answers other wordings; {words}"
     if kept.high >= 0:
-        return Verdict.WARN, f"{words}, undecided: add cases"
+        return Verdict.WARN, f"{words}; this is undecided, add cases"
     return _enough_cases(measured, words)
 
 
 def _enough_cases(measured: Measurement, words: str) -> tuple[Verdict, str]:
     if len(measured.samples) < FEWEST_CASES:
-        return Verdict.WARN, f"{words}, but {len(measured.samples)} cases decide nothing: add cases"
+        return Verdict.WARN, f"{words}, but {len(measured.samples)} cases are too few to decide; add cases"
     return Verdict.PASS, words
 
 
 def _kept_share(measured: Measurement) -> str:
     """The ratio of the plain lifts, in words; there is none of a lift that is not positive."""
     verbatim, paraphrased = (fmean(measured.series[key][0]) for key in ("verbatim", "paraphrased"))
-    return f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
+    share = f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
+    return f"the adapter keeps {share} of its gain when asked in other words"
 
 
 def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[BadCase]:

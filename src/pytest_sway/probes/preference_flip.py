@@ -96,7 +96,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         dropped = [f"{t.prompt}: {error}" for t, error in scores if isinstance(error, RequestError)]
         kept = [(t, pair) for t, pair in scores if not isinstance(pair, RequestError)]
         if not kept:
-            raise ProbeError(f"none of {len(triples)} triples can be scored; the first: {dropped[0]}")
+            raise ProbeError(f"none of the {len(triples)} triples can be scored; first error: {dropped[0]}")
         base = [_margin(pair, "base", self.options.margin) for _, pair in kept]
         tuned = [_margin(pair, "tuned", self.options.margin) for _, pair in kept]
         gains = [after - before for before, after in zip(base, tuned, strict=True)]
@@ -131,7 +131,7 @@ class PreferenceFlip(Probe[PreferenceFlipOptions]):
         flips = _flips(measured)
         there, wanted = len(measured.samples), self.options.min_triples_for_decision
         if there < wanted:
-            few = f"undecided: {there} triples, {wanted} are needed, add triples"
+            few = f"undecided: there are only {there} triples, but at least {wanted} are needed"
             judgement = lower_verdict(judgement, Verdict.WARN, few)
         if interval is not None and interval.high < 0:
             judgement = lower_verdict(judgement, Verdict.FAIL, "it prefers the rejected answers")
@@ -148,7 +148,7 @@ def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Trip
     given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
     triples = list(dict.fromkeys(given or context.document.preferences))
     if not triples:
-        raise ProbeSkip("no triples: give triples:, or sections: with preferences:")
+        raise ProbeSkip("there are no triples; give triples:, or sections: with preferences:")
     return triples
 
 
@@ -178,14 +178,13 @@ def _flips(measured: Measurement) -> dict[str, Any]:
 def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     """What the net flip rate allows at best, and its counts in words."""
     wrong, net = flips["base_wrong"], flips["flipped"] - flips["flipped_back"]
-    words = (
-        f"{flips['flipped']} of {wrong} wrong preferences corrected, {flips['flipped_back']} new wrong ones"
-    )
+    corrected = f"{flips['flipped']} of {wrong} wrong preferences were corrected"
+    words = f"{corrected}, {flips['flipped_back']} right ones became wrong"
     interval = rate_interval(max(0, net), wrong)
     if net / wrong >= wanted:
         return Verdict.PASS, words
     sure = interval is not None and interval.high < wanted
-    return Verdict.FAIL if sure else Verdict.WARN, f"{words} (wanted {wanted:.0%})"
+    return Verdict.FAIL if sure else Verdict.WARN, f"{words} (net rate of at least {wanted:.0%} required)"
 
 
 def _unlearned_triples(options: PreferenceFlipOptions, measured: Measurement) -> list[BadCase]:

@@ -136,9 +136,9 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         evidence = measured.evidence
         first, last = (measured.statistics[name] for name in ("signal", "last"))
         longest, left_out = evidence["context_lengths"][-1], evidence["lengths_left_out"]
-        detail = f"{first:.3g} nats alone, {last:.3g} behind {longest} tokens"
+        detail = f"{first:.3g} nats for the prompt alone, {last:.3g} after {longest} tokens of other text"
         if left_out:
-            detail += f"; {', '.join(map(str, left_out))} left out, beyond the model's context"
+            detail += f"; left out, because longer than the model's context: {', '.join(map(str, left_out))}"
         return judge_decay(
             measured,
             nulls,
@@ -205,10 +205,10 @@ async def _padded_prompts(
 
 def _too_few(lengths: int, context_length: int | None) -> str:
     if context_length is None:
-        return f"context_lengths holds {lengths} length > 0: a slope takes {_MIN_LENGTHS}"
+        return f"context_lengths needs at least {_MIN_LENGTHS} different lengths > 0, but has {lengths}"
     return (
-        f"{lengths} of the context_lengths > 0 fit the context of {context_length} tokens, and a slope takes "
-        f"{_MIN_LENGTHS}: give shorter ones"
+        f"only {lengths} of the context_lengths > 0 fit into the model's context of {context_length} tokens, "
+        f"but at least {_MIN_LENGTHS} are needed; give shorter lengths"
     )
 
 
@@ -228,7 +228,7 @@ async def _fillers(options: PromptCollapseOptions, lengths: Sequence[int], base:
     shortest = min(len(c.ids) for c in cut)
     if shortest == 0:
         raise ProbeError(
-            "the tokenizer makes no token of English prose, so no distance can be measured in it"
+            "the tokenizer returns no tokens for English prose, so lengths in tokens cannot be measured"
         )
     if shortest < lengths[-1]:
         texts = [_APART.join([text] * (2 + lengths[-1] // shortest)) for text in texts]

@@ -87,11 +87,12 @@ class Samples(Probe[SamplesOptions]):
     def judge(self, measured: Measurement, nulls: NullSample | None) -> Judgement:
         """How many answers changed, and how many of them for the better."""
         found = measured.evidence
-        text = f"{found['num_asked']} questions asked, {found['num_same']} answered as the base does"
+        text = f"{found['num_same']} of {found['num_asked']} answers are the same as the base model's"
         if found["num_with_gold"]:
             text += (
-                f"; {found['num_nearer']} of {found['num_with_gold']} answers are nearer to the right one, "
-                f"{found['num_near']} of them near it (word overlap from {NEAR:g} on)"
+                f"; {found['num_nearer']} of {found['num_with_gold']} answers are closer to the right answer "
+                f"than the base model's, and {found['num_near']} have a word overlap of at least {NEAR:g} "
+                "with the right answer"
             )
         return Judgement(Verdict.PASS, text)
 
@@ -110,7 +111,7 @@ def _cases(options: SamplesOptions, context: ProbeContext) -> list[SampleCase]:
         for triple in context.document.preferences
     ]
     if not found:
-        raise ProbeSkip("nothing to ask: give cases:, or sections: with questions")
+        raise ProbeSkip("there is nothing to ask; give cases:, or sections: with questions")
     return list(dict.fromkeys(found))
 
 

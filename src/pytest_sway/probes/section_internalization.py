@@ -224,11 +224,13 @@ def _chosen_sections(context: ProbeContext, options: SectionInternalizationOptio
     """The sections of the kinds that are measured; ProbeSkip without one."""
     sections = context.document.sections
     if not sections:
-        raise ProbeSkip("no sections: give the spec sections:, the document that the adapter was trained on")
+        raise ProbeSkip(
+            "there are no sections; add sections: with the training document of the adapter to the spec"
+        )
     chosen = [section for section in sections if section.kind in options.include_kinds]
     if not chosen:
         there = ", ".join(sorted({section.kind for section in sections}))
-        raise ProbeSkip(f"include_kinds leaves no section: the document has {there}")
+        raise ProbeSkip(f"the document has no section of a kind in include_kinds; its kinds are: {there}")
     return chosen
 
 

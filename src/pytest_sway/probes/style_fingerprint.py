@@ -117,8 +117,8 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         }
         if base_words < LEAST_WORDS:
             raise ProbeError(
-                f"the base writes {base_words} words after {len(prompts)} prompts, too few to show a style "
-                f"(it takes {LEAST_WORDS}): give other prompts, or raise max_new_tokens"
+                f"the base model writes only {base_words} words after {len(prompts)} prompts, but at least "
+                f"{LEAST_WORDS} are needed to measure a style; give other prompts or increase max_new_tokens"
             )
         if tuned_words < LEAST_WORDS:
             return Measurement(raw=None, evidence=evidence)
@@ -140,14 +140,14 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
         if measured.raw is None:
             count = evidence["words"]
             message = (
-                f"the adapter writes next to nothing: {count['tuned']} words after "
-                f"{evidence['num_prompts']} prompts, where the base writes {count['base']}"
+                f"the adapter writes almost nothing: {count['tuned']} words after "
+                f"{evidence['num_prompts']} prompts, while the base model writes {count['base']}"
             )
             return Judgement(Verdict.FAIL, message, 0.0, distinguishable=False)
         if evidence["distance"] < _LEAST_DISTANCE:
             message = (
-                f"the document is written like the base: {evidence['distance']:.2f} standard deviations "
-                f"apart per dimension (it takes {_LEAST_DISTANCE:g})"
+                f"the document's style is too close to the base model's: {evidence['distance']:.2f} standard "
+                f"deviations apart per dimension (at least {_LEAST_DISTANCE:g} needed)"
             )
             return Judgement(Verdict.SKIP, message)
         base, tuned = (np.array(measured.series[side]) for side in ("base", "tuned"))
@@ -180,9 +180,13 @@ def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[s
     reference = options.doc_reference.strip()
     texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
     if not texts:
-        raise ProbeSkip("no document to compare the style with: give the spec sections:, or doc_reference:")
+        raise ProbeSkip(
+            "there is no document to compare the style with; add sections: to the spec, or set doc_reference:"
+        )
     if (found := _count_words(texts)) < _WINDOW:
-        raise ProbeError(f"a document of {found} words shows no style: give at least {_WINDOW}")
+        raise ProbeError(
+            f"the document has only {found} words, but at least {_WINDOW} are needed to measure its style"
+        )
     return texts
 
 
@@ -246,7 +250,7 @@ def _measurement(tallies: _Tallies, evidence: dict[str, object]) -> Measurement:
         for sums in (tallies.base.sum(axis=0), tallies.tuned.sum(axis=0), tallies.document.sum(axis=0))
     )
     if base is None or tuned is None or document is None:
-        raise ProbeError("the texts are too short to be compared: raise max_new_tokens")
+        raise ProbeError("the texts are too short to be compared; increase max_new_tokens")
     spread = _spread(tallies, np.maximum(abs(base), abs(document)), extended=extended)
     shares = _shares(base, tuned, document, spread)
     names = style.EXTENDED if extended else style.PLAIN

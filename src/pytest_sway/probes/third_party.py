@@ -21,7 +21,7 @@ _CLAIMS = {
 def probe_class_fault(found: object) -> str:
     """Why something that a plugin gave cannot be a kind, and what to write; empty where it can."""
     if not (isinstance(found, type) and issubclass(found, Probe)):
-        return f"{describe(found)} is no class derived from pytest_sway.probes.base.Probe"
+        return f"{describe(found)} is not a class derived from pytest_sway.probes.base.Probe"
     wrong = next(_faults(found), "")
     return f"{found.__name__}: {wrong}" if wrong else ""
 
@@ -30,7 +30,7 @@ def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
     """What is wrong with a probe class, first things first."""
     kind, claim = getattr(probe, "kind", None), getattr(probe, "claim", None)
     if not (isinstance(kind, str) and kind):
-        yield f"kind is {_value_text(kind)}; write the word that a spec names it by"
+        yield f"kind is {_value_text(kind)}; set it to the name that specs use for this probe"
     yield from _not_among(probe, "category", CATEGORY_WEIGHTS)
     if not (isinstance(claim, Claim) and claim in _CLAIMS.values()):
         yield f"claim is {_value_text(claim)}, allowed: {', '.join(_CLAIMS)}"
@@ -40,7 +40,7 @@ def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
     if not isinstance(probe.requires, (set, frozenset)):
         yield f"requires is {describe(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
     if inspect.isabstract(probe):
-        yield f"it has no {' and no '.join(sorted(probe.__abstractmethods__))}"
+        yield f"it does not implement {' and '.join(sorted(probe.__abstractmethods__))}"
     try:
         probe.options_type()
     except TypeError as error:

@@ -57,7 +57,7 @@ class ToolUseOptions(CaseOptions[ToolUseCase]):
         for case in self.cases:
             if self.allowed_tools is not None and case.gold_tool_name not in self.allowed_tools:
                 raise ValueError(
-                    f"allowed_tools leaves out {case.gold_tool_name!r}, the right tool of a case"
+                    f"allowed_tools does not contain {case.gold_tool_name!r}, the right tool of a case"
                 )
         return self
 
@@ -91,7 +91,7 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         """One call per case and side."""
         cases = self.options.distinct
         if not cases:
-            raise ProbeSkip("no cases: give some, or write cases: builtin")
+            raise ProbeSkip("there are no cases; give cases, or write cases: builtin")
         prompts = [_tool_prompt(case, self.context) for case in cases]
         budgets = [case.max_new_tokens for case in cases]
         wanted = [Generate(prompt, views.base, most) for prompt, most in zip(prompts, budgets, strict=True)]
@@ -125,9 +125,10 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         if not any(one.score for one in base):
             what = "calls a tool" if not any(one.called for one in base) else "gets a call right"
             if not valid:
-                return Judgement(Verdict.SKIP, f"the base never {what}: nothing to lose")
-            gained = f"the base never {what}, the adapter makes {valid} valid calls in {len(ft)} cases"
-            judged = Judgement(Verdict.PASS, gained, 1.0, interval)
+                return Judgement(Verdict.SKIP, f"the base model never {what}, so there is nothing to lose")
+            gained = f"the adapter makes {valid} valid calls in {len(ft)} cases"
+            message = f"the base model never {what}, but {gained}"
+            judged = Judgement(Verdict.PASS, message, 1.0, interval)
         else:
             judged = _no_harm(self.options, base, ft, interval)
         judged = _no_hallucination(self.options, ft, judged)
@@ -179,7 +180,7 @@ def _no_harm(
     pairs = list(zip(base, ft, strict=True))
     lost = {
         "valid calls lost per case": [float(one.valid) - float(other.valid) for one, other in pairs],
-        "score of the calls lost per case": [one.score - other.score for one, other in pairs],
+        "call score lost per case": [one.score - other.score for one, other in pairs],
     }
     margin = largest_loss(options, "assert_validity_delta_gte")
     harms = [
@@ -190,11 +191,11 @@ def _no_harm(
     if margin == math.inf or any(one.called for one in ft):
         return judged
     calls = sum(one.called for one in base)
-    words = f"the adapter never calls a tool, the base does in {calls} of {len(base)} cases"
+    words = f"the adapter never calls a tool, but the base model does in {calls} of {len(base)} cases"
     # McNemar's exact test of calls that are lost, with none gained
     if judged.verdict is Verdict.FAIL or 0.5**calls <= (1 - LEVEL) / 2:
         return lower_verdict(judged, Verdict.FAIL, words)
-    return lower_verdict(judged, Verdict.WARN, f"{words}, too few to decide")
+    return lower_verdict(judged, Verdict.WARN, f"{words}, which is too few to decide")
 
 
 def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judgement) -> Judgement:
@@ -205,10 +206,9 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judg
         return judged
     bounds = rate_interval(outside, valid_calls, LEVEL)
     sure = valid_calls >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
-    few = "" if valid_calls >= LEAST_FOR_A_RATE else f", undecided below {LEAST_FOR_A_RATE} calls"
-    words = (
-        f"it calls tools that do not exist: {outside} of {valid_calls} valid calls (at most {limit:.0%}{few})"
-    )
+    few = "" if valid_calls >= LEAST_FOR_A_RATE else f"; fewer than {LEAST_FOR_A_RATE} calls do not decide"
+    count = f"{outside} of {valid_calls} valid calls (at most {limit:.0%} allowed{few})"
+    words = f"the adapter calls tools that do not exist or are not allowed: {count}"
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)
 
 

@@ -107,7 +107,9 @@ class TrainingDrift(Probe[TrainingDriftOptions]):
         if self.options.store_path is not None:
             return [resolve_path(self.options.store_path, self.context.folder, "store_path")]
         if self.context.adapter is None:
-            raise ProbeSkip("there is no adapter under evaluation: name a log, or its folder, as store_path")
+            raise ProbeSkip(
+                "no adapter is evaluated in this run; set store_path to a training log or its folder"
+            )
         return [*([version.store] if version is not None else []), self.context.adapter]
 
     def _read_from(self, source: LogSource, logs: Logs) -> str:
@@ -155,11 +157,11 @@ def _choose_run(
     if ends_broken(run):
         return choice
     if len(run.steps) < least:
-        text = f"{len(run.steps)} losses were logged in {run.length} steps, min_steps is {least}"
-        raise ProbeSkip(f"{text}; a smaller logging_steps logs more of them ({read_from})")
+        text = f"only {len(run.steps)} losses were logged in {run.length} steps, but min_steps is {least}"
+        raise ProbeSkip(f"{text}; train with a smaller logging_steps to log more losses ({read_from})")
     if run.phase == REWARD_PHASE:
-        text = "the run maximised a reward (its records hold reward or completions/…)"
-        raise ProbeSkip(f"{text}: its loss is no measure of what was learned ({read_from})")
+        text = "the run maximised a reward (its log contains reward or completions/…)"
+        raise ProbeSkip(f"{text}, so its loss does not measure what was learned ({read_from})")
     return choice
 
 

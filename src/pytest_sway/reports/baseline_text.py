@@ -37,14 +37,17 @@ def regression_reason(regression: Regression, threshold: float, then: SuiteResul
         return "; ".join([f"composite {drop}", *_category(then, now), *_factors(then.score, now.score)])
     change = regression.probe
     assert change.then is not None  # a regression is one from something measured
-    was = f"was {change.then.verdict} with score {formatting.score(change.then.score)}"
+    was = f"(before: {change.then.verdict}, score {formatting.score(change.then.score)})"
     if change.now is None:
         if kinds := [probe.kind for probe in now.probes if probe.name == regression.name]:
-            return f"{regression.name}: is now of kind {kinds[0]}, was {change.then.kind}"
-        return f"{regression.name}: not in this run, {was}: bring it back, or write a new baseline"
+            return f"{regression.name}: its kind changed from {change.then.kind} to {kinds[0]}"
+        return (
+            f"{regression.name}: the probe is not in this run {was}. "
+            "Add the probe again, or write a new baseline"
+        )
     if regression.what in ("vanished", "error"):
         word = "no longer measured" if regression.what == "vanished" else "ended in an error"
-        return f"{regression.name}: {word}, {was}: {change.now.message}"
+        return f"{regression.name}: {word} {was}: {change.now.message}"
     turned = f"turned from {change.then.verdict} to fail, " if regression.what == "fail" else ""
     drop = _drop(change.then.score, change.now.score, threshold)
     return f"{regression.name}: {turned}score {drop}; {_items_reason(change.items)}"
@@ -80,8 +83,8 @@ def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator
 def items_sentence(items: PairedItems) -> str:
     """The mean change of the items that both results have, its interval, and what it is a change of."""
     interval = "" if items.ci_95 is None else f", 95 % {formatting.interval(items.ci_95)}"
-    which = f"{'' if items.of_raw else 'own '}mean change of {items.n} item{'s' * (items.n > 1)}"
-    which += f" in both ({items.unpaired} in one only)" if items.unpaired else ""
+    which = f"mean change of {items.n} item{'s' * (items.n > 1)}{'' if items.of_raw else ' (not of raw)'}"
+    which += f" in both results ({items.unpaired} in only one)" if items.unpaired else ""
     return f"{which} {formatting.change(items.mean_delta, formatting.raw)}{interval}"
 
 
@@ -173,7 +176,7 @@ def _drop(then: float | None, now: float | None, threshold: float) -> str:
 def _items_reason(items: PairedItems | None) -> str:
     """Whether the items changed more than they scatter, so that a reader knows change from noise."""
     if items is None:
-        return "no item is in both results, so items cannot be compared"
+        return "the two results have no items in common, so items cannot be compared"
     text = items_sentence(items)
     if items.ci_95 is not None:
         scatter = "more than chance" if items.beyond_scatter else "perhaps chance"
@@ -193,7 +196,8 @@ def _category(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     lost = {name: before[name] - after[name] for name in after if name in before}
     name = max(lost, key=lambda category: lost[category], default=None)
     if name is not None and lost[name] > 0:
-        yield f"most of it in {name}: {formatting.score(before[name])} → {formatting.score(after[name])}"
+        drop = f"{formatting.score(before[name])} → {formatting.score(after[name])}"
+        yield f"largest drop in category {name}: {drop}"
 
 
 def _factors(then: Score, now: Score) -> Iterator[str]:

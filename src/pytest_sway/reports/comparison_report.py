@@ -16,7 +16,7 @@ from pytest_sway.text import formatting
 from pytest_sway.text.width import aligned_row, clean, fold, fold_indented, keep_end, pad, width
 
 _MARKS = {Verdict.FAIL: "!", Verdict.WARN: "?"}
-_LEGEND = "score: 0.5 just passes; ! fail, ? warn, — not in that result"
+_LEGEND = "score: 0.5 is the minimum to pass; ! = fail, ? = warn, — = not in that result"
 _LONGEST_NAME = 26
 _CELL = 6
 _CHANGE = 8
@@ -77,11 +77,11 @@ def terminal(matrix: CompareMatrix, threshold: float | None = None, columns: int
     """
     lines = [*_result_lines(matrix), "", *_table_lines(matrix, columns)]
     paired = [f"  {clean(one.name)}: {items_sentence(one.items)}" for one in matrix.newest if one.items]
-    lines += ["", "the same items, from the last but one result to the last:", *paired] if paired else []
+    lines += ["", "changes of the items that the last two results have in common:", *paired] if paired else []
     lines += [f"note: {clean(note)}" for note in matrix.notes]
     if worse := _regressions(matrix, threshold):
         lines += [
-            f"regressions (a drop of {threshold:g} or more):",
+            f"regressions (score drops of {threshold:g} or more, new failures, missing probes):",
             *(f"  - {clean(reason)}" for reason in worse),
         ]
     return [part for line in lines for part in fold_indented(line, columns)]

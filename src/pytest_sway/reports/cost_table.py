@@ -13,13 +13,15 @@ from pytest_sway.text.width import pad, width
 _HEADINGS = ("probe", "tokens", "time", "memory", "at most")
 _SERVER_HEADINGS = ("probe", "requests", "tokens", "requests at most", "tokens at most")
 _NOTE = (
-    "Estimated from the prompts and a short measurement of this model on this machine. Loading it, sentence "
-    "vectors and statistics are not counted. At most: where every null adapter is needed."
+    "The numbers are estimated from the prompts and from a short measurement of this model on this machine. "
+    "They do not include loading the model, sentence embeddings or statistics. "
+    "The 'at most' column applies if every null adapter is needed."
 )
 
 _SERVER_NOTE = (
-    "Estimated from the prompts. How long the server takes is not known; loading adapters there and "
-    "checking its answers is not counted. At most: where every null adapter is needed."
+    "The numbers are estimated from the prompts. The time that the server needs is not known. The numbers do "
+    "not include the requests that load adapters on the server and check its answers. "
+    "The 'at most' columns apply if every null adapter is needed."
 )
 
 

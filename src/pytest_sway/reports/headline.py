@@ -19,7 +19,8 @@ _REASONS = 2
 _NAMES = 3
 _CASE = 60
 _UNTRAINED = (
-    "check that the prompts are about its training data, and that adapter and base are those you meant"
+    "check that the prompts are about the adapter's training data, "
+    "and that the adapter and the base model are the right ones"
 )
 _WRONG_DIRECTION = "wrong direction"
 _SMALL = re.compile(r"real \(z [^)]*\) but small: [^;]+")
@@ -60,7 +61,8 @@ def _answer(suite: SuiteResult) -> str:
         return "could not be measured. No probe has a result"
     composite = formatting.score(suite.score.overall)
     if status == "partial":
-        return f"only a part of the suite was measured. Composite {composite} of what ran, not judged"
+        part = "only a part of the suite was measured, so the gate did not judge it"
+        return f"{part}. Composite of this part: {composite}"
     if status == "unknown":
         return f"{band_text(suite)}. Composite {composite}; the result has no gate"
     if status == "passed":
@@ -75,7 +77,7 @@ def _composite_text(suite: SuiteResult) -> str:
 
 def _passed_condition(suite: SuiteResult) -> str:
     band = band_text(suite)
-    return {"no band": "passed its gate", "partial": "partial, as much as the gate asks for"}.get(band, band)
+    return {"no band": "passed its gate", "partial": "partial, but enough for the gate"}.get(band, band)
 
 
 def _failed_answer(suite: SuiteResult) -> str:
@@ -87,7 +89,7 @@ def _failed_answer(suite: SuiteResult) -> str:
         return _damage(harmed)
     memorised = [probe for probe in failed if probe.message.startswith("memorised")]
     if memorised:
-        return f"memorised. It knows its answers in the trained wording only ({memorised[0].name})"
+        return f"memorised. The adapter knows its answers only in the trained wording ({memorised[0].name})"
     if broken := [probe for probe in failed if probe.claim is Claim.PRE_RUN]:
         return f"training went wrong. {_capital(broken[0].message)}"
     if effect := _effect_answer(suite):
@@ -100,11 +102,11 @@ def _failed_answer(suite: SuiteResult) -> str:
 def _damage(harmed: Sequence[ProbeResult]) -> str:
     """What a no-harm probe shows: a model that recites is not one that forgot."""
     if all(probe.message.startswith("too little gained") for probe in harmed):
-        return f"weak. Less was gained than was asked ({_names(harmed)})"
+        return f"weak. The gain is smaller than required ({_names(harmed)})"
     lost = [probe for probe in harmed if probe.kind != "leakage"]
     if not lost:
-        return f"memorised. It recites its training text ({_names(harmed)})"
-    return f"damaged. The adapter harms what the base model could do ({_names(lost)})"
+        return f"memorised. The adapter recites its training text ({_names(harmed)})"
+    return f"damaged. The adapter harms abilities of the base model ({_names(lost)})"
 
 
 def _effect_answer(suite: SuiteResult) -> str:
@@ -114,7 +116,7 @@ def _effect_answer(suite: SuiteResult) -> str:
     if not failed:
         return ""
     if opposite := [probe for probe in failed if _WRONG_DIRECTION in probe.message]:
-        return f"wrong direction. The adapter does the opposite of what was asked ({_names(opposite)})"
+        return f"wrong direction. The effect is the opposite of what is required ({_names(opposite)})"
     real = [probe for probe in effects if _is_real(probe)]
     if not real:
         return _missing_effect(failed)
@@ -122,27 +124,28 @@ def _effect_answer(suite: SuiteResult) -> str:
     if learning and not any(map(_is_real, learning)):
         return (
             f"not learned. The model changed{_z_text(max(real, key=_z))}, "
-            f"but what was asked is not clearly learned ({_names(learning)})"
+            f"but it did not clearly learn the training content ({_names(learning)})"
         )
     if small := [probe for probe in failed if _is_real(probe)]:
         return _weak_effect(max(small, key=_z), suite)
-    return f"partial. {len(real)} of {len(effects)} effects are real, not {_names(failed)}"
+    return f"partial. {len(real)} of {len(effects)} effects are real. {_names(failed)} failed"
 
 
 def _missing_effect(failed: Sequence[ProbeResult]) -> str:
     """Where no effect is real: too small, or no more than random adapters do."""
     compared = [probe for probe in failed if probe.null is not None or probe.z_score is not None]
     if not compared:
-        return f"weak. The effect is less than was asked ({_names(failed)})"
+        return f"weak. The effect is smaller than required ({_names(failed)})"
     family = next((probe.null.family for probe in compared if probe.null is not None), "")
-    return f"noise. The effect is not beyond {null_group(family)}{_z_text(max(compared, key=_z))}"
+    z = _z_text(max(compared, key=_z))
+    return f"noise. The effect is like that of {null_group(family)}{z}"
 
 
 def _weak_effect(probe: ProbeResult, suite: SuiteResult) -> str:
     which = "The effect" if len(_measured_effects(suite)) == 1 else f"The effect of {probe.name}"
     if found := _SMALL.search(probe.message):
         return f"weak. {which} is {found[0]}"
-    short = "less than was asked" if probe.verdict is Verdict.FAIL else "not surely large enough"
+    short = "smaller than required" if probe.verdict is Verdict.FAIL else "may not be large enough"
     return f"weak. {which} is real{_z_text(probe)} but {short}"
 
 
@@ -154,7 +157,7 @@ def _unproven_answer(suite: SuiteResult) -> str:
         return "could not be measured. Some probes gave no result"
     effects, warned = _measured_effects(suite), _probes_with(suite, Verdict.WARN)
     if not _is_below_threshold(suite):
-        return f"not certain. {_names(warned)} warned" if warned else "not certain. The gate says why"
+        return f"not certain. {_names(warned)} warned" if warned else "not certain. The gate's reasons follow"
     if not effects:
         return f"no effect was measured. Composite {_composite_text(suite)}"
     real = [probe for probe in effects if _is_real(probe)]
@@ -162,7 +165,7 @@ def _unproven_answer(suite: SuiteResult) -> str:
         return f"not certain. No effect is clear enough. Composite {_composite_text(suite)}"
     if doubtful := [probe for probe in real if probe.verdict is Verdict.WARN]:
         return _weak_effect(max(doubtful, key=_z), suite)
-    return f"partial. What was asked is shown in part. Composite {_composite_text(suite)}"
+    return f"partial. The adapter meets only a part of the requirements. Composite {_composite_text(suite)}"
 
 
 def _is_real(probe: ProbeResult) -> bool:
@@ -237,8 +240,9 @@ def _sure_by_statistics(suite: SuiteResult) -> str:
     """dlm-sway writes how many nulls there were, but not how they did."""
     counts = {f"{stats.n:g}" for stats in suite.null_stats.values() if stats.n}
     if not counts:
-        return "the result says nothing about random adapters"
-    return f"compared with {' or '.join(sorted(counts))} null adapters; how many would pass is not known"
+        return "the result has no data on random adapters"
+    number = " or ".join(sorted(counts))
+    return f"compared with {number} null adapters; it is not known how many of them would pass"
 
 
 def _reasons(suite: SuiteResult) -> list[str]:

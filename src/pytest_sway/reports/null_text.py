@@ -32,7 +32,8 @@ def probe_sentence(probe: ProbeResult) -> str:
         parts.append(f"{formatting.ratio(null.ratio)} their mean")
     if null.alignment_ratio is not None and null.alignment_ratio.ratio is not None:
         parts.append(
-            f"about {formatting.rough_ratio(null.alignment_ratio.ratio)} its own update with random signs"
+            f"about {formatting.rough_ratio(null.alignment_ratio.ratio)} the effect of its own update with "
+            "random signs"
         )
     return ", ".join(parts)
 
@@ -79,11 +80,11 @@ def effects_sentence(effects: EffectsSummary, nulls: NullComposites | None) -> s
     is_yours = nulls is not None and nulls.family == "yours"
     sure = effects.holm
     rest = [name for name in effects.p if name not in sure]
-    left = f", not {_first_names(rest)}" if sure and rest else ""
+    left = f", but not {_first_names(rest)}" if sure and rest else ""
     level = f"error at most {formatting.percent(effects.level)}, Holm"
-    any_training = ", as after any training" if sure and not is_yours else ""
+    any_training = ", which is normal after any training" if sure and not is_yours else ""
     group = null_group("" if nulls is None else nulls.family)
-    return f"{len(sure)} of {len(effects.p)} clearly beyond {group}{left}{any_training} ({level})"
+    return f"{len(sure)} of {len(effects.p)} effects are clearly beyond {group}{left} ({level}){any_training}"
 
 
 def _first_names(names: Sequence[str], most: int = 3) -> str:
@@ -96,7 +97,7 @@ def passing_sentence(nulls: NullComposites | None) -> str:
     """How many random adapters would have passed, with the bound on their share; empty without any."""
     if nulls is None:
         return ""
-    most = f"true share at most {formatting.percent(nulls.at_most)}, 95 % sure"
+    most = f"the true share is at most {formatting.percent(nulls.at_most)} with 95 % confidence"
     return f"{nulls.passed} of {_counted(nulls)} would pass the effect probes ({most})"
 
 
@@ -146,7 +147,9 @@ def _accepted_effects(effects: EffectsSummary) -> str:
     level = formatting.percent(effects.level)
     parts = [f"{', '.join(sure) or 'none'} (error at most {level}, Holm)"]
     if more := [name for name in also if name not in sure]:
-        parts.append(f"also {', '.join(more)}, if {level} of them may be false (Benjamini-Hochberg)")
+        parts.append(
+            f"also {', '.join(more)}, if up to {level} of the list may be false (Benjamini-Hochberg)"
+        )
     if rest := [name for name in effects.p if name not in {*sure, *also}]:
         parts.append(f"not clear for {', '.join(rest)}")
     return "; ".join(parts)
@@ -167,7 +170,7 @@ def _nulls_sentence(nulls: NullComposites) -> str:
     """How many nulls would have passed, and how many do as well."""
     as_well = nulls.better + nulls.level
     if not nulls.composite_of_effects:
-        stands = "no effect of this adapter stands out"
+        stands = "this adapter has no effect that is clearly beyond them"
     else:
         count = as_well or "none"
         stands = f"{count} of them score{'s' * (as_well < 2)} as high as this adapter"

@@ -109,11 +109,14 @@ def _best(ranking: Ranking) -> str:
         highest = ranking.highest
         overall = formatting.score(ranking.results[highest].score.overall)
         return (
-            f"ship none: none of {len(ranking.labels)} checkpoints passes its gate; the highest composite is "
-            f"{overall}, of {ranking.labels[highest]}"
+            f"ship no checkpoint: none of the {len(ranking.labels)} passes its gate. The highest composite "
+            f"score is {overall} ({ranking.labels[highest]})"
         )
     overall = formatting.score(ranking.results[best].score.overall)
-    return f"ship {ranking.labels[best]}: composite {overall}, the highest of those that pass their gate"
+    return (
+        f"ship {ranking.labels[best]}: its composite score {overall} is the highest of the checkpoints "
+        "that pass their gate"
+    )
 
 
 def _tied(ranking: Ranking) -> Iterator[str]:
@@ -125,29 +128,35 @@ def _tied(ranking: Ranking) -> Iterator[str]:
         return
     names = ", ".join(ranking.labels[at] for at in ranking.tied)
     earliest = ranking.labels[min(*ranking.tied, best)]
-    yield f"as good, within chance (95 % for all together): {names}; the earliest is {earliest}"
+    yield (
+        f"these checkpoints cannot be distinguished from the best (joint 95 % intervals): {names}. "
+        f"The earliest of all, including the best, is {earliest}"
+    )
 
 
 def _stopped_helping(ranking: Ranking) -> str:
     if not ranking.learning:
         return (
-            "when training stopped helping is not known: no probe of the suite measures how much was learned "
-            "(sections, answers, preferences)"
+            "it is not known when training stopped helping, because no probe of the suite measures "
+            "how much was learned (sections, answers, preferences)"
         )
     stopped = ranking.stopped_helping
     if stopped is None:
-        return "training helped to the end: the last checkpoint that passes is clearly better than the others"
+        return (
+            "training helped to the end: the last checkpoint that passes its gate is clearly better "
+            "than the others"
+        )
     name = ranking.labels[stopped]
-    return f"training stopped helping at {name}: no later checkpoint that passes is clearly better"
+    return f"training stopped helping at {name}: no later checkpoint passes its gate and is clearly better"
 
 
 def _harm(ranking: Ranking) -> str:
     begins = ranking.harm_begins
     if begins is not None:
         probes = ", ".join(ranking.harm[begins])
-        return f"harm begins at {ranking.labels[begins]} ({probes}) and stays until the last checkpoint"
+        return f"harm begins at {ranking.labels[begins]} ({probes}) and persists until the last checkpoint"
     harmful = [ranking.labels[at] for at, names in enumerate(ranking.harm) if names]
     if harmful:
         return f"harm was found at {', '.join(harmful)}, but not at the last checkpoint"
     undecided = [ranking.labels[at] for at, names in enumerate(ranking.doubts) if names]
-    return "no harm was found" + (f"; it is undecided at {', '.join(undecided)}" if undecided else "")
+    return "no harm was found" + (f", but it is undecided at {', '.join(undecided)}" if undecided else "")

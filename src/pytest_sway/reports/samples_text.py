@@ -86,9 +86,9 @@ def gain_text(pair: AnswerPair) -> str:
     if not pair.gold:
         return f"{abs(pair.gain):.0%} other words"
     if pair.gain == 0:
-        return "as near to what was taught as the base"
-    nearer = "nearer to" if pair.gain > 0 else "farther from"
-    return f"{abs(pair.gain):.0%} {nearer} what was taught"
+        return "as close to the taught answer as the answer of the base model"
+    closeness = "closer to" if pair.gain > 0 else "farther from"
+    return f"{abs(pair.gain):.0%} {closeness} the taught answer"
 
 
 def _field_lines(name: str, text: str, columns: int) -> Iterator[str]:

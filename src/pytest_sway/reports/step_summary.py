@@ -12,7 +12,9 @@ from pytest_sway.result import SuiteResult
 VARIABLE = "GITHUB_STEP_SUMMARY"
 _MOST = 1024 * 1024
 """Bytes; of a longer one GitHub shows nothing."""
-_CUT = "\n\n**Cut here**: GitHub shows 1 MiB of a step; `--sway-md=PATH` writes the whole.\n"
+_CUT = (
+    "\n\n**Truncated here**: GitHub shows at most 1 MiB per step. `--sway-md=PATH` writes the whole report.\n"
+)
 
 
 def append(suites: Sequence[SuiteResult]) -> bool:
@@ -29,7 +31,7 @@ def append(suites: Sequence[SuiteResult]) -> bool:
     space = _MOST - len(start) - (path.stat().st_size if path.exists() else 0)
     text = _cut_to_fit("\n".join(map(markdown.text, suites)), space)
     if not text:
-        raise OSError(f"{target}: GitHub shows 1 MiB of a step, and it is full")
+        raise OSError(f"{target} is full: GitHub shows at most 1 MiB per step")
     with path.open("ab") as file:  # other commands of the step append to it as well
         file.write(start + text)
     return True

@@ -70,10 +70,10 @@ def legend(suite: SuiteResult) -> str:
     if not measured:
         return ""
     has_interval = any(probe.ci_95 is not None for probe in measured)
-    parts = ["score: 0.5 just passes", "raw: what was measured"]
-    parts += ["95 %: its 95 % interval"] if has_interval else []
+    parts = ["score: 0.5 is the minimum to pass", "raw: the measured value"]
+    parts += ["95 %: the 95 % interval of raw"] if has_interval else []
     if any(probe.z_score is not None for probe in measured):
-        parts.append(f"z: distance beyond n random adapters, clear from {REAL_Z:g} on")
+        parts.append(f"z: distance from n random adapters in σ (clear from {REAL_Z:g} on)")
     if any(" nats" in probe.message for probe in measured):
         parts.append("nats: unit of log-probability (0.7 = twice as likely)")
     return "; ".join(parts)
@@ -116,7 +116,7 @@ def _forwards(stats: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_count(stats, 'forward_passes'):.0f} batches"
     yield f"{tokens:,.0f} tokens (padding {formatting.percent(padding / (tokens + padding))})"
     if halved:
-        yield f"{halved:.0f} batches halved, out of memory"
+        yield f"{halved:.0f} batches halved because memory was full"
     if wall:
         yield f"{tokens / wall:,.0f} tokens/s"
 

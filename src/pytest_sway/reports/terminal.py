@@ -180,7 +180,7 @@ def _sentences(suite: SuiteResult, verbosity: int) -> Iterator[str]:
         yield from null_text.suite_sentences(suite.null_summary)
     if line := skipped_probes.pip_line(suite.probes):
         names = [probe.name for probe in suite.probes if "missing_extra" in probe.evidence]
-        yield f"skipped, missing extra: {', '.join(names)} ({line})"
+        yield f"skipped because an extra is not installed: {', '.join(names)} ({line})"
     if text := null_text.not_calibrated_sentence(suite.null_summary):
         yield text
     silent = [probe for probe in suite.probes if probe.verdict in MEASURED_VERDICTS and not _says_no_z(probe)]

@@ -95,12 +95,14 @@ def read_trace(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
         with Path(path).open("rb") as file:
             report = sum_trace(file, slowest)
     except OSError as error:
-        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a name that no file can have
-        raise TraceError(f"{path}: cannot be read: {error}") from None
+        raise TraceError(f"{path} cannot be read: {error}") from None
     if not report.total.n_events:
-        lines = f"{report.malformed} lines, none of them" if report.malformed else "nothing, so not"
-        raise EmptyTraceError(f"{path}: holds {lines} an event: give a file that --sway-trace wrote")
+        fault = (
+            f"none of the {report.malformed} lines is an event" if report.malformed else "the file is empty"
+        )
+        raise EmptyTraceError(f"{path}: {fault}. Give a file that --sway-trace wrote")
     return report
 
 
@@ -238,8 +240,10 @@ def _by_cost(shares: dict[str, Share]) -> tuple[Share, ...]:
 
 def _headline(report: TraceReport) -> str:
     total = report.total
-    known = f"{formatting.percent(total.hit_rate)} known already" if total.n_events else "nothing known"
-    broken = f"; {report.malformed} lines are no event" if report.malformed else ""
+    known = (
+        f"{formatting.percent(total.hit_rate)} from the cache" if total.n_events else "none from the cache"
+    )
+    broken = f"; {report.malformed} lines are not valid events" if report.malformed else ""
     return f"{total.n_events:,} events, {formatting.duration(total.total_ms / 1000)}, {known}{broken}"
 
 

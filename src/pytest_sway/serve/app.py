@@ -176,7 +176,7 @@ async def _report(run_id: str, supervisor: Served) -> Response:
     """The report of a run as a page."""
     run = _known(supervisor, run_id)
     if run.result is None:
-        raise HTTPException(409, f"the run is {run.state}: no report is available")
+        raise HTTPException(409, f"the run is {run.state}, so no report is available")
     try:
         page = await asyncio.to_thread(lambda: text(parse_saved_result(run.result, "run")))
     except ValueError as error:  # plotly is not installed
@@ -187,7 +187,7 @@ async def _report(run_id: str, supervisor: Served) -> Response:
 def _known(supervisor: Supervisor, run_id: str) -> Run:
     run = supervisor.history.find(run_id)
     if run is None:
-        raise HTTPException(404, "no such run: it was removed, or never existed")
+        raise HTTPException(404, "this run does not exist, or it was removed")
     return run
 
 

@@ -60,19 +60,19 @@ class HttpGuard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         if not self._is_own_host(headers.get("host", "")):
-            return _refused(421, "the Host header is not an allowed host")
+            return _refused(421, "the Host header does not name an allowed host (--allow-host)")
         origin = headers.get("origin")
         if origin is not None and not self._is_own_origin(origin):
             return _refused(403, "cross-origin requests are not allowed")
         if headers.get("sec-fetch-site") in _OTHER_SITES:
             return _refused(403, "cross-origin requests are not allowed")
         if scope["path"] not in _UNCOUNTED and self._is_too_many(scope):
-            return _refused(429, f"more than {self._settings.most_requests} requests per minute")
+            return _refused(429, f"too many requests: the limit is {self._settings.most_requests} per minute")
         if scope["path"] not in _OPEN and not self._has_key(headers):
             return _without_key()
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._settings.most_body:
-            return _refused(413, f"the limit for a request is {self._settings.most_body:,} bytes")
+            return _refused(413, f"the request is too large: the limit is {self._settings.most_body:,} bytes")
         return None
 
     def _is_own_host(self, host: str) -> bool:
@@ -140,14 +140,16 @@ def _limited(receive: Receive, most: int) -> Receive:
         read += len(message.get("body", b""))
         is_whole = not message.get("more_body", False)
         if read > most:
-            raise BodyError(413, f"the limit for a request is {most:,} bytes")
+            raise BodyError(413, f"the request is too large: the limit is {most:,} bytes")
         return message
 
     return limited
 
 
 def _without_key() -> JSONResponse:
-    refusal = _refused(401, "send the API key: Authorization: Bearer KEY")
+    refusal = _refused(
+        401, "the API key is missing or wrong; send it in the header Authorization: Bearer KEY"
+    )
     for scheme in ("Bearer", 'Basic realm="sway serve", charset="UTF-8"'):  # Chromium reads one in a line
         refusal.headers.append("WWW-Authenticate", scheme)
     return refusal

@@ -23,7 +23,7 @@ class _SupervisorMetrics(Collector):
         yield GaugeMetricFamily("sway_runs_waiting", "Runs in the queue", value=found.waiting)
         yield GaugeMetricFamily("sway_models_loaded", "Models in memory", value=len(found.models))
         size = sum(model.size for model in found.models)
-        yield GaugeMetricFamily("sway_models_bytes", "Size of their weights in bytes", value=size)
+        yield GaugeMetricFamily("sway_models_bytes", "Size of the models in memory in bytes", value=size)
 
 
 def metrics_text(supervisor: Supervisor) -> bytes:

@@ -34,8 +34,8 @@ _REFUSED = {
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _MOST_FILES = 10_000
 _KINDS = ("hf", "gguf", "mlx")
-_NO_FILE = "no such file or folder inside an allowed folder (--allow-path)"
-_NO_HUB = "Hub names are not allowed here (--allow-hub)"
+_NO_FILE = "no such file or folder exists inside the allowed folders (--allow-path)"
+_NO_HUB = "this daemon does not allow Hub names (--allow-hub)"
 
 
 class RequestSpecError(Exception):
@@ -68,7 +68,9 @@ def spec_text(spec: object, folder: Path, allowed: Allowed, seed: int | None = N
         RequestSpecError: it is no spec that a request may run.
     """
     if not isinstance(spec, dict):
-        raise RequestSpecError(f"spec: found {describe(spec)}, expected an object as in a sway.yaml")
+        raise RequestSpecError(
+            f"spec: found {describe(spec)}, expected an object with the fields of a sway.yaml"
+        )
     _check_size(spec)
     _check_models(spec)
     _check_suite(spec.get("suite"), allowed)
@@ -102,7 +104,9 @@ def _check_size(spec: Mapping[str, Any]) -> None:
     try:
         json.dumps(spec, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise RequestSpecError("spec: a string contains a lone surrogate, which is not a character") from None
+        raise RequestSpecError(
+            "spec: a string contains a lone surrogate, which cannot be encoded as UTF-8"
+        ) from None
 
 
 def _children(value: Any) -> Iterator[Any]:
@@ -120,7 +124,7 @@ def _check_models(spec: Mapping[str, Any]) -> None:
             continue
         if isinstance(model.get("adapter"), list) and len(model["adapter"]) != 1:
             raise RequestSpecError(
-                f"models.{side}.adapter: a run evaluates one adapter; send one request for each"
+                f"models.{side}.adapter: a run evaluates one adapter; send one request for each adapter"
             )
         kind = model.get("kind", "hf")
         if kind not in _KINDS:
@@ -160,7 +164,10 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
     """
     field, written = field_name(path.field), path.written
     if any(mark in written for mark in ("*", "?", "[", "$", "\0")):
-        raise RequestSpecError(f"{field}: found {describe(written)}; write each folder by itself")
+        raise RequestSpecError(
+            f"{field}: found {describe(written)}; requests cannot use patterns or variables, so write the "
+            "path in full"
+        )
     found = find_path(written, (folder,))
     if not _is_served(found, allowed.roots):
         is_hub_name = path.role == "base" and HubName.of(written) is not None
@@ -170,7 +177,8 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
         raise RequestSpecError(f"{field}: {_NO_FILE}{no_hub}")
     if reads_beside and path.role in ("adapter", "other") and not _is_below(found.parent, allowed.roots):
         raise RequestSpecError(
-            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the parent folder, which is not allowed here"
+            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the parent folder, which is not inside an "
+            "allowed folder (--allow-path)"
         )
     if path.role == "document":
         _check_document(field, found)
@@ -193,7 +201,7 @@ def _check_document(field: str, path: Path) -> None:
     except DlmError as error:
         raise RequestSpecError(f"{field}: {error.message}") from None
     if sources:
-        raise RequestSpecError(f"{field}: the document has training.sources, which requests cannot read")
+        raise RequestSpecError(f"{field}: requests cannot use a document with training.sources")
 
 
 def _files_of(path: Path) -> Iterator[Path]:
@@ -203,7 +211,9 @@ def _files_of(path: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(path, followlinks=True):  # the limit ends circles
         count += len(folders) + len(files)
         if count > _MOST_FILES:
-            raise RequestSpecError(f"one of its folders has more than {_MOST_FILES:,} files")
+            raise RequestSpecError(
+                f"a folder in the spec contains more than {_MOST_FILES:,} files and folders"
+            )
         yield from (Path(folder) / name for name in (*folders, *files))
 
 

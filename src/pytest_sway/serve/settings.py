@@ -42,8 +42,8 @@ class ServeSettings:
         """Raise SettingsError for an address that others reach, without a key."""
         if not is_loopback(self.host) and not self.api_key:
             raise SettingsError(
-                f"--host {self.host} is reachable from other machines, so it needs an API key: set "
-                f"{KEY_VARIABLE}, or --api-key"
+                f"--host {self.host} is reachable from other machines, so it needs an API key; set the "
+                f"environment variable {KEY_VARIABLE} or pass --api-key"
             )
 
     @property

@@ -178,7 +178,7 @@ class Supervisor:
         if self._worker is None:
             return f"the worker cannot be started: {getattr(error, 'strerror', None) or error}"
         self._worker.join(1.0)
-        return f"the worker ended (exit status {self._worker.exitcode}): out of memory, or a crash"
+        return f"the worker ended (exit status {self._worker.exitcode}); it crashed or ran out of memory"
 
     def _follow(self, run: Run, connection: Connection) -> None:
         """Take what the worker says of a run, until it is over."""
@@ -189,7 +189,7 @@ class Supervisor:
                 connection.send(Cancel(run.id))
             if self._is_late(run):
                 self._end_worker()
-                self._end(run, RunState.FAILED, f"it took longer than {self._settings.timeout:g} s", 504)
+                self._end(run, RunState.FAILED, f"the run took longer than {self._settings.timeout:g} s", 504)
             elif cancelled and not connection.poll(_STOP_S):
                 self._end_worker()
                 self._end(run, RunState.CANCELLED)

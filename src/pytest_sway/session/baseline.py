@@ -48,14 +48,14 @@ def load_baseline(path: str, threshold: float | None = None) -> Baseline:
         files = sorted(source.glob("*.json"))
         if not files:
             raise SavedResultError(
-                f"{path}: contains no result: pass a file or folder written by --sway-json"
+                f"folder {path} contains no result; pass a file or folder that --sway-json wrote"
             )
     elif source.exists():
         files = [source]
     else:
         raise SavedResultError(
-            f"{path}: file or folder does not exist; create it with --sway-json={path} (omit the baseline in "
-            "a first run)"
+            f"file or folder {path} does not exist; create it in a first run with --sway-json={path} and "
+            "without --sway-baseline"
         )
     return Baseline(path, tuple(map(read_saved_result, files)), threshold)
 
@@ -73,7 +73,7 @@ def compare_with_baseline(suites: Sequence[SuiteResult], baseline: Baseline) -> 
         then = earlier[suite.suite]
         if then is None:
             held = ", ".join(_name(one) for one in baseline.results)
-            text = f"no baseline: {baseline.path} contains {held}, but no result of this suite"
+            text = f"no baseline: {baseline.path} contains results of {held}, but none of this suite"
             alone = baseline.threshold is not None and not used
             gate = with_regressions(suite.gate, [text] if alone else [])
             compared.append(replace(suite, notes=(*suite.notes, text), gate=gate))
@@ -81,7 +81,7 @@ def compare_with_baseline(suites: Sequence[SuiteResult], baseline: Baseline) -> 
             compared.append(_compared(suite, then, baseline))
     absent = [_name(one) for one in baseline.results if not any(one is other for other in used)]
     if absent and used:
-        text = f"{baseline.path} also contains {', '.join(absent)}, which are not in this run"
+        text = f"{baseline.path} also contains results of {', '.join(absent)}, which did not run this time"
         compared[-1] = replace(compared[-1], notes=(*compared[-1].notes, text))
     return compared
 

@@ -65,7 +65,7 @@ class Controller:
         try:
             item = ItemReport.from_text(text)
         except ValueError as error:  # a fixture of the user's may give what is no result
-            self._errors.append(f"{report.nodeid}: its result cannot be read: {error}")
+            self._errors.append(f"{report.nodeid}: the result of this test cannot be read: {error}")
             return
         all_run_it = self._config.getoption("dist", "no") == "each"
         worker = getattr(report, "worker_id", "") if all_run_it else ""
@@ -159,7 +159,7 @@ class Controller:
         try:
             if not step_summary.append(self._suites):
                 self._notes.append(
-                    f"--sway-step-summary: {step_summary.VARIABLE} is not set, so nothing was written"
+                    f"--sway-step-summary wrote nothing, because {step_summary.VARIABLE} is not set"
                 )
         except OSError as error:
             self._errors.append(f"--sway-step-summary could not be written: {error}")

@@ -40,14 +40,14 @@ def _check_server(config: pytest.Config) -> None:
     if url is None:
         return
     if other := [flag for flag, name in _MEASURED_HERE.items() if config.getoption(name)]:
-        raise pytest.UsageError(f"--sway-server={url}: cannot be combined with {other[0]}; remove one")
+        raise pytest.UsageError(f"--sway-server={url} cannot be combined with {other[0]}; remove one of them")
     if config.getoption("numprocesses", None):
         raise pytest.UsageError(f"--sway-server={url}: a daemon runs one evaluation at a time; remove -n")
     try:
         from pytest_sway.client import ServeClient, ServeClientError
     except ImportError as error:
         raise pytest.UsageError(
-            f"--sway-server={url}: {error.name} is not installed: pip install 'pytest-sway[serve]'"
+            f"--sway-server={url}: {error.name} is not installed; run pip install 'pytest-sway[serve]'"
         ) from None
     try:
         with ServeClient(url) as client:
@@ -56,8 +56,8 @@ def _check_server(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--sway-server={url}: {error}") from None
     if found != __version__:
         raise pytest.UsageError(
-            f"--sway-server={url}: the daemon is pytest-sway {found}, but this is {__version__}; their "
-            "results may differ: install the same version on both sides"
+            f"--sway-server={url}: the daemon runs pytest-sway {found}, but this is pytest-sway "
+            f"{__version__}. Their results may differ; install the same version on both sides"
         )
 
 
@@ -74,14 +74,15 @@ def _read_baseline(config: pytest.Config) -> None:
     if path is None:
         if drop is not None:
             raise pytest.UsageError(
-                "--sway-fail-on-regression compares with an earlier result: add --sway-baseline=RESULT.json"
+                "--sway-fail-on-regression needs an earlier result to compare with; add "
+                "--sway-baseline=RESULT.json"
             )
         return
     written = config.getoption("sway_json")
     if written and _overlap(Path(written).resolve(), Path(path).resolve()):
         raise pytest.UsageError(
-            f"--sway-baseline={path} and --sway-json={written} are the same path: a failed run would become "
-            "the next baseline; write the new result to another path"
+            f"--sway-json={written} would change the results in --sway-baseline={path}, so a failed run "
+            "would become the next baseline. Write the new result to another path"
         )
     try:
         config.stash[BASELINE] = load_baseline(path, drop)

@@ -49,14 +49,14 @@ def _refusal(lost: Sequence[str], given: Sequence[str], here: Path) -> str:
     """What was found and what to write instead."""
     are, paths = ("is", "a test path") if len(lost) == 1 else ("are", "test paths")
     what = "an adapter folder or a checkpoint" if len(lost) == 1 else "adapter folders or checkpoints"
-    found = f"{shorten_list(list(lost))} {are} given as {paths}, and {are} {what} without tests."
+    found = f"{shorten_list(list(lost))} {are} passed as {paths}, but {are} {what} without tests."
     everyone = [*given, *lost]
     repeated = " ".join([*(f"--sway-adapter={name}" for name in everyone[:3]), *["…"] * (len(everyone) > 3)])
     if not given:
-        return f"{found} To evaluate adapters use {repeated}"
+        return f"{found} To evaluate adapters, use {repeated}"
     pattern = _pattern(everyone, here)
-    quoted = f"quote the pattern, --sway-adapter='{pattern}', or " if pattern else ""
-    return f"{found} --sway-adapter accepts one folder or one pattern: {quoted}repeat the option, {repeated}"
+    quoted = f"quote the pattern (--sway-adapter='{pattern}') or " if pattern else ""
+    return f"{found} --sway-adapter accepts one folder or one pattern: {quoted}repeat the option ({repeated})"
 
 
 def _pattern(names: Sequence[str], here: Path) -> str:
@@ -86,8 +86,8 @@ def _warn(config: pytest.Config, folder: str) -> None:
     from pytest_sway.result import SwayWarning  # no run without such a folder pays for it
 
     text = (
-        f"{folder} is an adapter folder or a checkpoint, and contains test files or specs: these are run, "
-        f"and the folder is not evaluated; to evaluate it use --sway-adapter={folder}"
+        f"{folder} is an adapter folder or a checkpoint that contains test files or specs. pytest runs these "
+        f"files and does not evaluate the adapter; to evaluate the adapter, use --sway-adapter={folder}"
     )
     try:
         config.issue_config_time_warning(SwayWarning(text), stacklevel=2)

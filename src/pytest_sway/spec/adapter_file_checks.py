@@ -29,8 +29,8 @@ _TASK_HEADS = {
 }
 """Task types of other models, with the tensors that only such a model has."""
 _NOT_GATHERED = (
-    "DeepSpeed ZeRO-3 and FSDP can leave this behind when parameters are not gathered before saving; save "
-    "again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
+    "DeepSpeed ZeRO-3 and FSDP can save such a file if the parameters are not gathered before saving. Save "
+    "the adapter again with stage3_gather_16bit_weights_on_model_save: true (ZeRO-3) or "
     "fsdp_state_dict_type: FULL_STATE_DICT (FSDP)"
 )
 
@@ -105,17 +105,16 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
     kind = config.get("fine_tune_type", "lora")
     if kind == "full":
         raise AdapterFilesError(
-            f"{folder} contains a full fine-tune of mlx-lm (fine_tune_type: full), which replaces the base's "
-            "weights: fuse it with mlx_lm.fuse, and evaluate the fused model with kind: hf, as "
-            "models.ft.base with defaults: {differential: false}"
+            f"{folder} contains a full fine-tune of mlx-lm (fine_tune_type: full), not an adapter. Fuse it "
+            "with mlx_lm.fuse. Then evaluate the fused model: set kind: hf, set models.ft.base to its "
+            "folder, and add defaults: {differential: false}"
         )
     parameters = config.get("lora_parameters")
     if kind not in ("lora", "dora") or not isinstance(parameters, dict):
         raise AdapterFilesError(
-            f"{folder / ADAPTER_CONFIG} is not in the format of mlx-lm: found fine_tune_type "
-            f"{describe(kind)} and "
-            f"lora_parameters {describe(parameters)}; it writes lora or dora, and an object with rank, scale "
-            "and keys"
+            f"{folder / ADAPTER_CONFIG} is not in the format of mlx-lm: fine_tune_type must be lora or dora "
+            f"(found {describe(kind)}), and lora_parameters must be an object with rank, scale and keys "
+            f"(found {describe(parameters)})"
         )
     keys = parameters.get("keys")
     wrong = [
@@ -129,7 +128,7 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
         wrong.append(("lora_parameters.keys", keys, "a list of names"))
     for field, value, kind in wrong:
         raise AdapterFilesError(
-            f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}; mlx-lm writes {kind}"
+            f"{folder / ADAPTER_CONFIG}: {field} is {describe(value)}, but it must be {kind}"
         )
     return config
 
@@ -144,8 +143,9 @@ def _check_writer(folder: Path, config: Config) -> None:
         return
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise AdapterFilesError(
-            f"{folder} has an mlx-lm config, but PEFT weights ({ADAPTER_WEIGHTS}) or no weights: copy the "
-            f"config and weights of the same format (mlx-lm weights are {MLX_WEIGHTS})"
+            f"{folder} has an mlx-lm config, but the weights are missing or are PEFT weights "
+            f"({ADAPTER_WEIGHTS}). Copy the config and the weights of the same format (mlx-lm weights are in "
+            f"{MLX_WEIGHTS})"
         )
     fields = ", ".join(sorted(config)[:5]) or "none"
     raise AdapterFilesError(
@@ -160,21 +160,21 @@ def _no_weights(folder: Path) -> str:
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickled:
         return (
-            f"{folder} contains {pickled[0]} instead of {ADAPTER_WEIGHTS}; pickled weights are never loaded: "
-            "save the adapter again with save_pretrained(..., safe_serialization=True)"
+            f"{folder} contains {pickled[0]} instead of {ADAPTER_WEIGHTS}; pickled weights are never loaded. "
+            "Save the adapter again with save_pretrained(..., safe_serialization=True)"
         )
     if (folder / ADAPTER_WEIGHTS).is_symlink():
-        return f"{folder} contains a broken link {ADAPTER_WEIGHTS}: its target does not exist"
+        return f"{folder / ADAPTER_WEIGHTS} is a broken link: its target does not exist"
     others = [name for name in names if name.endswith(".safetensors")]
     there = f" (it contains {', '.join(others[:3])})" if others else ""
     return (
-        f"{folder} contains no {ADAPTER_WEIGHTS}{there}: training may still be writing it, or it was not "
-        "saved or copied; save the adapter again with PEFT's save_pretrained"
+        f"{folder} contains no {ADAPTER_WEIGHTS}{there}. Training may still be writing this file, or it was "
+        "not saved or copied. If necessary, save the adapter again with PEFT's save_pretrained"
     )
 
 
 def _no_tensors(_: Config, shapes: Shapes) -> str | None:
-    return None if shapes else f"{ADAPTER_WEIGHTS} contains no tensors: {_NOT_GATHERED}"
+    return None if shapes else f"{ADAPTER_WEIGHTS} contains no tensors. {_NOT_GATHERED}"
 
 
 def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
@@ -184,7 +184,7 @@ def _empty_tensors(_: Config, shapes: Shapes) -> str | None:
         return None
     first = f"{min(empty)} {list(shapes[min(empty)])}"
     return (
-        f"{len(empty)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are empty (first: {first}): "
+        f"{len(empty)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are empty (first: {first}). "
         f"{_NOT_GATHERED}"
     )
 
@@ -197,7 +197,7 @@ def _flat_tensors(_: Config, shapes: Shapes) -> str | None:
     first = f"{min(flat)} {list(shapes[min(flat)])}"
     return (
         f"{len(flat)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} are one-dimensional instead of matrices "
-        f"(first: {first}): {_NOT_GATHERED}"
+        f"(first: {first}). {_NOT_GATHERED}"
     )
 
 
@@ -208,7 +208,7 @@ def _other_task(config: Config, shapes: Shapes) -> str | None:
     if not head:
         return None
     return (
-        f"the adapter is for {kind} (task_type {config['task_type']}, with {min(head)}), but only causal "
+        f"the adapter is for {kind} (task_type {config['task_type']}, tensor {min(head)}), but only causal "
         "language models can be evaluated"
     )
 
@@ -219,7 +219,7 @@ def _invalid_rank(config: Config, _: Shapes) -> str | None:
     wrong = isinstance(rank, bool) or not isinstance(rank, int) or rank < 1
     if not _is_lora(config) or not wrong:
         return None
-    return f"{ADAPTER_CONFIG} sets r: {describe(rank)}; the rank of a LoRA adapter must be at least 1"
+    return f"{ADAPTER_CONFIG} sets r: {describe(rank)}; the rank of a LoRA adapter must be an integer ≥ 1"
 
 
 def _other_rank(config: Config, shapes: Shapes) -> str | None:
@@ -232,9 +232,9 @@ def _other_rank(config: Config, shapes: Shapes) -> str | None:
         return None
     first = f"{min(other)} {list(shapes[min(other)])}"
     return (
-        f"{len(other)} factors in {ADAPTER_WEIGHTS} do not have the rank r: {rank} set in {ADAPTER_CONFIG} "
-        f"(first: {first}): either the two files come from different runs, or the tensors are shards: "
-        f"{_NOT_GATHERED}"
+        f"{len(other)} of {len(shapes)} tensors in {ADAPTER_WEIGHTS} do not have the rank that "
+        f"{ADAPTER_CONFIG} sets (r: {rank}; first: {first}). Either the two files come from different runs, "
+        f"or the tensors are shards. {_NOT_GATHERED}"
     )
 
 

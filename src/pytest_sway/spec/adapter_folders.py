@@ -38,7 +38,7 @@ def adapters_below(folder: Path) -> list[str]:
 def why_no_adapter(folder: Path) -> str | None:
     """Why a folder is not an adapter, as the end of "there is no adapter folder …"; None where it is one."""
     if not is_folder(folder):
-        return f": {folder} is a file; use its folder" if is_file(folder) else ""
+        return f": {folder} is a file; use the folder that contains it" if is_file(folder) else ""
     return None if is_file(folder / ADAPTER_CONFIG) else f": {no_adapter(folder)}"
 
 
@@ -54,16 +54,16 @@ def missing_config(folder: Path) -> str:
     if below := adapters_below(folder):
         both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
         return (
-            f"contains no {ADAPTER_CONFIG}, but its subfolders do ({shorten_list(below)}): use one of them, "
-            f"or several as adapter: [{both}] or adapter: {folder.name}/*"
+            f"contains no {ADAPTER_CONFIG}, but its subfolders contain adapters ({shorten_list(below)}). "
+            f"Use one of them, or several with adapter: [{both}] or adapter: {folder.name}/*"
         )
     lacks = f"contains no {ADAPTER_CONFIG}"
     above = folder.parent
     if is_file(above / ADAPTER_CONFIG):
-        return f"{lacks}, but the folder above it does: to evaluate that adapter, use {above}"
+        return f"{lacks}, but its parent folder contains one. To evaluate that adapter, use {above}"
     if is_file(folder / "config.json") and any(folder.glob("*.safetensors")):
         return (
-            f"{lacks}; it contains a full model (config.json and weights): evaluate it as models.ft.base "
-            "with defaults: {differential: false}"
+            f"{lacks}, but a full model (config.json and weights). To evaluate that model, set "
+            "models.ft.base to this folder and add defaults: {differential: false}"
         )
     return lacks

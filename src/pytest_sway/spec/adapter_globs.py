@@ -104,7 +104,7 @@ def _is_broken_link(path: Path) -> bool:
 
 def _why_excluded(path: Path, check: FolderCheck | None) -> str | None:
     if _is_broken_link(path):
-        return f"is a link to {os.readlink(path)}, which is not a folder"  # noqa: PTH115 - as it was written
+        return f"is a broken link to {os.readlink(path)}"  # noqa: PTH115 - as it was written
     if not is_folder(path):
         return "is a file, not an adapter folder"
     if path.name.startswith(UNFINISHED_CHECKPOINT):

@@ -41,9 +41,10 @@ def why_no_template(path: Path | None) -> str:
     except UnicodeDecodeError as error:
         return f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
     except IsADirectoryError:
-        return f"{path} is a folder; use the template file"
+        return f"{path} is a folder, not a template file"
     except (OSError, ValueError):
         return (
-            f"file {describe(str(path))} does not exist; write the path of a template, relative to the spec"
+            f"the file {describe(str(path))} does not exist or cannot be read. Write the path of a template "
+            "relative to the folder of the spec"
         )
     return "" if text.strip() else f"{path} is empty"

@@ -53,7 +53,7 @@ def read_dlm_source(
     path = find_path(written, source.roots)
     try:
         if source.value.get("sections") is not None:
-            raise DlmError("the sections come from the .dlm file; remove sections: or this line")
+            raise DlmError("the sections come from the .dlm file. Remove sections: or dlm_source:")
         if not is_file(path):
             raise DlmError(
                 f"there is no file {describe(written)} next to the spec or in the working directory"
@@ -69,8 +69,9 @@ def read_dlm_source(
     texts = [*notes, *found.notes]
     if file.system_prompt.strip() and written_system_prompt is None:
         texts.append(
-            "its system_prompt precedes every question that uses the chat template, but dlm 0.10 trains "
-            "without it: set defaults.system_prompt to choose (an empty string removes it)"
+            "the system_prompt of the .dlm file is added to every question that uses the chat template, but "
+            "dlm 0.10 trains without it. Set defaults.system_prompt to the prompt that you want, or to an "
+            "empty string to use none"
         )
     return DlmSource(
         found.document, file.system_prompt, tuple(Problem(f"{_FIELD}: {text}", *position) for text in texts)
@@ -88,8 +89,8 @@ def _trained_adapter(adapters: Sequence[Path], file: DlmFile) -> str:
     names = {_name_in_store(folder, file) for folder in adapters}
     if len(names) > 1:
         raise DlmError(
-            f"the adapters {', '.join(sorted(names))} were trained on different sections: write one spec for "
-            "each"
+            f"the adapters {', '.join(sorted(names))} were trained on different sections. Write one spec for "
+            "each adapter"
         )
     return next(iter(names), file.adapters[0])
 
@@ -98,7 +99,8 @@ def _name_in_store(folder: Path, file: DlmFile) -> str:
     version = version_of(folder)
     if version is None or version.store.name != file.dlm_id or version.adapter not in file.adapters:
         raise DlmError(
-            f"it declares the adapters {', '.join(file.adapters)}, and {folder} does not show which one it "
-            "is; use its folder in the dlm store (adapter/NAME/versions/v0001), or write sections:"
+            f"the file declares the adapters {', '.join(file.adapters)}, but the folder {folder} does not "
+            "show which of them it contains. Use the adapter's folder in the dlm store "
+            "(adapter/NAME/versions/v0001), or write sections: instead of dlm_source:"
         )
     return version.adapter

@@ -43,7 +43,9 @@ def expand_secret(text: object) -> str:
     """
     if not isinstance(text, str) or not re.fullmatch(rf"\$\{{{_NAME}\}}", text):
         raise PydanticCustomError(
-            SECRET, "is a secret in plain text; write ${NAME} and set that environment variable"
+            SECRET,
+            "a secret must not be in the spec as plain text. Write ${NAME}, and set the environment variable "
+            "NAME",
         )
     return expand(text)
 
@@ -76,8 +78,8 @@ def _variable_value(name: str, default: str | None) -> str:
 def _control_character_message(character: str) -> str:
     escape = _ESCAPES[character]
     return (
-        f"it contains the character that YAML reads \\{escape} as in double quotes; for a path with "
-        "backslashes use single quotes, or /"
+        f"the value contains a control character, because YAML reads \\{escape} in double quotes as one. "
+        "Write a path in single quotes, or with / instead of backslashes"
     )
 
 

@@ -43,12 +43,15 @@ def _ignored_defaults(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
 def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     base, ft = spec.envelope.models.base, spec.envelope.models.ft
     if base.adapter and names_same_adapter(spec):
-        yield ("models", "base", "adapter"), "has no effect: the base side is the model without the adapter"
+        yield (
+            ("models", "base", "adapter"),
+            "has no effect: models.base is always evaluated without an adapter",
+        )
     for name in sorted(base.model_fields_set & FT_DECIDES) if spec.model is None else ():
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
             value = "" if name in ("api_key", "endpoint") else f": {describe(theirs)}"
-            decides = f"both sides use the same model, and models.ft.{name} applies{value}"
+            decides = f"both sides use the same model, with models.ft.{name}{value}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
 

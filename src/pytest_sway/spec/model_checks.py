@@ -40,8 +40,9 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs and name == "base":
             message = (
-                f"found {describe(theirs)}, but models.base.base is {describe(ours)}; an adapter must be "
-                "compared with its own base; for a full fine-tune write defaults: {differential: false}"
+                f"found {describe(theirs)}, but models.base.base is {describe(ours)}. An adapter must be "
+                "compared with its own base model. If models.ft.base is a full fine-tune, add defaults: "
+                "{differential: false}"
             )
             yield ("models", "ft", "base"), message
         elif ours != theirs:
@@ -52,7 +53,8 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
             )
     if base.adapter and not names_same_adapter(spec):
         message = (
-            "the base side cannot have an adapter, and this one differs from models.ft.adapter; remove it"
+            "the base side cannot have an adapter, and this value is not the same as models.ft.adapter. "
+            "Remove models.base.adapter"
         )
         yield ("models", "base", "adapter"), message
 
@@ -75,7 +77,7 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
             what = "file" if is_gguf_name(path) else "folder"
             yield (
                 ("models", side, "revision"),
-                f"applies only to models on the Hub, and this base is a {what}; remove it",
+                f"a revision applies only to models on the Hub, but this base is a local {what}. Remove it",
             )
 
 
@@ -84,8 +86,8 @@ def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     models = spec.envelope.models
     for side, model in (("base", models.base), ("ft", models.ft)):
         if model.quantization is not None and models.ft.kind != "hf":
-            message = f"is for kind: hf; with kind: {models.ft.kind} use a model with quantized files"
-            yield ("models", side, "quantization"), f"{message}, and remove it"
+            message = f"only kind: hf supports this field. With kind: {models.ft.kind}, remove it and use a "
+            yield ("models", side, "quantization"), f"{message}model whose files are already quantized"
 
 
 def _is_path(name: str) -> bool:
@@ -104,7 +106,7 @@ def _no_folder(name: str, spec: Spec) -> str:
 def _unsupported_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     """What this version does not do."""
     if not spec.envelope.suite:
-        yield ("suite",), "is empty; give it at least one probe"
+        yield ("suite",), "the suite is empty; add at least one probe"
 
 
 def adapter_problems(spec: Spec) -> list[Problem]:
@@ -113,9 +115,9 @@ def adapter_problems(spec: Spec) -> list[Problem]:
     if not spec.envelope.models.ft.adapter:
         if spec.model is not None:
             return []
-        message = "set it to an adapter folder (for a full fine-tune, set models.ft.base to its folder, with "
-        message += "defaults: {differential: false})"
-        return [Problem(f"models.ft.adapter is missing: {message}", *position)]
+        message = "Set it to an adapter folder. For a full fine-tune, set models.ft.base to its folder and "
+        message += "add defaults: {differential: false}"
+        return [Problem(f"models.ft.adapter is missing. {message}", *position)]
     messages = [
         f"no adapter folder matches {describe(name)}{why}" for name, why in spec.named.unmatched.items()
     ]
@@ -123,7 +125,7 @@ def adapter_problems(spec: Spec) -> list[Problem]:
         if is_hub_name(name, spec.source.roots) or is_gguf_adapter(folder, spec.envelope.models.ft.kind):
             continue
         if is_file(folder):
-            messages.append(f"{folder} is a file; use its folder")
+            messages.append(f"{folder} is a file; use the folder that contains it")
         elif not is_folder(folder):
             messages.append(_no_folder(name, spec))
         elif not is_file(folder / ADAPTER_CONFIG):

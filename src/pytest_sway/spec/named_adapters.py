@@ -91,12 +91,15 @@ def without_duplicates(named: NamedAdapters) -> NamedAdapters:
         if every_file:
             del folders[second]
             notes.append(
-                FolderNote(first, f"{other} contains the same files as {one}: evaluated once, as {one}")
+                FolderNote(
+                    first,
+                    f"{other} contains the same files as {one}; the adapter is evaluated once, as {one}",
+                )
             )
         else:
             notes += [
-                FolderNote(first, f"{other} contains the same adapter with other files"),
-                FolderNote(second, f"{one} contains the same adapter with other files"),
+                FolderNote(first, f"{other} contains the same adapter; only other files in it are different"),
+                FolderNote(second, f"{one} contains the same adapter; only other files in it are different"),
             ]
     return replace(named, folders=folders, notes=tuple(notes))
 
@@ -115,8 +118,8 @@ def _other_matches(others: Sequence[ExcludedMatch]) -> str:
     if not others:
         return ""
     first = max(others, key=lambda one: one.is_candidate)  # the first of these, else the first of all
-    more = f" (and {len(others) - 1} more that are not adapters)" if len(others) > 1 else ""
-    return f": it matches {first.name}, not evaluated: {first.reason}{more}"
+    more = f" (and {len(others) - 1} more that cannot be evaluated)" if len(others) > 1 else ""
+    return f": it matches {first.name}{more}, but {first.name} cannot be evaluated: {first.reason}"
 
 
 def _is_link(way: GlobMatch) -> bool:
@@ -136,4 +139,4 @@ def _link_notes(folder: Path, ways: Sequence[GlobMatch]) -> list[FolderNote]:
         return []
     verb = "is a link" if len(links) == 1 else "are links"
     written = next((way.name for way in ways if not _is_link(way)), str(folder))
-    return [FolderNote(folder, f"{shorten_list(links)} {verb} to {written}: evaluated once")]
+    return [FolderNote(folder, f"{shorten_list(links)} {verb} to {written}; the adapter is evaluated once")]

@@ -37,5 +37,5 @@ class SpecError(Exception):
             for p in self.problems[:_MOST]
         ]
         if len(self.problems) > _MOST:
-            lines.append(f"… and {len(self.problems) - _MOST} more")
+            lines.append(f"… and {len(self.problems) - _MOST} more problems")
         return "\n".join(lines)

@@ -43,7 +43,7 @@ def dialogue_of(row: Mapping[str, Any]) -> tuple[str, list[DataTurn]] | None:
     if found is None:
         return None
     if any(name in row and row[name] in _FALSE for name in _TO_AVOID):
-        raise RowError("the answer is a negative example (label, kto_tag)")
+        raise RowError("the answer is a negative example, according to the field label or kto_tag")
     field, turns = found
     system = first_text(row, _SYSTEM)
     if system and not any(turn.role == "system" for turn in turns):
@@ -78,7 +78,7 @@ def prompt_of(field: str, value: object, row: Mapping[str, Any]) -> list[DataTur
         turns = read_turns(field, value)
         if not turns or turns[-1].role != "user":
             roles = ", ".join(turn.role for turn in turns) or "no turn"
-            raise RowError(f"{field}: found {roles}, expected turns that end with a user turn")
+            raise RowError(f"{field}: found {roles}, but the last turn must be a user turn")
         return turns
     more = first_text(row, [name for name in _MORE if name != field])
     return [DataTurn("user", filled(field, f"{value}\n\n{more}" if more else value))]
@@ -88,11 +88,11 @@ def _history(row: Mapping[str, Any]) -> list[DataTurn]:
     """Alpaca's ``history``: earlier questions with their answers."""
     history = row.get("history") or []
     if not isinstance(history, list):
-        raise RowError(f"history: found {describe(history)}, expected a list of exchanges")
+        raise RowError(f"history: found {describe(history)}, expected a list of [question, answer] pairs")
     turns = []
     for exchange in history:
         if not isinstance(exchange, list | tuple) or len(exchange) != 2:
-            raise RowError(f"history: found {describe(exchange)}, expected a question and its answer")
+            raise RowError(f"history: found {describe(exchange)}, expected a pair [question, answer]")
         turns.append(DataTurn("user", text_of("history", exchange[0])))
         turns.append(DataTurn("assistant", text_of("history", exchange[1])))
     return turns

@@ -30,8 +30,8 @@ from pytest_sway.text.message_parts import describe
 MARKS = (*DIALOGUES, *dict.fromkeys(answered for _, answered in PAIRS), "answers", "rejected", "text")
 _MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 _EXPECTED = (
-    "expected messages:, or prompt: and completion:, question: and answer:, instruction: and output:, "
-    "chosen: and rejected:, or text:"
+    "A row must have the fields of one of these forms: messages; prompt and completion; question and answer; "
+    "instruction and output; chosen and rejected; text"
 )
 
 
@@ -74,7 +74,7 @@ def taught(row: Mapping[str, Any]) -> Taught:
         return _dialogue_example(*found, row)
     if "text" in row:
         return filled("text", text_of("text", row["text"]))
-    raise RowError(f"found the fields {', '.join(map(repr, row)) or 'none'}; {_EXPECTED}")
+    raise RowError(f"found the fields {', '.join(map(repr, row)) or 'none'}. {_EXPECTED}")
 
 
 def trained_exchanges(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -106,12 +106,16 @@ def _dialogue_example(field: str, turns: Sequence[DataTurn], row: Mapping[str, A
     if called is not None:
         return _tool_example(field, turns, called, row)
     if row.get("tools"):
-        raise RowError("the row has tools, but no trained answer calls one; such rows are not supported yet")
+        raise RowError(
+            "the row has tools, but no trained answer calls a tool; such rows are not supported yet"
+        )
     if not trained or trained[-1] == 0 or turns[trained[-1] - 1].role != "user":
         roles = ", ".join(turn.role for turn in turns) or "no turn"
         has_answers = any(turn.role == "assistant" for turn in turns)
         untrained = ", but no answer is trained" if has_answers and not trained else ""
-        raise RowError(f"{field}: found {roles}{untrained}, expected user and then assistant")
+        raise RowError(
+            f"{field}: found {roles}{untrained}. A user turn and then a trained assistant turn are required"
+        )
     last = trained[-1]
     context = prompt_turns(turns[:last])
     return QA(filled(field, context[-1].content), filled(field, turns[last].text), context[:-1])
@@ -122,9 +126,9 @@ def _tool_example(field: str, turns: Sequence[DataTurn], at: int, row: Mapping[s
     assert call is not None
     system = before.pop(0).text if before and before[0].role == "system" else ""
     if [turn.role for turn in before] != ["user"]:
-        raise RowError(f"{field}: a tool is called after the first request; this is not supported yet")
+        raise RowError(f"{field}: only a tool call directly after the first user turn is supported")
     if not row.get("tools"):
-        raise RowError(f"{field}: a tool is called, but the row has no field tools:")
+        raise RowError(f"{field}: a tool is called, but the row has no field tools")
     return ToolExample(filled(field, before[0].text), system, _tools(row["tools"]), call)
 
 

@@ -32,7 +32,10 @@ def read_preference(row: Mapping[str, Any]) -> Triple:
     if good.split() == bad.split():
         raise RowError("chosen and rejected are the same text")
     if not before or before[-1].role != "user":
-        raise RowError("chosen: add a field prompt, or let chosen and rejected begin with the same turns")
+        raise RowError(
+            "chosen: no user turn precedes the answer; add a field prompt, or begin chosen and rejected with "
+            "the same turns"
+        )
     context = prompt_turns(before)
     return Triple(filled("the prompt", context[-1].content), good, bad, context[:-1])
 
@@ -49,7 +52,10 @@ def _single_answer(field: str, turns: Sequence[DataTurn]) -> str:
     if len(turns) != 1 or turns[0].role != "assistant" or turns[0].call is not None:
         raise RowError(f"{field}: expected one assistant answer after the prompt")
     if not turns[0].is_trained:
-        raise RowError(f"{field}: the answer is not trained")
+        raise RowError(
+            f"{field}: the answer is not trained (its turn sets weight, train, training or loss to 0 or "
+            "false)"
+        )
     return filled(field, turns[0].text)
 
 

@@ -53,7 +53,7 @@ class _Section(StrictModel):
         wanted = {"prose": "content", "instruction": "probes", "preference": "preferences"}[self.kind]
         content = self.content.strip() if wanted == "content" else getattr(self, wanted)
         if not content:
-            raise ValueError(f"a section of kind {self.kind} needs {wanted}:")
+            raise ValueError(f"a section of kind {self.kind} needs the field {wanted}")
         return self
 
     def to_section(self) -> Section:
@@ -169,7 +169,8 @@ def _find_duplicates(
         text = " ".join(entry.content.split())
         if text and text in contents:
             message = (
-                f"{where}.content: the same text as {contents[text]!r}; each text counts once, remove one"
+                f"{where}.content: this is the same text as {contents[text]!r}. Remove one of the two, "
+                "because each text is used only once"
             )
             yield Problem(message, *position)
         ids.add(entry.id)

@@ -84,7 +84,9 @@ def sections_of_rows(
             section = _section_name(row, name)
             found = taught(row)
             if isinstance(found, ToolExample):
-                raise RowError("the answer calls a tool: make it a case of tool_use_fidelity, not a section")
+                raise RowError(
+                    "the answer calls a tool. Use this row as a case of tool_use_fidelity, not as a section"
+                )
         except RowError as error:
             problems.append(Problem(f"{key}[{index}]: {error}", *source.locate((key, index))))
             continue
@@ -114,7 +116,7 @@ def _sections(
 
 def _section_name(row: Any, name: str) -> str:
     if not isinstance(row, dict):
-        raise RowError(f"found {describe(row)}, expected a row like the others")
+        raise RowError(f"found {describe(row)}, expected a mapping, like the first row")
     section = row.get("section", name)
     if not isinstance(section, str) or not section:
         raise RowError(f"section: found {describe(section)}, expected a string")

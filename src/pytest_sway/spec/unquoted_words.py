@@ -16,14 +16,17 @@ def text_expected_message(value: Any, written: str | None) -> str:
         written: as it stands in the file; None where that is not known.
     """
     if isinstance(value, dict):
-        return f"found {describe(value)}, a mapping; to write a string that contains a colon, quote it"
+        return (
+            f"found the mapping {describe(value)}, expected a string. If the string contains a colon, put it "
+            "in quotes"
+        )
     if written == "":
         return "found nothing, expected a string; add one, or remove the entry"
     if written is None:
         return f"found {describe(value)}, expected a string"
     if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"found {written}, a number, expected a string: quote it, {written!r}"
-    return f"found {written}, which YAML reads as {yaml_reading(value)}: quote it, {written!r}"
+        return f"found the number {written}, expected a string. Put it in quotes: {written!r}"
+    return f"found {written}, which YAML reads as {yaml_reading(value)}. Put it in quotes: {written!r}"
 
 
 def yaml_reading(value: Any) -> str:

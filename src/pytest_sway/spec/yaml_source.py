@@ -159,7 +159,7 @@ class _Builder:
     def build(self, node: yaml.Node, path: FieldPath) -> Any:
         self.values[path] = _position(node)
         if len(self.values) > MAX_VALUES:
-            what = f"its aliases expand to more than {MAX_VALUES} values"
+            what = f"the YAML aliases expand to more than {MAX_VALUES} values"
             raise SpecError(self.path, [Problem(what, *_position(node))])
         if any(node is open_node for open_node in self._open):
             raise SpecError(self.path, [Problem("an alias contains itself", *_position(node))])
@@ -241,12 +241,13 @@ def _position(node: yaml.Node | yaml.Event) -> SourceLocation:
 def _key_message(key: Any, node: yaml.Node) -> str:
     if isinstance(node, yaml.MappingNode):
         return (
-            "found a mapping as a key, expected a string; {{ name }} templates are not supported, write "
-            "'${NAME}'"
+            "found a mapping as a key, expected a string. {{ name }} templates are not supported; write "
+            "'${NAME}' instead"
         )
     if not isinstance(node, yaml.ScalarNode):
         return "found a list as a key, expected a string"
-    return f"found the key {node.value}, which YAML reads as {yaml_reading(key)}: quote it, {node.value!r}"
+    reading = yaml_reading(key)
+    return f"found the key {node.value}, which YAML reads as {reading}. Put it in quotes: {node.value!r}"
 
 
 def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
@@ -256,15 +257,18 @@ def _yaml_problem(error: yaml.MarkedYAMLError, content: str) -> Problem:
     lines = content.split("\n")
     here = lines[line - 1] if 0 < line <= len(lines) else ""
     if here[column - 1 : column] == "\t":
-        text = "a tab; YAML is indented with spaces"
+        text = "found a tab. Use spaces to indent YAML"
     elif number := next((i for i in (line, line - 1) if i > 0 and _NO_BREAK in "".join(lines[i - 1 : i])), 0):
         column = lines[number - 1].index(_NO_BREAK) + 1
         text, line = (
-            f"{text}; line {number} contains a no-break space (U+00A0); replace it with a normal space",
+            f"{text}. Line {number} contains a no-break space (U+00A0); replace it with a normal space",
             number,
         )
     elif here[column - 2 : column] == "${":
-        text = "inside braces, quote strings that contain braces: '${NAME}'"
+        text = "inside { }, put a string that contains braces in quotes: '${NAME}'"
     elif _ESCAPE.search(here):
-        text = f"{text}; in double quotes a backslash begins an escape: for a path use single quotes, or /"
+        text = (
+            f"{text}. A backslash in double quotes begins an escape sequence. Write a path in single quotes, "
+            "or with / instead of backslashes"
+        )
     return Problem(f"not YAML: {text}", line, column)

@@ -60,7 +60,7 @@ def named_model(named: str, option: str) -> str:
     if folder.is_dir():
         return str(folder.resolve())
     if HubName.of(named) is None:
-        raise DataError(f"{option} {named}: this folder does not exist, and it is not a Hub name (org/name)")
+        raise DataError(f"{option} {named}: there is no such folder, and this is not a Hub name (org/name)")
     return named
 
 

@@ -40,7 +40,7 @@ def _files_of_split(folder: Path, wanted: tuple[str, ...]) -> list[Path]:
         return own
     held = sorted({entry.name for entry in folder.iterdir()})[:8]
     raise DataError(
-        f"{folder}: no Arrow or Parquet files of a split {' or '.join(wanted)}; it contains "
+        f"{folder} has no Arrow or Parquet files of a split named {' or '.join(wanted)}; it contains "
         f"{', '.join(held) or 'nothing'}"
     )
 
@@ -62,7 +62,7 @@ def read_arrow(file: Path) -> Iterator[dict[str, Any]]:
         from pyarrow import ipc, parquet
     except ImportError:
         raise DataError(
-            f'{file}: reading {file.suffix} needs pyarrow: pip install "pytest-sway[data]"'
+            f'{file}: reading {file.suffix} files needs pyarrow; run pip install "pytest-sway[data]"'
         ) from None
     try:
         if file.suffix == ".parquet":
@@ -73,7 +73,7 @@ def read_arrow(file: Path) -> Iterator[dict[str, Any]]:
             for batch in _record_batches(ipc, source):
                 yield from map(_without_nulls, batch.to_pylist())
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+        raise DataError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _record_batches(ipc: Any, source: Any) -> Iterator[Any]:

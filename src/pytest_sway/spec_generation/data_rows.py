@@ -92,7 +92,7 @@ def _utf8_lines(path: Path) -> Iterator[str]:
             try:
                 yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
-                raise DataError(f"{path}:{number}: not UTF-8; save the file as UTF-8") from None
+                raise DataError(f"{path}:{number}: the line is not UTF-8; save the file as UTF-8") from None
 
 
 def _json_value(path: Path, text: str, number: int) -> Any:
@@ -134,8 +134,8 @@ def _list_in(value: dict[str, Any], splits: tuple[str, ...]) -> Any:
 def _whole_text(path: Path) -> str:
     if path.stat().st_size > _WHOLE_BYTES:
         raise DataError(
-            f"{path}: {path.stat().st_size / 1e6:.0f} MB; convert it to JSON lines, which are read line by "
-            "line"
+            f"{path} is too large ({path.stat().st_size / 1e6:.0f} MB); convert it to JSON lines, which are "
+            "read line by line"
         )
     try:
         return decode(path, path.read_bytes())

@@ -45,8 +45,8 @@ _ENTRY_NAMES = {
 }
 """dlm-sway's names of the entries in its order; the last four kinds are in no spec that it generates."""
 _SYSTEM_COMMENT = (
-    "From the document: it precedes every question that uses the chat template, as in an exported model. dlm "
-    "0.10 trains without it; an empty string removes it."
+    "The system prompt of the document. It precedes every question that uses the chat template, as in an "
+    "exported model. dlm 0.10 trains without a system prompt; to remove it, write an empty string."
 )
 _DIGEST = re.compile(r"^# digest of the other lines: ([0-9a-f]{16})\n", re.MULTILINE)
 
@@ -119,8 +119,8 @@ def _system_prompt_text(handle: DlmHandle) -> str:
 def _adapter(handle: DlmHandle) -> Path:
     if handle.adapter_path is None:
         raise DataError(
-            f"{handle.path.name}: its store has no trained adapter; run dlm train {handle.path.name} first, "
-            "or set $DLM_HOME to the folder of its store"
+            f"{handle.path.name}: dlm's store has no trained adapter for this document; run dlm train "
+            f"{handle.path.name} first, or set $DLM_HOME to the folder that contains store/"
         )
     return handle.adapter_path
 
@@ -130,7 +130,9 @@ def _parts(handle: DlmHandle) -> Iterator[Entry | LeftOut]:
     rows = list(_rows(handle.document))
     sample = TrainingSample(sample_rows(rows, _MOST_ROWS, seed=0, longest=longest_dialogue(handle.base.name)))
     if not sample.prompts():
-        raise DataError(f"{handle.path.name}: it has no question and no sentence of at least four words")
+        raise DataError(
+            f"{handle.path.name}: the document has no question and no sentence of at least four words"
+        )
     files = training_files(handle.adapter_path) if handle.adapter_path is not None else TrainingFiles()
     order = list(_ENTRY_NAMES)
     parts = sorted(suite_entries(sample, None, files), key=lambda part: order.index(_kind(part)))

@@ -92,8 +92,8 @@ def generate_spec(inputs: SpecInputs) -> GeneratedSpec:
         notes += [*_shared_notes(inputs, held_out.rows), *_notes(inputs.held_out, held_out.rows)]
         if not any(isinstance(part, Entry) and is_held_out(part) for part in parts):
             notes.append(
-                f"{inputs.held_out.name}: none of its rows is used: this needs questions with answers of at "
-                "most 600 characters, or preferences without preceding turns"
+                f"{inputs.held_out.name}: none of the rows is used. Usable rows are questions with answers "
+                "of at most 600 characters, and preferences without preceding turns"
             )
     text = "\n".join(
         [
@@ -112,13 +112,20 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
         first = "; ".join(sample.unreadable)
         more = sample.unreadable_count - len(sample.unreadable)
         rest = f"; and {more} more" if more else ""
-        yield f"{path.name}: {sample.unreadable_count} of {sample.total} rows not supported: {first}{rest}"
+        count = f"{sample.unreadable_count} of {sample.total} rows"
+        yield f"{path.name}: {count} are not supported: {first}{rest}"
     if unused := TrainingSample(sample).unusable_tool_rows:
-        yield f"{path.name}: {unused} sampled rows call several tools at once or an undefined tool"
+        yield (
+            f"{path.name}: {unused} sampled rows are not used, because they call several tools at once or an "
+            "undefined tool"
+        )
     if (texts := sum(isinstance(one.taught, str) for one in sample.examples)) > TEXTS:
-        yield f"{path.name}: {TEXTS} of {texts} sampled texts become sections, because each is scored in full"
+        yield (
+            f"{path.name}: only {TEXTS} of {texts} sampled texts become sections, because every section is "
+            "scored in full"
+        )
     if (calls := len(TrainingSample(sample).tool_cases)) > CASES:
-        yield f"{path.name}: {CASES} of {calls} sampled tool calls become cases"
+        yield f"{path.name}: only {CASES} of {calls} sampled tool calls become cases"
     if sample.shortened_count:
         yield f"{path.name}: {sample.shortened_count} texts are truncated to 2,000 characters"
 
@@ -130,8 +137,8 @@ def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
         more = len(held_out.shared) - _MOST_NAMED
         rest = f" and {more} more" if more > 0 else ""
         yield (
-            f"rows of {inputs.held_out.name} whose answer is also in {inputs.data.name}: "
-            f"{len(held_out.shared)} of {held_out.total}, not included here: {named}{rest}"
+            f"{len(held_out.shared)} of {held_out.total} rows of {inputs.held_out.name} are not included, "
+            f"because their answers are also in {inputs.data.name}: {named}{rest}"
         )
 
 
@@ -151,12 +158,13 @@ def _document(data: TrainingSample, held_out: TrainingSample | None) -> str:
     sections = data.sections()
     text = ""
     if sections:
-        text += comment("The training data: the answers and texts covered by the loss.")
+        text += comment("The training data: the answers and texts that the training loss covers.")
         text += "sections:\n" + "".join(list_entry(section) for section in sections)
     if held_out is not None and (controls := held_out.controls()):
         text += comment(
-            "Held-out rows, not trained on. Their gain is subtracted from that of the sections, because it "
-            "reflects style, not content. Remove them if the adapter should only learn a style."
+            "Held-out rows, which the adapter was not trained on. Their gain is subtracted from the gain of "
+            "the sections, because it comes from the style and not from the content. Remove these rows if "
+            "the adapter should only learn a style."
         )
         text += "controls:\n" + "".join(list_entry(control) for control in controls)
     return text

@@ -46,12 +46,16 @@ def models_text(spec: Path, base: BaseFields, adapter: Path | None) -> str:
     models = {"base": side, "ft": {**side, "adapter": folder}}
     lines = ["models:\n", block(models, 2)]
     if adapter is None:
-        lines.append(comment("the folder that training will write; --adapter DIR sets another", 2))
+        lines.append(
+            comment("the folder that training will write; to use another folder, pass --adapter DIR", 2)
+        )
     lines += [
         "defaults:\n",
         comment("how much is measured: quick (a first look), standard or thorough", 2),
         "  profile: standard\n",
-        comment("auto: questions use the tokenizer's chat template if it has one; raw: never", 2),
+        comment(
+            "auto: apply the tokenizer's chat template to questions, if it has one; raw: never apply it", 2
+        ),
         "  prompt_policy: auto\n",
     ]
     return "".join(lines)

@@ -21,7 +21,7 @@ def read_training_sample(path: Path, most: int, seed: int, longest: int = MOST_R
     if not sample.prompts() and sample.unusable_tool_rows:
         raise DataError(f"{path}: every row calls several tools at once or an undefined tool")
     if not sample.prompts():
-        raise DataError(f"{path}: its texts are too short: at least one sentence of four words is needed")
+        raise DataError(f"{path}: the texts are too short; at least one sentence of four words is needed")
     return sample
 
 
@@ -44,5 +44,5 @@ def _usable(path: Path, found: RowSample) -> RowSample:
         raise DataError(f"{path}: the file has no rows")
     if not found.examples:
         first = found.unreadable[0]
-        raise DataError(f"{path}: none of {found.total} rows is supported; the first: {first}")
+        raise DataError(f"{path}: none of {found.total} rows is supported; the first problem: {first}")
     return found

@@ -9,16 +9,16 @@ from pytest_sway.spec_generation.models_text import BaseFields, models_text
 
 EXAMPLE_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _SUITE = """\
-# The training data, as a file: rows of messages, prompt and completion, chosen and rejected, or text.
+# The training data. The rows of the file have messages, prompt and completion, chosen and rejected, or text.
 # sections: train.jsonl
 
 suite:
-  # Random adapters of the same size and shape: what every effect is compared with.
+  # Random adapters of the same size and shape. Every effect is compared with these adapters.
   - name: null_baseline
     kind: null_adapter
 
-  # Does the adapter move the model? Write questions or beginnings of texts that it was trained on, five or
-  # more: on other prompts a good adapter looks like noise.
+  # Does the adapter change the model on its training data? Write at least five questions or beginnings of
+  # texts from the training data. On other prompts a good adapter looks like noise.
   - name: moved
     kind: delta_kl
     prompts: &prompts
@@ -28,11 +28,11 @@ suite:
       - Spare parts are
       - The filter must be
 
-  # Which sections were learned? (with sections: above)
+  # Which sections were learned? (needs sections: above)
   # - name: sections
   #   kind: section_internalization
 
-  # Are the answers known, also under other wordings of the question?
+  # Does the adapter know the answers, also when the question is worded differently?
   # - name: other_wordings
   #   kind: paraphrase_invariance
   #   cases:
@@ -40,13 +40,13 @@ suite:
   #       gold: It lasts two years.
   #       paraphrases: [Tell me how long the warranty is.]
 
-  # Does it still know general facts, and is general prose as likely as before?
+  # Does the model still know general facts? Is general prose still as likely as before?
   - name: facts
     kind: calibration_drift
   - name: prose
     kind: external_perplexity
 
-  # Does the effect grow with the adapter's strength, as it does for a sound one?
+  # Does the effect grow with the adapter's strength, as expected of a healthy adapter?
   - name: strength
     kind: adapter_ablation
     prompts: *prompts
@@ -63,5 +63,5 @@ def starter_spec(spec: Path, base: str, adapter: Path | None) -> str:
         base: a folder, or a name on the hub.
         adapter: its folder; None: it is yet to be trained.
     """
-    head = comment("A starter spec: replace the prompts, then run it with:  sway run " + spec.name)
+    head = comment("A starter spec. Replace the prompts, then run it with:  sway run " + spec.name)
     return f"{head}version: 1\n{models_text(spec, BaseFields(base), adapter)}\n{_SUITE}"

@@ -61,7 +61,7 @@ def suite_entries(
 ) -> Iterator[Entry | LeftOut]:
     """The entries of the suite, in the order of its categories."""
     yield Entry(
-        "Random adapters of the same size and shape: what every effect below is compared with.",
+        "Random adapters of the same size and shape. Every effect below is compared with these adapters.",
         {"name": "null_baseline", "kind": "null_adapter"},
     )
     yield from _adherence(sample)
@@ -79,14 +79,14 @@ def suite_entries(
 def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     prompts = sample.prompts()
     yield Entry(
-        "Does the adapter change the model on its training data? At least five prompts.",
+        "Does the adapter change the model on its training data? Use at least five prompts.",
         {"name": "moved", "kind": "delta_kl", "prompts": Anchored("prompts", prompts)},
     )
     if cases := sample.cases():
         yield Entry(
-            "Are its answers to other wordings closer to the trained ones than those of the base? (extra "
-            "semsim)\n"
-            "The wordings come from a template: replace them with those of your users.",
+            "If a question is worded differently, is the adapter's answer closer to the trained answer than "
+            "the base model's answer is? (needs the extra semsim)\n"
+            "The wordings come from a template. Replace them with the wordings of your users.",
             {"name": "answers", "kind": "adapter_revert", "cases": Anchored("cases", cases)},
         )
     else:
@@ -99,13 +99,13 @@ def _adherence(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     if len(topics) >= _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS:
         others = text_beginnings([passage.text for passage in passages()], OTHER_TOPIC_PROMPTS)
         yield Entry(
-            "Is the effect stronger on its topics than on others? The last prompts are off-topic. (extra "
-            "semsim)",
+            "Is the effect stronger on the trained topics than on other topics? The last prompts are "
+            "off-topic. (needs the extra semsim)",
             {"name": "topics", "kind": "cluster_kl", "prompts": [*topics, *others]},
         )
     else:
         wanted = _FEWEST_TOPIC_PROMPTS - OTHER_TOPIC_PROMPTS
-        yield LeftOut("cluster_kl", f"needs {wanted} prompts in addition to those of other topics")
+        yield LeftOut("cluster_kl", f"needs at least {wanted} prompts from the training data")
     asked = sample.asked[:CASES]
     if len(asked) >= _FEWEST_DIALOGUES:
         yield Entry(
@@ -126,27 +126,27 @@ def _attribution(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
         yield LeftOut("section_internalization", "needs questions with answers, preferences or texts")
     if sample.cases():
         yield Entry(
-            "Does it know the answers, also for other wordings of the question?",
+            "Does the adapter know the answers, also when the question is worded differently?",
             {"name": "other_wordings", "kind": "paraphrase_invariance", "cases": Alias("cases")},
         )
     else:
         yield LeftOut("paraphrase_invariance", "needs questions with answers of at most 600 characters")
     if sample.triples:
         yield Entry(
-            "Did the chosen answers gain over the rejected ones? (the triples of the sections)",
+            "Did the adapter learn to prefer the chosen answers? (uses the preferences of the sections)",
             {"name": "preferences", "kind": "preference_flip"},
         )
     else:
         yield LeftOut("preference_flip", "needs rows with chosen and rejected answers")
     if sample.tool_cases:
         yield Entry(
-            "Does it call the right tool with valid arguments?",
+            "Does the adapter call the right tool with valid arguments?",
             {"name": "tools", "kind": "tool_use_fidelity", "cases": sample.tool_cases[:CASES]},
         )
     else:
         yield LeftOut(
             "tool_use_fidelity",
-            "needs rows whose answer is a tool call; cases: builtin uses the packaged ones",
+            "needs rows whose answer is a tool call; to use the packaged cases, write cases: builtin",
         )
 
 
@@ -158,7 +158,7 @@ def is_held_out(entry: Entry) -> bool:
 def _held_out(sample: TrainingSample) -> Iterator[Entry]:
     if cases := sample.cases():
         yield Entry(
-            "Questions that were not trained on: does it generalize beyond its rows?",
+            "Questions that the adapter was not trained on. Does it generalize beyond its training rows?",
             {"name": f"{_HELD_OUT}answers", "kind": "paraphrase_invariance", "cases": cases},
         )
     if triples := [
@@ -167,7 +167,7 @@ def _held_out(sample: TrainingSample) -> Iterator[Entry]:
         if not t.context
     ]:
         yield Entry(
-            "Preferences that were not trained on.",
+            "Preferences that the adapter was not trained on.",
             {"name": f"{_HELD_OUT}preferences", "kind": "preference_flip", "triples": triples},
         )
 
@@ -176,21 +176,24 @@ def _calibration(sample: TrainingSample, files: TrainingFiles) -> Iterator[Entry
     lengths = [len(text.split()) for text in sample.texts]
     if sum(length for length in lengths if length >= _FEWEST_STYLE_WORDS) >= 2 * _FEWEST_STYLE_WORDS:
         yield Entry(
-            "Does it match the style of the texts?",
+            "Do the adapter's answers match the style of the texts?",
             {"name": "style", "kind": "style_fingerprint", "prompts": Alias("prompts")},
         )
     else:
         wanted = f"some texts of at least {_FEWEST_STYLE_WORDS} words"
-        yield LeftOut("style_fingerprint", f"needs {wanted}: sections of prose, or a doc_reference:")
+        yield LeftOut("style_fingerprint", f"needs {wanted}, either as sections of prose or in doc_reference")
     if sample.texts:
-        yield Entry("Does it recite the texts verbatim?", {"name": "leakage", "kind": "leakage"})
+        yield Entry("Does the adapter recite the texts verbatim?", {"name": "leakage", "kind": "leakage"})
     else:
         yield LeftOut("leakage", "needs sections of prose")
-    yield Entry("Does it still know general facts?", {"name": "facts", "kind": "calibration_drift"})
-    yield Entry("Is general prose still as likely?", {"name": "prose", "kind": "external_perplexity"})
+    yield Entry("Does the model still know general facts?", {"name": "facts", "kind": "calibration_drift"})
+    yield Entry(
+        "Is general prose still as likely as before?", {"name": "prose", "kind": "external_perplexity"}
+    )
     if files.has_optimizer_state:
         yield Entry(
-            "Was it trained long enough, in all its layers?", {"name": "optimizer", "kind": "gradient_ghost"}
+            "Was every layer of the adapter trained long enough?",
+            {"name": "optimizer", "kind": "gradient_ghost"},
         )
     else:
         yield LeftOut("gradient_ghost", "there is no optimizer state next to the adapter")

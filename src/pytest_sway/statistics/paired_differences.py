@@ -46,7 +46,7 @@ def t_quantile(df: int, level: float) -> float:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level {level} is not between 0 and 1")
     if df < 1:
-        raise ValueError(f"{df} degrees of freedom: at least 1")
+        raise ValueError(f"degrees of freedom must be at least 1, not {df}")
     low, high = 0.0, math.pi / 2
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -119,7 +119,7 @@ def display_z(z: float) -> float:
 def _no_z(plain: Prediction, value: float, null: np.ndarray, scale: Scale, resolution: float) -> str:
     """Why no z can be given, or the empty string."""
     if plain.n < 2:
-        return "fewer than two random adapters answered"
+        return "fewer than two random adapters gave a value"
     if plain.sd <= _ALIKE * abs(plain.mean):
         return _NO_SPREAD
     if plain.sd <= resolution:

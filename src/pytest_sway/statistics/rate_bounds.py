@@ -25,7 +25,7 @@ def upper_bound(hits: int, n: int, level: float = 0.95) -> float:
         ValueError: for counts that are no rate, and a level outside (0, 1).
     """
     if not 0 <= hits <= n or n < 1:
-        raise ValueError(f"{hits} of {n} is no rate")
+        raise ValueError(f"{hits} of {n} is not a valid rate")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level {level} is not between 0 and 1")
     if hits == n:

@@ -38,7 +38,7 @@ def fieller_interval(
     """
     n = len(numerators)
     if n != len(denominators):
-        raise ValueError(f"{n} numerators and {len(denominators)} denominators are no pairs")
+        raise ValueError(f"{n} numerators and {len(denominators)} denominators cannot be paired")
     if n < 2:
         return None
     w, v = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)

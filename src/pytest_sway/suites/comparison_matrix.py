@@ -104,7 +104,10 @@ def build_matrix(results: Sequence[SuiteResult], labels: Sequence[str]) -> Compa
         ValueError: for no result, or labels that are not one each.
     """
     if not results or len(results) != len(labels):
-        raise ValueError(f"{len(labels)} labels for {len(results)} results: one each, and at least one")
+        raise ValueError(
+            f"found {len(labels)} labels for {len(results)} results; pass at least one result, and one label "
+            "for each result"
+        )
     names = {probe.name for result in results for probe in result.probes}
     newest = changes.changes(*results[-2:]) if len(results) > 1 else []
     return CompareMatrix(tuple(labels), tuple(results), tuple(sorted(names)), tuple(newest))

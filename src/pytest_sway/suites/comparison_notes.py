@@ -29,11 +29,11 @@ def _tool_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     """dlm-sway's results have no suite id."""
     if bool(then.suite) != bool(now.suite):
         which = "earlier" if now.suite else "later"
-        yield f"the {which} result is another tool's, which computes raw, score and composite in another way"
+        yield f"another tool wrote the {which} result; it computes raw, score and composite differently"
     elif then.sway_version != now.sway_version:
         yield _then_and_now("pytest-sway", then.sway_version or "unknown", now.sway_version or "unknown")
     if then.gate.is_partial:
-        yield "the earlier result is of a partial run: composites are not compared"
+        yield "the earlier result is from a partial run, so the composite scores are not compared"
 
 
 def _model_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
@@ -42,11 +42,11 @@ def _model_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     same_adapter = _is_same(before.adapter, after.adapter)
     base_then, base_now = PurePath(then.base_model_id).name, PurePath(now.base_model_id).name
     if same_base is False:
-        yield f"another base model: {base_then} then, {base_now} now, with different weights"
+        yield f"the base model has changed: {base_then} then, {base_now} now, with different weights"
     elif same_base is None and base_then != base_now:
         yield _then_and_now("base model", base_then, base_now)
     if same_base and same_adapter:
-        yield "the weights of base and adapter are the same as then"
+        yield "the weights of the base model and the adapter have not changed"
 
 
 def _setting_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
@@ -58,7 +58,8 @@ def _setting_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
         yield _then_and_now("seed", seed_then, seed_now)
     if then.score.weights != now.score.weights:
         names = [name for name, weight in now.score.weights.items() if then.score.weights.get(name) != weight]
-        yield f"other category weights ({', '.join(names) or 'fewer'}), which change the composite too"
+        changed = ", ".join(names) or "fewer categories"
+        yield f"the category weights have changed ({changed}), which also changes the composite score"
 
 
 def _null_notes(found: list[ProbeChange]) -> Iterator[str]:

@@ -60,7 +60,8 @@ def judge_gate(
         *_by_verdict(results, planned, Verdict.ERROR, "ended in an error"),
     ]
     if criteria.strict:
-        reasons += _by_verdict(results, planned, Verdict.WARN, "warned, which --sway-strict counts as failed")
+        word = "ended in a warning, which fails the gate with --sway-strict"
+        reasons += _by_verdict(results, planned, Verdict.WARN, word)
     if missing:
         reasons.append(f"{_probes(len(missing))} {NOT_REPORTED}: {', '.join(missing)}")
     if not any(result.verdict in MEASURED_VERDICTS for result in results):
@@ -74,7 +75,11 @@ def without_adapter(reason: str, threshold: float | None, *, whole: bool) -> Gat
     """The gate of an adapter that was named and not evaluated; it fails if all of its fleet was selected."""
     if whole:
         return Gate("failed", threshold, (f"not evaluated: {reason}",))
-    return Gate("partial", threshold, ("a part of the fleet was selected", f"not evaluated: {reason}"))
+    return Gate(
+        "partial",
+        threshold,
+        ("only some adapters or probes were selected", f"not evaluated: {reason}"),
+    )
 
 
 def _reasons_for_partial(
@@ -82,7 +87,7 @@ def _reasons_for_partial(
 ) -> Iterator[str]:
     """Why only a part of the suite was measured."""
     if left_out := [name for name in planned if name not in selected]:
-        yield f"{len(selected)} of {len(planned)} probes ran; not: {', '.join(left_out)}"
+        yield f"{len(selected)} of {len(planned)} probes ran; not run: {', '.join(left_out)}"
     if criteria.limit is not None:
         yield f"--sway-limit={criteria.limit}: each probe measured at most {criteria.limit} of its items"
 

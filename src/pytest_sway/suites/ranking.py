@@ -142,7 +142,10 @@ def rank(results: Sequence[SuiteResult], labels: Sequence[str]) -> Ranking:
         ValueError: for no result, or labels that are not one each.
     """
     if not results or len(results) != len(labels):
-        raise ValueError(f"{len(labels)} labels for {len(results)} results: one each, and at least one")
+        raise ValueError(
+            f"found {len(labels)} labels for {len(results)} results; pass at least one result, and one label "
+            "for each result"
+        )
     return Ranking(tuple(labels), tuple(results))
 
 

@@ -52,9 +52,11 @@ def read_saved_result(path: str | Path) -> SuiteResult:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SavedResultError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise SavedResultError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise SavedResultError(f"{path}: is no JSON ({error}); give a file that --sway-json wrote") from None
+        raise SavedResultError(
+            f"{path} is not valid JSON ({error}); pass a file that --sway-json wrote"
+        ) from None
     return parse_saved_result(content, str(path))
 
 
@@ -67,11 +69,13 @@ def parse_saved_result(content: Any, where: str) -> SuiteResult:
     from pydantic import ValidationError
 
     if not isinstance(content, dict) or "probes" not in content or "score" not in content:
-        raise SavedResultError(f"{where}: is no result: give a JSON file that --sway-json wrote")
+        raise SavedResultError(
+            f"{where} does not have the fields probes and score; pass a JSON file that --sway-json wrote"
+        )
     version = content.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise SavedResultError(
-            f"{where}: schema_version: found {version!r}, this version reads {SCHEMA_VERSION}"
+            f"{where}: schema_version: found {version!r}, but this pytest-sway reads {SCHEMA_VERSION}"
         )
     filled = _fields(json_value(content))
     try:
@@ -79,7 +83,7 @@ def parse_saved_result(content: Any, where: str) -> SuiteResult:
     except ValueError:
         found = shorten(clean(repr(filled["gate"])), _FOUND)
         raise SavedResultError(
-            f"{where}: gate: found {found}, wants a status, a threshold or null, and a list of reasons"
+            f"{where}: gate: found {found}, expected a status, a threshold or null, and a list of reasons"
         ) from None
     try:
         return _reader().validate_python(filled)

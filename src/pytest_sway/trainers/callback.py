@@ -61,7 +61,9 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         stop_on_harm: bool = False,
     ) -> None:
         if steps is not None and steps < 1:
-            raise ValueError(f"steps={steps}: write the number of steps between two evaluations, or None")
+            raise ValueError(
+                f"steps is {steps}, expected the number of steps between two evaluations, or None"
+            )
         self._trainer = trainer
         self._spec = Path(spec).absolute()
         self._profile = profile
@@ -99,7 +101,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
                 served = ModelInTraining(base, self._trainer.processing_class, self._digest)
                 suite = self._run(adapter, served)
         except (BackendError, SessionError) as error:  # hours of training are worth more than one look at it
-            text = f"SwayCallback: step {state.global_step} was not evaluated: {error}"
+            text = f"SwayCallback could not evaluate step {state.global_step}: {error}"
             warnings.warn(text, SwayWarning, stacklevel=2)
             return
         self.results.append((state.global_step, suite))
@@ -116,7 +118,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         """Raise ValueError where the base is quantized, or the spec is of another one."""
         if getattr(model.get_base_model().config, "quantization_config", None) is not None:
             raise ValueError(
-                "SwayCallback: a quantized base cannot be evaluated in memory during training: evaluate "
+                "SwayCallback cannot evaluate an adapter on a quantized base model during training; evaluate "
                 "the checkpoints with sway rank"
             )
         try:
@@ -129,8 +131,8 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         trained = str(model.get_base_model().config.name_or_path)
         if isinstance(named, str) and trained and not _is_same_model(named, trained, source.roots):
             raise ValueError(
-                f"{self._spec.name}: models.base is {named}, but the trainer's base is {trained}: use the "
-                "model that is trained"
+                f"{self._spec.name}: models.base.base is {named}, but the trainer's base model is {trained}; "
+                "use the base model of the trainer"
             )
 
 
@@ -141,12 +143,12 @@ def _adapted(trainer: Trainer) -> PeftModel:
         ValueError: it is no PEFT model, or it is sharded over processes.
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise ValueError("SwayCallback: a model sharded by FSDP or DeepSpeed cannot be evaluated in memory")
+        raise ValueError("SwayCallback cannot evaluate a model that is sharded by FSDP or DeepSpeed")
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     if not isinstance(model, PeftModel):
         raise ValueError(  # noqa: TRY004 - as for every other model that cannot be evaluated
-            f"SwayCallback: the trainer's model is a {type(model).__name__}; only PEFT adapters can be "
-            "evaluated"
+            f"SwayCallback can evaluate only PEFT adapters, but the trainer's model is of type "
+            f"{type(model).__name__}"
         )
     return model
 

@@ -49,7 +49,9 @@ def _unwrapped(base: Any) -> Iterator[None]:
         if isinstance(child, BaseTunerLayer | AuxiliaryTrainingWrapper)
     ]
     if any(getattr(child, "merged", False) for _, _, child in places):
-        raise BackendError("the adapter is merged into the base: call unmerge_adapter() before an evaluation")
+        raise BackendError(
+            "the adapter is merged into the base model; call unmerge_adapter() before evaluation"
+        )
     try:
         for parent, name, child in places:
             is_layer = isinstance(child, BaseTunerLayer)

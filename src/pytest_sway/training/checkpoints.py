@@ -43,8 +43,8 @@ class TrainerCheckpoint:
         if self.same_weights:
             return "the checkpoint with the adapter's weights"
         if self.same_weights is None:
-            return "the last checkpoint, whose weights cannot be compared with the adapter's"
-        return "the last checkpoint, whose weights differ from the adapter's: it is from another step or run"
+            return "the last checkpoint, whose weights cannot be compared with those of the adapter"
+        return "the last checkpoint, which is from another step or run: its weights differ from the adapter's"
 
 
 def checkpoint_step(folder: Path) -> int | None:
@@ -77,7 +77,7 @@ def checkpoints(folder: Path, adapter: Path) -> list[TrainerCheckpoint]:
 def other_adapters(folder: Path) -> list[str]:
     """The checkpoints in an adapter's folder that hold other tensors than the adapter, with that reason."""
     others = [one for one in checkpoints(folder, folder) if not one.possible]
-    return [f"{one.folder.name} (its adapter has other tensors)" for one in others]
+    return [f"{one.folder.name} (its adapter has different tensors)" for one in others]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

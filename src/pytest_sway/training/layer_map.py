@@ -96,10 +96,10 @@ def parameter_locations(
     spare = len(order) - inside
     if not 0 <= spare <= sum(len(module.shapes) for module in others):
         count = f"{inside} parameters inside layers and {len(shapes) - inside} outside"
-        raise NoLayerMapError(f"the adapter has {count}, the optimizer {len(order)} in total")
+        raise NoLayerMapError(f"the adapter has {count}, but the optimizer has {len(order)} in total")
     if math.perm(len(stacks)) * math.comb(spare + len(stacks), len(stacks)) > _MOST_ORDERS:
         raise NoLayerMapError(
-            f"{len(stacks)} lists of layers and {spare} other parameters can be assigned to the optimizer "
+            f"{len(stacks)} lists of layers and {spare} other parameters can be matched with the optimizer "
             "state in too many ways"
         )
     cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
@@ -108,8 +108,9 @@ def parameter_locations(
     }
     fitting = [layout for layout in layouts if layout is not None]
     if len(fitting) != 1:
-        orders = "several orders of modules match" if fitting else "no order of modules matches"
-        raise NoLayerMapError(f"in the adapter, {orders} the shapes in the optimizer")
+        orders = "several orders of the adapter's modules match"
+        orders = orders if fitting else "no order of the adapter's modules matches"
+        raise NoLayerMapError(f"{orders} the shapes in the optimizer state")
     return fitting[0]
 
 

@@ -87,8 +87,8 @@ def _check_age(state: Path, saved: list[TrainerCheckpoint]) -> None:
     last = max((one.step for one in saved), default=0)
     if step is not None and step < last:
         raise AmbiguousRunError(
-            f"{state} was written at step {step}, but checkpoint-{last} next to it is later: it is not known "
-            "which one the adapter came from"
+            f"{state} was written at step {step}, but checkpoint-{last} in the same folder is later, so the "
+            "run of the adapter is unknown"
         )
 
 
@@ -102,8 +102,9 @@ def _torchtune_log(place: Path) -> LogSource | None:
     ]
     if not files:
         return None
-    reasons = [f"the last of {len(files)} logs there"] if len(files) > 1 else []
-    reasons += [f"of the whole run, also after {folder.name}"] if part and _has_later_folder(folder) else []
+    reasons = [f"the last of {len(files)} logs found"] if len(files) > 1 else []
+    if part and _has_later_folder(folder):
+        reasons.append(f"which covers the whole run, including the steps after {folder.name}")
     return LogSource((max(files, key=lambda file: file.name),), None, ", ".join(reasons))
 
 

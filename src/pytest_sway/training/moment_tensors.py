@@ -106,7 +106,8 @@ def _dequantise(kept: Mapping[str, Any], number: str) -> Tensor:
     count = values.numel()
     block = next((size for size in _BLOCKS if math.ceil(count / size) == scales.numel()), None)
     if block is None:
-        raise ValueError(f"state{number} has {count} values and {scales.numel()} scales (absmax{number})")
+        scaled = f"the {scales.numel()} scales in absmax{number}"
+        raise ValueError(f"state{number} has {count} values, which do not match {scaled}")
     numbers: Tensor = (
         table.flatten()[values.flatten().long()] * scales.flatten().repeat_interleave(block)[:count]
     )
@@ -116,4 +117,4 @@ def _dequantise(kept: Mapping[str, Any], number: str) -> Tensor:
 def _check_stored(name: str, values: Tensor) -> None:
     """Refuse a tensor of 10¹² values that share one stored number: reading it would take hours."""
     if values.numel() * values.element_size() > values.untyped_storage().nbytes():
-        raise ValueError(f"{name} is larger than its stored data")
+        raise ValueError(f"the tensor {name} is larger than its stored data")

@@ -117,7 +117,7 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
     found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
         raise TrainingDataError(
-            f"{file} does not match its sha256: {sidecar.name} says {expected[:12]}…, it is {found[:12]}…"
+            f"{file} does not match {sidecar.name}: its SHA-256 is {found[:12]}…, expected {expected[:12]}…"
         )
     stream.seek(0)
 
@@ -134,8 +134,10 @@ def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     except Exception as error:  # a broken file makes torch raise anything
         carried = re.search(r"GLOBAL ([\w.]+)", str(error))
         if carried:
-            text = f"it contains {carried[1]}, which is executable code, so it was not opened"
-            raise TrainingDataError(f"{file}: {text}; save only tensors and plain values") from None
+            text = f"it contains {carried[1]}, which is executable code"
+            raise TrainingDataError(
+                f"{file} was not opened because {text}; save only tensors and plain values"
+            ) from None
         raise TrainingDataError(f"{file} is not a torch.save file, or is truncated") from None
 
 
@@ -190,7 +192,7 @@ def _state_dict(payload: Mapping[str, Any]) -> Mapping[str, Any]:
         return payload
     if "optimizer_state_dict" not in payload:
         keys = ", ".join(first_keys(payload)) or "none"
-        raise ValueError(f"it has no optimizer_state_dict, and no state with param_groups; its keys: {keys}")
+        raise ValueError(f"expected the keys optimizer_state_dict, or state and param_groups; found {keys}")
     optimizer: Mapping[str, Any] = payload["optimizer_state_dict"]
     return optimizer
 

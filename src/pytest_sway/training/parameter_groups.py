@@ -48,6 +48,6 @@ def grouped_locations(
             except NoLayerMapError:
                 continue
     raise NoLayerMapError(
-        f"the optimizer has {len(group_sizes)} parameter groups, and it is not known which of the adapter's "
-        "tensors each contains"
+        f"the optimizer has {len(group_sizes)} parameter groups, and the adapter's tensors cannot be "
+        "assigned to them"
     )

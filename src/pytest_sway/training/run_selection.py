@@ -33,8 +33,8 @@ def select_dlm_run(runs: Sequence[TrainingRun], version: DlmVersion | None, leas
     if version is not None:
         made = [run for run in runs_of_adapter(version, runs) if run.adapter_version == version.number]
         if version.adapter and len(made) > 1:
-            text = f"{len(made)} runs created a v{version.number:04d}, and no manifest.json states which is"
-            raise AmbiguousRunError(f"{text} {version.adapter}'s")
+            text = f"{len(made)} runs created a version v{version.number:04d}, and no manifest.json says"
+            raise AmbiguousRunError(f"{text} which run trained the adapter {version.adapter}")
         if made and len(made[-1].steps) < least:
             count = len(made[-1].steps)
             raise TooFewStepsError(
@@ -46,7 +46,7 @@ def select_dlm_run(runs: Sequence[TrainingRun], version: DlmVersion | None, leas
     if not enough:
         longest = max((len(run.steps) for run in runs), default=0)
         raise TooFewStepsError(f"the longest run logged {longest} steps, but min_steps is {least}")
-    unknown = f", because no log states which created {version.label}" if version is not None else ""
+    unknown = f", because no log says which run created {version.label}" if version is not None else ""
     return ChosenRun(enough[-1], f"the last run{unknown}")
 
 
@@ -58,8 +58,8 @@ def select_trainer_run(logs: Logs, source: LogSource) -> ChosenRun:
         TooFewStepsError: no loss is logged.
     """
     if not logs.runs:
-        keys = f"; the keys of its records: {', '.join(logs.keys)}" if logs.keys else ""
-        raise TooFewStepsError(f"no step with a loss is logged{keys}")
+        keys = f"; the records have the keys {', '.join(logs.keys)}" if logs.keys else ""
+        raise TooFewStepsError(f"the log has no step with a loss{keys}")
     run = logs.runs[-1]
     reason = "the only run" if len(logs.runs) == 1 else f"the last of {len(logs.runs)} runs"
     if source.until is None:
@@ -67,8 +67,8 @@ def select_trainer_run(logs: Logs, source: LogSource) -> ChosenRun:
     gap = run.steps[-1] - run.steps[-2] if len(run.steps) > 1 else run.steps[-1]
     if max(run.length, run.steps[-1] + gap) < source.until:
         raise AmbiguousRunError(
-            f"{source.files[-1]} ends at step {run.steps[-1]}, but the adapter is from step {source.until}: "
-            "the log is truncated or from another run"
+            f"{source.files[-1]} ends at step {run.steps[-1]}, but the adapter is from step {source.until}, "
+            "so the log is truncated or belongs to another run"
         )
     return ChosenRun(run.until(source.until), reason)
 

@@ -95,14 +95,16 @@ def _trainer_steps(found: OptimizerFile, state: TrainingState) -> OptimizerSteps
     total = logged if logged is not None else found.saved_at
     own = state.optimizer_steps
     if own is None and total is None:
-        raise TrainingDataError(f"{found.path}: no step count in it or in a {TRAINER_STATE} next to it")
+        raise TrainingDataError(
+            f"neither {found.path} nor a {TRAINER_STATE} in the same folder contains a step count"
+        )
     if own is None or total is None or own == total:
         steps = total if own is None else own
         assert steps is not None
         return OptimizerSteps(steps, steps, steps, 1, source if own is None else "optimizer", logged)
-    other = f"{own} by the optimizer's count"
+    other = f"{own} according to the optimizer"
     doubt = (
-        f"{total} steps by {source}, {other}: the optimizer was reset in between, or the two files come from "
-        "different runs"
+        f"{total} steps according to {source}, but {other}; the optimizer was reset in between, or the two "
+        "files come from different runs"
     )
     return OptimizerSteps(own, own, max(own, total), 1, f"{source}; {other}", logged, doubt)

@@ -62,7 +62,8 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
     state = {"log_history": value} if isinstance(value, list) else value
     if not isinstance(state, dict):
         raise TrainingDataError(
-            f"{file}: found a value of type {type(value).__name__}; {TRAINER_STATE} must contain an object"
+            f"{file} contains a value of type {type(value).__name__}, but {TRAINER_STATE} must contain an "
+            "object"
         )
     history = state.get("log_history")
     if not isinstance(history, list):
@@ -70,7 +71,7 @@ def trainer_state(file: Path, value: Any) -> TrainerState:
             f"a log_history of type {type(history).__name__}" if "log_history" in state else "no log_history"
         )
         if "log_history" not in state and "train_loss" in state:
-            kind = "only the summary of a run (train_loss), no logged steps"
+            kind = "only the summary of a run (train_loss) without logged steps"
         raise TrainingDataError(
             f"{file}: found {kind}; {TRAINER_STATE} must have log_history, a list with one record per "
             "logging step"
@@ -92,7 +93,7 @@ def check_step(file: Path, state: TrainerState, step: int) -> None:
     """
     if state.global_step is not None and state.global_step != step:
         raise AmbiguousRunError(
-            f"{file} was written at step {state.global_step}, not at {step} as in the folder name"
+            f"{file} was written at step {state.global_step}, but the folder name says step {step}"
         )
 
 

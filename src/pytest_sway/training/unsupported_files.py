@@ -14,7 +14,7 @@ READ_LOGS = (
     "logs/log_*.txt (torchtune), logs/train-*.jsonl (dlm)"
 )
 READ_OPTIMIZERS = (
-    "optimizer.pt (transformers' Trainer and what builds on it), optimizer.bin (accelerate), "
+    "optimizer.pt (transformers' Trainer and libraries based on it), optimizer.bin (accelerate), "
     "training_state.pt (dlm)"
 )
 
@@ -31,7 +31,7 @@ _LOGS = (
     _Format("events.out.tfevents.*", "TensorBoard events"),
     _Format("*/events.out.tfevents.*", "TensorBoard events"),
     _Format("*/*/events.out.tfevents.*", "TensorBoard events"),
-    _Format("debug.log", "a text log, as axolotl writes it"),
+    _Format("debug.log", "a text log, for example of axolotl"),
     _Format("wandb", "Weights & Biases"),
     _Format("mlruns", "MLflow"),
     _Format("lightning_logs", "PyTorch Lightning"),
@@ -46,7 +46,7 @@ _OPTIMIZERS = (
     _Format("rank*-of-*-optimizer.pt", "shards of a run on XLA devices"),
     _Format("optimizer.pt_*", "shards of SageMaker's model parallelism"),
     _Format("optimizer.safetensors", "not a transformers format"),
-    _Format("recipe_state", "torchtune's state of an unfinished run"),
+    _Format("recipe_state", "torchtune's checkpoint of an unfinished run"),
     _Format("*.ckpt", "a checkpoint of PyTorch Lightning"),
 )
 

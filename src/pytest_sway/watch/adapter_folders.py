@@ -50,7 +50,7 @@ def _file(folder: Path, name: str) -> tuple[str, int, int, int, int]:
 def why_incomplete(folder: Path) -> str:
     """Why a folder is no complete adapter, as the end of "NAME: …"; empty where it is one."""
     if folder.name.startswith(UNFINISHED_CHECKPOINT):
-        return "has the temporary name that transformers uses while it writes a checkpoint"
+        return "the folder has the temporary name that transformers uses while it writes a checkpoint"
     try:
         if not is_file(folder / ADAPTER_CONFIG):
             return missing_config(folder)
@@ -60,7 +60,7 @@ def why_incomplete(folder: Path) -> str:
     except HeaderError as error:
         return f"{MLX_WEIGHTS} {error}"
     except OSError as error:  # it vanishes meanwhile
-        return f"cannot be read: {error.strerror or error}"
+        return f"the adapter cannot be read: {error.strerror or error}"
 
 
 def may_go_on(folder: Path, before: Files, files: Files) -> bool:

@@ -130,7 +130,11 @@ def _fault(status: int, log: Path) -> str:
     text = log.read_bytes()[-_LONGEST:].decode("utf-8", "replace").strip()
     if status < 0:
         ended = f"the evaluation was terminated by {signal.Signals(-status).name}"
-        return f"{ended}: out of memory, or it was killed" if -status == signal.SIGKILL else ended
+        return (
+            f"{ended}; it ran out of memory, or another process killed it"
+            if -status == signal.SIGKILL
+            else ended
+        )
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)
     return text or f"the evaluation ended with status {status} and wrote no result"

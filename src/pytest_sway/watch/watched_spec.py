@@ -17,8 +17,8 @@ from pytest_sway.text.message_parts import describe
 from pytest_sway.watch.sources import AdapterSource, CurrentVersion, NamedFolders, SourceError
 
 _NO_ADAPTER = (
-    "has no adapter to watch: set models.ft.adapter (a folder, a list or a pattern) or dlm_source, or pass "
-    "--adapter"
+    "the spec has no adapter to watch; set models.ft.adapter (a folder, a list or a pattern) or dlm_source, "
+    "or pass --adapter"
 )
 
 

@@ -105,14 +105,16 @@ class Watcher:
         try:
             if spec is not None and spec.is_edited():
                 self._say(
-                    EventKind.SPEC, None, f"{spec.path} was edited; it applies from the next adapter on"
+                    EventKind.SPEC,
+                    None,
+                    f"{spec.path} was edited; the new version is used from the next adapter on",
                 )
                 self._pending.open_again(folder for folder, _ in self._errors)
                 self._errors.clear()
                 self._is_held = False
         except SourceError as error:
             self._is_held = True
-            self._say(EventKind.SPEC, None, f"{error}; nothing is evaluated until it can be read")
+            self._say(EventKind.SPEC, None, f"{error}; nothing is evaluated until this is fixed")
 
     def _note_fault(self, fault: str) -> None:
         """Say a fault of the source that stays, once: a pointer may be half written."""
@@ -127,20 +129,23 @@ class Watcher:
         try:
             digest = adapter_digest(folder)
         except OSError as error:
-            self._pending.cannot_read(folder, f"cannot be read: {error.strerror or error}")
+            self._pending.cannot_read(folder, f"the adapter cannot be read: {error.strerror or error}")
             return False
         earlier = self._watched.history.find(digest)
         if earlier is not None or (folder, digest) in self._errors:
             self._pending.dealt_with(folder, files)
             if earlier is not None and earlier.adapter != str(folder):
-                self._say(EventKind.SAME, folder, f"not evaluated: it is the adapter of #{earlier.sequence}")
+                self._say(
+                    EventKind.SAME, folder, f"not evaluated, because #{earlier.sequence} is the same adapter"
+                )
             return True
         self._say(EventKind.EVALUATING, folder, "evaluating")
         found = self._watched.evaluate(folder)
         self._pending.dealt_with(folder, files)
         if (now := files_of(folder)) != files:
             gone = "changed" if now else "was deleted"
-            self._say(EventKind.CHANGED, folder, f"{gone} during its evaluation; the result is discarded")
+            discarded = f"the adapter {gone} during its evaluation, so the result is discarded"
+            self._say(EventKind.CHANGED, folder, discarded)
         elif not self._keep(folder, digest, found):
             self._unwritten = folder, digest, found
         return True
@@ -163,7 +168,7 @@ class Watcher:
         except OSError as error:
             reason = error.strerror or str(error)
             if not is_again:
-                waits = f"the result ({verdict}) cannot be written: {reason}; it is tried again"
+                waits = f"the result ({verdict}) cannot be written: {reason}; sway watch will try again"
                 self._say(EventKind.ERROR, folder, waits)
             return False
         trend = None

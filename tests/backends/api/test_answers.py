@@ -194,7 +194,7 @@ def test_fewer_tokens_of_a_distribution(open_backend: Open, server: CompletionsS
     digests = {subject.base.base for _, subject in found.values()}
     assert len(digests) == 3  # never compared with each other
     assert "compare the top 20 tokens of the base" in " ".join(named.notes)
-    assert "effects on other tokens are missed" in unnamed.warnings[0]
+    assert "miss effects on all other tokens" in unnamed.warnings[0]
     assert not named.warnings
     assert "likeliest" not in " ".join(exact.notes)
 

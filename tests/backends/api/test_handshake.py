@@ -51,7 +51,7 @@ def test_what_a_good_server_can_do(open_backend: Open) -> None:
     level = backend.determinism(batch_invariant=False)
     assert level.level == "strict"
     notes = " ".join(subject.notes)
-    assert "known only by its name" in notes
+    assert "Its weights cannot be verified" in notes
     assert "not cached on disk" in notes
     assert backend.identity == ""
 
@@ -65,11 +65,11 @@ def test_a_router_that_knows_no_negative_number(open_backend: Open, server: Comp
 def test_a_revision_names_the_weights_and_keeps_answers(open_backend: Open) -> None:
     backend = open_backend(revision="2026-11-30")
     assert "vLLM 0.32.0" in backend.identity
-    assert "cached on disk only for revision 2026-11-30" in " ".join(backend.attach(HEALTHY).notes)
+    assert "cached on disk only for the revision 2026-11-30" in " ".join(backend.attach(HEALTHY).notes)
 
 
 def test_a_model_that_is_not_served(open_backend: Open) -> None:
-    assert "serves base, not 'bass'" in refusal(open_backend, base="bass")
+    assert "does not serve 'bass'. It serves base;" in refusal(open_backend, base="bass")
 
 
 def test_a_server_that_ignores_what_it_is_asked(open_backend: Open, server: CompletionsServer) -> None:
@@ -148,12 +148,12 @@ def test_ids_that_the_server_read_otherwise(open_backend: Open, server: Completi
             choice["prompt_token_ids"] = [9]
 
     changed(server, other)
-    assert "read different token ids" in refusal(open_backend)
+    assert "processed different token ids" in refusal(open_backend)
 
 
 def test_a_server_that_answers_as_another_model(open_backend: Open, server: CompletionsServer) -> None:
     changed(server, lambda _, answer: answer.update(model="gpt-9"))
-    assert "answered as 'gpt-9' to a request for 'base'" in refusal(open_backend)
+    assert "for the model 'base', but the server answered with 'gpt-9'" in refusal(open_backend)
 
 
 def test_log_probabilities_after_sampling(open_backend: Open, server: CompletionsServer) -> None:
@@ -172,7 +172,7 @@ def test_adapters_that_are_mixed_up(open_backend: Open, server: CompletionsServe
                         value["logprob"] -= 2.0
 
     changed(server, mixing)
-    assert "nats apart" in refusal(open_backend)
+    assert "the server mixes up the models" in refusal(open_backend)
 
 
 @pytest.mark.parametrize("dropped", [("o_proj",), ("q_proj", "down_proj")])
@@ -211,7 +211,7 @@ def test_an_adapter_of_zeros_that_changes_something(open_backend: Open, server: 
         add(name, path)
 
     server.add = never_zero  # type: ignore[method-assign]
-    assert "at strength 0 the adapter differs by" in refusal(open_backend)
+    assert "the adapter at strength 0 should give the same" in refusal(open_backend)
 
 
 def test_a_server_that_loads_nothing_while_it_runs(open_backend: Open, server: CompletionsServer) -> None:
@@ -288,7 +288,7 @@ def test_the_adapters_of_other_runs_are_not_asked(open_backend: Open, server: Co
 def test_no_second_model(open_backend: Open) -> None:
     assert "compares two models" in refusal(open_backend, AdapterKey(None))
     assert "not an adapter on a fine-tuned" in refusal(open_backend, AdapterKey("x", "tuned"))
-    assert "serves base, not 'tuned'" in refusal(open_backend, AdapterKey(None, "tuned"))
+    assert "does not serve 'tuned'. It serves base;" in refusal(open_backend, AdapterKey(None, "tuned"))
 
 
 def test_two_names_of_one_model_are_a_warning(open_backend: Open, server: CompletionsServer) -> None:

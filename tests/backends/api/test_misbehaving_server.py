@@ -104,17 +104,17 @@ def test_a_key_that_is_refused_is_in_no_message() -> None:
     [
         (b"<html>hello</html>", "cannot be read"),
         (b'{"choices": [{"index": 0', "cannot be read"),
-        ({"choices": []}, "answered 0 of 1 texts"),
-        ({**GOOD, "choices": [{"index": 3}]}, "answered 1 of 1 texts"),
+        ({"choices": []}, "returned 0 completions for 1 prompts"),
+        ({**GOOD, "choices": [{"index": 3}]}, "returned 1 completions for 1 prompts"),
         (
             {**GOOD, "choices": [{"index": 0, "prompt_logprobs": [None, {"6": {"logprob": -1}}]}]},
             "returned 2 log-probabilities",
         ),
         (
             {**GOOD, "choices": [{"index": 0, "prompt_logprobs": [None, {"6": {"logprob": -1}}, {}]}]},
-            "no log-probability for token 7",
+            "no log-probability for the token id 7",
         ),
-        ({**GOOD, "usage": {"prompt_tokens": 9}}, "read 9 tokens, but 3"),
+        ({**GOOD, "usage": {"prompt_tokens": 9}}, "processed 9 tokens, but the request contained 3"),
     ],
 )
 def test_an_answer_to_something_else(answer: Any, says: str) -> None:

@@ -87,7 +87,8 @@ def test_a_server_that_ends_is_an_error_of_the_probe(
     assert verdicts == {"nulls": "pass", "facts": "error", "dk": "warn"}
     message = next(probe["message"] for probe in report["probes"] if probe["name"] == "facts")
     assert message.startswith("the server failed on /v1/completions: EngineDeadError (status 503)")
-    assert message.endswith("; run it again")  # nothing is kept for a server that does not prove its weights
+    # nothing is kept for a server that does not prove its weights
+    assert message.endswith("; run the suite again")
     assert "Traceback" not in result.stdout.str()
 
 

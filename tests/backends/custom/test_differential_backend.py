@@ -127,8 +127,8 @@ def test_top_k_distributions_give_a_lower_bound_and_say_so(adapter: AdapterKey) 
     assert bound == pytest.approx(float(divergence(np, "js", *lumped)), rel=1e-6)
     (note,) = few.prompt_notes()
     assert note == (
-        "next_token_dist returns 4 of 27 tokens: divergences are lower bounds; remove defaults.top_k to "
-        "compare all"
+        "next_token_dist returns only 4 of 27 tokens, so divergences are lower bounds; remove defaults.top_k "
+        "to compare all tokens"
     )
 
 
@@ -160,7 +160,7 @@ def test_without_top_k_the_whole_vocabulary_is_asked_for(adapter: AdapterKey) ->
     ManyTokens.most = 5  # the class names fewer than it is asked for
     assert one(backend, asked) < whole
     assert backend.prompt_notes() == [
-        "next_token_dist returns 5 of 1000 tokens: divergences are lower bounds"
+        "next_token_dist returns only 5 of 1000 tokens, so divergences are lower bounds"
     ]
 
 
@@ -177,7 +177,7 @@ def test_completions_are_scored_and_their_tokens_counted(adapter: AdapterKey) ->
     assert rolling.log_odds == pytest.approx(odds)
     nothing = one(backend, Completion("a", "", subject.base))
     assert "adds no token to its prompt" in str(nothing)
-    assert "no context to score it" in str(one(backend, Completion("", "a", subject.base)))
+    assert "has fewer than two tokens" in str(one(backend, Completion("", "a", subject.base)))
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, 0.5, None])
@@ -203,7 +203,7 @@ def test_what_is_no_log_probability_is_an_error(adapter: AdapterKey, value: floa
         ({"logprobs": (math.nan,) * 27}, "the probabilities of all 27 tokens sum to nan"),
         ({"logprobs": (0.0,) * 27}, "of all 27 tokens sum to 27"),
         ({"token_ids": (1,) * 27}, "token_ids must be unique"),
-        ({"token_ids": (1, 2)}, "lists of one length"),
+        ({"token_ids": (1, 2)}, "lists of the same length"),
         ({"logprobs": None}, "next_token_dist"),
     ],
 )
@@ -344,7 +344,7 @@ def test_an_object_that_cannot_be_served_is_refused(adapter: AdapterKey, tmp_pat
     ):
         served(AdapterKey(str(tmp_path / "nan.txt")))
     assert OPENED == ["close"]  # what was built is closed
-    with pytest.raises(BackendError, match="represents one base with an adapter"):
+    with pytest.raises(BackendError, match="so it represents one base with an adapter"):
         served(AdapterKey(None, model="another"))
 
 
@@ -355,7 +355,7 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
         Generate((Turn("user", "a"),), subject.base, 1): "does not render chat templates",
         Tokens("abc", subject.base): "does not support Tokens",
         Generate("a", View(subject.base.base, "another"), 1): "is not attached",
-        Generate("a", other, 1): "does not support permuted nulls; write family: gaussian",
+        Generate("a", other, 1): "does not support permuted null adapters; write family: gaussian",
     }
     answers = backend.answer(list(asked))
     assert OPENED == []
@@ -368,14 +368,17 @@ def test_what_no_view_can_be_asked(adapter: AdapterKey) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"num_tokens": 4}, "num_tokens is 4, and token_ids has 3"),
-        ({"num_tokens": 2.5}, "num_tokens or total_logprob cannot be read: 'float' object"),
-        ({"token_ids": (0.5, 1.5, 2.5)}, "token_ids, logprobs, num_tokens or total_logprob cannot be read"),
+        ({"num_tokens": 4}, "num_tokens is 4, but token_ids has 3 values"),
+        ({"num_tokens": 2.5}, "num_tokens or total_logprob that cannot be read: 'float' object"),
+        (
+            {"token_ids": (0.5, 1.5, 2.5)},
+            "token_ids, logprobs, num_tokens or total_logprob that cannot be read",
+        ),
         ({"logprobs": None}, "logprobs has 1 values for 3 tokens"),
         ({"logprobs": (-1.0,) * 3}, "logprobs has 3 values for 3 tokens"),
-        ({"logprobs": (-1.0, math.nan)}, "logprobs must be finite and at most 0"),
-        ({"logprobs": (-1.0, 0.5)}, "logprobs must be finite and at most 0"),
-        ({"logprobs": (-1.0, -2.0), "total_logprob": -1.5}, "total_logprob is -1.5, and logprobs sum to -3"),
+        ({"logprobs": (-1.0, math.nan)}, "logprobs that are not finite or are above 0"),
+        ({"logprobs": (-1.0, 0.5)}, "logprobs that are not finite or are above 0"),
+        ({"logprobs": (-1.0, -2.0), "total_logprob": -1.5}, "-1.5, but its logprobs sum to -3"),
         ({"total_logprob": None}, "rolling_logprob returned None, which is not a log-probability"),
     ],
 )
@@ -415,7 +418,7 @@ def test_positions_are_where_a_token_ends(adapter: AdapterKey) -> None:
     compared = one(backend, Divergence("a", subject.base, subject.tuned, "js", written.ids))
     at = ids("abegc")  # the model itself reads letters
     assert compared == pytest.approx(divergence(np, "js", rows(0)[at], rows(SIZE)[at]).mean())
-    assert "1 of 5 positions in continuations are skipped" in backend.prompt_notes()[0]
+    assert "1 of 5 token positions in continuations are skipped" in backend.prompt_notes()[0]
 
 
 def test_who_wrote_a_continuation_does_not_matter(adapter: AdapterKey, tmp_path: Path) -> None:
@@ -485,7 +488,7 @@ def test_an_adapter_without_files_is_named_by_what_the_class_was_given() -> None
 
     _, subject = served(AdapterKey("hub/name"), Backend)
     assert subject.notes == (
-        "adapter hub/name: no such file or folder; it was passed to the class as a name",
+        "there is no file or folder hub/name; the adapter was passed to the class as a name",
     )
     _, another = served(AdapterKey("hub/other"), Backend)
     assert subject.tuned != another.tuned

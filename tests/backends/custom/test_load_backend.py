@@ -153,7 +153,7 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
 @pytest.mark.parametrize(
     ("entry_point", "says"),
     [
-        (None, "models.ft.entry_point is missing: kind: custom needs one; write package.module:Class, e.g. "),
+        (None, "models.ft.entry_point is missing, but kind: custom needs it; write package.module:Class, "),
         ("  ", "models.ft.entry_point is missing"),
         (
             "custom_classes",
@@ -177,7 +177,7 @@ def test_a_class_of_dlm_sways_protocol_is_built_for_an_adapter(name: str) -> Non
         ),
         (
             "custom_classes:Other",
-            "cannot be called as Class(model=...): it must accept the arguments (model)",
+            "cannot be called as Class(model=...); it must accept the arguments (model)",
         ),
         (
             "custom_classes:Empty",

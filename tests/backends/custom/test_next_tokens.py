@@ -50,7 +50,7 @@ def test_kl_where_a_side_has_probability_0() -> None:
     p, q = tokens([0.5, 0.5, 0.0]), tokens([0.5, 0.25, 0.25])
     assert next_tokens_divergence("kl", p, q) == pytest.approx(0.5 * math.log(2))
     with pytest.raises(
-        RequestError, match="the KL divergence is infinite: token 2 has a probability in one view"
+        RequestError, match="the KL divergence is infinite: the probability of token 2 is zero in"
     ):
         next_tokens_divergence("kl", q, p)
 
@@ -76,7 +76,7 @@ def test_a_part_of_the_vocabulary_is_compared_with_the_rest_as_one_event() -> No
         ([0.5, 0.5], (0, -1), 2, "integers from 0"),
         ([0.5, 0.5], (0.0, 1.5), 2, "integers from 0"),
         ([0.5, 0.5], (1, 1), 2, "token_ids must be unique"),
-        ([0.5, 0.5], (1,), 2, "lists of one length"),
+        ([0.5, 0.5], (1,), 2, "lists of the same length"),
         ([0.5, 0.5], None, math.inf, "cannot be read: .* return numpy arrays or lists"),
         ([0.5, 0.5], None, None, "cannot be read"),
     ],

@@ -55,7 +55,7 @@ def test_a_class_of_dlm_sways_runs_unchanged(pytester: pytest.Pytester) -> None:
     assert probes["prefers"]["verdict"] != "error", probes["prefers"]
     assert "Error" not in result.stdout.str()
     assert found["gate"]["status"] == "passed", found["gate"]
-    assert any("gaussian nulls have the fixed size init_scale" in note for note in found["notes"])
+    assert any("gaussian null adapters have the fixed size init_scale" in note for note in found["notes"])
 
 
 def test_an_adapter_that_is_noise_fails(pytester: pytest.Pytester) -> None:
@@ -78,7 +78,7 @@ def test_an_adapter_that_is_noise_fails(pytester: pytest.Pytester) -> None:
 
 def test_another_family_than_its_own_has_one_reason(pytester: pytest.Pytester) -> None:
     _, _, probes = run(pytester, spec(DIFFERENTIAL))
-    reason = "this backend does not support norm_matched nulls; write family: gaussian"
+    reason = "this backend does not support norm_matched null adapters; use family: gaussian"
     assert (probes["baseline"]["verdict"], probes["baseline"]["message"]) == ("error", reason)
     assert probes["dk"]["not_calibrated"] == reason
     assert probes["dk"]["verdict"] in ("pass", "warn", "fail")
@@ -111,7 +111,7 @@ def test_a_spec_reads_what_the_class_may_read(pytester: pytest.Pytester) -> None
     text = spec(DIFFERENTIAL, GAUSSIAN, fields, "prompt_policy: raw, top_k: 20")
     result, found, probes = run(pytester, text, "-k", "dk or baseline")
     result.stdout.no_fnmatch_line("*has no effect*")
-    assert any("returns 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
+    assert any("returns only 20 of 27 tokens" in note for note in found["notes"]), found["notes"]
     assert probes["dk"]["verdict"] == "pass"
 
 

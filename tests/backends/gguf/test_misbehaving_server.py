@@ -101,9 +101,9 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (lambda request: ok(without_grammar(request)), "generated 2 tokens that are not the 1"),
+        (lambda request: ok(without_grammar(request)), "generated 2 tokens that do not match the 1 tokens"),
         (lambda request: ok(as_llama(request, (0.4, 0.3, 0.2, 0.0))), "sum to 0.9 instead of 1"),
-        (lambda request: ok(fewer(request)), "returned 3 of the 4 log-probabilities of a position"),
+        (lambda request: ok(fewer(request)), "returned log-probabilities for 3 of the 4 tokens"),
         (lambda request: (200, b"<html>"), r"the llama\.cpp server's answer \(status 200\) cannot be read"),
         (lambda request: ok({"choices": []}), r"answer \(status 200\) cannot be read: .*tokens"),
         (lambda request: ok({**as_llama(request), "tokens": ["a"]}), r"\(status 200\) cannot be read"),

@@ -70,7 +70,7 @@ def test_a_null_that_changes_more_than_the_adapter(backend: GGUFBackend, tmp_pat
     narrow = save_adapter(tmp_path / "narrow", PLAIN_LORA["two_modules"])
     with (
         while_attached(backend, narrow),
-        pytest.raises(BackendError, match=r"changes 20 modules that the adapter does"),
+        pytest.raises(BackendError, match=r"changes 20 modules that the evaluated adapter does"),
     ):
         backend.add_null(AdapterKey(str(HEALTHY)))
 
@@ -86,9 +86,9 @@ def test_views_of_other_models(backend: GGUFBackend, view: View) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("dtype", "bf16", r"models\.ft\.dtype: bf16: kind: gguf computes in fp32; remove it"),
-        ("device", "cuda", r"models\.ft\.device: cuda: kind: gguf runs on the CPU; remove it"),
-        ("trust_remote_code", True, r"trust_remote_code: kind: gguf does not run model code; remove it"),
+        ("dtype", "bf16", r"models\.ft\.dtype: bf16 is not supported by kind: gguf, which computes in fp32"),
+        ("device", "cuda", r"models\.ft\.device: cuda is not supported by kind: gguf, which runs on the CPU"),
+        ("trust_remote_code", True, r"trust_remote_code is not supported by kind: gguf, which does not run"),
         ("base", "nowhere/model.gguf", r"there is no file nowhere/model\.gguf"),
     ],
 )

@@ -86,14 +86,14 @@ def test_what_is_refused(running: str, files: Path, tmp_path: Path) -> None:
     (tmp_path / "other.gguf").write_bytes((files / "base.gguf").read_bytes())
     with pytest.raises(BackendError, match=r"was started with base\.gguf, but the base is other\.gguf"):
         open_on(running, tmp_path / "other.gguf")
-    with pytest.raises(BackendError, match="needs as base the GGUF file that the server was started with"):
+    with pytest.raises(BackendError, match="base must be the GGUF file that the server was started with"):
         load_backend(ModelKey("gguf", str(QUICKSTART / "base"), endpoint=running))
     with pytest.raises(BackendError, match="does not answer"):
         open_on("http://127.0.0.1:9", files / "base.gguf")
     backend = open_on(running, files / "base.gguf")
     for path, says in (
-        (files / "inert.gguf", r"not with one inert\.gguf: start it with --lora inert\.gguf"),
-        (QUICKSTART / "adapters" / "healthy", "set models.ft.adapter to its GGUF file"),
+        (files / "inert.gguf", r"named inert\.gguf\. Start the server with --lora inert\.gguf"),
+        (QUICKSTART / "adapters" / "healthy", "Set models.ft.adapter to the GGUF file"),
         (files / "missing.gguf", "cannot be read"),
     ):
         with pytest.raises(BackendError, match=says):
@@ -117,7 +117,7 @@ def test_an_adapter_that_the_server_does_not_apply(running: str, files: Path, tm
     server = OwnedServer(files / "base.gguf", adapters, vocabulary=4096, slots=1, context=256, threads=1)
     (tmp_path / "inert.gguf").write_bytes((files / "healthy.gguf").read_bytes())
     backend = open_on(server.client.url, files / "base.gguf")
-    with pytest.raises(BackendError, match="it does not apply the file of this name"):
+    with pytest.raises(BackendError, match="does not apply the adapter file"):
         backend.attach(AdapterKey(str(tmp_path / "inert.gguf")))
     backend.close()
     server.close()

@@ -85,7 +85,7 @@ def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         save_adapter(tmp_path / "runs" / name, PLAIN_LORA["one_layer"])
     backend = load_backend(MODEL_KEY)
-    with pytest.raises(BackendError, match=r"its subfolders do \(dpo, sft\): use one of them, or several as"):
+    with pytest.raises(BackendError, match=r"its subfolders contain adapters \(dpo, sft\)\. Use one of them"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
     subject = backend.attach(AdapterKey(str(tmp_path / "runs")))
@@ -106,11 +106,11 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
     model = train_and_save(tmp_path / "ft", config, base=larger)
     tokenizer.save_pretrained(tmp_path / "ft")
     small = load_backend(MODEL_KEY)
-    with pytest.raises(BackendError, match=r"'<new>' as 4096.*save the base with the voc"):
+    with pytest.raises(BackendError, match=r"'<new>' with the id 4096.*save the base model with the voc"):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     (tmp_path / "ft" / "tokenizer_config.json").unlink()
     with pytest.raises(
-        BackendError, match=r"with shape \[4097, 256\], but the base has \[4096, 256\].*save the base"
+        BackendError, match=r"with shape \[4097, 256\], but the base has \[4096, 256\].*save the base model"
     ):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     small.close()

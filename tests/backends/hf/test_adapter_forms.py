@@ -268,7 +268,7 @@ def test_what_no_weights_can_do_is_found_out_by_its_answers(
     monkeypatch.setattr(
         adapter_config, "MERGED_LORA_FIELDS", adapter_config.MERGED_LORA_FIELDS | {"alora_invocation_tokens"}
     )
-    with pytest.raises(BackendError, match="it is not equivalent to a change of weights"):
+    with pytest.raises(BackendError, match="effect is not equivalent to a change of the base weights"):
         backend.attach(AdapterKey(str(tmp_path)))
 
 
@@ -279,7 +279,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
     save_adapter(tmp_path, FULL_WEIGHTS["dora_embedding"])
     monkeypatch.setattr(merged_adapter, "_untie_weights", lambda *_: None)
     with pytest.raises(
-        BackendError, match=r"would be off by up to \d.*not equivalent to a change of weights"
+        BackendError, match=r"would be off by up to \d.*not equivalent to a change of the base weights"
     ):
         backend.attach(AdapterKey(str(tmp_path)))
 
@@ -348,6 +348,6 @@ def test_rounding_as_large_as_the_update_is_reported(tmp_path: Path) -> None:
         subject = backend.attach(AdapterKey(str(tmp_path)))
         backend.detach(subject)
         backend.close()
-        rounded = [note for note in subject.notes if "rounded by" in note]  # beside a processor's own note
+        rounded = [note for note in subject.notes if "rounding the tuned weights" in note]  # beside a processor's own note
         assert len(rounded) == notes
     assert "dtype: fp32" in rounded[0]

@@ -422,7 +422,7 @@ def test_a_model_that_cannot_be_had_is_reported(change: dict[str, str], says: st
 
 @pytest.mark.parametrize(
     ("lose", "says"),
-    [("config.json", "it contains no config.json"), ("model.safetensors", "contains no *.safetensors")],
+    [("config.json", "it contains no config.json"), ("model.safetensors", "but no *.safetensors")],
 )
 def test_a_model_folder_that_lacks_something_is_reported(tmp_path: Path, lose: str, says: str) -> None:
     import dataclasses
@@ -454,7 +454,9 @@ def test_an_adapters_other_vocabulary_is_refused(
     own = AutoTokenizer.from_pretrained(BASE)
     own.add_tokens(["<new>"])
     own.save_pretrained(folder)
-    with pytest.raises(BackendError, match="'<new>' as 4096, but the base model has 4096 rows"):
+    with pytest.raises(
+        BackendError, match="'<new>' with the id 4096, but the base model's embedding has only 4096 rows"
+    ):
         backend.attach(AdapterKey(str(folder)))
 
 

@@ -63,7 +63,7 @@ def test_a_system_turn_is_read(template: str) -> None:
         (loop("'' if m['role'] == 'system' else m['content']"), INSTRUCTED, "turn 1 of 2 (system)"),
         ("{{ messages[-1]['content'] }}", DIALOGUE, "omits the text of turn 1 of 3 (user)"),
         ("{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}", DIALOGUE, "turn 1 of 3 (user)"),
-        ("{% for m in messages | reverse %}{{ m['content'] }}{% endfor %}", DIALOGUE, "another order"),
+        ("{% for m in messages | reverse %}{{ m['content'] }}{% endfor %}", DIALOGUE, "a different order"),
         (ALTERNATING, INSTRUCTED, "roles must alternate"),
         (loop("m['content'] ~ [1, 2, 3, 4, 5, 6, 7, 8] | random"), ASKED, "differently each time"),
         (loop("m['content'] ~ lipsum(1)"), ASKED, "differently each time"),
@@ -119,7 +119,7 @@ def test_thinking_that_nobody_chose_is_noted() -> None:
     opened.encode(ASKED)
     read_raw.encode("Who keeps the lamps?")
     assert any("enable_thinking" in note for note in unset.notes())
-    assert any("inside <think>" in note for note in opened.notes())
+    assert any("inside a <think> block" in note for note in opened.notes())
     assert not any("<think>" in note for note in read_raw.notes())
 
 
@@ -154,7 +154,7 @@ BOS = "<|bos|>"
     [
         (DATED, True, ASKED, 1, None),
         (DATED, False, ASKED, 1, None),
-        (DATED, False, "text", 0, "prompts without a chat template are encoded without <|bos|>"),
+        (DATED, False, "text", 0, "Prompts without a chat template are encoded without <|bos|>"),
         ("{{ bos_token }}" + DATED, True, ASKED, 1, "more than once"),
         (THINKING, True, ASKED, 0, "does not add <|bos|>"),
         (THINKING, False, ASKED, 0, None),
@@ -195,7 +195,7 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
     read = found.rendered_text((Turn("user", text),))
     writes_bos = found.chat.render(ASKED).startswith(BOS)
     assert read == (BOS if writes_bos and not text.startswith(BOS) else "") + text
-    assert any("1 prompt is a rendered chat already" in note for note in found.notes())
+    assert any("1 prompt already contains" in note for note in found.notes())
     with pytest.raises(RequestError, match="use plain text"):
         found.encode((Turn("user", text), *DIALOGUE[1:]))
 
@@ -212,7 +212,7 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
 def test_a_prompt_about_a_template_is_rendered(template: str, text: str) -> None:
     found = tokens(template)
     assert found.rendered_text((Turn("user", text),)) == found.chat.render_unchecked((Turn("user", text),))
-    assert not any("rendered chat" in note for note in found.notes())
+    assert not any("already contain" in note for note in found.notes())
 
 
 def test_tools_are_read_by_name() -> None:

@@ -51,17 +51,17 @@ def under_torch_saves_name(folder: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "torch.compile": (renamed(lambda name: f"_orig_mod.{name}"), "from inside torch.compile"),
+    "torch.compile": (renamed(lambda name: f"_orig_mod.{name}"), "while torch.compile wrapped it"),
     "torch.compile, one block": (
         renamed(lambda name: name.replace("layers.1.", "layers.1._orig_mod.")),
         "have '_orig_mod' in their names",
     ),
-    "FSDP": (renamed(lambda name: f"_fsdp_wrapped_module.{name}"), "from inside FSDP"),
+    "FSDP": (renamed(lambda name: f"_fsdp_wrapped_module.{name}"), "while FSDP wrapped it"),
     "activation checkpointing": (
         renamed(lambda name: name.replace(".mlp.", "._checkpoint_wrapped_module.mlp.")),
         "activation checkpointing",
     ),
-    "PEFT": (renamed(lambda name: f"base_model.model.{name}"), "from inside PEFT"),
+    "PEFT": (renamed(lambda name: f"base_model.model.{name}"), "while PEFT wrapped it"),
     "DistributedDataParallel": (
         renamed(lambda name: f"module.{name}"),
         "DistributedDataParallel or DeepSpeed",
@@ -71,21 +71,27 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "Git LFS, tokenizer": (text("tokenizer.json", POINTER), "tokenizer.json is a Git LFS pointer"),
     "Git LFS, config": (text("config.json", POINTER), "config.json is a Git LFS pointer"),
     "cut": (cut(-1000), "is cut off: its tensors need"),
-    "cut in its header": (cut(500), "is cut off: its header has"),
-    "empty": (cut(0), "is cut off: it holds 0 bytes"),
+    "cut in its header": (cut(500), "is cut off: its header needs"),
+    "empty": (cut(0), "is cut off: it contains only 0 bytes"),
     "a page": (text(WEIGHTS, "<!DOCTYPE html><html>Log in</html>"), "it begins with b'<!DOCTYPE html>"),
-    "torch.save": (under_torch_saves_name, "is a file of torch.save under another name"),
+    "torch.save": (under_torch_saves_name, "is not a safetensors file: torch.save wrote it"),
     "pickled": (moved(WEIGHTS, "pytorch_model.bin"), "pickled weights are never loaded"),
     "Mistral's format": (
         moved(WEIGHTS, "consolidated.safetensors"),
         "consolidated.safetensors, which is Mistral's own",
     ),
-    "a variant": (moved(WEIGHTS, "model.fp16.safetensors"), "model.fp16.safetensors, a variant"),
+    "a variant": (
+        moved(WEIGHTS, "model.fp16.safetensors"),
+        "a variant of the weights (model.fp16.safetensors)",
+    ),
     "another name": (moved(WEIGHTS, "weights.safetensors"), "weights.safetensors, but no model.safetensors"),
     "GGUF": (moved(WEIGHTS, "model.gguf"), "GGUF files are not supported here"),
     "nothing": (lambda folder: (folder / WEIGHTS).unlink(), "contains no *.safetensors"),
-    "an adapter": (an_adapter, "it contains an adapter_config.json, so it is an adapter"),
-    "an adapter alone": (an_adapter_without_config, "so it is an adapter: set models.ft.adapter to it"),
+    "an adapter": (an_adapter, "It contains an adapter_config.json, so it is an adapter"),
+    "an adapter alone": (
+        an_adapter_without_config,
+        "so it is an adapter. Set models.ft.adapter to this folder",
+    ),
     "a distributed checkpoint": (
         text("shard-00001-model-00001-of-00001.safetensors", ""),
         "files of a distributed checkpoint",
@@ -114,7 +120,7 @@ SHARDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pointer": (text("model-00002-of-00003.safetensors", POINTER), "is a Git LFS pointer"),
     "no index": (
         lambda folder: (folder / f"{WEIGHTS}.index.json").unlink(),
-        "no model.safetensors.index.json",
+        "but not model.safetensors.index.json",
     ),
     "empty index": (text(f"{WEIGHTS}.index.json", "{}"), "lists no weight files"),
 }

@@ -34,10 +34,10 @@ def test_leftovers_are_ignored_with_a_note(tmp_path: Path, fields: dict[str, Any
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"some_switch": True, "peft_version": "99.0"}, "PEFT 99.0 wrote the adapter: install that version"),
-        ({"some_switch": 3, "peft_version": "99.0.0.dev0@UNKNOWN"}, "install that version"),
-        ({"use_quantum_lora": True}, "a fork of PEFT may use these tensors differently"),
-        ({"lora_nums": 3, "peft_version": None}, "a fork of PEFT may use these tensors differently"),
+        ({"some_switch": True, "peft_version": "99.0"}, "PEFT 99.0 wrote the adapter. Install that version"),
+        ({"some_switch": 3, "peft_version": "99.0.0.dev0@UNKNOWN"}, "Install that version"),
+        ({"use_quantum_lora": True}, "a fork of PEFT may have written the adapter"),
+        ({"lora_nums": 3, "peft_version": None}, "a fork of PEFT may have written the adapter"),
         ({"alora_invocation_tokens": [5]}, "its effect on the weights has not been verified"),
     ],
 )

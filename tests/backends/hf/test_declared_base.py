@@ -151,4 +151,4 @@ def test_a_gguf_file_is_named_after_its_model(tmp_path: Path, named: str, file: 
     else:
         assert found is not None
         assert not found.is_certain
-        assert f"{file}; it cannot be determined whether it was converted from that model" in found.text
+        assert f"{file}. It is unknown whether this file was converted from that model" in found.text

@@ -163,15 +163,18 @@ def with_more_tokens(folder: Path) -> None:
     [
         (
             of_another_kind,
-            "is a GPT2LMHeadModel, but the base is a LlamaForCausalLM: use the model that it was",
+            "is a GPT2LMHeadModel, but the base is a LlamaForCausalLM. Use the base that this",
         ),
-        (resized, "as [4100, 256], the base as [4096, 256]: save the base with the vocabulary"),
-        (with_more_tokens, "'<new>' as 4096, but the base model has 4096 rows"),
+        (resized, "but [4096, 256] in the base; save the base model with the vocabulary"),
+        (with_more_tokens, "'<new>' with the id 4096, but the base model's embedding has only 4096 rows"),
         (config(rms_norm_eps=1e-3), "config.json sets rms_norm_eps: 0.001, but the base has 1e-06"),
         (config(num_hidden_layers=3), "the model has 3 layers, but the files contain 4"),
         (config(use_cache=False, trainer="mine"), ""),
         (pickled, "pickled weights are never loaded"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "is cut off: it holds 2 bytes"),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"no"),
+            "is cut off: it contains only 2 bytes",
+        ),
     ],
 )
 def test_another_model_is_refused_by_name(

@@ -45,8 +45,12 @@ def loud(folder: Path) -> None:
             "fp16",
             "1 of 21 tensors contain NaN or infinity",
         ),
-        (changed(lambda tensor: tensor * FACTOR, "model.norm"), "fp16", "but not in its file"),
-        (loud, "fp16", "its logits are finite in bf16: use dtype: bf16 or dtype: fp32"),
+        (
+            changed(lambda tensor: tensor * FACTOR, "model.norm"),
+            "fp16",
+            "but the values in its file are finite",
+        ),
+        (loud, "fp16", "Its logits are finite in bf16, so use dtype: bf16 or dtype: fp32"),
     ],
     ids=["broken file", "broken file, fp16", "weights beyond fp16", "activations beyond fp16"],
 )
@@ -81,7 +85,7 @@ def test_what_overflows_in_fp16_is_served_in_the_others(tiny_llama: Path, tmp_pa
         ),
         (changed(lambda t: t * FACTOR, "model.norm"), "fp16", "overflows in fp16"),
         (loud, "fp16", "try dtype: bf16 or dtype: fp32"),
-        (changed(lambda t: t * 1e25, "model.norm", "lm_head"), "fp32", "are not, even in fp32"),
+        (changed(lambda t: t * 1e25, "model.norm", "lm_head"), "fp32", "are not finite, even in fp32"),
     ],
     ids=["broken file", "weights beyond fp16", "activations beyond fp16", "logits beyond fp32"],
 )
@@ -130,7 +134,12 @@ def poisoned(state: State) -> State:
             "fp16",
             "overflows in fp16",
         ),
-        (peft.LoraConfig(target_modules=["q_proj"], use_dora=True), 1e19, "fp32", "are not, even in fp32"),
+        (
+            peft.LoraConfig(target_modules=["q_proj"], use_dora=True),
+            1e19,
+            "fp32",
+            "are not finite, even in fp32",
+        ),
     ],
     ids=["activations", "weights", "fp32"],
 )

@@ -67,12 +67,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "another shape": (
         changed(lambda tensor: tensor[:5], "layers.1.mlp.gate"),
-        ("first: model.layers.1.mlp.gate_proj.weight is [5, 16] in the file, [24, 16] in config.json",),
+        ("first: model.layers.1.mlp.gate_proj.weight has the shape [5, 16] in the file, but [24, 16]",),
     ),
     "another vocabulary": (config(vocab_size=5000), ("vocab_size: 5000", "has 4096 rows in the file")),
     "flat shards": (
         changed(lambda tensor: tensor.flatten()[:7], "mlp"),
-        ("are one-dimensional, like shards of DeepSpeed ZeRO-3",),
+        ("are one-dimensional, like the shards of DeepSpeed ZeRO-3",),
     ),
     "fewer layers": (config(num_hidden_layers=1), ("the model has 1 layers, but the files contain 2",)),
     "more layers": (config(num_hidden_layers=3), ("the model has 3 layers, but the files contain 2",)),
@@ -203,7 +203,7 @@ def test_the_text_side_of_a_multimodal_model_is_noted(tmp_path: Path) -> None:
     torch.manual_seed(0)
     multimodal = Llama4ForConditionalGeneration(Llama4Config(text_config=words, vision_config=vision))
     (note,) = load_pretrained(saved(tmp_path / "both", multimodal), torch.float32).notes
-    assert "the text side of" in note
+    assert "the text part of" in note
     assert "(vision_config) are not loaded" in note
 
 

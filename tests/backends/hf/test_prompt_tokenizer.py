@@ -79,7 +79,7 @@ def test_a_token_across_the_boundary_belongs_to_the_completion(
 def test_a_completion_without_a_token_to_score_is_refused(
     template: str | None, prompt: str, completion: str
 ) -> None:
-    with pytest.raises(RequestError, match="adds no token to score"):
+    with pytest.raises(RequestError, match="adds no token that can be scored"):
         letters(template).encode_pair(prompt, completion)
 
 

@@ -161,7 +161,7 @@ def test_memory_is_that_of_the_quantized_weights(nf4: HFBackend) -> None:
 def test_what_changes_the_bases_own_weights_is_refused(nf4: HFBackend, tmp_path: Path, name: str) -> None:
     folder = save_adapter(tmp_path, {**CONVERTED_LORA, **FULL_WEIGHTS}[name])
     with pytest.raises(
-        BackendError, match=r"is not plain LoRA: .* these are quantized; use the unquantized base"
+        BackendError, match=r"is not plain LoRA: .* these weights are quantized\. Use the unquantized base"
     ):
         nf4.attach(AdapterKey(str(folder)))
     subject = nf4.attach(AdapterKey(str(HEALTHY)))  # and the next one is served
@@ -169,7 +169,7 @@ def test_what_changes_the_bases_own_weights_is_refused(nf4: HFBackend, tmp_path:
 
 
 def test_a_full_fine_tune_is_refused(nf4: HFBackend, tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="these are quantized"):
+    with pytest.raises(BackendError, match="these weights are quantized"):
         nf4.attach(AdapterKey(None, model=str(BASE)))
     quantized = save_quantized(tmp_path / "tuned", "nf4")
     plain = load_backend(key_of())
@@ -186,7 +186,7 @@ def test_every_other_quantization_is_named(tmp_path: Path, method: str) -> None:
     path = tmp_path / "base" / "config.json"
     config = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps({**config, "quantization_config": {"quant_method": method}}), "utf-8")
-    with pytest.raises(BackendError, match=f"is quantized with {method}, which is not supported"):
+    with pytest.raises(BackendError, match=f"is quantized with {method}, but only bitsandbytes is supported"):
         load_backend(key_of(tmp_path / "base"))
 
 

@@ -61,7 +61,7 @@ def test_names_of_wrappers_are_taken_off(change: Callable[[str], str], notes: in
     found = peft_tensor_names([change(name) for name in SAVED], "lora_")
     assert tuple(found.by_key.values()) == SAVED
     assert len(found.notes) == notes
-    assert all("are interpreted" in note for note in found.notes)
+    assert all("were converted to the names that PEFT writes" in note for note in found.notes)
 
 
 def test_the_bases_copy_beside_a_trained_module_is_left_out() -> None:
@@ -128,5 +128,5 @@ def test_the_trained_task_is_named_where_tensor_names_differ(backend: HFBackend,
     folder = renamed(tmp_path / "embed", lambda name: name.replace("model.model.model.", "model.model."))
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "task_type": "FEATURE_EXTRACTION"}))
-    with pytest.raises(BackendError, match="its task_type is FEATURE_EXTRACTION"):
+    with pytest.raises(BackendError, match="the adapter's task_type is FEATURE_EXTRACTION"):
         backend.attach(AdapterKey(str(folder)))

@@ -33,11 +33,14 @@ def word_tokenizer(vocabulary: dict[str, int]) -> PreTrainedTokenizerFast:
     ("theirs", "note"),
     [
         (WORDS, None),
-        ({**WORDS, "<pad>": 4}, "the adapter's tokenizer has one more token than the base's, '<pad>' as 4"),
-        ({**WORDS, "x": 7, "y": 6}, "2 more tokens than the base's, the first 'y' as 6"),
+        (
+            {**WORDS, "<pad>": 4},
+            "the adapter's tokenizer has one more token than the base model's tokenizer ('<pad>', id 4)",
+        ),
+        ({**WORDS, "x": 7, "y": 6}, "2 more tokens than the base model's tokenizer (first: 'y', id 6)"),
         (
             {"[UNK]": 0, "a": 1, "b": 2},
-            "the base's tokenizer has one more token than the adapter's, 'c' as 3",
+            "the base model's tokenizer has one more token than the adapter's tokenizer ('c', id 3)",
         ),
     ],
 )
@@ -55,11 +58,11 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
     [
         (
             {**WORDS, "<pad>": 8},
-            "with '<pad>' as 8, but the base model has 8 rows, 0 to 7: the base has no row for this token",
+            "'<pad>' with the id 8, but the base model's embedding has only 8 rows (0 to 7)",
         ),
-        ({**WORDS, "d": 3, "c": 4}, "3 is 'd', in the base's 'c'"),
-        ({"[UNK]": 0, "b": 1, "a": 2, "c": 3}, "1 is 'b', in the base's 'a'"),
-        ({"[UNK]": 0, "a": 1, "b": 2, "c": 5}, "'c' is 5, in the base's 3"),
+        ({**WORDS, "d": 3, "c": 4}, "id 3 is 'd', but 'c' in the base model"),
+        ({"[UNK]": 0, "b": 1, "a": 2, "c": 3}, "id 1 is 'b', but 'a' in the base model"),
+        ({"[UNK]": 0, "a": 1, "b": 2, "c": 5}, "'c' has the id 5, but 3 in the base model"),
     ],
 )
 def test_an_id_without_a_row_or_with_two_meanings_is_named(
@@ -147,7 +150,10 @@ def test_rows_that_no_token_uses_may_differ(
             expected = tuned(torch.tensor([row])).logits[0][:, :both].log_softmax(-1)
         torch.testing.assert_close(one[:, :both].log_softmax(-1), expected, atol=2e-4, rtol=0)
         assert float((one - other).abs().max()) > 0.01
-    assert any(f"have {rows} rows, those of the base {base_rows}" in note for note in subject.notes)
+    assert any(
+        f"have {rows} rows, and the base model's embeddings have {base_rows}" in note
+        for note in subject.notes
+    )
 
 
 def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
@@ -161,7 +167,7 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
         backend.attach(AdapterKey(str(folder)))
     small = tmp_path / "small"
     resized(base, small, 4000, **SAVED)
-    with pytest.raises(BackendError, match=r"have ids up to 4095, which have no row in it"):
+    with pytest.raises(BackendError, match=r"use ids up to 4095, for which this tensor has no rows"):
         backend.attach(AdapterKey(str(small)))
 
 
@@ -170,5 +176,5 @@ def test_a_head_of_another_width_is_another_base(tmp_path: Path) -> None:
     base, folder = llama(tmp_path / "base", 4096, False), tmp_path / "adapter"
     shutil.copytree(QUICKSTART / "adapters" / "healthy", folder)
     resized(QUICKSTART / "base", folder, 4160, modules_to_save=["lm_head"])
-    with pytest.raises(BackendError, match="use the base model it was trained on"):
+    with pytest.raises(BackendError, match="use the base model that the adapter was trained on"):
         backend_of(base).attach(AdapterKey(str(folder)))

@@ -159,7 +159,7 @@ def test_what_cannot_be_converted_is_named_and_nothing_is_written(tmp_path: Path
         with pytest.raises(ConversionError, match=message):
             convert_adapter(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ConversionError, match="is already an adapter of PEFT"):
+    with pytest.raises(ConversionError, match="is already an adapter in the format of PEFT"):
         convert_adapter(HEALTHY, tmp_path / "out", "peft")
 
 

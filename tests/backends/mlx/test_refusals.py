@@ -45,7 +45,10 @@ def test_a_module_of_which_the_file_holds_nothing(backend: MLXBackend, tmp_path:
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     without(folder, "adapters.safetensors", "layers.2.")
     message = refusal(backend, folder)
-    assert "1 modules are missing, 0 unexpected; first: model.layers.2.self_attn.q_proj" in message
+    assert (
+        "1 modules are missing and 0 modules are unexpected (first: model.layers.2.self_attn.q_proj)"
+        in message
+    )
     peft = save_adapter(tmp_path / "peft", PLAIN_LORA["two_modules"])
     without(peft, "adapter_model.safetensors", "layers.1.self_attn.q_proj")
     assert "1 modules are missing" in refusal(backend, peft)
@@ -54,13 +57,15 @@ def test_a_module_of_which_the_file_holds_nothing(backend: MLXBackend, tmp_path:
 def test_one_factor_of_a_module(backend: MLXBackend, tmp_path: Path) -> None:
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     without(folder, "adapters.safetensors", "layers.2.self_attn.q_proj.lora_b")
-    assert "contains no lora_b of model.layers.2.self_attn.q_proj" in refusal(backend, folder)
+    assert "contains no lora_b for model.layers.2.self_attn.q_proj" in refusal(backend, folder)
 
 
 def test_a_module_that_the_config_does_not_name(backend: MLXBackend, tmp_path: Path) -> None:
     folder = save_mlx_adapter(tmp_path / "mlx", keys=["self_attn.q_proj"])
     edit_config(folder, "adapter_config.json", num_layers=1)
-    assert "0 modules are missing, 3 unexpected; first: model.layers.0" in refusal(backend, folder)
+    assert "0 modules are missing and 3 modules are unexpected (first: model.layers.0" in refusal(
+        backend, folder
+    )
 
 
 def test_numbers_of_another_base(backend: MLXBackend, tmp_path: Path) -> None:
@@ -69,8 +74,9 @@ def test_numbers_of_another_base(backend: MLXBackend, tmp_path: Path) -> None:
     tensors = mx.load(path)
     longer = {key: mx.pad(one, [(0, 8), (0, 0)]) for key, one in tensors.items() if "lora_a" in key}
     mx.save_safetensors(path, {**tensors, **longer})
-    assert "the layer has 256 inputs and 256 outputs; use the base model it was trained on" in refusal(
-        backend, folder
+    assert (
+        "the layer has 256 inputs and 256 outputs. Use the base model that the adapter was trained on"
+        in refusal(backend, folder)
     )
 
 
@@ -90,8 +96,8 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
     ("fields", "message"),
     [
         ({"fine_tune_type": "full"}, "contains a full fine-tune of mlx-lm"),
-        ({"fine_tune_type": "ia3"}, "found fine_tune_type 'ia3'"),
-        ({"lora_parameters": None}, "lora_parameters None"),
+        ({"fine_tune_type": "ia3"}, "fine_tune_type must be lora or dora (found 'ia3')"),
+        ({"lora_parameters": None}, "rank, scale and keys (found None)"),
         ({"lora_parameters": {"rank": 4, "alpha": 16}}, "lora_parameters.scale is None"),
         ({"lora_parameters": {"rank": 8, "scale": 2.0, "keys": []}}, "sets rank 8"),
         ({"lora_parameters": {"rank": 4, "scale": float("nan"), "keys": []}}, "lora_parameters.scale is nan"),
@@ -99,8 +105,8 @@ def test_numbers_that_are_not_finite(backend: MLXBackend, tmp_path: Path, where:
             {"lora_parameters": {"rank": 4, "scale": 2.0, "keys": "q_proj"}},
             "lora_parameters.keys is 'q_proj'",
         ),
-        ({"num_layers": "4"}, "num_layers is '4'; mlx-lm writes an integer"),
-        ({"fine_tune_type": "dora"}, "contains no m of model.layers.0.self_attn.q_proj"),
+        ({"num_layers": "4"}, "num_layers is '4', but it must be an integer"),
+        ({"fine_tune_type": "dora"}, "contains no m for model.layers.0.self_attn.q_proj"),
     ],
 )
 def test_a_config_that_is_not_mlx_lms(
@@ -144,9 +150,9 @@ def test_magnitudes_that_the_config_does_not_announce(backend: MLXBackend, tmp_p
 def test_a_token_that_the_embedding_has_no_row_for(backend: MLXBackend) -> None:
     """mlx reads on beyond the end of the embedding."""
     view = View(backend._view_digest())
-    with pytest.raises(RequestError, match="returned token 4096, but the base has 4096"):
+    with pytest.raises(RequestError, match="returned token 4096, but the base model has 4096"):
         backend.generate([[5, 4096]], [view], 1)
-    with pytest.raises(RequestError, match="returned token 9999, but the base has 4096"):
+    with pytest.raises(RequestError, match="returned token 9999, but the base model has 4096"):
         list(backend.logprobs([PackedRow((TokenSequence((5, 9999), 0),))], view, 10))
 
 
@@ -164,12 +170,12 @@ def test_a_harmless_field_is_noted(backend: MLXBackend, tmp_path: Path) -> None:
     backend.detach(subject)
     assert any("unsloth_fixed" in note for note in subject.notes)
     edit_config(folder, "adapter_config.json", layer_replication=[[0, 2]])
-    assert "is not only LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
+    assert "uses more than LoRA or DoRA: layer_replication=[[0, 2]]" in refusal(backend, folder)
 
 
 def test_a_head_that_is_the_embedding(backend: MLXBackend, tmp_path: Path) -> None:
     folder = save_adapter(tmp_path / "peft", lora(target_modules=["lm_head"]))
-    assert "no layer of this name (its head is the embedding)" in refusal(backend, folder)
+    assert "no layer with this name (its head is the embedding)" in refusal(backend, folder)
 
 
 def test_a_full_fine_tune(backend: MLXBackend) -> None:
@@ -198,7 +204,7 @@ def test_a_base_that_is_not_served(tmp_path: Path, fields: dict[str, Any], messa
 def test_a_base_that_lacks_a_tensor(tmp_path: Path) -> None:
     folder = copied_base(tmp_path / "base")
     without(folder, "model.safetensors", "layers.1.mlp.up_proj")
-    with pytest.raises(BackendError, match=r"the base model cannot be loaded: .*up_proj"):
+    with pytest.raises(BackendError, match=r"the base model in .* cannot be loaded: .*up_proj"):
         load_backend(ModelKey("mlx", str(folder)))
 
 
@@ -211,7 +217,9 @@ def test_a_null_that_changes_more_than_the_subject(backend: MLXBackend, tmp_path
     folder = save_adapter(tmp_path / "peft", PLAIN_LORA["two_modules"])
     subject = backend.attach(AdapterKey(str(folder)))
     try:
-        with pytest.raises(BackendError, match="it changes 20 modules that the adapter does not"):
+        with pytest.raises(
+            BackendError, match="it changes 20 modules that the evaluated adapter does not change"
+        ):
             backend.add_null(AdapterKey(str(HEALTHY)))
     finally:
         backend.detach(subject)

@@ -55,7 +55,7 @@ def test_a_suite_without_torch_and_without_peft(pytester: pytest.Pytester) -> No
     [
         (
             "quantization: nf4",
-            "*models.ft.quantization: is for kind: hf; with kind: mlx use a model with quantized files*",
+            "*models.ft.quantization: only kind: hf supports this field. With kind: mlx, remove it and use*",
         ),
         (
             "device: cuda",

@@ -21,7 +21,7 @@ FLAT = (0.001, -0.001, 0.0005, -0.0005)
 SLOW = tuple(-math.log(2) / life for life in (20, 21, 19, 20))
 FAST = tuple(-math.log(2) / life for life in (5, 5.1, 4.9, 5))
 UNSURE = tuple(-math.log(2) / life for life in (200, 9, 50, 8))
-LEFT = "; at 100 tokens 28.6 times random adapters"
+LEFT = "; at 100 tokens the effect is 28.6 times that of random adapters"
 
 
 def judged(
@@ -81,18 +81,30 @@ def test_axes_and_curves_that_are_no_pairs_are_an_error() -> None:
     ("slopes", "verdict", "message"),
     [
         (FLAT, Verdict.PASS, "the effect lasts: no decay over 100 tokens DETAIL"),
-        (SLOW, Verdict.PASS, "the effect lasts: half-life 20.0 tokens (wanted 10) DETAIL"),
-        (FAST, Verdict.WARN, f"the effect fades too fast: half-life 5.0 tokens (wanted 10){LEFT} DETAIL"),
+        (SLOW, Verdict.PASS, "the effect lasts: half-life 20.0 tokens (at least 10 required) DETAIL"),
+        (
+            FAST,
+            Verdict.WARN,
+            f"the effect fades too fast: half-life 5.0 tokens (at least 10 required){LEFT} DETAIL",
+        ),
         (
             UNSURE,
             Verdict.WARN,
             (
-                "undecided, the effect may fade: half-life 15.3 tokens (wanted 10), "
-                f"only 6.1 is sure, add prompts{LEFT} DETAIL"
+                "undecided, the effect may fade: half-life 15.3 tokens (at least 10 required), "
+                f"but its 95 % interval starts at 6.1; add prompts{LEFT} DETAIL"
             ),
         ),
-        (FLAT[:3], Verdict.WARN, "undecided: only 3 prompts show an effect throughout DETAIL"),
-        ((), Verdict.WARN, "undecided: only 0 prompts show an effect throughout DETAIL"),
+        (
+            FLAT[:3],
+            Verdict.WARN,
+            "undecided: only 3 prompts show an effect at every point, at least 4 are needed DETAIL",
+        ),
+        (
+            (),
+            Verdict.WARN,
+            "undecided: only 0 prompts show an effect at every point, at least 4 are needed DETAIL",
+        ),
     ],
 )
 def test_the_rule(slopes: tuple[float, ...], verdict: Verdict, message: str) -> None:
@@ -109,7 +121,7 @@ def test_the_half_life_that_is_asked_for(life: float, verdict: Verdict) -> None:
 
 def test_a_long_half_life_has_no_decimals() -> None:
     slopes = tuple(-math.log(2) / life for life in (300, 310, 290, 300))
-    assert judged(slopes).message == "the effect lasts: half-life 300 tokens (wanted 10) DETAIL"
+    assert judged(slopes).message == "the effect lasts: half-life 300 tokens (at least 10 required) DETAIL"
 
 
 def test_the_interval_is_that_of_the_half_life() -> None:
@@ -131,8 +143,8 @@ def test_what_is_within_its_null_at_the_end_is_gone() -> None:
     found = judged(FAST, last=0.0125)
     assert found.verdict is Verdict.FAIL
     assert found.score == 0.0
-    assert found.message.startswith("the effect is gone by 100 tokens: 0.0125 nats (floor 0.02, z +")
-    assert found.message.endswith("σ), no more than random adapters DETAIL")
+    assert found.message.startswith("the effect is gone at 100 tokens: 0.0125 nats (floor 0.02, z +")
+    assert found.message.endswith("σ), not clearly more than random adapters DETAIL")
 
 
 def test_without_a_null_what_is_below_the_floor_at_the_end_is_gone() -> None:
@@ -140,13 +152,13 @@ def test_without_a_null_what_is_below_the_floor_at_the_end_is_gone() -> None:
     found = judged(FAST, last=0.02, nulls=None)
     assert (found.verdict, found.message) == (
         Verdict.WARN,
-        "the effect fades too fast: half-life 5.0 tokens (wanted 10) DETAIL",
+        "the effect fades too fast: half-life 5.0 tokens (at least 10 required) DETAIL",
     )
 
 
 def test_too_little_to_decide_precedes_what_is_gone() -> None:
     found = judged(FAST, last=0.0, undecided="4 prompts")
-    assert (found.verdict, found.message) == (Verdict.WARN, "undecided: add items, it takes 4 prompts DETAIL")
+    assert (found.verdict, found.message) == (Verdict.WARN, "undecided: at least 4 prompts are needed DETAIL")
 
 
 def test_without_a_signal_there_is_nothing_to_judge() -> None:

@@ -43,14 +43,20 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
         (0.0012, Interval(0.0001, 0.05), EIGHT, Verdict.FAIL, "no clear difference from random adapters: "),
         (0.018, Interval(0.01, 0.04), EIGHT, Verdict.WARN, "below the floor"),
         (0.2, None, EIGHT, Verdict.WARN, "add items"),
-        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "its 95 % interval reaches"),
-        (0.05, Interval(0.04, 0.06), (0.01, 0.04, 0.02, 0.005), Verdict.WARN, "add runs of null_adapter"),
+        (0.2, Interval(0.0005, 0.6), EIGHT, Verdict.WARN, "the 95 % interval starts at"),
+        (
+            0.05,
+            Interval(0.04, 0.06),
+            (0.01, 0.04, 0.02, 0.005),
+            Verdict.WARN,
+            "increase runs of null_adapter",
+        ),
         (
             0.2,
             Interval(0.1, 0.3),
             None,
             Verdict.PASS,
-            "not compared with random adapters, so floor and interval decide",
+            "not compared with random adapters, so the floor and the interval decide",
         ),
         (0.01, Interval(0.005, 0.03), None, Verdict.FAIL, "too small: 0.01"),
         (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
@@ -126,7 +132,7 @@ def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
     wide = replace(null_sample(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
     found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)
     assert found.verdict is Verdict.WARN
-    assert "no effect could reach 3σ, add prompts or positions" in found.message
+    assert "no effect could reach 3σ (add prompts or positions)" in found.message
 
 
 def test_the_floor_applies_to_what_is_left_of_the_null() -> None:
@@ -178,7 +184,7 @@ def plain(effect: float, interval: Interval | None, bar: EffectCriteria = BAR, *
     return judge_effect(Measurement(raw=effect), interval, nulls, bar, subtract_null=False)
 
 
-ALONE = "not compared with random adapters, so floor and interval decide"
+ALONE = "not compared with random adapters, so the floor and the interval decide"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,7 @@ ALONE = "not compared with random adapters, so floor and interval decide"
         ),
         (
             plain(0.2, Interval(0.1, 0.3), EffectCriteria(0, 0, "points")),
-            "real: 0.2 points (no floor; z is not judged)",
+            "real: 0.2 points (no floor; z is not checked)",
         ),
         (
             plain(0.01, Interval(0.005, 0.03)),
@@ -202,17 +208,20 @@ ALONE = "not compared with random adapters, so floor and interval decide"
         ),
         (
             plain(0.03, Interval(-0.2, -0.1), EffectCriteria(0, 0)),
-            "no gain: 0.03 nats (no floor; z is not judged)",
+            "no gain: 0.03 nats (no floor; z is not checked)",
         ),
         (
             plain(-0.01, Interval(-0.2, 0.1), EffectCriteria(0, 0)),
-            "uncertain, its 95 % interval reaches -0.2, add items: -0.01 nats (no floor; z is not judged)",
+            (
+                "uncertain, because the 95 % interval starts at -0.2 (add items): "
+                "-0.01 nats (no floor; z is not checked)"
+            ),
         ),
         (
             plain(0.2, None, EffectCriteria(0.02, 3), 0.1, 0.5, -0.4),
             (
-                "not clearly more than random adapters, add runs of null_adapter or positions; "
-                "one item decides nothing, add items: 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
+                "not clearly more than random adapters (increase runs of null_adapter, or positions); "
+                "one item is not enough to decide (add items): 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
             ),
         ),
     ],

@@ -40,7 +40,7 @@ SOUND: dict[str, Any] = {
     "final_val_loss": None,
     "num_nonfinite_val": 0,
 }
-AS_ZERO = " (6 logged as 0 beside a grad_norm of NaN, as Trainer's logging_nan_inf_filter does)"
+AS_ZERO = " (6 were logged as 0 while grad_norm was NaN; Trainer's logging_nan_inf_filter does this)"
 
 
 def test_a_sound_run() -> None:
@@ -94,27 +94,30 @@ def test_everything_that_is_broken_is_said() -> None:
         (
             {"grad_norm_ends_lost": True, "grad_norm_lost_from": 90},
             (
-                "grad_norm is NaN or infinite from step 90 on: fp16's loss scaling skipped these steps, "
-                "or the weights became NaN"
+                "grad_norm is NaN or infinite from step 90 to the end: either fp16 loss scaling skipped "
+                "these steps, or the weights became NaN"
             ),
         ),
         (
             {"grad_norm_many_skipped": True, "num_nonfinite_grad_norms": 20},
-            "grad_norm is NaN or infinite at 20 of 50 logged steps, and finite later: steps were skipped",
+            "grad_norm is NaN or infinite at 20 of 50 logged steps but finite later, so steps were skipped",
         ),
         (
             {"loss_zero_from": 70},
             (
-                "the loss is 0 from step 70 to the end, without a grad_norm: it was NaN and Trainer logged 0 "
-                "(logging_nan_inf_filter), or it fell below what is logged"
+                "the loss is 0 from step 70 to the end, and no grad_norm is logged: either it was NaN and "
+                "Trainer logged 0 (logging_nan_inf_filter), or it was too small for the log"
             ),
         ),
-        ({"convergence_ratio": 1.5}, "the loss fell too little: loss 3 → 1, 1.50 of its start (at most 0.7)"),
+        (
+            {"convergence_ratio": 1.5},
+            "the loss fell too little: loss 3 → 1, 1.50 of the initial loss (at most 0.7)",
+        ),
         (
             {"convergence_ratio": 1.0},
             (
-                "the loss fell too little: loss 3 → 1, 1.00 of its start (at most 0.7; "
-                "a base or an adapter that predicts the text already leaves less to fall)"
+                "the loss fell too little: loss 3 → 1, 1.00 of the initial loss (at most 0.7; "
+                "it also falls little if the model predicted the text before training)"
             ),
         ),
         ({"smoothness": 0.69}, "the loss is not smooth: smoothness 0.69 (at least 0.7)"),
@@ -129,7 +132,7 @@ def test_everything_that_is_broken_is_said() -> None:
         ),
         (
             {"val_loss_rises": True, "best_val_loss": 0.9, "final_val_loss": 1.6},
-            "it overfits: the validation loss rose again, from 0.9 to 1.6",
+            "overfitting: the validation loss rose again, from 0.9 to 1.6",
         ),
         ({"num_nonfinite_val": 1}, "1 validation losses are NaN or infinite"),
     ],

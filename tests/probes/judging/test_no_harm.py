@@ -30,11 +30,15 @@ def harm(value: float, low: float | None, high: float = 0.0, margin: float = 0.1
     ("found", "verdict", "says"),
     [
         (harm(0.02, -0.01, 0.05), Verdict.PASS, "at most +0.05"),
-        (harm(-0.3, -0.4, -0.2), Verdict.PASS, "nats lost -0.3"),
+        (harm(-0.3, -0.4, -0.2), Verdict.PASS, "nats lost = -0.3"),
         (harm(0.02, -0.01, 0.1), Verdict.PASS, "at most +0.1"),
-        (harm(0.3, 0.2, 0.4), Verdict.FAIL, "harm: nats lost +0.3 (allowed 0.1, surely at least +0.2)"),
+        (
+            harm(0.3, 0.2, 0.4),
+            Verdict.FAIL,
+            "harm: nats lost = +0.3 (at most 0.1 allowed, at least +0.2 with 95 % confidence)",
+        ),
         (harm(0.3, 0.05, 0.5), Verdict.WARN, "undecided"),
-        (harm(0.0, None), Verdict.WARN, "one item decides nothing, add items"),
+        (harm(0.0, None), Verdict.WARN, "one item is not enough to decide, add items"),
     ],
 )
 def test_the_rule(found: Harm, verdict: Verdict, says: str) -> None:
@@ -45,8 +49,8 @@ def test_the_rule(found: Harm, verdict: Verdict, says: str) -> None:
 def test_an_undecided_one_says_how_many_items_would_decide() -> None:
     """2 + (1.8 · 0.2 / |0.1 - 0.06|)² = 2 + 81 = 83."""
     judged = judge_no_harm([harm(0.06, 0.0, 0.12)])
-    assert "about 83 items would decide it" in judged.message
-    assert "more items would not decide it" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
+    assert "about 83 items would be enough to decide" in judged.message
+    assert "more items would not help" in judge_no_harm([harm(0.1, 0.0, 0.2)]).message
 
 
 def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
@@ -56,21 +60,27 @@ def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
     assert found.sd == pytest.approx(0.0012**0.5)
     assert found.interval is not None
     assert (found.interval.low, found.interval.high) == pytest.approx((0.00160, 0.11840), abs=1e-5)
-    assert "about 5 works would decide it" in judge_no_harm([found]).message
+    assert "about 5 works would be enough to decide" in judge_no_harm([found]).message
     assert mean_harm("nats lost", [0.02], 0.1).interval is None
 
 
 @pytest.mark.parametrize(
     ("items", "says"),
     [
-        (ItemSet("works"), "about 83 works would decide it"),
-        (ItemSet("works", 100), "about 83 works of 100 would decide it"),
-        (ItemSet("works", 100, "max_chunks: 200"), "about 83 works of 100 would decide it: max_chunks: 200"),
-        (ItemSet("works", 83), "about 83 works of 83 would decide it"),
-        (ItemSet("works", 12), "about 83 works would decide it, there are 12"),
+        (ItemSet("works"), "about 83 works would be enough to decide"),
+        (ItemSet("works", 100), "about 83 of the 100 works would be enough to decide"),
+        (
+            ItemSet("works", 100, "max_chunks: 200"),
+            "about 83 of the 100 works would be enough to decide; max_chunks: 200 measures all of them",
+        ),
+        (ItemSet("works", 83), "about 83 of the 83 works would be enough to decide"),
+        (ItemSet("works", 12), "about 83 works would be enough to decide, but there are only 12"),
         (
             ItemSet("works", 12, "max_chunks: 24"),
-            "about 83 works would decide it, there are 12; max_chunks: 24 measures them all",
+            (
+                "about 83 works would be enough to decide, but there are only 12; "
+                "max_chunks: 24 measures all of them"
+            ),
         ),
     ],
 )
@@ -138,14 +148,19 @@ def test_two_items_have_a_spread_and_one_has_none() -> None:
         (
             [harm(0.3, 0.2, 0.4, margin=math.inf)],
             False,
-            "not judged: all its margins are switched off",
+            "not judged: all margins of this probe are switched off",
             None,
         ),
-        ([harm(0.0, -0.1, 0.1, margin=0.0)], True, "no harm: nothing changed beyond rounding", 1.0),
+        (
+            [harm(0.0, -0.1, 0.1, margin=0.0)],
+            True,
+            "no harm: nothing changed by more than the rounding error",
+            1.0,
+        ),
         (
             [harm(0.02, -0.01, 0.05)],
             False,
-            "no harm: nats lost +0.02 (allowed 0.1, surely at most +0.05)",
+            "no harm: nats lost = +0.02 (at most 0.1 allowed, at most +0.05 with 95 % confidence)",
             0.1 / 0.12,
         ),
     ],
@@ -162,7 +177,8 @@ def test_a_gain_that_is_asked_for() -> None:
     judged = judge_no_harm([harm(-0.3, -0.4, -0.2, margin=-0.1)])
     assert (judged.verdict, judged.score) == (Verdict.PASS, pytest.approx(0.75))
     judged = judge_no_harm([harm(-0.05, -0.08, -0.02, margin=-0.1)])
-    assert judged.message == "too little gained: nats lost -0.05 (wanted -0.1, surely at least -0.08)"
+    bounds = "(at most -0.1 required, at least -0.08 with 95 % confidence)"
+    assert judged.message == f"too little gained: nats lost = -0.05 {bounds}"
     assert (judged.verdict, judged.score) == (Verdict.FAIL, pytest.approx(1 / 3))
 
 
@@ -170,7 +186,7 @@ def test_an_interval_that_begins_at_the_margin_is_undecided() -> None:
     judged = judge_no_harm([harm(0.2, 0.1, 0.3)])
     assert judged.verdict is Verdict.WARN
     assert judged.message.startswith(
-        "undecided: nats lost +0.2 (allowed 0.1, 90 % interval [0.1, 0.3]); about "
+        "undecided: nats lost = +0.2 (at most 0.1 allowed, 90 % interval [0.1, 0.3]); about "
     )
     assert judge_no_harm([harm(0.1, 0.0, 0.2, margin=0.0)]).verdict is Verdict.WARN
     failed = judge_no_harm([harm(0.1, 0.05, 0.2, margin=0.0)])
@@ -178,7 +194,7 @@ def test_an_interval_that_begins_at_the_margin_is_undecided() -> None:
 
 
 def test_at_the_margin_no_number_of_items_decides() -> None:
-    nowhere = "it lies at the limit, so more items would not decide it"
+    nowhere = "the value is at the limit, so more items would not help"
     assert judge_no_harm([harm(0.1, 0.0, 0.2)]).message.endswith(f"; {nowhere}")
     just = 0.1 - 1.8 * 0.2 / math.sqrt(99_990)
     assert "about 9999" in judge_no_harm([harm(just, 0.0, 0.2)]).message

@@ -83,7 +83,7 @@ def test_the_draws_decide_the_distance_from_the_floor() -> None:
 @pytest.mark.parametrize(
     ("value", "floor", "reason"),
     [
-        (0.012, 0.02, "below its floor above random adapters"),
+        (0.012, 0.02, "and the effect exceeds random adapters by less than the floor"),
         (0.012, 0.001, "no clear difference from random adapters"),
     ],
 )

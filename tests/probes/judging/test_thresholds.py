@@ -60,11 +60,11 @@ def test_what_is_switched_off_is_said_once_an_option() -> None:
     assert list(threshold_notes(DeltaKL(prompts=["a"]).options)) == []
     (note,) = dict(threshold_notes(ExternalPerplexity(assert_mean_delta_gte=0).options)).values()
     assert note == (
-        "assert_mean_delta_gte: 0 switches this condition off, it cannot fail or warn; "
-        "for a strict margin write a small one, -0.001"
+        "assert_mean_delta_gte: 0 switches this condition off, so it cannot fail or warn; "
+        "for a strict margin write a small number, such as -0.001"
     )
     (note,) = dict(threshold_notes(DeltaKL(prompts=["a"], assert_mean_gte=0).options)).values()
-    assert note == "assert_mean_gte: 0 switches this condition off, it cannot fail or warn"
+    assert note == "assert_mean_gte: 0 switches this condition off, so it cannot fail or warn"
 
 
 class Some(ProbeOptions):
@@ -121,11 +121,31 @@ def test_the_largest_loss_of_a_margin(value: float, loss: float) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("z", math.nan, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
-        ("margin", math.nan, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
-        ("margin", math.inf, "nothing reaches it; write a finite number, or 0 to switch the condition off"),
-        ("rate", math.nan, "no rate is below it; write a number from 0 (none at all) to 1 (switched off)"),
-        ("rate", -0.1, "no rate is below it; write a number from 0 (none at all) to 1 (switched off)"),
+        (
+            "z",
+            math.nan,
+            "no result can reach this value; write a finite number, or 0 to switch the condition off",
+        ),
+        (
+            "margin",
+            math.nan,
+            "no result can reach this value; write a finite number, or 0 to switch the condition off",
+        ),
+        (
+            "margin",
+            math.inf,
+            "no result can reach this value; write a finite number, or 0 to switch the condition off",
+        ),
+        (
+            "rate",
+            math.nan,
+            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)",
+        ),
+        (
+            "rate",
+            -0.1,
+            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_threshold(name: str, value: float, says: str) -> None:
@@ -137,7 +157,7 @@ def test_what_is_wrong_with_a_threshold(name: str, value: float, says: str) -> N
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("name", ["assert_mean_gte", "assert_z_gte"])
 def test_what_nothing_reaches_is_refused(name: str, value: float) -> None:
-    with pytest.raises(OptionsError, match="nothing reaches it"):
+    with pytest.raises(OptionsError, match="no result can reach this value"):
         DeltaKL(prompts=["a"], **{name: value})
 
 

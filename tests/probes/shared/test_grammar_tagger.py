@@ -73,7 +73,7 @@ def test_a_pipeline_without_tags_is_not_half_used(tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path / "blank")
     told = grammar_tagger.load_tagger(str(tmp_path / "blank"))
     assert isinstance(told, str)
-    assert "names no parts of speech" in told
+    assert "does not tag parts of speech" in told
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +81,4 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     grammar_tagger.load_tagger.cache_clear()
     told = grammar_tagger.load_tagger()
     grammar_tagger.load_tagger.cache_clear()
-    assert told == "spacy and pyphen not installed: pip install 'pytest-sway[style]'"
+    assert told == "spacy and pyphen are not installed; run pip install 'pytest-sway[style]'"

@@ -48,7 +48,7 @@ class AdapterDirectory:
             self._lock.acquire(blocking=False)
         except (OSError, Timeout, NotImplementedError) as error:
             raise BackendError(
-                f"models.ft.null_dir: cannot write adapters for the server to {path}: {error}"
+                f"cannot write adapters for the server to {path} (models.ft.null_dir): {error}"
             ) from error
 
     def name(self, digest: str) -> str:
@@ -112,7 +112,7 @@ def default_directory() -> Path:
         path.mkdir(exist_ok=True)
     except (OSError, KeyError) as error:  # a user without a name, a file in its place
         raise BackendError(
-            f"cannot create a folder for adapters ({error}); set models.ft.null_dir"
+            f"cannot create a folder for adapters ({error}); set models.ft.null_dir to a writable folder"
         ) from error
     if path.is_symlink() or (hasattr(os, "getuid") and path.stat().st_uid != os.getuid()):
         raise BackendError(

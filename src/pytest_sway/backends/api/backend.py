@@ -115,7 +115,7 @@ class APIBackend(PromptEncoding, ServerBackend):
             return Determinism("strict")
         return Determinism(
             "best_effort",
-            (f"log-probabilities change by up to {noise:.2g} nats in batches with other requests",),
+            (f"log-probabilities change by up to {noise:.2g} nats when requests are batched together",),
         )
 
     def attach(self, adapter: AdapterKey) -> Subject:
@@ -124,8 +124,8 @@ class APIBackend(PromptEncoding, ServerBackend):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None and adapter.path is not None:
             raise BackendError(
-                "kind: api supports an adapter on the base, or two models by name, but not an adapter on a "
-                "fine-tuned model"
+                "kind: api supports an adapter on the base model, or a fine-tuned model that the server "
+                "serves, but not an adapter on a fine-tuned model"
             )
         try:
             self._served = self._named(adapter) if adapter.model is not None else self._loaded(adapter)
@@ -165,7 +165,7 @@ class APIBackend(PromptEncoding, ServerBackend):
         try:
             self._current.prepare(views)
         except RequestError as error:
-            raise BackendError(f"the server is no longer available: {error}") from error
+            raise BackendError(f"the request to the server failed: {error}") from error
 
     def interrupt(self) -> None:
         """End the requests that run."""
@@ -201,7 +201,7 @@ class APIBackend(PromptEncoding, ServerBackend):
             return TopLogprobs(base.ids, np.stack(nats).astype(np.float32))
         rows = served.client.likeliest_in(served.model, text, facts.top)
         if any(len(row.ids) != facts.top for row in rows):
-            raise RequestError(f"the server returned fewer than the top {facts.top} tokens of a position")
+            raise RequestError(f"the server returned fewer than {facts.top} top tokens for a position")
         return TopLogprobs(
             np.stack([row.ids for row in rows]), np.stack([row.nats for row in rows]).astype(np.float32)
         )
@@ -236,7 +236,7 @@ class APIBackend(PromptEncoding, ServerBackend):
                 row[tokens.ids] = tokens.nats
         if not np.isfinite(found).all():
             raise RequestError(
-                f"the server did not return {self.vocabulary} log-probabilities for a position"
+                f"the server did not return log-probabilities for all {self.vocabulary} tokens of a position"
             )
         return found
 
@@ -264,7 +264,7 @@ class APIBackend(PromptEncoding, ServerBackend):
             tuned=View(self._digest, digest),
             notes=(
                 *remarks.notes,
-                f"the fine-tuned model is {adapter.model!r} there: its weights cannot be verified",
+                f"the fine-tuned model is served as {adapter.model!r}; its weights cannot be verified",
             ),
             warnings=remarks.warnings,
         )
@@ -279,8 +279,9 @@ class APIBackend(PromptEncoding, ServerBackend):
         """An adapter from its folder, loaded by the server."""
         if adapter.path is None:
             raise BackendError(
-                "kind: api compares two models: set models.ft.adapter to an adapter folder, or "
-                "models.ft.base to another served model, with defaults: {differential: false}"
+                "kind: api compares two models, but only the base model is set. Set models.ft.adapter to an "
+                "adapter folder, or set models.ft.base to another served model and write "
+                "defaults: {differential: false}"
             )
         try:
             from pytest_sway.backends.api.load_adapter import load_adapter

@@ -10,8 +10,8 @@ from pytest_sway.backends.base import ModelKey
 from pytest_sway.backends.hf.model_files import text_digest
 
 _COMMON = (
-    "the server cannot return the log-probabilities of chosen tokens, so divergences use only the tokens "
-    "that both sides return: effects on other tokens are missed"
+    "the server cannot return the log-probabilities of specific tokens, so divergences compare only the "
+    "tokens returned for both models and miss effects on all other tokens"
 )
 
 
@@ -34,14 +34,14 @@ def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
     """Which server, what a name is worth, and which tokens divergences compare."""
     facts, name = base.facts, base.name
     where = f"{name.model!r} on {facts.engine} at {name.client.session.url}, loaded from {facts.root}"
-    kept = "are not cached on disk (set models.ft.revision to identify the weights and cache them)"
+    kept = "are not cached on disk (to cache them, set models.ft.revision)"
     if key.revision:
-        kept = f"are cached on disk only for revision {key.revision}, set in models.ft.revision"
-    notes = [f"the base is {where}, known only by its name: its answers {kept}"]
+        kept = f"are cached on disk only for the revision {key.revision} (models.ft.revision)"
+    notes = [f"the base is {where}. Its weights cannot be verified, so its answers {kept}"]
     if facts.top and not facts.is_whole:
         notes.append(
-            f"divergences compare {_compared(facts)}, and all other tokens as one: they are lower bounds and "
-            "not comparable with divergences over the full vocabulary"
+            f"divergences compare {_compared(facts)} and treat all other tokens as a single token. They are "
+            "lower bounds and cannot be compared with divergences over the full vocabulary"
         )
     is_common = bool(facts.top) and not facts.is_whole and not facts.names_chosen
     return Remarks(tuple(notes), (_COMMON,) if is_common else ())
@@ -51,4 +51,4 @@ def _compared(facts: ServerFacts) -> str:
     """The tokens that a divergence tells apart: the rule's name."""
     if facts.names_chosen:
         return f"the top {facts.top} tokens of the base"
-    return f"the tokens in the top {facts.top} of both sides"
+    return f"the tokens in the top {facts.top} of both models"

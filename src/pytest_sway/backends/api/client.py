@@ -152,7 +152,7 @@ class CompletionsClient:
         nats = dict(zip(found.ids.tolist(), found.nats.tolist(), strict=True))
         if not nats.keys() >= set(chosen):
             raise RequestError(
-                "the server returned no log-probabilities for chosen tokens (logprob_token_ids)"
+                "the server did not return the log-probabilities of all requested tokens (logprob_token_ids)"
             )
         return np.array([nats[token] for token in chosen])
 
@@ -182,10 +182,10 @@ class CompletionsClient:
         self._count(answer, prompts)
         choices = sorted(answer.choices, key=lambda choice: choice.index)
         if [choice.index for choice in choices] != list(range(len(prompts))):
-            raise RequestError(f"the server answered {len(choices)} of {len(prompts)} texts")
+            raise RequestError(f"the server returned {len(choices)} completions for {len(prompts)} prompts")
         for ids, choice in zip(prompts, choices, strict=True):
             if choice.prompt_token_ids not in (None, ids):
-                raise RequestError("the server read different token ids than were sent")
+                raise RequestError("the server processed different token ids than the request contained")
         return choices
 
     def _read(self, answer: ServerAnswer, model: str) -> CompletionAnswer:
@@ -196,7 +196,9 @@ class CompletionsClient:
         except msgspec.MsgspecError as error:
             raise RequestError(f"the server's answer cannot be read: {error}") from error
         if found.model not in ("", model):
-            raise BackendError(f"the server answered as {found.model!r} to a request for {model!r}")
+            raise BackendError(
+                f"the request was for the model {model!r}, but the server answered with {found.model!r}"
+            )
         return found
 
     def _count(self, answer: CompletionAnswer, prompts: Sequence[Sequence[int]]) -> None:
@@ -212,7 +214,7 @@ class CompletionsClient:
             requests, prompt_tokens, completion_tokens = self.usage
             self.usage = ServerUsage(requests + 1, prompt_tokens + read, completion_tokens + written)
         if read != sent:
-            raise RequestError(f"the server read {read} tokens, but {sent} were sent")
+            raise RequestError(f"the server processed {read} tokens, but the request contained {sent}")
 
 
 def _forced(ids: Sequence[int], choice: Choice) -> list[float]:
@@ -226,7 +228,7 @@ def _forced(ids: Sequence[int], choice: Choice) -> list[float]:
     nats = [float("nan")]
     for token, place in zip(ids[1:], found[1:], strict=True):
         if place is None or str(token) not in place:
-            raise RequestError(f"the server returned no log-probability for token {token} at its position")
+            raise RequestError(f"the server returned no log-probability for the token id {token} of a prompt")
         nats.append(_checked(place[str(token)].logprob))
     return nats
 
@@ -241,7 +243,7 @@ def _echoed(ids: Sequence[int], choice: Choice) -> list[float]:
     if found.tokens and found.tokens[0].startswith(_ID_PREFIX):
         read = [token.removeprefix(_ID_PREFIX) for token in found.tokens[: len(ids)]]
         if read != [str(token) for token in ids]:
-            raise RequestError("the server read different token ids than were sent")
+            raise RequestError("the server processed different token ids than the request contained")
     nats = found.token_logprobs[1 : len(ids)]
     if None in nats:
         raise RequestError("the server returned no log-probability for some tokens of a prompt")
@@ -255,7 +257,7 @@ def _top(choice: Choice, count: int) -> LikeliestTokens:
     named = found[0]
     if not all(name.startswith(_ID_PREFIX) for name in named):
         raise RequestError(
-            "the server returns the top tokens as text, which is ambiguous (it does not support "
+            "the server returns the top tokens as text, which does not identify them (it does not support "
             "return_tokens_as_token_ids)"
         )
     try:
@@ -268,14 +270,14 @@ def _likeliest(named: Mapping[int, float], count: int) -> LikeliestTokens:
     """The ``count`` likeliest of some tokens; −1 for all of them."""
     ids, nats = np.array(list(named)), np.array(list(named.values()))
     if not (nats <= _MOST_NATS).all():  # nor NaN
-        raise RequestError(f"the server returned {nats.max():g} as a log-probability")
+        raise RequestError(f"the server returned {nats.max():g}, which is not a valid log-probability")
     order = np.lexsort((ids, -nats))[: count if count > 0 else None]
     return LikeliestTokens(ids[order], nats[order])
 
 
 def _checked(nats: float) -> float:
     if not nats <= _MOST_NATS:  # nor NaN
-        raise RequestError(f"the server returned {nats:g} as a log-probability")
+        raise RequestError(f"the server returned {nats:g}, which is not a valid log-probability")
     return nats
 
 
@@ -288,9 +290,8 @@ def _failure(answer: ServerAnswer, path: str, model: str = "") -> Exception:
     reason = f"{refusal_text(answer.content)} (status {answer.status})"
     if answer.status in (401, 403):
         return BackendError(
-            f"the server rejected the API key: {reason}; set SWAY_API_KEY or OPENAI_API_KEY, or write "
-            "api_key: "
-            "${NAME}"
+            f"the server rejected the API key: {reason}. Set the environment variable SWAY_API_KEY or "
+            "OPENAI_API_KEY, or write api_key: ${NAME} in the spec"
         )
     if answer.status == 404 and model:
         return UnservedModelError(f"the server does not serve {model!r}: {reason}")

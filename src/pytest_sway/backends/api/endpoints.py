@@ -46,17 +46,20 @@ def endpoint_of(url: str | None, api_key: str | None, field: str) -> Endpoint:
     """
     if not url:
         raise BackendError(
-            f"{field} is missing: kind: api needs the URL of a server, e.g. http://127.0.0.1:8000"
+            f"{field} is missing; kind: api needs the URL of a server, e.g. http://127.0.0.1:8000"
         )
     if not _is_address(url):
         shown = "a URL with a user name or a query" if {"@", "?"} & set(url) else url
         raise BackendError(
-            f"{field}: found {shown}; write the URL of the server, e.g. http://127.0.0.1:8000, and put a key "
-            "into api_key"
+            f"{field}: found {shown}; write the URL of the server, e.g. http://127.0.0.1:8000. An API "
+            "key belongs in api_key"
         )
     key = (api_key or next((value for name in _KEYS if (value := os.environ.get(name))), "")).strip()
     if not (key.isascii() and (key.isprintable() or not key)):
-        raise BackendError(f"the key for {field} contains invalid characters; check its environment variable")
+        raise BackendError(
+            f"the API key for {field} contains invalid characters; check api_key or the environment variable "
+            "that it comes from"
+        )
     return Endpoint(server_address(url), key)
 
 

@@ -104,8 +104,8 @@ def check_comparable(base: ServerFacts, tuned: ServerFacts) -> None:
     """Raise BackendError where the numbers of two servers cannot be compared."""
     if _distributions(base) != _distributions(tuned):
         raise BackendError(
-            f"the server of the base returns {_tokens(base)} per position, and that of the fine-tune "
-            f"{_tokens(tuned)}: start both with the same --max-logprobs"
+            f"the base model's server returns {_tokens(base)} per position, but the fine-tuned model's "
+            f"server returns {_tokens(tuned)}. Start both servers with the same --max-logprobs"
         )
 
 
@@ -127,7 +127,7 @@ def find_model(models: Sequence[ServedModel], name: str, url: str) -> ServedMode
     if found is None:
         names = shorten_list([model.id for model in models]) if models else "no model"
         raise BackendError(
-            f"the server at {url} serves {names}, not {name!r}: set base to a name that it serves"
+            f"the server at {url} does not serve {name!r}. It serves {names}; set base to one of its models"
         )
     return found
 
@@ -137,8 +137,8 @@ def _check_tokenizer(client: CompletionsClient, model: str, trial: TrialText) ->
     theirs = client.tokenize(model, trial.text)
     if theirs is not None and tuple(theirs) != trial.ids:
         raise BackendError(
-            f"the server's tokenizer for {model!r} gives different token ids than the local tokenizer: set "
-            "tokenizer to that of the model (a folder or a Hub name)"
+            f"the server's tokenizer for {model!r} gives different token ids than the local tokenizer. Set "
+            "tokenizer in the spec to this model's tokenizer (a folder or a Hub name)"
         )
 
 
@@ -156,9 +156,8 @@ def _find_dialect(client: CompletionsClient, model: str, trial: TrialText) -> Di
             return dialect
         reasons.append(f"{dialect}: every token has the log-probability {nats[0]:g}")
     raise BackendError(
-        f"the server does not return log-probabilities of prompt tokens for {model!r}, which every probe "
-        "needs "
-        f"({'; '.join(reasons)})"
+        f"the server does not return log-probabilities of prompt tokens for {model!r}, but every probe needs "
+        f"them ({'; '.join(reasons)})"
     )
 
 

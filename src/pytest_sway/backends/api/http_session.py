@@ -136,7 +136,9 @@ class HttpSession:
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
                 raise ServerLostError(self._unreachable(error)) from None
-            raise ServerLostError(f"{self.url} took more than {_TIMEOUT.read:.0f} s to answer") from None
+            raise ServerLostError(
+                f"the server at {self.url} took more than {_TIMEOUT.read:.0f} s to answer"
+            ) from None
         except httpx.HTTPError as error:
             raise ServerLostError(self._unreachable(error)) from None
         finally:
@@ -171,7 +173,9 @@ class HttpSession:
                 parts.append(part)
                 size += len(part)
                 if size > _MOST_BYTES:
-                    raise RequestError(f"the response of {self.url}{path} is larger than {_MOST_BYTES} bytes")
+                    raise RequestError(
+                        f"the response from {self.url}{path} is larger than {_MOST_BYTES} bytes"
+                    )
         answer = ServerAnswer(response.status_code, b"".join(parts))
         if answer.status != httpx.codes.OK:  # its text is shown
             shown = self.endpoint.without_key(answer.content.decode(errors="replace"))

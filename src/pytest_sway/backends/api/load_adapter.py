@@ -89,7 +89,7 @@ def _base_config(folder: Path) -> Any:
     if not (folder / MODEL_CONFIG).is_file():
         raise BackendError(
             f"{folder} contains no {MODEL_CONFIG}, which is needed to check an adapter before the server "
-            "loads it: set models.ft.tokenizer to a folder with the tokenizer and config of the base"
+            "loads it. Set models.ft.tokenizer to a folder with the tokenizer and config of the base model"
         )
     try:
         return AutoConfig.from_pretrained(folder)
@@ -105,8 +105,8 @@ def _directory(key: ModelKey, base: ServedBase) -> AdapterDirectory:
         return AdapterDirectory(path, key.null_dir_server or str(path), session.url)
     if not session.endpoint.is_on_this_machine:
         raise BackendError(
-            f"the server at {session.url} is on another machine: set models.ft.null_dir to a folder shared "
-            "with it, and models.ft.null_dir_server to the path of that folder on the server"
+            f"the server at {session.url} is on another machine. Set models.ft.null_dir to a folder that "
+            "both machines can access, and models.ft.null_dir_server to the path of this folder on the server"
         )
     path = default_directory()
     return AdapterDirectory(path, str(path), session.url)

@@ -61,7 +61,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> APIBackend:
         return APIBackend(key, base, tokens, folder, connections)
     except RequestError as error:
         connections.close()
-        raise BackendError(f"the request to the server failed for {key.base!r}: {error}") from error
+        raise BackendError(f"the request to the server for {key.base!r} failed: {error}") from error
     except BaseException:
         connections.close()
         raise
@@ -71,7 +71,11 @@ def _check_fields(key: ModelKey) -> None:
     """Raise BackendError for what this kind cannot do."""
     if key.device != "auto":
         raise BackendError(
-            f"models.ft.device: {key.device}: kind: api uses the device of the server; remove it"
+            f"models.ft.device: {key.device} is not supported by kind: api, which uses the server's device; "
+            "remove the field"
         )
     if key.trust_remote_code:
-        raise BackendError("models.ft.trust_remote_code: kind: api does not run model code; remove it")
+        raise BackendError(
+            "models.ft.trust_remote_code is not supported by kind: api, which does not run model code; "
+            "remove the field"
+        )

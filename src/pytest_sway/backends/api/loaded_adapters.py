@@ -131,8 +131,9 @@ class LoadedAdapters(ServedSubject):
         )
         if apart > SAME_NATS:
             raise BackendError(
-                f"at strength 0 the adapter differs by {apart:.3g} nats from the base model on this server: "
-                "the server applies something that is not in the adapter folder, or ignores lora_alpha"
+                "the adapter at strength 0 should give the same log-probabilities as the base model, but "
+                f"they differ by {apart:.3g} nats. The server applies something that is not in the adapter "
+                "folder, or it ignores lora_alpha"
             )
         self.repeats = found.distance() == 0.0
         self.noise = crowded_noise(self._client, {zero.model: found.expected}, self._trial)
@@ -151,8 +152,8 @@ class LoadedAdapters(ServedSubject):
                 silent.append(suffix)
         if silent:
             raise BackendError(
-                f"the server silently ignores the adapter's changes in {', '.join(silent)}: "
-                f"{HOW_TO_START}, M… with {' '.join(self._source.suffixes)} among them"
+                f"the server silently ignores the adapter's changes in {', '.join(silent)}; "
+                f"{HOW_TO_START}. M… must include {' '.join(self._source.suffixes)}"
             )
 
     def _check_adapter(self) -> None:
@@ -173,8 +174,8 @@ class LoadedAdapters(ServedSubject):
         at_half = score(self._client, half, self._trial)
         if any(np.abs(at_half - row).max() <= self.noise for row in expected.values()):
             raise BackendError(
-                "the server gives the same answers at half strength as at another strength: it ignores "
-                "lora_alpha in the adapter folder"
+                "the server gives the same answers for the adapter at half strength as at full strength or "
+                "at strength 0. It ignores lora_alpha in the adapter folder"
             )
 
 

@@ -45,9 +45,10 @@ class LoraServer:
         missed = sum(not self._answers(name) for _ in range(_REPLICA_TRIES))
         if missed:
             raise BackendError(
-                f"{missed} of {_REPLICA_TRIES} requests did not find an adapter that the server has loaded: "
-                "it has several replicas, each with its own list of adapters; start each with "
-                "VLLM_PLUGINS=lora_filesystem_resolver and VLLM_LORA_RESOLVER_CACHE_DIR=<models.ft.null_dir>"
+                f"{missed} of {_REPLICA_TRIES} requests did not find an adapter that the server had loaded. "
+                "The server has several replicas, and each has its own list of adapters. Start each replica "
+                "with VLLM_PLUGINS=lora_filesystem_resolver and "
+                "VLLM_LORA_RESOLVER_CACHE_DIR=<models.ft.null_dir>"
             )
 
     def load_missing(self, names: Iterable[str]) -> None:
@@ -89,11 +90,12 @@ class LoraServer:
         if answer.status == 200 or (answer.status == 400 and "already" in reason):
             return
         if answer.status in (404, 405) and PREFIX not in reason:
-            raise BackendError(f"the server does not support loading adapters at runtime: {HOW_TO_START}")
+            raise BackendError(f"the server does not support loading adapters at runtime; {HOW_TO_START}")
         raise BackendError(
-            f"the server cannot load the adapter from {path}: {reason} (status {answer.status}); either it "
-            "does not support this adapter (see its log), or it cannot access this folder: set "
-            "models.ft.null_dir to a shared folder, and models.ft.null_dir_server to its path on the server"
+            f"the server cannot load the adapter from {path}: {reason} (status {answer.status}). Either the "
+            "server does not support this adapter (see the server's log), or it cannot access this folder. "
+            "In the second case, set models.ft.null_dir to a shared folder and models.ft.null_dir_server to "
+            "the path of this folder on the server"
         )
 
     def _unload(self, name: str) -> bool:

@@ -59,7 +59,7 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
             save_file(tensors, scratch / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         scratch.rename(path)
     except Exception as error:
-        raise BackendError(f"models.ft.null_dir: {path} cannot be written: {error}") from error
+        raise BackendError(f"cannot write the adapter folder {path} (models.ft.null_dir): {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

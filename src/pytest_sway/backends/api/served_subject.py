@@ -68,7 +68,9 @@ class ServedSubject(ABC):
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null adapter."""
-        raise BackendError(f"{adapter} cannot be a null: the server compares two models by name")
+        raise BackendError(
+            f"{adapter} cannot be used as a null adapter, because the spec compares two served models"
+        )
 
     def close(self) -> None:  # noqa: B027 - names need nothing
         """Have the server forget what was loaded for it."""
@@ -92,9 +94,9 @@ class UnchangedModel:
         moved = self.distance()
         if moved > SAME_NATS:
             raise BackendError(
-                f"the answers of {self._label} changed by {moved:.3g} nats since the start of this run: the "
-                "server was "
-                "restarted with other weights or settings, or mixes up concurrent requests"
+                f"the answers of {self._label} changed by {moved:.3g} nats since the start of this run. "
+                "Either the server was restarted with other weights or settings, or it mixes up concurrent "
+                "requests"
             )
 
     def distance(self) -> float:
@@ -148,6 +150,9 @@ class NamedModels(ServedSubject):
     def prepare(self, views: Sequence[View]) -> None:
         """Both models must be those of the start."""
         if any(view.null is not None or view.scale != 1.0 for view in views):
-            raise BackendError("a server with two models by name supports neither nulls nor strengths")
+            raise BackendError(
+                "null adapters and strengths other than 1 are not supported when a spec compares two served "
+                "models"
+            )
         for one in self._unchanged:
             one.check()

@@ -12,20 +12,20 @@ import msgspec
 from pytest_sway.backends.api.answers import ServedModel, Version
 from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer
 
-_NO_SCORES = "it does not return log-probabilities of prompt tokens"
+_NO_SCORES = "does not return log-probabilities of prompt tokens"
 _USE_FILES = "evaluate the model files with kind: hf or kind: gguf"
 UNSUPPORTED = {
     "OpenAI": "OpenAI's hosted models do not return log-probabilities of prompts (echo with logprobs is "
     "rejected), so their fine-tunes cannot be evaluated",
-    "Ollama": f"Ollama: {_NO_SCORES}; evaluate its GGUF file and the adapter folder with kind: gguf",
-    "LM Studio": f"LM Studio: {_NO_SCORES}; {_USE_FILES}",
-    "mlx_lm.server": f"mlx_lm.server: {_NO_SCORES}, and does not accept token ids; {_USE_FILES}",
-    "transformers serve": "transformers serve: it ignores echo and logprobs and does not accept token ids; "
+    "Ollama": f"Ollama {_NO_SCORES}; evaluate its GGUF file and the adapter folder with kind: gguf",
+    "LM Studio": f"LM Studio {_NO_SCORES}; {_USE_FILES}",
+    "mlx_lm.server": f"mlx_lm.server {_NO_SCORES} and does not accept token ids; {_USE_FILES}",
+    "transformers serve": "transformers serve ignores echo and logprobs and does not accept token ids; "
     f"{_USE_FILES}",
-    "TGI": f"Text Generation Inference: {_NO_SCORES} in OpenAI's form; {_USE_FILES}",
-    "llama-server": f"llama.cpp's llama-server: {_NO_SCORES}; use kind: gguf, which starts "
-    "its own or uses this one, and scores with a grammar of token ids",
-    "llama-cpp-python": "llama-cpp-python's server: it scores text and does not accept token ids; "
+    "TGI": f"Text Generation Inference {_NO_SCORES} in OpenAI's format; {_USE_FILES}",
+    "llama-server": f"llama.cpp's llama-server {_NO_SCORES} over this API; use kind: gguf, which can "
+    "use this server or start its own, and obtains log-probabilities with a grammar of token ids",
+    "llama-cpp-python": "llama-cpp-python's server accepts only text and no token ids; "
     "evaluate its GGUF file with kind: gguf",
 }
 """Servers that are recognised and refused, each with the reason."""

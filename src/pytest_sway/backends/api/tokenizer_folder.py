@@ -38,8 +38,8 @@ def find_tokenizer_folder(key: ModelKey, root: str | None) -> Path:
             except BackendError as error:
                 failures.append(str(error))
     raise BackendError(
-        f"prompts are tokenized locally, and no tokenizer was found for {key.base!r}: set "
-        "models.ft.tokenizer to the model's folder or its name on the "
+        f"prompts are tokenized locally, but no tokenizer was found for {key.base!r}. Set "
+        "models.ft.tokenizer to the model's folder or to its name on the "
         f"Hub{''.join(f' ({failure})' for failure in failures)}"
     )
 

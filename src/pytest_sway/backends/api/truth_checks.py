@@ -50,10 +50,10 @@ def check_greedy(client: CompletionsClient, model: str, trial: TrialText, label:
     (forced,) = client.target_logprobs(model, [ForcedCompletion(trial.ids, (int(likeliest.ids[0]),))])
     if abs(written - forced[0]) > SAME_NATS:
         raise BackendError(
-            f"{label}: the server returns for the same token the log-probability {written:.3f} when "
-            f"generating and {forced[0]:.3f} when reading: it omits a part of the model in one of the two, "
-            "or returns log-probabilities after sampling (vLLM: --logprobs-mode "
-            "raw_logprobs)"
+            f"the server's log-probabilities for {label} are inconsistent: the same token has {written:.3f} "
+            f"when it is generated and {forced[0]:.3f} when it is part of the prompt. Either the server "
+            "omits a part of the model in one of the two cases, or it returns log-probabilities after "
+            "sampling (for vLLM, set --logprobs-mode raw_logprobs)"
         )
 
 
@@ -86,14 +86,15 @@ def crowded_noise(client: CompletionsClient, expected: Mapping[str, np.ndarray],
         rows = _side_by_side(client, asked, trial)
     except ServerLostError as error:
         raise BackendError(
-            f"the server failed on concurrent requests: {error}; either it was stopped, or it is vLLM on "
-            "CPUs without --lora-target-modules, which crashes: pass the adapter's modules there"
+            f"the server failed on concurrent requests: {error}. Either it was stopped, or it is vLLM on a "
+            "CPU, which crashes without --lora-target-modules. In the second case, start vLLM with the "
+            "adapter's modules in --lora-target-modules"
         ) from error
     moved = [(float(np.abs(row - expected[name]).max()), name) for row, name in zip(rows, asked, strict=True)]
     worst, name = max(moved)
     if worst > SAME_NATS:
         raise BackendError(
-            f"the server answers for {name!r} up to {worst:.3g} nats apart when several models are requested "
-            "concurrently: it mixes them up"
+            f"the log-probabilities of {name!r} change by up to {worst:.3g} nats when several models are "
+            "requested concurrently: the server mixes up the models"
         )
     return worst

@@ -32,7 +32,8 @@ class Continuations:
         ids = view.token_ids(prompt + text)[view.count_tokens(prompt) :] if text else ()
         if self._continuations.setdefault((prompt, ids), text) != text:
             raise RequestError(
-                "rolling_logprob returned the same token_ids for two texts; they must be unique per text"
+                "rolling_logprob returned the same token_ids for two texts; different texts must have "
+                "different token_ids"
             )
         return Generation(text, ids)
 
@@ -61,8 +62,8 @@ class Continuations:
         if not left_out:
             return ""
         return (
-            f"{left_out} of {total} positions in continuations are skipped: no text ends there (for example "
-            "inside a character of several tokens)"
+            f"{left_out} of {total} token positions in continuations are skipped, because no part of the "
+            "text ends there (for example, when one character consists of several tokens)"
         )
 
 

@@ -61,8 +61,9 @@ class DifferentialBackend(AnsweringBackend):
         """Build the class for an adapter."""
         if adapter.model is not None:
             raise BackendError(
-                f"{self._key.entry_point}: a class with as_base and as_finetuned represents one base with an "
-                "adapter; remove defaults.differential: false, and use the same base on both sides"
+                f"{self._key.entry_point} has the methods as_base and as_finetuned, so it represents one "
+                "base with an adapter. Remove defaults.differential: false and use the same base for "
+                "models.base and models.ft"
             )
         self.close()
         self._model = DifferentialModel.build(self._factory, self._key, adapter)
@@ -71,7 +72,7 @@ class DifferentialBackend(AnsweringBackend):
         self._adapter = (content_digest(path) if path is not None else "") or f"name {path}"
         notes: tuple[str, ...] = ()
         if path is not None and not path.exists():
-            notes = (f"adapter {path}: no such file or folder; it was passed to the class as a name",)
+            notes = (f"there is no file or folder {path}; the adapter was passed to the class as a name",)
         base = f"{self._key.entry_point} {self._key.base} {self._key.revision}"
         return Subject(View(base), View(base, self._adapter), notes=notes)
 
@@ -145,24 +146,27 @@ class DifferentialBackend(AnsweringBackend):
             self._vocabulary = distribution.vocabulary
             distribution = view.next_tokens(text, self._vocabulary)
         if not distribution.is_whole:
-            remedy = "; remove defaults.top_k to compare all" if self._key.top_k else ""
+            remedy = "; remove defaults.top_k to compare all tokens" if self._key.top_k else ""
             self._partial_note = (
-                f"next_token_dist returns {len(distribution.ids)} of {distribution.vocabulary} tokens: "
-                f"divergences are lower bounds{remedy}"
+                f"next_token_dist returns only {len(distribution.ids)} of {distribution.vocabulary} tokens, "
+                f"so divergences are lower bounds{remedy}"
             )
         return distribution
 
     def _refusal(self, request: Request[Any]) -> str:
         """Why a request cannot be asked of any view; empty where it can."""
         if not isinstance(request, Divergence | Completion | Generate):
-            return f"a backend of dlm-sway's protocol does not support {type(request).__name__}"
+            return f"a backend with dlm-sway's protocol does not support {type(request).__name__} requests"
         if not isinstance(request.prompt, str):
-            return "a backend of dlm-sway's protocol does not render chat templates; write prompt_policy: raw"
+            return (
+                "a backend with dlm-sway's protocol does not render chat templates; write prompt_policy: raw"
+            )
         for view in request.views:
             if view.adapter not in ("", self._adapter):
                 return "the adapter of the view is not attached"
             if view.null is not None and view.null.family not in self.null_families:
-                return f"as_null_adapter does not support {view.null.family} nulls; write family: gaussian"
+                family = view.null.family
+                return f"as_null_adapter does not support {family} null adapters; write family: gaussian"
         return ""
 
 

@@ -52,7 +52,9 @@ class DifferentialModel:
         self._fault = ""
         if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(instance, method)]:
             owner = type(instance).__name__
-            raise BackendError(f"{name}: {owner} has no {' and no '.join(missing)}; both views are required")
+            raise BackendError(
+                f"{name}: {owner} has no {' and no '.join(missing)}; both methods are required"
+            )
         self._check_preflight()
         optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(instance, method)}
         self.capabilities = frozenset(self._view_capabilities() | optional)

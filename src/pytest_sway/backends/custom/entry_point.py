@@ -15,8 +15,8 @@ from pytest_sway.text.message_parts import describe, describe_error, did_you_mea
 _FORM = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<names>\w+(\.\w+)*)")
 _EXAMPLE = "write package.module:Class, e.g. entry_point: my_backend:MyBackend"
 _HOW_TO_FIND = (
-    'a file next to the spec is found if its folder is in pytest\'s option pythonpath (pythonpath = ["."] '
-    "under [tool.pytest.ini_options] in pyproject.toml, from pytest's rootdir)"
+    "to import a file next to the spec, add its folder to pytest's option pythonpath (e.g. "
+    'pythonpath = ["."] under [tool.pytest.ini_options] in pyproject.toml; paths are relative to the rootdir)'
 )
 
 
@@ -34,8 +34,8 @@ def import_entry_point(text: str | None) -> Any:
     """
     if text is None or not text.strip():
         raise BackendError(
-            f"models.ft.entry_point is missing: kind: custom needs one; {_EXAMPLE} (or serve the model with "
-            "the fixture sway_backend or the hook pytest_sway_backend)"
+            f"models.ft.entry_point is missing, but kind: custom needs it; {_EXAMPLE} (or provide the "
+            "backend with the fixture sway_backend or the hook pytest_sway_backend)"
         )
     form = _FORM.fullmatch(text)
     if form is None:

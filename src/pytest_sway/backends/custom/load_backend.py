@@ -25,7 +25,7 @@ from pytest_sway.backends.custom.entry_point import call_entry_point, import_ent
 from pytest_sway.backends.duck_typed import backend_of
 from pytest_sway.text.message_parts import describe
 
-_ARGUMENTS = "the arguments (model), or (base_spec, adapter_path) as dlm-sway's custom backends do"
+_ARGUMENTS = "the arguments (model), or (base_spec, adapter_path) like dlm-sway's custom backends"
 
 
 def load_backend(key: ModelKey) -> AnsweringBackend | WeightsBackend | ServerBackend:
@@ -51,14 +51,14 @@ def load_backend(key: ModelKey) -> AnsweringBackend | WeightsBackend | ServerBac
     arguments = ("base_spec", "adapter_path") if is_differential else ("model",)
     if not _accepts(factory, *arguments):
         call = ", ".join(f"{name}=..." for name in arguments)
-        raise BackendError(f"{where} cannot be called as Class({call}): it must accept {_ARGUMENTS}")
+        raise BackendError(f"{where} cannot be called as Class({call}); it must accept {_ARGUMENTS}")
     if is_differential:
         return DifferentialBackend(key, factory)
     backend = call_entry_point(factory, str(key.entry_point), model=key)
     try:
         return backend_of(backend)
     except BackendError as error:
-        raise BackendError(f"{where} built {error}") from None
+        raise BackendError(f"{where} returned {error}") from None
 
 
 def _is_differential(factory: Callable[..., Any]) -> bool:

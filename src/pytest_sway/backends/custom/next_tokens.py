@@ -58,8 +58,8 @@ def read_next_tokens(token_dist: Any) -> NextTokens:
         vocabulary = operator.index(token_dist.vocab_size)
     except Exception as error:  # arrays of any library are converted here
         raise RequestError(
-            f"next_token_dist: its token_ids, logprobs or vocab_size cannot be read: {error}; return numpy "
-            "arrays or lists"
+            f"next_token_dist returned token_ids, logprobs or vocab_size that cannot be read: {error}; "
+            "return numpy arrays or lists, and an integer as vocab_size"
         ) from error
     _check_ids(ids, nats, vocabulary)
     _check_sum(nats, is_whole=len(ids) == vocabulary)
@@ -87,15 +87,17 @@ def _whole_divergence(kind: Kind, p: np.ndarray, q: np.ndarray) -> float:
     impossible = np.isneginf(q)
     if kind == "kl" and (infinite := np.flatnonzero(impossible & ~np.isneginf(p))).size:
         raise RequestError(
-            f"the KL divergence is infinite: token {infinite[0]} has a probability in one view and zero in "
-            "the other; use the Jensen-Shannon divergence (divergence: js)"
+            f"the KL divergence is infinite: the probability of token {infinite[0]} is zero in only one of "
+            "the two views; use the Jensen-Shannon divergence (divergence: js)"
         )
     return float(divergence(np, kind, np.maximum(p, _LEAST_NATS), np.where(impossible, _LEAST_NATS, q)))
 
 
 def _check_ids(ids: np.ndarray, nats: np.ndarray, vocabulary: int) -> None:
     if ids.ndim != 1 or ids.shape != nats.shape or not len(ids):
-        raise RequestError("next_token_dist: token_ids and logprobs must be lists of one length")
+        raise RequestError(
+            "next_token_dist: token_ids and logprobs must be lists of the same length and not empty"
+        )
     if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= vocabulary:
         raise RequestError(
             f"next_token_dist: token_ids must be integers from 0 to vocab_size - 1 ({vocabulary - 1})"

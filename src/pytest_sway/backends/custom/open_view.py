@@ -80,7 +80,9 @@ class OpenView:
         prompt = str(request.prompt)
         tokens = self.count_tokens(prompt + request.completion) - self.count_tokens(prompt)
         if tokens < 1:
-            raise RequestError(f"{self._name}: {describe(request.completion)} adds no token to its prompt")
+            raise RequestError(
+                f"{self._name}: the completion {describe(request.completion)} adds no token to its prompt"
+            )
         nats = self._call("logprob_of", prompt, request.completion)
         return CompletionScore(self._logprob(nats, "logprob_of"), tokens)
 
@@ -106,15 +108,18 @@ class OpenView:
         rolling = self._rolling(text)
         if not len(rolling.nats):
             raise RequestError(
-                f"{self._name}: {describe(text)} has only one token, so there is no context to score it"
+                f"{self._name}: {describe(text)} has fewer than two tokens, so no token has a context to be "
+                "scored in"
             )
         total = self._logprob(rolling.total, "rolling_logprob")
         sum_of_parts = float(rolling.nats.sum())
         if not np.isfinite(sum_of_parts) or rolling.nats.max() > _ROUNDING:
-            raise RequestError(f"{self._name}: rolling_logprob: logprobs must be finite and at most 0")
+            raise RequestError(
+                f"{self._name}: rolling_logprob returned logprobs that are not finite or are above 0"
+            )
         if abs(total - sum_of_parts) > _SUM_TOLERANCE * max(1.0, abs(sum_of_parts)):
             raise RequestError(
-                f"{self._name}: rolling_logprob: total_logprob is {total:.6g}, and logprobs sum to "
+                f"{self._name}: rolling_logprob returned total_logprob {total:.6g}, but its logprobs sum to "
                 f"{sum_of_parts:.6g}"
             )
         return CompletionScore(total, len(rolling.nats), log_odds(rolling.nats))
@@ -157,14 +162,14 @@ def _read_rolling_logprobs(rolling: Any) -> RollingLogprobs:
         tokens, total = operator.index(rolling.num_tokens), rolling.total_logprob
     except Exception as error:  # arrays of any library are converted here
         raise RequestError(
-            "rolling_logprob: its token_ids, logprobs, num_tokens or total_logprob cannot be read: "
+            "rolling_logprob returned token_ids, logprobs, num_tokens or total_logprob that cannot be read: "
             f"{error}; return numpy arrays or lists"
         ) from error
     if len(ids) != tokens:
-        raise RequestError(f"rolling_logprob: num_tokens is {tokens}, and token_ids has {len(ids)}")
+        raise RequestError(f"rolling_logprob: num_tokens is {tokens}, but token_ids has {len(ids)} values")
     if nats.shape != (max(tokens - 1, 0),):
         raise RequestError(
-            f"rolling_logprob: logprobs has {nats.size} values for {tokens} tokens; it needs one for every "
-            "token but the first"
+            f"rolling_logprob: logprobs has {nats.size} values for {tokens} tokens; return one value for "
+            "every token except the first"
         )
     return RollingLogprobs(ids, nats, total)

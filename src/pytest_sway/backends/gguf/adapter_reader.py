@@ -56,11 +56,14 @@ def read_adapter(path: Path, layout: TensorLayout, config: Any) -> GGUFAdapter:
     kind, adapter = _text(reader, gguf.Keys.General.TYPE), _text(reader, gguf.Keys.Adapter.TYPE)
     if (kind, adapter) != ("adapter", "lora"):
         raise BackendError(
-            f"models.ft.adapter: {path} is not a LoRA adapter: its general.type is {kind or 'missing'}"
+            f"models.ft.adapter: {path} is not a LoRA adapter: its general.type is {kind or 'missing'} and "
+            f"its adapter.type is {adapter or 'missing'}"
         )
     architecture = _text(reader, gguf.Keys.General.ARCHITECTURE)
     if architecture != layout.name:
-        raise BackendError(f"{path} is an adapter for a {architecture} model, but the base is {layout.name}")
+        raise BackendError(
+            f"{path} is an adapter for a {architecture} model, but the base is a {layout.name} model"
+        )
     alpha = reader.get_field(gguf.Keys.Adapter.LORA_ALPHA)
     modules = _modules(path, reader, layout, config, float(alpha.contents()) if alpha is not None else 0.0)
     check_finite(str(path), modules)
@@ -94,7 +97,8 @@ def _modules(
     if tensors or not modules:
         first = min(tensors, default="nothing")
         raise BackendError(
-            f"{path} changes {first}, but llama.cpp applies LoRA only to the linear layers of the blocks"
+            f"{path} changes {first}, but llama.cpp applies LoRA only to the linear layers of the "
+            "transformer blocks"
         )
     return modules
 

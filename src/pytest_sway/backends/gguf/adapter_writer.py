@@ -31,7 +31,9 @@ def _add_factors(writer: gguf.GGUFWriter, modules: Mapping[str, LoraModule], lay
     for name, module in modules.items():
         place = layout.tensor_name(name)
         if place is None:
-            raise BackendError(f"the adapter changes {name}, for which GGUF's {layout.name} has no tensor")
+            raise BackendError(
+                f"the adapter changes {name}, but GGUF's architecture {layout.name} has no tensor for it"
+            )
         b = layout.ordered(name, module.b.numpy() * np.float32(module.scaling))
         writer.add_tensor(f"{place}.weight.lora_a", np.ascontiguousarray(module.a.numpy()))
         writer.add_tensor(f"{place}.weight.lora_b", np.ascontiguousarray(b))

@@ -92,7 +92,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
             return Determinism("strict")
         return Determinism(
             "best_effort",
-            ("llama.cpp evaluates several texts per batch; use --sway-exact to evaluate one at a time",),
+            ("llama.cpp evaluates several texts per batch; use --sway-exact to evaluate them one by one",),
         )
 
     def attach(self, adapter: AdapterKey) -> Subject:
@@ -100,7 +100,9 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         if self._adapter:
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None:
-            raise BackendError("kind: gguf supports adapters on a base; use kind: hf for a full fine-tune")
+            raise BackendError(
+                "kind: gguf supports only adapters on a base; use kind: hf for a full fine-tune"
+            )
         if adapter.path is not None and is_gguf_name(adapter.path):
             file = read_adapter(Path(adapter.path), self._base.layout, self._base.config)
             self._serve(file.digest, file.modules, self._base_tokens, f"the adapter {file.path}")
@@ -219,7 +221,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         try:
             self.logprobs(TokenSequence((*self.leading, self.vocabulary // 2), 0), view)
         except RequestError as error:
-            raise BackendError(f"the request to {label} failed: {error}") from error
+            raise BackendError(f"a test request with {label} failed: {error}") from error
 
     def _compared_tokenizers(self) -> tuple[str, ...]:
         """A note where transformers reads the file's tokenizer otherwise than llama.cpp does."""
@@ -229,7 +231,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
             raise BackendError(f"the tokenizer of {self._base.model.name} failed: {error}") from error
         if same:
             return ()
-        differ = "transformers and llama.cpp tokenize text differently with the tokenizer of this file"
+        differ = "transformers and llama.cpp tokenize text differently with the tokenizer of the GGUF file"
         return (f"{differ}; the tokens of transformers are used",)
 
     def _start(self) -> None:

@@ -87,7 +87,7 @@ def _quantization_notes(types: Counter[str]) -> tuple[str, ...]:
     if not kinds:
         return ()
     quantized = f"the base's weights are quantized ({', '.join(kinds)} tensors)"
-    return (f"{quantized}: the adapter is evaluated on these weights",)
+    return (f"{quantized}, and the adapter is evaluated on the quantized weights",)
 
 
 def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:

@@ -197,10 +197,11 @@ class LlamaClient:
             raise BackendError(f"the llama.cpp server at {self.url} does not answer: {error}") from error
         except msgspec.MsgspecError as error:
             raise BackendError(
-                f"{self.url} is not a llama-server: {path} returned something else ({error})"
+                f"{self.url} is not a llama-server: its answer to {path} has another format ({error})"
             ) from error
         raise BackendError(
-            f"{self.url} is not a llama-server, or needs a key: {path} returned status {response.status_code}"
+            f"{self.url} is not a llama-server, or it needs an API key ({path} returned status "
+            f"{response.status_code})"
         )
 
     def _forced(
@@ -215,8 +216,8 @@ class LlamaClient:
         answer = self._complete(ids, adapter, n_predict=len(targets), n_probs=most, grammar=grammar)
         if answer.tokens != list(targets):
             raise RequestError(
-                f"the server generated {len(answer.tokens)} tokens that are not the {len(targets)} of its "
-                "grammar: this version of llama.cpp does not support grammars of token ids"
+                f"the server generated {len(answer.tokens)} tokens that do not match the {len(targets)} "
+                "tokens of the grammar. This version of llama.cpp does not support grammars of token ids"
             )
         return answer.completion_probabilities
 
@@ -245,15 +246,16 @@ class LlamaClient:
         found = place.top_logprobs
         if len(found) != self._vocabulary:
             raise RequestError(
-                f"the server returned {len(found)} of the {self._vocabulary} log-probabilities of a position"
+                f"the server returned log-probabilities for {len(found)} of the {self._vocabulary} tokens of "
+                "a position"
             )
         row = np.empty(self._vocabulary, np.float32)
         row[[one.id for one in found]] = [_nats(one.logprob) for one in found]
         total = float(np.exp(row.astype(np.float64)).sum())
         if not abs(total - 1.0) < _TOTAL_ERROR:  # nor with a NaN
             raise RequestError(
-                f"the probabilities of the next token sum to {total:g} instead of 1: the model's numbers are "
-                "not finite for this text, or the server modifies them"
+                f"the probabilities of the next token sum to {total:g} instead of 1. Either the model's "
+                "outputs for this text are not finite, or the server modifies the probabilities"
             )
         return row
 
@@ -275,7 +277,7 @@ class LlamaClient:
         try:
             response = self._http.post(path, json=body)
         except httpx.TimeoutException as error:
-            raise RequestError(f"the llama.cpp server took more than {_TIMEOUT_S:.0f} s") from error
+            raise RequestError(f"the llama.cpp server took more than {_TIMEOUT_S:.0f} s to answer") from error
         except httpx.TransportError as error:
             raise BackendError(f"the llama.cpp server stopped answering: {error}") from error
         try:

@@ -69,7 +69,7 @@ def _on_running_server(key: ModelKey, moment: datetime | None) -> RunningServerB
 
     if not is_gguf_name(key.base):
         raise BackendError(
-            "kind: gguf with an endpoint needs as base the GGUF file that the server was started with; "
+            "with kind: gguf and an endpoint, base must be the GGUF file that the server was started with; "
             f"found {key.base}"
         )
     endpoint = endpoint_of(key.endpoint, key.api_key, "models.ft.endpoint")
@@ -93,8 +93,17 @@ def _thread_count(allowed: int) -> int:
 def _check_fields(key: ModelKey) -> None:
     """Raise BackendError for what this kind cannot do."""
     if key.dtype not in ("auto", "fp32"):
-        raise BackendError(f"models.ft.dtype: {key.dtype}: kind: gguf computes in fp32; remove it")
+        raise BackendError(
+            f"models.ft.dtype: {key.dtype} is not supported by kind: gguf, which computes in fp32; remove "
+            "the field"
+        )
     if key.device not in ("auto", "cpu"):
-        raise BackendError(f"models.ft.device: {key.device}: kind: gguf runs on the CPU; remove it")
+        raise BackendError(
+            f"models.ft.device: {key.device} is not supported by kind: gguf, which runs on the CPU; "
+            "remove the field"
+        )
     if key.trust_remote_code:
-        raise BackendError("models.ft.trust_remote_code: kind: gguf does not run model code; remove it")
+        raise BackendError(
+            "models.ft.trust_remote_code is not supported by kind: gguf, which does not run model code; "
+            "remove the field"
+        )

@@ -22,7 +22,7 @@ from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
-_CONVERT = "convert it with llama.cpp's convert_hf_to_gguf.py and use the .gguf file as the base"
+_CONVERT = "convert the model with llama.cpp's convert_hf_to_gguf.py and use the .gguf file as the base"
 _END_KEYS = ("add_eos_token_id", "add_eot_token_id", "add_eom_token_id")
 
 
@@ -78,8 +78,8 @@ def _check_tensors(config: Any, checkpoint: Checkpoint) -> None:
     if wrong:
         raise BackendError(
             f"{checkpoint.folder} does not contain exactly the tensors described by its config.json: "
-            f"{len(wrong)} are missing, unexpected or of another shape (first: {wrong[0]}); kind: hf reports "
-            "details"
+            f"{len(wrong)} are missing, unexpected or have another shape (first: {wrong[0]}). Use kind: hf "
+            "to see details"
         )
 
 
@@ -107,7 +107,8 @@ def _check_config(config: Any, folder: Path) -> None:
     for field, found in refused.items():
         if found:
             raise BackendError(
-                f"{folder}: {field}: {found} cannot be converted to GGUF by kind: gguf; {_CONVERT}"
+                f"kind: gguf cannot convert {folder} to GGUF, because its config.json sets {field}: {found}; "
+                f"{_CONVERT}"
             )
 
 

@@ -68,8 +68,8 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None or adapter.path is None or not is_gguf_name(adapter.path):
             raise BackendError(
-                "kind: gguf with an endpoint supports only an adapter that the server was started with: set "
-                "models.ft.adapter to its GGUF file"
+                "kind: gguf with an endpoint supports only an adapter that the server was started with. Set "
+                "models.ft.adapter to the GGUF file of this adapter"
             )
         path = Path(adapter.path)
         file = read_adapter(path, self._base.layout, self._base.config)
@@ -83,7 +83,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             notes=(
                 *zero_update_notes(zero, len(file.modules)),
                 *self._base.model.notes,
-                f"{self._server.url} was started with files of these names; contents cannot be verified",
+                f"the files of {self._server.url} are known only by name; their contents cannot be verified",
             ),
         )
         try:
@@ -117,7 +117,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             and np.abs(self._trial(View(self._digest)) - self._first).max() > _SAME_NATS
         ):
             raise BackendError(
-                f"the server at {self._server.url} gives different answers than at the start of this run: it "
+                f"the server at {self._server.url} gives different answers than at the start of this run. It "
                 "was restarted with other files or settings"
             )
 
@@ -135,7 +135,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         if served != base.path.name:
             raise BackendError(
                 f"the server at {client.url} was started with {served or 'a model without a name'}, but the "
-                f"base is {base.path.name}: use the same file"
+                f"base is {base.path.name}. Use the same file for both"
             )
 
     def _check_adapter(self, subject: Subject) -> None:
@@ -145,8 +145,8 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         moved = float(np.abs(full - self._first).max())
         if not subject.inert and (moved == 0.0 or np.array_equal(half, full)):
             raise BackendError(
-                f"the server at {self._server.url} gives the same answers with the adapter as for the base, "
-                "or at half strength as at full strength: it does not apply the file of this name"
+                f"the server at {self._server.url} does not apply the adapter file: its answers are the same "
+                "with and without the adapter, or at half and at full strength"
             )
 
     def _trial(self, view: View) -> np.ndarray:
@@ -161,7 +161,7 @@ def _number_of(path: Path, adapters: Sequence[LoadedAdapter]) -> int:
     if names.count(path.name) != 1:
         listed = shorten_list(names) if names else "no adapter"
         raise BackendError(
-            f"the server was started with {listed}, not with one {path.name}: start it with --lora "
-            f"{path.name}"
+            f"the server was started with {listed}, but it needs exactly one adapter file named {path.name}. "
+            f"Start the server with --lora {path.name}"
         )
     return adapters[names.index(path.name)].id

@@ -69,7 +69,7 @@ def layout_of(config: Any, name: str) -> TensorLayout:
     if config.model_type not in ARCHITECTURES:
         served = ", ".join(sorted(ARCHITECTURES))
         raise BackendError(
-            f"{name}: kind: gguf does not support {config.model_type} models (supported: {served})"
+            f"{name} is a {config.model_type} model, which kind: gguf does not support (supported: {served})"
         )
     return TensorLayout(
         ARCHITECTURES[config.model_type],

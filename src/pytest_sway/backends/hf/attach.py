@@ -68,8 +68,9 @@ def refuse_changed_weights(model: torch.nn.Module, source: SubjectFiles) -> None
     """
     if is_quantized(model):
         raise BackendError(
-            f"{source} is not plain LoRA: it changes the base's weights or is initialized from them, and "
-            "these are quantized; use the unquantized base (and remove quantization), or train plain LoRA"
+            f"{source} is not plain LoRA: it changes the base model's weights or is initialized from them, "
+            "but these weights are quantized. Use the unquantized base model (and remove "
+            "models.ft.quantization), or train plain LoRA"
         )
     refuse_spread(model, str(source))
 
@@ -89,10 +90,10 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) 
     assert files is not None  # a null is named by its folder
     state, changed = drop_base_tensors(model, read_tensors(files))
     if files.form != "plain" or changed or any(".lora_" not in key for key in state):
-        raise BackendError(f"{files.folder} cannot be a null: only plain LoRA adapters can")
+        raise BackendError(f"{files.folder} cannot be a null adapter: only plain LoRA is supported")
     if not isinstance(held, LoraAdapter):
         raise BackendError(
-            f"{files.folder} cannot be a null of this adapter, which changes full weight tensors; use "
-            "family: norm_matched or permuted"
+            f"{files.folder} cannot be a null adapter here, because the evaluated adapter changes full "
+            "weight tensors; use family: norm_matched or permuted"
         )
     held.add_null(plain_lora_update(files, state), source.digest)

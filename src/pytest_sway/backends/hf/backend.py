@@ -105,7 +105,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         with self._threads.using(self._threads.limit):
             self._adapter = attach(self._model, source, self._check_row, vocabulary)
         try:
-            self._check_base("attaching")
+            self._check_base("attaching the adapter")
             self._check_alive(source)
         except BaseException:
             self._drop()
@@ -144,7 +144,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         """Take the adapter off and prove that the base is what it was at load."""
         if self._adapter is not None:
             self._drop()
-            self._check_base(f"detaching {subject.tuned.adapter[:8]}")
+            self._check_base(f"detaching adapter {subject.tuned.adapter[:8]}")
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null; it and the subject must be plain LoRA."""
@@ -278,8 +278,8 @@ class HFBackend(PromptEncoding, WeightsBackend):
     def _check_base(self, after: str) -> None:
         if not torch.equal(self._base_logits(), self._check_logits):
             self._broken = (
-                f"after {after} an adapter the base model no longer gives the same logits as after loading; "
-                "it is discarded, because further results would be unreliable"
+                f"after {after}, the base model no longer gives the same logits as after loading. It is not "
+                "used any more, because further results would be unreliable"
             )
             raise BackendError(self._broken)
 

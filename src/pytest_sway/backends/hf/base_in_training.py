@@ -48,7 +48,7 @@ def next_token_logprobs(
         with memory_errors():
             return _scored(model, base, quantization, texts)
     except MemoryError as error:
-        raise BackendError(f"the two do not fit in memory together ({error})") from error
+        raise BackendError(f"the two base models do not fit in memory together ({error})") from error
     except RuntimeError as error:
         raise BackendError(f"it cannot be scored: {error_line(error)}") from error
 

@@ -12,7 +12,8 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 
 FILE_BROKEN = (
-    "the training diverged, or numbers overflowed when the file was saved; save it again or train it again"
+    "the training diverged, or numbers overflowed when the file was saved; save it again, or "
+    "repeat the training"
 )
 """Why a file of weights may hold a NaN or an infinity."""
 _DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
@@ -62,7 +63,7 @@ def check_logits_in_fp32(source: str, logits: torch.Tensor) -> None:
     """
     if not bool(torch.isfinite(logits).all()):
         raise BackendError(
-            f"{source}: its weights are finite, but its logits are not, even in fp32: its update is too "
+            f"{source} has finite weights, but its logits are not finite, even in fp32. Its update is too "
             "large, or the training diverged"
         )
 
@@ -87,7 +88,10 @@ def non_finite_cause(fault: str, files: Iterable[Path], dtype: torch.dtype) -> s
     """
     if _holds_non_finite(files):
         return f"is broken: {fault}; {FILE_BROKEN}"
-    return f"overflows in {_dtype_name(dtype)}: {fault}, but not in its file; {_other_dtype(dtype)}"
+    return (
+        f"overflows in {_dtype_name(dtype)}: {fault} after loading, but the values in its file are finite; "
+        f"{_other_dtype(dtype)}"
+    )
 
 
 def _holds_non_finite(files: Iterable[Path]) -> bool:
@@ -116,27 +120,27 @@ def _base_cause(model: Any, files: Iterable[Path], row: list[int]) -> str:
         return f"it {non_finite_cause(fault, files, dtype)}"
     if dtype is not torch.float16:
         return (
-            f"its weights are finite, but its activations overflow in {_dtype_name(dtype)}: the values in "
+            f"its weights are finite, but its activations overflow in {_dtype_name(dtype)}. The values in "
             "config.json (norms, scales) may differ from those used in training, or its weights are broken"
         )
     if _is_finite_in_bf16(model, row):
         return (
-            "its weights are finite, but its activations overflow in fp16; its logits are finite in bf16: "
+            "its weights are finite, but its activations overflow in fp16. Its logits are finite in bf16, so "
             "use dtype: bf16 or dtype: fp32"
         )
     return (
         "its weights are finite, but its activations overflow in fp16, and its logits are not finite in bf16 "
-        "either: try dtype: fp32, or check whether the values in config.json are those used in training"
+        "either. Try dtype: fp32, or check whether the values in config.json are those used in training"
     )
 
 
 def _adapter_cause(dtype: torch.dtype) -> str:
     """Why the logits are not finite with an adapter, where the base's are and every weight is."""
     if dtype is torch.float16:
-        return "its weights are finite, but the activations overflow in fp16: try dtype: bf16 or dtype: fp32"
+        return "its weights are finite, but the activations overflow in fp16; try dtype: bf16 or dtype: fp32"
     return (
-        f"its weights are finite, but the activations overflow in {_dtype_name(dtype)}: its update is too "
-        "large (is lora_alpha right?), or the training diverged"
+        f"its weights are finite, but the activations overflow in {_dtype_name(dtype)}. Its update is too "
+        "large (check lora_alpha), or the training diverged"
     )
 
 
@@ -157,5 +161,5 @@ def _dtype_name(dtype: torch.dtype) -> str:
 
 def _other_dtype(dtype: torch.dtype) -> str:
     if dtype is torch.float16:
-        return "the largest number in fp16 is 65504; use dtype: bf16 or dtype: fp32"
-    return "write dtype: fp32"
+        return "the largest number in fp16 is 65504, so use dtype: bf16 or dtype: fp32"
+    return "use dtype: fp32"

@@ -13,7 +13,8 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.null_weights import Array, product_norm
 
 FILE_BROKEN = (
-    "the training diverged, or numbers overflowed when the file was saved; save it or train it again"
+    "the training diverged, or numbers overflowed when the file was saved; save it again, or "
+    "repeat the training"
 )
 
 

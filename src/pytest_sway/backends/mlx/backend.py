@@ -85,7 +85,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         check_fits(source.content, self._model)
         self._adapter = ServedAdapter(self._model, source.content, source.digest, self._loaded.dtype)
         try:
-            self._check_base("attaching")
+            self._check_base("attaching the adapter")
             self._check_alive(source)
         except BaseException:
             self._drop()
@@ -112,7 +112,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         """Take the adapter off and prove that the base is what it was at load."""
         if self._adapter is not None:
             self._drop()
-            self._check_base(f"detaching {subject.tuned.adapter[:8]}")
+            self._check_base(f"detaching adapter {subject.tuned.adapter[:8]}")
 
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null; it and the subject are plain LoRA."""
@@ -172,8 +172,8 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         highest = max(map(max, rows))
         if highest >= self.vocabulary:
             raise RequestError(
-                f"the tokenizer returned token {highest}, but the base has {self.vocabulary} tokens: it is "
-                "not the tokenizer of the base"
+                f"the tokenizer returned token {highest}, but the base model has {self.vocabulary} tokens; "
+                "this is not the base model's tokenizer"
             )
 
     def _enter(self, view: View) -> None:
@@ -196,8 +196,8 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             self._adapter.enter(View(self._view_digest()))
         if not bool(mx.array_equal(self._logits([self._check_row]), self._check_logits)):
             self._broken = (
-                f"after {after} an adapter the base model no longer gives the same logits as after loading; "
-                "it is discarded, because further results would be unreliable"
+                f"after {after}, the base model no longer gives the same logits as after loading. It is not "
+                "used any more, because further results would be unreliable"
             )
             raise BackendError(self._broken)
 
@@ -208,7 +208,7 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         if not bool(mx.isfinite(self._logits([self._check_row])).all()):
             raise BackendError(
                 f"the model's logits are not finite with the adapter {source.folder}: its weights are "
-                "finite, but the activations overflow: its update is too large (is its scale right?), or the "
+                "finite, but the activations overflow. Its update is too large (check its scale), or the "
                 "training diverged"
             )
 

@@ -32,7 +32,7 @@ mlx-lm also takes GPTQ, whose packing it reads as AWQ's."""
 _LONGEST_ERROR = 300
 _HEAD = "lm_head.weight"
 SLOW_BLAS = (
-    "on Linux the mlx wheel includes a BLAS that is 15 to 30 times slower than OpenBLAS: install OpenBLAS "
+    "on Linux the mlx wheel includes a BLAS that is 15 to 30 times slower than OpenBLAS; install OpenBLAS "
     "(Debian: libopenblas0-pthread) and run with LD_PRELOAD=libopenblas.so.0"
 )
 
@@ -81,7 +81,7 @@ def load_base_model(key: ModelKey, folder: Path, digest: str) -> LoadedModel:
         mx.eval(model.parameters())
     except Exception as error:
         line = " ".join(str(error).split())[:_LONGEST_ERROR] or type(error).__name__
-        raise BackendError(f"the base model cannot be loaded: {folder}: {line}") from error
+        raise BackendError(f"the base model in {folder} cannot be loaded: {line}") from error
     _check_tied_head(model, checkpoint)
     model.eval()
     model.freeze()
@@ -109,7 +109,7 @@ def _check_tied_head(model: nn.Module, checkpoint: Checkpoint) -> None:
     if not bool(mx.array_equal(tensors[held[0]], tensors[held[1]])):
         raise BackendError(
             f"{checkpoint.folder} contains {_HEAD}, which differs from {held[1]}, but config.json ties the "
-            "two (tie_word_embeddings): the files do not match this config; copy them again"
+            "two tensors (tie_word_embeddings). The weights do not match config.json; copy the files again"
         )
 
 

@@ -33,7 +33,7 @@ from pytest_sway.version import __version__
 Target = Literal["mlx", "peft"]
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
 _TIED = (
-    "{name} is an embedding: if the head is tied to it, mlx-lm also applies the update to the head, but PEFT "
+    "{name} is an embedding; if the head is tied to it, mlx-lm also applies the update to the head, but PEFT "
     "does not"
 )
 
@@ -84,16 +84,16 @@ def convert_adapter(
             out), or the destination is not empty.
     """
     if is_mlx_folder(source) is (target == "mlx"):
-        raise ConversionError(f"{source} is already an adapter of {_NAMES[target]}")
+        raise ConversionError(f"{source} is already an adapter in the format of {_NAMES[target]}")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())) and not overwrite:
         raise ConversionError(f"{destination} is not empty; choose another folder, or overwrite it")
     content = read_adapter(source)
     if content.whole:
         raise ConversionError(
-            f"{source} also contains {len(content.whole)} full weight tensors of its base (first: "
-            f"{min(content.whole)}), as modules_to_save and targeted embeddings write them, which "
-            f"{_NAMES[target]} does not support; if they are unchanged copies, save the adapter with "
-            "save_embedding_layers=False"
+            f"{source} also contains {len(content.whole)} full weight tensors of its base model (first: "
+            f"{min(content.whole)}), which {_NAMES[target]} does not support. PEFT saves such tensors for "
+            "modules_to_save and for target_modules that are embeddings. If they are unchanged copies, save "
+            "the adapter with save_embedding_layers=False"
         )
     _write_whole(content, destination, _WRITERS[target], overwrite=overwrite)
     return Conversion(
@@ -119,7 +119,7 @@ def converted_folder(source: Path) -> Path:
     folder = cache / "pytest-sway" / "converted-adapters" / f"{digest}-{__version__}"
     if not folder.is_dir():
         if notes := _embedding_notes(read_adapter(source)):
-            raise ConversionError(f"{source}: {notes[0]}; use it with kind: mlx")
+            raise ConversionError(f"{source}: {notes[0]}. Use the adapter with kind: mlx")
         try:
             convert_adapter(source, folder, "peft")
         except ConversionError:

@@ -43,7 +43,7 @@ def read_mlx_folder(folder: Path) -> AdapterContent:
         module, _, factor = key.rpartition(".")
         if factor not in _FACTORS:
             raise ConversionError(
-                f"{weights} contains {key}, which is not a LoRA factor: mlx-lm writes lora_a, lora_b and m"
+                f"{weights} contains {key}, which is not part of LoRA or DoRA; expected lora_a, lora_b or m"
             )
         parts[module][_FACTORS[factor]] = tensor
     if not parts:
@@ -120,10 +120,12 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     parameters = config["lora_parameters"]
     needed = ["lora_a", "lora_b", *(["m"] if config.get("fine_tune_type") == "dora" else [])]
     if lacking := [factor for factor in needed if _FACTORS[factor] not in parts]:
-        raise ConversionError(f"{folder / MLX_WEIGHTS} contains no {lacking[0]} of {name}; train it again")
+        raise ConversionError(
+            f"{folder / MLX_WEIGHTS} contains no {lacking[0]} for {name}; train the adapter again"
+        )
     if "magnitude" in parts and "m" not in needed:
         raise ConversionError(
-            f"{folder / MLX_WEIGHTS} contains m of {name}, but {ADAPTER_CONFIG} sets fine_tune_type: lora; "
+            f"{folder / MLX_WEIGHTS} contains m for {name}, but {ADAPTER_CONFIG} sets fine_tune_type: lora; "
             "the two files come from different runs"
         )
     a, b = parts["a"], parts["b"]

@@ -64,8 +64,8 @@ def context_length(text: Any) -> tuple[int | None, str]:
     if not is_sliding or not window or text.model_type in _KEEPS_WINDOW or (longest and longest <= window):
         return (int(longest) if longest else None), ""
     note = (
-        f"the context is limited to {window} tokens, the sliding window of the base, because mlx-lm ignores "
-        "it"
+        f"the context is limited to {window} tokens, the sliding window of the base model, because mlx-lm "
+        "ignores the sliding window"
     )
     return int(window), f"{note} for {text.model_type}"
 

@@ -83,8 +83,8 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
     """
     if experts := sorted(name for name, update in content.updates.items() if update.has_experts):
         raise ConversionError(
-            f"{content.folder} changes the stacked experts of {experts[0]} in mlx-lm's layout, which has no "
-            "equivalent in PEFT"
+            f"{content.folder} changes the stacked experts of {experts[0]}; mlx-lm's layout of stacked "
+            "experts has no equivalent in PEFT"
         )
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
@@ -130,8 +130,9 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
         is_converted = str(init).lower() in CONVERTED_INITS
         remedy = f"; {_USE_HF}, or" if is_converted else ";"
         raise ConversionError(
-            f"{folder}: init_lora_weights={init!r} changed the base at the start of training{remedy} save it "
-            "as plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+            f"{folder}: init_lora_weights={init!r} changed the base at the start of training{remedy} save "
+            "the adapter as plain LoRA with "
+            "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
     _check_types(folder, config)
     set_fields = {name for name, value in config.items() if value and name not in _SERVED_FIELDS}
@@ -141,7 +142,7 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
     if refused := sorted(set_fields - ignored):
         named = ", ".join(f"{name}={config[name]!r}" for name in refused)
         by_hf = f"; {_USE_HF}" if set(refused) <= MERGED_LORA_FIELDS else ""
-        raise ConversionError(f"{folder} is not only LoRA or DoRA: {named}{by_hf}")
+        raise ConversionError(f"{folder} uses more than LoRA or DoRA: {named}{by_hf}")
     return sorted(ignored)
 
 
@@ -202,21 +203,21 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
     needed = {"a", "b", "magnitude"} if config.get("use_dora") else {"a", "b"}
     if "magnitude" in parts.keys() - needed:
         raise ConversionError(
-            f"{folder / ADAPTER_WEIGHTS} contains a lora_magnitude_vector of {name}, but {ADAPTER_CONFIG} "
+            f"{folder / ADAPTER_WEIGHTS} contains a lora_magnitude_vector for {name}, but {ADAPTER_CONFIG} "
             "sets use_dora: false; the two files come from different runs"
         )
     if lacking := sorted(needed - parts.keys()):
         named = {"a": "lora_A", "b": "lora_B", "magnitude": "lora_magnitude_vector"}[lacking[0]]
         raise ConversionError(
-            f"{folder / ADAPTER_WEIGHTS} contains no {named} of {name}; save the adapter again"
+            f"{folder / ADAPTER_WEIGHTS} contains no {named} for {name}; save the adapter again"
         )
     rank = pattern_value(config.get("rank_pattern") or {}, name, config.get("r", _DEFAULT_RANK))
     alpha = pattern_value(config.get("alpha_pattern") or {}, name, config.get("lora_alpha", _DEFAULT_ALPHA))
     a, b = parts["a"], parts["b"]
     if a.ndim != 2 or b.ndim != 2 or a.shape[0] != rank or b.shape[1] != rank:
         raise ConversionError(
-            f"{folder}: the factors of {name} are {list(a.shape)} and {list(b.shape)}, and with this "
-            f"{ADAPTER_CONFIG} their rank is {rank}; the two files come from different runs"
+            f"{folder}: the LoRA matrices of {name} have the shapes {list(a.shape)} and {list(b.shape)}, but "
+            f"{ADAPTER_CONFIG} sets their rank to {rank}; the two files come from different runs"
         )
     scaling = float(alpha) / (sqrt(rank) if config.get("use_rslora") else rank)
     magnitude = parts.get("magnitude")

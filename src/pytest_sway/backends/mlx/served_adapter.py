@@ -92,16 +92,17 @@ class ServedAdapter:
             BackendError: one of the two is no plain LoRA, or the null changes what the subject does not.
         """
         if content.is_dora:
-            raise BackendError(f"{content.folder} cannot be a null: only plain LoRA adapters can")
+            raise BackendError(f"{content.folder} cannot be a null adapter: only plain LoRA is supported")
         if self.form != "factors":
             raise BackendError(
-                f"{content.folder} cannot be a null of this adapter, which changes full weight tensors; use "
-                "family: norm_matched or permuted"
+                f"{content.folder} cannot be a null adapter here, because the evaluated adapter changes full "
+                "weight tensors; use family: norm_matched or permuted"
             )
         if strange := sorted(content.updates.keys() - self._updates.keys()):
             raise BackendError(
-                f"{content.folder} cannot be a null of this adapter: it changes {len(strange)} modules that "
-                f"the adapter does not (first: {strange[0]}); train it with the same target modules"
+                f"{content.folder} cannot be a null adapter here: it changes {len(strange)} modules that the "
+                f"evaluated adapter does not change (first: {strange[0]}). Train it with the same target "
+                "modules"
             )
         zeros = {
             name: LoraFactors(mx.zeros_like(one.a), mx.zeros_like(one.b), 0.0)

@@ -67,7 +67,7 @@ def read_subject(key: AdapterKey) -> SubjectAdapter:
         BackendError: it cannot be read, or is more than LoRA or DoRA.
     """
     if key.model is not None:
-        raise BackendError("kind: mlx supports adapters on a base; use kind: hf for a full fine-tune")
+        raise BackendError("kind: mlx supports only adapters; use kind: hf for a full fine-tune")
     if key.path is None:
         raise BackendError("models.ft.adapter is missing: set it to an adapter folder")
     folder = Path(adapter_folder(key.path, trust_remote_code=False))
@@ -92,14 +92,14 @@ def check_fits(content: AdapterContent, model: nn.Module) -> None:
     absent = sorted(expected - changed)
     if unknown:
         raise BackendError(
-            f"{content.folder} changes {unknown[0]}, but the model in mlx-lm has no layer of this name"
-            f"{_tied_head(unknown[0])}; use the base model it was trained on, or use kind: hf"
+            f"{content.folder} changes {unknown[0]}, but the model in mlx-lm has no layer with this name"
+            f"{_tied_head(unknown[0])}; use the base model that the adapter was trained on, or use kind: hf"
         )
     if absent or extra:
-        first = f"; first: {(absent or extra)[0]}"
+        first = f" (first: {(absent or extra)[0]})"
         raise BackendError(
-            f"{content.folder} does not match the adapter that {ADAPTER_CONFIG} describes for this base: "
-            f"{len(absent)} modules are missing, {len(extra)} unexpected{first}"
+            f"the weights in {content.folder} do not match its {ADAPTER_CONFIG} for this base model: "
+            f"{len(absent)} modules are missing and {len(extra)} modules are unexpected{first}"
         )
     _check_copies(content, modules)
     for name, update in content.updates.items():
@@ -116,8 +116,9 @@ def _check_copies(content: AdapterContent, modules: dict[str, nn.Module]) -> Non
         own = modules[name].get(part) if name in modules else None
         if own is None or own.shape != tensor.shape or not mx.array_equal(tensor.astype(own.dtype), own):
             raise BackendError(
-                f"{content.folder} contains {path} in addition to its factors, and it differs from that of "
-                "the base (or the base is quantized): the adapter is not only LoRA or DoRA; use kind: hf"
+                f"{content.folder} contains {path} in addition to its LoRA matrices. This tensor differs "
+                "from that of the base model (or the base model is quantized), so the adapter uses more than "
+                "LoRA or DoRA; use kind: hf"
             )
 
 
@@ -145,16 +146,20 @@ def _check_layer(content: AdapterContent, name: str, update: LoraUpdate, layer: 
     experts = (int(layer.weight.shape[0]),) if isinstance(layer, SWITCH) else ()
     if a != (*experts, update.rank, read) or b != (*experts, written, update.rank):
         raise BackendError(
-            f"{content.folder} does not fit the base model: the factors of {name} are {list(a)} and "
-            f"{list(b)}, but the layer has {read} inputs and {written} outputs"
-            f"{f' in each of {experts[0]} experts' if experts else ''}; use the base model it was trained on"
+            f"{content.folder} does not fit the base model: the LoRA matrices of {name} have the shapes "
+            f"{list(a)} and {list(b)}, but the layer has {read} inputs and {written} outputs"
+            f"{f' in each of {experts[0]} experts' if experts else ''}. Use the base model that the adapter "
+            "was trained on"
         )
     if update.magnitude is None:
         return
     if not isinstance(layer, LINEAR):
-        raise BackendError(f"{content.folder}: {name} is DoRA of an embedding; use kind: hf")
+        raise BackendError(
+            f"{content.folder} applies DoRA to {name}, which is not a linear layer; use kind: hf"
+        )
     if update.magnitude.shape != (rows,):
         raise BackendError(
-            f"{content.folder} does not fit the base model: {name} has {update.magnitude.size} magnitudes "
-            f"and {rows} rows; use the base model it was trained on"
+            f"{content.folder} does not fit the base model: the DoRA magnitude vector of {name} "
+            f"has {update.magnitude.size} values, but the layer has {rows} rows. Use the base model that the "
+            "adapter was trained on"
         )

@@ -118,14 +118,15 @@ def _verdict(
     slopes = measured.samples
     interval = t_interval(slopes)
     if undecided:
-        return Verdict.WARN, f"undecided: add items, it takes {undecided}"
+        return Verdict.WARN, f"undecided: at least {undecided} are needed"
     if last.within_null:
-        beside = ", no more than random adapters" if last.prediction is not None else ""
-        return Verdict.FAIL, f"the effect is gone by {criteria.end}: {last.text}{beside}"
+        beside = ", not clearly more than random adapters" if last.prediction is not None else ""
+        return Verdict.FAIL, f"the effect is gone at {criteria.end}: {last.text}{beside}"
     if criteria.half_life <= 0:
         return Verdict.PASS, f"the effect is still there at {criteria.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:
-        return Verdict.WARN, f"undecided: only {len(slopes)} {criteria.curves} show an effect throughout"
+        few = f"only {len(slopes)} {criteria.curves} show an effect at every point"
+        return Verdict.WARN, f"undecided: {few}, at least {MIN_CURVES} are needed"
     if interval.low > -math.log(2) / criteria.half_life:
         return Verdict.PASS, f"the effect lasts: {_pace_text(slopes, criteria)}"
     return Verdict.WARN, f"{_doubt_text(slopes, interval, criteria)}{_remainder_text(last, criteria)}"
@@ -135,7 +136,7 @@ def _pace_text(slopes: Sequence[float], criteria: DecayCriteria) -> str:
     life = criteria.life(fmean(slopes))
     if life >= criteria.cap:
         return f"no decay over {criteria.span:g} {criteria.unit}"
-    return f"half-life {_format_life(life)} {criteria.unit} (wanted {criteria.half_life:g})"
+    return f"half-life {_format_life(life)} {criteria.unit} (at least {criteria.half_life:g} required)"
 
 
 def _doubt_text(slopes: Sequence[float], interval: Interval, criteria: DecayCriteria) -> str:
@@ -143,13 +144,15 @@ def _doubt_text(slopes: Sequence[float], interval: Interval, criteria: DecayCrit
     pace = _pace_text(slopes, criteria)
     if criteria.life(fmean(slopes)) < criteria.half_life:
         return f"the effect fades too fast: {pace}"
-    sure = f"only {_format_life(criteria.life(interval.low))} is sure, add {criteria.curves}"
-    return f"undecided, the effect may fade: {pace}, {sure}"
+    bound = f"its 95 % interval starts at {_format_life(criteria.life(interval.low))}"
+    return f"undecided, the effect may fade: {pace}, but {bound}; add {criteria.curves}"
 
 
 def _remainder_text(last: Signal, criteria: DecayCriteria) -> str:
     ratio = last.prediction.ratio if last.prediction is not None else None
-    return f"; at {criteria.end} {ratio:.1f} times random adapters" if ratio is not None else ""
+    if ratio is None:
+        return ""
+    return f"; at {criteria.end} the effect is {ratio:.1f} times that of random adapters"
 
 
 def _format_life(life: float) -> str:

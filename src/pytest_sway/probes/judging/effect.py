@@ -185,13 +185,13 @@ def _beyond_null(prediction: Prediction | None, criteria: EffectCriteria, *, big
 
 def _null_text(prediction: Prediction | None, criteria: EffectCriteria, group: str) -> str:
     if not criteria.has_z:
-        return "z is not judged"
+        return "z is not checked"
     if prediction is None:
-        return f"not compared with {group}, so floor and interval decide"
+        return f"not compared with {group}, so the floor and the interval decide"
     if prediction.z is None:
-        reached = f"{prediction.rank} of {prediction.n} {group} do as much"
-        decides = "so they, floor and interval decide"
-        return f"no z, {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}, {decides}"
+        reached = f"{prediction.rank} of {prediction.n} {group} reach this effect"
+        decides = "this rank, the floor and the interval decide"
+        return f"no z, {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}; {decides}"
     return f"z {display_z(prediction.z):+.2f}σ, needs {criteria.z:g}"
 
 
@@ -199,16 +199,19 @@ def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria, group: str) -
     reasons = []
     if checks.too_wide:
         reasons.append(
-            f"{group} differ so much that no effect could reach {criteria.z:g}σ, add prompts or positions"
+            f"{group} differ so much from each other that no effect could reach {criteria.z:g}σ "
+            "(add prompts or positions)"
         )
     elif not checks.beyond_null:
-        reasons.append(f"not clearly more than {group}, add runs of null_adapter or positions")
+        reasons.append(f"not clearly more than {group} (increase runs of null_adapter, or positions)")
     if not checks.big and criteria.has_floor:
-        reasons.append(f"perhaps too small, below the floor {criteria.floor:g}")
+        reasons.append(f"perhaps too small (below the floor {criteria.floor:g})")
     if checks.interval is None:
-        reasons.append("one item decides nothing, add items")
+        reasons.append("one item is not enough to decide (add items)")
     elif checks.interval.low <= 0:
-        reasons.append(f"uncertain, its 95 % interval reaches {checks.interval.low:.3g}, add items")
+        reasons.append(
+            f"uncertain, because the 95 % interval starts at {checks.interval.low:.3g} (add items)"
+        )
     return "; ".join(reasons)
 
 

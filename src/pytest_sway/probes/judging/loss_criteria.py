@@ -39,7 +39,7 @@ def _logged_as_zero(found: Mapping[str, Any]) -> str:
     count = found["num_losses_logged_as_zero"]
     if not count:
         return ""
-    return f" ({count} logged as 0 beside a grad_norm of NaN, as Trainer's logging_nan_inf_filter does)"
+    return f" ({count} were logged as 0 while grad_norm was NaN; Trainer's logging_nan_inf_filter does this)"
 
 
 def doubtful_signals(found: Mapping[str, Any]) -> list[str]:
@@ -51,15 +51,18 @@ def _doubtful_gradients(found: Mapping[str, Any]) -> list[str]:
     """Gradient norms and zeros that have several causes."""
     doubtful = []
     if found["grad_norm_ends_lost"]:
-        causes = "fp16's loss scaling skipped these steps, or the weights became NaN"
-        doubtful.append(f"grad_norm is NaN or infinite from step {found['grad_norm_lost_from']} on: {causes}")
+        causes = "either fp16 loss scaling skipped these steps, or the weights became NaN"
+        start = found["grad_norm_lost_from"]
+        doubtful.append(f"grad_norm is NaN or infinite from step {start} to the end: {causes}")
     if found["grad_norm_many_skipped"]:
         count = f"{found['num_nonfinite_grad_norms']} of {found['num_grad_norms']} logged steps"
-        doubtful.append(f"grad_norm is NaN or infinite at {count}, and finite later: steps were skipped")
+        doubtful.append(f"grad_norm is NaN or infinite at {count} but finite later, so steps were skipped")
     if found["loss_zero_from"] is not None:
-        causes = "it was NaN and Trainer logged 0 (logging_nan_inf_filter), or it fell below what is logged"
+        causes = (
+            "either it was NaN and Trainer logged 0 (logging_nan_inf_filter), or it was too small for the log"
+        )
         start = found["loss_zero_from"]
-        doubtful.append(f"the loss is 0 from step {start} to the end, without a grad_norm: {causes}")
+        doubtful.append(f"the loss is 0 from step {start} to the end, and no grad_norm is logged: {causes}")
     return doubtful
 
 
@@ -69,10 +72,8 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
     doubtful = []
     ratio, most = found["convergence_ratio"], found["assert_convergence_ratio_lte"]
     if ratio is not None and ratio > most and not found["diverged"]:
-        hint = (
-            "; a base or an adapter that predicts the text already leaves less to fall" if ratio <= 1 else ""
-        )
-        share = f"{ratio:.2f} of its start (at most {most:g}{hint})"
+        hint = "; it also falls little if the model predicted the text before training" if ratio <= 1 else ""
+        share = f"{ratio:.2f} of the initial loss (at most {most:g}{hint})"
         doubtful.append(f"the loss fell too little: {loss_levels(found)}, {share}")
     least = found["assert_smoothness_gte"]
     if found["smoothness"] < least:
@@ -90,7 +91,7 @@ def _doubtful_validation(found: Mapping[str, Any]) -> list[str]:
     doubtful = []
     if found["val_loss_rises"]:
         rise = f"{found['best_val_loss']:.3g} to {found['final_val_loss']:.3g}"
-        doubtful.append(f"it overfits: the validation loss rose again, from {rise}")
+        doubtful.append(f"overfitting: the validation loss rose again, from {rise}")
     if found["num_nonfinite_val"]:
         doubtful.append(f"{found['num_nonfinite_val']} validation losses are NaN or infinite")
     return doubtful

@@ -89,9 +89,13 @@ def judge_no_harm(
     """
     harms = [harm for harm in harms if harm.margin < math.inf]
     if not harms:
-        return Judgement(Verdict.PASS, "not judged: all its margins are switched off", None, interval)
+        return Judgement(
+            Verdict.PASS, "not judged: all margins of this probe are switched off", None, interval
+        )
     if untouched and all(harm.margin >= 0 for harm in harms):
-        return Judgement(Verdict.PASS, "no harm: nothing changed beyond rounding", 1.0, interval)
+        return Judgement(
+            Verdict.PASS, "no harm: nothing changed by more than the rounding error", 1.0, interval
+        )
     verdicts = [_verdict(harm) for harm in harms]
     verdict = worst_verdict(verdicts)
     leading = harms[verdicts.index(verdict)]
@@ -122,17 +126,17 @@ def _score(harm: Harm) -> float:
 
 def _message(harm: Harm, verdict: Verdict) -> str:
     size, allowed = (
-        f"{harm.what} {harm.value:+.3g}",
-        f"{'allowed' if harm.margin >= 0 else 'wanted'} {harm.margin:g}",
+        f"{harm.what} = {harm.value:+.3g}",
+        f"at most {harm.margin:g} {'allowed' if harm.margin >= 0 else 'required'}",
     )
     if harm.interval is None:
-        return f"undecided: {size} ({allowed}); one item decides nothing, add items"
+        return f"undecided: {size} ({allowed}); one item is not enough to decide, add items"
     if verdict is Verdict.PASS:
         passed = "no harm" if harm.margin >= 0 else "enough gained"
-        return f"{passed}: {size} ({allowed}, surely at most {harm.interval.high:+.3g})"
+        return f"{passed}: {size} ({allowed}, at most {harm.interval.high:+.3g} with 95 % confidence)"
     if verdict is Verdict.FAIL:
         failed = "harm" if harm.margin >= 0 else "too little gained"
-        return f"{failed}: {size} ({allowed}, surely at least {harm.interval.low:+.3g})"
+        return f"{failed}: {size} ({allowed}, at least {harm.interval.low:+.3g} with 95 % confidence)"
     bounds = f"90 % interval [{harm.interval.low:.3g}, {harm.interval.high:.3g}]"
     return f"undecided: {size} ({allowed}, {bounds}); {_items_needed(harm)}"
 
@@ -141,11 +145,11 @@ def _items_needed(harm: Harm) -> str:
     gap = abs(harm.margin - harm.value)
     items = 2 + (1.8 * harm.sd / gap) ** 2 if gap > 0 else math.inf
     if items > _MOST_ITEMS:
-        return "it lies at the limit, so more items would not decide it"
-    needed, there = f"about {math.ceil(items)} {harm.items.name}", harm.items.size
+        return "the value is at the limit, so more items would not help"
+    needed, there, name = math.ceil(items), harm.items.size, harm.items.name
     if there is None:
-        return f"{needed} would decide it"
+        return f"about {needed} {name} would be enough to decide"
+    rest = f"; {harm.items.option} measures all of them" if harm.items.option else ""
     if items > there:
-        rest = f"; {harm.items.option} measures them all" if harm.items.option else ""
-        return f"{needed} would decide it, there are {there}{rest}"
-    return f"{needed} of {there} would decide it" + (f": {harm.items.option}" if harm.items.option else "")
+        return f"about {needed} {name} would be enough to decide, but there are only {there}{rest}"
+    return f"about {needed} of the {there} {name} would be enough to decide{rest}"

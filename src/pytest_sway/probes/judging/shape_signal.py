@@ -73,7 +73,8 @@ def require_signal(value: float, floor: float) -> None:
 
 def no_signal(found: Signal) -> Judgement:
     """The skip of a shape probe that has nothing to judge."""
-    below = "below its floor" if found.prediction is None else "below its floor above random adapters"
+    exceeds = "and the effect exceeds random adapters by less than the floor"
+    below = "below its floor" if found.prediction is None else exceeds
     reason = "no clear difference from random adapters" if found.above_floor else below
     message = f"effect too weak to judge its shape: {found.text}, {reason}"
     return Judgement(Verdict.SKIP, message, prediction=found.prediction, null_criteria=found.null_criteria)

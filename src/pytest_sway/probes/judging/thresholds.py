@@ -34,20 +34,26 @@ class Off:
 def _floor(value: float) -> float:
     """No floor is 0, however it was written."""
     if math.isnan(value) or value == math.inf:
-        raise ValueError("nothing reaches it; write a finite number, or 0 to switch the condition off")
+        raise ValueError(
+            "no result can reach this value; write a finite number, or 0 to switch the condition off"
+        )
     return max(value, 0.0) if math.isinf(value) else value
 
 
 def _rate(value: float) -> float:
     """No ceiling of a rate is 1, however it was written."""
     if not value >= 0:
-        raise ValueError("no rate is below it; write a number from 0 (none at all) to 1 (switched off)")
+        raise ValueError(
+            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)"
+        )
     return 1.0 if math.isinf(value) else value
 
 
 def _margin(value: float) -> float:
     if math.isnan(value) or value == math.inf:
-        raise ValueError("nothing reaches it; write a finite number, or 0 to switch the condition off")
+        raise ValueError(
+            "no result can reach this value; write a finite number, or 0 to switch the condition off"
+        )
     return value
 
 
@@ -89,8 +95,11 @@ def threshold_notes(options: BaseModel) -> Iterator[tuple[str, str]]:
         value = getattr(options, name)
         for off in _off_values(options, name):
             if off.holds(value):
-                strict = "; for a strict margin write a small one, -0.001" if off.at_zero else ""
-                yield name, f"{name}: {value:g} switches this condition off, it cannot fail or warn{strict}"
+                strict = "; for a strict margin write a small number, such as -0.001" if off.at_zero else ""
+                yield (
+                    name,
+                    f"{name}: {value:g} switches this condition off, so it cannot fail or warn{strict}",
+                )
                 break
 
 

@@ -57,7 +57,9 @@ def load_tagger(pipeline: str = PIPELINE) -> Tagger | str:
         (probe,) = [token for token in loaded("was") if not token.is_space]
     except (ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
-        return f"spaCy's pipeline {pipeline} is not there ({reason}): python -m spacy download {PIPELINE}"
+        problem = f"the spaCy pipeline {pipeline} cannot be used ({reason})"
+        return f"{problem}; run python -m spacy download {PIPELINE}"
     if not probe.pos_ or not probe.tag_:
-        return f"spaCy's pipeline {pipeline} names no parts of speech: python -m spacy download {PIPELINE}"
+        problem = f"the spaCy pipeline {pipeline} does not tag parts of speech"
+        return f"{problem}; run python -m spacy download {PIPELINE}"
     return Tagger(loaded, pyphen.Pyphen(lang="en_US"))

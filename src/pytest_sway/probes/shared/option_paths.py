@@ -18,4 +18,4 @@ def resolve_path(value: str, folder: Path, field: str) -> Path:
     for candidate in (folder / written, Path(written)):
         if os.path.exists(candidate):  # noqa: PTH110 - unlike Path.exists it raises for no name
             return candidate
-    raise ProbeError(f"{field}: there is no {value!r}, neither beside the spec nor in the working directory")
+    raise ProbeError(f"{field}: {value!r} exists neither in the spec's folder nor in the working directory")

@@ -22,7 +22,8 @@ def why_missing(extra: str) -> str:
     absent = [module for module in _MODULES[extra] if find_spec(module) is None]
     if not absent:
         return ""
-    return f"{' and '.join(absent)} not installed: {install_command(extra)}"
+    are = "is" if len(absent) == 1 else "are"
+    return f"{' and '.join(absent)} {are} not installed; run {install_command(extra)}"
 
 
 def install_command(extra: str) -> str:

@@ -92,14 +92,15 @@ def answers_text(rows: Sequence[Mapping[str, Any]]) -> str:
     beside = [row["answers_lift"] for row in rows if "answers_lift" in row and row["kind"] == "prose"]
     if beside:
         parts.append(
-            f"the answers to the questions of {len(beside)} prose sections gained {fmean(beside):.0%}"
+            f"the answers to the questions of {len(beside)} prose sections have a relative gain of "
+            f"{fmean(beside):.0%}"
         )
     compared = [(row["answers_lift"], row["in_context_lift"]) for row in rows if "in_context_lift" in row]
     if compared:
         adapter, context = (fmean(side) for side in zip(*compared, strict=True))
-        needless = ", so the document in the prompt does as well as training" if context >= adapter else ""
+        needless = ", so the document in the prompt works as well as training" if context >= adapter else ""
         parts.append(
-            f"with the document in its prompt the base gains {context:.0%} on the answers, "
-            f"the adapter without it {adapter:.0%}{needless}"
+            "on the answers, the base model with the document in its prompt has a relative gain of "
+            f"{context:.0%}, the adapter without the document {adapter:.0%}{needless}"
         )
     return "".join(f"; {part}" for part in parts)

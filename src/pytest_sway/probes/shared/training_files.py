@@ -21,7 +21,7 @@ def probe_errors(option: str) -> Iterator[None]:
     try:
         yield
     except AmbiguousRunError as error:
-        raise ProbeSkip(f"{error}; name the file of the adapter's run as {option}") from None
+        raise ProbeSkip(f"{error}; set {option} to the file of the run that trained the adapter") from None
     except TrainingDataError as error:
         raise ProbeError(str(error)) from None
 
@@ -37,4 +37,5 @@ def file_read(file: Path, folder: Path, reason: str) -> str:
 def nothing_to_read(what: str, place: Path, unread: list[str], read: str, option: str) -> str:
     """The message of a skip: nothing that is read was found, what was found instead, what is read."""
     instead = f"; found instead: {shorten_list(unread)}" if unread else ""
-    return f"there is no {what} in {place}{instead}; read are {read}; {option} names one elsewhere"
+    missing = f"there is no {what} in {place}{instead}"
+    return f"{missing}; supported files: {read}; set {option} to use another place"

@@ -55,7 +55,7 @@ def _sections(suite: SuiteResult, figures: list[Figure]) -> Iterator[Section]:
     scatter = suite_figures.score_by_z(suite.probes)
     sentences = page_parts.sentences(suite)
     if sentences or distributions or scatter is not None:
-        symbols = '<p class="legend">Circles are null adapters, the diamond is this adapter.</p>'
+        symbols = '<p class="legend">Circles are null adapters. The diamond is this adapter.</p>'
         body = sentences + panel(scatter) + symbols * bool(distributions) + panel(*distributions)
         yield "nulls", "Against random adapters", body
     if by_section := panel(*probe_figures.sections(suite.probes)):

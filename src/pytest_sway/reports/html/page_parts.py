@@ -91,7 +91,7 @@ def _figure(figure: Figure) -> str:
         head = "".join(f'<th scope="col">{escape_html(column)}</th>' for column in figure.columns)
         body = "".join(map(_figure_row, figure.rows))
         table = (
-            f'<details><summary>Its numbers<span class="unseen"> ({name})</span></summary>'
+            f'<details><summary>Table of the numbers<span class="unseen"> ({name})</span></summary>'
             f'<div class="scroll" tabindex="0" role="group" aria-label="Numbers: {name}">'
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
         )

@@ -75,9 +75,12 @@ def _learned_sections(probe: ProbeResult) -> Figure | None:
             "thickness": 1.5,
         }
     threshold = finite_numbers([probe.evidence.get("per_section_threshold")])
-    caption = f"{probe.name}: how much likelier each section became, more than a text that was not taught."
+    caption = (
+        f"{probe.name}: how much more likely the adapter made each section, "
+        "compared with text that is not in the training data."
+    )
     if threshold:
-        caption += f" The line is what counts as learned: {formatting.raw(threshold[0])}."
+        caption += f" The line marks the threshold for a learned section: {formatting.raw(threshold[0])}."
     return Figure(
         "sway-sis",
         "What was learned, section by section",
@@ -110,7 +113,7 @@ def _recited_sections(probe: ProbeResult) -> Figure | None:
     return Figure(
         "sway-recall",
         "What is recited, section by section",
-        f"{probe.name}: how much of a section is recited word for word from its beginning.",
+        f"{probe.name}: how much of a section is recited word for word if the prompt is its beginning.",
         [
             {**_bars(names, values, colour, "recall"), "name": side}
             for side, (values, colour) in sides.items()
@@ -182,9 +185,11 @@ class _Curve:
             return None
         caption = f"{probe.name}: {probe.message}"
         if probe.ci_95 is not None:
-            caption += f". Raw {formatting.raw(probe.raw)}, 95 % {formatting.interval(probe.ci_95)}"
+            caption += (
+                f". Raw value {formatting.raw(probe.raw)}, 95 % interval {formatting.interval(probe.ci_95)}"
+            )
         if self.mark is not None:
-            caption += ". The line marks the adapter as it is"
+            caption += ". The line marks the adapter at full strength (λ = 1)"
         ticks = {"tickvals": x} if len(x) <= _MOST_POINTS else {}
         points: JSON = {
             "type": "scatter",

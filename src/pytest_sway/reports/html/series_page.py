@@ -56,10 +56,10 @@ def _top(brand: str, title: str, lines: Sequence[str]) -> str:
 def _composites(matrix: CompareMatrix, ranking: Ranking | None) -> Figure:
     """The composite of each result, marked by its gate; of a run, where harm begins."""
     passed = [result.gate.status == "passed" for result in matrix.results]
-    caption = "The composite score of each result; a cross did not pass its gate."
+    caption = "The composite score of each result. A cross marks a result that did not pass its gate."
     layout: JSON = {"xaxis": _names(matrix.labels), "yaxis": _SCORES}
     if ranking is not None and (begins := ranking.harm_begins) is not None:
-        caption += f" Harm begins at {ranking.labels[begins]}: the shaded part."
+        caption += f" Harm begins at {ranking.labels[begins]}, where the shaded area starts."
         layout["shapes"] = [
             {"type": "rect", "xref": "x", "yref": "paper", "x0": begins - 0.5, "x1": len(passed) - 0.5,
              "y0": 0, "y1": 1, "fillcolor": "var(--fail)", "opacity": 0.12, "line": {"width": 0}}
@@ -100,7 +100,7 @@ def _scores(matrix: CompareMatrix) -> Figure:
     return Figure(
         "sway-probes",
         "Probes",
-        "Each probe's score: from 0.5 on it may pass.",
+        "The score of each probe. A probe needs at least 0.5 to pass.",
         traces,
         {
             "xaxis": _names(matrix.labels),

@@ -50,10 +50,10 @@ def gauge(suite: SuiteResult) -> Figure | None:
     if threshold is not None:
         line = {"color": "var(--accent)", "width": 4}
         dial["threshold"] = {"value": threshold, "thickness": 0.9, "line": line}
-        caption += f". It passes from {formatting.score(threshold)} on: the line across the dial"
+        caption += f". The gate needs at least {formatting.score(threshold)} (the line across the dial)"
     bands = ", ".join(f"{name} from {formatting.score(low)}" for name, low in BANDS.items())
     bands = bands.replace("noise", "low")
-    suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} where a probe for damage failed"
+    suspicious = f"suspicious above {formatting.score(SUSPICIOUS_ABOVE)} if a probe for damage failed"
     number = {"valueformat": ".2f", "font": {"size": 40}}
     return Figure(
         "sway-gauge",
@@ -72,8 +72,8 @@ def categories(suite: SuiteResult) -> Figure | None:
     if not counted:
         return None
     weights = [score.weights.get(name) for name in counted]
-    made_of = factors(score) or "The composite is their weighted mean"
-    caption = f"Each category's score, the mean of its probes. {made_of[0].upper()}{made_of[1:]}"
+    made_of = factors(score) or "The composite score is the weighted mean of the categories"
+    caption = f"The score of a category is the mean of its probes' scores. {made_of[0].upper()}{made_of[1:]}"
     labels = [
         f"{name}, weight {formatting.score(weight)}" for name, weight in zip(counted, weights, strict=True)
     ]
@@ -113,9 +113,14 @@ def score_by_z(probes: Sequence[ProbeResult]) -> Figure | None:
     if not placed:
         return None
     apart = [f"{p.name} ({formatting.score(p.score)})" for p in scored if p.z_score is None]
-    caption = "Up: how good a score is. Right: how clearly the effect is beyond random adapters; z needs 3."
+    caption = (
+        "Vertical: the score. Horizontal: how clearly the effect is beyond random adapters; "
+        "a z of at least 3 is clear."
+    )
     if apart:
-        caption += f" Not drawn, since they have no z (score): {', '.join(apart)}."
+        caption += (
+            f" These probes (with their scores) are not drawn because they have no z: {', '.join(apart)}."
+        )
     along = sorted(placed, key=lambda probe: probe.z_score or 0.0)
     present = [verdict for verdict in Verdict if any(probe.verdict is verdict for probe in placed)]
     return Figure(

@@ -120,7 +120,7 @@ def test_a_server_that_is_killed_while_a_probe_asks_it(tmp_path: Path) -> None:
     dk = probe(tmp_path, "dk")
     assert dk["verdict"] == "error"
     assert "does not answer" in dk["message"]
-    assert "answers so far are cached: run it again" in dk["message"]
+    assert "run the suite again (the answers so far are cached)" in dk["message"]
     kept = _answers(cache)
     with vllm_server(tmp_path, port=port) as server:
         wait_for(server)

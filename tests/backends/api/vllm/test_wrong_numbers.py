@@ -52,7 +52,7 @@ def test_a_base_beside_adapters(reference: HFBackend, tmp_path: Path) -> None:
             path = str(HEALTHY.with_name(name))
             body = {"lora_name": name, "lora_path": path}
             assert httpx.post(f"{server.url}/v1/load_lora_adapter", json=body).status_code == httpx.codes.OK
-        assert "mixes them up" in refusal(server, tmp_path, AdapterKey(None, "healthy"))
+        assert "mixes up the models" in refusal(server, tmp_path, AdapterKey(None, "healthy"))
 
 
 def test_modules_that_are_not_served(tmp_path: Path) -> None:

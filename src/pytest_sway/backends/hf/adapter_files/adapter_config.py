@@ -38,12 +38,12 @@ AdapterForm = Literal["plain", "converted", "full_weights"]
 """``plain``: B·A beside the weights. ``converted``: the same, converted from an init that rewrites
 the base. ``full_weights``: anything else that PEFT can merge into the weights."""
 _MERGE_ADVICE = (
-    "if PEFT can merge it, save the merged model (merge_and_unload, save_pretrained) and evaluate that as "
-    "models.ft.base with defaults: {differential: false}"
+    "if PEFT can merge the adapter, save the merged model (merge_and_unload, then save_pretrained) and set "
+    "models.ft.base to its folder, with defaults: {differential: false}"
 )
 _INIT_NOT_REPEATABLE = (
-    "it initialized the base from random numbers or from data, which cannot be reproduced; save it as plain "
-    "LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+    "because it depends on random numbers or data and cannot be reproduced; save the adapter as plain LoRA "
+    "with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
 )
 
 
@@ -107,7 +107,7 @@ def _tensor_names(folder: Path, peft_type: str, keys: Iterable[str]) -> PeftTens
         return peft_tensor_names(keys, PREFIXES[peft_type])
     except AmbiguousNamesError as error:
         raise BackendError(
-            f"{folder / ADAPTER_WEIGHTS}: {error}, after removing the names of wrappers; save the adapter "
+            f"{folder / ADAPTER_WEIGHTS}: {error}. Save the adapter "
             "with PEFT's save_pretrained, called on the model inside all wrappers"
         ) from error
 
@@ -119,7 +119,7 @@ def _peft_type(folder: Path, config: dict[str, Any]) -> str:
         served = ", ".join(sorted({"LORA", *OTHER_PEFT_TYPES}))
         raise BackendError(
             f"{folder}: peft_type {peft_type} is not supported, because it is not equivalent to a change of "
-            f"weights; supported: {served}; {_MERGE_ADVICE}"
+            f"weights (supported: {served}); {_MERGE_ADVICE}"
         )
     return peft_type
 
@@ -140,9 +140,7 @@ def _ignored_fields(
         cause, refused = variant_cause(config), variant_fields(config, unknown)
     if refused:
         named = ", ".join(f"{name}={changed[name]!r}" for name in refused)
-        raise BackendError(
-            f"{folder} is an adapter of an unsupported variant: {named} ({cause}); {_MERGE_ADVICE}"
-        )
+        raise BackendError(f"{folder} sets {named}, but {cause}; {_MERGE_ADVICE}")
     return sorted(unknown)
 
 
@@ -167,7 +165,7 @@ def _adapter_form(
     init = config.get("init_lora_weights", True)
     is_converted = str(init).lower() in CONVERTED_INITS
     if init not in PLAIN_INITS and not is_converted:
-        raise BackendError(f"{folder} is not supported: init_lora_weights={init!r}: {_INIT_NOT_REPEATABLE}")
+        raise BackendError(f"{folder}: init_lora_weights={init!r} is not supported, {_INIT_NOT_REPEATABLE}")
     if peft_type != "LORA" or changed.keys() & MERGED_LORA_FIELDS:
         return "full_weights"
     return "converted" if is_converted else "plain"
@@ -184,7 +182,7 @@ def _config_class(peft_type: str) -> Any:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
 
     if peft_type not in CONFIGS:
-        raise BackendError(f"peft_type {peft_type} is not known to the installed PEFT; upgrade PEFT")
+        raise BackendError(f"the installed PEFT does not support peft_type {peft_type}; upgrade PEFT")
     return CONFIGS[peft_type]
 
 

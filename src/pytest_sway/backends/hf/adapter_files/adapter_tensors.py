@@ -79,7 +79,7 @@ def check_shapes(files: AdapterFiles, state: StateDict, expected: Mapping[str, t
         raise BackendError(
             f"{files.weights} does not fit the base model: {len(wrong)} of {len(state)} tensors have another "
             f"shape (first: {first} is {list(state[first].shape)}, expected {list(expected[first].shape)} "
-            f"from {ADAPTER_CONFIG} and the base); use the base model it was trained on"
+            f"from {ADAPTER_CONFIG} and the base); use the base model that the adapter was trained on"
             f"{_task_hint(files)}"
         )
 
@@ -98,7 +98,7 @@ def _task_hint(files: AdapterFiles) -> str:
     task = files.config.get("task_type")
     if task in (None, "CAUSAL_LM"):
         return ""
-    return f"; its task_type is {task}, but only causal language models can be evaluated"
+    return f"; the adapter's task_type is {task}, but only causal language models can be evaluated"
 
 
 @contextmanager

@@ -63,9 +63,11 @@ def _trained_base(trained: TrainedQuantization, base: BaseModel, kind: str) -> T
     remedy = remedy if kind == "hf" else f"{remedy} and use kind: hf"
     if trained.name == UNQUANTIZED:
         remedy = "use the unquantized base"
-    theirs = "the unquantized base" if trained.name == UNQUANTIZED else f"the base in {trained.name}"
+    theirs = (
+        "the unquantized base" if trained.name == UNQUANTIZED else f"the base quantized as {trained.name}"
+    )
     return TrainedBase(
         trained.name,
         f"the adapter was trained on {theirs} ({trained.source}), but the spec's base is {ours}",
-        f"{remedy} to evaluate it as it was trained",
+        f"{remedy} to evaluate the adapter on the weights that it was trained on",
     )

@@ -77,19 +77,17 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         return _revision_mismatch(config, named, base)
     if _without_quantization(theirs) in {_without_quantization(name) for name in ours}:
         return BaseMismatch(
-            f"{statement}: the same model in another quantization, whose weights differ",
+            f"{statement}, which is the same model in another quantization, with different weights",
             is_certain=True,
             is_quantization=True,
         )
     if _is_hub_name(named):
         text = (
-            f"{statement}: unless both have the same weights, the results do not apply to the adapter as "
-            "trained"
+            f"{statement}. Unless both have the same weights, the results do not apply to the adapter as it "
+            "was trained"
         )
         return BaseMismatch(text, is_certain=True)
-    return BaseMismatch(
-        f"{statement}; it cannot be determined whether they are the same model", is_certain=False
-    )
+    return BaseMismatch(f"{statement}. It is unknown whether both are the same model", is_certain=False)
 
 
 def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch | None:
@@ -97,7 +95,7 @@ def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch 
     theirs, ours = _without_quantization(_model_name(named)), _GGUF_ENDING.sub("", _model_name(base.name))
     if theirs == ours.casefold():
         return None
-    text = f"{statement}; it cannot be determined whether it was converted from that model"
+    text = f"{statement}. It is unknown whether this file was converted from that model"
     return BaseMismatch(text, is_certain=False)
 
 
@@ -115,8 +113,8 @@ def _revision_mismatch(config: Mapping[str, Any], named: str, base: BaseModel) -
     ours = base.revision or f"main ({commit['commit'][:_MIN_COMMIT_DIGITS]})"
     return BaseMismatch(
         f"adapter_config.json states that the adapter was trained on revision {theirs} of "
-        f"{_hub_name(named)}, but the spec's base is revision {ours}: set revision: {theirs} to evaluate it "
-        "on its own base",
+        f"{_hub_name(named)}, but the spec's base is revision {ours}. Set revision: {theirs} to evaluate "
+        "the adapter on the revision that it was trained on",
         is_certain=True,
     )
 

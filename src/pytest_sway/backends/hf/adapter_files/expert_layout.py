@@ -34,8 +34,8 @@ from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
 
 _BOTH_LAYOUTS = frozenset({False, True})
 _REMEDY = (
-    "merge it with the PEFT and transformers that trained it (merge_and_unload, save_pretrained), and "
-    "evaluate the merged model as models.ft.base with defaults: {differential: false}"
+    "merge the adapter with the versions of PEFT and transformers that trained it (merge_and_unload, then "
+    "save_pretrained) and set models.ft.base to the merged model, with defaults: {differential: false}"
 )
 
 
@@ -124,9 +124,9 @@ def _is_d2(alike: list[_ExpertParameter], files: AdapterFiles, state: StateDict)
     if len(possible) > 1:
         first, second = alike[0].sides
         raise BackendError(
-            f"{files.folder} is not supported: its target_parameters are experts of {first} × {second}, for "
-            "which different versions of PEFT write an update or its transpose in the same shapes; "
-            f"{_unknown_layout_cause(files)}{_REMEDY}"
+            f"{files.folder} is not supported: its target_parameters are {first} × {second} experts. "
+            "Some versions of PEFT save the update of such experts, and others its transpose, in tensors of "
+            f"the same shapes. {_unknown_layout_cause(files)}{_REMEDY}"
         )
     return next(iter(possible))
 
@@ -153,12 +153,12 @@ def _unknown_layout_cause(files: AdapterFiles) -> str:
     version = peft_version_of(files.config)
     if version is None:
         return (
-            f"{ADAPTER_CONFIG} has no peft_version: write the version that trained it there "
-            '("peft_version": "0.17.1", say), or '
+            f"{ADAPTER_CONFIG} has no peft_version. Add the version of PEFT that trained the adapter "
+            '(e.g. "peft_version": "0.17.1"), or '
         )
     return (
-        f"which one applies depends on more than its peft_version {files.config['peft_version']} (on the "
-        "version of transformers, or on the commit of a development version): "
+        f"The file's peft_version {files.config['peft_version']} does not determine which of the two it "
+        "contains (the version of transformers, or the commit of a development version, matters too); "
     )
 
 

@@ -67,7 +67,7 @@ def read_modules(files: AdapterFiles, config: Any, dtype: torch.dtype | None) ->
     state = read_tensors(files)
     if files.form != "plain":
         raise BackendError(
-            f"{files.folder} is not plain LoRA, the only form that a server supports; {_USE_HF}"
+            f"{files.folder} is not plain LoRA, but a server supports only plain LoRA; {_USE_HF}"
         )
     if whole := sorted(key for key in state if ".lora_" not in key):
         raise BackendError(
@@ -79,7 +79,7 @@ def read_modules(files: AdapterFiles, config: Any, dtype: torch.dtype | None) ->
         if type(layer) is not Linear or name == "lm_head":
             raise BackendError(
                 f"{files.folder} changes {name}, but a server applies LoRA only to the linear layers of the "
-                f"blocks; {_USE_HF}"
+                f"transformer blocks; {_USE_HF}"
             )
     modules = {
         name: LoraModule(
@@ -107,8 +107,8 @@ def check_null_modules(
     """
     if strange := sorted(null.keys() - subject.keys()):
         raise BackendError(
-            f"{name} cannot be a null of this adapter: it changes {len(strange)} modules that the "
-            f"adapter does not (first: {strange[0]}); train it with the same target_modules"
+            f"{name} cannot be used as a null adapter: it changes {len(strange)} modules that the evaluated "
+            f"adapter does not change (first: {strange[0]}). Train both with the same target_modules"
         )
 
 

@@ -58,7 +58,9 @@ def peft_tensor_names(keys: Iterable[str], tuner_prefix: str) -> PeftTensorNames
     first: dict[str, str] = {}
     for key, name in changes.names.items():
         if (other := first.setdefault(name, key)) != key:
-            raise AmbiguousNamesError(f"{other} and {key} name the same tensor twice")
+            raise AmbiguousNamesError(
+                f"{other} and {key} become the same tensor name when the names of wrappers are removed"
+            )
     return PeftTensorNames(changes.names, tuple(changes.notes))
 
 
@@ -73,22 +75,22 @@ class _NameChanges:
         """Remove the components of wrappers, anywhere in a name."""
         for part, wrapper in _WRAPPERS.items():
             if any(part in name.split(".") for name in self.names.values()):
-                self._change(partial(_without_part, part), f"without {part}, which {wrapper} adds")
+                self._change(partial(_without_part, part), f"{part!r}, which {wrapper} adds, was removed")
 
     def normalize_prefix(self) -> None:
         """Remove what precedes PEFT's prefix in all names; add the prefix where no name has it."""
         names = self.names.values()
         before = {name.partition(PREFIX)[0] if PREFIX in name else None for name in names}
         if before == {None} and not any(name.startswith("base_model.") for name in names):
-            self._change(lambda name: PREFIX + name, f"with {PREFIX} before them, as PEFT writes it")
+            self._change(lambda name: PREFIX + name, f"{PREFIX!r} was added")
         elif len(before) == 1 and (wrapper := before.pop()):
-            self._change(lambda name: name.removeprefix(wrapper), f"without {wrapper!r} before them")
+            self._change(lambda name: name.removeprefix(wrapper), f"{wrapper!r} was removed")
 
     def remove_modules_to_save(self) -> None:
         """Remove it, and PEFT's copies of the original modules."""
         if any(_SAVED.search(name) for name in self.names.values()):
             self.names = {key: name for key, name in self.names.items() if _ORIGINAL_MODULE not in name}
-            self._change(lambda name: _SAVED.sub(".", name), "without modules_to_save, as PEFT writes them")
+            self._change(lambda name: _SAVED.sub(".", name), "'modules_to_save' was removed")
 
     def remove_adapter_name(self, tuner_prefix: str) -> None:
         """Remove the adapter's name where it follows every tensor of the adapter."""
@@ -100,12 +102,12 @@ class _NameChanges:
         if len(adapters) == 1 and not any(plain.search(name) for name in own):
             self._change(
                 lambda name: named.sub(lambda match: f".{match[1]}{match[3] or ''}", name),
-                f"without .{adapters.pop()}, the name of the adapter",
+                f"the adapter's name {adapters.pop()!r} was removed",
             )
 
     def _change(self, change: Callable[[str], str], how: str) -> None:
         self.names = {key: change(name) for key, name in self.names.items()}
-        self.notes.append(f"the names of the adapter's tensors are interpreted {how}")
+        self.notes.append(f"the adapter's tensor names were converted to the names that PEFT writes: {how}")
 
 
 def _without_part(part: str, name: str) -> str:

@@ -51,17 +51,18 @@ def variant_cause(config: Mapping[str, Any]) -> str:
     writer, installed = peft_version_of(config), version("peft")
     if writer is not None and writer > Version(installed):
         return (
-            f"the installed PEFT {installed} does not support this, but PEFT {writer} wrote the adapter: "
-            "install that version; if the field is a leftover, remove it from adapter_config.json"
+            f"the installed PEFT {installed} does not support this. PEFT {writer} wrote the adapter. Install "
+            "that version, or remove the field from adapter_config.json if it is a leftover"
         )
     return (
-        f"the installed PEFT {installed} does not support this, so a fork of PEFT may use these tensors "
-        "differently; if the field is a leftover, remove it from adapter_config.json"
+        f"the installed PEFT {installed} does not support this, so a fork of PEFT may have written the "
+        "adapter and may use its tensors differently. Remove the field from adapter_config.json if it is a "
+        "leftover"
     )
 
 
 def ignored_fields_note(names: Iterable[str]) -> str:
     """The report's note on fields that are ignored."""
     named = sorted(names)
-    them, lines = ("it", "its line") if len(named) == 1 else ("them", "their lines")
-    return f"adapter_config.json sets {', '.join(named)}: PEFT ignores {them}, and {lines} can be removed"
+    them = "this field, and it" if len(named) == 1 else "these fields, and they"
+    return f"adapter_config.json sets {', '.join(named)}, but PEFT ignores {them} can be removed"

@@ -17,8 +17,8 @@ from pytest_sway.backends.hf.finite_checks import non_finite_cause, non_finite_t
 from pytest_sway.backends.hf.prompts.vocabulary import RESIZE_ADVICE
 
 _OTHER_FORWARD = (
-    "with the same weights it computes something different from the base, so they are not of the same "
-    "architecture; use the model that it was trained from"
+    "the two models compute different results even with the same weights, so they do not have the same "
+    "architecture; use the base model that the fine-tuned model was trained from"
 )
 _IGNORED_FIELDS = frozenset(
     {
@@ -88,20 +88,20 @@ def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
     ours, theirs = type(model).__name__, type(tuned).__name__
     if ours != theirs:
         raise BackendError(
-            f"{folder} is a {theirs}, but the base is a {ours}: use the model that it was trained from"
+            f"{folder} is a {theirs}, but the base is a {ours}. Use the base that this model was trained from"
         )
     own = model.state_dict()
     for path, tensor in tuned.state_dict().items():
         if path in own and own[path].shape != tensor.shape:
             advice = RESIZE_ADVICE if "embed" in path or "head" in path else _OTHER_FORWARD
             raise BackendError(
-                f"{folder} has {path} as {list(tensor.shape)}, the base as {list(own[path].shape)}: {advice}"
+                f"{path} has the shape {list(tensor.shape)} in {folder}, but "
+                f"{list(own[path].shape)} in the base; {advice}"
             )
     base, other = model.config.to_dict(), tuned.config.to_dict()
     for name in sorted(type(model.config)().to_dict().keys() - _IGNORED_FIELDS):
         if not name.endswith(_IGNORED_SUFFIXES) and base.get(name) != other.get(name):
             raise BackendError(
                 f"{folder}/config.json sets {name}: {other.get(name)!r}, but the base has "
-                f"{base.get(name)!r}: "
-                f"{_OTHER_FORWARD}"
+                f"{base.get(name)!r}; {_OTHER_FORWARD}"
             )

@@ -92,7 +92,7 @@ class LoraAdapter:
         zero, modules = self._zero_modules, len(self.layers)
         if not any(self._scaling.values()):
             return ("the adapter is inert: its update is multiplied by lora_alpha, which is 0",)
-        update = "B·A - B₀·A₀ is within rounding" if self._has_start_factors else "B·A is zero"
+        update = "B·A - B₀·A₀ is zero up to rounding" if self._has_start_factors else "B·A is zero"
         return zero_update_notes(zero, modules, update)
 
     @property
@@ -174,8 +174,9 @@ class LoraAdapter:
         strange = sorted({_module_name(key) for key in update.state} - self.layers.keys())
         if strange:
             raise BackendError(
-                f"{folder} cannot be a null of this adapter: it changes {len(strange)} modules that the "
-                f"adapter does not (first: {strange[0]}); train it with the same target_modules"
+                f"{folder} cannot be a null adapter here: it changes {len(strange)} modules that the "
+                f"evaluated adapter does not change (first: {strange[0]}). Train it with the same "
+                "target_modules"
             )
         config = update.config
         config.target_modules = sorted({_module_name(key) for key in update.state})

@@ -140,4 +140,4 @@ def _by_group(
 def _check_rows(groups: Sequence[RowGroup], x: torch.Tensor, axes: int) -> None:
     rows = sum(group.rows for group in groups)
     if x.ndim != axes or len(x) != rows:
-        raise MixedBatchError(f"{tuple(x.shape)} is not a batch of {rows} rows")
+        raise MixedBatchError(f"the input has the shape {tuple(x.shape)}, but the batch has {rows} rows")

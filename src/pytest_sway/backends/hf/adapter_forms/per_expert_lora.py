@@ -27,8 +27,8 @@ from pytest_sway.backends.progress_bars import progress_bars_off
 
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
-_NOTE = "the adapter's LoRA on single experts is applied to the fused experts of the base"
-_NOT_FUSED = "transformers does not fuse its experts into what the base computes with"
+_NOTE = "the adapter's LoRA weights for individual experts are applied to the fused experts of the base model"
+_NOT_FUSED = "transformers fuses the adapter's experts into weights that do not work in the base model"
 
 
 def is_per_expert(model: torch.nn.Module, state: StateDict) -> bool:
@@ -54,13 +54,14 @@ def per_expert_weights(model: Any, files: AdapterFiles, state: StateDict, row: l
     if files.form != "plain" or others:
         first = f" and tensors such as {others[0]}" if others else ""
         raise BackendError(
-            f"{files.folder} is not supported: it changes single experts, which are fused in the base, and "
-            f"is not plain LoRA (peft_type {files.config['peft_type']}{first}); merge it with the "
-            "transformers 4 that trained it, and evaluate the merged model as models.ft.base with "
+            f"{files.folder} is not supported: it changes individual experts, but the experts of the base "
+            "model are fused. This is supported only for plain LoRA; the adapter has peft_type "
+            f"{files.config['peft_type']}{first}. Merge it with the version of transformers 4 that was "
+            "used for training, and evaluate the merged model as models.ft.base with "
             "defaults: {differential: false}"
         )
     if fault := non_finite_tensors(state):
-        raise BackendError(f"{files.folder} is broken: {fault}; training diverged, so train it again")
+        raise BackendError(f"{files.folder} is broken: {fault}. The training diverged; train it again")
     with peft_errors(files.folder):
         weights = _checkpoint_weights(model)
         _add_updates(weights, files, LoraConfig.from_pretrained(str(files.folder)), state)
@@ -90,8 +91,8 @@ def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
     faults = [key for name in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[name]]
     if faults:
         raise BackendError(
-            f"{files.folder} is not supported: it changes single experts, and transformers cannot fuse them "
-            f"for this base (first: {faults[0]})"
+            f"{files.folder} is not supported: it changes individual experts, and transformers cannot fuse "
+            f"them for this base model (first tensor that failed: {faults[0]})"
         )
     return tuned.eval()
 
@@ -108,9 +109,9 @@ def _add_updates(weights: StateDict, files: AdapterFiles, config: LoraConfig, st
         weight = weights[f"{module}.weight"]
         if (b.shape[0], a.shape[-1]) != tuple(weight.shape) or a.shape[0] != b.shape[-1]:
             raise BackendError(
-                f"{files.weights} does not fit the base model: lora_B · lora_A of {module} is "
-                f"{list(b.shape)} · {list(a.shape)}, the base's weight {list(weight.shape)}; use the base "
-                "model it was trained on"
+                f"{files.weights} does not fit the base model: for {module}, lora_B has the shape "
+                f"{list(b.shape)} and lora_A has the shape {list(a.shape)}, but the base model's weight has "
+                f"the shape {list(weight.shape)}. Use the base model that the adapter was trained on"
             )
         weight += _scaling(config, module) * (b @ a)
 

@@ -44,24 +44,26 @@ def resized_rows(
             f"{list(own[path].shape)}"
         )
         if path not in tables or tensor.shape[1:] != own[path].shape[1:]:
-            raise BackendError(f"{shapes}: use the base model it was trained on")
+            raise BackendError(f"{shapes}; use the base model that the adapter was trained on")
         rows = {len(other) for other in mismatched.values()}
         if fault := _resize_fault(rows, len(own[path]), vocabulary):
-            raise BackendError(f"{shapes}: {fault}; {RESIZE_ADVICE}")
+            raise BackendError(f"{shapes}: {fault} {RESIZE_ADVICE}")
     return len(next(iter(mismatched.values())))
 
 
 def _resize_fault(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None) -> str:
     """Why tensors of these numbers of rows cannot be compared with the base's; empty where they can."""
     if vocabulary is None or len(sizes) > 1:
-        return "it was trained with a different vocabulary"
+        return "the adapter was trained with a different vocabulary;"
     rows = max(sizes)
     if rows < vocabulary.needed_rows:
-        return f"the tokenizers have ids up to {vocabulary.needed_rows - 1}, which have no row in it"
+        return (
+            f"the tokenizers use ids up to {vocabulary.needed_rows - 1}, for which this tensor has no rows;"
+        )
     if rows > base_rows and not vocabulary.has_own_tokenizer:
         return (
-            "its folder contains no tokenizer that defines the tokens of the additional rows; add the "
-            "tokenizer that it was trained with, or"
+            "the adapter's folder contains no tokenizer that defines the tokens of the additional rows; add "
+            "the tokenizer that was used in training to this folder, or"
         )
     return ""
 
@@ -81,9 +83,9 @@ def with_base_rows(model: torch.nn.Module, target: TunedWeights) -> TunedWeights
         filled = base[len(new) :].to(new.device, new.dtype)
         state[path] = torch.cat([new[: len(base)], filled])
     rows, base_rows = target.logits.shape[-1], len(own[path])
-    treatment = "left out" if rows > base_rows else "taken from the base"
-    sizes = f"the embeddings of the adapter have {rows} rows, those of the base {base_rows}"
-    note = f"{sizes}: rows that no token uses are {treatment}"
+    treatment = "additional rows are ignored" if rows > base_rows else "missing rows are taken from the base"
+    sizes = f"the adapter's embeddings have {rows} rows, and the base model's embeddings have {base_rows}"
+    note = f"{sizes}; the {treatment}, because no token uses them"
     return replace(target, state=state, logits=target.logits[:, :base_rows], notes=(*target.notes, note))
 
 

@@ -96,7 +96,8 @@ class WeightDelta:
     def enter_rows(self, views: Sequence[View]) -> None:
         """Refused."""
         raise RequestError(
-            f"{len(set(views))} views of an adapter that changes full weight tensors in one batch"
+            f"one batch contains {len(set(views))} views of an adapter that changes full weight tensors, "
+            "which is not supported"
         )
 
     def unload(self) -> None:
@@ -158,7 +159,7 @@ def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], d
     )
     if not off <= allowed:
         raise BackendError(
-            f"{target.source}: the base with its weights would be off by up to {off:.2g} in the logits: "
+            f"{target.source}: with its weights, the base model's logits would be off by up to {off:.2g}; "
             f"{target.if_different}"
         )
     changed: StateDict = {}
@@ -250,6 +251,6 @@ def _notes(changed: StateDict, update: float, rounding: float, dtype: torch.dtyp
     """What the report says of an update that is zero, or of the order of its own rounding."""
     name = str(dtype).removeprefix("torch.")
     if update and rounding > _ROUNDING_NOTED * update:
-        share = f"{rounding / update:.0%} of the update's own size"
-        return (f"in {name} its weights are rounded by {share}; with dtype: fp32 they are not",)
-    return () if changed else ("the adapter is inert: no weight differs from the base's",)
+        share = f"{rounding / update:.0%} of the update's size"
+        return (f"rounding the tuned weights to {name} causes an error of {share}; dtype: fp32 avoids it",)
+    return () if changed else ("the adapter is inert: all weights are equal to the base model's weights",)

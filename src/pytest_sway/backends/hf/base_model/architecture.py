@@ -66,10 +66,12 @@ def modality_configs(config: dict[str, Any]) -> list[str]:
 def _kind_of_model(folder: Path, config: dict[str, Any]) -> str:
     if configs := modality_configs(config):
         listed = ", ".join(configs)
-        return f"is a multimodal model ({listed}), and transformers has no {_AUTO_CLASS} for its text side"
+        return (
+            f"is a multimodal model ({listed}), and {_AUTO_CLASS} of transformers cannot load its text part"
+        )
     if _is_encoder_decoder(folder, config):
         return "is an encoder-decoder model"
-    return f"is of a type for which transformers has no {_AUTO_CLASS}"
+    return f"has a type that {_AUTO_CLASS} of transformers does not support"
 
 
 def _is_encoder_decoder(folder: Path, config: dict[str, Any]) -> bool:

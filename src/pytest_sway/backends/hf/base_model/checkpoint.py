@@ -53,8 +53,8 @@ class Checkpoint:
         evaluated = adapter is not None and adapter.resolve() == self.folder.resolve()
         if not evaluated and (self.folder / ADAPTER_CONFIG).is_file():
             notes.append(
-                f"{self.folder} contains an {ADAPTER_CONFIG} next to the model weights; that adapter is not "
-                "loaded: set models.ft.adapter to this folder to evaluate it"
+                f"{self.folder} contains an {ADAPTER_CONFIG} next to the model weights. That adapter is not "
+                "loaded; to evaluate it, set models.ft.adapter to this folder"
             )
         if len(self.files) == 1 and (self.folder / _INDEX).is_file() and self.files[0].name == _SINGLE:
             notes.append(f"{self.folder} contains {_SINGLE} and {_INDEX}; {_SINGLE} is used")
@@ -99,7 +99,7 @@ def _refuse_lfs_pointer(file: Path) -> None:
     with file.open("rb") as opened:
         if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise BackendError(
-                f"{file} is a Git LFS pointer, not the file itself: run git lfs pull in its folder, or "
+                f"{file} is a Git LFS pointer, not the file itself; run git lfs pull in its folder, or "
                 "download the file"
             )
 
@@ -119,7 +119,7 @@ def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     if distributed := sorted(path.name for path in folder.glob(_DISTRIBUTED)):
         raise BackendError(
             f"{folder} contains files of a distributed checkpoint (first: {distributed[0]}), which are not "
-            "supported: save the model with save_pretrained"
+            "supported; save the model with save_pretrained"
         )
     named = config.get("transformers_weights")
     names = [named] if isinstance(named, str) else [_SINGLE, _INDEX]
@@ -133,12 +133,12 @@ def _indexed_files(index: Path) -> tuple[Path, ...]:
     """The files that an index names; raises BackendError where one is missing."""
     named = _read_json(index).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
-        raise BackendError(f"{index} lists no weight files (weight_map)")
+        raise BackendError(f"{index} lists no weight files in weight_map")
     names = sorted(set(named.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise BackendError(
             f"{index} lists {len(names)} files, but {len(missing)} of them are missing (first: "
-            f"{missing[0]}): download or copy them"
+            f"{missing[0]}). Download or copy the missing files"
         )
     return tuple(index.parent / name for name in names)

@@ -11,30 +11,30 @@ from pytest_sway.text.message_parts import shorten_list
 
 _WRAPPERS = {
     "_orig_mod": (
-        "the model was saved from inside torch.compile; save the model that was compiled "
-        "(model._orig_mod.save_pretrained)"
+        "the model was saved while torch.compile wrapped it. Save the original model with "
+        "model._orig_mod.save_pretrained"
     ),
     "_fsdp_wrapped_module": (
-        "the model was saved from inside FSDP; save its full state dict "
-        "(FullyShardedDataParallel.summon_full_params, or accelerator.get_state_dict), then save_pretrained"
+        "the model was saved while FSDP wrapped it. Collect the full state dict with "
+        "FullyShardedDataParallel.summon_full_params or accelerator.get_state_dict, then call save_pretrained"
     ),
     "_flat_param": (
-        "these are FSDP's flattened parameters; save the full state dict (accelerator.get_state_dict), then "
-        "save_pretrained"
+        "these are FSDP's flattened parameters. Collect the full state dict with accelerator.get_state_dict, "
+        "then call save_pretrained"
     ),
     "_checkpoint_wrapped_module": (
-        "the model was saved from inside torch's activation checkpointing; save the model that was wrapped"
+        "the model was saved while torch's activation checkpointing wrapped it. Save the original model"
     ),
 }
 """Components of tensor names that only a wrapper of torch writes."""
 _PREFIXES = {
     "base_model.model.": (
-        "the model was saved from inside PEFT; merge its adapter first (merge_and_unload, then "
-        "save_pretrained), or save only the adapter and set models.ft.adapter to it"
+        "the model was saved while PEFT wrapped it. Merge the adapter first (merge_and_unload, then "
+        "save_pretrained), or save only the adapter and set models.ft.adapter to its folder"
     ),
     "module.": (
-        "the model was saved from inside DataParallel, DistributedDataParallel or DeepSpeed; save the model "
-        "that was wrapped (model.module.save_pretrained)"
+        "the model was saved while DataParallel, DistributedDataParallel or DeepSpeed wrapped it. Save the "
+        "original model with model.module.save_pretrained"
     ),
 }
 """Beginnings that only a wrapper gives to the name of every tensor."""
@@ -42,19 +42,22 @@ _SAVE = "save the model again with save_pretrained(..., safe_serialization=True)
 _OTHER_FILES = (
     (
         "model-*-of-*.safetensors",
-        "contains shards ({0}), but no model.safetensors.index.json, which lists them",
+        "contains shards ({0}), but not model.safetensors.index.json, the file that lists the shards",
     ),
     (
         "consolidated*.safetensors",
         "contains {0}, which is Mistral's own format; use the files in transformers' format",
     ),
-    ("adapters.safetensors", "contains {0}, an mlx-lm adapter, and no model weights"),
-    ("model.*.safetensors", "contains {0}, a variant that is not loaded; rename it to model.safetensors"),
-    ("*.safetensors", "contains {0}, but no model.safetensors, which is the file that is loaded"),
-    ("*.gguf", "contains {0}; GGUF files are not supported here, use the model in transformers' format"),
+    ("adapters.safetensors", "contains an mlx-lm adapter ({0}), but no model weights"),
+    (
+        "model.*.safetensors",
+        "contains a variant of the weights ({0}), which is not loaded; rename it to model.safetensors",
+    ),
+    ("*.safetensors", "contains {0}, but no model.safetensors or index file; only these names are loaded"),
+    ("*.gguf", "contains {0}. GGUF files are not supported here; use the model in transformers' format"),
     (
         "pytorch_model*.bin",
-        "contains no *.safetensors, but {0}; pickled weights are never loaded: " + _SAVE,
+        "contains {0}, but no *.safetensors; pickled weights are never loaded, so " + _SAVE,
     ),
 )
 """Files that may be there instead of the weights, and the message on the first that matches."""
@@ -74,14 +77,16 @@ def check_tensor_names(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> N
             raise BackendError(f"{_summary(folder, wrapped, shapes)} have {part!r} in their names: {cause}")
     for prefix, cause in _PREFIXES.items():
         if all(name.startswith(prefix) for name in shapes):
-            raise BackendError(f"{_summary(folder, list(shapes), shapes)} begin with {prefix!r}: {cause}")
+            raise BackendError(
+                f"{_summary(folder, list(shapes), shapes)} have names that begin with {prefix!r}: {cause}"
+            )
     empty = [name for name, shape in shapes.items() if 0 in shape]
     if empty:
         shape = list(shapes[empty[0]])
         raise BackendError(
-            f"{_summary(folder, empty, shapes)} are empty (its shape is {shape}): this happens when "
-            "DeepSpeed ZeRO-3 or FSDP does not gather weights before saving; save the gathered "
-            "state (accelerator.get_state_dict, or stage3_gather_16bit_weights_on_model_save: true)"
+            f"{_summary(folder, empty, shapes)} are empty (shape of the first: {shape}). This happens when "
+            "DeepSpeed ZeRO-3 or FSDP does not gather the weights before saving. Save the gathered weights: "
+            "use accelerator.get_state_dict, or set stage3_gather_16bit_weights_on_model_save: true"
         )
 
 
@@ -95,7 +100,8 @@ def missing_weights_message(folder: Path, wanted: str) -> str:
     below = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
     if below:
         return (
-            f"{folder} contains no {wanted}, but its subfolders do ({shorten_list(below)}): use one of them"
+            f"{folder} contains no {wanted}, but these subfolders contain one: {shorten_list(below)}. "
+            "Use one of these subfolders"
         )
     return f"{folder} contains no *.safetensors; {_SAVE}"
 
@@ -105,8 +111,8 @@ def adapter_hint(folder: Path) -> str:
     if not (folder / ADAPTER_CONFIG).is_file():
         return ""
     return (
-        f"; it contains an {ADAPTER_CONFIG}, so it is an adapter: set models.ft.adapter to it, and "
-        "models.base.base and models.ft.base to the model it was trained on"
+        f". It contains an {ADAPTER_CONFIG}, so it is an adapter. Set models.ft.adapter to this folder, and "
+        "set models.base.base and models.ft.base to the model that the adapter was trained on"
     )
 
 

@@ -18,7 +18,7 @@ _MASK_SUFFIXES = (".bias", ".masked_bias", ".causal_mask")
 _MODALITY_NAME = re.compile(
     r"(^|[._])(vision|visual|audio|image|speech|video|multi_modal|multimodal|mm)([._]|$)"
 )
-_ADVICE = "copy its files again, or save it again with save_pretrained"
+_ADVICE = "copy the files again, or save the model again with save_pretrained"
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,12 @@ def check_report(model: Any, report: LoadingReport, checkpoint: Checkpoint) -> t
         cause = "; ".join(causes) or (
             f"the files do not match the {kind} in config.json, or are incomplete; {_ADVICE}"
         )
-        raise BackendError(f"{checkpoint.folder} does not contain a complete {kind}: {fault}: {cause}")
+        raise BackendError(
+            f"{checkpoint.folder} does not contain a complete {kind}: {fault}. Possible cause: {cause}"
+        )
     if others:
         configs = ", ".join(modality_configs(checkpoint.config))
-        note = f"the text side of {checkpoint.folder} is evaluated: {len(others)} tensors of its other parts"
+        note = f"only the text part of {checkpoint.folder} is evaluated: {len(others)} tensors of other parts"
         return (f"{note} ({configs}) are not loaded",)
     return ()
 
@@ -103,8 +105,8 @@ def _shape_fault(report: LoadingReport) -> str:
         return ""
     name, stored, own = report.mismatched[0]
     return (
-        f"{len(report.mismatched)} tensors do not have the shape that config.json defines (first: {name} is "
-        f"{list(stored)} in the file, {list(own)} in config.json)"
+        f"{len(report.mismatched)} tensors do not have the shape that config.json defines (first: {name} has "
+        f"the shape {list(stored)} in the file, but {list(own)} according to config.json)"
     )
 
 
@@ -146,8 +148,8 @@ def _tying_fault(model: Any, checkpoint: Checkpoint) -> str:
             other = next((n for n, t in zip(names, stored, strict=True) if not torch.equal(t, stored[0])), "")
             if other:
                 return (
-                    f"{names[0]} and {other} differ in the files, but the model ties them: set "
-                    "tie_word_embeddings: false in config.json if the model was trained without tying"
+                    f"{names[0]} and {other} differ in the files, but the model ties them; if it "
+                    "was trained without tying, set tie_word_embeddings: false in config.json"
                 )
     return ""
 

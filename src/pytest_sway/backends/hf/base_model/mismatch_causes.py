@@ -41,8 +41,8 @@ def mismatch_causes(
     """
     if prefix := _wrapper_prefix(missing, unexpected):
         yield (
-            f"the missing tensors are in the files under names that begin with {prefix!r}: the model was "
-            "saved from inside a wrapper; save the model that was wrapped"
+            f"the missing tensors are in the files under names that begin with {prefix!r}, because the model "
+            "was saved with a wrapper; save the original model"
         )
     if any(part in name.split(".") for name in unexpected for part in _PEFT_PARTS):
         yield (
@@ -75,7 +75,7 @@ def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
     ]
     if not missing:
         return ""
-    return f"{len(missing)} tensors are missing for some experts only (first: {missing[0]})"
+    return f"some experts lack tensors that others have: {len(missing)} are missing (first: {missing[0]})"
 
 
 def _head_causes(model: Any, checkpoint: Checkpoint, missing: Collection[str]) -> Iterator[str]:
@@ -83,13 +83,13 @@ def _head_causes(model: Any, checkpoint: Checkpoint, missing: Collection[str]) -
     architecture = next(iter(checkpoint.config.get("architectures") or ()), own)
     if architecture != own:
         yield (
-            f"config.json states that it was saved as {architecture}; only models with a language-modelling "
-            f"head ({own}) can be evaluated"
+            f"config.json states that the model was saved as {architecture}, but only models with a "
+            f"language-modelling head ({own}) can be evaluated"
         )
     elif set(missing) == {_head_weight(model)}:
         yield (
-            "config.json states that the head is not tied to the embedding (tie_word_embeddings: false); set "
-            "it to true if it is tied, otherwise save the model with its head"
+            "config.json states that the head is not tied to the embedding (tie_word_embeddings: false); if "
+            "they are tied, set it to true, otherwise save the model with its head"
         )
 
 
@@ -117,8 +117,8 @@ def _shape_causes(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
     """Flat shards, and embeddings of another vocabulary."""
     if any(len(stored) == 1 < len(own) for _, stored, own in mismatched):
         yield (
-            "the tensors of the file are one-dimensional, like shards of DeepSpeed ZeRO-3 and FSDP; save the "
-            "gathered state (accelerator.get_state_dict)"
+            "some tensors in the file are one-dimensional, like the shards of DeepSpeed ZeRO-3 and FSDP; "
+            "save the gathered weights with accelerator.get_state_dict"
         )
     rows = [
         f"{name} has {stored[0]} rows"
@@ -127,7 +127,7 @@ def _shape_causes(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
     ]
     vocabulary = getattr(model.config.get_text_config(), "vocab_size", None)
     if rows and vocabulary is not None and all(own[0] == vocabulary for _, _, own in mismatched):
-        yield f"config.json sets vocab_size: {vocabulary}, but {rows[0]} in the file: use the file's value"
+        yield f"config.json sets vocab_size: {vocabulary}, but {rows[0]} in the file; correct vocab_size"
 
 
 def _head_weight(model: Any) -> str | None:

@@ -71,15 +71,15 @@ def find_quantization(folder: Path, config: Mapping[str, Any], wanted: str | Non
     stored = stored_quantization(folder, config)
     if stored is not None and wanted not in (None, stored):
         raise BackendError(
-            f"models.ft.quantization: found {wanted}, but the weights in {folder} are already {stored}; "
-            "remove it, or use the unquantized model"
+            f"models.ft.quantization: found {wanted}, but the weights in {folder} are already quantized to "
+            f"{stored}. Remove models.ft.quantization, or use the unquantized model"
         )
     name = stored or wanted
     if name is None:
         return None
     for package in ("bitsandbytes", "accelerate"):
         if find_spec(package) is None:
-            raise BackendError(f"a base in {name} needs {package}; {_INSTALL}")
+            raise BackendError(f"a base model quantized to {name} needs {package}; {_INSTALL}")
     return Quantization(name, is_stored=stored is not None)
 
 
@@ -95,8 +95,8 @@ def stored_quantization(folder: Path, config: Mapping[str, Any]) -> str | None:
     method = found.get("quant_method") or ("bitsandbytes" if "load_in_4bit" in found else None)
     if method != "bitsandbytes":
         raise BackendError(
-            f"{folder} is quantized with {method}, which is not supported (bitsandbytes is); use the "
-            "original model, unquantized or with quantization: nf4"
+            f"{folder} is quantized with {method}, but only bitsandbytes is supported. Use the original "
+            "model without quantization, or with quantization: nf4"
         )
     if found.get("load_in_8bit"):
         return "int8"

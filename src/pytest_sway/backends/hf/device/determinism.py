@@ -101,9 +101,9 @@ def half_precision_notes(model: Any) -> tuple[str, ...]:
     if _has_instructions(instructions) is not False:
         return ()
     slower = (
-        f"this CPU has no {name} instructions: the base is usually several times slower in {name} than in"
+        f"this CPU has no {name} instructions, so the base model is usually several times slower in {name}"
     )
-    return (f"{slower} fp32; write dtype: fp32",)
+    return (f"{slower} than in fp32; use dtype: fp32",)
 
 
 def _has_instructions(instructions: tuple[str, ...]) -> bool | None:

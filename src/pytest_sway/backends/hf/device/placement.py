@@ -84,8 +84,8 @@ def refuse_spread(model: Any, subject: str) -> None:
     """
     if len({parameter.device for parameter in model.parameters()}) > 1:
         raise BackendError(
-            f"{subject} changes the weights of the base, which is not supported with device: balanced (plain "
-            "LoRA is); use device: auto on one device with enough memory"
+            f"{subject} changes the weights of the base model, but device: balanced supports only plain "
+            "LoRA. Use device: auto on one device with enough memory"
         )
 
 
@@ -109,9 +109,9 @@ def balanced_map(model: Any, memory: Mapping[int | str, int] | None = None) -> d
     outside = [name for name, device in placed.items() if not isinstance(device, int)]
     if outside:
         raise BackendError(
-            f"models.ft.device: balanced: not enough memory on {len(devices)} CUDA devices for "
-            f"{len(outside)} of {len(placed)} parts of the base (first: {outside[0]}); use more or larger "
-            "devices, or a smaller dtype"
+            f"models.ft.device: balanced needs more memory than the {len(devices)} CUDA devices have: "
+            f"{len(outside)} of {len(placed)} parts of the base model do not fit (first: {outside[0]}). Use "
+            "more or larger devices, or a smaller dtype"
         )
     return placed
 
@@ -139,6 +139,7 @@ def _named_device(torch: Any, wanted: str) -> Any:
         raise BackendError(f"models.ft.device: {wanted!r} is not available: {first_line(error)}") from error
     if device.type == "meta":
         raise BackendError(
-            "models.ft.device: 'meta' has no weights; write auto, cpu, cuda or the name of a device"
+            "models.ft.device: 'meta' is not supported, because it does not store weights; use auto, cpu, "
+            "cuda or the name of another device"
         )
     return device

@@ -149,9 +149,7 @@ class ChatTemplate:
                 )
         except Exception as error:
             system = any(turn.role == "system" for turn in turns)
-            hint = (
-                "; it begins with a system message (defaults.system_prompt, or a context:)" if system else ""
-            )
+            hint = "; it has a system message (from defaults.system_prompt or a context:)" if system else ""
             raise RequestError(f"the chat template rejected the dialogue: {error}{hint}") from error
         return text
 
@@ -214,7 +212,7 @@ class ChatTemplate:
                 continue
             fault = marker_fault(marked, texts[0])
             if not fault and form == "parts" and prints_lists(texts[0]):
-                fault = "the chat template does not support a list of parts"
+                fault = "the chat template does not support message contents that are lists of parts"
             if not fault:
                 differences = [rendering_difference(texts[0], text) for text in texts]
                 if difference := next(filter(None, differences), ""):

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate
 
-_OPENS_THINKING = "the chat template ends a prompt inside <think>, so answers are treated as thoughts"
+_OPENS_THINKING = (
+    "the chat template ends each prompt inside a <think> block, so answers are treated as thoughts"
+)
 _THINKING_NOT_SET = (
-    "the chat template uses enable_thinking, which the spec does not set; if the adapter was trained without "
-    "thoughts, set defaults: {chat_template_kwargs: {enable_thinking: false}}"
+    "the chat template uses enable_thinking, but the spec does not set it; if the adapter was trained "
+    "without thoughts, set defaults: {chat_template_kwargs: {enable_thinking: false}}"
 )
 
 
@@ -39,13 +41,13 @@ class PromptLog:
         notes = [self._bos_note(chat, bos, adds_bos=adds_bos)] if bos is not None else []
         if "chat" in self.kinds and chat.has_date:
             notes.append(
-                "the chat template includes the date or the time: all prompts of this run were rendered for "
-                f"{chat.settings.moment:%Y-%m-%d %H:%M}, and the prompts of a later run may differ"
+                "the chat template includes the date or the time. All prompts of this run use "
+                f"{chat.settings.moment:%Y-%m-%d %H:%M}; the prompts of a later run may differ"
             )
         if self.already_rendered and chat.frame is not None:
             count = len(self.already_rendered)
-            which = "1 prompt is a rendered chat" if count == 1 else f"{count} prompts are rendered chats"
-            notes.append(f"{which} already (with {chat.frame.header!r}), so no template was applied")
+            which = "1 prompt already contains" if count == 1 else f"{count} prompts already contain"
+            notes.append(f"{which} {chat.frame.header!r}, so the chat template was not applied again")
         if "chat" in self.kinds:
             notes += [_OPENS_THINKING] if chat.opens_thinking else []
             notes += [_THINKING_NOT_SET] if chat.leaves_thinking_open else []
@@ -54,16 +56,16 @@ class PromptLog:
     def _bos_note(self, chat: ChatTemplate, bos: str, *, adds_bos: bool) -> str:
         """How tokenizer and template differ in the beginning-of-text token; empty where they agree."""
         if "twice" in self.kinds:
-            return f"the chat template adds {bos} to a prompt more than once; only one is used"
+            return f"the chat template adds {bos} more than once before a prompt; only one {bos} is used"
         writes_bos = chat.frame is not None and chat.frame.writes_bos
         if "chat" in self.kinds and adds_bos and not writes_bos:
             return (
-                f"the chat template does not add {bos}, which the tokenizer adds to other texts; turns are "
-                "encoded without it, like transformers' apply_chat_template"
+                f"the chat template does not add {bos}, but the tokenizer adds it to other texts. Chat turns "
+                f"are encoded without {bos}, as in transformers' apply_chat_template"
             )
         if "raw" in self.kinds and writes_bos and not adds_bos:
             return (
-                f"prompts without a chat template are encoded without {bos}, which the chat template adds: "
-                "the tokenizer does not add it (add_bos_token)"
+                f"the chat template adds {bos}, but the tokenizer does not (add_bos_token). Prompts without "
+                f"a chat template are encoded without {bos}"
             )
         return ""

@@ -90,7 +90,7 @@ class PromptTokenizer:
         """
         if "tokens" not in self.capabilities:
             raise RequestError(
-                "the tokenizer is a slow (Python) tokenizer without offsets: save a fast tokenizer"
+                "the tokenizer is a slow (Python) tokenizer, which returns no offsets; save a fast tokenizer"
             )
         cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
@@ -105,7 +105,7 @@ class PromptTokenizer:
             ids = self._ids(prompt, "")
             if not ids:
                 raise RequestError(
-                    "an empty prompt has no tokens with this tokenizer: use a non-empty prompt"
+                    "an empty prompt has no tokens with this tokenizer; use a non-empty prompt"
                 )
             self._evict_for(ids)
             self._prompts[prompt] = ids
@@ -128,7 +128,7 @@ class PromptTokenizer:
             common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             first = max(common, 1)
             if first >= len(both):
-                raise RequestError(f"the completion {completion!r} adds no token to score")
+                raise RequestError(f"the completion {completion!r} adds no token that can be scored")
             self._evict_for(both)
             self._pairs[key] = both, first
         return self._pairs[key]
@@ -194,8 +194,8 @@ class PromptTokenizer:
             return None
         if len(turns) > 1 or tools:
             raise RequestError(
-                f"a prompt is already a rendered chat (it contains {frame.header!r}), so no turn or tool can "
-                "be added: use plain text"
+                f"a prompt is already formatted as a chat (it contains {frame.header!r}), so no turn or tool "
+                "can be added; use plain text"
             )
         self._log.already_rendered.add(rendered[0])
         bos = self.tokenizer.bos_token if frame.writes_bos else ""

@@ -30,12 +30,10 @@ def marker_fault(turns: Sequence[Turn], text: str) -> str:
         label = _turn_label(index, turns)
         if turns[index].content in text.lower():
             return f"the chat template changes the text of {label}: {_case_change(turns[index], text)}"
-        return (
-            f"the chat template omits the text of {label}, whether passed as a string or as a list of parts"
-        )
+        return f"the chat template omits the text of {label}; it was tried as a string and as a list of parts"
     spoken = [position for position, turn in zip(positions, turns, strict=True) if turn.role != "system"]
     if spoken != sorted(spoken):
-        return "the chat template renders the turns in another order"
+        return "the chat template renders the turns in a different order"
     return ""
 
 
@@ -50,7 +48,7 @@ def changed_text_fault(turns: Sequence[Turn], tools: Sequence[str], text: str) -
         if _required_text(turn) not in text:
             missing = f"{describe(turn.content)} is not in its output {describe(text)}"
             return (
-                f"the chat template changes the text of {_turn_label(index, turns)}: {missing}; change the "
+                f"the chat template changes the text of {_turn_label(index, turns)}: {missing}. Change the "
                 "text, or set another chat_template in the spec"
             )
     for tool in tools:
@@ -69,7 +67,7 @@ def rendering_difference(one: str, other: str) -> str:
     excerpt = slice(max(0, at - _CONTEXT), at + _CONTEXT)
     return (
         "the chat template renders the same turns differently each time: "
-        f"{one[excerpt]!r}, then {other[excerpt]!r}; base and adapter cannot be compared on different prompts"
+        f"{one[excerpt]!r}, then {other[excerpt]!r}. Base and adapter cannot be compared on different prompts"
     )
 
 

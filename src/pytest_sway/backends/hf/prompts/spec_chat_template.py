@@ -55,7 +55,9 @@ def check_template_arguments(chat: ChatTemplate) -> None:
             reason = (
                 f"the chat template does not use {name!r}" if text else "the tokenizer has no chat template"
             )
-            raise BackendError(f"defaults.chat_template_kwargs: {reason}; remove it, or correct the name")
+            raise BackendError(
+                f"defaults.chat_template_kwargs: {reason}; remove {name!r} or correct the name"
+            )
 
 
 def _read_text(file: str | None) -> str | None:

@@ -16,8 +16,8 @@ from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZE_ADVICE = (
-    "save the base with the vocabulary used in training (resize_token_embeddings, then save_pretrained of "
-    "model and tokenizer) and use that folder as the base on both sides"
+    "save the base model with the vocabulary used in training (resize_token_embeddings, then save_pretrained "
+    "for model and tokenizer), and set models.base.base and models.ft.base to that folder"
 )
 """What to do where the two sides have different vocabularies."""
 
@@ -63,17 +63,16 @@ def shared_vocabulary(
     theirs = own.get_vocab()
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
-            f"{folder} contains a tokenizer whose vocabulary differs from that of the base model: "
-            f"{differing}; base "
-            "and adapter cannot be compared token by token; use the base model and the tokenizer it was "
-            "trained with"
+            f"{folder} contains a tokenizer whose vocabulary differs from the base model's vocabulary: "
+            f"{differing}. Base and adapter cannot be compared token by token. Use the base model and the "
+            "tokenizer that the adapter was trained with"
         )
     needed_rows = max(_rows_needed_by(ours), _rows_needed_by(theirs))
     if theirs != ours and _rows_needed_by(theirs) > rows:
         token, index = max(theirs.items(), key=lambda pair: pair[1])
         raise BackendError(
-            f"{folder} contains a tokenizer with {token!r} as {index}, but the base model has {rows} rows, 0 "
-            f"to {rows - 1}: the base has no row for this token; {RESIZE_ADVICE}"
+            f"the tokenizer in {folder} contains {token!r} with the id {index}, but the base model's "
+            f"embedding has only {rows} rows (0 to {rows - 1}); {RESIZE_ADVICE}"
         )
     return Vocabulary(base.with_tokenizer(own), needed_rows, True, tuple(_notes(ours, theirs)))
 
@@ -88,7 +87,7 @@ def check_no_further_rows(vocabulary: Vocabulary, source: object, rows: int) -> 
     """
     if vocabulary.has_own_tokenizer and vocabulary.needed_rows > rows:
         raise BackendError(
-            f"{source} needs {vocabulary.needed_rows} tokens and the base has {rows}: an adapter with "
+            f"{source} needs {vocabulary.needed_rows} tokens, but the base model has {rows}. An adapter with "
             "additional tokens needs kind: hf"
         )
 
@@ -123,9 +122,9 @@ def _load_own_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     except Exception as error:
         if has_own_code(folder) and not trust_remote_code:
             raise BackendError(
-                f"the tokenizer in {folder} needs custom code (auto_map in {_TOKENIZER_CONFIG}), which runs "
-                "only if you trust it: set trust_remote_code: true for models.base and models.ft; or delete "
-                "the tokenizer files there to use the tokenizer of the base"
+                f"the tokenizer in {folder} needs custom code (auto_map in {_TOKENIZER_CONFIG}). If "
+                "you trust it, set trust_remote_code: true for models.base and models.ft. Otherwise, delete "
+                "the tokenizer files in this folder to use the base model's tokenizer"
             ) from error
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {first_line(error)}") from error
 
@@ -138,12 +137,12 @@ def _first_difference(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str
     """The lowest id that means one token here and another there, or the first token with two ids."""
     names = {index: token for token, index in ours.items()}
     clashes = [
-        (index, 0, f"{index} is {token!r}, in the base's {names[index]!r}")
+        (index, 0, f"id {index} is {token!r}, but {names[index]!r} in the base model")
         for token, index in theirs.items()
         if index in names and names[index] != token
     ]
     moved = [
-        (index, 1, f"{token!r} is {index}, in the base's {ours[token]}")
+        (index, 1, f"{token!r} has the id {index}, but {ours[token]} in the base model")
         for token, index in theirs.items()
         if ours.get(token, index) != index
     ]
@@ -154,15 +153,17 @@ def _notes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> list[str]:
     """Tokens that one side alone knows."""
     notes = []
     for owner, other, extra in (
-        ("the adapter's tokenizer", "the base's", theirs.keys() - ours.keys()),
-        ("the base's tokenizer", "the adapter's", ours.keys() - theirs.keys()),
+        ("the adapter's tokenizer", "the base model's tokenizer", theirs.keys() - ours.keys()),
+        ("the base model's tokenizer", "the adapter's tokenizer", ours.keys() - theirs.keys()),
     ):
         if extra:
             index, token = min(({**ours, **theirs}[token], token) for token in extra)
             more = (
-                f"{len(extra)} more tokens than {other}, the first"
+                f"{len(extra)} more tokens than {other} (first: "
                 if len(extra) > 1
-                else f"one more token than {other},"
+                else f"one more token than {other} ("
             )
-            notes.append(f"{owner} has {more} {token!r} as {index}; each id has a row in both models")
+            notes.append(
+                f"{owner} has {more}{token!r}, id {index}); each id has an embedding row in both models"
+            )
     return notes
